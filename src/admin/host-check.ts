@@ -2,8 +2,8 @@
 import { isIP } from 'node:net';
 
 /**
- * Against DNS rebinding: a web page whose name resolves to this server's address could read its answers; the Host header is that
- * name then. `listensAt` is the host that the port listens at. A client of HTTP/1.0 sends no Host.
+ * Protects against DNS rebinding: a web page whose name resolves to this server's address could read its answers, but its requests
+ * have that name as Host. `listensAt` is the host that the port listens at. HTTP/1.0 clients send no Host.
  */
 export function isAllowedHost(header: string | undefined, listensAt: string): boolean {
   if (header === undefined) return true;
@@ -16,5 +16,5 @@ export function isAllowedHost(header: string | undefined, listensAt: string): bo
 }
 
 export const HOST_REFUSED = {
-  error: 'this port accepts an IP address or localhost as Host only, against DNS rebinding; call it by its address',
+  error: 'this port accepts only an IP address or localhost as Host, to prevent DNS rebinding; call it by its address',
 } as const;

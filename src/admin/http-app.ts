@@ -1,8 +1,8 @@
-/** The fastify application behind each port of pages for people, probes and programs. */
+/** The fastify application behind each HTTP port. */
 import fastify, { type FastifyInstance } from 'fastify';
 
 export interface HttpAppOptions {
-  /** Time until a request has arrived whole; a client that never ends one keeps no connection. */
+  /** Time to receive a whole request; slower clients are disconnected. */
   readonly requestTimeoutMs?: number | undefined;
   readonly bodyLimit?: number;
 }
@@ -16,10 +16,10 @@ export const makeHttpApp = ({ requestTimeoutMs = REQUEST_TIMEOUT_MS, ...options 
     requestTimeout: requestTimeoutMs,
     // Node's defaults: a check for late requests every 30 s, and a minute for headers.
     http: { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs },
-    // No route has a schema; fastify loads its own compilers of schemas, which are larger than itself, only where these are absent.
+    // No route has a schema; with these stubs fastify does not load its schema compilers, which are larger than itself.
     schemaController: { compilersFactory: { buildValidator: withoutSchemas, buildSerializer: withoutSchemas } },
   });
 
 const withoutSchemas = (): never => {
-  throw new Error('routes of this application have no schemas');
+  throw new Error('routes of this application must not have schemas');
 };

@@ -16,7 +16,7 @@ const MOST_BYTES = 64 * 1024;
 /** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
 
-/** In a scope of its own: bodies are parsed here, so that errors in them are explained. */
+/** In a separate scope: bodies are parsed here, so that errors in them are explained. */
 export function addLimits(app: FastifyInstance, sources: AdminSources): void {
   void app.register(async (own) => {
     own.removeAllContentTypeParsers();
@@ -62,13 +62,11 @@ type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
   if (typeof domain !== 'string')
     throw new BadRequest(
-      'one domain is expected: ?domain=D&key=K&value=V&key=K&value=V; another call is POSTed as JSON, such as {"http": {"request.path": "/a"}}',
+      'expected one domain: ?domain=D&key=K&value=V&key=K&value=V; POST other calls as JSON, such as {"http": {"request.path": "/a"}}',
     );
   const [keys, values] = [[key].flat(), [value].flat()];
   if (keys.length !== values.length)
-    throw new BadRequest(
-      `each key has its value, and here is key ${keys.length} times and value ${values.length} times`,
-    );
+    throw new BadRequest(`expected one value per key; found ${keys.length} keys and ${values.length} values`);
   return {
     call: 'limit',
     requests: [
@@ -86,21 +84,21 @@ function callOfBody(text: string): AskedCall {
   const body = parsed(text);
   const kinds = CALL_KINDS.filter((kind) => kind in body);
   const [kind] = kinds;
-  if (kinds.length > 1) throw new BadRequest(`one call is expected, and here are ${kinds.join(' and ')}`);
+  if (kinds.length > 1) throw new BadRequest(`expected one call; found ${kinds.join(' and ')}`);
   if (kind === undefined) {
     const { call = 'http', ...attributes } = body;
     if (!isCallKind(call))
-      throw new BadRequest(`call is ${JSON.stringify(call)}; one of ${CALL_KINDS.join(', ')} is expected`);
+      throw new BadRequest(`call is ${JSON.stringify(call)}; expected one of ${CALL_KINDS.join(', ')}`);
     return { call, requests: [attributes], carried: {} };
   }
   const { [kind]: asked, carried = {}, ...others } = body;
   const [stranger] = Object.keys(others);
-  if (stranger !== undefined) throw new BadRequest(`beside ${kind} may stand carried alone, and here is ${stranger}`);
-  if (!isMap(carried)) throw new BadRequest('carried is a map, such as {"contextExtension": {"tier": "gold"}}');
+  if (stranger !== undefined) throw new BadRequest(`expected only carried beside ${kind}; found ${stranger}`);
+  if (!isMap(carried)) throw new BadRequest('carried must be a map, such as {"contextExtension": {"tier": "gold"}}');
   const requests: readonly unknown[] = kind === 'limit' && Array.isArray(asked) ? asked : [asked];
   if (requests.length === 0 || !requests.every(isMap))
     throw new BadRequest(
-      `${kind} is a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list of them, one for each descriptor' : ''}`,
+      `${kind} must be a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list with one map per descriptor' : ''}`,
     );
   return { call: kind, requests, carried };
 }
@@ -110,9 +108,9 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw new BadRequest(`the body is no JSON: ${messageOf(error)}`);
+    throw new BadRequest(`the body is not JSON: ${messageOf(error)}`);
   }
-  if (!isMap(body)) throw new BadRequest('the body is a JSON object, such as {"http": {"request.path": "/a"}}');
+  if (!isMap(body)) throw new BadRequest('the body must be a JSON object, such as {"http": {"request.path": "/a"}}');
   return body;
 }
 

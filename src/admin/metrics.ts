@@ -1,7 +1,7 @@
 /**
  * Sluice's own metrics page.
  * **In**: families, each with a function that reads its numbers where they are kept. **Out**: Prometheus text format.
- * **Fails**: never by itself; a family that cannot be read fails the page, and the admin port says so.
+ * **Fails**: if a family cannot be read; the admin port then answers 500.
  *
  * The numbers are plain fields where they are counted, since a call must not pay for labels; they become Prometheus text
  * here, when the page is requested.
@@ -23,7 +23,7 @@ export async function familiesPage(families: readonly MetricFamily[]): Promise<s
 export function metricsPage(families: readonly MetricFamily[], plugins: () => Promise<string>): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  // promtool rejects gauges with names of counters; nodejs_active_handles and its like say the same by type.
+  // promtool rejects gauges named like counters; nodejs_active_handles and similar gauges have the same data by type.
   for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
   addFamilies(registry, families);
   return {
@@ -34,7 +34,7 @@ export function metricsPage(families: readonly MetricFamily[], plugins: () => Pr
   };
 }
 
-/** prom-client asks a metric for its values when the page is rendered; nothing is copied into counters of its own before. */
+/** prom-client reads the values when the page is rendered; they are not copied into its own counters. */
 function addFamilies(registry: Registry, families: readonly MetricFamily[]): void {
   for (const { kind: type, name, help, read } of families) {
     const values = (): object[] =>

@@ -9,7 +9,7 @@ export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
 }
 
-/** Findings on the page; all of them are in the log. */
+/** Most findings on the page; the log has all. */
 const MOST_SHOWN = 1000;
 
 /** The policy in force and since when, and the errors of a newer one that was refused. */

@@ -1,6 +1,6 @@
 /**
- * The admin port, for people and Prometheus.
- * **In**: HTTP on an address of its own (by default of this machine only). **Out**: JSON, and metrics as text.
+ * The admin port, for operators and Prometheus.
+ * **In**: HTTP at a separate address (by default on this machine only). **Out**: JSON, and metrics as text.
  * **Fails**: with a JSON error and a status; calls of Envoy are not affected.
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
@@ -14,11 +14,11 @@ import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts
 
 export interface AdminOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   readonly sources: AdminSources;
   readonly onFault: (path: string, error: unknown) => void;
-  /** Time to receive a whole request; 10 s where absent. */
+  /** Time to receive a whole request; default 10 s. */
   readonly requestTimeoutMs?: number;
 }
 
@@ -29,12 +29,12 @@ export interface Admin {
 }
 
 const PAGES = {
-  '/metrics': "Prometheus text format: Sluice's own metrics and those that rules make",
-  '/healthz': '200 while the process lives',
-  '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
-  '/policy': 'the revision in force and since when; the errors of a newer policy that was refused',
+  '/metrics': "Prometheus text format: Sluice's own metrics, and the metrics that rules write",
+  '/healthz': '200 while the process runs',
+  '/readyz': '200 while a policy is in force and the server is not stopping; otherwise 503 with the reason',
+  '/policy': 'the revision in force and when it was loaded; the errors of a newer policy that was refused',
   '/rules': 'the rules in force, in order',
-  '/handlers': 'handlers: whether each is ready, its breaker, what waits',
+  '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
@@ -42,7 +42,7 @@ const PAGES = {
   '/limits/reset': 'the same, and resets those counters: POST, from this machine',
 } as const;
 
-/** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
+/** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) if it cannot listen. */
 export async function startAdmin({ host, port, sources, onFault, requestTimeoutMs }: AdminOptions): Promise<Admin> {
   const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
   app.addHook('onRequest', async (request, reply) => {
@@ -51,12 +51,12 @@ export async function startAdmin({ host, port, sources, onFault, requestTimeoutM
   });
   addRoutes(app, sources);
   addLimits(app, sources);
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'there is no such page', pages: PAGES }));
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const { statusCode = 500 } = error;
     if (statusCode < 500) return reply.code(statusCode).send({ error: error.message });
     onFault(request.url, error);
-    return reply.code(500).send({ error: 'this page failed; the log says why' });
+    return reply.code(500).send({ error: 'internal error; the log has the reason' });
   });
   await app.listen({ host, port });
   const bound = app.server.address();

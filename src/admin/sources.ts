@@ -11,31 +11,31 @@ import type { HandlerState } from '../core/handlers/live-handler.ts';
 export interface AskedCall {
   readonly call: CallKind;
   readonly requests: readonly Readonly<Record<string, unknown>>[];
-  /** Carried by a proxy beside the attributes, as in cases. */
+  /** Values that a proxy carries beside the attributes, as in cases. */
   readonly carried: Readonly<Record<string, unknown>>;
 }
 
-/** The inspection of every quota rule; or what is wrong with the call, as a sentence without a full stop. */
+/** The inspection of every quota rule; or the error of the call, as a sentence without a full stop. */
 export type LimitsAnswer = { readonly rules: readonly QuotaInspection[] } | { readonly wrong: string };
 
 export interface PolicyLoading {
   /** When the policy in force was loaded. */
   readonly atMs: number;
-  /** `undefined` where the policy that was read last is in force. */
+  /** `undefined` if the policy that was read last is in force. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
 export interface AdminSources {
-  /** `undefined` until one has loaded. */
+  /** `undefined` until a policy has loaded. */
   policy(): Policy | undefined;
   /** The last loads; times in milliseconds since 1970. */
   loading(): PolicyLoading;
-  /** While workers start: how many serve. */
+  /** Why it is not ready while workers start. */
   startingWhy?(): string | undefined;
-  /** Not ready for new calls any more. */
+  /** It no longer takes new calls. */
   isDraining(): boolean;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
-  /** The newest first. */
+  /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** `undefined` without a policy. */
   limits(depth: InspectionDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;

@@ -1,6 +1,6 @@
 /**
  * `/verdicts`: recent verdicts and their reasons.
- * **In**: filters in the query. **Out**: the kept verdicts that pass, the newest first. **Fails**: with a sentence that says what is allowed.
+ * **In**: filters in the query. **Out**: the matching kept verdicts, newest first. **Fails**: with a sentence that names the valid values.
  */
 import { CALL_KINDS } from '../attributes/carrier.ts';
 import { meant } from '../text/nearest.ts';
@@ -17,18 +17,18 @@ type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: string } {
   for (const [name, value] of Object.entries(query)) {
     if (!FILTERS.some((filter) => filter === name))
-      return { wrong: `there is no filter ${name}; filters are ${FILTERS.join(', ')}` };
-    if (typeof value !== 'string') return { wrong: `${name} is given ${value?.length ?? 0} times; once is expected` };
-    if (value === '') return { wrong: `${name} is empty; a value is expected, or leave it out` };
+      return { wrong: `unknown filter ${name}; expected one of ${FILTERS.join(', ')}` };
+    if (typeof value !== 'string') return { wrong: `${name} is given ${value?.length ?? 0} times; expected once` };
+    if (value === '') return { wrong: `${name} is empty; give it a value, or remove it` };
   }
   const { outcome, call, limit, ...texts } = query as Readonly<Record<string, string | undefined>>;
   if (outcome !== undefined && !OUTCOMES.some((one) => one === outcome))
-    return { wrong: `no outcome is ${outcome}; outcomes are ${OUTCOMES.join(', ')}` };
+    return { wrong: `outcome is ${outcome}; expected one of ${OUTCOMES.join(', ')}` };
   if (call !== undefined && !CALL_KINDS.some((one) => one === call))
-    return { wrong: `no call is ${call}; calls are ${CALL_KINDS.join(', ')}` };
+    return { wrong: `call is ${call}; expected one of ${CALL_KINDS.join(', ')}` };
   const count = Number(limit ?? 100);
   if (!(Number.isInteger(count) && count >= 1 && count <= MOST_SHOWN))
-    return { wrong: `limit is ${limit}; a whole number from 1 to ${MOST_SHOWN} is expected` };
+    return { wrong: `limit is ${limit}; expected a whole number from 1 to ${MOST_SHOWN}` };
   return {
     ...texts,
     ...(outcome === undefined ? {} : { outcome: outcome as Outcome }),
@@ -37,7 +37,7 @@ export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: s
   };
 }
 
-/** A rule is unknown where neither the policy in force nor a kept verdict has it: verdicts of the previous policy are kept. */
+/** A rule is unknown if neither the policy in force nor a kept verdict has it; verdicts of previous policies are kept too. */
 export function unknownRule(
   { rule }: VerdictFilter,
   kept: readonly KeptVerdict[],

@@ -1,5 +1,5 @@
 /**
- * The attributes that one snapshot knows: the built-in vocabulary and the policy's own, each with a slot in the bag.
+ * The attributes of one snapshot: the built-in vocabulary and the policy's own, each with a slot in the bag.
  * **In**: declarations. **Out**: slots, types, and a value from a request. **Fails**: never at run time.
  */
 import type { RequestBag } from './bag.ts';
@@ -37,11 +37,11 @@ export interface Attribute {
   /** The calls whose wire can carry it, with the field that does. */
   readonly carriedBy: Partial<Readonly<Record<CallKind, string>>>;
   /**
-   * There on every ordinary request of a call that carries it, so that a bare read of it earns no warning (the maps of the
-   * wire are there, if empty). A listener on a Unix socket has no addresses: no promise for the compiler to build on.
+   * Present on every ordinary request of a call that carries it, so an unguarded read causes no warning (maps of the wire are present,
+   * if only empty). Not a guarantee for the compiler: a listener on a Unix socket has no addresses.
    */
   readonly always: boolean;
-  /** Redacted wherever it would be shown. */
+  /** Redacted wherever it is shown. */
   readonly secret: boolean;
 }
 
@@ -96,7 +96,7 @@ export class Attributes {
     return this.#slots.get(name);
   }
 
-  /** The lower-case names of headers that carry a secret attribute, and are secret for that. */
+  /** The lower-case names of headers that carry a secret attribute, and are therefore secret. */
   get secretCarriers(): ReadonlySet<string> {
     return this.#secretCarriers;
   }

@@ -1,4 +1,4 @@
-/** Where a proxy can send an attribute of the policy's own (docs/rules.md, section 3, `from`). */
+/** The carriers by which a proxy can send a policy's attributes (docs/rules.md, section 3, `from`). */
 export type Carrier =
   | { readonly kind: 'contextExtension'; readonly name: string }
   | { readonly kind: 'metadata'; readonly namespace: string; readonly path: readonly string[] }

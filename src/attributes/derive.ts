@@ -8,7 +8,7 @@ import { parseIpOfPeer } from './network.ts';
 import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
 import { Duration, type Value } from './values.ts';
 
-/** The number of values that could not be read since this thread began, for metrics. The attribute then has another value. */
+/** The number of values that could not be read since this thread started, for metrics. The attribute then has a fallback value. */
 export const unreadable = {
   /** Entries of X-Forwarded-For at `settings.trustedHops` that are not an address. */
   forwardedFor: 0,

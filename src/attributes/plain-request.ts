@@ -1,6 +1,6 @@
 /**
- * A request by attribute names, as people write it for `sluice explain`, `sluice call` and the admin port.
- * **In**: values by name, flat or nested, and what a proxy carries (apart, or among them). **Out**: a wire.
+ * A request by attribute names, written by hand for `sluice explain`, `sluice call` and the admin port.
+ * **In**: values by name, flat or nested, and carried values (apart, or among them). **Out**: a wire.
  * **Fails**: with an {@link AttributeError} that names the attribute.
  */
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { VOCABULARY } from './vocabulary.ts';
 const texts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String));
 const values = z.record(z.string(), z.unknown());
 
-/** What a proxy carries under names of the operator's choosing. */
+/** Values that a proxy sends under names that the operator chose. */
 export const carriedSchema = z.strictObject({
   contextExtension: texts.optional(),
   customTag: texts.optional(),
@@ -22,7 +22,7 @@ export const carriedSchema = z.strictObject({
   metadata: values.optional(),
 });
 
-/** Keys of a request that are no attributes; `metadata` is both. */
+/** Keys of a request that are not attributes; `metadata` is both. */
 const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']);
 
 export function plainRequest(
@@ -43,7 +43,7 @@ export function plainRequest(
 
 const VOCABULARY_NAMES = VOCABULARY.map(({ name }) => name);
 
-/** Flattens nested maps (`request: { method: GET }`) down to the names that are known. */
+/** Flattens nested maps (`request: { method: GET }`) to known names. */
 export function flatRequest(
   request: Readonly<Record<string, unknown>>,
   known: ReadonlySet<string>,

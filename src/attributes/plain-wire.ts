@@ -1,6 +1,6 @@
 /**
  * A request that is written by hand: attributes by name, in YAML or JSON.
- * **In**: plain values by attribute name, and what a proxy would carry. **Out**: a wire.
+ * **In**: plain values by attribute name, and carried values. **Out**: a wire.
  * **Fails**: with an {@link AttributeError} that names the attribute: it is unknown, or its value has another type.
  */
 import type { Attribute, Attributes } from './attributes.ts';
@@ -12,7 +12,7 @@ import { meant } from '../text/nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
 import type { Value } from './values.ts';
 
-/** What a proxy sends under names that the operator chose. */
+/** Values that a proxy sends under names that the operator chose. */
 export interface PlainCarried {
   readonly contextExtension?: Readonly<Record<string, string>> | undefined;
   readonly customTag?: Readonly<Record<string, string>> | undefined;
@@ -22,7 +22,7 @@ export interface PlainCarried {
 }
 
 /**
- * Values may be given for built-in attributes, and for those of the policy that come `from` a wire. Defaults:
+ * Values may be given for built-in attributes, and for attributes of the policy that come `from` a wire. Defaults:
  * `ratelimit.entries` and `ratelimit.descriptor` are made from each other, `ratelimit.hits` is 1, the maps that `call`
  * always carries are empty, and `request.host` is the authority. Derived attributes are derived as usual.
  */
@@ -71,20 +71,20 @@ function converted(
     throw new AttributeError(
       'ATTRIBUTE_VALUE',
       name,
-      `${name} is a named expression of the policy: give the attributes that it reads instead`,
+      `${name} is a named expression of the policy; give the attributes that it reads instead`,
     );
   if (attribute.source.kind === 'filled')
     throw new AttributeError(
       'ATTRIBUTE_VALUE',
       name,
-      `${name} is made by a handler: say under given what the handler answers instead`,
+      `${name} is filled by a handler; write the handler's answer under given instead`,
     );
   const value = valueOfPlain(plain, attribute.type);
   if (value !== undefined) return { attribute, value: name === 'request.headers' ? lowered(value) : value };
   throw new AttributeError(
     'ATTRIBUTE_VALUE',
     name,
-    `${name} is ${shown(plain)}, and ${wantedForm(attribute.type)} is expected`,
+    `${name} is ${shown(plain)}; expected ${wantedForm(attribute.type)}`,
   );
 }
 

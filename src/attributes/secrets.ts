@@ -52,8 +52,8 @@ export const isSecretEntry = (attributes: Attributes, attribute: string, key: st
   HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && isSecretParameter(key);
 
 /**
- * Replaces the values of secret parameters in a path or URL by `(secret)`, those in the fragment too. Names are matched as any
- * server may read them: percent-encoded, in any case, after a second `?`, or with `;` as the separator.
+ * Replaces the values of secret parameters in a path or URL, including its fragment, by `(secret)`. Names are matched as any server
+ * may read them: percent-encoded, in any case, after a second `?`, or with `;` as the separator.
  */
 export function withoutSecretParameters(url: string): string {
   if (!url.includes('=')) return url;

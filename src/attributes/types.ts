@@ -1,6 +1,6 @@
 /**
- * The types of attributes and expressions: CEL's, and `ip` and `cidr` of its network extension. `values.ts` says how values of
- * each are held at run time.
+ * The types of attributes and expressions: CEL's, and `ip` and `cidr` of its network extension. `values.ts` has their
+ * representation at run time.
  */
 export type SimpleKind =
   | 'bool'

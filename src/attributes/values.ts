@@ -1,10 +1,10 @@
 /**
- * How values of each type are held at run time. The static type says which it is; values have no tags:
+ * The representation of values at run time. The static type determines it; values have no tags:
  *
- * | type | held as |
+ * | type | representation |
  * |---|---|
  * | bool, string | boolean, string |
- * | int, uint | a number where |v| <= 2^53-1, else a bigint (one canonical form, so `===` is equality) |
+ * | int, uint | a number if |v| <= 2^53-1, else a bigint (one canonical form, so `===` is equality) |
  * | double | number |
  * | bytes | Uint8Array |
  * | timestamp, duration | {@link Timestamp}, {@link Duration} (nanosecond exact) |

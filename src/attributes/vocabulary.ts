@@ -1,6 +1,6 @@
 /**
- * The attributes that every policy may read. **In**: nothing. **Out**: {@link VOCABULARY}, one row for each, with its
- * type, its meaning, and where each wire carries it; docs/attributes.md is generated from it. **Fails**: never.
+ * The attributes that every policy may read: {@link VOCABULARY} has one row for each, with its type, its meaning, and its field on
+ * each wire; docs/attributes.md is generated from it.
  */
 import type { Attribute } from './attributes.ts';
 import { CONNECTION } from './vocabulary/connection.ts';

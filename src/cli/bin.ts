@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
-/** Entry point: checks the version of Node before loading anything that an older one cannot parse. */
+/** Entry point: checks the version of Node before loading modules that an older version cannot parse. */
 import module from 'node:module';
 import { holdSignals } from '../serve/signals.ts';
 
@@ -9,18 +9,18 @@ const major = Number(process.versions.node.split('.')[0]);
 
 if (major < NEEDED) {
   process.stderr.write(
-    `sluice: needs Node ${NEEDED} or newer, and this is Node ${process.versions.node} (${process.execPath}).\n` +
+    `sluice: needs Node ${NEEDED} or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
       `  Install a newer Node, or put one beside the package: npm install node@${NEEDED} && npx sluice ...\n`,
   );
   process.exitCode = 3;
 } else {
-  // Halves the CPU time of a start from the second one on. Node does without where the folder cannot be written.
+  // Halves the CPU time of later starts. Node does without if the folder is not writable.
   module.enableCompileCache();
   const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
   if (isServer) holdSignals();
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
-  // The command is done: a timer or socket that a plugin left open, or a log that nobody reads, must not keep the process alive.
+  // The command is done: a timer or socket that a plugin left open, or an unread log, must not keep the process alive.
   // Output of a command waits for its reader; handlers of a server had their grace.
   const end = (): void => {
     if (isServer || process.stdout.writableLength === 0) process.exit();

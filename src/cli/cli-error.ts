@@ -2,7 +2,7 @@ import { StartError, type StartErrorCode } from '../serve/errors.ts';
 import { CLI_ERRORS, type CliErrorCode } from './errors.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
-/** An error that stops a command. The message says what is wrong; the next step comes from the table of errors. */
+/** An error that stops a command. The message states the cause; the next step comes from the table of errors. */
 export class CliError extends Error {
   readonly code: CliErrorCode;
 

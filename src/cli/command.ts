@@ -1,11 +1,11 @@
-/** A command of `sluice`, declared apart from what it does: a help page loads none of the actions. */
+/** The declaration of a command, separate from its action, so that help pages load no actions. */
 import { Argument, Option } from 'commander';
 import type { ExitCode } from './exit-codes.ts';
 
 export interface CommandSpec {
   readonly name: string;
   readonly help: {
-    /** In the list of commands; the description where absent. */
+    /** Shown in the list of commands; default: the description. */
     readonly summary?: string;
     readonly description: string;
     /** Printed below the flags. */
@@ -13,14 +13,14 @@ export interface CommandSpec {
   };
   readonly args?: readonly Argument[];
   readonly flags?: readonly Option[];
-  /** Takes the arguments in order, then the flags. Imports its action when it is called. Absent: only its subcommands run. */
+  /** Takes the arguments in order, then the flags, and imports its action. Absent: only subcommands run. */
   readonly run?: (...given: never[]) => Promise<ExitCode>;
   readonly subcommands?: readonly CommandSpec[];
 }
 
 export const configArgument = (): Argument => new Argument('<config...>', 'a policy: a YAML file, or a folder of them');
 export const callOption = (): Option =>
-  new Option('--call <kind>', 'the kind of call, where the file does not say').choices([
+  new Option('--call <kind>', 'the kind of call, unless the file names it').choices([
     'http',
     'tcp',
     'limit',

@@ -1,10 +1,10 @@
-/** The commit of a checkout, read from git's own files, so that `--version` starts no other program. */
+/** The commit of a checkout, read from git's files, so that `--version` does not run git. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ID = /^[0-9a-f]{40,64}$/;
 
-/** The id of the commit; `undefined` where `folder` is not the top of a checkout, or has no commit yet. */
+/** The id of the commit; `undefined` if `folder` is not the root of a checkout, or has no commit yet. */
 export function commitOf(folder: string): string | undefined {
   const own = gitFolder(folder);
   const shared = resolve(own, text(join(own, 'commondir')) ?? '.'); // in a worktree, branches are elsewhere

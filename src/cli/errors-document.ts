@@ -1,6 +1,6 @@
 /**
  * Generates docs/errors.md from the tables that declare the codes.
- * **In**: every `errors.ts` of src and plugins. **Out**: the page. **Fails**: where two tables declare the same code.
+ * **In**: every `errors.ts` of src and plugins. **Out**: the page. **Fails**: if two tables declare the same code.
  */
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface ErrorTable {
   readonly rows: Readonly<Record<string, ErrorRow>>;
 }
 
-/** From source only: the package carries the page, not the means to write it. */
+/** Only from source: the package contains the page, not the tables' sources. */
 export async function errorTables(): Promise<ErrorTable[]> {
   const files = globSync('{src,plugins}/**/errors.ts', { cwd: PACKAGE_FOLDER }).toSorted();
   return Promise.all(

@@ -9,12 +9,12 @@ export const CLI_ERRORS = {
     fix: 'Write `127.0.0.1:9091`, `[::1]:9091`, or `0.0.0.0:9091` for all interfaces; port 0 takes any free one.',
   },
   CLI_REQUEST_FILE: {
-    means: 'The file given with --request cannot be read, or holds no attributes.',
-    fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',
+    means: 'The file given with --request cannot be read, or has no valid attributes.',
+    fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: tcp` for another kind of call.',
   },
   CLI_EVAL: {
     means: 'The input of an evaluation has a wrong form: a line of JSON, a vocabulary, or the value of an attribute.',
-    fix: 'The message names the key and the form that is expected; docs/expressions.md shows one of each.',
+    fix: 'The message names the key and the expected form; docs/expressions.md shows an example of each.',
   },
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
@@ -26,10 +26,10 @@ export const CLI_ERRORS = {
   },
   CLI_CASE: {
     means: 'A case has a wrong form, or names no policy.',
-    fix: 'The message says what is expected; docs/rules.md shows the form under Cases.',
+    fix: 'Correct it as the message says; docs/rules.md shows the form under Cases.',
   },
   CLI_NO_CASES: {
-    means: 'No file that was given holds cases.',
+    means: 'None of the given files contains cases.',
     fix: 'A file of cases has a key `cases`; see docs/rules.md under Cases.',
   },
 } as const;

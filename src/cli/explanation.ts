@@ -21,7 +21,7 @@ export interface MatchedRule {
   readonly mode: string;
 }
 
-/** A text of a rule that failed to render; then all names that the rule sets are removed, so that a client cannot set them. */
+/** A text that failed to render; all names that its rule sets are then removed, so that a client cannot set them. */
 export interface FailedText {
   readonly rule: string;
   /** `request x-user`, `response x-id`, `query page`, `metadata tier`. */
@@ -45,7 +45,7 @@ export interface Explanation {
   readonly failedTexts: readonly FailedText[];
   /** Empty with --for-real. */
   readonly notDone: readonly NotDone[];
-  /** Attributes that matches, inputs, keys and texts of the rules read; null where absent, `(secret)` where hidden. */
+  /** Attributes that matches, inputs, keys and texts of the rules read: null if absent, `(secret)` if hidden. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
@@ -111,7 +111,7 @@ function readInputs({ action }: Rule, bag: RecordingBag): void {
   } else action.input?.(bag);
 }
 
-/** Renders all texts, to record the attributes they read. Returns those of `onAllow` that fail; texts that read `out.*` depend on the call and are left to its verdict. */
+/** Renders all texts, to record the attributes they read. Returns failed texts of `onAllow`, except those that read `out.*`, which only the call itself has. */
 function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   const { onAllow, onDeny } = rule;
   const own = bagWithOutputs(rule, bag, undefined);

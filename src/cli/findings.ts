@@ -26,14 +26,14 @@ export function findingText({ severity, position, code, message, excerpt }: Find
   return `${paint.strong(place)} ${word} ${safeText(message)}${below}`;
 }
 
-/** For programs; JSON escapes control characters itself. */
+/** For programs. JSON escapes control characters. */
 export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
   ...rest,
   message: withoutCredentials(message),
   excerpt: excerpt === undefined ? null : withoutCredentials(excerpt),
 });
 
-/** In the log of a server: for people, or a line of JSON each. */
+/** Writes findings to the log of a server: as text for people, or as one JSON line each. */
 export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
   if (findings.length === 0) return;
   if (format === 'text') {

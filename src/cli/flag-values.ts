@@ -2,7 +2,7 @@
 import type { Address } from '../transport/index.ts';
 import { CliError } from './cli-error.ts';
 
-/** Reads `127.0.0.1:9091`, `[::1]:9091`, `:9091` (this machine only) and, where `unix` allows it, `unix:/run/sluice.sock`. Fails with CLI_ADDRESS. */
+/** Reads `127.0.0.1:9091`, `[::1]:9091`, `:9091` (this machine only) and, if `unix` is true, `unix:/run/sluice.sock`. Fails with CLI_ADDRESS. */
 export function parseAddress(text: string, { unix = false } = {}): Address {
   if (unix && /^unix:[^\0]{1,107}$/.test(text)) return { host: text, port: 0 };
   const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text) ?? [];
@@ -10,7 +10,7 @@ export function parseAddress(text: string, { unix = false } = {}): Address {
   if (!(port <= 65_535))
     throw new CliError(
       'CLI_ADDRESS',
-      `"${text}" is not an address; HOST:PORT${unix ? ' or unix:PATH' : ''} is expected, such as 127.0.0.1:9091`,
+      `"${text}" is not an address; expected HOST:PORT${unix ? ' or unix:PATH' : ''}, such as 127.0.0.1:9091`,
     );
   return { host: bracketed ?? (plain === undefined || plain === '' ? '127.0.0.1' : plain), port };
 }
@@ -18,7 +18,6 @@ export function parseAddress(text: string, { unix = false } = {}): Address {
 /** In milliseconds. Fails with CLI_USAGE. */
 export function parseTimeout(text: string): number {
   const timeoutMs = Number(text);
-  if (!(timeoutMs > 0))
-    throw new CliError('CLI_USAGE', `--timeout is "${text}"; milliseconds are expected, such as 1000`);
+  if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${text}"; expected milliseconds, such as 1000`);
   return timeoutMs;
 }

@@ -1,6 +1,6 @@
 /**
- * Handlers without side effects, for `sluice explain`: quotas are inspected in place of charged, reports are not written.
- * Checks and lookups are called as they are: the explanation needs their answers.
+ * Handlers without side effects, for `sluice explain`: quotas are inspected instead of charged, reports are not written.
+ * Checks and lookups are called unchanged, since the explanation needs their answers.
  */
 import { changeOf, fits, lookOf } from '../counting/ask.ts';
 import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
@@ -13,7 +13,7 @@ export function lookingOnly(openHandlers: OpenHandlers): OpenHandlers {
   };
 }
 
-/** Method by method, each bound: a handler may be an instance of a class. */
+/** Binds each method, since a handler may be an instance of a class. */
 function looking(handler: AnyHandler): AnyHandler {
   const charge = handler.charge?.bind(handler);
   return {

@@ -15,9 +15,9 @@ import { paintErr } from '../text/paint.ts';
 import { printErr } from './terminal.ts';
 
 export interface Loaded {
-  /** `undefined` where there are errors. */
+  /** `undefined` if there are errors. */
   readonly policy: Policy | undefined;
-  /** In the order of files and lines, warnings too. */
+  /** Errors and warnings, in the order of files and lines. */
   readonly findings: readonly Finding[];
 }
 
@@ -28,7 +28,7 @@ export async function load(configs: readonly string[], registry: Registry): Prom
   );
 }
 
-/** Also opens the handlers that need nothing outside the process: a list whose file is missing is an error then. */
+/** Also opens the handlers without a backend, so that a missing file of a list is an error. */
 export async function loadAndTry(configs: readonly string[], registry: Registry): Promise<Loaded> {
   const { policy, findings } = await load(configs, registry);
   if (policy === undefined) return { policy, findings };
@@ -48,7 +48,7 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
   }
 }
 
-/** Prints the findings. Throws where there are errors. */
+/** Prints the findings. Throws if there are errors. */
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
   for (const finding of findings) printErr(findingText(finding, paintErr));

@@ -27,7 +27,7 @@ export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; r
 const schemaOf = (schema: z.ZodType): JsonSchema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
-/** Where every key is optional, the value is an empty map: commented out whole, it would read as null. */
+/** If every key is optional, the value is an empty map; entirely commented out, it would read as null. */
 function under(key: string, lines: readonly string[]): string[] {
   if (lines.length === 0) return [`${key}: {}`];
   const isEmpty = lines.every((line) => line.startsWith('#'));

@@ -1,4 +1,4 @@
-/** The command line, put together of its commands. */
+/** Assembles the command line from its commands. */
 import { Command } from 'commander';
 import type { CommandSpec } from './command.ts';
 import { call } from './commands/call.ts';
@@ -32,8 +32,8 @@ const COMMANDS: readonly CommandSpec[] = [
 export function makeProgram(onDone: (code: ExitCode) => void): Command {
   const program = new Command('sluice')
     .description('One engine that decides and records every request of a service mesh.')
-    .version(versionText(), '-V, --version', 'print the version, and the commit that it was built from')
-    .helpOption('-h, --help', 'print help, also of one command')
+    .version(versionText(), '-V, --version', 'print the version and the commit it was built from')
+    .helpOption('-h, --help', 'print help, also for one command')
     .helpCommand(false)
     .showHelpAfterError('(`sluice --help` lists commands and options)')
     .showSuggestionAfterError()

@@ -1,7 +1,7 @@
 /**
  * Reads the file of `--request`.
  * **In**: YAML or JSON of attributes, with the kind of call in `call:`. **Out**: plain values.
- * **Fails**: with CLI_REQUEST_FILE, which names the file and, where it is no YAML, the line.
+ * **Fails**: with CLI_REQUEST_FILE, which names the file and, for invalid YAML, the line.
  */
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
@@ -13,7 +13,7 @@ import { messageOf } from '../text/message-of.ts';
 export interface RequestFile {
   /** The file's name, for messages. */
   readonly shown: string;
-  /** `undefined` where the file does not say. */
+  /** `undefined` if the file does not name it. */
   readonly call: CallKind | undefined;
   /** The whole content of the file. */
   readonly values: Readonly<Record<string, unknown>>;
@@ -21,7 +21,7 @@ export interface RequestFile {
 
 const FRAME = z.looseObject(
   { call: z.enum(CALL_KINDS).optional() },
-  'a map of attributes is expected: `request.method: GET`, one a line',
+  'expected a map of attributes: `request.method: GET`, one a line',
 );
 
 /** `-` is stdin. */

@@ -22,7 +22,7 @@ export interface JsonSchema {
   readonly allOf?: readonly JsonSchema[];
 }
 
-/** The lines of an object's keys; empty where it has none. */
+/** The lines of an object's keys; empty if it has none. */
 export function exampleLines(schema: JsonSchema): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, field]) =>
     fieldLines(key, field, schema.required?.includes(key) ?? false),
@@ -72,7 +72,7 @@ function listLines(key: string, item: JsonSchema): string[] {
   return [`${key}:`, '  -', ...indented(indented(lines))];
 }
 
-/** An object that may be empty is shown with its first key: commented out whole, it would read as null. */
+/** An object that may be empty shows its first key; entirely commented out, it would read as null. */
 function filled(lines: readonly string[]): string[] {
   if (lines.some((line) => !line.startsWith('#'))) return [...lines];
   const first = lines.findIndex((line) => /^# [\w-]+:( |$)/.test(line));

@@ -62,7 +62,10 @@ export function withinBudget<A extends readonly unknown[], T>(
 /** One sentence, without values: they may be secret. */
 export function faultText(fault: unknown, budget: Budget): string {
   if (fault === OVER_STEPS)
-    return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros visit too many elements or read texts that are too long`;
+    return (
+      `it took more than ${budget.steps} steps, the budget of an evaluation; ` +
+      'its macros visit too many elements or read texts that are too long'
+    );
   if (fault === OVER_CHARACTERS)
     return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
   return `internal error (${fault instanceof Error ? fault.name : typeof fault})`;

@@ -88,7 +88,7 @@ function checkedTree(source: string, attributes: Attributes, options: CompileOpt
 
 function parsed(source: string): Node | { readonly problem: Problem } {
   try {
-    if (source.trim() === '') throw new SyntaxProblem('an expression is expected, this is empty', 0, 1);
+    if (source.trim() === '') throw new SyntaxProblem('expected an expression; found nothing', 0, 1);
     return parse(source);
   } catch (error) {
     if (!(error instanceof SyntaxProblem)) throw error;

@@ -20,13 +20,13 @@ export interface Compiled {
   readonly guards: readonly Guard[];
   /** The value of an expression that reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
-  /** Never throws; fails if it exceeds its budget. It does not use `this`, so that it can be kept alone. */
+  /** Never throws; fails if it exceeds its budget. Does not use `this`, so that it can be stored alone. */
   readonly evaluate: (bag: Bag) => Value | typeof FAILED;
   /** The reason why `evaluate` fails on this bag; it evaluates again. Empty if it does not fail. */
   why(bag: Bag): string;
 }
 
-/** An expression whose parts can be looked at, for explanations. Several times slower than a {@link Compiled}. */
+/** An expression whose parts can be inspected, for explanations. Several times slower than a {@link Compiled}. */
 export interface Traceable {
   readonly type: Type;
   readonly warnings: readonly Problem[];

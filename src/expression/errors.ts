@@ -26,7 +26,7 @@ export const EXPRESSION_ERRORS = {
   },
   EXPRESSION_TYPE: {
     means: 'The expression has another type than its place expects.',
-    fix: 'The message says which type is expected.',
+    fix: 'Convert it to the type that the message names.',
   },
   EXPRESSION_CONSTANT: {
     means: 'A constant pattern, address, range, time or duration is malformed.',

@@ -1,5 +1,5 @@
 /**
- * **In**: the text of a CEL expression, the attributes that it may read, the type that it must have.
+ * **In**: the text of a CEL expression, the attributes that it may read, the expected type.
  * **Out**: a compiled expression over a bag. **Fails**: with every problem at once, each at an offset into the text.
  *
  * This file is the folder's door: other folders import nothing else of it. Text goes through the folders in this order:

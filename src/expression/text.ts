@@ -92,17 +92,17 @@ const CONTROL_CHARACTER = 'EXPRESSION_CONTROL_CHARACTER';
 function controlCharacter(source: string, at: number): Problem {
   const isEnd = /^[\r\n]+$/.test(source.slice(at));
   const what = isEnd
-    ? 'this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out'
-    : `this text holds ${/[\r\n]/.test(source[at] ?? '') ? 'a line break' : 'a control character'}; take it out`;
+    ? 'this text ends with a line break; begin the block with |- or >- (| and > keep the final break), or remove it'
+    : `this text contains ${/[\r\n]/.test(source[at] ?? '') ? 'a line break' : 'a control character'}; remove it`;
   return {
     code: CONTROL_CHARACTER,
-    message: `a header and a parameter are one line, and ${what}`,
+    message: `a header or a parameter is one line, but ${what}`,
     start: at,
     end: at + 1,
   };
 }
 
-/** The offset of the } that closes a ${, past those in quotes and of maps. */
+/** The offset of the } that closes a ${; braces in quotes and of maps are skipped. */
 function closingBraceOf(source: string, from: number): number | undefined {
   let depth = 0;
   let quote: string | undefined;

@@ -3,19 +3,19 @@ import type { Log } from '../adapters/contract.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
 
 /**
- * From now on an uncaught error is logged and counted, and this thread goes on: one plugin's forgotten `await` must not end
- * everybody's answers. Called once by each thread that serves, before a plugin is loaded.
+ * From now on an uncaught error is logged and counted, and this thread continues: a forgotten `await` in one plugin must not stop
+ * all calls. Called once by each thread that serves, before a plugin is loaded.
  */
 export function containErrors(log: Log): EscapedErrors {
   const escaped = new EscapedErrors(log);
-  // Includes rejections, since there is no listener of `unhandledRejection`.
+  // Includes rejections, since `unhandledRejection` has no listener.
   process.on('uncaughtException', (error, origin) =>
     escaped.take(error, origin === 'unhandledRejection' ? 'rejection' : 'throw'),
   );
   return escaped;
 }
 
-/** Their number on the pages of `sluice ratelimit`. The supervisor's has a name of its own, since gauges of workers are summed. */
+/** Their count on the pages of `sluice ratelimit`. The supervisor's has another name, since gauges of workers are summed. */
 export const ESCAPED_GAUGE = 'ratelimit.service.escaped_errors';
 export const SUPERVISOR_ESCAPED_GAUGE = 'ratelimit.supervisor.escaped_errors';
 

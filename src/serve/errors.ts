@@ -11,11 +11,11 @@ export const START_ERRORS = {
   },
   CLI_SETTING: {
     means: 'A setting in the environment has an invalid value, or two settings contradict each other.',
-    fix: 'The message says what is expected; docs/ratelimit.md lists the settings.',
+    fix: 'Correct it as the message says; docs/ratelimit.md lists the settings.',
   },
   CLI_POLICY: {
-    means: 'The policy has errors, so there is nothing to serve.',
-    fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',
+    means: 'The policy has errors, so the server does not start.',
+    fix: 'Each error names its place and the fix. `sluice lint` prints the same list without starting a server.',
   },
   CLI_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',

@@ -1,4 +1,4 @@
-/** The gRPC port of both commands: refused connections are counted, and faults of our own are logged. */
+/** The gRPC port of both commands: counts refused connections and logs internal errors. */
 import { messageOf } from '../text/message-of.ts';
 import {
   type Address,
@@ -18,7 +18,7 @@ export interface GrpcListenerOptions {
   readonly address: Address;
   /** Absent: cleartext. */
   readonly tls: TlsOptions | undefined;
-  /** Our own HTTP/2 where absent, or Node's. */
+  /** Sluice's HTTP/2 (the default), or Node's. */
   readonly kind?: 'own' | 'http2';
   readonly maxConnectionAgeMs?: number | undefined;
   /** Other workers listen at the same port. */
@@ -27,7 +27,7 @@ export interface GrpcListenerOptions {
   readonly log: OwnLog;
 }
 
-/** gRPC's own limit; a check carries a request's body where Envoy is told to send it. */
+/** gRPC's own limit; a check contains the request's body if Envoy is configured to send it. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 export function listenGrpc({
@@ -53,7 +53,7 @@ export function listenGrpc({
   );
 }
 
-/** Whatever keeps a server from listening is a {@link StartError}. */
+/** Turns any failure to listen into a {@link StartError}. */
 export async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {
   try {
     return await listenAt(address);

@@ -1,7 +1,7 @@
 /**
- * The life of a process that serves.
- * **In**: how the server starts. **Out**: it drains on SIGTERM or SIGINT, also while it starts, and reloads on SIGHUP.
- * **Fails**: where it cannot start.
+ * The life of a server process.
+ * **In**: a function that starts the server. **Out**: a server that drains on SIGTERM or SIGINT, even during start, and reloads on SIGHUP.
+ * **Fails**: if it cannot start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OwnLog } from '../log/log.ts';
@@ -16,16 +16,16 @@ export interface Stoppable {
 export interface ServingOptions<S extends Stoppable> {
   readonly log: OwnLog;
   readonly start: () => Promise<S>;
-  /** The server takes calls, and may be stopped from now on. */
+  /** Called when the server takes calls; it may be stopped from then on. */
   readonly onServing: (server: S) => void;
 }
 
-/** Time limit of a start that is interrupted by a signal: it completes, so that everything it opened is closed. */
+/** Time limit of a start that a signal interrupts; it is completed first, so that everything it opened is closed. */
 const START_MS = 10_000;
-/** For log lines in the buffer of stderr. */
+/** Time to flush log lines. */
 const FLUSH_MS = 1000;
 
-/** Exits with 0 once the server has drained; a second signal exits at once. Rejects where the server cannot start. */
+/** Exits with 0 once the server has drained; a second signal exits at once. Rejects if the server cannot start. */
 export async function serveUntilStopped<S extends Stoppable>({
   log,
   start,
@@ -70,5 +70,5 @@ export async function serveUntilStopped<S extends Stoppable>({
   await running.server?.drain();
   log.info('stopped');
   await logFlushed(FLUSH_MS);
-  process.exit(0); // at once: a signal that comes while the process is taken down would change how it ends
+  process.exit(0); // at once; a signal that arrives while Node shuts down would change the exit code
 }

@@ -1,6 +1,6 @@
 /**
- * Connections refused because the peer speaks another protocol than the gRPC port.
- * **In**: each of them, from the transport. **Out**: counts by kind, and at most one log line a minute for each kind. **Fails**: never.
+ * Connections refused because the peer does not speak the protocol of the gRPC port.
+ * **In**: each refused connection, from the transport. **Out**: counts by kind, and at most one log line a minute for each kind. **Fails**: never.
  */
 import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
@@ -11,13 +11,15 @@ import { Throttle } from '../time/throttle.ts';
 export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS';
 
 const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
-  tls: `a peer speaks TLS, and this port is cleartext: set ${hint}, or take the TLS transport_socket off the cluster in Envoy`,
+  tls: `a peer speaks TLS, but this port is cleartext; set ${hint}, or remove the TLS transport_socket from the cluster in Envoy`,
   http1:
-    'a peer speaks HTTP/1, and this port speaks HTTP/2 with prior knowledge: set http2_protocol_options on the cluster in Envoy; for pages and probes ask the HTTP port',
-  unknown: 'a peer does not send the HTTP/2 preface: see what connects to the gRPC port from its address',
-  cleartext: `a peer speaks cleartext, and this port speaks TLS: give the cluster in Envoy a TLS transport_socket, or start without ${hint}`,
+    'a peer speaks HTTP/1, but this port speaks HTTP/2 with prior knowledge; ' +
+    'set http2_protocol_options on the cluster in Envoy; for pages and probes use the HTTP port',
+  unknown: 'a peer did not send the HTTP/2 preface; find out which program connects to the gRPC port from its address',
+  cleartext: `a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to the cluster in Envoy, or start without ${hint}`,
   handshake:
-    'a TLS handshake failed: see that the peer trusts the authority of this certificate, shows one itself where that is asked for, and offers h2 by ALPN',
+    'a TLS handshake failed; check that the peer trusts the CA of this certificate, ' +
+    'presents its own certificate if one is required, and offers h2 by ALPN',
 });
 
 interface Tally {
@@ -62,5 +64,5 @@ export class RefusedConnections {
   };
 }
 
-/** Their number on the pages of `sluice ratelimit`. */
+/** Their count on the pages of `sluice ratelimit`. */
 export const REFUSED_CONNECTIONS_GAUGE = 'ratelimit.service.refused_connections';

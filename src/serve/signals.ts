@@ -1,5 +1,5 @@
 /**
- * Signals of a process that serves, from its first line of code on: without a listener SIGHUP would end it.
+ * Signals of a server process, from its first line of code on; without a listener, SIGHUP would end it.
  * Imports nothing, so that it runs before anything else is loaded.
  */
 export type ServerSignal = 'SIGHUP' | 'SIGTERM' | 'SIGINT';
@@ -17,7 +17,7 @@ export function holdSignals(): void {
   for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) process.on(signal, () => follow(signal));
 }
 
-/** Passes on the buffered signals, then each that comes. */
+/** Passes on the buffered signals, then each new one. */
 export function followSignals(next: (signal: ServerSignal) => void): void {
   holdSignals();
   follow = next;

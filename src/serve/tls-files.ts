@@ -1,6 +1,6 @@
 /**
- * The certificate that callers are shown.
- * **In**: paths of PEM files. **Out**: their texts, again whenever one of them changes. **Fails**: at the start with a
+ * The server certificate.
+ * **In**: paths of PEM files. **Out**: their texts, again whenever one changes. **Fails**: at the start with a
  * {@link StartError}; later never: the last good certificate stays.
  */
 import { readFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { StartError } from './errors.ts';
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
-  /** Callers have to show a certificate of this authority. */
+  /** Callers must present a certificate of this CA. */
   readonly ca?: string;
 }
 
@@ -27,7 +27,7 @@ export async function readTls({ cert, key, ca }: TlsFiles): Promise<TlsOptions> 
   try {
     createSecureContext(tls);
   } catch (error) {
-    throw new StartError('CLI_TLS_FILE', `${cert} and ${key} are no certificate and its key: ${messageOf(error)}`, {
+    throw new StartError('CLI_TLS_FILE', `${cert} and ${key} are not a certificate and its key: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -42,7 +42,7 @@ async function readPem(path: string): Promise<string> {
   }
 }
 
-/** Passes on each renewed certificate, also one that was written since `served` was read. */
+/** Passes on each renewed certificate, including one written since `served` was read. */
 export function watchTls(
   files: TlsFiles,
   served: TlsOptions,
@@ -59,9 +59,9 @@ export function watchTls(
       if (tls.cert === last.cert && tls.key === last.key && tls.ca === last.ca) return;
       await renew(tls);
       last = tls;
-      log.info('the certificate is renewed');
+      log.info('the certificate was renewed');
     } catch (error) {
-      log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) });
+      log.error('the certificate could not be renewed; the last good one stays', { why: messageOf(error) });
     }
   };
   void watchFiles({ stamp, onChange, signal: over.signal });

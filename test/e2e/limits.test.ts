@@ -166,10 +166,10 @@ describe('errors', () => {
       expect.stringContaining('CLI_REQUEST_FILE stdin: no attribute is named request.pth; did you mean request.path?'),
     ]);
     expect((await limits('inspect', { call: 'http', http: {} })).err).toContain(
-      'CLI_REQUEST_FILE stdin: beside http may stand carried alone, and here is call',
+      'CLI_REQUEST_FILE stdin: expected only carried beside http; found call',
     );
     expect((await limits('inspect', { 'request.host': 7 })).err).toMatch(
-      /CLI_REQUEST_FILE stdin: request\.host is 7, and .* is expected/,
+      /CLI_REQUEST_FILE stdin: request\.host is 7; expected .*/,
     );
   });
 
@@ -178,14 +178,11 @@ describe('errors', () => {
       const { code, err } = await run(['limits', 'explain', ...args]);
       return [code, err.split('\n')[0]];
     };
-    expect(await usage()).toEqual([2, 'CLI_USAGE a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE']);
-    expect(await usage('shop')).toEqual([
-      2,
-      'CLI_USAGE a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE',
-    ]);
+    expect(await usage()).toEqual([2, 'CLI_USAGE expected a descriptor, DOMAIN KEY=VALUE..., or --request FILE']);
+    expect(await usage('shop')).toEqual([2, 'CLI_USAGE expected a descriptor, DOMAIN KEY=VALUE..., or --request FILE']);
     expect(await usage('shop', 'user=ann', '--request', '-')).toEqual([
       2,
-      'CLI_USAGE a descriptor or --request is expected, not both',
+      'CLI_USAGE expected a descriptor or --request, not both',
     ]);
     expect(await usage('shop', 'user=ann', '--call', 'http')).toEqual([
       2,

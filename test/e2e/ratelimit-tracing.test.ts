@@ -325,7 +325,7 @@ describe('a collector', () => {
     const part = await start(url, { SLUICE_WORKERS: workers, OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     await ask(part, user(`held-${how}-${workers}`));
     await part.stop(60_000); // longer than a test may take, since it exits by itself
-    expect(part.printed()).toContain('the last spans are lost: the collector of traces did not take them in time');
+    expect(part.printed()).toContain('spans lost: the trace collector did not accept the last ones in time');
   });
 });
 

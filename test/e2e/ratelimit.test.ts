@@ -246,7 +246,7 @@ describe('its files', () => {
 describe('its settings', () => {
   test('all invalid settings are named at once, and it does not start', async () => {
     await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(
-      /CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/,
+      /CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; expected a number such as 0.8[^]*REDIS_TYPE is "RING"; expected one of SINGLE, SENTINEL, CLUSTER/,
     );
   });
 
@@ -256,7 +256,7 @@ describe('its settings', () => {
       /CLI_SETTING REDIS_URL holds "nowhere", which is no address of Redis; HOST:PORT is expected/,
     ],
     [{ REDIS_TLS: 'true', REDIS_TLS_CACERT: '/not/there.pem' }, /CLI_SETTING REDIS_\.\.\.: .*\/not\/there\.pem/],
-    [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; HOST:PORT or :PORT is expected/],
+    [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; expected HOST:PORT or :PORT/],
     [{ PROMETHEUS_MAPPER_YAML: '/not/there.yaml' }, /CLI_SETTING PROMETHEUS_MAPPER_YAML: \/not\/there\.yaml: /],
   ])('%j: invalid targets of settings are named as well', async (env, says) => {
     await expect(start(env)).rejects.toThrow(says);
@@ -272,7 +272,7 @@ describe('its settings', () => {
     const { code, err } = await run(['ratelimit', '--workers', 'all'], { env: { SLUICE_WORKERS: '2' } });
     expect([code, err]).toEqual([
       2,
-      expect.stringContaining('CLI_SETTING SLUICE_WORKERS is "all"; a whole number is expected'),
+      expect.stringContaining('CLI_SETTING SLUICE_WORKERS is "all"; expected a whole number'),
     ]);
   });
 
@@ -335,7 +335,7 @@ describe('its settings', () => {
     };
     expect(await asked()).toBe(Code.OK);
     await certificate();
-    await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
+    await until('it is renewed', () => (part.printed().includes('the certificate was renewed') ? true : undefined));
     for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
   });
 
@@ -436,7 +436,7 @@ describe('sluice limits', () => {
     expect((await limits('explain', 'other', 'user=ann')).out).toContain(
       'no file has the domain other; loaded are shop',
     );
-    expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is no entry; KEY=VALUE is expected');
+    expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is not an entry; expected KEY=VALUE');
   });
 
   test('reports an unreachable server', async () => {

@@ -42,7 +42,7 @@ test.each([
     'TLS',
     [],
     HALF_A_HELLO,
-    /"peer":"127\.0\.0\.1:\d+".*a peer speaks TLS, and this port is cleartext: set --tls-cert and --tls-key/,
+    /"peer":"127\.0\.0\.1:\d+".*a peer speaks TLS, but this port is cleartext; set --tls-cert and --tls-key/,
     'tls',
   ],
   [
@@ -56,7 +56,7 @@ test.each([
     'cleartext',
     ['tls'],
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
-    /"peer":"127\.0\.0\.1:\d+".*a peer speaks cleartext, and this port speaks TLS/,
+    /"peer":"127\.0\.0\.1:\d+".*a peer speaks cleartext, but this port requires TLS/,
     'cleartext',
   ],
 ])(
@@ -105,7 +105,7 @@ test.each(['1', '2'])(
         sockets.push(await connected(`127.0.0.1:${server.grpcPort}`, HALF_A_HELLO));
       await expect
         .poll(() => server.printed(), { timeout: 10_000 })
-        .toMatch(/a peer speaks TLS, and this port is cleartext: set GRPC_SERVER_USE_TLS.*127\.0\.0\.1:\d+/);
+        .toMatch(/a peer speaks TLS, but this port is cleartext; set GRPC_SERVER_USE_TLS.*127\.0\.0\.1:\d+/);
       await expect
         .poll(async () => (await fetch(`http://127.0.0.1:${server.debugPort}/stats`)).text(), { timeout: 10_000 })
         .toMatch(/^ratelimit\.service\.refused_connections: 4$/m);

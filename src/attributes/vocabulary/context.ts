@@ -80,7 +80,7 @@ export const CONTEXT = [
   row(
     'context.route_metadata',
     mapOf(STRING, DYN),
-    'Metadata of the route, by namespace, those that the filter is told to send.',
+    'Metadata of the route by namespace, as far as the filter is configured to send it.',
     { http: 'route_metadata_context' },
     { always: true },
   ),
@@ -101,7 +101,7 @@ export const CONTEXT = [
   row(
     'context.upstream.request_attempt_count',
     INT,
-    'How often Envoy tried; 0 where it never did.',
+    'How often Envoy tried; 0 if it did not.',
     COMMON('upstream_request_attempt_count'),
     { always: true },
   ),

@@ -33,7 +33,7 @@ export const DESTINATION = [
   row(
     'destination.labels',
     STRING_MAP,
-    'The labels of the destination: those of the proxy (bootstrap_metadata_labels_key), in the log LABELS of the node.',
+    'The labels of the destination: the labels of the proxy (bootstrap_metadata_labels_key); in the log, LABELS of the node.',
     { ...onChecks('destination.labels'), ...self('LABELS', 'labels') },
     { always: true },
   ),

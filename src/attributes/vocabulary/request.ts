@@ -26,7 +26,7 @@ export const REQUEST = [
   row(
     'request.method',
     STRING,
-    'The HTTP method. The access log has numbers for nine methods only: others are absent there.',
+    'The HTTP method. The access log can express nine methods only; others are absent there.',
     { http: 'request.http.method', log: 'request.request_method' },
     { always: true },
   ),
@@ -47,7 +47,8 @@ export const REQUEST = [
   row(
     'request.path_is_plain',
     BOOL,
-    'Whether proxies and servers cannot differ about the path: it has no empty segment, no segment of dots, no ;, no backslash, no control character, and no escape of one of these or of %.',
+    'Whether all proxies and servers read the path alike: it has no empty segment, no segment of dots, no ;, no backslash, ' +
+      'no control character, and no escape of one of these or of %.',
     { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: pathIsPlain },
   ),
@@ -103,7 +104,8 @@ export const REQUEST = [
   row(
     'request.headers',
     STRING_MAP,
-    'The headers; names are lower case, values of a repeated header joined by a comma. The access log has those that Envoy is configured to log, and user-agent, referer, x-forwarded-for, x-request-id.',
+    'The headers; names are lower case, values of a repeated header joined by a comma. The access log has user-agent, referer, ' +
+      'x-forwarded-for, x-request-id, and the headers that Envoy is configured to log.',
     { http: 'request.http.headers or header_map', log: 'request.request_headers' },
     { always: true },
   ),
@@ -159,7 +161,8 @@ export const REQUEST = [
   row(
     'request.body',
     STRING,
-    'The body as text, if the filter is configured to send it (with_request_body) and sends all of it; bytes that are not UTF-8 read as U+FFFD.',
+    'The body as text, if the filter is configured to send it (with_request_body) and sends all of it; ' +
+      'bytes that are not UTF-8 read as U+FFFD.',
     { http: 'request.http.body, else raw_body' },
   ),
   row(
@@ -196,5 +199,5 @@ export const REQUEST = [
     secret: true,
     derive: jwtRawClaims,
   }),
-  row('request.reason', STRING, "Istio's reason of a request; no wire of Envoy's has it.", {}),
+  row('request.reason', STRING, "Istio's reason of a request; Envoy never sends it.", {}),
 ];

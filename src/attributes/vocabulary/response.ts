@@ -6,31 +6,31 @@ export const RESPONSE = [
   row(
     'response.code',
     INT,
-    'The HTTP status; 0 where no response was sent.',
+    'The HTTP status; 0 if no response was sent.',
     { log: 'response.response_code' },
     { always: true },
   ),
-  row('response.code_details', STRING, "Envoy's words for where the status came from.", {
+  row('response.code_details', STRING, "Envoy's reason for the status.", {
     log: 'response.response_code_details',
   }),
   row(
     'response.flags',
     listOf(STRING),
-    "Envoy's short names of what went wrong, such as UH or UAEX; empty where nothing did.",
+    "Envoy's short names of errors, such as UH or UAEX; empty if there were none.",
     { log: 'common_properties.response_flags', 'tcp-log': 'common_properties.response_flags' },
     { always: true },
   ),
   row(
     'response.headers',
     STRING_MAP,
-    'The response headers that Envoy is told to log.',
+    'The response headers that Envoy is configured to log.',
     { log: 'response.response_headers' },
     { always: true },
   ),
   row(
     'response.trailers',
     STRING_MAP,
-    'The response trailers that Envoy is told to log.',
+    'The response trailers that Envoy is configured to log.',
     { log: 'response.response_trailers' },
     { always: true },
   ),
@@ -52,24 +52,24 @@ export const RESPONSE = [
   row(
     'response.duration',
     DURATION,
-    'From the first byte of the request to the last byte of the response; absent from an entry that has no time.',
+    'From the first byte of the request to the last byte of the response; absent if the entry has no times.',
     { log: 'common_properties.duration, else the last of its time_to_ fields' },
     { always: true },
   ),
   row(
     'response.time',
     TIMESTAMP,
-    'When the last byte of the response was sent; when the request began where the entry has no duration.',
+    'When the last byte of the response was sent; if the entry has no duration, when the request began.',
     { log: 'common_properties.start_time + duration' },
     { always: true },
   ),
   row('response.backend_latency', DURATION, 'From the first byte sent upstream to the last byte received from there.', {
     log: 'time_to_last_upstream_rx_byte - time_to_first_upstream_tx_byte',
   }),
-  row('response.grpc_status', STRING, 'The grpc-status of the response, where Envoy is told to log it.', {
+  row('response.grpc_status', STRING, 'The grpc-status of the response, if Envoy is configured to log it.', {
     log: 'trailer, else header grpc-status',
   }),
-  row('response.grpc_message', STRING, 'The grpc-message of the response, where Envoy is told to log it.', {
+  row('response.grpc_message', STRING, 'The grpc-message of the response, if Envoy is configured to log it.', {
     log: 'trailer, else header grpc-message',
   }),
 ];

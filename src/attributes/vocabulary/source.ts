@@ -93,6 +93,6 @@ export const ORIGIN = [
     },
     { always: true, derive: originIp },
   ),
-  row('origin.uid', STRING, "Istio's identity of the client; no wire of Envoy's has it.", {}),
-  row('origin.user', STRING, "Istio's user name of the client; no wire of Envoy's has it.", {}),
+  row('origin.uid', STRING, "Istio's identity of the client; Envoy never sends it.", {}),
+  row('origin.user', STRING, "Istio's user name of the client; Envoy never sends it.", {}),
 ];

@@ -28,7 +28,7 @@ export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<
   return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;
 }
 
-/** Colours the first line, which is the outcome. */
+/** Colours the first line, the outcome. */
 function coloured(answer: Answer): string {
   const [first = '', ...rest] = formatAnswer(answer).trimEnd().split('\n');
   const paint = answer.outcome === 'deny' || answer.outcome === 'over' ? paintOut.bad : paintOut.good;

@@ -21,11 +21,11 @@ export interface EvalFlags {
 
 export async function evaluate(expression: string | undefined, flags: EvalFlags): Promise<ExitCode> {
   if (flags.lines === true) return evaluateLines();
-  if (expression === undefined) throw new CliError('CLI_USAGE', 'an expression is expected, or --lines');
+  if (expression === undefined) throw new CliError('CLI_USAGE', 'expected an expression, or --lines');
   return evaluateOne(expression, flags);
 }
 
-// ---------------------------------------------------------------- one, for people
+// ---------------------------------------------------------------- one expression, for people
 
 function evaluateOne(expression: string, { attributes: file, type, explain, dialect }: EvalFlags): ExitCode {
   if (dialect === 'istio') return evaluateOneInIstio(expression, { file, type, explain });
@@ -102,12 +102,12 @@ function shownJson(value: Val): string {
   try {
     return JSON.stringify(jsonOf(value, MOST_SHOWN_CHARACTERS));
   } catch (error) {
-    if (error instanceof CliError) return '(too long to be shown)';
+    if (error instanceof CliError) return '(too long to show)';
     throw error;
   }
 }
 
-// ---------------------------------------------------------------- many, for scripts
+// ---------------------------------------------------------------- many expressions, for scripts
 
 const LINE = z.strictObject({
   id: z.unknown().optional(),
@@ -118,7 +118,7 @@ const LINE = z.strictObject({
   type: z.string().optional(),
 });
 
-/** One line out for each line in, in order. Exits with 0: what is wrong with a line stands in its answer. */
+/** One answer line per input line, in order. Exits with 0; the error of a line is in its answer. */
 async function evaluateLines(): Promise<ExitCode> {
   let answers: string[] = [];
   let waiting = 0;
@@ -138,7 +138,7 @@ async function evaluateLines(): Promise<ExitCode> {
 
 const MOST_WAITING_CHARACTERS = 256 * 1024;
 
-/** One line never ends the others: what it throws is its answer. */
+/** An error of one line is its answer, and does not end the others. */
 function lineOf(line: string): string {
   let id: { readonly id?: unknown } = {};
   try {
@@ -154,7 +154,7 @@ function lineOf(line: string): string {
       wrongLine(
         id,
         error instanceof SyntaxError
-          ? `the line is no JSON: ${error.message}`
+          ? `the line is not JSON: ${error.message}`
           : `the line cannot be answered: ${String(error)}`,
       ),
     );

@@ -51,7 +51,7 @@ function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: Ca
   }
 }
 
-/** Changes are put beside the rest of the verdict, under the names that rules have for them. */
+/** Puts changes beside the rest of the verdict, under the names used in rules. */
 function plain({ verdict, ...rest }: Explanation): object {
   if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
   const {

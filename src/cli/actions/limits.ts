@@ -45,12 +45,12 @@ export async function limits(
 function questionOf(domain: string | undefined, entries: readonly string[], { request, call }: LimitsFlags): Question {
   const wrong = (why: string): CliError => new CliError('CLI_USAGE', why);
   if (request !== undefined) {
-    if (domain !== undefined) throw wrong('a descriptor or --request is expected, not both');
+    if (domain !== undefined) throw wrong('expected a descriptor or --request, not both');
     return { kind: 'request', request: ofCall(readRequestFile(request), call) };
   }
   if (domain === undefined || entries.length === 0)
-    throw wrong('a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE');
-  if (call !== undefined) throw wrong('--call goes with --request: a descriptor is a limit call');
+    throw wrong('expected a descriptor, DOMAIN KEY=VALUE..., or --request FILE');
+  if (call !== undefined) throw wrong('--call requires --request; a descriptor is always a limit call');
   return { kind: 'descriptor', domain, entries };
 }
 
@@ -58,7 +58,7 @@ function questionOf(domain: string | undefined, entries: readonly string[], { re
 const ofCall = (file: RequestFile, call: LimitsFlags['call']): RequestFile =>
   call === undefined || file.call !== undefined ? file : { ...file, values: { ...file.values, call } };
 
-/** A limit applies, and its counter could be read. */
+/** Whether a limit applies and its counter could be read. */
 function isFound(inspected: Inspected): boolean {
   if (inspected.by === 'ratelimit') return inspected.answer.limit !== undefined;
   const applying = inspected.answer.rules.filter(({ applies }) => applies);

@@ -56,7 +56,7 @@ export async function showPlugin(name: string, configs: readonly string[]): Prom
     if (broken !== undefined) throw broken;
     throw new CliError(
       'CLI_NO_SUCH_ADAPTER',
-      `no adapter is named "${name}"; there are ${registry.names().join(', ')}`,
+      `no adapter is named "${name}"; known are ${registry.names().join(', ')}`,
     );
   }
   const { module } = registry.origin(name) ?? {};

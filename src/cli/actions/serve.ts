@@ -31,7 +31,7 @@ export interface ServeFlags {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
-/** Serves until it is stopped by a signal. With --log-format json, an error of the start is a line of JSON too. */
+/** Serves until a signal stops it. With --log-format json, an error during start is a JSON line too. */
 export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
   const log = makeLog(flags.logFormat, flags.logLevel);
   try {
@@ -46,18 +46,18 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
 
 async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
   const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`);
+  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; expected a number of seconds`);
   const workers = Number(flags.workers);
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS))
     throw new CliError(
       'CLI_USAGE',
-      `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`,
+      `--workers is "${flags.workers}"; expected a whole number from 1 to ${MOST_WORKERS}`,
     );
   const grpc = parseAddress(flags.grpc, { unix: true });
   if (workers > 1 && socketPath(grpc) !== undefined)
     throw new CliError(
       'CLI_USAGE',
-      '--workers share a port, and a unix socket cannot be shared: use one worker, or a port',
+      '--workers share a port, but a unix socket cannot be shared; use one worker, or a port',
     );
   const transport = transportOf(flags);
   const tls = tlsFilesOf(flags);
@@ -99,7 +99,7 @@ function transportOf({ transport, maxConnectionAge }: ServeFlags): TransportFlag
   if (!(ageS >= 1))
     throw new CliError(
       'CLI_USAGE',
-      `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`,
+      `--max-connection-age is "${maxConnectionAge}"; expected a number of seconds, at least 1`,
     );
   return { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
 }
@@ -118,7 +118,7 @@ function greet(server: Server): void {
   line(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
   if (server.admin !== undefined)
     line(
-      `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`,
+      `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for operators and Prometheus: /metrics /readyz /rules /handlers /verdicts`,
     );
   const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
   const command = RUNS_FROM_SOURCE ? 'npm run -s sluice --' : 'npx sluice';

@@ -20,7 +20,7 @@ export async function test(paths: readonly string[], flags: TestFlags): Promise<
   if (cases.length === 0 && findings.length === 0)
     throw new CliError(
       'CLI_NO_CASES',
-      `no cases in ${paths.join(', ')}; a file of cases has cases: at its top (docs/rules.md, Cases)`,
+      `no cases in ${paths.join(', ')}; a file of cases has the key cases: at its top level (docs/rules.md, Cases)`,
     );
   const options = {
     adapters: registry,

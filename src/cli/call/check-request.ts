@@ -1,4 +1,4 @@
-/** CheckRequest: its own JSON form (known by the key `attributes`) or ours. */
+/** CheckRequest: from its own JSON form (recognised by the key `attributes`), or from attributes by name. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
 import { CheckRequestSchema, type CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
@@ -52,7 +52,7 @@ const PLACES: Places = {
   contextExtension: at('attributes.contextExtensions', asTextMap),
 };
 
-/** Filled from a context extension of their name where ext_authz has no field for them (docs/rules.md#3-attributes). */
+/** Attributes without a field in ext_authz; a context extension of their name carries them (docs/rules.md#3-attributes). */
 const BY_EXTENSION = new Set(
   VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name),
 );
@@ -60,16 +60,17 @@ const BY_EXTENSION = new Set(
 const OF_PATH = new Set(['request.url_path', 'request.query', 'request.query_params']);
 const KNOWN = new Set([...Object.keys(PLACES), ...BY_EXTENSION, ...OF_PATH, 'origin.ip', 'call']);
 
-/** Adds what Envoy always sends; `call: tcp` has the form of the network filter. */
+/** Adds the fields that Envoy always sends; `call: tcp` makes a request of the network filter. */
 export function checkRequest(request: unknown): CheckRequest {
   if (isObject(request) && 'attributes' in request) return fromJson(CheckRequestSchema, request);
   const given = new Map(flat(request, KNOWN));
   const call = given.get('call') ?? 'http';
-  if (call !== 'http' && call !== 'tcp') throw wrong(`call is ${JSON.stringify(call)}: a check is http or tcp`);
+  if (call !== 'http' && call !== 'tcp')
+    throw wrong(`call is ${JSON.stringify(call)}; expected http or tcp for a check`);
   if (call === 'tcp') {
     const misplaced = [...given.keys()].find((name) => name.startsWith('request.') && name !== 'request.time');
     if (misplaced !== undefined)
-      throw wrong(`${misplaced} is not carried by a tcp check: leave it out, or say call: http`);
+      throw wrong(`${misplaced} is not carried by a tcp check; remove it, or write call: http`);
   }
   const message = beginning(call, given);
   const values = [...given].filter(([name]) => name !== 'call' && !OF_PATH.has(name) && name !== 'origin.ip');

@@ -1,7 +1,7 @@
 /**
  * The client of `sluice call`: sends real gRPC calls to a running server.
  * **In**: an address, and a request from YAML or JSON: the message's own JSON form, or attribute names. **Out**: an {@link Answer}.
- * **Fails**: with a CliError where the request is wrong; an error of the server is an answer.
+ * **Fails**: with a CliError if the request is invalid; an error of the server is an answer.
  */
 import { stringify } from 'yaml';
 import { fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
@@ -26,16 +26,16 @@ import { messageOf } from '../../text/message-of.ts';
 
 export interface Answer {
   readonly kind: 'check' | 'limit' | 'log';
-  /** `allow`, `deny`, `ok`, `over`, `taken`; `error` where the call ended with a gRPC status other than OK. */
+  /** `error`: the call ended with a gRPC status other than OK. */
   readonly outcome: 'allow' | 'deny' | 'ok' | 'over' | 'taken' | 'error';
   readonly grpc: { readonly code: number; readonly name: string; readonly message: string };
   readonly tookMs: number;
-  /** The message in protobuf's JSON form, where there was one. */
+  /** The response in protobuf's JSON form, if any. */
   readonly response: JsonValue | undefined;
 }
 
 export interface CallOptions {
-  /** 5 s where absent. */
+  /** Default 5 s. */
   readonly timeoutMs?: number;
   /** Sent as gRPC metadata (Envoy's initial_metadata). */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -69,7 +69,7 @@ export async function callLimit(address: string, request: unknown, options: Call
   });
 }
 
-/** Streams one message; `taken` means that the server read it to its end. */
+/** Streams one message; `taken`: the server has read it to its end. */
 export async function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(StreamAccessLogsMessageSchema, () => logRequest(request));
   return ask('log', address, options, async (client, sent) => {
@@ -114,7 +114,7 @@ function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShap
     return toBinary(schema, make());
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('CLI_REQUEST_FILE', `the request is no ${schema.typeName}: ${messageOf(error)}`, {
+    throw new CliError('CLI_REQUEST_FILE', `the request is not a valid ${schema.typeName}: ${messageOf(error)}`, {
       cause: error,
     });
   }

@@ -1,6 +1,6 @@
 /**
- * RateLimitRequest: its own JSON form, `{ domain, descriptors: [[{ user: ann }, { path: /a }]], hits }`, or one descriptor
- * by our attributes: `{ ratelimit.domain: shop, ratelimit.descriptor: { user: ann } }`.
+ * RateLimitRequest: from its own JSON form, from `{ domain, descriptors: [[{ user: ann }, { path: /a }]], hits }`, or from one
+ * descriptor as attributes: `{ ratelimit.domain: shop, ratelimit.descriptor: { user: ann } }`.
  */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { meant } from '../../text/nearest.ts';
@@ -17,12 +17,12 @@ const BY_ATTRIBUTE = new Set([
 
 export function limitRequest(request: unknown): RateLimitRequest {
   if (!isObject(request))
-    throw wrong('the request is no map: write `domain: shop` and `descriptors: [[{ user: ann }]]`');
+    throw wrong('the request is not a map; write `domain: shop` and `descriptors: [[{ user: ann }]]`');
   const { domain, descriptors, hits, hitsAddend, hits_addend, call: _call, ...rest } = request;
   if (domain === undefined && descriptors === undefined) return byAttribute(request);
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined)
-    throw wrong(`${unknown} is no key of a limit request${meant(unknown, ['domain', 'descriptors', 'hits'])}`);
+    throw wrong(`${unknown} is not a key of a limit request${meant(unknown, ['domain', 'descriptors', 'hits'])}`);
   return fromJson(RateLimitRequestSchema, {
     domain: domain ?? '',
     descriptors: listOf(descriptors ?? []).map(descriptorOf),
@@ -33,10 +33,10 @@ export function limitRequest(request: unknown): RateLimitRequest {
 function byAttribute(request: JsonObject): RateLimitRequest {
   const given = new Map(flat(request, BY_ATTRIBUTE));
   const unknown = [...given.keys()].find((name) => !BY_ATTRIBUTE.has(name));
-  if (unknown !== undefined) throw wrong(`${unknown} is no key of a limit request${meant(unknown, BY_ATTRIBUTE)}`);
+  if (unknown !== undefined) throw wrong(`${unknown} is not a key of a limit request${meant(unknown, BY_ATTRIBUTE)}`);
   const entries = given.get('ratelimit.entries') ?? entriesOf(given.get('ratelimit.descriptor') ?? {});
   const hits = given.get('ratelimit.hits');
-  // In the descriptor's field: the request's cannot express 0 (inspect only).
+  // In the field of the descriptor; the request's field cannot express 0 (inspect only).
   return fromJson(RateLimitRequestSchema, {
     domain: given.get('ratelimit.domain') ?? '',
     descriptors: [{ entries, ...(hits === undefined ? {} : { hitsAddend: asText(hits, 'ratelimit.hits') }) }],
@@ -45,7 +45,7 @@ function byAttribute(request: JsonObject): RateLimitRequest {
 
 function listOf(descriptors: JsonValue): readonly JsonValue[] {
   if (!Array.isArray(descriptors))
-    throw wrong('descriptors is no list: write `descriptors: [[{ user: ann }], [{ path: /a }]]`');
+    throw wrong('descriptors is not a list; write `descriptors: [[{ user: ann }], [{ path: /a }]]`');
   return descriptors;
 }
 
@@ -54,7 +54,7 @@ function descriptorOf(descriptor: JsonValue): JsonValue {
   if (isObject(descriptor)) return 'entries' in descriptor ? descriptor : { entries: entriesOf(descriptor) };
   if (!Array.isArray(descriptor))
     throw wrong(
-      `a descriptor is ${JSON.stringify(descriptor)}: write a list of entries, \`[{ user: ann }, { path: /a }]\``,
+      `a descriptor is ${JSON.stringify(descriptor)}; write a list of entries, \`[{ user: ann }, { path: /a }]\``,
     );
   return {
     entries: descriptor.flatMap((entry) =>
@@ -64,6 +64,6 @@ function descriptorOf(descriptor: JsonValue): JsonValue {
 }
 
 function entriesOf(entry: JsonValue): JsonObject[] {
-  if (!isObject(entry)) throw wrong(`an entry of a descriptor is ${JSON.stringify(entry)}: write \`{ user: ann }\``);
+  if (!isObject(entry)) throw wrong(`an entry of a descriptor is ${JSON.stringify(entry)}; write \`{ user: ann }\``);
   return Object.entries(entry).map(([key, value]) => ({ key, value: asText(value, key) }));
 }

@@ -1,4 +1,4 @@
-/** StreamAccessLogsMessage: its own JSON form (known by `httpLogs` or `tcpLogs`) or one entry by our names. */
+/** StreamAccessLogsMessage: from its own JSON form (recognised by `httpLogs` or `tcpLogs`), or one entry from attributes by name. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import {
   StreamAccessLogsMessageSchema,
@@ -26,7 +26,7 @@ const protocol: Write = (value, name) => {
     asText(value, name)
   ];
   if (version === undefined)
-    throw wrong(`${name} is ${JSON.stringify(value)}: write HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3`);
+    throw wrong(`${name} is ${JSON.stringify(value)}; expected HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3`);
   return version;
 };
 
@@ -80,7 +80,7 @@ const flags: Write = (value, name) => {
   return Object.fromEntries(
     names.map((flag) => {
       const field = ResponseFlagsSchema.fields.find(({ number }) => number === FLAGS.indexOf(flag) + 1);
-      if (field === undefined) throw wrong(`${name} holds ${flag}: known are ${FLAGS.join(', ')}`);
+      if (field === undefined) throw wrong(`${name} contains ${flag}; expected some of ${FLAGS.join(', ')}`);
       return [field.jsonName, field.fieldKind === 'message' ? { reason: 'EXTERNAL_SERVICE' } : true];
     }),
   );
@@ -196,13 +196,14 @@ const KNOWN = new Set([
 ]);
 const OWN_FORM = ['identifier', 'httpLogs', 'tcpLogs', 'http_logs', 'tcp_logs'];
 
-/** By default a final entry that starts now, takes no time, and is of a local connection; `call: tcp-log` is one of a TCP connection. */
+/** By default the final entry of a local connection, starting now and without duration; `call: tcp-log` makes one of a TCP connection. */
 export function logRequest(request: unknown): StreamAccessLogsMessage {
   if (isObject(request) && OWN_FORM.some((key) => key in request))
     return fromJson(StreamAccessLogsMessageSchema, request);
   const given = flat(request, KNOWN);
   const call: JsonValue = given.find(([name]) => name === 'call')?.[1] ?? 'log';
-  if (call !== 'log' && call !== 'tcp-log') throw wrong(`call is ${JSON.stringify(call)}: an entry is log or tcp-log`);
+  if (call !== 'log' && call !== 'tcp-log')
+    throw wrong(`call is ${JSON.stringify(call)}; expected log or tcp-log for an entry`);
   const values = given.filter(([name]) => name !== 'call');
   const ofEntry = values.filter(([name]) => !(name in IDENTIFIER_PLACES));
   const entry = beginning(call, values);

@@ -1,6 +1,6 @@
 /**
  * Converts a request by attribute names to the JSON form of the protobuf message.
- * **In**: `{ request.method: GET, source: { ip: 1.2.3.4 } }`, flat or nested. **Out**: what protobuf's fromJson reads.
+ * **In**: `{ request.method: GET, source: { ip: 1.2.3.4 } }`, flat or nested. **Out**: JSON for protobuf's fromJson.
  * **Fails**: with a CliError that names the attribute.
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
@@ -12,14 +12,14 @@ import { CliError } from '../cli-error.ts';
 
 export type Write = (value: JsonValue, name: string) => JsonValue;
 
-/** The path of a value in the message, and how it is written there; as it is where `write` is absent. */
+/** The path of a value in the message, and its conversion; unchanged if `write` is absent. */
 export interface Place {
   readonly path: readonly string[];
   readonly write?: Write;
 }
 export type Places = Readonly<Record<string, Place>>;
 
-/** `a.b.c`, unless a part has a dot of its own. */
+/** `path` is `a.b.c`; only for names without dots. */
 export const at = (path: string, write?: Write): Place => ({
   path: path.split('.'),
   ...(write === undefined ? {} : { write }),
@@ -27,10 +27,10 @@ export const at = (path: string, write?: Write): Place => ({
 
 const VOCABULARY_NAMES = new Set(VOCABULARY.map(({ name }) => name));
 
-/** Names and values, with nested maps (`request: { method: GET }`) flattened to the names that are known. */
+/** Names and values, with nested maps (`request: { method: GET }`) flattened to known names. */
 export function flat(request: unknown, known: ReadonlySet<string>): (readonly [name: string, value: JsonValue])[] {
   if (!isObject(request))
-    throw wrong('the request is no map of names and values: write `request.method: GET`, one a line');
+    throw wrong('the request is not a map of names and values; write `request.method: GET`, one a line');
   return flatRequest(request, known) as (readonly [string, JsonValue])[];
 }
 
@@ -38,11 +38,11 @@ export interface ShortForm {
   readonly places: Places;
   /** The name of the wire, for messages: `ext_authz`. */
   readonly wire: string;
-  /** Handles a name without a place; true where it did. */
+  /** Handles a name without a place; returns whether it did. */
   readonly otherwise?: (message: JsonObject, name: string, value: JsonValue) => boolean;
 }
 
-/** Puts the values into `message`, which holds the defaults. */
+/** Puts the values into `message`, which contains the defaults. */
 export function fill(
   message: JsonObject,
   values: readonly (readonly [string, JsonValue])[],
@@ -59,9 +59,9 @@ function unknownName(name: string, places: Places, wire: string): CliError {
   if (VOCABULARY_NAMES.has(name)) return wrong(`${name} is not carried by ${wire}, or is derived from what it carries`);
   if (name.startsWith('my.'))
     return wrong(
-      `${name} is the policy's own: give what carries it instead, as \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`,
+      `${name} is declared by the policy; write its carrier instead: \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`,
     );
-  return wrong(`${name} is no attribute${meant(name, Object.keys(places))}`);
+  return wrong(`${name} is not an attribute${meant(name, Object.keys(places))}`);
 }
 
 export const wrong = (message: string): CliError => new CliError('CLI_REQUEST_FILE', message);
@@ -81,13 +81,12 @@ export function put(message: JsonObject, path: readonly string[], value: JsonVal
 }
 
 export const asText = (value: JsonValue, name: string): string => {
-  if (typeof value === 'object' || value === null)
-    throw wrong(`${name} is ${JSON.stringify(value)}, and text is expected`);
+  if (typeof value === 'object' || value === null) throw wrong(`${name} is ${JSON.stringify(value)}; expected text`);
   return String(value);
 };
 
 export const asTextMap = (value: JsonValue, name: string): Record<string, string> => {
-  if (!isObject(value)) throw wrong(`${name} is ${JSON.stringify(value)}, and a map of names and texts is expected`);
+  if (!isObject(value)) throw wrong(`${name} is ${JSON.stringify(value)}; expected a map of names to texts`);
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, asText(entry, `${name}.${key}`)]));
 };
 
@@ -97,14 +96,13 @@ export const asHeaders = (value: JsonValue, name: string): Record<string, string
 /** Protobuf's JSON form of durations has seconds only. */
 export const asDuration: Write = (value, name) => {
   const duration = typeof value === 'string' ? parseDuration(value) : undefined;
-  if (duration === undefined)
-    throw wrong(`${name} is ${JSON.stringify(value)}, and a span of time such as 150ms is expected`);
+  if (duration === undefined) throw wrong(`${name} is ${JSON.stringify(value)}; expected a duration such as 150ms`);
   const sign = duration.seconds < 0 || duration.nanos < 0 ? '-' : '';
   return `${sign}${Math.abs(duration.seconds)}.${String(Math.abs(duration.nanos)).padStart(9, '0')}s`;
 };
 
 export const asTimestamp: Write = (value, name) => {
   if (typeof value !== 'string' || parseTimestamp(value) === undefined)
-    throw wrong(`${name} is ${JSON.stringify(value)}, and a point in time such as 2026-01-31T12:00:00Z is expected`);
+    throw wrong(`${name} is ${JSON.stringify(value)}; expected a time such as 2026-01-31T12:00:00Z`);
   return value;
 };

@@ -1,6 +1,6 @@
 /**
  * **In**: the expected and the observed result of a call. **Out**: the differences, one sentence each.
- * Only what the case names is compared.
+ * Only parts that the case names are compared.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { NetHeaders } from '../../core/call.ts';
@@ -91,7 +91,7 @@ function logDifferences(want: WantLog, observed: ObservedLog): string[] {
       );
     }
   }
-  if ('reports' in want) found.push(...left.map((report) => `not wanted: a report ${text(report)}`));
+  if ('reports' in want) found.push(...left.map((report) => `unwanted report ${text(report)}`));
   return found;
 }
 

@@ -1,4 +1,4 @@
-/** How a case reaches the engine: in process, or by a real gRPC call. */
+/** Drives the engine for a case: in process, or by a real gRPC call. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import { type Engine, type LimitVerdict, NO_CALLER, type Verdict } from '../../core/call.ts';
@@ -6,7 +6,7 @@ import { plainWire } from '../../attributes/plain-wire.ts';
 import type { Case } from './schema.ts';
 import type { ObservedCheck, ObservedLimit } from './observed.ts';
 
-/** Makes the call of a case once. Reports are observed by their handlers, not by the driver. */
+/** Makes the call of a case once. Reports are recorded by their handlers, not by the driver. */
 export type Driver = (one: Case) => Promise<ObservedCheck | ObservedLimit | undefined>;
 
 export function inProcess(engine: Engine, attributes: Attributes): Driver {

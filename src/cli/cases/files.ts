@@ -48,7 +48,7 @@ export async function findCases(paths: readonly string[], registry: Registry): P
           findings.push(
             problem(
               document.position,
-              'the cases are about no policy: write policy: PATH beside cases, or put the rules into the same file',
+              'the cases have no policy; write policy: PATH beside cases, or put the rules into the same file',
             ),
           );
       }
@@ -70,7 +70,7 @@ const problem = (position: Position, message: string): Finding => ({
 
 function collect(document: CasesDocument, policy: Policy, cases: FoundCase[], findings: Finding[]): void {
   if (!Array.isArray(document.cases)) {
-    findings.push(problem(document.position, 'cases is a list of cases'));
+    findings.push(problem(document.position, 'cases must be a list'));
     return;
   }
   for (const [index, raw] of document.cases.entries()) {

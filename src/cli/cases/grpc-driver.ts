@@ -1,6 +1,6 @@
 /**
- * Runs a case over real gRPC: the engine behind the frontends at a port of its own, called as Envoy does.
- * **In**: an engine. **Out**: a driver that decodes the answers from protobuf. **Fails**: where no wire carries an attribute of the case.
+ * Runs a case over real gRPC: the engine behind the frontends on a separate port, called as by Envoy.
+ * **In**: an engine. **Out**: a driver that decodes the answers from protobuf. **Fails**: if no wire carries an attribute of the case.
  */
 import { type JsonObject, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Engine, NetHeaders, Outcome } from '../../core/call.ts';
@@ -133,14 +133,14 @@ const ERROR_LIMIT: ObservedLimit = {
   reasons: [],
 };
 
-interface Said {
+interface VerdictMetadata {
   readonly outcome: Outcome;
   readonly rule: string | undefined;
   readonly shadow: readonly string[];
   readonly metadata: readonly (readonly [string, string])[];
 }
 
-function verdictIn(metadata: JsonObject | undefined): Said {
+function verdictIn(metadata: JsonObject | undefined): VerdictMetadata {
   const { sluice, ...rest } = metadata ?? {};
   const { outcome, rule, shadow } = (sluice ?? {}) as { outcome?: Outcome; rule?: string; shadow?: string[] };
   return {

@@ -2,7 +2,7 @@
  * The handlers of a case: nothing leaves the process (docs/rules.md#9-cases).
  * **In**: the handlers of the policy, and the answers in `given` of the case. **Out**: open handlers: quotas in memory by the
  * case's clock, reports recorded, self-contained adapters as they are, the others replaced by their given answers.
- * **Fails**: a call to a handler without a given answer is recorded, and fails as if its backend were away.
+ * **Fails**: a call to a handler without a given answer is recorded, and fails as if its backend were unavailable.
  */
 import { changeOf } from '../../counting/ask.ts';
 import {
@@ -47,7 +47,7 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
   };
 }
 
-/** Reports go to the handler and to the case. */
+/** Passes reports to the handler, and records them for the case. */
 function recorded(open: OpenHandler, { name }: HandlerSpec, reports: ObservedReport[]): OpenHandler {
   const { handler } = open;
   if (handler.sink === undefined || handler.write === undefined) return open;
@@ -75,7 +75,7 @@ function recorded(open: OpenHandler, { name }: HandlerSpec, reports: ObservedRep
   };
 }
 
-/** In place of a handler that is not opened: every method fails. */
+/** Replaces a handler that is not opened; every method fails. */
 export const unopened = (why: string): OpenHandler => opened(failing(() => why));
 
 const opened = (handler: AnyHandler): OpenHandler => ({

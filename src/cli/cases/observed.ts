@@ -4,7 +4,7 @@ import type { NetHeaders, Outcome } from '../../core/call.ts';
 export interface ObservedCheck {
   readonly kind: 'check';
   readonly outcome: Outcome;
-  /** Absent where the wire does not carry it: an `error` is a gRPC status and nothing else. */
+  /** Absent if the wire does not carry it: an `error` is only a gRPC status. */
   readonly rule: string | undefined;
   readonly status: number;
   readonly body: string;

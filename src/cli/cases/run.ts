@@ -1,7 +1,7 @@
 /**
  * Runs the cases of `sluice test`.
  * **In**: a case and its loaded policy. **Out**: the differences from the expected results.
- * **Fails**: never; a case that cannot run has failed, with the reason.
+ * **Fails**: never; a case that cannot run fails with the reason.
  */
 import type { Adapter } from '../../adapters/contract.ts';
 import { createEngine } from '../../core/engine.ts';
@@ -19,7 +19,7 @@ import type { OpenHandler } from '../../adapters/open-handler.ts';
 export interface CaseResult {
   readonly name: string;
   readonly position: Position;
-  /** One sentence each; empty where the case passed. */
+  /** One sentence each; empty if the case passed. */
   readonly failures: readonly string[];
 }
 
@@ -27,17 +27,18 @@ export interface RunOptions {
   readonly adapters: { get(name: string): Adapter | undefined };
   /** Opens an adapter as it is, with the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
-  /** In process where absent. Its result is disposed of after each case. */
+  /** Default: in process. Its result is disposed of after each case. */
   readonly drive?: (
     engine: ReturnType<typeof createEngine>,
     policy: Policy,
   ) => Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }>;
 }
 
-/** Runs one case on handlers and an engine of its own, so that cases do not share counters. */
+/** Runs one case with its own engine and handlers, so that cases do not share counters. */
 export async function runCase(one: Case, policy: Policy, options: RunOptions): Promise<string[]> {
   const memory = options.adapters.get('quota-memory');
-  if (memory === undefined) throw new Error('the adapter quota-memory is not there: cases keep their quotas on it');
+  if (memory === undefined)
+    throw new Error('the adapter quota-memory, which counts the quotas of cases, is not loaded');
   const clock = caseClock();
   const reports: ObservedReport[] = [];
   const missing = new Set<string>();
@@ -45,7 +46,7 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
   if (unknown.length > 0)
     return unknown.map(
       (name) =>
-        `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`,
+        `given names ${name}, which is not a handler of the policy; known are ${[...policy.handlers.keys()].join(', ')}`,
     );
   const openHandlers = caseHandlers({
     memory,
@@ -102,7 +103,7 @@ async function callInTurn(
     ...failures,
     ...[...missing].map(
       (name) =>
-        `the handler ${name} was asked and needs something outside the process: write given: { ${name}: ANSWER } or given: { ${name}: fails }`,
+        `the handler ${name} was called but needs a backend; write given: { ${name}: ANSWER } or given: { ${name}: fails }`,
     ),
   ];
 }
@@ -114,7 +115,7 @@ function inTurn(one: Case): Want[] {
   const last = one.wants.at(-1);
   if (one.wants.length === 1 && last !== undefined) return Array.from({ length: calls }, () => last);
   if (listed.length !== calls)
-    throw new Error(`times is ${calls}, but want lists ${listed.length} calls: make them equal`);
+    throw new Error(`times is ${calls}, but want lists ${listed.length} calls; make them equal`);
   return listed;
 }
 
@@ -123,7 +124,7 @@ const timesOf = (want: Want): number => ('times' in want ? (want.times ?? 1) : 1
 /** The start of a minute, an hour, a day (UTC) and an epoch week. */
 const BEGINNING_MS = Date.UTC(2026, 0, 1);
 
-/** Stands still until it is advanced. */
+/** A clock that moves only when advanced. */
 export interface CaseClock {
   nowMs(): number;
   monotonicMs(): number;

@@ -76,7 +76,7 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   'tcp-log': LOG_WANTS,
 };
 
-/** What a proxy sends under names of the operator's choosing. */
+/** The parts of a case other than its call and want. */
 const frame = z.strictObject({
   name: z.string().min(1),
   description: z.string().optional(),
@@ -85,7 +85,7 @@ const frame = z.strictObject({
   times,
   every: z
     .string()
-    .refine((text) => durationMs(text) !== undefined, 'a span such as 500ms, 1s or 1m is expected')
+    .refine((text) => durationMs(text) !== undefined, 'expected a duration such as 500ms, 1s or 1m')
     .optional(),
 });
 
@@ -113,16 +113,16 @@ const failed = (path: readonly (string | number)[], message: string): Parsed => 
 /** Reads one entry of `cases`. */
 export function parseCase(raw: unknown): Parsed {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
-    return failed([], 'a case is a map with name, a call (http, tcp, limit, log, tcp-log) and want');
+    return failed([], 'a case must be a map with name, a call (http, tcp, limit, log, tcp-log) and want');
   const { want, ...rest } = raw as Record<string, unknown>;
   const kinds = CALL_KINDS.filter((kind) => kind in rest);
   const [call] = kinds;
   if (call === undefined || kinds.length > 1)
     return failed(
       [],
-      `a case makes one call: exactly one of ${CALL_KINDS.join(', ')} is expected, here ${kinds.length === 0 ? 'is none' : `are ${kinds.join(' and ')}`}`,
+      `a case makes one call: expected one of ${CALL_KINDS.join(', ')}; found ${kinds.length === 0 ? 'none' : kinds.join(' and ')}`,
     );
-  if (want === undefined) return failed([], 'want is missing: say what the call should come to');
+  if (want === undefined) return failed([], 'want is missing; write the expected outcome of the call');
 
   const { [call]: request, ...others } = rest;
   const framed = frame.safeParse(others);
@@ -132,7 +132,7 @@ export function parseCase(raw: unknown): Parsed {
     .min(1)
     .safeParse(call === 'limit' && Array.isArray(request) ? request : [request]);
   if (!requests.success)
-    problems.push({ path: [call], message: 'a map of attributes is expected, such as { request.method: GET }' });
+    problems.push({ path: [call], message: 'expected a map of attributes, such as { request.method: GET }' });
 
   const wants = Array.isArray(want) ? want : [want];
   const read = wants.map((one, index) =>
@@ -155,7 +155,7 @@ function parseWant(
   const key = typeof raw === 'object' && raw !== null ? Object.keys(rows).find((name) => name in raw) : undefined;
   const schema = key === undefined ? undefined : rows[key];
   if (schema === undefined) {
-    problems.push({ path, message: `a ${call} call wants one of ${Object.keys(rows).join(', ')}` });
+    problems.push({ path, message: `the want of a ${call} call must have one of ${Object.keys(rows).join(', ')}` });
     return undefined;
   }
   const parsed = schema.safeParse(raw);

@@ -6,7 +6,7 @@ export const call: CommandSpec = {
   name: 'call',
   help: {
     summary: 'send a real gRPC call to a running server',
-    description: 'Sends a call as Envoy would, and prints the answer. Exits with 1 where the call is refused.',
+    description: 'Sends a call as Envoy would, and prints the answer. Exits with 1 if the call is refused.',
   },
   args: [
     new Argument('<kind>', 'check: ext_authz; limit: ratelimit; log: one access log entry').choices([

@@ -7,12 +7,12 @@ export const evaluate: CommandSpec = {
   help: {
     summary: 'check or evaluate one expression, or many',
     description:
-      'Checks an expression, and with --attributes evaluates it. Exits with 1 where it has errors or its evaluation fails.',
+      'Checks an expression, and with --attributes evaluates it. Exits with 1 if it has errors or its evaluation fails.',
     after: `
 A line in:   {"id": 1, "expr": "ai > 1", "vocabulary": {"ai": "int"}, "attributes": {"ai": 20}, "type": "bool"}
 A line out:  {"id": 1, "type": "bool", "value": true, "looked": ["ai"]}
         or:  {"id": 1, "error": {"phase": "check", "code": "EXPRESSION_TYPE", "message": "...", "line": 1, "column": 1}}
-Without vocabulary it is the built-in one; without attributes the expression is only checked.`,
+The default vocabulary is the built-in one; without attributes the expression is only checked.`,
   },
   args: [new Argument('[expression]', 'in CEL, such as \'request.method == "GET"\'')],
   flags: [

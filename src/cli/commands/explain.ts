@@ -7,7 +7,8 @@ export const explain: CommandSpec = {
   help: {
     summary: 'show the answer to a request, and the reasons',
     description:
-      'Puts one request to a policy: the verdict, the rules that matched, the answers of handlers, the attributes that were read.\nChecks and lookups are asked, but no quota is charged and no report is written, unless --for-real is given.',
+      'Evaluates one request: the verdict, the rules that matched, the answers of handlers, the attributes that were read.\n' +
+      'Handlers answer checks and lookups, but no quota is charged and no report is written, unless --for-real is given.',
   },
   args: [configArgument()],
   flags: [

@@ -7,7 +7,8 @@ export const healthcheck: CommandSpec = {
   help: {
     summary: 'ask a running server whether it takes calls',
     description:
-      'Calls gRPC health, for probes of containers. Exits with 0 for SERVING, with 1 for NOT_SERVING, with 3 without an answer: a server that is stopping takes no new connection.',
+      'Calls gRPC health, for probes of containers. ' +
+      'Exits with 0 for SERVING, with 1 for NOT_SERVING, with 3 without an answer (a stopping server accepts no connections).',
   },
   flags: [
     new Option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket').default('127.0.0.1:9091'),

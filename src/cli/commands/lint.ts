@@ -7,7 +7,9 @@ export const lint: CommandSpec = {
   help: {
     summary: 'report every error of a policy, or of files of `sluice ratelimit`',
     description:
-      'Loads a policy without starting a server: every error and warning at once, and which calls each rule answers. Handlers that need nothing outside the process are opened, so that a list whose file is missing is found.\nFiles of `sluice ratelimit`, which have domain and descriptors at their top, are read as it reads them.',
+      'Loads a policy without starting a server, and prints all errors and warnings, and which calls each rule answers. ' +
+      'Handlers without a backend are opened, so that errors in their files are found.\n' +
+      'Files of `sluice ratelimit`, recognised by domain and descriptors at the top level, are checked as it reads them.',
   },
   args: [
     new Argument(

@@ -10,7 +10,8 @@ export const plugins: CommandSpec = {
   help: {
     summary: 'list the adapters that handlers can name, or show one',
     description:
-      "The adapters that a policy's handlers can name: the built-in ones, and those of the plugins of a policy, with their packages and modules. The output comes from their own code.",
+      "The adapters that a policy's handlers can name, described from their own code: " +
+        'the built-in ones, and the ones of the plugins of a policy, with their packages and modules.',
   },
   args: [policyArgument()],
   flags: [jsonOption()],

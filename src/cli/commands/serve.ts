@@ -16,22 +16,22 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
     new Option('--grpc <host:port>', 'the gRPC port for Envoy; unix:PATH is a unix socket').default('127.0.0.1:9091'),
     new Option(
       '--admin <host:port>',
-      'the HTTP port for people and Prometheus: /metrics /healthz /readyz /rules /handlers /verdicts /limits/*',
+      'the HTTP port for operators and Prometheus: /metrics /healthz /readyz /rules /handlers /verdicts /limits/*',
     ).default('127.0.0.1:15014'),
     new Option('--workers <n>', 'threads that serve at the same port, each on its own core').default('1'),
-    new Option('--transport <kind>', "our own HTTP/2, or Node's (slower; a fallback)")
+    new Option('--transport <kind>', "own: Sluice's HTTP/2; http2: Node's (slower, a fallback)")
       .choices(['own', 'http2'])
       .default('own'),
     new Option(
       '--max-connection-age <seconds>',
-      'drain connections of this age, so that proxies reconnect, perhaps to another server; without it connections stay',
+      'drain connections of this age, so that proxies reconnect, perhaps to another server; default: never',
     ),
     new Option(
       '--tls-cert <file>',
-      'PEM; with it and --tls-key Envoy calls over TLS; renewed on disk, new connections get it',
+      'PEM; with --tls-key, serve over TLS; a file renewed on disk applies to new connections',
     ),
     new Option('--tls-key <file>', 'PEM'),
-    new Option('--tls-client-ca <file>', 'PEM; callers have to show a certificate of this authority'),
+    new Option('--tls-client-ca <file>', 'PEM; callers must present a certificate of this CA'),
     new Option('--grace <seconds>', 'drain timeout: calls in flight end, reports are written').default('10'),
     new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
     new Option('--log-level <level>', "of the server's own log")

@@ -7,7 +7,7 @@ export const test: CommandSpec = {
   help: {
     summary: 'run the test cases of a policy',
     description:
-      'Runs cases (docs/rules.md, Cases). Nothing leaves the process: quotas are kept in memory, time stands still.',
+      'Runs cases (docs/rules.md, Cases). Nothing leaves the process: quotas are counted in memory, and the clock stands still.',
   },
   args: [new Argument('<cases...>', 'files of cases, or folders of them')],
   flags: [

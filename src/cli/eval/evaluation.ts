@@ -57,7 +57,7 @@ export interface Vocabulary {
 }
 
 const BUILT_IN: Vocabulary = { attributes: new Attributes(VOCABULARY), istioTypes: new Map() };
-/** By its JSON, since lines usually share one. */
+/** By its JSON, since input lines usually share one. */
 const known = new Map<string, Vocabulary>();
 const MOST_KNOWN = 100;
 
@@ -79,12 +79,12 @@ function declaredVocabulary(vocabulary: Readonly<Record<string, string>>, dialec
     if (type === undefined)
       throw new CliError(
         'CLI_EVAL',
-        `vocabulary: ${name} is ${JSON.stringify(text)}, which is not a type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`,
+        `vocabulary: ${name} is ${JSON.stringify(text)}, which is not a type; expected one such as ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'}`,
       );
     return {
       name,
       type,
-      meaning: 'Of this evaluation.',
+      meaning: 'Declared for this evaluation.',
       source: { kind: 'filled' },
       carriedBy: {},
       always: false,
@@ -94,7 +94,7 @@ function declaredVocabulary(vocabulary: Readonly<Record<string, string>>, dialec
   return { attributes: new Attributes(rows), istioTypes };
 }
 
-/** The type that holds the values of each of Istio's. */
+/** CEL's type for the values of each type of Istio. */
 const HELD_AS: Readonly<Record<IstioType, Type>> = {
   STRING,
   INT64: INT,
@@ -186,7 +186,7 @@ function istioExpected({ type }: EvalRequest): IstioType | undefined {
   return expected;
 }
 
-/** Of the first problem. */
+/** The first problem. */
 function problemOf(source: string, problems: readonly Problem[]): EvalError {
   const [{ code, message, start } = { code: 'EXPRESSION_SYNTAX', message: 'no expression', start: 0 }] = problems;
   return { phase: code === 'EXPRESSION_SYNTAX' ? 'parse' : 'check', code, message, ...placeOf(source, start) };

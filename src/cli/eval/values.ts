@@ -12,12 +12,12 @@ export function valueFor(name: string, plain: unknown, type: Type): Value {
   if (value === undefined)
     throw new CliError(
       'CLI_EVAL',
-      `${name} is ${JSON.stringify(plain)}, and ${type.kind === 'bytes' ? 'base64' : wantedForm(type)} is expected (${typeText(type)})`,
+      `${name} is ${JSON.stringify(plain)}; expected ${type.kind === 'bytes' ? 'base64' : wantedForm(type)} (${typeText(type)})`,
     );
   return value;
 }
 
-/** The forms that YAML does not have: whole numbers as decimal text, bytes as base64. */
+/** Reads the forms that YAML lacks: whole numbers as decimal text, bytes as base64. */
 function fromJson(plain: unknown, type: Type): unknown {
   if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string')
     return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
@@ -33,7 +33,7 @@ const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean =>
   (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
-/** A list may hold one long text many times, so the JSON can be far longer than the value. */
+/** A list may contain one long text many times, so its JSON can be far longer than the value. */
 const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
 
 /**
@@ -47,7 +47,7 @@ export function jsonOf(value: Val, mostCharacters: number = MOST_JSON_CHARACTERS
     if (left < 0)
       throw new CliError(
         'CLI_EVAL',
-        `the value is longer than ${mostCharacters} characters of JSON; make a smaller one, such as its size()`,
+        `the value is longer than ${mostCharacters} characters of JSON; reduce it, for instance to its size()`,
       );
   };
   return plainOf(value, spend);

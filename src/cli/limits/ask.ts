@@ -1,7 +1,7 @@
 /**
  * Requests inspections of limits from a running server: the admin port of `sluice serve` or the debug port of `sluice ratelimit`.
  * **In**: an address, a depth, a call. **Out**: the inspection, of either kind.
- * **Fails**: with a CliError that names the server, and what it answered.
+ * **Fails**: with a CliError that names the server and its answer.
  */
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
@@ -51,7 +51,7 @@ export async function askLimits(to: string, depth: InspectionDepth, question: Qu
   if (status === 404)
     throw new CliError(
       'CLI_UNREACHABLE',
-      `http://${to} has no ${init.method} /limits/${depth}: ${question.kind === 'request' ? 'the admin port of `sluice serve` has; `sluice ratelimit` is asked by DOMAIN KEY=VALUE...' : 'the admin port of `sluice serve` and the debug port of `sluice ratelimit` have'}`,
+      `http://${to} has no ${init.method} /limits/${depth}; ${question.kind === 'request' ? 'use the admin port of `sluice serve`, or DOMAIN KEY=VALUE... for `sluice ratelimit`' : 'use the admin port of `sluice serve` or the debug port of `sluice ratelimit`'}`,
     );
   if (status !== 200) throw new CliError('CLI_UNREACHABLE', `${url} answers ${status}: ${whyOf(answer, text)}`);
   if (isObject(answer) && Array.isArray(answer['rules']))
@@ -74,7 +74,7 @@ function descriptorRequest(depth: InspectionDepth, domain: string, entries: read
   const query = new URLSearchParams({ domain });
   for (const entry of entries) {
     const at = entry.indexOf('=');
-    if (at <= 0) throw new CliError('CLI_USAGE', `"${entry}" is no entry; KEY=VALUE is expected`);
+    if (at <= 0) throw new CliError('CLI_USAGE', `"${entry}" is not an entry; expected KEY=VALUE`);
     query.append('key', entry.slice(0, at));
     query.append('value', entry.slice(at + 1));
   }

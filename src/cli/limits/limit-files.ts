@@ -1,6 +1,6 @@
 /**
  * Checks files of `sluice ratelimit` without a server.
- * **In**: paths. **Out**: the findings of `sluice ratelimit`, and counts of domains and limits. **Fails**: where a path cannot be read.
+ * **In**: paths. **Out**: the findings of `sluice ratelimit`, and counts of domains and limits. **Fails**: if a path cannot be read.
  */
 import { stat } from 'node:fs/promises';
 import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
@@ -19,13 +19,13 @@ export interface CheckedLimits {
   readonly findings: readonly Finding[];
 }
 
-/** Matches a key at the top of a document, in block or flow style; on text, since a document that cannot be parsed has a kind too. */
+/** Matches a key at the top level, in block or flow style; on text, since the kind matters even if the document cannot be parsed. */
 const topKey = (names: string): RegExp =>
   new RegExp(`(?:^|^---[ \\t]+)["']?(?:${names})["']?[ \\t]*:|^\\{\\s*["']?(?:${names})["']?\\s*:`, 'm');
 const OF_POLICY = topKey('settings|plugins|attributes|handlers|rules|policy|cases');
 const OF_LIMITS = topKey('domain|descriptors');
 
-/** True where these files are limits. A mix of limits and policy is a policy: loading it reports the limits by name. */
+/** Whether these files are limits. A mix of limits and policy counts as a policy; loading it reports the limits by name. */
 export async function holdLimits(paths: readonly string[]): Promise<boolean> {
   const policy: PolicyFiles = await readPolicyFiles(paths);
   const kind = kindOf(policy.files);
@@ -53,7 +53,7 @@ export async function checkLimits(paths: readonly string[]): Promise<CheckedLimi
     limits: [...domains.values()].reduce((sum, root) => sum + limitsBelow(root), 0),
     findings: [
       ...unread.map(({ file, why }) =>
-        unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning'),
+        unreadableFile(file, `this file cannot be read and is ignored: ${why}`, 'warning'),
       ),
       ...findings,
     ],
@@ -81,7 +81,7 @@ async function read(
   return readFiles([...new Map(found.map((one) => [one.file, one])).values()]);
 }
 
-/** A node that ends a lease is no limit of its own. */
+/** A node that only ends a lease does not count. */
 function limitsBelow({ limit, children }: Node): number {
   let sum = limit === undefined || limit.endsLease ? 0 : 1 + limit.also.length;
   for (const child of children.values()) sum += limitsBelow(child);

@@ -61,7 +61,7 @@ function* factsOf(depth: InspectionDepth, inspection: QuotaInspection): Generato
 
 function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaInspection): string {
   const period = calendar ?? spanOf(perMs);
-  return `${limit ?? 'a limit that cannot be had'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
+  return `${limit ?? 'an unknown limit'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
 }
 
 const UNITS = [
@@ -70,7 +70,7 @@ const UNITS = [
   ['m', 60_000],
   ['s', 1000],
 ] as const;
-/** As rules have it: `1h`, `90s`. */
+/** As in rules: `1h`, `90s`. */
 function spanOf(ms: number): string {
   const [unit, unitMs] = UNITS.find(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1];
   return `${ms / unitMs}${unit}`;

@@ -54,7 +54,7 @@ export function checkCall(node: Call, scope: Scope): Typed {
   return checkOverloads(name, target !== undefined, checked, node, scope);
 }
 
-/** The value of its argument; it permits that a secret in it is sent (`Read.exposed`). */
+/** The value of its argument, which may then be sent even if it contains a secret (`Read.exposed`). */
 function checkReveal(node: Call, scope: Scope): Typed {
   const [arg] = node.args;
   if (arg === undefined || node.args.length > 1)
@@ -73,7 +73,7 @@ function checkExtreme(name: 'math.greatest' | 'math.least', node: Call, scope: S
   if (first === undefined || wrong !== undefined)
     return scope.problem(
       'EXPRESSION_NO_OVERLOAD',
-      `${name}() takes numbers, or a list of them${wrong === undefined ? '' : `; this is ${typeText(wrong.type)}`}`,
+      `${name}() takes numbers, or a list of them${wrong === undefined ? '' : `; found ${typeText(wrong.type)}`}`,
       wrong?.node ?? node,
     );
   if (args.length === 1 && (first.type.kind === 'list' || first.type.kind === 'dyn'))
@@ -128,7 +128,7 @@ function noOverload(
   const known = new Set(named.map(({ params }) => shown(params)));
   return scope.problem(
     'EXPRESSION_NO_OVERLOAD',
-    `there is no ${shown(args.map(({ type }) => type))}; there is ${[...known].slice(0, 4).join(', ')}`,
+    `no matching overload for ${shown(args.map(({ type }) => type))}; known are ${[...known].slice(0, 4).join(', ')}`,
     node,
   );
 }
@@ -137,7 +137,7 @@ function unknownFunction(name: string, isMethod: boolean, node: Call, scope: Sco
   if (name === 'match' && !isMethod)
     return scope.problem(
       'EXPRESSION_UNKNOWN_FUNCTION',
-      'unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")',
+      'unknown function match(); instead of match(x, "a*") or match(x, "*a") write x.startsWith("a") or x.endsWith("a")',
       node,
     );
   const near = nearestOf(name, functionNames());

@@ -54,20 +54,15 @@ export function check(node: Node, attributes: Attributes, options: CheckOptions)
 
 function ofWantedType(tree: Typed, scope: Scope, { expect, accept, wanted }: CheckOptions): Typed {
   const { node, type } = tree;
-  if (expect !== undefined && expect.kind !== 'dyn')
-    return scope.fit(tree, expect, `${typeText(expect)} is expected here`);
+  if (expect !== undefined && expect.kind !== 'dyn') return scope.fit(tree, expect, `expected ${typeText(expect)}`);
   if (type.kind === 'optional' && accept?.(type) !== true)
     return scope.problem(
       'EXPRESSION_TYPE',
-      `this may be absent (${typeText(type)}); give the value for that case with .orValue(...)`,
+      `this may be absent (${typeText(type)}); add a default with .orValue(...)`,
       node,
     );
   if (accept !== undefined && !accept(type))
-    return scope.problem(
-      'EXPRESSION_TYPE',
-      `${wanted ?? 'another type'} is expected here; this is ${typeText(type)}`,
-      node,
-    );
+    return scope.problem('EXPRESSION_TYPE', `expected ${wanted ?? 'another type'}; found ${typeText(type)}`, node);
   return tree;
 }
 
@@ -118,14 +113,14 @@ class Checker extends Scope {
     const why =
       node.kind === 'and'
         ? '&& takes bool'
-        : '|| takes bool, and a default for what is absent is a.?b.orValue("default")';
+        : '|| takes bool (a default for an absent value is written a.?b.orValue("default"))';
     const left = this.fit(this.check(node.left), BOOL, why, node.left);
     const right = this.fit(this.check(node.right), BOOL, why, node.right);
     return { kind: node.kind, node, type: BOOL, left, right };
   }
 
   #conditional(node: NodeOf<'if'>): Typed {
-    const test = this.fit(this.check(node.test), BOOL, 'the condition of ?: is bool', node.test);
+    const test = this.fit(this.check(node.test), BOOL, 'the condition of ?: must be bool', node.test);
     const [yes, no] = [this.check(node.yes), this.check(node.no)];
     const type = joinAll([yes.type, no.type]);
     return { kind: 'if', node, type, test, yes: convertTo(yes, type), no: convertTo(no, type) };
@@ -153,7 +148,7 @@ class Checker extends Scope {
     }));
     const wrong = keys.find(({ type }) => !KEY_KINDS.has(type.kind));
     if (wrong !== undefined)
-      return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrong.node);
+      return this.problem('EXPRESSION_TYPE', 'a key of a map must be a string, an int, a uint or a bool', wrong.node);
     const [key, of] = [joinAll(keys.map(({ type }) => type)), joinAll(entries.map(itemType))];
     return {
       kind: 'map',
@@ -170,7 +165,7 @@ class Checker extends Scope {
   #item(node: Node, isOptional: boolean, form: string): Typed {
     const value = this.check(node);
     if (!isOptional || value.type.kind === 'optional' || value.type.kind === 'dyn') return value;
-    return this.problem('EXPRESSION_TYPE', `${form} takes an optional value, this is ${typeText(value.type)}`, node);
+    return this.problem('EXPRESSION_TYPE', `${form} takes an optional value; found ${typeText(value.type)}`, node);
   }
 }
 

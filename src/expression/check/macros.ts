@@ -13,7 +13,7 @@ export function checkMacro(node: Macro, scope: Scope): Typed {
   if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn')
     return scope.problem(
       'EXPRESSION_TYPE',
-      `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`,
+      `${node.macro}() takes a list or a map; found ${typeText(type)}`,
       node.over,
     );
   const { variable, second } = node;
@@ -37,14 +37,14 @@ function checkBody(
   const filter =
     node.filter === undefined
       ? undefined
-      : scope.fit(scope.check(node.filter), BOOL, 'the filter is bool', node.filter);
+      : scope.fit(scope.check(node.filter), BOOL, 'the filter must be bool', node.filter);
   const checked = scope.check(node.body);
   const isCondition = macro !== 'map' && macro !== 'transformMap' && macro !== 'transformMapEntry';
   const body = isCondition ? scope.fit(checked, BOOL, `${macro}() takes a condition`, node.body) : checked;
   if (macro === 'transformMapEntry' && !isInvalid(body) && body.type.kind !== 'map')
     return scope.problem(
       'EXPRESSION_TYPE',
-      `transformMapEntry() takes a map of new entries, this is ${typeText(body.type)}`,
+      `transformMapEntry() takes a map of new entries; found ${typeText(body.type)}`,
       node.body,
     );
   return {
@@ -83,7 +83,7 @@ export function checkOptMap(node: NodeOf<'optMap'>, scope: Scope): Typed {
   if (over.type.kind !== 'optional' && over.type.kind !== 'dyn')
     return scope.problem(
       'EXPRESSION_TYPE',
-      `${isFlat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`,
+      `${isFlat ? 'optFlatMap' : 'optMap'}() takes an optional value; found ${typeText(over.type)}`,
       node.over,
     );
   return scope.withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (variable) => {
@@ -91,7 +91,7 @@ export function checkOptMap(node: NodeOf<'optMap'>, scope: Scope): Typed {
     if (isFlat && !isInvalid(body) && body.type.kind !== 'optional' && body.type.kind !== 'dyn')
       return scope.problem(
         'EXPRESSION_TYPE',
-        `optFlatMap() takes an optional value, this is ${typeText(body.type)}`,
+        `the body of optFlatMap() must be an optional value; found ${typeText(body.type)}`,
         node.body,
       );
     return { kind: 'optMap', node, type: isFlat ? body.type : optionalOf(body.type), over, variable, body, isFlat };

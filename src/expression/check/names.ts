@@ -57,7 +57,7 @@ function checkAttribute(chain: Chain, node: Node, scope: Scope): Typed | undefin
   if (prefixes.has(whole))
     return scope.problem(
       'EXPRESSION_NOT_AN_ATTRIBUTE',
-      `${whole} is not an attribute, only the beginning of some: ${namesUnder(whole, scope.attributes)}`,
+      `${whole} is not an attribute, but a prefix of ${namesUnder(whole, scope.attributes)}`,
       node,
     );
   return names.length > 1 && prefixes.has(names[0] ?? '') ? unknown(whole, node, scope) : undefined;
@@ -118,14 +118,14 @@ function lookup(of: Typed, key: Typed, optional: boolean, node: Node, scope: Sco
   switch (container.kind) {
     case 'list':
       // A whole double or uint in dyn is an index as well.
-      fitted = scope.fit(key, key.type.kind === 'dyn' ? DYN : INT, 'a list is read by int', at);
+      fitted = scope.fit(key, key.type.kind === 'dyn' ? DYN : INT, 'the index of a list must be int', at);
       result = container.of;
       break;
     case 'map':
       fitted = scope.fit(
         lowered(of, key, scope.attributes),
         container.key,
-        `the keys are ${typeText(container.key)}`,
+        `the keys of this map are ${typeText(container.key)}`,
         at,
       );
       result = container.of;
@@ -136,7 +136,7 @@ function lookup(of: Typed, key: Typed, optional: boolean, node: Node, scope: Sco
     default:
       return scope.problem(
         'EXPRESSION_NO_FIELD',
-        `${typeText(of.type)} has no field or key; only maps and lists have`,
+        `${typeText(of.type)} has no fields or keys; only maps and lists have`,
         node,
       );
   }

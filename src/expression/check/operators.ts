@@ -72,7 +72,7 @@ const dynCall = (node: Call, overload: Overload, left: Typed, right: Typed): Typ
 function noOverload(node: Call, left: Type, right: Type, scope: Scope, hint = hintFor(left.kind, right.kind)): Typed {
   return scope.problem(
     'EXPRESSION_NO_OVERLOAD',
-    `there is no ${typeText(left)} ${node.name} ${typeText(right)}${hint}`,
+    `no matching overload for ${typeText(left)} ${node.name} ${typeText(right)}${hint}`,
     node,
   );
 }
@@ -84,7 +84,7 @@ function hintFor(...kinds: readonly Type['kind'][]): string {
     if (kinds.includes('timestamp')) return '; write timestamp("2026-01-31T12:00:00Z")';
     if (kinds.includes('int') || kinds.includes('double')) return '; convert one of them: int(x) or string(x)';
   }
-  return kinds.includes('optional') ? '; take the value out with .orValue(...)' : '';
+  return kinds.includes('optional') ? '; get the value with .orValue(...)' : '';
 }
 
 function equality(node: Call, sign: Equality, left: Typed, right: Typed, scope: Scope): Typed {
@@ -115,7 +115,7 @@ function membership(node: Call, item: Typed, container: Typed, scope: Scope): Ty
   if (type.kind === 'cidr' || kind === 'ip')
     return scope.problem(
       'EXPRESSION_NO_OVERLOAD',
-      'in goes with lists and maps; write cidr("10.0.0.0/8").containsIP(x)',
+      'in takes a list or a map; write cidr("10.0.0.0/8").containsIP(x)',
       node,
     );
   return type.kind === 'dyn' ? dynCall(node, IN_DYN, item, container) : noOverload(node, item.type, type, scope, '');
@@ -155,6 +155,6 @@ function arithmetic(node: Call, left: Typed, right: Typed, scope: Scope): Typed 
 export function checkNegation(node: Call, of: Typed, scope: Scope): Typed {
   const overload = NEGATION.get(of.type.kind);
   if (overload === undefined)
-    return scope.problem('EXPRESSION_NO_OVERLOAD', `- does not go with ${typeText(of.type)}`, node);
+    return scope.problem('EXPRESSION_NO_OVERLOAD', `no matching overload for -${typeText(of.type)}`, node);
   return { kind: 'call', node, type: overload.result, overload, args: [of] };
 }

@@ -15,7 +15,8 @@ export function checkOptionalConstructor(node: NodeOf<'call'>, scope: Scope): Ty
   if (of === undefined || (name !== 'of' && name !== 'ofNonZeroValue'))
     return scope.problem(
       'EXPRESSION_UNKNOWN_FUNCTION',
-      `there is no optional.${name}() with ${args.length} arguments; there is optional.of(x), optional.ofNonZeroValue(x), optional.none()`,
+      `no matching overload for optional.${name}() with ${args.length} arguments; ` +
+        'known are optional.of(x), optional.ofNonZeroValue(x), optional.none()',
       node,
     );
   if (isInvalid(of)) return of;
@@ -39,6 +40,6 @@ export function checkOptionalMethod(
   if (name !== 'orValue' && name !== 'or') return undefined;
   const isOptional = name === 'or';
   const type = isOptional ? (joinTypes(target.type, arg.type) ?? target.type) : inner === FREE ? arg.type : inner;
-  const instead = scope.fit(arg, type, `${name}() takes ${typeText(type)} here`);
+  const instead = scope.fit(arg, type, `${name}() takes ${typeText(type)}`);
   return { kind: 'orElse', node, type, of: target, instead, isOptional };
 }

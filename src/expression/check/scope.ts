@@ -44,7 +44,7 @@ export abstract class Scope {
     return { kind: 'invalid', node, type: DYN };
   }
 
-  /** The slot of an attribute, looked up in the container and those around it. */
+  /** The slot of an attribute, looked up in the container and then in the enclosing ones. */
   slotOf(name: string, isAbsolute: boolean): number | undefined {
     const containers = this.#containers;
     for (const container of isAbsolute ? ROOT : containers) {
@@ -75,7 +75,7 @@ export abstract class Scope {
     if (fitsFreely(typed.type, wanted)) return { ...typed, type: wanted };
     if (isPartlyDyn(typed.type) || (isPartlyDyn(wanted) && joinTypes(typed.type, wanted) !== undefined))
       return convertTo(typed, wanted);
-    return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(typed.type)}`, at);
+    return this.problem('EXPRESSION_TYPE', `${why}; found ${typeText(typed.type)}`, at);
   }
 }
 

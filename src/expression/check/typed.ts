@@ -1,6 +1,6 @@
 /**
  * The checked tree of an expression: every node has its type, names are slots or variables, calls are resolved to
- * overloads, and conversions are nodes of their own. Passes rewrite and read it; the back ends evaluate it.
+ * overloads, and conversions are separate nodes. Passes rewrite and read it; the back ends evaluate it.
  * The value of a part is `undefined` if its evaluation failed (an absent attribute, an overflow ...); nothing is thrown.
  */
 import type { Type } from '../../attributes/types.ts';
@@ -57,7 +57,7 @@ export type Typed = Base &
         readonly isFlat: boolean;
       }
     | { readonly kind: 'bind'; readonly variable: number; readonly value: Typed; readonly body: Typed }
-    /** A node with a problem, which has been reported; it always fails. */
+    /** A node with a reported problem; it always fails. */
     | { readonly kind: 'invalid' }
   );
 

@@ -4,8 +4,8 @@ import { boxer, unbox } from '../values/dynamic.ts';
 import type { Typed, TypedOf } from './typed.ts';
 
 /**
- * A free type variable: the element type of `[]`, `{}` and `optional.none()`. Known by identity. There are no elements,
- * so that any type will do.
+ * A free type variable: the element type of `[]`, `{}` and `optional.none()`, compared by identity. They have no elements, so
+ * any type fits.
  */
 export const FREE: Type = Object.freeze({ kind: 'dyn' });
 
@@ -19,7 +19,7 @@ export function fitsFreely(type: Type, wanted: Type): boolean {
   return type.kind === wanted.kind;
 }
 
-/** The most specific type of which both are, with `dyn` where one of them has it; `undefined` if there is none. */
+/** The most specific common type, with `dyn` if one of them has it; `undefined` if there is none. */
 export function joinTypes(a: Type, b: Type): Type | undefined {
   if (a === FREE) return b;
   if (b === FREE) return a;

@@ -1,6 +1,6 @@
 /**
- * Closures of single nodes over the closures of their children. They are made outside of the builder, since a closure of one
- * of its methods would retain the builder and the tree for as long as the expression lives.
+ * Closures of single nodes over the closures of their children. They are created outside of the builder, since a closure of one of
+ * its methods would retain the builder and the tree as long as the expression.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type Type, DYN } from '../../attributes/types.ts';

@@ -14,7 +14,7 @@ export interface Overload {
   readonly isOperator?: boolean;
   /** Spends the evaluation's budget: the result may be longer than the arguments. */
   readonly builds?: boolean;
-  /** What is wrong with a constant argument, if anything; called at load. */
+  /** The problem of a constant argument, if any; called at load. */
   readonly checkConstant?: (args: readonly (Val | undefined)[]) => string | undefined;
   /** `run` as JavaScript over the code of the arguments, where that is faster than a call. */
   readonly code?: (...args: readonly string[]) => string;

@@ -14,13 +14,13 @@ export class CodeGenerator {
     return this.#temporaries;
   }
 
-  /** A node without code of its own becomes a call of its closure. */
+  /** A node that has no code becomes a call of its closure. */
   value(typed: Typed): string {
     if (typed.kind === 'constant') return this.#pooled(typed.value);
     return this.code(typed) ?? `${this.#pooled(closureOf(typed))}(bag)`;
   }
 
-  /** `undefined` for a node without code of its own. */
+  /** `undefined` for a node that has no code. */
   code(typed: Typed): string | undefined {
     switch (typed.kind) {
       case 'attribute':

@@ -1,7 +1,7 @@
 /**
  * The back end of generated code: one function for each shape of expression.
- * **In**: a typed tree. **Out**: a function that evaluates it. **Fails**: never; closures evaluate a root without code of its
- * own, and everything if code generation is disabled (`--disallow-code-generation-from-strings`).
+ * **In**: a typed tree. **Out**: a function that evaluates it. **Fails**: never; closures evaluate a root that has no
+ * code, and everything if code generation is disabled (`--disallow-code-generation-from-strings`).
  *
  * Thousands of rules have a few shapes, so each shape is compiled once and its machine code stays in the caches.
  */

@@ -1,8 +1,8 @@
-/** The syntax tree: calls of macros are nodes of their own. Positions are UTF-16 offsets into the text. */
+/** The syntax tree; macros have their own kinds of node. Positions are UTF-16 offsets into the text. */
 import type { Value } from '../../attributes/values.ts';
 
 export type LiteralKind = 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'null';
-/** With one variable, or with two (index and element, or key and value); the last two have two always. */
+/** With one variable, or with two (index and element, or key and value); the last two always have two. */
 export type MacroKind = 'all' | 'exists' | 'exists_one' | 'map' | 'filter' | 'transformMap' | 'transformMapEntry';
 
 interface Span {
@@ -101,7 +101,7 @@ export interface Chain {
   readonly absolute: boolean;
 }
 
-/** `undefined` where it does not begin with a name. */
+/** `undefined` if it does not begin with a name. */
 export function chainOf(node: Node): Chain | undefined {
   const names: string[] = [];
   const optional: boolean[] = [];

@@ -40,7 +40,7 @@ export class TokenCursor {
 
   expect(sign: string): Token {
     const token = this.peek();
-    if (!this.take(sign)) throw this.unexpected(token, `${sign} is expected`);
+    if (!this.take(sign)) throw this.unexpected(token, `expected ${sign}`);
     return token;
   }
 

@@ -18,11 +18,11 @@ const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
 const PLAIN = /[^"'\\\n\r]+/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
-/** Hints for those who write another language. */
+/** Hints for authors used to other languages. */
 const HINTS: Readonly<Record<string, string>> = {
   '=': '; equality is ==',
   '&': '; "and" is &&',
-  $: '; ${...} is for texts, an expression stands alone',
+  $: '; ${...} is for texts, not for expressions',
 };
 
 export function tokensOf(text: string): Token[] {
@@ -68,7 +68,7 @@ function tokenAt(text: string, start: number): Token {
   const backticked = lengthOf(QUOTED_NAME, text, start);
   if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
   throw new SyntaxProblem(
-    `${JSON.stringify(text[start])} is not part of any expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultForm(text, start)}` : (HINTS[text[start] ?? ''] ?? '')}`,
+    `${JSON.stringify(text[start])} is not part of any expression${text[start] === '|' ? `; "or" is ||, and a default for an absent value is written ${defaultForm(text, start)}` : (HINTS[text[start] ?? ''] ?? '')}`,
     start,
     start + 1,
   );
@@ -138,7 +138,7 @@ function quoted(
     const found = escape.exec(text);
     if (found === null)
       throw new SyntaxProblem(
-        `${text.slice(at, at + 2)} is no escape; write \\\\ for a backslash, or r"..." for raw text`,
+        `${text.slice(at, at + 2)} is not an escape; write \\\\ for a backslash, or r"..." for raw text`,
         at,
         at + 2,
       );
@@ -151,7 +151,7 @@ function quoted(
           : Number.parseInt(octal, 8)
         : Number.parseInt(hex, 16);
     if ((u ?? bigU) !== undefined && (isBytes || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
-      throw new SyntaxProblem(`${all} is no character`, at, at + all.length);
+      throw new SyntaxProblem(`${all} is not a character`, at, at + all.length);
     if (isBytes) bytes.push(point);
     else out += String.fromCodePoint(point);
     at += all.length;
@@ -160,7 +160,7 @@ function quoted(
 }
 
 /**
- * V8 calls into its runtime to compare a slice of a longer string. A concatenation is flattened into a string of its own
- * by the first comparison.
+ * V8 calls into its runtime to compare a slice of a longer string. A concatenation is flattened into a separate string by the
+ * first comparison.
  */
 const notSliced = (text: string): string => (text.length < 2 ? text : text.slice(0, 1) + text.slice(1));

@@ -23,7 +23,7 @@ for (const hasFilter of [false, true]) {
     MACROS.set(`${macro}/${3 + Number(hasFilter)}`, { macro, variables: 2, hasFilter });
 }
 
-/** The node of a macro's call; `undefined` where the name or the number of arguments is none of a macro's. */
+/** The node of a macro's call; `undefined` if the name or the number of arguments is not a macro's. */
 export function macroNode(over: Node, name: Token, args: readonly Node[], end: number): Node | undefined {
   const { start } = over;
   if (over.kind === 'name' && over.name === 'cel') return celMacro(name.text, args, start, end);

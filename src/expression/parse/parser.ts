@@ -37,7 +37,7 @@ const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>='
 
 export function parse(text: string): Node {
   if (text.length > MAX_LENGTH)
-    throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters, this has ${text.length}`, 0, 1);
+    throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters; this one has ${text.length}`, 0, 1);
   return new Parser(tokensOf(text)).whole();
 }
 
@@ -60,7 +60,7 @@ class Parser extends TokenCursor {
   whole(): Node {
     const node = this.#expression();
     const rest = this.peek();
-    if (rest.kind !== 'end') throw this.unexpected(rest, 'an operator or the end is expected');
+    if (rest.kind !== 'end') throw this.unexpected(rest, 'expected an operator or the end');
     if (this.tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level has one token at least
     return node;
   }
@@ -179,7 +179,7 @@ class Parser extends TokenCursor {
         const optional = this.take('?');
         const field = this.next();
         if (field.kind !== 'name' && field.kind !== 'quoted-name')
-          throw this.unexpected(field, 'a name is expected after the dot');
+          throw this.unexpected(field, 'expected a name after the dot');
         const name = field.kind === 'quoted-name' ? field.text.slice(1, -1) : field.text;
         if (!optional && field.kind === 'name' && this.take('(')) {
           const args = this.#arguments(')');
@@ -249,10 +249,10 @@ class Parser extends TokenCursor {
         if (token.text === '[') return this.#list(start);
         if (token.text === '{') return this.#map(start);
         if (token.text === '.' && this.peek().kind === 'name') return this.#named(this.next(), true);
-        throw this.unexpected(token, 'a value is expected');
+        throw this.unexpected(token, 'expected a value');
       case 'quoted-name':
       case 'end':
-        throw this.unexpected(token, 'a value is expected');
+        throw this.unexpected(token, 'expected a value');
     }
   }
 

@@ -1,8 +1,8 @@
-/** Something wrong with the text of an expression, or worth a warning. */
+/** An error or a warning about the text of an expression. */
 export interface Problem {
   /** `EXPRESSION_WHAT`, in docs/errors.md. */
   readonly code: string;
-  /** What is wrong, what was expected, what to do. One sentence, no position. */
+  /** The problem, the expected form, the fix. One sentence, no position. */
   readonly message: string;
   /** In UTF-16 units of the text; `end` is exclusive. */
   readonly start: number;

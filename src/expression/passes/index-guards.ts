@@ -1,7 +1,7 @@
 /**
- * Necessary conditions for an index over many expressions: what must hold of a request so that an expression is not false.
- * **In**: a typed tree. **Out**: guards; at least one atom of each holds if the expression is true or fails, so that failures
- * are found as well. **Fails**: never; a part that is not analysed has no guard.
+ * Necessary conditions for an index over many expressions: tests that a request must pass if an expression is not false.
+ * **In**: a typed tree. **Out**: guards; at least one atom of each holds if the expression is true or fails, so that failing
+ * expressions are found too. **Fails**: never; a part that is not analysed has no guard.
  *
  * The analysis has four readings: true, false, not false and not true; the last two include failures. If `a && b` is not false,
  * neither side is false, so the guards of either side are valid. If `a || b` is not false, one side is not false, so a guard

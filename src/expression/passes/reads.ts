@@ -191,7 +191,7 @@ class Finder {
   }
 
   #mayBeAbsent(what: string, guard: string, { start, end }: Node): void {
-    const message = `${what} may be absent, and the expression then fails; write ${guard} where that is not meant`;
+    const message = `${what} may be absent, which fails the expression; write ${guard} to avoid that`;
     if (this.warnings.some((warning) => warning.message === message)) return; // one warning for each
     this.warnings.push({ code: 'EXPRESSION_MAY_BE_ABSENT', start, end, message });
   }

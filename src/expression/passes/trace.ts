@@ -1,7 +1,7 @@
 /**
- * An evaluation seen from inside.
- * **In**: a typed tree, and an evaluation of its decorated closures. **Out**: the tree as it was written with the value of
- * each part; and, if it failed, the part that failed and the reason. **Fails**: never.
+ * Traces an evaluation.
+ * **In**: a typed tree, and an evaluation of its decorated closures. **Out**: the tree as written, with the value of each part; if the
+ * evaluation failed, the part that failed and the reason. **Fails**: never.
  */
 import type { Type } from '../../attributes/types.ts';
 import { childrenOf, constantOf, type Typed } from '../check/typed.ts';
@@ -71,7 +71,7 @@ export class Trace {
 
   /**
    * The innermost part that failed although its own parts did not; the first of several. `fault`: why the evaluation was
-   * aborted. `undefined` where nothing failed.
+   * aborted. `undefined` if nothing failed.
    */
   failing(fault?: string): Failing | undefined {
     if (fault === undefined) return this.#failing(this.#root);
@@ -138,29 +138,29 @@ export class Trace {
       case 'select': {
         const below = this.#valueOf(node.of);
         if (below === undefined) return `${attributeNameOf(node) ?? 'the attribute'} is absent`;
-        return `there is no key ${JSON.stringify(node.field)}`;
+        return `no such key: ${JSON.stringify(node.field)}`;
       }
       case 'index': {
         const key = this.#valueOf(node.key);
-        if (Array.isArray(this.#valueOf(node.of))) return 'the list has no element of that index';
+        if (Array.isArray(this.#valueOf(node.of))) return 'index out of range';
         return typeof key === 'string' && node.key.kind === 'literal'
-          ? `there is no key ${JSON.stringify(key)}`
-          : 'there is no such key';
+          ? `no such key: ${JSON.stringify(key)}`
+          : 'no such key';
       }
       case 'has':
-        return 'the value that has() looks into is absent, or has no fields';
+        return 'the operand of has() is absent, or has no fields';
       case 'call': {
         const [, divisor] = node.args;
         if ((node.name === '/' || node.name === '%') && isZero(this.#valueOf(divisor))) return 'divided by zero';
         if ('+-*/%'.includes(node.name))
           return this.#isDyn(node)
-            ? `${node.name} does not take values of these types, or the result is out of range`
+            ? `${node.name} does not accept values of these types, or the result is out of range`
             : 'the result is out of the range of its type';
         return `${node.name}() does not accept these values`;
       }
       case 'list':
       case 'map':
-        return 'a key is there twice, or of a type that no key has';
+        return 'a repeated key, or a key of an invalid type';
       case 'and':
       case 'or':
       case 'if':

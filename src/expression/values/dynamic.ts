@@ -163,7 +163,7 @@ export function equalDyn(a: Val, b: Val): boolean {
   return equalObjects(a as object, b as object);
 }
 
-/** Equality of values that are objects but no lists and maps. */
+/** Equality of objects other than lists and maps. */
 export function equalObjects(a: object, b: object): boolean {
   if (a instanceof Uint8Array && b instanceof Uint8Array)
     return a.length === b.length && a.every((byte, index) => byte === b[index]);

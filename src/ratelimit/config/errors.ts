@@ -18,7 +18,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_VALUE_TYPE: {
     means: 'A value has the wrong type for its key.',
-    fix: 'The message says what is expected: numbers and booleans without quotes, numbers with a point in quotes.',
+    fix: 'Write it as the message says: numbers and booleans without quotes, numbers with a point in quotes.',
   },
   RATELIMIT_EMPTY_DOMAIN: {
     means: 'The file has no domain.',
@@ -54,7 +54,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_SLUICE: {
     means: 'A setting under `sluice` is wrong.',
-    fix: 'The message says what is expected: outage, algorithm, per, zone, burst, ended_by and also; docs/ratelimit.md shows each.',
+    fix: 'Correct it as the message says; docs/ratelimit.md shows outage, algorithm, per, zone, burst, ended_by and also.',
   },
   RATELIMIT_FURTHER_DOCUMENT: {
     means: 'A file has several documents; only the first is read, as in envoyproxy/ratelimit.',

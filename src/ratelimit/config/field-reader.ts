@@ -58,7 +58,7 @@ export class FieldReader {
   text(node: GoNode | undefined): string {
     if (node === undefined || isNull(node)) return '';
     if (node.kind === 'scalar') return node.text;
-    this.findings.error(node, 'RATELIMIT_VALUE_TYPE', 'error loading config file: text is expected here');
+    this.findings.error(node, 'RATELIMIT_VALUE_TYPE', 'error loading config file: expected text');
     return '';
   }
 

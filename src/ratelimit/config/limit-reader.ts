@@ -225,7 +225,7 @@ export class LimitReader {
     if (node === undefined || isNull(node)) return undefined;
     try {
       if (node.kind === 'map') return metadataOf(node);
-      throw new Error('a map is expected');
+      throw new Error('expected a map');
     } catch (error) {
       this.#reader.findings.error(node, 'RATELIMIT_VALUE_TYPE', `error parsing metadata: ${messageOf(error)}`);
       return undefined;

@@ -101,7 +101,7 @@ class FileReader {
       return this.#findings.error(
         root,
         'RATELIMIT_VALUE_TYPE',
-        'error loading config file: a map with domain and descriptors is expected',
+        'error loading config file: expected a map with domain and descriptors',
       );
     const errorsBefore = this.#findings.errors;
     checkKeys(root, this.#findings);

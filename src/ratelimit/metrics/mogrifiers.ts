@@ -38,7 +38,7 @@ function rowOf(mogrifier: string, env: Environment, problems: string[]): Row {
   const prefix = `DOG_STATSD_MOGRIFIER_${mogrifier.toUpperCase()}`;
   const pattern = patternOf(`${prefix}_PATTERN`, env, problems);
   const template = env[`${prefix}_NAME`] ?? '';
-  if (template === '') problems.push(`${prefix}_NAME is not set; the new name is expected, such as requests.$1`);
+  if (template === '') problems.push(`${prefix}_NAME is not set; expected the new name, such as requests.$1`);
   const tags = tagsOf(`${prefix}_TAGS`, env, problems);
   return (name) => {
     const matcher = pattern.matcher(name);
@@ -50,11 +50,11 @@ function rowOf(mogrifier: string, env: Environment, problems: string[]): Row {
 
 function patternOf(variable: string, env: Environment, problems: string[]): RE2JS {
   const text = env[variable] ?? '';
-  if (text === '') problems.push(`${variable} is not set; a regular expression (RE2) is expected`);
+  if (text === '') problems.push(`${variable} is not set; expected a regular expression (RE2)`);
   try {
     return RE2JS.compile(text);
   } catch (error) {
-    problems.push(`${variable} is "${text}"; a regular expression (RE2) is expected: ${messageOf(error)}`);
+    problems.push(`${variable} is "${text}"; expected a regular expression (RE2): ${messageOf(error)}`);
     return RE2JS.compile('');
   }
 }
@@ -70,7 +70,7 @@ function tagsOf(
   const pairs = text.split(',').map((part) => part.split(':'));
   for (const [at, [name = '', value = '', ...more]] of pairs.entries()) {
     if (name === '' || value === '' || more.length > 0)
-      problems.push(`${variable} has "${pairs[at]?.join(':')}"; TAG:VALUE is expected, with commas between`);
+      problems.push(`${variable} has "${pairs[at]?.join(':')}"; expected TAG:VALUE, separated by commas`);
   }
   return [...new Map(pairs.map(([name = '', value = '']) => [name, value]))];
 }

@@ -44,7 +44,7 @@ export async function openSinks(
   const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
   const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
   if (host === undefined || port === undefined)
-    throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
+    throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; expected HOST:PORT or :PORT`);
   const page = new PrometheusPage(metrics, mapper);
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
     answerNotFound(app);

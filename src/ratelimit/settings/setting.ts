@@ -12,7 +12,7 @@ export interface Setting {
 /** Keeps the names and kinds as literal types. */
 export const table = <const T extends readonly Setting[]>(...settings: T): T => settings;
 
-/** A setting that cannot be used: its message names it and says what is expected. */
+/** An invalid setting; the message names it and the expected form. */
 export class SettingError extends Error {}
 
 /** As Go's strconv.ParseBool. */

@@ -46,7 +46,7 @@ export function readSettings(env: Environment): ReadSettings {
   for (const { name, kind, default: initial } of SETTING_GROUPS.flatMap(([, group]): readonly Setting[] => group)) {
     const text = env[name];
     const value = text === undefined || text === '' ? initial : settingValue(kind, text);
-    if (value === undefined) problems.push(`${name} is "${text}"; ${expectedText(kind)} is expected`);
+    if (value === undefined) problems.push(`${name} is "${text}"; expected ${expectedText(kind)}`);
     values[name] = value ?? initial;
   }
   const settings = values as unknown as Settings;
@@ -71,9 +71,7 @@ function conflictsOf(settings: Settings): string[] {
   if ((settings.REDIS_TLS_CLIENT_CERT === '') !== (settings.REDIS_TLS_CLIENT_KEY === ''))
     problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together');
   if (settings.SLUICE_WORKERS < 1 || settings.SLUICE_WORKERS > MOST_WORKERS)
-    problems.push(
-      `SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; a whole number from 1 to ${MOST_WORKERS} is expected`,
-    );
+    problems.push(`SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; expected a whole number from 1 to ${MOST_WORKERS}`);
   if (settings.SLUICE_WORKERS > 1 && settings.GRPC_UDS !== '')
     problems.push(
       'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',

@@ -1,8 +1,8 @@
 /**
- * A crew of workers that look like one server.
- * **In**: what a worker runs, and how many. **Out**: all of them with the same texts in force, at one port: the kernel shares
- * connections out among them (SO_REUSEPORT). **Fails**: where one cannot start at first; later, one that ends by itself is
- * started again with increasing back-off and counted, and the others serve on.
+ * A crew of workers that act as one server.
+ * **In**: the module and the number of workers. **Out**: all workers with the same texts in force, at one port; the kernel distributes
+ * connections among them (SO_REUSEPORT). **Fails**: if a worker cannot start at first; later, a worker that ends unexpectedly is
+ * counted and restarted with exponential back-off, while the others serve.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SharedLock } from '../../adapters/shared-lock.ts';
@@ -24,21 +24,21 @@ export interface CrewOptions<P extends Protocol> {
   readonly tls?: TlsOptions | undefined;
   readonly dataOf: (number: number) => P['data'];
   readonly onEvent?: (number: number, event: P['event']) => void;
-  /** Awaited before a worker listens beside others that serve already. */
+  /** Awaited before a worker listens, if others serve already. */
   readonly beforeListen?: (worker: RunningWorker<P>) => Promise<void>;
   readonly onEnded?: (number: number) => void;
-  /** Memory beside that of plugins in which a worker that dies may leave a lock. */
+  /** Memory, besides that of plugins, in which a worker that dies may leave a lock. */
   readonly lockedMemory?: readonly SharedArrayBuffer[];
 }
 
-/** First pause before a worker is started again; it doubles while workers live shorter than the longest pause. */
+/** First pause before a worker is restarted; it doubles while workers live shorter than the longest pause. */
 const RESTART_MS = 200;
 const LONGEST_RESTART_MS = 10_000;
 
 export class Crew<P extends Protocol> {
   restarts = 0;
   readonly #options: CrewOptions<P>;
-  /** By number: open, and taking requests. */
+  /** By number; open, and answering requests of the supervisor. */
   readonly #running = new Map<number, RunningWorker<P>>();
   readonly #serving = new Set<RunningWorker<P>>();
   readonly #starting = new Set<RunningWorker<P>>();
@@ -57,7 +57,7 @@ export class Crew<P extends Protocol> {
     this.#tls = options.tls;
   }
 
-  /** How many listen and answer now. */
+  /** Workers that listen and answer now. */
   get servingCount(): number {
     return this.#serving.size;
   }
@@ -67,8 +67,8 @@ export class Crew<P extends Protocol> {
   }
 
   /**
-   * Puts texts in force in all workers, or in none: rejects with the reasons of those that refuse. A worker that ends
-   * meanwhile is restarted with the texts in force then.
+   * Puts texts in force in all workers, or in none; then it rejects with the reasons of the workers that refused. A worker that ends
+   * meanwhile is restarted with the texts that are then in force.
    */
   async use(texts: P['texts']): Promise<void> {
     const workers = [...this.#running.values()];
@@ -92,14 +92,14 @@ export class Crew<P extends Protocol> {
     await Promise.allSettled(commits);
   }
 
-  /** Workers that run now listen, and those that start later. */
+  /** Makes all workers listen, including workers started later. */
   async listen(): Promise<Address> {
     this.#isListening = true;
     for (const worker of this.#running.values()) await this.#listen(worker);
     return this.#address;
   }
 
-  /** For new connections. Rejects where they are no certificate and its key; the old ones stay then. */
+  /** Applies to new connections. Rejects if the certificate and key do not match; the old ones stay. */
   async renewTls(tls: TlsOptions): Promise<void> {
     const before = this.#tls;
     this.#tls = tls;
@@ -111,7 +111,7 @@ export class Crew<P extends Protocol> {
     }
   }
 
-  /** Asks each worker that serves, or that runs where none serves yet. `undefined` of one that ended or does not answer in time. */
+  /** Asks all serving workers; if none serves yet, all running ones. `undefined` for a worker that ended or did not answer in time. */
   askAll<const K extends keyof P['requests'] & string>(
     what: K,
     given: P['requests'][K]['given'],
@@ -120,7 +120,7 @@ export class Crew<P extends Protocol> {
     return Promise.all(this.#asked().map((worker) => worker.ask(what, given, withinMs)));
   }
 
-  /** As {@link askAll}, without those that give no answer. */
+  /** As {@link askAll}, without workers that did not answer. */
   async answersOf<const K extends keyof P['requests'] & string>(
     what: K,
     given: P['requests'][K]['given'],
@@ -135,20 +135,20 @@ export class Crew<P extends Protocol> {
     );
   }
 
-  /** Asks one worker, by turns. Rejects where none answers. */
+  /** Asks one worker, round-robin. Rejects if none answers. */
   async askOne<const K extends keyof P['requests'] & string>(
     what: K,
     given: P['requests'][K]['given'],
   ): Promise<P['requests'][K]['answer']> {
     const workers = this.#asked();
     const answer = await workers[this.#turn++ % workers.length]?.ask(what, given);
-    if (answer === undefined) throw new Error('no worker answers now');
+    if (answer === undefined) throw new Error('no worker answered');
     return answer;
   }
 
   async drain(): Promise<void> {
     this.#draining.abort();
-    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // they serve no call yet, and may hang
+    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // they serve no calls yet, and may hang
     await Promise.all(this.#restarting);
     await Promise.all([...this.#running.values()].map((worker) => worker.drain(this.#options.graceMs)));
   }
@@ -190,7 +190,7 @@ export class Crew<P extends Protocol> {
     });
   }
 
-  /** Until it has what the others have: texts may come, and listening may begin, while it prepares. */
+  /** Repeats until it is at the state of the others: new texts, or a request to listen, may arrive while it prepares. */
   async #bringUp(worker: RunningWorker<P>): Promise<void> {
     let texts: P['texts'] | undefined;
     const isBehind = (): boolean => this.#inForce !== texts;
@@ -220,7 +220,7 @@ export class Crew<P extends Protocol> {
   async #startAgain(number: number, why: string, firstPauseMs: number): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#draining;
-    log.error('a worker ended unexpectedly and is restarted; the others serve on', { worker: number, why });
+    log.error('a worker ended unexpectedly and is restarted; the others continue to serve', { worker: number, why });
     for (let pauseMs = firstPauseMs; !signal.aborted;) {
       this.restarts++;
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** The messages between a supervisor and its workers, whatever the workers are for. */
+/** The messages between a supervisor and its workers, common to all kinds of workers. */
 import type { Address, TlsOptions } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -10,18 +10,18 @@ export type Answers<R extends Requests> = {
   readonly [K in keyof R]: (given: R[K]['given']) => R[K]['answer'] | Promise<R[K]['answer']>;
 };
 
-/** The messages of one kind of worker, beside those of all kinds. */
+/** The messages of one kind of worker, in addition to the common ones. */
 export interface Protocol {
-  /** Given to a worker when it starts. */
+  /** Passed to a worker when it starts. */
   readonly data: unknown;
   /** The texts that it puts in force. */
   readonly texts: unknown;
   readonly requests: Requests;
-  /** Sent by a worker unasked. */
+  /** Sent by a worker without a request. */
   readonly event: unknown;
 }
 
-/** Which of several workers this is. */
+/** The position of a worker in its crew. */
 export interface WorkerPlace {
   readonly number: number;
   readonly count: number;
@@ -31,7 +31,7 @@ export interface WorkerData<P extends Protocol> extends WorkerPlace {
   readonly data: P['data'];
 }
 
-/** Where a worker listens: all workers of a process at the same port. */
+/** The address of a worker: all workers of a process share one port. */
 export interface ListenAt {
   readonly address: Address;
   readonly tls: TlsOptions | undefined;
@@ -39,13 +39,13 @@ export interface ListenAt {
 
 /** Requests that every kind of worker answers. */
 export type LifeRequests<Texts> = {
-  /** Opens what the texts need; refused where they cannot be in force. `commit` or `abandon` follows. */
+  /** Opens everything the texts need; refused if they cannot be in force. `commit` or `abandon` follows. */
   readonly prepare: { readonly given: Texts; readonly answer: void };
   readonly commit: { readonly given: undefined; readonly answer: void };
   readonly abandon: { readonly given: undefined; readonly answer: void };
   /** Prepares and commits. */
   readonly use: { readonly given: Texts; readonly answer: void };
-  /** Answers where it listens. */
+  /** Answers with the bound address. */
   readonly listen: { readonly given: ListenAt; readonly answer: Address };
   readonly renewTls: { readonly given: TlsOptions; readonly answer: void };
 };
@@ -63,7 +63,7 @@ export type ToWorker =
   | { readonly kind: 'drain' };
 
 export type FromWorker =
-  /** It is open, and takes requests. */
+  /** It is open, and answers requests. */
   | { readonly kind: 'ready' }
   /** It could not start. */
   | { readonly kind: 'failed'; readonly failure: Failure }

@@ -15,7 +15,7 @@ import {
 import { answerMemoryRequest } from './shared-memory-request.ts';
 
 export interface RunningWorkerOptions<P extends Protocol> {
-  /** Its main module, as {@link moduleUrl} takes it. */
+  /** Its main module, as for {@link moduleUrl}. */
   readonly module: string;
   readonly data: WorkerData<P>;
   readonly memory: SharedMemory;
@@ -30,12 +30,12 @@ const noAnswer = ({ resolve }: Pending): void => resolve(undefined);
 
 /** Loading 100 000 rules takes half a minute on a busy machine. */
 const LIFE_MS = 120_000;
-/** Of a drain, beyond the grace. */
+/** Time for a drain beyond the grace. */
 const SLACK_MS = 2000;
 
 export class RunningWorker<P extends Protocol> {
   readonly number: number;
-  /** Rejects where it could not start. */
+  /** Rejects if it could not start. */
   readonly ready: Promise<void>;
   /** Resolves with the reason. */
   readonly ended: Promise<string>;
@@ -82,7 +82,7 @@ export class RunningWorker<P extends Protocol> {
     });
   }
 
-  /** Resolves with `undefined` where it has ended, or does not answer in time. Rejects with the reason where it refuses. */
+  /** Resolves with `undefined` if it ended or did not answer in time. Rejects with the reason if it refuses. */
   ask<const K extends keyof P['requests'] & string>(
     what: K,
     given: P['requests'][K]['given'],
@@ -91,16 +91,16 @@ export class RunningWorker<P extends Protocol> {
     return this.#request(what, given, withinMs) as Promise<P['requests'][K]['answer'] | undefined>;
   }
 
-  /** Of a request that every kind of worker answers. `undefined` where it has ended; rejects also where it is late. */
+  /** Sends a request that every kind of worker answers. `undefined` if it ended; rejects if it refuses or is late. */
   life<const K extends keyof LifeRequests<P['texts']>>(
     what: K,
     given: LifeRequests<P['texts']>[K]['given'],
   ): Promise<LifeRequests<P['texts']>[K]['answer'] | undefined> {
-    const onLate = ({ reject }: Pending): void => reject(new Error(`it does not answer within ${LIFE_MS / 1000} s`));
+    const onLate = ({ reject }: Pending): void => reject(new Error(`it did not answer within ${LIFE_MS / 1000} s`));
     return this.#request(what, given, LIFE_MS, onLate) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
   }
 
-  /** Resolves when it has ended; it is terminated where that takes longer than the grace. */
+  /** Resolves when it has ended; it is terminated if that takes longer than the grace. */
   async drain(graceMs: number): Promise<void> {
     this.#send({ kind: 'drain' });
     const over = new AbortController();

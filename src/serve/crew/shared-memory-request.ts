@@ -1,4 +1,4 @@
-/** Memory that all workers share: the supervisor holds it, a worker requests it by name. */
+/** Memory shared by all workers: the supervisor owns it, a worker requests it by name. */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 

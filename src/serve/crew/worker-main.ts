@@ -1,6 +1,6 @@
 /**
  * The main function of a worker.
- * **In**: how its server opens. **Out**: a thread that answers its supervisor until it is drained.
+ * **In**: a function that opens its server. **Out**: a thread that answers its supervisor until it is drained.
  * **Fails**: to start, with the reason sent to the supervisor; a request that cannot be answered is refused with the reason.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
@@ -29,9 +29,9 @@ export interface Prepared {
   abandon(): void | Promise<void>;
 }
 
-/** What one kind of worker does. */
+/** The server of one kind of worker. */
 export interface WorkerServer<P extends Protocol> {
-  /** Rejects where the texts cannot be in force; the previous ones stay then. */
+  /** Rejects if the texts cannot be in force; the previous ones stay. */
   prepare(texts: P['texts']): Promise<Prepared>;
   listen(at: ListenAt): Promise<Pick<Transport, 'host' | 'port' | 'renewTls'>>;
   readonly answers: Answers<P['requests']>;
@@ -82,7 +82,7 @@ export async function runWorker<P extends Protocol>(
 function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeRequests<P['texts']>> {
   let prepared: Prepared | undefined;
   let listening: ReturnType<typeof server.listen> | undefined;
-  /** One after the other: texts that come while others are prepared are prepared after them. */
+  /** Steps run one at a time: texts that arrive while others are being prepared wait for them. */
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = (step: () => Promise<void> | void): Promise<void> => {
     const done = last.then(step);

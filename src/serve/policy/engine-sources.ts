@@ -1,4 +1,4 @@
-/** What the admin port shows of one engine. */
+/** One engine's data for the admin port. */
 import { metricsPage } from '../../admin/metrics.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { AskedCall } from '../../admin/sources.ts';
@@ -73,7 +73,7 @@ function wiresOf(
 const refusedEntriesFamily = (refused: { readonly total: number }): MetricFamily => ({
   kind: 'counter',
   name: 'sluice_log_entries_refused_total',
-  help: 'Access log entries dropped because they cannot be decoded, and messages that are no entries.',
+  help: 'Access log entries dropped because they cannot be decoded, and messages without entries.',
   read: () => [{ labels: {}, value: refused.total }],
 });
 
@@ -85,7 +85,7 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
     read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
   });
   return [
-    gauge('sluice_handler_ready', "1 where the handler's backend can be reached now.", ({ ready }) => Number(ready)),
+    gauge('sluice_handler_ready', "1 if the handler's backend is available.", ({ ready }) => Number(ready)),
     gauge(
       'sluice_handler_breaker_open',
       '1 while the breaker is open: the handler failed too often and is not called.',

@@ -8,7 +8,7 @@ import type { Policy } from '../../core/rules/policy.ts';
 import type { OwnLog } from '../../log/log.ts';
 
 const POLL_EVERY_MS = 5000;
-/** Fewer may be probes that take another way. */
+/** Fewer may be probes that bypass the proxies. */
 const ENOUGH_REQUESTS = 20;
 
 type PolicyView = Pick<Policy, 'revision'> & {
@@ -48,7 +48,8 @@ export class ForwardedForCheck implements Disposable {
     if (this.#hasWarned || requests < ENOUGH_REQUESTS || trustedHops === undefined) return;
     this.#hasWarned = true;
     log.warn(
-      'X-Forwarded-For has fewer entries than settings.trustedHops needs, so origin.ip is the peer of Envoy: set it to the number of proxies in front of Envoy, as xff_num_trusted_hops',
+      'X-Forwarded-For has fewer entries than settings.trustedHops needs, so origin.ip is the peer of Envoy; ' +
+        'set trustedHops to the number of proxies in front of Envoy, as for xff_num_trusted_hops',
       { trustedHops, needed: trustedHops + 1, requests, revision },
     );
   }

@@ -1,4 +1,4 @@
-/** Opens the handlers of an engine: of a server, or of `sluice explain`. */
+/** Opens the handlers of an engine, for a server or `sluice explain`. */
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics, type PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Host } from '../../adapters/contract.ts';
@@ -15,7 +15,7 @@ export interface HandlerOpener {
 /** Time limit of a handler's own `close`, after its reports and calls have ended. */
 export const MOST_CLOSE_MS = 5000;
 
-/** `worker`: its place in the crew, and the memory shared by all. `closeWithinMs`: per handler, its background work included. */
+/** `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. */
 export function handlerOpener(
   log: OwnLog,
   worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },

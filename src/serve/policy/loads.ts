@@ -2,7 +2,7 @@ import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts'
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../core/rules/yaml/findings.ts';
 
-/** The reason why the policy that was read last is not in force. */
+/** Why the policy that was read last is not in force. */
 export interface Refusal {
   readonly atMs: number;
   readonly why: string;
@@ -17,7 +17,7 @@ export class Loads {
   refusedCount = 0;
   /** When the policy in force was loaded; milliseconds since 1970. */
   atMs = 0;
-  /** `undefined` where the policy that was read last is in force. */
+  /** `undefined` if the policy that was read last is in force. */
   refusal: Refusal | undefined;
 
   took(policy: Policy): void {
@@ -60,7 +60,7 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
     {
       kind: 'gauge',
       name: 'sluice_policy_last_load_successful',
-      help: '1 where the policy that was read last is in force; 0 where it has errors and the previous one still is (see /policy).',
+      help: '1 if the policy that was read last is in force; 0 if it was refused and the previous one stays (see /policy).',
       read: () => one(Number(loads.refusal === undefined)),
     },
     {

@@ -1,6 +1,6 @@
 /**
- * Merges the quota inspections of several workers: rules and counters are the same in all, leases are not.
- * **In**: the answer of each worker; `undefined` of one that gave none. **Out**: one answer, or `undefined` where nobody gave one.
+ * Merges the quota inspections of several workers: rules and counters are equal in all, leases differ.
+ * **In**: the answer of each worker; `undefined` if it did not answer. **Out**: one answer; `undefined` if no worker answered.
  */
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
@@ -22,7 +22,7 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
   };
 }
 
-/** Reset only where every worker did: a lease that one still holds would come back. */
+/** A counter is reset only if every worker has reset it; a lease that a worker still holds would be given back later. */
 export function resetInspections(
   inspections: readonly QuotaInspection[],
   answers: readonly (LimitsAnswer | undefined)[],
@@ -43,12 +43,12 @@ export function resetInspections(
 
 const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaInspection[] =>
   answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
-/** There is a counter to reset. */
+/** Whether it has a counter to reset. */
 const isCounted = ({ applies, cost }: QuotaInspection): boolean => applies && cost !== undefined;
 const isSame = (one: QuotaInspection, other: QuotaInspection): boolean =>
   one.rule === other.rule && one.descriptor === other.descriptor;
 
-/** Several workers may know the same holder. */
+/** Several workers may report the same holder. */
 function mergedHolders(holders: Holders): Holders {
   const units = new Map<string, number>();
   for (const { who, units: held } of holders) units.set(who, Math.max(held, units.get(who) ?? 0));

@@ -1,8 +1,8 @@
 /**
  * Merges the metrics pages of several workers (Prometheus text format): samples are summed.
- * **In**: the page of each worker. **Out**: one page. **Fails**: never; a line that is no sample is copied once.
+ * **In**: the page of each worker. **Out**: one page. **Fails**: never; a line other than a sample is copied once.
  *
- * A gauge is summed unless a rule here says otherwise, or its page does: `# MERGE name max` (or `min`, `sum`) beside its HELP.
+ * A gauge is summed unless a rule here or its page says otherwise: `# MERGE name max` (or `min`, `sum`) beside its HELP.
  */
 
 type Merge = (a: number, b: number) => number;
@@ -16,9 +16,9 @@ function ruleOf(family: string): Merge {
   return sum;
 }
 
-/** The process is the same in all of them; its metrics are on the supervisor's own page. */
+/** All workers share the process; its metrics are on the supervisor's own page. */
 const OF_PROCESS = /^process_/;
-/** A new worker starts these at zero; the counts of an ended one are kept. */
+/** A new worker starts these at zero; the counts of ended workers are kept. */
 const COUNTED = new Set(['counter', 'histogram']);
 /** Quoted labels may hold any character; a timestamp may follow the value. */
 const SAMPLE = /^([A-Za-z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?)\s+(\S+)/;
@@ -30,7 +30,7 @@ interface Family {
   readonly samples: Map<string, number>;
 }
 
-/** The pages of a crew. Sums never fall: neither when a worker ends nor while one does not answer. */
+/** The pages of a crew. Sums of counters never decrease, even if a worker ends or does not answer. */
 export class WorkerPages {
   readonly #last = new Map<number, string>();
   #ended: Map<string, Family> = new Map();
@@ -60,7 +60,7 @@ export class WorkerPages {
   }
 }
 
-/** The supervisor's own page without its thread's metrics: no call is answered there. */
+/** The supervisor's own page without the metrics of its thread, which answers no calls. */
 export function supervisorPart(page: string): string {
   const families = familiesOf([page], new Map(), /^nodejs_/);
   return textOf(families);

@@ -1,7 +1,7 @@
 /**
- * The server of `sluice serve`: a policy that is followed on disk, an engine that answers by it, the admin port.
+ * The server of `sluice serve`: a policy that is watched on disk, an engine that enforces it, the admin port.
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
- * **Fails**: with a {@link StartError}, and with nothing left open.
+ * **Fails**: with a {@link StartError}; nothing stays open.
  */
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
@@ -22,23 +22,23 @@ import { serveInThread, type TransportFlags } from './thread.ts';
 
 export interface ServerOptions {
   readonly configs: readonly string[];
-  /** Port 0: any free one. */
+  /** Port 0: any free port. */
   readonly grpc: Address;
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
-  /** Several threads that serve at the same port; each makes a log of its own. Absent: this thread alone. */
+  /** Several threads that serve at the same port, each with its own log. Absent: this thread alone. */
   readonly workers?: {
     readonly count: number;
     readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   };
-  /** Our own HTTP/2 where absent. */
+  /** Default: Sluice's HTTP/2. */
   readonly transport?: TransportFlags;
-  /** Cleartext where absent. */
+  /** Absent: cleartext. */
   readonly tls?: TlsFiles | undefined;
   /** Reload the policy when one of its files changes. */
   readonly watch?: boolean;
-  /** How long stopping may take: calls in flight end, reports are written, handlers close. 10 s where absent. */
+  /** Time to stop: calls in flight end, reports are written, handlers close. Default 10 s. */
   readonly graceMs?: number;
   /** Counted on the metrics page. */
   readonly escaped?: EscapedErrors;
@@ -51,9 +51,9 @@ export interface Server {
   readonly admin: Address | undefined;
   readonly grpcPort: number;
   readonly adminPort: number | undefined;
-  /** The one in force. */
+  /** The policy in force. */
   policy(): Policy;
-  /** True where the policy as it is now on disk is in force afterwards; else the last good one still is. */
+  /** True if the policy on disk is now in force; otherwise the last good one stays. */
   reload(): Promise<boolean>;
   /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. Harmless when repeated. */
   drain(): Promise<void>;
@@ -93,7 +93,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     isDraining: () => isDraining,
   };
 
-  // Taken down in the opposite order: the admin port shows to the end what goes on.
+  // Closed in reverse order, so that the admin port shows the drain to its end.
   await using stack = new AsyncDisposableStack();
   const admin =
     options.admin === undefined
@@ -136,10 +136,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-/** A policy that names none of them works. */
+/** Policies that do not use a broken plugin still load. */
 function warnOfBroken({ broken }: Registry, log: OwnLog): void {
   for (const { name, problems } of broken)
-    log.warn('a plugin cannot be loaded; policies that name it are refused', {
+    log.warn('a plugin cannot be loaded; policies that use it are refused', {
       plugin: name,
       why: problems.map(({ code, message }) => `${code} ${message}`).join('; '),
     });

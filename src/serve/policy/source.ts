@@ -1,6 +1,6 @@
 /**
  * Loads the policy of a server from disk, and again when it changes.
- * **In**: paths. **Out**: each policy without errors, put in force by `use`, and a record of all loads. **Fails**: at the start, with a
+ * **In**: paths. **Out**: each valid policy, put in force by `use`, and a record of all loads. **Fails**: at the start, with a
  * {@link StartError}; later never: errors are logged and recorded, and the last good policy stays in force.
  */
 import { createHash } from 'node:crypto';
@@ -34,20 +34,20 @@ export interface PolicySourceOptions {
   readonly log: OwnLog;
   readonly loads: Loads;
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
-  /** Rejects where the policy cannot be in force; the last one stays then. */
+  /** Rejects if the policy cannot be in force; the last one stays. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
   /** For the log line of a reload. */
   readonly fields?: () => Readonly<Record<string, unknown>>;
 }
 
-/** A handler that could not be opened may open later with the same texts: files of its own are not watched here. */
+/** A handler that could not be opened may open later with the same texts; the files that it reads are not watched here. */
 const RETRY_MS = 30_000;
 
 export class PolicySource {
   readonly #options: PolicySourceOptions;
   readonly #loads: Loads;
   readonly #paths: readonly string[];
-  /** Of the texts that were read last, in force or not. */
+  /** Digest of the texts that were read last, in force or not. */
   #lastDigest = '';
   /** The texts behind `$file`, by path. */
   #named: ReadonlyMap<string, string> = new Map();
@@ -64,7 +64,7 @@ export class PolicySource {
     this.#next = oneAtATime(() => this.#reload());
   }
 
-  /** Puts the first policy in force. Rejects where it has errors. */
+  /** Puts the first policy in force. Rejects if it has errors. */
   async start(): Promise<Policy> {
     const files = await readPolicyFiles(this.#paths);
     try {
@@ -76,13 +76,13 @@ export class PolicySource {
     }
   }
 
-  /** Loads the files as they are now, changed or not. True where they are in force afterwards. */
+  /** Loads the files, changed or not. True if they are now in force. */
   reload(): Promise<boolean> {
     this.#isForced = true;
     return this.#next();
   }
 
-  /** Loads each change until it is closed. */
+  /** Reloads on each change, until it is closed. */
   follow(everyMs?: number): void {
     const { log } = this.#options;
     this.#watch = watchPolicy({
@@ -124,7 +124,7 @@ export class PolicySource {
       });
       return true;
     } catch (error) {
-      if (this.#isClosed) return false; // closed meanwhile: nobody waits for the result
+      if (this.#isClosed) return false; // closed meanwhile; the result is not used
       this.#loads.refused(messageOf(error), findingsOf(error));
       log.error('the policy has errors; the last good one stays in force', {
         why: messageOf(error),
@@ -145,7 +145,7 @@ export class PolicySource {
     const { policy, findings } = await loadPolicyFiles(files, {
       adapters: registry,
       readText: (file) => {
-        named.set(file, ''); // watched also where it is missing
+        named.set(file, ''); // watched even if it is missing
         const text = readFileSync(file, 'utf8');
         named.set(file, text);
         return text;
@@ -198,7 +198,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Loads texts that another thread has read and checked. Rejects where they have errors here. */
+/** Loads texts that another thread has read and checked. Rejects if they have errors in this thread. */
 export async function loadTexts({ files, named, plugins }: PolicyTexts, registry: Registry): Promise<Policy> {
   const { policy, findings } = await loadPolicyFiles(files, {
     adapters: { ...registry, withPlugins: (entries) => registry.withPlugins(entries, plugins) },

@@ -1,6 +1,6 @@
 /**
- * Several engines as one: a crew of workers that answer by the same policy.
- * **In**: policies, as texts. **Out**: a {@link PolicyService} whose pages show the sum of all workers. **Fails**: as its workers do.
+ * Several engines as one: a crew of workers with the same policy in force.
+ * **In**: policies, as texts. **Out**: a {@link PolicyService} whose pages sum all workers. **Fails**: as its workers do.
  */
 import { familiesPage, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
@@ -71,7 +71,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
       async limits(depth, asked) {
         const all = (wanted: InspectionDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
           crew.askAll('limits', { depth: wanted, asked }, INSPECTION_MS * 3);
-        // All inspect before any of them resets: the answer shows the counters as they were.
+        // All workers inspect before any resets, so that the answer shows the counters before the reset.
         const before = mergedInspections(await all(depth === 'explain' ? 'explain' : 'inspect'));
         return depth !== 'reset' || before === undefined || 'wrong' in before
           ? before
@@ -86,7 +86,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
   };
 }
 
-/** Ready where all are; open where one is; calls and reports are summed. */
+/** Ready if ready in all workers; its breaker is open if open in one; calls and reports are summed. */
 function mergedHandlers(views: readonly WorkerView[]): readonly HandlerState[] {
   const merged = new Map<string, HandlerState>();
   for (const one of views.flatMap(({ handlers }) => handlers)) {

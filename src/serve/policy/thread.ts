@@ -1,6 +1,6 @@
 /**
- * The policy engine of one thread: its handlers, its gRPC port, and what the admin port shows of it.
- * **In**: policies. **Out**: calls answered by the one in force. **Fails**: to prepare a policy, and to listen.
+ * The policy engine of one thread: its handlers, its gRPC port, and its data for the admin port.
+ * **In**: policies. **Out**: calls answered by the policy in force. **Fails**: to prepare a policy, and to listen.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
@@ -23,20 +23,20 @@ import { handlerOpener, MOST_CLOSE_MS } from './handler-opener.ts';
 import { methodsOf } from './methods.ts';
 import type { PolicyTexts } from './source.ts';
 
-/** How Envoy's calls come in. */
+/** The transport of Envoy's calls. */
 export interface TransportFlags {
-  /** Our own HTTP/2, or Node's. */
+  /** Sluice's HTTP/2, or Node's. */
   readonly kind: 'own' | 'http2';
   /** A connection of this age is drained, so that its proxy reconnects. */
   readonly maxConnectionAgeMs?: number;
 }
 
-/** What the admin port shows of an engine, or of several as one. */
+/** The admin port's data of one engine, or of several as one. */
 export type EngineSources = Pick<AdminSources, 'handlers' | 'verdicts' | 'limits' | 'metrics' | 'startingWhy'>;
 
 /** An engine that serves: in this thread, or in a crew of workers. */
 export interface PolicyService {
-  /** Rejects where the policy cannot be in force; the last one stays in force then. */
+  /** Rejects if the policy cannot be in force; the last one stays. */
   use(policy: Policy, texts: PolicyTexts): Promise<void>;
   listen(): Promise<Address>;
   renewTls(tls: TlsOptions): void | Promise<void>;
@@ -49,7 +49,7 @@ export interface PolicyService {
 export interface PolicyThreadOptions {
   readonly log: OwnLog;
   readonly transport: TransportFlags;
-  /** How long a drain may take: calls in flight end, reports are written, handlers close. */
+  /** Drain timeout: calls in flight end, reports are written, handlers close. */
   readonly graceMs: number;
   readonly escaped?: EscapedErrors | undefined;
   /** Absent: the only thread that serves. */
@@ -59,7 +59,7 @@ export interface PolicyThreadOptions {
 }
 
 export interface PolicyThread {
-  /** Opens what the policy needs. Rejects where it cannot be in force. */
+  /** Opens the policy without putting it in force. Rejects if it cannot be in force. */
   prepare(policy: Policy): Promise<PreparedPolicy>;
   listen(at: ListenAt): Promise<Transport>;
   readonly sources: EngineSources;
@@ -70,7 +70,7 @@ export interface PolicyThread {
 /** Parts of the grace: for handlers that close after it, and for calls in flight; the rest is for reports and for closing. */
 const CLOSE_SHARE = 0.25;
 const CALLS_SHARE = 0.6;
-/** What does not close in its time is left to the end of the process after this. */
+/** After this time, anything that is still open is left to the end of the process. */
 const SLACK_MS = 500;
 
 export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
@@ -89,9 +89,9 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   async function drain(): Promise<void> {
     isDraining = true;
     const endsAtMs = performance.now() + graceMs;
-    engine.flush().catch(() => undefined); // reports that wait are written while calls end
+    engine.flush().catch(() => undefined); // queued reports are written while calls end
     forwardedFor?.[Symbol.dispose]();
-    // Each step has a time limit of its own, however long the one before it took.
+    // Each step has its own time limit, however long the previous one took.
     if (transport !== undefined)
       await within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
@@ -155,7 +155,7 @@ export function serveInThread(options: PolicyThreadOptions & { readonly at: List
   };
 }
 
-/** Waits for the work at most `ms`. */
+/** Waits for the work, at most `ms`. */
 async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
   const over = new AbortController();
   const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);

@@ -1,7 +1,7 @@
 /**
  * Watches the files of a policy.
- * **In**: paths of files and folders. **Out**: a call for each change that has come to rest. **Fails**: never; a path that is
- * gone is logged once, and once when it is back.
+ * **In**: paths of files and folders. **Out**: a call for each change, once the files are stable. **Fails**: never; a path that
+ * disappears is logged once, and once when it is back.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { stampOfStats, watchFiles } from '../../files/watch.ts';
 export interface PolicyWatchOptions {
   /** Files and folders, absolute. */
   readonly roots: readonly string[];
-  /** Further files, asked for at each poll: those behind `$file`. */
+  /** Further files, read at each poll: the ones behind `$file`. */
   readonly files: () => Iterable<string>;
   readonly everyMs?: number;
   readonly log: Log;
@@ -59,7 +59,7 @@ export function watchPolicy({ roots, files, everyMs, log, onChange }: PolicyWatc
   };
 }
 
-/** Adds a line for each file that is read as a policy. False where `path` cannot be read. */
+/** Adds a line for each policy file. False if `path` cannot be read. */
 async function addStamps(
   path: string,
   lines: string[],
@@ -73,14 +73,14 @@ async function addStamps(
       return true;
     }
     const real = await realpath(path);
-    if (above.has(real)) return true; // a link that leads back
+    if (above.has(real)) return true; // a symlink cycle
     const names = (await readdir(path)).filter((name) => !name.startsWith('.')).toSorted();
     lines.push(`${path} ${stats.dev} ${stats.ino}`);
     const within = new Set([...above, real]);
     for (const name of names) await addStamps(join(path, name), lines, within, false);
     return true;
   } catch {
-    lines.push(`${path} ?`); // loading says why it cannot be read
+    lines.push(`${path} ?`); // loading reports why it cannot be read
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** What the supervisor of `sluice serve` and a worker say to each other. */
+/** The messages between the supervisor of `sluice serve` and a worker. */
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';

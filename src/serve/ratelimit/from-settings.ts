@@ -1,4 +1,4 @@
-/** What the settings of `sluice ratelimit` say about its log, its spans, its gRPC port, and errors that stop its start. */
+/** The log, spans and gRPC port of `sluice ratelimit` by its settings, and its start errors. */
 import { SettingError } from '../../ratelimit/settings/setting.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { type LogLevel, makeLog, type OwnLog } from '../../log/log.ts';
@@ -10,7 +10,7 @@ import type { TlsFiles } from '../tls-files.ts';
 
 /** Time limit of calls in flight during a drain. */
 export const GRACE_MS = 10_000;
-/** Time limit of the last spans during a drain. */
+/** Time limit to export the last spans during a drain. */
 const SPANS_GRACE_MS = 2000;
 
 /** Levels of the reference that Sluice's log names differently; others are `warn`. */
@@ -44,7 +44,7 @@ export const tlsFilesOf = ({
       }
     : undefined;
 
-/** Spans of this thread; `undefined` where the settings turn them off. */
+/** Tracing of this thread; `undefined` if the settings turn it off. */
 export async function tracingOf(settings: Settings, log: OwnLog): Promise<Tracing | undefined> {
   if (!settings.TRACING_ENABLED) return undefined;
   const { openTracing } = await import('../../tracing/index.ts');
@@ -60,17 +60,17 @@ export async function tracingOf(settings: Settings, log: OwnLog): Promise<Tracin
   });
 }
 
-/** False where the last spans are lost; what still tries to send them would keep the thread alive. */
+/** False if the last spans are lost; their pending export would keep the thread alive. */
 export async function closeTracing(tracing: Tracing | undefined, log: OwnLog): Promise<boolean> {
   const isFlushed = (await tracing?.close(SPANS_GRACE_MS)) ?? true;
   if (!isFlushed)
-    log.warn('the last spans are lost: the collector of traces did not take them in time', {
+    log.warn('spans lost: the trace collector did not accept the last ones in time', {
       waitedMs: SPANS_GRACE_MS,
     });
   return isFlushed;
 }
 
-/** An error that is neither about a setting nor a {@link StartError} yet is about a port. */
+/** All errors that are neither a {@link StartError} nor about a setting are about a port. */
 export function startErrorOf(error: unknown): StartError {
   if (error instanceof StartError) return error;
   const code = error instanceof SettingError ? 'CLI_SETTING' : 'CLI_PORT_TAKEN';

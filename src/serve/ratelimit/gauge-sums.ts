@@ -1,6 +1,6 @@
 /** Sums the gauges of workers; a gauge of state (`breaker_open`) becomes the number of workers in that state. */
 
-/** Gauges of the present end with their worker. All others only rise, and are kept when it ends. */
+/** Gauges of the current state, dropped when their worker ends. All others only increase, and are kept. */
 const CURRENT = /\.(cx_active|breaker_open|escrow_held|entryCount)$/;
 
 export class GaugeSums {
@@ -9,7 +9,7 @@ export class GaugeSums {
   readonly #live = new Map<number, ReadonlyMap<string, number>>();
   readonly #ended = new Map<string, number>();
 
-  /** `gauges`: where the sums are published. */
+  /** `gauges`: the registry in which the sums are published. */
   constructor(gauges: Map<string, () => number>) {
     this.#gauges = gauges;
   }

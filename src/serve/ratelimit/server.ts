@@ -1,6 +1,6 @@
 /**
- * The server of `sluice ratelimit`: an engine in this thread or in a crew of workers, its files or control plane followed.
- * **In**: settings. **Out**: a server that answers, reloads and drains. **Fails**: with a {@link StartError}, and with nothing left open.
+ * The server of `sluice ratelimit`: an engine in this thread or in a crew of workers, and its watched files or control plane.
+ * **In**: settings. **Out**: a server that answers, reloads and drains. **Fails**: with a {@link StartError}; nothing stays open.
  */
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { OwnLog } from '../../log/log.ts';
@@ -41,7 +41,7 @@ export async function startRatelimitServer(options: RatelimitServerOptions): Pro
   }
 }
 
-/** An engine whose certificate can be renewed. */
+/** An engine with a renewable certificate. */
 export interface ServedEngine extends RatelimitEngine {
   renewTls(tls: TlsOptions): void | Promise<void>;
 }

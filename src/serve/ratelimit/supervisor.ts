@@ -1,6 +1,6 @@
 /**
- * Several rate-limit engines as one: a crew of workers that count together.
- * **In**: settings. **Out**: an engine whose metrics and inspections are the sum of all workers. **Fails**: as its workers do.
+ * Several rate-limit engines as one: a crew of workers with shared counters.
+ * **In**: settings. **Out**: an engine whose metrics and inspections sum all workers. **Fails**: as its workers do.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,11 +20,11 @@ import { GaugeSums } from './gauge-sums.ts';
 import type { ServedEngine } from './server.ts';
 import type { RatelimitProtocol } from './worker-protocol.ts';
 
-/** What a worker that dies has counted since the last flush is lost. */
+/** Counts of a worker since its last flush are lost if it dies. */
 const FLUSH_EVERY_MS = 1000;
-/** A worker that does not answer in time is left out of a page, and is not healthy. */
+/** A worker that does not answer in time is left out of pages, and is unhealthy. */
 const ANSWER_MS = 2000;
-/** A worker that is restarted waits up to 2 s for its stores before it listens: meanwhile the others answer. */
+/** A restarted worker waits up to 2 s for its stores before it listens; the others answer meanwhile. */
 const REACH_MS = 2000;
 const POLL_MS = 20;
 /** The supervisor's number in the shared memory; workers are numbered from 1. */
@@ -90,11 +90,11 @@ export async function serveByCrew(
     listen: async () => (await crew.listen()).port,
     renewTls: (tls) => crew.renewTls(tls),
     async unhealthyWhy() {
-      if (isDraining) return 'it is stopping';
+      if (isDraining) return 'the server is stopping';
       if (crew.servingCount === 0) return 'no worker listens';
       const answers = await crew.askAll('health', undefined, ANSWER_MS);
       return answers.includes(undefined)
-        ? `a worker does not answer within ${ANSWER_MS} ms`
+        ? `a worker did not answer within ${ANSWER_MS} ms`
         : answers.find((answer) => answer?.unhealthyWhy !== undefined)?.unhealthyWhy;
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
@@ -111,11 +111,11 @@ async function reachesStores(worker: RunningWorker<RatelimitProtocol>): Promise<
     await sleep(POLL_MS);
 }
 
-/** Inspections where several workers hold leases of one counter. */
+/** Inspections of counters of which several workers hold leases. */
 function limitsOf(crew: Crew<RatelimitProtocol>, replica: string): LimitInspector {
   async function inspect(domain: string, entries: Inspection['entries']): Promise<Inspection> {
     const [first, ...others] = (await crew.askAll('inspect', { domain, entries })).filter((one) => one !== undefined);
-    if (first === undefined) throw new Error('no worker runs now');
+    if (first === undefined) throw new Error('no worker is running');
     return mergedInspection([first, ...others], replica);
   }
   return {
@@ -124,7 +124,7 @@ function limitsOf(crew: Crew<RatelimitProtocol>, replica: string): LimitInspecto
     async reset(domain, entries) {
       const before = await inspect(domain, entries);
       await crew.askOne('reset', { domain, entries });
-      // Only now: a lease taken before the counter is reset would be of the old one, and spent beside the new.
+      // After the reset: units leased before it belong to the old count, and would be spent in addition to the new one.
       await crew.askAll('forget', { domain, entries });
       return before;
     },

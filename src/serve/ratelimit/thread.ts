@@ -1,6 +1,6 @@
 /**
- * The rate-limit engine of one thread, with its gRPC port: rate limits, health by the name that envoyproxy/ratelimit has, reflection.
- * **In**: settings. **Out**: an engine, and where it listens. **Fails**: as {@link openEngine}, with nothing left open.
+ * The rate-limit engine of one thread, with its gRPC port: rate limits, health under envoyproxy/ratelimit's name, reflection.
+ * **In**: settings. **Out**: an engine, and its listener. **Fails**: as {@link openEngine}; nothing stays open.
  */
 import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
@@ -31,7 +31,7 @@ export interface RatelimitThread {
   listen(at: ListenAt): Promise<Transport>;
 }
 
-/** In envoyproxy/ratelimit's health service; '' is always SERVING there. */
+/** The name in envoyproxy/ratelimit's health service, where '' is always SERVING. */
 const HEALTH_NAME = 'ratelimit';
 
 export async function openRatelimitThread(options: RatelimitThreadOptions): Promise<RatelimitThread> {
@@ -47,7 +47,7 @@ export async function openRatelimitThread(options: RatelimitThreadOptions): Prom
     aroundRedis: tracing?.store,
     answerJson: tracing?.json(answerJson) ?? answerJson,
     async listenGrpc(service, counting, isHealthy) {
-      if (listenAt === undefined) throw new Error('no address is given');
+      if (listenAt === undefined) throw new Error('an address is missing');
       const methods = new Map([
         ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => counting.answered(tookMs / 1000)),
         ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),

@@ -1,4 +1,4 @@
-/** What the supervisor of `sluice ratelimit` and a worker say to each other. */
+/** The messages between the supervisor of `sluice ratelimit` and a worker. */
 import type { JsonAnswer, RequestHeaders } from '../../ratelimit/call.ts';
 import type { SharedCounts } from '../../ratelimit/charge/open-stores.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
@@ -12,7 +12,7 @@ interface Descriptor {
   readonly entries: Entries;
 }
 
-/** Counts since the last event, and the gauges as they are now. */
+/** Counts since the last event, and the current gauges. */
 export interface MetricsEvent {
   readonly counts: Counts;
   readonly gauges: readonly (readonly [name: string, value: number])[];
@@ -20,7 +20,7 @@ export interface MetricsEvent {
 
 export interface RatelimitProtocol {
   readonly data: { readonly settings: Settings; readonly shared: SharedCounts };
-  /** Files that are known to be right. */
+  /** Files that are already validated. */
   readonly texts: readonly ConfigFile[];
   readonly requests: {
     readonly health: { readonly given: undefined; readonly answer: { readonly unhealthyWhy: string | undefined } };

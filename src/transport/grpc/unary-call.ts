@@ -56,8 +56,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
     try {
       queue.push(bytes, from, to);
       this.#hold(to - from);
-      if (queue.hasMoreThanOne)
-        throw new GrpcError(Status.INTERNAL, 'the request has two messages, where one is expected');
+      if (queue.hasMoreThanOne) throw new GrpcError(Status.INTERNAL, 'the request has two messages; expected one');
       if (isEnd) message = this.#take(queue);
     } catch (error) {
       this.fail(error);
@@ -109,7 +108,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
   #answer(reply: Uint8Array): void {
     if (this.isOver) return;
     if (!(reply instanceof Uint8Array))
-      return this.fail(new TypeError(`a handler answered with ${typeof reply}, where bytes are expected`));
+      return this.fail(new TypeError(`a handler answered with ${typeof reply}; expected bytes`));
     this.over(undefined);
     this.exchange.reply(reply);
   }

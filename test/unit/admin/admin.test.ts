@@ -219,11 +219,11 @@ describe('the admin port', () => {
   });
 
   test.each([
-    ['?outcome=denied', /no outcome is denied; outcomes are allow, deny, failed, error/],
-    ['?verdict=3', /there is no filter verdict; filters are id, rule, outcome, call, host, path, limit/],
-    ['?limit=nonsense', /limit is nonsense; a whole number from 1 to 500/],
+    ['?outcome=denied', /outcome is denied; expected one of allow, deny, failed, error/],
+    ['?verdict=3', /unknown filter verdict; expected one of id, rule, outcome, call, host, path, limit/],
+    ['?limit=nonsense', /limit is nonsense; expected a whole number from 1 to 500/],
     ['?limit=0', /whole number/],
-    ['?call=htpp', /no call is htpp.*http/],
+    ['?call=htpp', /call is htpp.*http/],
     ['?rule=gone', /no rule is named gone; \/rules lists them/],
     ['?host=a&host=b', /host is given 2 times/],
     ['?path=', /path is empty/],
@@ -241,7 +241,7 @@ describe('the admin port', () => {
       },
     });
     expect((await get('/nothing')).json()).toMatchObject({
-      error: 'there is no such page',
+      error: 'no such page',
       pages: { '/metrics': expect.any(String) as string },
     });
     const failed = await get('/metrics');

@@ -101,17 +101,17 @@ describe('valid requests', () => {
 
 describe('invalid requests', () => {
   test.each([
-    ['explain', undefined, /^one domain is expected: \?domain=D&key=K&value=V/],
-    ['explain?domain=a&domain=b', undefined, /^one domain is expected/],
-    ['explain?domain=a&key=k', undefined, /^each key has its value, and here is key 1 times and value 0 times$/],
-    ['explain', '{', /^the body is no JSON: /],
-    ['explain', '[]', /^the body is a JSON object, such as/],
-    ['explain', '{"call": "https"}', /^call is "https"; one of http, tcp, limit, log, tcp-log is expected$/],
-    ['explain', '{"http": {}, "tcp": {}}', /^one call is expected, and here are http and tcp$/],
-    ['explain', '{"http": [{}]}', /^http is a map of attributes, such as \{"request.method": "GET"\}$/],
-    ['explain', '{"limit": []}', /^limit is a map of attributes, .*, or a list of them, one for each descriptor$/],
-    ['explain', '{"http": {}, "want": {}}', /^beside http may stand carried alone, and here is want$/],
-    ['explain', '{"http": {}, "carried": 1}', /^carried is a map/],
+    ['explain', undefined, /^expected one domain: \?domain=D&key=K&value=V/],
+    ['explain?domain=a&domain=b', undefined, /^expected one domain/],
+    ['explain?domain=a&key=k', undefined, /^expected one value per key; found 1 keys and 0 values$/],
+    ['explain', '{', /^the body is not JSON: /],
+    ['explain', '[]', /^the body must be a JSON object, such as/],
+    ['explain', '{"call": "https"}', /^call is "https"; expected one of http, tcp, limit, log, tcp-log$/],
+    ['explain', '{"http": {}, "tcp": {}}', /^expected one call; found http and tcp$/],
+    ['explain', '{"http": [{}]}', /^http must be a map of attributes, such as \{"request.method": "GET"\}$/],
+    ['explain', '{"limit": []}', /^limit must be a map of attributes, .*, or a list with one map per descriptor$/],
+    ['explain', '{"http": {}, "want": {}}', /^expected only carried beside http; found want$/],
+    ['explain', '{"http": {}, "carried": 1}', /^carried must be a map/],
   ])('%s with %s is answered 400 and why', async (path, body, why) => {
     expect(await limits(path, body)).toEqual({ status: 400, json: { error: expect.stringMatching(why) } });
     expect(asked).toEqual([]);

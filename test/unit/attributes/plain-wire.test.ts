@@ -81,20 +81,12 @@ describe('a request that is written by hand', () => {
 
   test.each([
     [{ 'request.pth': '/' }, 'ATTRIBUTE_UNKNOWN', 'no attribute is named request.pth; did you mean request.path?'],
-    [
-      { 'source.ip': 'nowhere' },
-      'ATTRIBUTE_VALUE',
-      'source.ip is "nowhere", and an address such as 203.0.113.9 is expected',
-    ],
-    [{ 'response.code': '200' }, 'ATTRIBUTE_VALUE', 'response.code is "200", and a whole number is expected'],
-    [{ 'response.code': 1.5 }, 'ATTRIBUTE_VALUE', 'response.code is 1.5, and a whole number is expected'],
-    [
-      { 'response.duration': 2 },
-      'ATTRIBUTE_VALUE',
-      'response.duration is 2, and a span such as 2s or 150ms is expected',
-    ],
-    [{ 'request.headers': [] }, 'ATTRIBUTE_VALUE', 'request.headers is [], and map(string, string) is expected'],
-    [{ 'request.method': null }, 'ATTRIBUTE_VALUE', 'request.method is null, and text is expected'],
+    [{ 'source.ip': 'nowhere' }, 'ATTRIBUTE_VALUE', 'source.ip is "nowhere"; expected an address such as 203.0.113.9'],
+    [{ 'response.code': '200' }, 'ATTRIBUTE_VALUE', 'response.code is "200"; expected a whole number'],
+    [{ 'response.code': 1.5 }, 'ATTRIBUTE_VALUE', 'response.code is 1.5; expected a whole number'],
+    [{ 'response.duration': 2 }, 'ATTRIBUTE_VALUE', 'response.duration is 2; expected a span such as 2s or 150ms'],
+    [{ 'request.headers': [] }, 'ATTRIBUTE_VALUE', 'request.headers is []; expected map(string, string)'],
+    [{ 'request.method': null }, 'ATTRIBUTE_VALUE', 'request.method is null; expected text'],
   ])('refuses %j', (given, code, message) => {
     expect(refusal(given)).toMatchObject({ code, message, attribute: Object.keys(given)[0] });
   });
@@ -106,7 +98,7 @@ describe('a request that is written by hand', () => {
       { ...base, name: 'my.made', source: { kind: 'filled' } },
     ];
     expect(refusal({ 'my.named': 'y' }, own).message).toContain('named expression');
-    expect(refusal({ 'my.made': 'y' }, own).message).toContain('made by a handler');
+    expect(refusal({ 'my.made': 'y' }, own).message).toContain('filled by a handler');
   });
 
   test('has the attributes of the policy that come from a wire', () => {

@@ -163,22 +163,26 @@ describe('check', () => {
     [
       'a name that is nearly one',
       { 'request.methd': 'GET' },
-      'request.methd is no attribute; did you mean request.method?',
+      'request.methd is not an attribute; did you mean request.method?',
     ],
     ['what only a log carries', { 'response.code': 200 }, 'response.code is not carried by ext_authz'],
-    ['what a policy names itself', { 'my.tier': 'gold' }, "my.tier is the policy's own: give what carries it instead"],
-    ['a list for text', { 'request.path': ['/'] }, 'request.path is ["/"], and text is expected'],
+    [
+      'what a policy names itself',
+      { 'my.tier': 'gold' },
+      'my.tier is declared by the policy; write its carrier instead',
+    ],
+    ['a list for text', { 'request.path': ['/'] }, 'request.path is ["/"]; expected text'],
     [
       'a type that protobuf refuses',
       { 'source.port': 'many' },
-      'the request is no envoy.service.auth.v3.CheckRequest:',
+      'the request is not a valid envoy.service.auth.v3.CheckRequest:',
     ],
     [
       'an own form with a wrong field',
       { attributes: { sauce: {} } },
-      'the request is no envoy.service.auth.v3.CheckRequest:',
+      'the request is not a valid envoy.service.auth.v3.CheckRequest:',
     ],
-    ['no map', 'GET /', 'the request is no map of names and values'],
+    ['no map', 'GET /', 'the request is not a map of names and values'],
   ])('%s is refused before anything is sent', async (_name, request, message) => {
     await expect(callCheck(serving.address, request)).rejects.toThrow(message);
     expect(got).toEqual([]);
@@ -219,7 +223,7 @@ describe('limit', () => {
 
   test('errors name the key', async () => {
     await expect(callLimit(serving.address, { domian: 'shop', descriptors: [] })).rejects.toThrow(
-      'domian is no key of a limit request; did you mean domain?',
+      'domian is not a key of a limit request; did you mean domain?',
     );
     await expect(callLimit(serving.address, { domain: 'shop', descriptors: ['user'] })).rejects.toThrow(
       'a descriptor is "user"',
@@ -280,10 +284,10 @@ describe('log', () => {
 
   test('errors name the key', async () => {
     await expect(callLog(serving.address, { 'response.duration': 7 })).rejects.toThrow(
-      'response.duration is 7, and a span of time such as 150ms is expected',
+      'response.duration is 7; expected a duration such as 150ms',
     );
     await expect(callLog(serving.address, { 'response.flags': ['XX'] })).rejects.toThrow(
-      'response.flags holds XX: known are LH, UH',
+      'response.flags contains XX; expected some of LH, UH',
     );
   });
 });

@@ -24,7 +24,7 @@ describe('the command line', () => {
     [['explain', 'examples/start'], /required option '--request <file>'/],
     [
       ['serve', 'examples/start', '--grpc', 'nowhere'],
-      /CLI_ADDRESS "nowhere" is not an address; HOST:PORT or unix:PATH is expected/,
+      /CLI_ADDRESS "nowhere" is not an address; expected HOST:PORT or unix:PATH/,
     ],
     [
       ['serve', 'examples/start', '--grpc', 'unix:/tmp/a', '--workers', '2'],

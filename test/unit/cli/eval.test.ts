@@ -47,11 +47,11 @@ describe('values', () => {
   });
 
   test.each([
-    [{ ai: 'x' }, 'ai is "x", and a whole number is expected (int)'],
-    [{ ai: 1.5 }, 'ai is 1.5, and a whole number is expected (int)'],
-    [{ ai: '9223372036854775808' }, 'ai is "9223372036854775808", and a whole number is expected (int)'],
-    [{ au: -1 }, 'au is -1, and a whole number from 0 on is expected (uint)'],
-    [{ ab: '!' }, 'ab is "!", and base64 is expected (bytes)'],
+    [{ ai: 'x' }, 'ai is "x"; expected a whole number (int)'],
+    [{ ai: 1.5 }, 'ai is 1.5; expected a whole number (int)'],
+    [{ ai: '9223372036854775808' }, 'ai is "9223372036854775808"; expected a whole number (int)'],
+    [{ au: -1 }, 'au is -1; expected a whole number from 0 on (uint)'],
+    [{ ab: '!' }, 'ab is "!"; expected base64 (bytes)'],
     [{ nobody: 1 }, 'attributes: nobody is not in the vocabulary'],
   ])('%j is refused', (attributes, message) => {
     expect(asked('true', attributes)).toEqual({
@@ -78,9 +78,9 @@ describe('errors say where', () => {
       (asked(expr, { ai: 7, m: {}, li: [1], s: 'secret' }) as { error?: { message: string } }).error?.message;
     expect(['s + m["k"] == ""', 'ad > 1.0', 'li[ai] == 1', '10 % (ai - 7) == 1', 'int(s) == 1'].map(messageOf)).toEqual(
       [
-        'there is no key "k"',
+        'no such key: "k"',
         'ad is absent',
-        'the list has no element of that index',
+        'index out of range',
         'divided by zero',
         'int() does not accept these values',
       ],

@@ -15,7 +15,7 @@ describe('an address', () => {
   test.each(['9091', 'host', 'host:', 'host:99999', 'host:-1', '::1:80', 'a b:80', ''])(
     '%s is refused with what was expected',
     (text) => {
-      expect(() => parseAddress(text)).toThrow(/HOST:PORT is expected/);
+      expect(() => parseAddress(text)).toThrow(/expected HOST:PORT/);
     },
   );
 

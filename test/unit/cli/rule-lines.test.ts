@@ -79,7 +79,7 @@ test('a calendar; a limit that failed to evaluate, with the reason', () => {
     ...without
   } = look({ calendar: 'month Europe/Amsterdam', failure: 'limit: my.plan is absent; the call passes uncharged' });
   expect(lines('inspect', without)).toEqual([
-    'r  a limit that cannot be had per month Europe/Amsterdam, fixed  /p.yaml:3',
+    'r  an unknown limit per month Europe/Amsterdam, fixed  /p.yaml:3',
     '  applies     it has no match',
     '  key         none: one count for all',
     '  counter     r, kept by q (quota-redis)',

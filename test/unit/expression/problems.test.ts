@@ -24,7 +24,7 @@ describe('names', () => {
     ],
     [
       'my.tenant',
-      'EXPRESSION_NOT_AN_ATTRIBUTE 0-9 my.tenant is not an attribute, only the beginning of some: my.tenant.limit, my.tenant.plan',
+      'EXPRESSION_NOT_AN_ATTRIBUTE 0-9 my.tenant is not an attribute, but a prefix of my.tenant.limit, my.tenant.plan',
     ],
     [
       'request.url_path.startWith("/")',
@@ -34,7 +34,7 @@ describe('names', () => {
       'startsWith(request.path, "/")',
       'EXPRESSION_UNKNOWN_FUNCTION 0-29 unknown function startsWith(); it is called x.startsWith()',
     ],
-    ['request.method.size', 'EXPRESSION_NO_FIELD 0-19 string has no field or key; only maps and lists have'],
+    ['request.method.size', 'EXPRESSION_NO_FIELD 0-19 string has no fields or keys; only maps and lists have'],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
   });
@@ -72,19 +72,25 @@ describe('types', () => {
   test.each([
     [
       'request.size == "a"',
-      'EXPRESSION_NO_OVERLOAD 0-19 there is no int == string; convert one of them: int(x) or string(x)',
+      'EXPRESSION_NO_OVERLOAD 0-19 no matching overload for int == string; convert one of them: int(x) or string(x)',
     ],
-    ['origin.ip == "10.0.0.1"', 'EXPRESSION_NO_OVERLOAD 0-23 there is no ip == string; write ip("192.0.2.1")'],
-    ['response.duration > "1s"', 'EXPRESSION_NO_OVERLOAD 0-24 there is no duration > string; write duration("1s")'],
+    [
+      'origin.ip == "10.0.0.1"',
+      'EXPRESSION_NO_OVERLOAD 0-23 no matching overload for ip == string; write ip("192.0.2.1")',
+    ],
+    [
+      'response.duration > "1s"',
+      'EXPRESSION_NO_OVERLOAD 0-24 no matching overload for duration > string; write duration("1s")',
+    ],
     [
       'origin.ip in cidr("10.0.0.0/8")',
-      'EXPRESSION_NO_OVERLOAD 0-31 in goes with lists and maps; write cidr("10.0.0.0/8").containsIP(x)',
+      'EXPRESSION_NO_OVERLOAD 0-31 in takes a list or a map; write cidr("10.0.0.0/8").containsIP(x)',
     ],
-    ['!request.method', 'EXPRESSION_TYPE 1-15 ! takes bool; this is string'],
-    ['true && request.size', 'EXPRESSION_TYPE 8-20 && takes bool; this is int'],
+    ['!request.method', 'EXPRESSION_TYPE 1-15 ! takes bool; found string'],
+    ['true && request.size', 'EXPRESSION_TYPE 8-20 && takes bool; found int'],
     [
       'request.size.startsWith("a")',
-      'EXPRESSION_NO_OVERLOAD 0-28 there is no int.startsWith(string); there is string.startsWith(string)',
+      'EXPRESSION_NO_OVERLOAD 0-28 no matching overload for int.startsWith(string); known are string.startsWith(string)',
     ],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
@@ -92,10 +98,10 @@ describe('types', () => {
 
   test('the expected type', () => {
     expect(problemsOf('request.method', { expect: BOOL })).toEqual([
-      'EXPRESSION_TYPE 0-14 bool is expected here; this is string',
+      'EXPRESSION_TYPE 0-14 expected bool; found string',
     ]);
     expect(problemsOf('[request.method]', { accept: ({ kind }) => kind === 'string', wanted: 'text' })).toEqual([
-      'EXPRESSION_TYPE 0-16 text is expected here; this is list(string)',
+      'EXPRESSION_TYPE 0-16 expected text; found list(string)',
     ]);
     expect(compiled('1', { expect: INT }).constant).toBe(1);
     expect(problemsOf('1', { expect: STRING })).toHaveLength(1);
@@ -141,15 +147,15 @@ describe('constants', () => {
 
 describe('syntax', () => {
   test.each([
-    ['', '0-1 an expression is expected, this is empty'],
+    ['', '0-1 expected an expression; found nothing'],
     ['request.method = "a"', '15-16 "=" is not part of any expression; equality is =='],
     ['true & true', '5-6 "&" is not part of any expression; "and" is &&'],
-    ['${request.method}', '0-1 "$" is not part of any expression; ${...} is for texts, an expression stands alone'],
+    ['${request.method}', '0-1 "$" is not part of any expression; ${...} is for texts, not for expressions'],
     ['"a', '0-2 the text that begins here has no closing "'],
-    ['(1', '2-3 the expression ends here; ) is expected'],
-    ['1 +', '3-4 the expression ends here; a value is expected'],
-    ['true ? 1', '8-9 the expression ends here; : is expected'],
-    ['"\\d"', '1-3 \\d is no escape; write \\\\ for a backslash, or r"..." for raw text'],
+    ['(1', '2-3 the expression ends here; expected )'],
+    ['1 +', '3-4 the expression ends here; expected a value'],
+    ['true ? 1', '8-9 the expression ends here; expected :'],
+    ['"\\d"', '1-3 \\d is not an escape; write \\\\ for a backslash, or r"..." for raw text'],
     ['has(1)', '0-6 has() takes one attribute or field, such as has(source.principal)'],
     ['while', '0-5 while is a reserved word'],
   ])('%s', (source, problem) => {
@@ -167,7 +173,7 @@ describe('syntax', () => {
 describe('a warning for an attribute that may be absent shows the guard', () => {
   const warningsOf = (source: string): string[] =>
     compiled(source).warnings.map(({ message }) =>
-      message.replace(', and the expression then fails; write', ':').replace(' where that is not meant', ''),
+      message.replace(', which fails the expression; write', ':').replace(' to avoid that', ''),
     );
   test.each([
     [

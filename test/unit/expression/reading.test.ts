@@ -126,7 +126,7 @@ describe('reads', () => {
         start: 0,
         end: 25,
         message:
-          'request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant',
+          'request.headers["x-role"] may be absent, which fails the expression; write request.headers[?"x-role"].orValue(...) to avoid that',
       },
     ]);
     expect(compiled('has(request.headers.a) && request.headers.a == "1"').warnings).toEqual([]);
@@ -140,7 +140,7 @@ describe('reads', () => {
 
   test('an expression must not have an optional type', () => {
     expect(problemsOf('request.headers[?"x"]')).toEqual([
-      'EXPRESSION_TYPE 0-21 this may be absent (optional(string)); give the value for that case with .orValue(...)',
+      'EXPRESSION_TYPE 0-21 this may be absent (optional(string)); add a default with .orValue(...)',
     ]);
   });
 });

@@ -63,7 +63,7 @@ describe('texts', () => {
   test('problems and warnings have offsets into the whole text', () => {
     expect(problems('from ${requets.method} to ${request.headers}')).toEqual([
       '7-21 unknown attribute requets.method; did you mean request.method?',
-      '28-43 text, a number, a bool, a time or an address is expected here; this is map(string, string)',
+      '28-43 expected text, a number, a bool, a time or an address; found map(string, string)',
     ]);
     expect(problems('a ${request.method')).toEqual([
       '2-4 the ${ that begins here has no closing }; write $${ for the two characters themselves',

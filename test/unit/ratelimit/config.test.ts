@@ -137,7 +137,7 @@ describe('other errors of the reference', () => {
       /algorithm is 'leaky'; write fixed, sliding, gcra, log, concurrency/,
     ],
     ['nothing', '', /config file cannot have empty domain/],
-    ['a list', '- a', /a map with domain and descriptors is expected/],
+    ['a list', '- a', /expected a map with domain and descriptors/],
   ])('%s', (_name, text, expected) => {
     expect(errors(text)[0]).toMatch(expected);
   });

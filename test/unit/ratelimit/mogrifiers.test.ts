@@ -80,14 +80,14 @@ describe('settings', () => {
       DOG_STATSD_MOGRIFIER_B_TAGS: 'ok:$1,k,:v,k:,a:b:c',
     });
     expect(problems).toEqual([
-      'PORT is "x"; a whole number is expected',
-      'DOG_STATSD_MOGRIFIER_A_PATTERN is not set; a regular expression (RE2) is expected',
+      'PORT is "x"; expected a whole number',
+      'DOG_STATSD_MOGRIFIER_A_PATTERN is not set; expected a regular expression (RE2)',
       expect.stringMatching(
-        /^DOG_STATSD_MOGRIFIER_B_PATTERN is "\("; a regular expression \(RE2\) is expected: .*missing closing \)/,
+        /^DOG_STATSD_MOGRIFIER_B_PATTERN is "\("; expected a regular expression \(RE2\): .*missing closing \)/,
       ) as string,
-      'DOG_STATSD_MOGRIFIER_B_NAME is not set; the new name is expected, such as requests.$1',
+      'DOG_STATSD_MOGRIFIER_B_NAME is not set; expected the new name, such as requests.$1',
       ...['k', ':v', 'k:', 'a:b:c'].map(
-        (tag) => `DOG_STATSD_MOGRIFIER_B_TAGS has "${tag}"; TAG:VALUE is expected, with commas between`,
+        (tag) => `DOG_STATSD_MOGRIFIER_B_TAGS has "${tag}"; expected TAG:VALUE, separated by commas`,
       ),
     ]);
   });

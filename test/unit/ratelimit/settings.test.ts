@@ -51,14 +51,14 @@ describe('settings', () => {
   });
 
   test.each([
-    [{ PORT: '80a' }, 'PORT is "80a"; a whole number is expected'],
-    [{ SHADOW_MODE: 'yes' }, 'SHADOW_MODE is "yes"; true or false is expected'],
-    [{ STATS_FLUSH_INTERVAL: '10' }, 'STATS_FLUSH_INTERVAL is "10"; a duration such as 150ms or 24h is expected'],
-    [{ BACKEND_TYPE: 'memcache' }, 'BACKEND_TYPE is "memcache"; one of redis, memory is expected'],
-    [{ TRACING_EXPORTER_PROTOCOL: 'udp' }, 'TRACING_EXPORTER_PROTOCOL is "udp"; one of http, grpc is expected'],
+    [{ PORT: '80a' }, 'PORT is "80a"; expected a whole number'],
+    [{ SHADOW_MODE: 'yes' }, 'SHADOW_MODE is "yes"; expected true or false'],
+    [{ STATS_FLUSH_INTERVAL: '10' }, 'STATS_FLUSH_INTERVAL is "10"; expected a duration such as 150ms or 24h'],
+    [{ BACKEND_TYPE: 'memcache' }, 'BACKEND_TYPE is "memcache"; expected one of redis, memory'],
+    [{ TRACING_EXPORTER_PROTOCOL: 'udp' }, 'TRACING_EXPORTER_PROTOCOL is "udp"; expected one of http, grpc'],
     [{ GRPC_SERVER_USE_TLS: 'true' }, 'GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY'],
     [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together'],
-    [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; a whole number from 1 to 256 is expected'],
+    [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; expected a whole number from 1 to 256'],
     [
       { SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' },
       'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',

@@ -79,7 +79,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   [
     alone('{ name: a, deny: { body: "key ${request.api_key}" } }'),
     '2:30 RULES_SECRET_IN_TEXT body would send the secret request.api_key in the clear; remove it, or write reveal(...) to send it on purpose',
-    '2:37 EXPRESSION_MAY_BE_ABSENT request.api_key may be absent, and the expression then fails; write has(request.api_key) && ..., or request.?api_key.orValue(...) where that is not meant',
+    '2:37 EXPRESSION_MAY_BE_ABSENT request.api_key may be absent, which fails the expression; write has(request.api_key) && ..., or request.?api_key.orValue(...) to avoid that',
   ],
   [
     `attributes:\n  my.auth: { is: 'request.headers[?"authorization"].orValue("")' }\n${alone('{ name: a, onAllow: { response: { set: { x-auth: "${my.auth}" } }, metadata: { q: "${request.query[?\'code\'].orValue(\'\')}" } } }')}`,
@@ -194,9 +194,9 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
       `{ name: a, enrich: { handler: table, input: { key: 'my.y.plan' }, as: my.x } }\n  - { name: b, enrich: { handler: table, input: { key: 'my.x.plan' }, as: my.y } }`,
     ),
     '11:5 RULES_ENRICH_CYCLE a depends on b, which depends on it; let one of them read only what the proxy sends',
-    '11:57 EXPRESSION_MAY_BE_ABSENT my.y.plan may be absent, and the expression then fails; write has(my.y.plan) && ..., or my.y.?plan.orValue(...) where that is not meant',
+    '11:57 EXPRESSION_MAY_BE_ABSENT my.y.plan may be absent, which fails the expression; write has(my.y.plan) && ..., or my.y.?plan.orValue(...) to avoid that',
     '12:5 RULES_ENRICH_CYCLE b depends on a, which depends on it; let one of them read only what the proxy sends',
-    '12:57 EXPRESSION_MAY_BE_ABSENT my.x.plan may be absent, and the expression then fails; write has(my.x.plan) && ..., or my.x.?plan.orValue(...) where that is not meant',
+    '12:57 EXPRESSION_MAY_BE_ABSENT my.x.plan may be absent, which fails the expression; write has(my.x.plan) && ..., or my.x.?plan.orValue(...) to avoid that',
   ],
   [
     rule('{ name: a, enrich: { handler: table, input: { key: request.path }, as: my.row } }'),
@@ -308,20 +308,20 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     alone(
       '{ name: a, deny: { headers: { x-a: "one\\n", x-b: "a\\r\\nset-cookie: b=1", X-A: "\\ttab", connection: close } } }',
     ),
-    '2:44 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
-    '2:56 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
+    '2:44 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text ends with a line break; begin the block with |- or >- (| and > keep the final break), or remove it',
+    '2:56 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text contains a line break; remove it',
     '2:78 RULES_DUPLICATE headers has x-a twice (header names are case-insensitive); write one list: x-a: [a, b]',
     `2:92 RULES_HEADER_NAME the header "connection" cannot be changed; connection belongs to the proxy: it routes or delimits the message`,
   ],
   [
     'rules:\n  - name: a\n    deny:\n      body: |\n        fine\n      headers:\n        x-reason: |\n          closed for\n          the night\n        x-folded: >-\n          closed for\n          the night\n',
-    '8:21 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
+    '8:21 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text contains a line break; remove it',
   ],
   [
     'rules:\n  - name: a\n    onAllow:\n      request: { set: { x-up: "one\\n" } }\n      response: { append: { x-down: ["a", "b\\0"] } }\n      query: { set: { q: "a\\nb", "c\\nd": e } }\n      metadata: { note: "a\\nb" }\n',
-    '4:35 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
-    '5:45 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a control character; take it out',
-    '6:28 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
+    '4:35 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text ends with a line break; begin the block with |- or >- (| and > keep the final break), or remove it',
+    '5:45 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text contains a control character; remove it',
+    '6:28 EXPRESSION_CONTROL_CHARACTER a header or a parameter is one line, but this text contains a line break; remove it',
     '6:34 RULES_VALUE "c\\nd" contains a control character; a name must not',
   ],
   [
@@ -369,15 +369,15 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(`{ name: a, match: 'request.method ==', deny: {} }`),
-    '2:41 EXPRESSION_SYNTAX the expression ends here; a value is expected',
+    '2:41 EXPRESSION_SYNTAX the expression ends here; expected a value',
   ],
   [
     alone(`{ name: a, match: request, deny: {} }`),
-    '2:23 EXPRESSION_NOT_AN_ATTRIBUTE request is not an attribute, only the beginning of some: request.method, request.path, request.url_path, request.path_is_plain ...',
+    '2:23 EXPRESSION_NOT_AN_ATTRIBUTE request is not an attribute, but a prefix of request.method, request.path, request.url_path, request.path_is_plain ...',
   ],
   [
     alone(`{ name: a, match: 'request.method.x == "a"', deny: {} }`),
-    '2:24 EXPRESSION_NO_FIELD string has no field or key; only maps and lists have',
+    '2:24 EXPRESSION_NO_FIELD string has no fields or keys; only maps and lists have',
   ],
   [
     alone(`{ name: a, match: 'request.method.startWith("a")', deny: {} }`),
@@ -385,26 +385,26 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(`{ name: a, match: 'destination.name | "unknown" == "x"', deny: {} }`),
-    '2:41 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for what is absent is destination.?name.orValue("default")',
+    '2:41 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for an absent value is written destination.?name.orValue("default")',
   ],
   [
     alone(`{ name: a, deny: { body: '\${request.headers["x-user"] | "nobody"}' } }`),
-    '2:59 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for what is absent is request.headers[?"x-user"].orValue("nobody")',
+    '2:59 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for an absent value is written request.headers[?"x-user"].orValue("nobody")',
   ],
   [
     alone(`{ name: a, match: 'destination.name || "unknown"', deny: {} }`),
-    '2:24 EXPRESSION_TYPE || takes bool, and a default for what is absent is a.?b.orValue("default"); this is string',
-    '2:44 EXPRESSION_TYPE || takes bool, and a default for what is absent is a.?b.orValue("default"); this is string',
+    '2:24 EXPRESSION_TYPE || takes bool (a default for an absent value is written a.?b.orValue("default")); found string',
+    '2:44 EXPRESSION_TYPE || takes bool (a default for an absent value is written a.?b.orValue("default")); found string',
   ],
   [
     alone(`{ name: a, match: 'match(request.headers["user-agent"], "curl*")', deny: {} }`),
-    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")',
+    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function match(); instead of match(x, "a*") or match(x, "*a") write x.startsWith("a") or x.endsWith("a")',
   ],
   [
     alone(`{ name: a, match: 'request.method == 1', deny: {} }`),
-    '2:24 EXPRESSION_NO_OVERLOAD there is no string == int; convert one of them: int(x) or string(x)',
+    '2:24 EXPRESSION_NO_OVERLOAD no matching overload for string == int; convert one of them: int(x) or string(x)',
   ],
-  [alone(`{ name: a, match: request.method, deny: {} }`), '2:23 EXPRESSION_TYPE bool is expected here; this is string'],
+  [alone(`{ name: a, match: request.method, deny: {} }`), '2:23 EXPRESSION_TYPE expected bool; found string'],
   [
     alone(`{ name: a, match: 'request.method.matches("(")', deny: {} }`),
     '2:47 EXPRESSION_CONSTANT "(" is not an RE2 pattern: error parsing regexp: missing closing ): `(`',
@@ -415,7 +415,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(`{ name: a, match: 'request.headers["x-role"] == "a"', deny: {} }`),
-    '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant',
+    '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, which fails the expression; write request.headers[?"x-role"].orValue(...) to avoid that',
   ],
 ];
 

@@ -1,4 +1,4 @@
-/** What is said of peers that speak something else than the gRPC port. */
+/** Log lines and metrics of peers that do not speak the protocol of the gRPC port. */
 import { expect, test } from 'vitest';
 import { RefusedConnections } from '../../../src/serve/refused-connections.ts';
 
@@ -6,7 +6,7 @@ test('logs one line a minute per kind, with the number since the last; all are c
   const lines: unknown[] = [];
   let nowMs = 0;
   const strangers = new RefusedConnections(
-    { warn: (message, fields) => void lines.push([message.split(':')[0], fields]) },
+    { warn: (message, fields) => void lines.push([message.split('; ')[0], fields]) },
     '--tls-cert and --tls-key',
     () => nowMs,
   );
@@ -18,9 +18,9 @@ test('logs one line a minute per kind, with the number since the last; all are c
   nowMs = 60_000;
   strangers.take({ kind: 'tls', peer: '10.0.0.1:4' });
   expect(lines).toEqual([
-    ['a peer speaks TLS, and this port is cleartext', { peer: '10.0.0.1:1', connections: 1 }],
+    ['a peer speaks TLS, but this port is cleartext', { peer: '10.0.0.1:1', connections: 1 }],
     ['a TLS handshake failed', { peer: 'unknown', why: 'no certificate', connections: 1 }],
-    ['a peer speaks TLS, and this port is cleartext', { peer: '10.0.0.1:4', connections: 3 }],
+    ['a peer speaks TLS, but this port is cleartext', { peer: '10.0.0.1:4', connections: 3 }],
   ]);
   expect(strangers.total).toBe(5);
 });
@@ -36,7 +36,7 @@ test('the line names the flag or setting that turns TLS on', () => {
   const lines: string[] = [];
   for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const)
     new RefusedConnections({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
-  expect(lines.map((line) => line.split(': ')[1]?.split(',')[0])).toEqual([
+  expect(lines.map((line) => line.split('; ')[1]?.split(',')[0])).toEqual([
     'set --tls-cert and --tls-key',
     'set GRPC_SERVER_USE_TLS',
   ]);

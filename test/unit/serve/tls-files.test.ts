@@ -31,7 +31,7 @@ test('a missing file, and a key of another certificate, are errors that stop the
   });
   await expect(readTls({ cert: at('old.pem'), key: at('new.key') })).rejects.toMatchObject({
     code: 'CLI_TLS_FILE',
-    message: expect.stringContaining('are no certificate and its key') as string,
+    message: expect.stringContaining('are not a certificate and its key') as string,
   });
 });
 
@@ -46,7 +46,7 @@ test('a renewed certificate is passed on; an equal one is not, a bad one is logg
   await copyFile(at('old.pem'), files.cert);
   await writeFile(files.cert, 'no certificate');
   await vi.waitFor(
-    () => expect(errors).toEqual(['the certificate cannot be renewed; the last good one stays']),
+    () => expect(errors).toEqual(['the certificate could not be renewed; the last good one stays']),
     20_000,
   );
   await copyFile(at('new.pem'), files.cert);

@@ -1,6 +1,6 @@
 /**
- * `matches()`: RE2 patterns (docs/decisions/0024-two-engines-for-patterns.md). re2js says which patterns are valid and tests those that only a
- * request knows; constant patterns are tested by an automaton of our own where it supports them.
+ * `matches()`: RE2 patterns (docs/decisions/0024-two-engines-for-patterns.md). re2js validates patterns and
+ * runs the ones that come with a request; constant patterns run on our own automaton if it supports them.
  */
 import { RE2JS } from 're2js';
 import { BOOL, STRING } from '../../../attributes/types.ts';

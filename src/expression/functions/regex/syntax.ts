@@ -2,7 +2,7 @@
  * The patterns that the automaton supports: RE2's syntax without flags, `\b`, Unicode classes and wide repeats.
  * **In**: a pattern that RE2 accepts. **Out**: its tree. **Fails**: with `undefined` for a pattern that is not supported.
  *
- * Texts are read by code points. All beyond ASCII are one symbol, since no supported pattern tells them apart.
+ * Texts are read by code points. All beyond ASCII are one symbol, since no supported pattern distinguishes them.
  */
 
 /** The symbol of every code point beyond ASCII. */
