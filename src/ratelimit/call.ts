@@ -1,4 +1,4 @@
-/** Requests and replies of envoy.service.ratelimit.v3, apart from their encoding. */
+/** Requests and replies of envoy.service.ratelimit.v3, independent of their encoding. */
 
 /** envoy.type.v3.RateLimitUnit and RateLimitResponse.RateLimit.Unit; both have the same numbers. */
 export const Unit = { SECOND: 1, MINUTE: 2, HOUR: 3, DAY: 4, MONTH: 5, YEAR: 6, WEEK: 7 } as const;
@@ -51,14 +51,14 @@ export interface Descriptor {
 export interface RateLimitCall {
   readonly domain: string;
   readonly descriptors: readonly Descriptor[];
-  /** For descriptors without hits of their own; 0 means 1. */
+  /** For descriptors that have none; 0 means 1. */
   readonly hits: number;
 }
 
 export const Code = { OK: 1, OVER_LIMIT: 2 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
-/** Without a unit where the limit's period is none. */
+/** `unit` is absent if the limit's period is not a unit. */
 export interface CurrentLimit {
   readonly requestsPerUnit: number;
   readonly unit: Unit | undefined;
@@ -67,7 +67,7 @@ export interface CurrentLimit {
 
 export interface DescriptorStatus {
   readonly code: Code;
-  /** Absent where no limit was found. */
+  /** Absent if no limit was found. */
   readonly currentLimit: CurrentLimit | undefined;
   readonly remaining: number;
   readonly resetS: number | undefined;
@@ -95,7 +95,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** Answers synchronously where no store has to be awaited. Fails with a {@link ServiceError}. */
+/** Answers synchronously unless a store answers later. Fails with a {@link ServiceError}. */
 export interface RateLimitService {
   shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply>;
 }

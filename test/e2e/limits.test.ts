@@ -186,7 +186,7 @@ describe('errors', () => {
     ]);
     expect(await usage('shop', 'user=ann', '--call', 'http')).toEqual([
       2,
-      'CLI_USAGE --call goes with --request: a descriptor is a limit call',
+      'CLI_USAGE --call requires --request; a descriptor is always a limit call',
     ]);
   });
 
@@ -207,7 +207,7 @@ describe('errors', () => {
     ]);
     expect(await said(port, '--request', '-')).toEqual([
       3,
-      `CLI_UNREACHABLE http://127.0.0.1:${port} has no POST /limits/explain: the admin port of \`sluice serve\` has; \`sluice ratelimit\` is asked by DOMAIN KEY=VALUE...`,
+      `CLI_UNREACHABLE http://127.0.0.1:${port} has no POST /limits/explain; use the admin port of \`sluice serve\`, or DOMAIN KEY=VALUE... for \`sluice ratelimit\``,
     ]);
     expect((await said(sluice.grpcPort, 'shop', 'user=ann'))[1]).toMatch(/^CLI_UNREACHABLE http:\S+ does not answer: /);
   });

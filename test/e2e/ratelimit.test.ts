@@ -279,7 +279,7 @@ describe('its settings', () => {
   test('settings without effect are logged', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain(
-      'REDIS_POOL_SIZE has no effect: there is no pool; one connection carries all commands, pipelined',
+      'REDIS_POOL_SIZE has no effect: no pool is used; one connection carries all commands, pipelined',
     );
   });
 

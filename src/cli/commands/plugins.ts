@@ -11,7 +11,7 @@ export const plugins: CommandSpec = {
     summary: 'list the adapters that handlers can name, or show one',
     description:
       "The adapters that a policy's handlers can name, described from their own code: " +
-        'the built-in ones, and the ones of the plugins of a policy, with their packages and modules.',
+      'the built-in ones, and the ones of the plugins of a policy, with their packages and modules.',
   },
   args: [policyArgument()],
   flags: [jsonOption()],

@@ -13,7 +13,7 @@ export interface HeaderNames {
   readonly reset: string;
 }
 
-/** Shows the first descriptor with the least remaining; a refusal (not a quota's) goes before, the last one of several. */
+/** Shows the last refusal that is not a quota's; without one, the first descriptor with the least remaining. */
 export function referenceHeaders(
   found: readonly LimitFound[],
   statuses: readonly DescriptorStatus[],
@@ -36,7 +36,7 @@ export function referenceHeaders(
   ];
 }
 
-/** Every limit that can refuse the caller, with what is left of it; Retry-After where it is refused. `answered`: a status for each charge. */
+/** Every limit that can refuse the caller, with its remaining hits; Retry-After with a refusal. `answered`: a status for each charge. */
 export function ietfHeaders(
   charges: readonly ChargeMade[],
   answered: readonly DescriptorStatus[],

@@ -23,7 +23,7 @@ export interface AnswerSettings {
 const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined };
 const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };
 
-/** `charges`: those of the limits that are counted, in order, further limits of a descriptor right after its first. */
+/** `charges`: the charges of counted limits, in order; further limits of a descriptor follow its first. */
 export function replyOf(
   call: RateLimitCall,
   found: readonly LimitFound[],
@@ -55,7 +55,7 @@ export function replyOf(
   };
 }
 
-/** One for each descriptor. */
+/** One status for each descriptor. */
 function statusesOf(found: readonly LimitFound[], answered: readonly DescriptorStatus[]): readonly DescriptorStatus[] {
   if (found.every((one) => isCounted(one) && one.also.length === 0)) return answered;
   let at = 0;
@@ -67,7 +67,7 @@ function statusesOf(found: readonly LimitFound[], answered: readonly DescriptorS
   });
 }
 
-/** True where a limit is over, or every quota. */
+/** True if a limit is over, or all quotas are. */
 function refuses(found: readonly LimitFound[], statuses: readonly DescriptorStatus[]): boolean {
   let quotas = 0;
   let quotasOver = 0;

@@ -30,7 +30,7 @@ export function statusOf(
   };
 }
 
-/** Splits the hits into those beyond the limit and those near it. */
+/** Counts the hits beyond the limit and the hits near it. */
 function countNear(
   metrics: RuleMetrics,
   before: number,

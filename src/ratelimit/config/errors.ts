@@ -62,7 +62,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_REPEATED_KEY: {
     means:
-      'A key is repeated in one map, or `<<` brings it again; the later one is in force, as in envoyproxy/ratelimit.',
+      'A key is repeated in one map, or `<<` merges it again; the later one is in force, as in envoyproxy/ratelimit.',
     fix: 'Keep one of them; put `<<` before the keys that replace its own.',
   },
   RATELIMIT_NO_AMOUNT: {

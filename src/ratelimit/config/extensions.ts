@@ -1,6 +1,6 @@
 /**
  * Extensions of the format of envoyproxy/ratelimit: `rate_limit: { ..., sluice: { ... } }`.
- * **In**: the map. **Out**: its fields. **Fails**: with findings at their places; the rest is read on.
+ * **In**: the map. **Out**: its fields. **Fails**: with findings at their places; the other fields are still read.
  */
 import { CALENDAR, calendarOf, isZone } from '../../counting/calendar.ts';
 import { durationMs } from '../../time/duration.ts';
@@ -15,7 +15,7 @@ export interface Extensions {
   readonly outage: Outage | undefined;
   readonly algorithm: Limit['algorithm'];
   readonly period: Window | undefined;
-  /** True also where the period is wrong, so that it is not reported again as missing. */
+  /** True even if the period is invalid, so that it is not also reported as missing. */
   readonly hasPeriod: boolean;
   /** `undefined`: equal to the limit. */
   readonly burst: number | undefined;
@@ -36,14 +36,14 @@ const NONE: Extensions = {
   also: undefined,
 };
 
-/** The largest limit: a counter that remembers each request is read whole for each. */
+/** The largest limit: a counter that stores each request is read entirely for each. */
 export const mostRequests = (algorithm: Limit['algorithm']): number =>
   algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity;
 
 export function readExtensions(map: GoNode | undefined, reader: FieldReader): Extensions {
   if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NONE;
   if (map.kind !== 'map') {
-    reader.findings.error(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
+    reader.findings.error(map, 'RATELIMIT_SLUICE', `sluice must be a map of ${SLUICE_KEYS.join(', ')}`);
     return NONE;
   }
   const fields = reader.fields(map, SLUICE_KEYS, 'sluice');
@@ -52,16 +52,16 @@ export function readExtensions(map: GoNode | undefined, reader: FieldReader): Ex
   const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
     const text = reader.text(fields.get(key));
     const known = words.find((one) => one === text);
-    if (known === undefined && fields.has(key)) error(key, `${key} is '${text}'; write ${words.join(', ')}`);
+    if (known === undefined && fields.has(key)) error(key, `${key} is '${text}'; expected one of ${words.join(', ')}`);
     return known;
   };
 
   const algorithm = word('algorithm', ALGORITHM_WORDS) ?? 'fixed';
-  if (fields.has('burst') && algorithm !== 'gcra') error('burst', 'burst goes with algorithm: gcra');
+  if (fields.has('burst') && algorithm !== 'gcra') error('burst', 'burst requires algorithm: gcra');
   if (fields.has('ended_by') && algorithm !== 'concurrency')
-    error('ended_by', 'ended_by goes with algorithm: concurrency');
+    error('ended_by', 'ended_by requires algorithm: concurrency');
   if (algorithm === 'concurrency' && !fields.has('per'))
-    error('algorithm', 'algorithm: concurrency needs per: how long a lease lasts at most, such as 30s');
+    error('algorithm', 'algorithm: concurrency needs per, the longest duration of a lease, such as 30s');
   const endedBy = reader.text(fields.get('ended_by'));
   if (fields.has('ended_by') && endedBy === '')
     error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
@@ -85,11 +85,11 @@ function burstOf(node: GoNode | undefined, error: (key: string, message: string)
     node.value <= Number.MAX_SAFE_INTEGER
   )
     return Number(node.value);
-  error('burst', 'burst is a whole number from 1 (without quotes): how many may come at once');
+  error('burst', 'burst, the number of requests that may come at once, must be a whole number from 1 (without quotes)');
   return undefined;
 }
 
-/** `per: 15m`, or `per: month` of a calendar. */
+/** `per: 15m`, or a calendar period such as `per: month`. */
 function periodOf(
   fields: Fields,
   reader: FieldReader,
@@ -99,18 +99,22 @@ function periodOf(
   const [per, zone] = [fields.get('per'), fields.get('zone')];
   const text = reader.text(per);
   const calendar = CALENDAR.find((word) => word === text);
-  if (calendar === undefined && zone !== undefined) error('zone', 'zone goes with per: day, week, month or year');
+  if (calendar === undefined && zone !== undefined) error('zone', 'zone requires per: day, week, month or year');
   if (per === undefined) return undefined;
   if (calendar !== undefined) {
     const name = zone === undefined ? 'UTC' : reader.text(zone);
-    if (!isZone(name)) error('zone', `zone is '${name}', which is not a time zone; write one such as Europe/Amsterdam`);
+    if (!isZone(name))
+      error('zone', `zone is '${name}', which is not a time zone; expected one such as Europe/Amsterdam`);
     else if (ALGORITHMS.some((one) => one === algorithm))
-      error('per', `per is '${text}', whose length differs; algorithm: ${algorithm} takes a span such as 15m or 2h`);
+      error(
+        'per',
+        `per is '${text}', a period of varying length; algorithm: ${algorithm} needs a duration such as 15m or 2h`,
+      );
     else return calendarOf(calendar, name);
     return undefined;
   }
   const ms = durationMs(text, ['s', 'm', 'h', 'd']);
   if (ms !== undefined && ms % 1000 === 0) return spanWindow(ms / 1000);
-  error('per', `per is '${text}'; write a span such as 15m or 2h, or ${CALENDAR.join(', ')}`);
+  error('per', `per is '${text}'; expected a duration such as 15m or 2h, or one of ${CALENDAR.join(', ')}`);
   return undefined;
 }

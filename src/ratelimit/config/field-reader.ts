@@ -4,7 +4,7 @@ import type { GoEntry, GoList, GoMap, GoNode, GoScalar } from './go-yaml.ts';
 
 export type Fields = ReadonlyMap<string, GoNode>;
 
-/** Go decodes a repeated one of these into the value of the first, so their entries add up. */
+/** If one of these is repeated, Go decodes it into the value of the first, so their entries are merged. */
 const ADDING_KEYS = ['rate_limit', 'metadata'];
 const MOST_UINT32 = 0xffff_ffffn;
 
@@ -15,7 +15,7 @@ export class FieldReader {
     this.findings = findings;
   }
 
-  /** The last value of a repeated key is in force, also where `<<` brings it after the key itself. `where` names the map in warnings. */
+  /** The last value of a repeated key is in force, even if `<<` merges it after the key itself. `where` names the map in warnings. */
   fields(map: GoMap, own: readonly string[], where: string): Fields {
     const fields = new Map<string, GoNode>();
     const written = new Set<string>();
@@ -27,7 +27,7 @@ export class FieldReader {
         this.findings.warning(
           key,
           'RATELIMIT_MISPLACED_KEY',
-          `${name} means nothing in ${where}, and is ignored; it takes ${own.join(', ')}`,
+          `${name} has no meaning in ${where} and is ignored; known keys are ${own.join(', ')}`,
         );
       if (written.has(name)) this.#warnOfRepeated(entry, name);
       if (mergedAt === undefined) written.add(name);
@@ -43,18 +43,18 @@ export class FieldReader {
 
   #warnOfRepeated({ key, mergedAt }: GoEntry, name: string): void {
     const effect = ADDING_KEYS.includes(name)
-      ? 'adds to the one above, and wins where both set a key'
+      ? 'is merged into the one above, and wins if both set a key'
       : 'replaces the one above, which is ignored';
     this.findings.warning(
       mergedAt ?? key,
       'RATELIMIT_REPEATED_KEY',
       mergedAt === undefined
-        ? `${name} stands twice in one map; this one ${effect}`
-        : `<< brings another ${name}, which ${effect}; put << first`,
+        ? `${name} occurs twice in one map; this one ${effect}`
+        : `<< merges another ${name}, which ${effect}; put << first`,
     );
   }
 
-  /** As it is written: `yes` stays `yes`, and `010` stays `010`. */
+  /** As written: `yes` stays `yes`, and `010` stays `010`. */
   text(node: GoNode | undefined): string {
     if (node === undefined || isNull(node)) return '';
     if (node.kind === 'scalar') return node.text;
@@ -89,5 +89,5 @@ export class FieldReader {
 
 export const isNull = (node: GoNode): boolean => node.kind === 'scalar' && node.value === null;
 
-/** Without items of another kind, which {@link checkKeys} has reported. */
+/** Skips items of another kind, which {@link checkKeys} has reported. */
 export const mapsOf = ({ items }: GoList): readonly GoMap[] => items.filter((item) => item.kind === 'map');

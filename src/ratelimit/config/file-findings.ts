@@ -33,7 +33,7 @@ export class FileFindings {
     return this.#source.positionAt(start);
   }
 
-  /** Once for each place: an alias leads to the same one again. */
+  /** Once per place; an alias leads to the same place again. */
   #add(severity: Severity, { start, end }: Place, code: RatelimitErrorCode, message: string): void {
     const id = `${start} ${code} ${message}`;
     if (this.#reported.has(id)) return;

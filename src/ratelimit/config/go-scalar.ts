@@ -43,7 +43,7 @@ function binary(text: string): Resolved {
   return { value: isUtf8(bytes) ? bytes.toString('utf8') : NO_TEXT };
 }
 
-/** Stands for bytes that are not UTF-8: it equals no text of a request, and metadata rejects it. */
+/** Replaces bytes that are not UTF-8: it equals no text of a request, and metadata rejects it. */
 const NO_TEXT = '\uD800';
 
 function guessed(text: string, tag: string | undefined): readonly [Kind, Resolved['value']] {

@@ -1,6 +1,6 @@
 /**
- * Reads YAML as gopkg.in/yaml.v2 does, with which envoyproxy/ratelimit reads its files.
- * **In**: the text of a file. **Out**: the first document, with aliases resolved and merge keys expanded. **Fails**: where yaml.v2 fails,
+ * Reads YAML as gopkg.in/yaml.v2 does, which envoyproxy/ratelimit uses.
+ * **In**: the text of a file. **Out**: the first document, with aliases resolved and merge keys expanded. **Fails**: if yaml.v2 fails,
  * with the first problem and its place.
  *
  * Source: decode.go and resolve.go of gopkg.in/yaml.v2 2.4.0.
@@ -90,7 +90,7 @@ export function readGoYaml(text: string): GoDocument {
   return { root, further: others.flatMap(placesOf) };
 }
 
-/** The part of the library's unpublished lexer that is used here; a test fails when it changes. */
+/** The part of the library's internal lexer that is used here; a test fails when it changes. */
 interface LexerWithin {
   flowLevel: number;
   indentNext: number;
@@ -134,7 +134,7 @@ function placesOf({ contents, range }: Document): readonly Place[] {
 }
 
 const EXCESSIVE = 'document contains excessive aliasing';
-/** More merged entries than any file of limits has; guards against a bomb of merge keys. */
+/** More merged entries than any real file has; guards against a merge-key bomb. */
 const MOST_MERGED = 1_000_000;
 
 class Reader {

@@ -18,17 +18,17 @@ export const DESCRIPTOR_KEYS = [
 ];
 export const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 export const REPLACES_KEYS = ['name'];
-/** `sluice`, which the reference does not have. */
+/** Keys of `sluice`, an extension that the reference lacks. */
 export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
 /** An entry of `also` below it. */
 export const ALSO_KEYS = ['unit', 'requests_per_unit', 'sluice'];
 
-/** One flat set, as in the reference: a key that is known anywhere is known everywhere. */
+/** One flat set, as in the reference: every key is accepted at every level. */
 const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
 
 const MOST_INT64 = 2n ** 63n - 1n;
 
-/** Checks a map and all below it but `metadata`, which may hold anything. */
+/** Checks a map and everything below it, except `metadata`, which may contain anything. */
 export function checkKeys(map: GoMap, findings: FileFindings, checked: Set<GoMap> = new Set()): void {
   if (checked.has(map)) return;
   checked.add(map);
@@ -66,12 +66,12 @@ function checkValue(value: GoNode, findings: FileFindings, checked: Set<GoMap>):
     findings.error(
       value,
       'RATELIMIT_VALUE_TYPE',
-      `error checking config: ${findings.textAt(value)} is a number with a point; quote it where it is text`,
+      `error checking config: ${findings.textAt(value)} is a decimal number; quote it if it is text`,
     );
   else if (typeof value.value === 'bigint' && value.value > MOST_INT64)
     findings.error(
       value,
       'RATELIMIT_VALUE_TYPE',
-      `error checking config: ${findings.textAt(value)} is too large a number; quote it where it is text`,
+      `error checking config: ${findings.textAt(value)} is too large a number; quote it if it is text`,
     );
 }

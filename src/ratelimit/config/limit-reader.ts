@@ -1,6 +1,6 @@
 /**
  * `rate_limit` of a descriptor.
- * **In**: the fields of the descriptor. **Out**: its limit, with further limits (`also`). **Fails**: with findings; the rest is read on.
+ * **In**: the fields of the descriptor. **Out**: its limit, with further limits (`also`). **Fails**: with findings; the other fields are still read.
  */
 import { messageOf } from '../../text/message-of.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
@@ -29,7 +29,7 @@ export class LimitReader {
     this.#calendarMonths = calendarMonths;
   }
 
-  /** `isTop`: the descriptor has no other above it. */
+  /** `isTop`: the descriptor is at the top level. */
   read(descriptor: Fields, fullKey: string, isTop: boolean): LimitRead {
     const reader = this.#reader;
     const { findings } = reader;
@@ -39,7 +39,7 @@ export class LimitReader {
     if (given === undefined || (given.kind === 'scalar' && given.isNothing)) return NO_LIMIT;
     const map: GoNode = isNull(given) ? { kind: 'map', start: given.start, end: given.end, entries: [] } : given; // NULL makes an empty struct
     if (map.kind !== 'map') {
-      findings.error(map, 'RATELIMIT_VALUE_TYPE', 'rate_limit is a map: { unit: minute, requests_per_unit: 10 }');
+      findings.error(map, 'RATELIMIT_VALUE_TYPE', 'rate_limit must be a map: { unit: minute, requests_per_unit: 10 }');
       return NO_LIMIT;
     }
     const errorsBefore = findings.errors;
@@ -78,7 +78,7 @@ export class LimitReader {
       findings.error(
         list,
         'RATELIMIT_SLUICE',
-        'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
+        'also must be a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
       );
       return [];
     }
@@ -86,7 +86,7 @@ export class LimitReader {
       findings.error(
         list,
         'RATELIMIT_SLUICE',
-        `also does not go with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`,
+        `also cannot be combined with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`,
       );
     const periodsS = new Set([main.window.lengthS]);
     return mapsOf(list).map((item): Limit => {
@@ -98,7 +98,7 @@ export class LimitReader {
         findings.error(
           item,
           'RATELIMIT_SLUICE',
-          `a further limit has no ${also === undefined ? 'algorithm: concurrency' : 'also of its own'}`,
+          `a further limit cannot have ${also === undefined ? 'algorithm: concurrency' : 'also'}`,
         );
       const unit = this.#unit(fields, item, false, extensions.hasPeriod);
       const amount = this.#amount(fields, item, extensions, unit, false);
@@ -107,7 +107,7 @@ export class LimitReader {
         findings.error(
           item,
           'RATELIMIT_SLUICE',
-          'the limits of a descriptor differ in their periods, and this one has the period of another',
+          'the limits of a descriptor must have different periods, but this one has the period of another',
         );
       periodsS.add(lengthS);
       if (findings.errors === errorsBefore) this.#warnOfNoAmount(fields, item);
@@ -135,7 +135,7 @@ export class LimitReader {
       this.#reader.findings.error(
         fields.get('requests_per_unit') ?? map,
         'RATELIMIT_SLUICE',
-        `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${most} at most`,
+        `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} stores each request, and allows ${most} at most`,
       );
     return {
       unit: period === undefined ? unit : undefined,
@@ -153,13 +153,14 @@ export class LimitReader {
       findings.error(
         map,
         'RATELIMIT_SLUICE',
-        'algorithm: concurrency counts by the entries before the last one, which names the holder of a lease; put it below another descriptor',
+        'algorithm: concurrency counts by the entries before the last one, which names the holder of a lease; ' +
+          'put it below another descriptor',
       );
     if (fields.has('unit'))
       findings.error(
         fields.get('unit') ?? map,
         'RATELIMIT_SLUICE',
-        'algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most',
+        'algorithm: concurrency has no unit; write the longest duration of a lease: sluice: { per: 30s }',
       );
     return Unit.SECOND;
   }
@@ -175,11 +176,7 @@ export class LimitReader {
       findings.error(node ?? map, 'RATELIMIT_SLUICE', 'a limit has a unit, or sluice: { per: ... }, not both');
     else if (unit === undefined && unlimited) {
       if (text !== '')
-        findings.warning(
-          node ?? map,
-          'RATELIMIT_UNIT',
-          `'${text}' is not a unit; unlimited needs none, so take it away`,
-        );
+        findings.warning(node ?? map, 'RATELIMIT_UNIT', `'${text}' is not a unit; unlimited needs none, so remove it`);
     } else if (unit === undefined && (text !== '' || !hasPeriod))
       findings.error(
         node ?? map,
@@ -195,7 +192,7 @@ export class LimitReader {
       this.#reader.findings.warning(
         map,
         'RATELIMIT_NO_AMOUNT',
-        'requests_per_unit is left out, which is 0: every request is over this limit; write requests_per_unit: 10, or 0 where that is meant',
+        'requests_per_unit is missing, which means 0: every request is over this limit; write a number, or 0 if that is intended',
       );
   }
 
@@ -203,7 +200,7 @@ export class LimitReader {
     if (list === undefined || isNull(list)) return [];
     const { findings } = this.#reader;
     if (list.kind !== 'list') {
-      findings.error(list, 'RATELIMIT_VALUE_TYPE', 'replaces is a list: [{ name: OTHER }]');
+      findings.error(list, 'RATELIMIT_VALUE_TYPE', 'replaces must be a list: [{ name: OTHER }]');
       return [];
     }
     return mapsOf(list).map((item) => {

@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from '../call.ts';
 import type { GoMap, GoNode, GoScalar } from './go-yaml.ts';
 
-/** Throws where a Struct cannot hold it; the message is for people. */
+/** Throws if a Struct cannot represent it; operators see the message. */
 export const metadataOf = (map: GoMap): JsonObject | undefined =>
   map.entries.length === 0 ? undefined : objectOf(map, topName);
 

@@ -1,8 +1,8 @@
 /**
  * Files of envoyproxy/ratelimit.
- * **In**: their texts. **Out**: for each domain the tree in which descriptors are looked up. **Fails**: with every finding at once, at
- * its place. Errors of the reference have its texts (src/config/config_impl.go) and what to do about them; what the reference ignores
- * without a word is a warning.
+ * **In**: their texts. **Out**: for each domain the tree in which descriptors are looked up. **Fails**: with all findings at once, at
+ * their places. Errors of the reference have its texts (src/config/config_impl.go) and a fix; anything that the reference ignores
+ * silently is a warning.
  */
 import type { Finding } from '../../core/rules/yaml/findings.ts';
 import { SourceText } from '../../core/rules/yaml/source-text.ts';
@@ -17,14 +17,14 @@ import { patternOf } from './wildcard.ts';
 export interface ConfigFile {
   readonly file: string;
   readonly text: string;
-  /** Why the bytes are not text, and where in `text` they begin. */
+  /** Why the bytes are not text, and their position in `text`. */
   readonly flaw?: { readonly why: string; readonly at: number } | undefined;
 }
 
 export interface ReadOptions {
   /** Files may add to one domain (MERGE_DOMAIN_CONFIG). */
   readonly mergeDomains: boolean;
-  /** `unit: month` is a calendar month in UTC, in place of 30 days (USE_CALENDAR_MONTH_RATE_LIMIT). */
+  /** `unit: month` is a calendar month in UTC instead of 30 days (USE_CALENDAR_MONTH_RATE_LIMIT). */
   readonly calendarMonths?: boolean | undefined;
 }
 
@@ -89,7 +89,7 @@ class FileReader {
       this.#findings.warning(
         place,
         'RATELIMIT_FURTHER_DOCUMENT',
-        'a file is read up to its first ---; this document and its limits are ignored, so put it into a file of its own',
+        'only the first document of a file is read; this document and its limits are ignored, so put it into a separate file',
       );
     if (root === undefined || isNull(root))
       return this.#findings.error(
@@ -136,7 +136,7 @@ class FileReader {
   #descriptors(list: GoNode | undefined, parent: Node, parentKey: string): void {
     if (list === undefined || isNull(list)) return;
     if (list.kind !== 'list')
-      return this.#findings.error(list, 'RATELIMIT_VALUE_TYPE', 'descriptors is a list: - key: NAME');
+      return this.#findings.error(list, 'RATELIMIT_VALUE_TYPE', 'descriptors must be a list: - key: NAME');
     for (const item of mapsOf(list)) this.#descriptor(item, parent, parentKey);
   }
 
@@ -159,7 +159,7 @@ class FileReader {
         fields.get('value') ?? fields.get('key') ?? map,
         'RATELIMIT_DUPLICATE_KEY',
         known.limit?.endsLease === true
-          ? `'${fullKey}' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }`
+          ? `'${fullKey}' ends the leases of the limit above it; choose another entry with sluice: { ended_by: KEY }`
           : `duplicate descriptor composite key '${fullKey}'; keep one of the two`,
       );
     const isShared = reader.flag(fields.get('share_threshold'));

@@ -4,7 +4,7 @@ import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
 import type { Position } from '../../core/rules/yaml/source-text.ts';
 
-/** Algorithms without windows; as the plugin contract means them. */
+/** Algorithms without windows, as in the plugin contract. */
 export const ALGORITHMS = ['gcra', 'log', 'concurrency'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
@@ -16,10 +16,10 @@ export interface Limit {
   /** `domain.key1_value1.key2`, as /rlconfig and the metrics name it. */
   readonly fullKey: string;
   readonly requestsPerUnit: number;
-  /** `undefined` where the period is not a unit. */
+  /** `undefined` if the period is not a unit. */
   readonly unit: Unit | undefined;
   readonly unlimited: boolean;
-  /** '' for none. */
+  /** Empty if it has none. */
   readonly name: string;
   readonly replaces: readonly string[];
   readonly shadow: boolean;
@@ -35,7 +35,7 @@ export interface Limit {
   readonly endsLease: boolean;
   /** The answer while the store is away; `undefined`: SLUICE_OUTAGE. */
   readonly outage: Outage | undefined;
-  /** Further limits of the same descriptor, each with another period; charged all or none. They have no `also` themselves. */
+  /** Further limits of the same descriptor, each with another period; charged all or none. They cannot have `also`. */
   readonly also: readonly Limit[];
   readonly position: Position;
 }

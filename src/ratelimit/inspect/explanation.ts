@@ -1,6 +1,6 @@
 /**
  * Explains which limit a descriptor matches, and why; asks no store.
- * **In**: a domain and entries. **Out**: an explanation, and what to ask the counter. **Fails**: never.
+ * **In**: a domain and entries. **Out**: an explanation, and the ask for the counter. **Fails**: never.
  */
 import { type Unit, unitName } from '../call.ts';
 import { lookOf } from '../../counting/ask.ts';
@@ -37,13 +37,13 @@ export interface Explanation {
     | undefined;
   /** Name of the current window's counter; for an algorithm without windows its name, or its place in the store after `inspect`. */
   readonly counter: string | undefined;
-  /** Until the window ends; for an algorithm without windows until everything is free again, known after `inspect`. */
+  /** Until the window ends; for an algorithm without windows until the counter is empty, known after `inspect`. */
   readonly resetS: number | undefined;
   /** Further limits of the descriptor; absent for none. */
   readonly also?: readonly Explanation[];
 }
 
-/** An explanation, and the ask that looks at the counter. */
+/** An explanation, and the ask that reads the counter. */
 export interface Explained {
   readonly explanation: Omit<Explanation, 'also'>;
   readonly unit?: Unit | undefined;

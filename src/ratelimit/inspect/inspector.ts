@@ -1,6 +1,6 @@
 /**
  * Explains, inspects and resets the limit of one descriptor.
- * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError where the store cannot be asked.
+ * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError if the store is unavailable.
  */
 import type { Unit } from '../call.ts';
 import { allHolders, type CounterAsk, type Holder, type PoolOf } from '../charge/store.ts';
@@ -10,7 +10,7 @@ export interface Inspection extends Explanation {
   /** The counter, without the units that this process holds (units held by others count as spent); `undefined` without a counter. */
   readonly count: number | undefined;
   readonly heldHere: number | undefined;
-  /** Processes that hold unspent units: this one as of now, others as of their last chunk. */
+  /** Processes that hold unspent units: this one now, others as of their last chunk. */
   readonly holders: readonly Holder[] | undefined;
   readonly remaining: number | undefined;
   readonly also?: readonly Inspection[];
@@ -18,7 +18,7 @@ export interface Inspection extends Explanation {
 
 export interface InspectionOptions extends ExplainOptions {
   readonly poolOf: PoolOf;
-  /** Drops what this thread caches of a counter. */
+  /** Drops this thread's cache of a counter. */
   readonly forget: (ask: CounterAsk) => void;
 }
 
@@ -31,7 +31,7 @@ export interface LimitInspector {
 
 /** The inspector of one thread. */
 export interface ThreadLimitInspector extends LimitInspector {
-  /** Drops what this thread holds and caches of a counter that another thread has reset. */
+  /** Drops this thread's leases and cache of a counter that another thread has reset. */
   forget(domain: string, entries: Entries): void;
 }
 

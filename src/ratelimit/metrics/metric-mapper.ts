@@ -1,6 +1,6 @@
 /**
  * Maps metric paths to Prometheus names and labels, as statsd_exporter does (PROMETHEUS_MAPPER_YAML; pkg/mapper of prometheus/statsd_exporter).
- * **In**: a mapping in YAML. **Out**: the family and labels of a path, or `dropped`. **Fails**: with what is wrong with the file.
+ * **In**: a mapping in YAML. **Out**: the family and labels of a path, or `dropped`. **Fails**: with the error of the file.
  *
  * Globs are tried before regular expressions, each in file order; a path that none matches keeps its own name. Options of timers
  * (timer_type, buckets, quantiles, ttl) have no effect: response times have the buckets of the reference.
@@ -40,7 +40,7 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['histogram', 'observer'],
 ]);
 
-/** Throws with a message for people. */
+/** Throws with a message for operators. */
 export function readMapper(text: string): Mapper {
   const { data, error } = file.safeParse(parse(text) ?? {});
   if (error !== undefined)

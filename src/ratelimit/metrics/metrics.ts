@@ -31,7 +31,7 @@ export interface Counts extends Readonly<
   readonly unknownDomains: readonly (readonly [domain: string, count: number])[];
 }
 
-/** Names come from callers' values; beyond this many, further ones are counted as one. */
+/** Names come from callers' values; above this number, all further ones are counted as one. */
 const MOST_RULES = 10_000;
 const OTHER = 'other';
 /** Longest name, in characters; a longer one is cut and hashed, since pages hold every name. */
@@ -53,11 +53,11 @@ export class RatelimitMetrics {
   /** Calls by bucket, not cumulative; the last bucket has no bound. */
   readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
   responseTimeSumS = 0;
-  /** By the name as asked for, and by the sanitized name under which they are exported. */
+  /** By the requested name, and by the sanitized name under which they are exported. */
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #named = new Map<string, RuleMetrics>();
   readonly #unknownDomains = new Map<string, number>();
-  /** Descriptors answered by an outage policy, since the store was away. */
+  /** Descriptors answered by an outage policy while the store was unavailable. */
   readonly outages: Record<'open' | 'closed' | 'local', number> = { open: 0, closed: 0, local: 0 };
   /** By full name. */
   readonly gauges: Map<string, () => number> = new Map();

@@ -1,7 +1,7 @@
 /**
- * Rewrites metric names for DogStatsD and takes tags from them (USE_DOG_STATSD_MOGRIFIERS; src/godogstats/mogrifier_map.go).
- * **In**: names of mogrifiers, and the environment. **Out**: the name and tags sent in place of a name, by the first mogrifier whose
- * pattern matches. **Fails**: never; a wrong variable is a problem that names it.
+ * Rewrites metric names for DogStatsD and extracts tags from them (USE_DOG_STATSD_MOGRIFIERS; src/godogstats/mogrifier_map.go).
+ * **In**: names of mogrifiers, and the environment. **Out**: the name and tags to send instead of a name, from the first mogrifier whose
+ * pattern matches. **Fails**: never; an invalid variable is a problem that names it.
  */
 import { RE2JS } from 're2js';
 import { messageOf } from '../../text/message-of.ts';
@@ -33,7 +33,7 @@ function firstOf(rows: readonly Row[], name: string): Mogrified | undefined {
   return undefined;
 }
 
-/** Variables are in upper case, whatever the case of the mogrifier's name. */
+/** Variables are in upper case, regardless of the case of the mogrifier's name. */
 function rowOf(mogrifier: string, env: Environment, problems: string[]): Row {
   const prefix = `DOG_STATSD_MOGRIFIER_${mogrifier.toUpperCase()}`;
   const pattern = patternOf(`${prefix}_PATTERN`, env, problems);

@@ -1,6 +1,6 @@
 /**
  * Metrics as a page for Prometheus, with the names and labels of a mapper (by default that of envoyproxy/ratelimit).
- * **In**: metrics. **Out**: the page, rendered in time slices, so that calls are answered meanwhile. **Fails**: never.
+ * **In**: metrics. **Out**: the page, rendered in time slices, so that calls are answered in between. **Fails**: never.
  */
 import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
 import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
@@ -9,10 +9,10 @@ import { TimeSlice } from '../../time/time-slice.ts';
 const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
 
 type Kind = 'counter' | 'gauge';
-/** Where a path is on the page; `undefined`: dropped. */
+/** The place of a path on the page; `undefined`: dropped. */
 type Place = { readonly family: string; readonly labels: string } | undefined;
 
-/** Above the number of names that there can be; when it is reached, the cache is emptied. */
+/** More than the possible number of names; the cache is emptied when it is reached. */
 const MOST_PLACES = 100_000;
 
 export class PrometheusPage {

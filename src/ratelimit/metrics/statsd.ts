@@ -1,7 +1,7 @@
 /**
  * Exports metrics to statsd over TCP, or to DogStatsD over UDP.
- * **In**: counters. **Out**: at each interval, a line for each counter that has grown. **Fails**: never; while statsd is away, counters
- * add up and the next flush sends the sum.
+ * **In**: counters. **Out**: at each interval, a line for each counter that has grown. **Fails**: never; while statsd is unavailable,
+ * counters accumulate and the next flush sends the sum.
  *
  * docs/decisions/0022-our-own-statsd-client.md says why no library does this.
  */
@@ -102,7 +102,7 @@ export class StatsdClient {
     const times = [...this.#metrics.responseTimes];
     for (const [at, count] of times.entries()) {
       const grown = count - (this.#flushedTimes[at] ?? 0);
-      // One line for each bucket; the sample rate tells statsd how many calls it stands for.
+      // One line for each bucket; its sample rate gives the number of calls.
       if (grown > 0)
         lines.push(
           this.#line(

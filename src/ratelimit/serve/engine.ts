@@ -1,7 +1,7 @@
 /**
  * The engine of the rate-limit server: stores, service and gRPC listener, without the source of limits or the admin pages.
  * **In**: settings, a host. **Out**: a {@link RatelimitEngine} of this thread; a supervisor of workers implements the same interface.
- * **Fails**: with a SettingError before anything listens, and with nothing left open.
+ * **Fails**: with a SettingError before anything listens; nothing stays open.
  */
 import type { JsonAnswer, RateLimitService, RequestHeaders } from '../call.ts';
 import type { ConfigFile } from '../config/read.ts';
@@ -25,19 +25,19 @@ export interface EngineHost {
 }
 
 export interface RatelimitEngine {
-  /** Puts limits in force for all calls that follow. */
+  /** Puts limits in force for all later calls. */
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
   /** Starts the gRPC listener; returns its port. */
   listen(): Promise<number>;
-  /** For people; `undefined` while it listens and its stores can be asked. */
+  /** For operators; `undefined` while it listens and its stores are available. */
   unhealthyWhy(): string | undefined | Promise<string | undefined>;
   answerJson(body: string, headers: RequestHeaders): Promise<JsonAnswer>;
   readonly limits: LimitInspector;
-  /** Afterwards the metrics include everything counted so far, also by workers. */
+  /** Afterwards the metrics include all counts so far, including those of workers. */
   flushMetrics(): void | Promise<void>;
   /** Reports unhealthy from now on; resolves when calls in flight have ended. */
   drain(): Promise<void>;
-  /** Gives back leased units and closes the stores. */
+  /** Returns leased units and closes the stores. */
   close(): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
     forget: ({ key }) => localCache?.forget(key),
   });
   const notAnsweringWhy = (): string | undefined => {
-    if (isDraining) return 'it is stopping';
+    if (isDraining) return 'the server is stopping';
     const why = stores.unhealthyWhy();
     if (why !== undefined) return why;
     return (domains === undefined || domains.size === 0) && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED

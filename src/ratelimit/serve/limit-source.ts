@@ -19,7 +19,7 @@ export interface RatelimitLog {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Subscribes to a control plane until closed. `take` returns why a state of the world is rejected; `undefined` accepts it. */
+/** Subscribes to a control plane until closed. `take` returns the reason if it rejects a state of the world; `undefined`: accepted. */
 export type FollowXds = (
   take: (files: readonly ConfigFile[]) => Promise<string | undefined>,
 ) => Promise<{ close(): Promise<void> }>;
@@ -33,7 +33,7 @@ export interface LimitSourceOptions {
   readonly use: (files: readonly ConfigFile[], domains: Domains) => void | Promise<void>;
 }
 
-/** `failed`: the limits are valid, but their stores cannot be opened; they are tried again. */
+/** `failed`: the limits are valid, but their stores cannot be opened; loading is retried. */
 type Loading = { readonly kind: 'in force' } | { readonly kind: 'refused' | 'failed'; readonly why: string };
 const IN_FORCE: Loading = { kind: 'in force' };
 
@@ -51,9 +51,9 @@ export class LimitSource {
   /** The limits in force; `undefined` until the first set has been loaded. */
   domains: Domains | undefined;
   readonly #options: LimitSourceOptions;
-  /** Stamp of the files that are in force, or were refused for their content. */
+  /** Stamp of the files that are in force, or were refused because of their content. */
   #settled: string | undefined;
-  /** The last failure in the log; a repeated try does not log it again. */
+  /** The last logged failure; a retry does not log it again. */
   #logged = '';
   /** The last load; loads run one after the other. Never rejects. */
   #last: Promise<unknown> = Promise.resolve();
@@ -75,7 +75,7 @@ export class LimitSource {
       known: this.#settled,
       onChange: async (stamp) => {
         await this.#loadChanged();
-        return this.#settled === stamp; // a failed load is tried again
+        return this.#settled === stamp; // a failed load is retried
       },
       everyMs: POLL_EVERY_MS,
       signal: over.signal,
@@ -98,14 +98,14 @@ export class LimitSource {
     await first.promise;
   }
 
-  /** Loads the files, changed or not. True where they are in force afterwards. */
+  /** Loads the files, changed or not. True if they are now in force. */
   async reload(): Promise<boolean> {
     if (this.#options.settings.CONFIG_TYPE !== 'FILE') return true; // the control plane pushes changes
     this.#logged = '';
     return this.#load(() => false);
   }
 
-  /** Loads the files if they have changed, or have failed to load. */
+  /** Loads the files if they have changed, or if their last load failed. */
   async #loadChanged(): Promise<void> {
     await this.#load((stamp) => stamp === this.#settled);
   }
@@ -130,7 +130,7 @@ export class LimitSource {
       files = read.files;
       for (const { file, why } of read.unread)
         this.#options.log.warn(
-          findingText(unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning')),
+          findingText(unreadableFile(file, `this file cannot be read and is ignored: ${why}`, 'warning')),
         );
     } catch (error) {
       const why = messageOf(error);
@@ -145,7 +145,7 @@ export class LimitSource {
     return kind === 'in force';
   }
 
-  /** At the start a missing folder holds no files, as in the reference; later it is a failure, since a swap may be under way. */
+  /** At the start a missing folder counts as empty, as in the reference; later it is a failure, since it may be being replaced. */
   async #found(): Promise<readonly FoundFile[]> {
     try {
       return await findRuntimeFiles(this.#options.settings);
@@ -186,7 +186,7 @@ export class LimitSource {
     this.domains = domains;
     metrics.service.configLoadSuccess++;
     if (files.length === 0 && settings.CONFIG_TYPE === 'FILE')
-      log.warn('no limit files found; until there is one, every request is OK', { folder: configFolder(settings) });
+      log.warn('no limit files found; every request is OK until a file is added', { folder: configFolder(settings) });
     log.info('limits loaded', { domains: domains.size, files: files.length });
     return IN_FORCE;
   }
@@ -196,7 +196,7 @@ export class LimitSource {
     const why = messageOf(error);
     if (this.#logged !== why) {
       metrics.service.configLoadError++;
-      log.error('the stores of these limits cannot be opened; the limits in force stay, and it is tried again', {
+      log.error('the stores of these limits cannot be opened; the limits in force stay, and loading is retried', {
         why,
       });
     }
@@ -208,6 +208,6 @@ export class LimitSource {
     const { log, metrics } = this.#options;
     metrics.service.configLoadError++;
     for (const finding of findings) log[finding.severity === 'error' ? 'error' : 'warn'](findingText(finding));
-    log.error('error loading new configuration from runtime; what was in force stays');
+    log.error('error loading new configuration from runtime; the limits in force stay');
   }
 }

@@ -1,6 +1,6 @@
 /**
- * HTTP pages: /json and /healthcheck at one port; limits in force, counters and inspection at another.
- * **In**: the engine. **Out**: two ports. **Fails**: where it cannot listen.
+ * HTTP pages: /json and /healthcheck on one port; limits in force, counters and inspection on another.
+ * **In**: the engine. **Out**: two ports. **Fails**: if it cannot listen.
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { makeHttpApp } from '../../admin/http-app.ts';

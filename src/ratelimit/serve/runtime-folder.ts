@@ -1,7 +1,7 @@
 /**
  * The files below RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/RUNTIME_APPDIRECTORY, as lyft/goruntime finds them.
  * **In**: settings. **Out**: files of any extension, sub-folders included, in name order, with their texts; with RUNTIME_WATCH_ROOT
- * also entries beside the folder whose names begin with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
+ * also entries beside the folder whose names begin with its name and a dot. **Fails**: with ENOENT if the folder is missing. A file that
  * cannot be read is in `unread`.
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
@@ -22,7 +22,7 @@ export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDI
 
 export interface FoundFile {
   readonly file: string;
-  /** Differs whenever the file does. */
+  /** Changes whenever the file does. */
   readonly stamp: string;
 }
 
@@ -36,7 +36,7 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
   const root = configFolder(place);
   const parent = dirname(root);
   const files: FoundFile[] = [];
-  /** `above`: real paths of the folders above; a link may lead back to one. */
+  /** `above`: real paths of the parent folders; a link may lead back to one. */
   const add = async (path: string, above: ReadonlySet<string>): Promise<void> => {
     const info = await stat(path, { bigint: true }).catch(() => undefined); // a dangling link; reading it reports why
     if (info?.isDirectory() === true) await walk(path, above);

@@ -1,7 +1,7 @@
 /**
- * A drop-in for the server of envoyproxy/ratelimit: the same files, settings and counters in Redis.
- * **In**: settings, an engine. **Out**: a running service with watched files, and pages for people and probes.
- * **Fails**: where it cannot listen or a setting is wrong, with nothing left open. Invalid files do not stop it.
+ * A drop-in replacement for the server of envoyproxy/ratelimit: the same files, settings and counters in Redis.
+ * **In**: settings, an engine. **Out**: a running service with watched files, and pages for operators and probes.
+ * **Fails**: if it cannot listen or a setting is invalid; nothing stays open. Invalid files do not stop it.
  */
 import type { RatelimitEngine } from './engine.ts';
 import { type FollowXds, LimitSource, type RatelimitLog } from './limit-source.ts';
@@ -17,7 +17,7 @@ export interface RatelimitOptions {
   readonly mogrifier?: Mogrifier | undefined;
   readonly log: RatelimitLog;
   readonly followXds: FollowXds;
-  /** Of this thread, or of several workers; it counts into these metrics. */
+  /** Opens the engine, of this thread or of several workers; it counts into these metrics. */
   readonly openEngine: (metrics: RatelimitMetrics) => Promise<RatelimitEngine>;
 }
 
@@ -26,7 +26,7 @@ export interface RatelimitServer {
   readonly httpPort: number;
   readonly debugPort: number;
   readonly prometheusPort: number | undefined;
-  /** Loads the files, changed or not. True where they are in force afterwards. */
+  /** Loads the files, changed or not. True if they are now in force. */
   reload(): Promise<boolean>;
   drain(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export interface RatelimitServer {
 export async function startRatelimit(options: RatelimitOptions): Promise<RatelimitServer> {
   const { settings, mogrifier, log, followXds } = options;
   const metrics = new RatelimitMetrics();
-  // Disposed in reverse order: calls end, sinks flush, leased units are given back.
+  // Disposed in reverse order: calls end, sinks flush, leased units are returned.
   await using stack = new AsyncDisposableStack();
   const engine = await options.openEngine(metrics);
   stack.defer(() => engine.close());

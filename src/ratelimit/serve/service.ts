@@ -1,7 +1,7 @@
 /**
  * A rate limit service that answers as envoyproxy/ratelimit does: walk, charge, reply.
- * **In**: a call, and the limits in force. **Out**: a status for each descriptor, in order, and the overall code; at once where the
- * stores answer at once. **Fails**: with a ServiceError, in the reference's words.
+ * **In**: a call, and the limits in force. **Out**: a status for each descriptor, in order, and the overall code; synchronously if
+ * the stores answer synchronously. **Fails**: with a ServiceError, in the reference's words.
  *
  * Source: src/service/ratelimit.go, src/limiter/base_limiter.go, src/redis/fixed_cache_impl.go.
  */

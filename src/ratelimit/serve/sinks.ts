@@ -1,6 +1,6 @@
 /**
  * Exports metrics to statsd or DogStatsD, or as a page for Prometheus.
- * **In**: settings, metrics. **Out**: the port of the page, where there is one. **Fails**: with a SettingError, or where it cannot listen.
+ * **In**: settings, metrics. **Out**: the port of the page, if any. **Fails**: with a SettingError, or if it cannot listen.
  */
 import { readFile } from 'node:fs/promises';
 import type { RatelimitEngine } from './engine.ts';

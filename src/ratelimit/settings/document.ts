@@ -5,10 +5,11 @@ import { SETTING_GROUPS } from './settings.ts';
 
 export function settingsDocument(): string {
   return [
-    '<!-- Written by `npm run generate` from src/ratelimit/settings; a test says when it is stale. -->',
+    '<!-- Written by `npm run generate` from src/ratelimit/settings; a test fails when it is stale. -->',
     '# Settings of `sluice ratelimit`',
     '',
-    'Environment variables, with the names of envoyproxy/ratelimit; those that begin with `SLUICE_` are ours. Durations are written as in Go (`150ms`, `24h`); flags as `true` or `false`.',
+    'Environment variables, with the names of envoyproxy/ratelimit; `SLUICE_...` are additions. ' +
+      'Durations are written as in Go (`150ms`, `24h`); flags as `true` or `false`.',
     '',
     ...SETTING_GROUPS.flatMap(([title, settings]) => [
       `## ${title}`,

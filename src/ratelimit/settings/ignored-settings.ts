@@ -7,10 +7,10 @@ export const IGNORED_SETTINGS: ReadonlyMap<string, string> = new Map([
   ['XDS_CLIENT_BACKOFF_JITTER', 'the back-off always has a jitter of a quarter'],
   ['XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES', 'messages of any size are accepted'],
   ...['REDIS_POOL_SIZE', 'REDIS_PERSECOND_POOL_SIZE'].map(
-    (name) => [name, 'there is no pool; one connection carries all commands, pipelined'] as const,
+    (name) => [name, 'no pool is used; one connection carries all commands, pipelined'] as const,
   ),
   ...['REDIS_POOL_ON_EMPTY_BEHAVIOR', 'REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR'].map(
-    (name) => [name, 'there is no pool'] as const,
+    (name) => [name, 'no pool is used'] as const,
   ),
   ...[
     'REDIS_PIPELINE_WINDOW',
@@ -24,7 +24,7 @@ export const IGNORED_SETTINGS: ReadonlyMap<string, string> = new Map([
   ['REDIS_HEALTH_CHECK_ACTIVE_CONNECTION', 'health always follows the connection'],
   ['REDIS_PERSECOND_TIMEOUT', 'REDIS_TIMEOUT covers both'],
   ...['REDIS_STARTUP_INITIAL_INTERVAL', 'REDIS_STARTUP_MAX_INTERVAL', 'REDIS_STARTUP_MAX_ELAPSED_TIME'].map(
-    (name) => [name, 'the server starts while Redis is away, and connects as soon as it can'] as const,
+    (name) => [name, 'the server starts even if Redis is unavailable, and connects as soon as it can'] as const,
   ),
   ...['REDIS_AUTH_FILE', 'REDIS_AWS_IAM_AUTH'].map(
     (name) => [name, 'the password is in REDIS_AUTH or REDIS_URL'] as const,

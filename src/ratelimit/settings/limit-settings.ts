@@ -15,7 +15,8 @@ export const ANSWERS = table(
     kind: 'flag',
     default: false,
     means:
-      'unambiguous keys, and a refused request is charged to no limit; not compatible with replicas of envoyproxy/ratelimit on the same Redis',
+      'unambiguous keys, and a refused request is charged to no limit; ' +
+      'not compatible with replicas of envoyproxy/ratelimit on the same Redis',
   },
   {
     name: 'USE_CALENDAR_MONTH_RATE_LIMIT',
@@ -95,7 +96,8 @@ export const COUNTING = table(
     kind: OUTAGES,
     default: 'error',
     means:
-      "answer while Redis is away; `error`: gRPC's UNKNOWN, as the reference; `open`, `closed`; `local`: count here, up to a share of the limit. One limit overrides it by `rate_limit: { sluice: { outage: WORD } }`",
+      "answer while Redis is unavailable; `error`: gRPC's UNKNOWN, as the reference; `open`, `closed`; " +
+      '`local`: count here, up to a share of the limit. A limit overrides it by `rate_limit: { sluice: { outage: WORD } }`',
   },
   {
     name: 'SLUICE_REPLICAS',
@@ -108,7 +110,8 @@ export const COUNTING = table(
     kind: 'count',
     default: 1_000_000,
     means:
-      'most counters with BACKEND_TYPE=memory, 600 bytes each at most. When all are in use, a call with a new key is answered as SLUICE_OUTAGE says, unless its limit has less than its share of the counters',
+      'maximum of counters with BACKEND_TYPE=memory, 600 bytes each at most. When all are in use, SLUICE_OUTAGE answers a call with a ' +
+      'new key, unless its limit has less than its share of the counters',
   },
 );
 
@@ -122,7 +125,8 @@ export const REDIS = table(
     kind: 'text',
     default: '/var/run/nutcracker/ratelimit.sock',
     means:
-      '`[SCHEME://[USER:PASSWORD@]]HOST:PORT`, or the path of a socket; SENTINEL: `MASTER,HOST:PORT,...`; CLUSTER: `HOST:PORT,...` SCHEME is `redis`, or `rediss` for TLS; user and password are percent-encoded',
+      '`[SCHEME://[USER:PASSWORD@]]HOST:PORT`, or the path of a socket; SENTINEL: `MASTER,HOST:PORT,...`; CLUSTER: `HOST:PORT,...`. ' +
+      'SCHEME is `redis`, or `rediss` for TLS; user and password are percent-encoded',
   },
   { name: 'REDIS_AUTH', kind: 'text', default: '', means: 'PASSWORD or USER:PASSWORD' },
   { name: 'REDIS_SENTINEL_AUTH', kind: 'text', default: '', means: 'the same for the sentinels' },

@@ -21,7 +21,7 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
   ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((text) => [text, false] as const),
 ]);
 
-/** `undefined` where the text is not of the kind. */
+/** `undefined` if the text is not of the kind. */
 export function settingValue(kind: Setting['kind'], text: string): string | number | boolean | undefined {
   switch (kind) {
     case 'text':

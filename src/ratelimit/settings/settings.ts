@@ -1,6 +1,6 @@
 /**
- * The environment, as envoyproxy/ratelimit reads it (src/settings/settings.go), and settings of our own (`SLUICE_...`).
- * **In**: environment variables. **Out**: settings. **Fails**: with every variable that is wrong, and what was expected.
+ * The environment, as envoyproxy/ratelimit reads it (src/settings/settings.go), and additional settings (`SLUICE_...`).
+ * **In**: environment variables. **Out**: settings. **Fails**: with every invalid variable and its expected form.
  */
 import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
 import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
@@ -32,7 +32,7 @@ export type Settings = { readonly [S in Declared as S['name']]: Value<S> };
 
 export interface ReadSettings {
   readonly settings: Settings;
-  /** Rewrites names for DogStatsD; absent where no mogrifier is set, or nothing is sent to DogStatsD. */
+  /** Rewrites names for DogStatsD; absent if no mogrifier is set, or nothing is sent to DogStatsD. */
   readonly mogrifier: Mogrifier | undefined;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
@@ -63,18 +63,19 @@ export function readSettings(env: Environment): ReadSettings {
   return { settings, mogrifier: mogrifiers.mogrifier, problems: [...problems, ...mogrifiers.problems], warnings };
 }
 
-/** Settings that are right by themselves, but not together. */
+/** Settings that are valid individually, but not together. */
 function conflictsOf(settings: Settings): string[] {
   const problems: string[] = [];
   if (settings.GRPC_SERVER_USE_TLS && (settings.GRPC_SERVER_TLS_CERT === '' || settings.GRPC_SERVER_TLS_KEY === ''))
     problems.push('GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY');
   if ((settings.REDIS_TLS_CLIENT_CERT === '') !== (settings.REDIS_TLS_CLIENT_KEY === ''))
-    problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together');
+    problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY must be set together');
   if (settings.SLUICE_WORKERS < 1 || settings.SLUICE_WORKERS > MOST_WORKERS)
     problems.push(`SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; expected a whole number from 1 to ${MOST_WORKERS}`);
   if (settings.SLUICE_WORKERS > 1 && settings.GRPC_UDS !== '')
     problems.push(
-      'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',
+      'SLUICE_WORKERS and GRPC_UDS cannot be combined: workers share a port, but cannot share a unix socket; ' +
+        'set GRPC_HOST and GRPC_PORT, or one worker',
     );
   return problems;
 }

@@ -32,7 +32,8 @@ export const METRICS = table(
     kind: 'text',
     default: '',
     means:
-      'N,...: rewrite names for DogStatsD by the first pattern that matches: `DOG_STATSD_MOGRIFIER_N_PATTERN` (RE2), `DOG_STATSD_MOGRIFIER_N_NAME` (`$1` is a group) and `DOG_STATSD_MOGRIFIER_N_TAGS` (`TAG:$2,...`)',
+      'N,...: rewrite names for DogStatsD by the first pattern that matches: `DOG_STATSD_MOGRIFIER_N_PATTERN` (RE2), ' +
+      '`DOG_STATSD_MOGRIFIER_N_NAME` (`$1` is a group) and `DOG_STATSD_MOGRIFIER_N_TAGS` (`TAG:$2,...`)',
   },
   { name: 'USE_PROMETHEUS', kind: 'flag', default: false, means: 'serve a page for Prometheus' },
   { name: 'PROMETHEUS_ADDR', kind: 'text', default: ':9090', means: 'HOST:PORT of the page' },

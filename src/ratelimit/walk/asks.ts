@@ -1,10 +1,10 @@
-/** Asks of a limit to its counter: of a window, or of an algorithm without windows. */
+/** The asks of a limit to its counter, for windows and for algorithms without windows. */
 import type { BucketSpec, CounterAsk } from '../../counting/store.ts';
 import { ALGORITHMS, type Limit } from '../config/tree.ts';
 import { entriesKey, leaseKey } from './cache-key.ts';
 import type { Match } from './match.ts';
 
-/** Hits of a window, charged as envoyproxy/ratelimit does: beyond the limit too. Its key names the window. */
+/** Hits of a window, charged even beyond the limit, as in envoyproxy/ratelimit. Its key contains the window. */
 export type WindowAsk = Extract<CounterAsk, { readonly kind: 'owe' }> & { readonly endsAtMs: number };
 export type AlgorithmAsk = CounterAsk;
 
@@ -35,7 +35,7 @@ function algorithmBucket(limit: Limit, algorithm: BucketSpec['algorithm'], domai
   return bucket;
 }
 
-/** `undefined` where the limit counts by windows. */
+/** `undefined` if the limit counts by windows. */
 export function algorithmAsk(
   { limit, sharedValues }: Pick<Match, 'limit' | 'sharedValues'>,
   domain: string,

@@ -1,4 +1,4 @@
-/** The first of three records of a descriptor's way: limit found (here), charge made (charge), answer (a DescriptorStatus). Each is read-only for the stages after it. */
+/** The first of three records of a descriptor: limit found (here), charge made (charge), answer (a DescriptorStatus). Each is read-only for later stages. */
 import type { CurrentLimit, JsonObject } from '../call.ts';
 import type { Outage } from '../config/tree.ts';
 import type { RuleMetrics } from '../metrics/metrics.ts';
@@ -11,7 +11,7 @@ export type CountedLimit = WindowLimit | AlgorithmLimit;
 export interface UncountedLimit {
   readonly kind: 'none' | 'unlimited';
   readonly hits: number;
-  /** With QUOTA_MODE a descriptor without a limit is a quota that is never used up. */
+  /** With QUOTA_MODE a descriptor without a limit is a quota that is never exhausted. */
   readonly isQuota: boolean;
 }
 
@@ -25,12 +25,12 @@ interface Counted {
   /** Name of the limit in RateLimit-Policy. */
   readonly policy: string;
   readonly outage: Outage;
-  /** What the counter may reach: the limit, or the burst of `gcra`. */
+  /** The largest count: the limit, or the burst of `gcra`. */
   readonly capacity: number;
-  /** Of the window, in seconds since 1970; of an algorithm: now, and a period later. */
+  /** The bounds of the window in seconds since 1970; without windows: now, and a period later. */
   readonly startS: number;
   readonly endsAtS: number;
-  /** Further limits of the same descriptor: all of them are charged, or none. They have none of their own. */
+  /** Further limits of the same descriptor, charged all or none. They have none themselves. */
   readonly also: readonly CountedLimit[];
 }
 

@@ -2,7 +2,7 @@
  * **In**: the tree of a domain and the entries of a descriptor. **Out**: the limit that they match, if any. **Fails**: never.
  *
  * As in envoyproxy/ratelimit (src/config/config_impl.go, GetLimit): at each level the exact `key_value`, else the first pattern in file
- * order that matches, else `key`. There is no backtracking: a match that leads nowhere hides others. A limit applies only at the last
+ * order that matches, else `key`. Without backtracking: a match without children hides the others. A limit applies only at the last
  * entry.
  */
 import type { Limit, Node } from '../config/tree.ts';
@@ -11,7 +11,7 @@ export interface Match {
   readonly limit: Limit;
   /** Name of the limit in metrics: `domain.key_value.key`. */
   readonly metricKey: string;
-  /** By entry: the pattern whose values share a counter, in place of the value. */
+  /** By entry: the pattern whose values share a counter, instead of the value. */
   readonly sharedValues: readonly (string | undefined)[] | undefined;
   /** Name of a further limit in RateLimit-Policy; `undefined` for the first. */
   readonly policy?: string;
@@ -68,7 +68,7 @@ export function matchOf(
   return undefined;
 }
 
-/** The value part of a pattern; the whole pattern where the star is in its key. */
+/** The value part of a pattern; the whole pattern if the star is in its key. */
 const valueOf = ({ text }: Node, key: string): string =>
   text.startsWith(key) && text[key.length] === '_' ? text.slice(key.length + 1) : text;
 

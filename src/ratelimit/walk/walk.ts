@@ -1,6 +1,6 @@
 /**
- * **In**: a call, and the domains in force. **Out**: for each descriptor, in order, the limit found and what to ask of its counter.
- * **Fails**: with a ServiceError where a limit in the request has an unknown unit.
+ * **In**: a call, and the domains in force. **Out**: for each descriptor, in order, the limit found and the ask for its counter.
+ * **Fails**: with a ServiceError if a limit in the request has an unknown unit.
  */
 import { type Descriptor, isUnit, type Override, type RateLimitCall, ServiceError, Unit } from '../call.ts';
 import type { Domains, Limit, Outage } from '../config/tree.ts';
@@ -19,16 +19,16 @@ export interface WalkSettings {
   readonly keyPrefix: string;
   readonly keyStyle: KeyStyle;
   readonly quotaMode: boolean;
-  /** A month is the calendar's, also in limits that a request brings. */
+  /** Months are calendar months, also in limits from the request. */
   readonly calendarMonths: boolean;
-  /** A dot within a key or a value is `_` in metric names, where dots separate levels. */
+  /** A dot in a key or a value becomes `_` in metric names, where dots separate levels. */
   readonly withoutDots: boolean;
-  /** Of limits that set none of their own. */
+  /** For limits that set none. */
   readonly outage: Outage;
 }
 
 const NONE: readonly CountedLimit[] = [];
-/** For the end of a lease, which no metric counts. */
+/** For the end of a lease, which is not counted in metrics. */
 const UNPUBLISHED: RuleMetrics = {
   total_hits: 0,
   over_limit: 0,
@@ -144,7 +144,7 @@ export class LimitWalk {
     };
   }
 
-  /** The end of a lease costs nothing and no metric counts it. */
+  /** The end of a lease costs nothing and is not counted in metrics. */
   #algorithm(
     { limit, metricKey, policy }: Match,
     ask: AlgorithmAsk,
@@ -170,7 +170,7 @@ export class LimitWalk {
     };
   }
 
-  /** A limit that the request brings; it takes the place of the file's. */
+  /** A limit from the request; it replaces the limit of the file. */
   #overridden(
     domain: string,
     { entries }: Descriptor,

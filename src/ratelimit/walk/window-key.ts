@@ -1,17 +1,17 @@
-/** Names of the counters of windows; also of the further limits of a descriptor (`sluice: { also: [...] }`). */
+/** Names of the counters of windows, including further limits of a descriptor (`sluice: { also: [...] }`). */
 import { unitName } from '../call.ts';
 import type { Limit } from '../config/tree.ts';
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import type { Match } from './match.ts';
 
-/** The reference has one limit for a descriptor; further ones have counters that it never touches. */
+/** The reference has one limit per descriptor; further ones use counters that it never touches. */
 const ALSO_PREFIX = 'sluice:also:';
 
-/** `hour`, or `900s` for a period that is no unit. */
+/** `hour`, or `900s` for a period that is not a unit. */
 const periodName = ({ unit, window: { lengthS } }: Limit): string =>
   unit === undefined ? `${lengthS}s` : unitName(unit).toLowerCase();
 
-/** A further limit as a match of its own; its period is part of its name in metrics and headers. */
+/** A further limit as a separate match; its period is part of its name in metrics and headers. */
 export function matchOfAlso({ metricKey, sharedValues, limit: { name, fullKey } }: Match, limit: Limit): Match {
   const period = periodName(limit);
   return {
@@ -22,7 +22,7 @@ export function matchOfAlso({ metricKey, sharedValues, limit: { name, fullKey } 
   };
 }
 
-/** Further limits take `safe` keys, since windows of different lengths may begin at the same second. */
+/** Further limits use `safe` keys, since windows of different lengths may begin at the same second. */
 export function windowKey(
   { keyStyle, keyPrefix }: { readonly keyStyle: KeyStyle; readonly keyPrefix: string },
   { limit, sharedValues, policy }: Match,

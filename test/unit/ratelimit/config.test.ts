@@ -109,7 +109,7 @@ describe('other errors of the reference', () => {
     [
       'an outage policy that is none',
       below('key: k\nrate_limit: { unit: day, sluice: { outage: maybe } }'),
-      /outage is 'maybe'; write error, open, closed, local/,
+      /outage is 'maybe'; expected one of error, open, closed, local/,
     ],
     [
       'a period and a unit',
@@ -119,7 +119,7 @@ describe('other errors of the reference', () => {
     [
       'a period that is none',
       below('key: k\nrate_limit: { sluice: { per: soon } }'),
-      /per is 'soon'; write a span such as 15m or 2h, or day, week, month, year/,
+      /per is 'soon'; expected a duration such as 15m or 2h, or one of day, week, month, year/,
     ],
     [
       'a zone that is none',
@@ -129,12 +129,12 @@ describe('other errors of the reference', () => {
     [
       'a zone without a calendar',
       below('key: k\nrate_limit: { sluice: { per: 15m, zone: UTC } }'),
-      /zone goes with per: day, week, month or year/,
+      /zone requires per: day, week, month or year/,
     ],
     [
       'an algorithm that is none',
       below('key: k\nrate_limit: { unit: day, sluice: { algorithm: leaky } }'),
-      /algorithm is 'leaky'; write fixed, sliding, gcra, log, concurrency/,
+      /algorithm is 'leaky'; expected one of fixed, sliding, gcra, log, concurrency/,
     ],
     ['nothing', '', /config file cannot have empty domain/],
     ['a list', '- a', /expected a map with domain and descriptors/],
@@ -154,7 +154,7 @@ describe('other errors of the reference', () => {
       [
         'warning',
         'RATELIMIT_MISPLACED_KEY',
-        'shadow_mode means nothing in rate_limit, and is ignored; it takes unit, requests_per_unit, unlimited, name, replaces, sluice',
+        'shadow_mode has no meaning in rate_limit and is ignored; known keys are unit, requests_per_unit, unlimited, name, replaces, sluice',
       ],
     ]);
     expect(domains.get('d')?.children.get('k')?.limit?.shadow).toBe(false);
@@ -167,26 +167,26 @@ describe('algorithms', () => {
   const lease = (text: string): string =>
     `domain: d\ndescriptors:\n  - key: k\n    descriptors:\n      - key: id\n        rate_limit: { ${text} }\n`;
   test.each([
-    ['a burst without gcra', sluice('burst: 5'), 'f1.yaml:4:47 RATELIMIT_SLUICE burst goes with algorithm: gcra'],
+    ['a burst without gcra', sluice('burst: 5'), 'f1.yaml:4:47 RATELIMIT_SLUICE burst requires algorithm: gcra'],
     [
       'a burst of nothing',
       sluice('algorithm: gcra, burst: 0'),
-      'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once',
+      'f1.yaml:4:64 RATELIMIT_SLUICE burst, the number of requests that may come at once, must be a whole number from 1 (without quotes)',
     ],
     [
       'a burst that is quoted',
       sluice('algorithm: gcra, burst: "5"'),
-      'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once',
+      'f1.yaml:4:64 RATELIMIT_SLUICE burst, the number of requests that may come at once, must be a whole number from 1 (without quotes)',
     ],
     [
       "a calendar's period",
       sluice('algorithm: log, per: month', ''),
-      "f1.yaml:4:50 RATELIMIT_SLUICE per is 'month', whose length differs; algorithm: log takes a span such as 15m or 2h",
+      "f1.yaml:4:50 RATELIMIT_SLUICE per is 'month', a period of varying length; algorithm: log needs a duration such as 15m or 2h",
     ],
     [
       'more than a log is to remember',
       sluice('algorithm: log', 'unit: day, requests_per_unit: 10001, '),
-      'f1.yaml:4:49 RATELIMIT_SLUICE requests_per_unit is 10001; algorithm: log remembers each request, and takes 10000 at most',
+      'f1.yaml:4:49 RATELIMIT_SLUICE requests_per_unit is 10001; algorithm: log stores each request, and allows 10000 at most',
     ],
     [
       'leases with no entry above',
@@ -196,17 +196,17 @@ describe('algorithms', () => {
     [
       'leases with a unit',
       lease('unit: minute, sluice: { algorithm: concurrency, per: 30s }'),
-      'f1.yaml:6:29 RATELIMIT_SLUICE algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most',
+      'f1.yaml:6:29 RATELIMIT_SLUICE algorithm: concurrency has no unit; write the longest duration of a lease: sluice: { per: 30s }',
     ],
     [
       'leases without a period',
       lease('sluice: { algorithm: concurrency }'),
-      'f1.yaml:6:44 RATELIMIT_SLUICE algorithm: concurrency needs per: how long a lease lasts at most, such as 30s',
+      'f1.yaml:6:44 RATELIMIT_SLUICE algorithm: concurrency needs per, the longest duration of a lease, such as 30s',
     ],
     [
       'an end without leases',
       sluice('ended_by: over'),
-      'f1.yaml:4:50 RATELIMIT_SLUICE ended_by goes with algorithm: concurrency',
+      'f1.yaml:4:50 RATELIMIT_SLUICE ended_by requires algorithm: concurrency',
     ],
     [
       'an end of no name',
@@ -216,7 +216,7 @@ describe('algorithms', () => {
     [
       'an entry that ends leases already',
       `${lease('requests_per_unit: 5, sluice: { algorithm: concurrency, per: 30s }')}        descriptors: [{ key: stream_done }]\n`,
-      "f1.yaml:7:30 RATELIMIT_DUPLICATE_KEY 'd.k.id.stream_done' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }",
+      "f1.yaml:7:30 RATELIMIT_DUPLICATE_KEY 'd.k.id.stream_done' ends the leases of the limit above it; choose another entry with sluice: { ended_by: KEY }",
     ],
   ])('%s', (_name, text, expected) => {
     expect(said(text)).toEqual([expected]);

@@ -265,27 +265,27 @@ describe('what the reference ignores silently is a warning', () => {
     [
       'a further document',
       `${withLimit('requests_per_unit: 1')}---\ndomain: e\n`,
-      '6:1 warning RATELIMIT_FURTHER_DOCUMENT a file is read up to its first ---; this document and its limits are ignored, so put it into a file of its own',
+      '6:1 warning RATELIMIT_FURTHER_DOCUMENT only the first document of a file is read; this document and its limits are ignored, so put it into a separate file',
     ],
     [
       'descriptors twice',
       `${withLimit('requests_per_unit: 1')}descriptors:\n  - { key: k, rate_limit: { unit: day, requests_per_unit: 1 } }\n`,
-      '5:1 warning RATELIMIT_REPEATED_KEY descriptors stands twice in one map; this one replaces the one above, which is ignored',
+      '5:1 warning RATELIMIT_REPEATED_KEY descriptors occurs twice in one map; this one replaces the one above, which is ignored',
     ],
     [
       'requests_per_unit twice',
       withLimit('requests_per_unit: 9, requests_per_unit: 1'),
-      '4:52 warning RATELIMIT_REPEATED_KEY requests_per_unit stands twice in one map; this one replaces the one above, which is ignored',
+      '4:52 warning RATELIMIT_REPEATED_KEY requests_per_unit occurs twice in one map; this one replaces the one above, which is ignored',
     ],
     [
       'rate_limit twice',
       withLimit('requests_per_unit: 9', '    rate_limit: { requests_per_unit: 1 }\n'),
-      '5:5 warning RATELIMIT_REPEATED_KEY rate_limit stands twice in one map; this one adds to the one above, and wins where both set a key',
+      '5:5 warning RATELIMIT_REPEATED_KEY rate_limit occurs twice in one map; this one is merged into the one above, and wins if both set a key',
     ],
     [
       'a merge that puts a key away',
       'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 9, <<: { requests_per_unit: 1 } }\n',
-      '4:52 warning RATELIMIT_REPEATED_KEY << brings another requests_per_unit, which replaces the one above, which is ignored; put << first',
+      '4:52 warning RATELIMIT_REPEATED_KEY << merges another requests_per_unit, which replaces the one above, which is ignored; put << first',
     ],
   ])('%s', (_name, text, expected) => {
     const { said, loads } = read(text);
@@ -297,7 +297,7 @@ describe('what the reference ignores silently is a warning', () => {
     expect(read(withLimit('name: one'))).toMatchObject({
       loads: ['d.k: DAY 0'],
       said: [
-        '4:17 warning RATELIMIT_NO_AMOUNT requests_per_unit is left out, which is 0: every request is over this limit; write requests_per_unit: 10, or 0 where that is meant',
+        '4:17 warning RATELIMIT_NO_AMOUNT requests_per_unit is missing, which means 0: every request is over this limit; write a number, or 0 if that is intended',
       ],
     });
     expect(read(withLimit('requests_per_unit: 0')).said).toEqual([]);
@@ -307,7 +307,7 @@ describe('what the reference ignores silently is a warning', () => {
     expect(read('domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unlimited: true, unit: foo }\n')).toMatchObject(
       {
         loads: ['d.k: UNKNOWN 0'],
-        said: ["4:42 warning RATELIMIT_UNIT 'foo' is not a unit; unlimited needs none, so take it away"],
+        said: ["4:42 warning RATELIMIT_UNIT 'foo' is not a unit; unlimited needs none, so remove it"],
       },
     );
   });

@@ -93,7 +93,7 @@ test('an unexpected failure does not end the watch', async () => {
 test('a missing folder is empty at the start, is loaded once it is there, and leaves the limits in force when it goes', async () => {
   const { root, folder, said, inForce, source, follow } = await following({}, false);
   await follow();
-  expect([inForce, said]).toEqual([[[]], ['warn no limit files found; until there is one, every request is OK']]);
+  expect([inForce, said]).toEqual([[[]], ['warn no limit files found; every request is OK until a file is added']]);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   await vi.waitFor(() => expect(inForce.at(-1)).toEqual(['d']), { timeout: 10_000 });
@@ -141,7 +141,7 @@ test('a dangling link is skipped with a warning, a swap file of vim without', as
   await follow();
   expect(inForce).toEqual([['d']]);
   expect(said).toHaveLength(1);
-  expect(said[0]).toMatch(/RATELIMIT_FILE[^]*this file is left out, since it cannot be read: ENOENT/);
+  expect(said[0]).toMatch(/RATELIMIT_FILE[^]*this file cannot be read and is ignored: ENOENT/);
 });
 
 test('warnings of refused files are logged as warnings', async () => {

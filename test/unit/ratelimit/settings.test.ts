@@ -57,11 +57,11 @@ describe('settings', () => {
     [{ BACKEND_TYPE: 'memcache' }, 'BACKEND_TYPE is "memcache"; expected one of redis, memory'],
     [{ TRACING_EXPORTER_PROTOCOL: 'udp' }, 'TRACING_EXPORTER_PROTOCOL is "udp"; expected one of http, grpc'],
     [{ GRPC_SERVER_USE_TLS: 'true' }, 'GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY'],
-    [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together'],
+    [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY must be set together'],
     [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; expected a whole number from 1 to 256'],
     [
       { SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' },
-      'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',
+      'SLUICE_WORKERS and GRPC_UDS cannot be combined: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',
     ],
   ])('%j is a problem that says what is expected', (env, problem) => {
     expect(readSettings(env).problems).toEqual([problem]);
@@ -69,7 +69,7 @@ describe('settings', () => {
 
   test('a setting without effect is a warning', () => {
     expect(readSettings({ REDIS_POOL_SIZE: '10' }).warnings).toEqual([
-      'REDIS_POOL_SIZE has no effect: there is no pool; one connection carries all commands, pipelined',
+      'REDIS_POOL_SIZE has no effect: no pool is used; one connection carries all commands, pipelined',
     ]);
   });
 

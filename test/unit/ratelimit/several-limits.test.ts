@@ -212,7 +212,7 @@ test.each([
   [
     'no list',
     'unit: day, sluice: { also: { unit: hour } }',
-    'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
+    'also must be a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
   ],
   [
     'no map',
@@ -222,19 +222,23 @@ test.each([
   [
     'a period twice',
     'unit: minute, sluice: { also: [{ sluice: { per: 60s } }] }',
-    'the limits of a descriptor differ in their periods, and this one has the period of another',
+    'the limits of a descriptor must have different periods, but this one has the period of another',
   ],
   [
     'leases',
     'unit: day, sluice: { also: [{ unit: hour, sluice: { algorithm: concurrency, per: 30s } }] }',
-    'a further limit has no algorithm: concurrency',
+    'a further limit cannot have algorithm: concurrency',
   ],
   [
     'more of its own',
     'unit: day, sluice: { also: [{ unit: hour, sluice: { also: [] } }] }',
-    'a further limit has no also of its own',
+    'a further limit cannot have also',
   ],
-  ['of an unlimited one', 'unlimited: true, sluice: { also: [{ unit: hour }] }', 'also does not go with unlimited'],
+  [
+    'of an unlimited one',
+    'unlimited: true, sluice: { also: [{ unit: hour }] }',
+    'also cannot be combined with unlimited',
+  ],
   ['an unknown key', 'unit: day, sluice: { also: [{ unit: hour, shadow_mode: true }] }', /shadow_mode/],
 ])('an error in also is reported at its place: %s', (_name, limit, expected) => {
   const { findings } = readConfigs(
