@@ -76,14 +76,8 @@ export function settleAfterSetBack(
       if (limit > 0 && counter.endsAtMs - nowMs > (perMs / limit) * burst + (MAX_DEBT_PERIODS + 1) * perMs)
         counter.endsAtMs = nowMs;
       break;
-    case 'log':
+    case 'log': // see `lasts`
     case 'concurrency':
-      counter.entries =
-        counter.entries?.map((entry) =>
-          entry.untilMs - nowMs > perMs ? { ...entry, untilMs: nowMs + perMs } : entry,
-        ) ?? [];
-      counter.endsAtMs = Math.min(counter.endsAtMs, nowMs + perMs);
-      break;
     case 'window':
   }
 }
@@ -184,13 +178,17 @@ function untilFits(
   return endsAtMs - nowMs;
 }
 
+/** An entry that ends later than any charge could end is of a clock that was set back since; it is over. */
+export const lasts = ({ untilMs }: Entry, nowMs: number, perMs: number): boolean =>
+  untilMs > nowMs && untilMs <= nowMs + 2 * perMs;
+
 /** Each charge counts for a period, or until it is released. */
 export function askLog(counter: Counter, ask: AnyAsk, nowMs: number, owner: Owner): CounterAnswer {
   const { limit, perMs } = ask;
   const change = changeOf(ask);
   const releases = ask.kind === 'release';
   let entries = (counter.entries ?? []).filter(
-    (entry) => entry.untilMs > nowMs && !(releases && entry.owner === owner),
+    (entry) => lasts(entry, nowMs, perMs) && !(releases && entry.owner === owner),
   );
   let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
   const granted = isForced(ask) || used + change <= limit;

@@ -136,6 +136,7 @@ export class Counters {
         this.#find(ask)?.entries ?? NO_ENTRIES,
         boundedKey(idempotencyKey),
         this.#nowMs(bucket.algorithm),
+        ask.perMs,
       );
     const marks = this.#marksOf(ask);
     return (marks.index.get(markKey(ask))?.endsAtMs ?? 0) > this.#nowMs(marks.algorithm);

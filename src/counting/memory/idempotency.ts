@@ -3,13 +3,14 @@
  * that no rule's counter has.
  */
 import type { QuotaAsk } from '../../adapters/contract.ts';
+import { lasts } from '../algorithms.ts';
 import type { Entry, Owner } from '../counter.ts';
 import type { AnyAsk } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
 import type { BucketSpec } from '../store.ts';
 
-export const isOnList = (entries: readonly Entry[], owner: Owner, nowMs: number): boolean =>
-  entries.some((entry) => entry.owner === owner && entry.untilMs > nowMs);
+export const isOnList = (entries: readonly Entry[], owner: Owner, nowMs: number, perMs: number): boolean =>
+  entries.some((entry) => entry.owner === owner && lasts(entry, nowMs, perMs));
 
 export const markName = ({ bucket: { counter, algorithm } }: QuotaAsk<BucketSpec>): string =>
   `\0once ${algorithm} ${counter}`;

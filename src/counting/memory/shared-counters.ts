@@ -116,7 +116,7 @@ export class SharedCounters {
     const at = this.#places.find(isInList ? nameOf(ask) : nameOf(markOf(ask)));
     if (at === undefined) return false;
     return isInList
-      ? isOnList(this.#entries.read(at / PER_PLACE), this.#ownerOf(ask), nowMs)
+      ? isOnList(this.#entries.read(at / PER_PLACE), this.#ownerOf(ask), nowMs, ask.perMs)
       : (this.#values[at] as number) > nowMs;
   }
 

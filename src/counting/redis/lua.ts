@@ -136,16 +136,17 @@ function log.read(value)
   return { ends = tonumber(ends) or 0, entries = entries or '' }
 end
 function log.write(state) return exact(state.ends) .. ' ' .. state.entries end
-function log.has(state, owner)
-  for till, _, other in string.gmatch(state.entries or '', ENTRY) do
-    if other == owner and tonumber(till) > now then return true end
+function log.lasts(till, ask) return till > now and till <= now + 2 * ask.per end
+function log.has(state, ask)
+  for till, _, owner in string.gmatch(state.entries or '', ENTRY) do
+    if owner == ask.once and log.lasts(tonumber(till), ask) then return true end
   end
   return false
 end
 function log.ask(state, ask)
   local entries, used = {}, 0
   for till, amount, owner in string.gmatch(state.entries or '', ENTRY) do
-    if tonumber(till) > now and not (ask.releases and owner == ask.once) then
+    if log.lasts(tonumber(till), ask) and not (ask.releases and owner == ask.once) then
       entries[#entries + 1] = { till = tonumber(till), cost = tonumber(amount), owner = owner }
       used = used + tonumber(amount)
     end
@@ -211,7 +212,7 @@ for at = 1, (#ARGV - 1) / 8 do
   end
   local repeats = false
   if ask.algorithm == log then
-    repeats = ask.once ~= '-' and not ask.releases and log.has(before[key], ask.once)
+    repeats = ask.once ~= '-' and not ask.releases and log.has(before[key], ask)
   elseif ask.once ~= '0' then
     ask.mark = KEYS[tonumber(ask.once)]
     repeats = (tonumber(redis.call('GET', ask.mark) or '0') or 0) > now
