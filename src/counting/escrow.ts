@@ -21,6 +21,7 @@ import {
   isForEscrow,
   isHeld,
   isOfWindow,
+  isRefused,
   type Lease,
   Leases,
   NEVER,
@@ -116,7 +117,7 @@ export class Escrow {
     const isGranted = canSpend(leases, asks);
     return leases.map((lease, at) => {
       const cost = changeOf(asks[at] as Ask);
-      const granted = isGranted || isHeld(lease, cost);
+      const granted = isGranted || !isRefused(lease, cost, nowMs);
       if (isGranted) {
         lease.held -= cost;
         lease.spentAtMs = nowMs;

@@ -39,7 +39,7 @@ export interface Lease {
   chunk: number;
   takenAtMs: number;
   spentAtMs: number;
-  /** Until then, what is not held is refused. */
+  /** Until then, an ask for more than was left is refused. */
   fullUntilMs: number;
   /** Units that asks wait for. */
   wanted: number;
@@ -160,9 +160,10 @@ export function isForEscrow(ask: Ask): boolean {
   );
 }
 
-function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
+export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
   if (isHeld(lease, cost)) return false;
-  return lease.fullUntilMs > nowMs || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
+  const isFull = lease.fullUntilMs > nowMs && cost > lease.held + lease.left;
+  return isFull || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
 }
 
 /**
