@@ -25,17 +25,15 @@ export function counterKey(prefix: string, { counter, algorithm }: Counted, perM
   return `${prefix}${LETTER[algorithm]}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
 }
 
-/** `sluice:o:f:60000:per-user:="ann":id`: the mark of an idempotency key. */
+/** `sluice:o:f:60000:per-user:="ann":id`: the mark of an idempotency key; of a `window`, in the slot of its counter. */
 export function markKey(prefix: string, bucket: Counted, perMs: number, key: string, idempotencyKey: string): string {
+  if (bucket.algorithm === 'window') return `sluice:once:${withHashTag(key)}:${ownerName(idempotencyKey)}`;
   return counterKey(`${prefix}o:`, bucket, perMs, `${JSON.stringify(key)}:${idempotencyKey}`);
 }
 
-/**
- * `sluice:h:f:60000:per-user:=ann`: the hash of those who hold units of the counter. Beside a `window`, in its slot of a cluster: by its own
- * hash tag, or else by its whole name.
- */
+/** `sluice:h:f:60000:per-user:=ann`: the hash of those who hold units of the counter; of a `window`, in the slot of its counter. */
 export function holdersKey(prefix: string, bucket: Counted, perMs: number, key: string): string {
-  if (bucket.algorithm === 'window') return `${prefix}sluice:holders:${/^[^{]*\{[^}]+\}/.test(key) ? key : `{${key}}`}`;
+  if (bucket.algorithm === 'window') return `${prefix}sluice:holders:${withHashTag(key)}`;
   return counterKey(`${prefix}h:`, bucket, perMs, key);
 }
 
@@ -51,3 +49,6 @@ function keyPart(key: string): string {
 
 /** The hash tag of a key, the same for all its counters: on a cluster they share a slot. */
 export const slotTag = (key: string): string => `{${createHash('sha1').update(key).digest('base64url').slice(0, 12)}}`;
+
+/** On a cluster a key that begins with this is in the slot of `key`: by its own hash tag, or else by its whole name. */
+const withHashTag = (key: string): string => (/^[^{]*\{[^}]+\}/.test(key) ? key : `{${key}}`);
