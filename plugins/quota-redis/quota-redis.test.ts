@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type AnyHandler, type QuotaAnswer, type QuotaAsk, Unavailable } from 'sluice/plugin';
+import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { startLink } from '../../test/parts/link.ts';
@@ -366,47 +366,6 @@ describe('on a cluster of three masters', () => {
   testAdapter(adapter, {
     runner: { describe, test },
     config: () => ({ ...config(), clock: 'local', timeoutMs: 10_000 }),
-  });
-
-  test('asks for keys in different slots: all or none, and what was charged is given back', async () => {
-    const opened = await openForTest(adapter, { config: { ...config(), clock: 'local' } });
-    const bucket = opened.handler.bucket?.({
-      rule: 'r',
-      counter: `slots ${Math.random()}`,
-      algorithm: 'fixed',
-      perMs: 86_400_000,
-      params: undefined,
-    });
-    const ask = (key: string, limit: number, more: Partial<QuotaAsk> = {}): QuotaAsk => ({
-      kind: 'spend',
-      bucket,
-      key,
-      cost: 1,
-      limit,
-      burst: limit,
-      perMs: 86_400_000,
-      ...(more as object),
-    });
-    const charge = async (...asks: ReturnType<typeof ask>[]): Promise<(number | string)[]> =>
-      ((await opened.handler.charge?.(asks, testCall())) ?? []).map(({ granted, remaining }) =>
-        granted ? remaining : 'refused',
-      );
-    const keys = Array.from({ length: 8 }, (_, n) => `user ${n}`);
-    expect(await charge(...keys.map((key) => ask(key, 5)))).toEqual(keys.map(() => 4));
-    expect(await charge(...keys.map((key) => ask(key, 5)), ask('full', 0))).toEqual([...keys.map(() => 4), 'refused']);
-    expect(await charge(...keys.map((key) => ask(key, 5, { kind: 'look' })))).toEqual(keys.map(() => 4));
-    // What is charged once, and given back, is not known as charged.
-    expect(await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('full', 0))).toEqual([4, 'refused']);
-    expect(
-      await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('user 2', 5, { idempotencyKey: 'id' })),
-    ).toEqual([3, 3]);
-    expect(
-      await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('user 2', 5, { idempotencyKey: 'id' })),
-    ).toEqual([3, 3]);
-    // Charged before: it is not given back a second time.
-    expect(await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('full', 0))).toEqual([3, 'refused']);
-    expect(await charge(ask('user 1', 5, { kind: 'look' }))).toEqual([3]);
-    await opened.close();
   });
 
   test('a node that dies fails the asks of its slots, and what others were charged is given back', async () => {

@@ -1,6 +1,6 @@
 /** Behaviours of every store of counters, whatever the algorithm. */
 import assert from 'node:assert/strict';
-import type { QuotaAnswer } from '../contract.ts';
+import type { QuotaAnswer, QuotaAsk } from '../contract.ts';
 import { type AskOptions, type CounterBehaviours, grants, MINUTE_MS, outcome, RESET_ROUNDING_MS } from './counters.ts';
 
 export const OF_EVERY_ALGORITHM: CounterBehaviours = {
@@ -104,6 +104,24 @@ export const OF_EVERY_ALGORITHM: CounterBehaviours = {
     ]);
     assert.deepEqual(grants(await both()), [true, false]);
     assert.equal((await mine.look()).remaining, 1);
+  },
+
+  async 'asks for several keys are all charged or none'({ counter, charge }) {
+    const { ask } = counter({ limit: 5 });
+    const keys = Array.from({ length: 8 }, (_, at) => `user ${at}`);
+    const left = async (...asks: readonly QuotaAsk[]) =>
+      (await charge(...asks)).map(({ granted, remaining }) => (granted ? remaining : 'refused'));
+    const spends = keys.map((key) => ask('spend', { key }));
+    const full = ask('spend', { key: 'full', limit: 0 });
+    assert.deepEqual(await left(...spends), Array(8).fill(4));
+    assert.deepEqual(await left(...spends, full), [...Array(8).fill(4), 'refused']);
+    assert.deepEqual(await left(...keys.map((key) => ask('look', { key }))), Array(8).fill(4));
+    const once = ask('spend', { key: 'user 1', idempotencyKey: 'id' });
+    assert.deepEqual(await left(once, full), [4, 'refused']);
+    for (let times = 0; times < 2; times++)
+      assert.deepEqual(await left(once, { ...once, key: 'user 2' }), [3, 3], 'not charged, or charged again');
+    assert.deepEqual(await left(once, full), [3, 'refused']);
+    assert.deepEqual(await left(ask('look', { key: 'user 1' })), [3], 'a refused call gave back an earlier charge');
   },
 
   async 'a repeated idempotency key is not charged again within a period'({ clock, counter, charge }) {

@@ -280,10 +280,8 @@ describe('quota', () => {
             }
             const all = done.every(({ answer }) => answer.granted);
             if (!all && fault.partly !== true) for (const { undo } of done.toReversed()) undo();
-            return done.map(({ answer }, at) =>
-              all || !answer.granted
-                ? answer
-                : { ...answer, remaining: answer.remaining + changeOf(asks[at] as QuotaAsk) },
+            return done.map(({ answer }) =>
+              all || !answer.granted ? answer : { ...answer, remaining: answer.remaining + (answer.charged ?? 0) },
             );
           },
         });

@@ -1,3 +1,5 @@
+/** Connections to real servers. */
+import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from 'sluice/plugin/testing';
@@ -5,6 +7,7 @@ import { type RedisClusterPart, startRedisCluster } from '../../parts/redis-kind
 import { type RedisPart, startRedis } from '../../parts/redis.ts';
 import { connectionOptions, redisShape } from '../../../src/counting/redis/config.ts';
 import { openConnection } from '../../../src/counting/redis/connection.ts';
+import { RedisCounters } from '../../../src/counting/redis/redis-counters.ts';
 
 let single: RedisPart;
 let cluster: RedisClusterPart;
@@ -33,3 +36,22 @@ test.each(Object.entries(CONFIGS))(
     connection.close();
   },
 );
+
+test('a script is sent to Redis once, and again after Redis has lost it', async () => {
+  const redis = await connectionOptions(z.object(redisShape).parse({ url: single.url }), '/');
+  const connection = openConnection({ redis, timeoutMs: 2000, onReady() {} });
+  await eventually(() => expect(connection.why).toBeUndefined());
+  const counters = new RedisCounters({ connection, prefix: '', clock: 'redis', nowMs: Date.now });
+  const bucket = counters.bucket({ counter: 'script', algorithm: 'fixed', perMs: 86_400_000 });
+  const spend = async () =>
+    (await counters.charge([{ kind: 'spend', bucket, key: 'k', cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }]))[0];
+  const admin = new Redis(single.url);
+  await admin.script('FLUSH');
+  await admin.config('RESETSTAT');
+  for (let call = 0; call < 5; call++) await spend();
+  await admin.script('FLUSH');
+  expect((await spend())?.remaining).toBe(4);
+  expect(await admin.info('commandstats')).toMatch(/cmdstat_eval:calls=2,/);
+  admin.disconnect();
+  connection.close();
+});
