@@ -24,6 +24,10 @@ export const CLI_ERRORS = {
     means: 'No adapter has that name.',
     fix: '`sluice plugins` lists all adapters.',
   },
+  CLI_FOLDER_EXISTS: {
+    means: 'The folder of a new plugin exists, and has files in it.',
+    fix: 'Choose another name, or remove the folder; nothing was written.',
+  },
   CLI_CASE: {
     means: 'A case has a wrong form, or names no policy.',
     fix: 'Correct it as the message says; docs/rules.md shows the form under Cases.',

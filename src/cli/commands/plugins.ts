@@ -1,4 +1,5 @@
-import { Argument } from 'commander';
+import { Argument, Option } from 'commander';
+import type { NewPluginFlags } from '../actions/new-plugin.ts';
 import type { PluginsFlags } from '../actions/plugins.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
 
@@ -18,6 +19,25 @@ export const plugins: CommandSpec = {
   run: async (configs: readonly string[], flags: PluginsFlags) =>
     (await import('../actions/plugins.ts')).listPlugins(configs, flags),
   subcommands: [
+    {
+      name: 'new',
+      help: {
+        description: 'write a folder with a new plugin: TypeScript, tests, an example policy with cases',
+        after: 'Example: sluice plugins new check-hours --serves check,report',
+      },
+      args: [new Argument('<name>', "the adapter's name, such as check-hours")],
+      flags: [
+        new Option('--serves <capabilities>', 'some of enrich, check, quota, report, separated by commas').default(
+          'check',
+        ),
+        new Option(
+          '--sluice <spec>',
+          'where npm finds sluice: a version, or the file of `npm pack`; default: this version',
+        ),
+      ],
+      run: async (name: string, flags: NewPluginFlags) =>
+        (await import('../actions/new-plugin.ts')).newPlugin(name, flags),
+    },
     {
       name: 'show',
       help: { description: 'an example config with every key explained, the input of rules and the output' },
