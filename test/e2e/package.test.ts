@@ -141,6 +141,20 @@ rules: [{ name: ask, check: { handler: author, input: { path: request.path } } }
     }
   });
 
+  test('writes a new plugin whose install and tests pass', () => {
+    const spec = (
+      JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { dependencies: { sluice: string } }
+    ).dependencies.sluice;
+    const served = 'enrich,check,quota,report';
+    sh('npx', ['sluice', 'plugins', 'new', 'check-new', '--serves', served, '--sluice', spec], folder);
+    const own = join(folder, 'check-new');
+    sh('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund'], own);
+    const out = sh('npm', ['test'], own);
+    expect(out).toMatch(/fail 0/);
+    expect(out).toMatch(/4 cases, 4 passed|4 cases/);
+    expect(sh('npm', ['pack', '--json'], own)).toContain('dist/adapter.js');
+  }, 240_000);
+
   test("type-checks an author's plugin against sluice/plugin, and rejects a wrong one", () => {
     const plugin = (returned: string): string => `
       import { allow, defineAdapter, deny, PERMISSION_DENIED } from 'sluice/plugin';

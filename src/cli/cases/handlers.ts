@@ -1,7 +1,7 @@
 /**
  * The handlers of a case: nothing leaves the process (docs/rules.md#9-cases).
- * **In**: the handlers of the policy, and the answers in `given` of the case. **Out**: open handlers: quotas in memory by the
- * case's clock, reports recorded, self-contained adapters as they are, the others replaced by their given answers.
+ * **In**: the handlers of the policy, and the answers in `given` of the case. **Out**: open handlers: self-contained adapters
+ * as they are, by the case's clock; of the others quotas in memory, reports recorded, and the given answers.
  * **Fails**: a call to a handler without a given answer is recorded, and fails as if its backend were unavailable.
  */
 import { changeOf } from '../../counting/ask.ts';
@@ -37,13 +37,15 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     const given = options.given[spec.name];
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });
-    if (adapter.serves.quota !== undefined) return options.open(options.memory, spec, options.memory.config.parse({}));
     if (adapter.selfContained) return recorded(await options.open(adapter, spec, spec.config), spec, options.reports);
     const absent = failing(() => {
       options.missing.add(spec.name);
       return `${spec.name} needs a backend, and the case gives no answer for it`;
     });
-    return opened({ ...absent, ...keeping(spec, options.reports) });
+    const own = { ...absent, ...keeping(spec, options.reports) };
+    if (adapter.serves.quota === undefined) return opened(own);
+    const counting = await options.open(options.memory, spec, options.memory.config.parse({}));
+    return { ...counting, handler: { ...own, ...counting.handler } };
   };
 }
 

@@ -5,9 +5,8 @@ import type { Capability } from '../../adapters/contract.ts';
 export interface Piece {
   /** Names imported from `sluice/plugin`. */
   readonly imports: readonly string[];
-  /** Further lines of imports, of the adapter and of its test. */
+  /** Further lines of imports. */
   readonly importLines: readonly string[];
-  readonly testImportLines: readonly string[];
   /** Fields of the config's schema. */
   readonly config: readonly string[];
   readonly serves: string;
@@ -20,7 +19,6 @@ export interface Piece {
   readonly policyConfig: string;
   /** The example for `testAdapter`. */
   readonly subject: readonly string[];
-  readonly testSetup: readonly string[];
   /** Rules of the example policy, and a case that shows what they do. */
   readonly rules: readonly string[];
   readonly caseLines: readonly string[];
@@ -30,7 +28,6 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
   enrich: {
     imports: [],
     importLines: [],
-    testImportLines: [],
     config: [
       "tenants: z.record(z.string(), z.string()).default({}).describe('The tenant of each user.').meta({ examples: [{ ann: 'blue' }] }),",
     ],
@@ -48,13 +45,12 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
     subject: [
       "enrich: { known: [{ input: { user: 'ann' }, output: { tenant: 'blue' } }], unknown: [{ user: 'bob' }] },",
     ],
-    testSetup: [],
     rules: [
       '- name: tenant-of-user',
       '  enrich: { handler: mine, input: { user: \'request.headers[?"x-user"].orValue("")\' }, as: my.user }',
       '- name: tenant-for-upstream',
-      '  match: my.user.tenant != ""',
-      '  onAllow: { request: { set: { x-tenant: "${my.user.tenant}" } } }',
+      '  match: has(my.user.tenant)',
+      `  onAllow: { request: { set: { x-tenant: '\${my.user.?tenant.orValue("")}' } } }`,
     ],
     caseLines: [
       '- name: the upstream gets the tenant of the user',
@@ -65,7 +61,6 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
   check: {
     imports: ['allow', 'deny', 'PERMISSION_DENIED'],
     importLines: [],
-    testImportLines: [],
     config: ["users: z.array(z.string()).default([]).describe('Who may pass.').meta({ examples: [['ann', 'bob']] }),"],
     serves: "check: { input: { user: 'string' } },",
     setup: ['const known = new Set(users);'],
@@ -76,7 +71,6 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
     testConfig: "users: ['ann']",
     policyConfig: 'users: [ann]',
     subject: ["check: { allowed: [{ user: 'ann' }], denied: [{ user: 'eve' }] },"],
-    testSetup: [],
     rules: [
       '- name: known-users-only',
       '  check: { handler: mine, input: { user: \'request.headers[?"x-user"].orValue("")\' } }',
@@ -89,22 +83,19 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
     ],
   },
   quota: {
-    imports: [],
+    imports: ['quota'],
     importLines: ["import { openMemoryStore } from 'sluice/counting';"],
-    testImportLines: [],
     config: ["maxKeys: z.int().min(1).default(10_000).describe('Counters kept at most.'),"],
     serves: "quota: { algorithms: ['fixed', 'gcra'] },",
     setup: ['const counters = openMemoryStore({ maxKeys, maxEntries: maxKeys }, host);'],
     methods: [
       '// A bucket per rule; charge() gets all asks of one call, and grants all or none. The counting itself is in sluice/counting.',
-      'bucket: (rule) => counters.bucket(rule),',
-      'charge: (asks, call) => counters.charge(asks, call),',
+      '...quota({ bucket: (rule) => counters.bucket(rule), charge: (asks) => counters.charge(asks) }),',
       'close: () => counters.close(),',
     ],
     testConfig: '',
     policyConfig: '',
     subject: [],
-    testSetup: [],
     rules: [
       '- name: ten-a-minute',
       '  quota: { handler: mine, limit: 10, per: 1m, key: [\'request.headers[?"x-user"].orValue("")\'] }',
@@ -117,46 +108,28 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
     ],
   },
   report: {
-    imports: ['report', 'Unavailable'],
-    importLines: ["import { appendFile } from 'node:fs/promises';", "import { resolve } from 'node:path';"],
-    testImportLines: [
-      "import { existsSync, mkdtempSync, readFileSync } from 'node:fs';",
-      "import { tmpdir } from 'node:os';",
-      "import { join } from 'node:path';",
-    ],
-    config: [
-      "file: z.string().min(1).describe('The file that reports are appended to, relative to the policy.').meta({ examples: ['reports.jsonl'] }),",
-    ],
+    imports: ['report'],
+    importLines: [],
+    config: ["label: z.string().default('report').describe('The text of each line.').meta({ examples: ['access'] }),"],
     serves: "report: { input: 'any', batch: { max: 500, maxAgeMs: 1000 } },",
-    setup: ['const path = resolve(host.folder, file);'],
+    setup: [],
     methods: [
-      '// A sink per rule; write() gets batches over all sinks, and settles when the batch is written.',
+      '// A sink per rule; write() gets batches over all sinks, and settles when a batch is taken. A backend that is away:',
+      '// throw new Unavailable(why, retryAfterMs), and the host tries again.',
       '...report({',
       '  sink: ({ rule }) => rule,',
-      '  async write(entries) {',
-      '    const lines = entries.map(({ sink, id, timeMs, input }) => `${JSON.stringify({ rule: sink, id, timeMs, input })}\\n`);',
-      '    try {',
-      "      await appendFile(path, lines.join(''));",
-      '      host.ready(true);',
-      '    } catch (error) {',
-      '      host.ready(false, `${path} cannot be written`);',
-      '      throw new Unavailable(`${path} cannot be written`, 1000, { cause: error }); // the host tries again after a second',
-      '    }',
+      '  write(entries) {',
+      '    for (const { sink, id, input } of entries) host.log.info(label, { rule: sink, id, input });',
       '  },',
       '}),',
     ],
-    testConfig: "file: (file = join(mkdtempSync(join(tmpdir(), 'reports-')), 'reports.jsonl'))",
-    policyConfig: 'file: reports.jsonl',
+    testConfig: "label: 'access'",
+    policyConfig: 'label: access',
     subject: [
       'report: {',
       '  input: (n) => ({ path: `/a/${n}`, code: 200 + n }),',
-      "  read: () => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\\n') : []).map(inputOf),",
+      "  read: ({ logged }) => logged.filter(({ message }) => message === 'access').map(({ fields }) => fields['input']),",
       '},',
-    ],
-    testSetup: [
-      "let file = ''; // of the handler under test",
-      'const inputOf = (line: string): unknown => (JSON.parse(line) as { input: unknown }).input;',
-      '',
     ],
     rules: [
       '- name: failed-calls',

@@ -62,24 +62,24 @@ function packageJson({ name, sluice, versions }: PluginOptions): string {
 
 /** Node strips the types of a local plugin, so its syntax must be erasable. */
 const TSCONFIG = {
-    compilerOptions: {
-      module: 'nodenext',
-      target: 'es2024',
-      strict: true,
-      noUncheckedIndexedAccess: true,
-      exactOptionalPropertyTypes: true,
-      erasableSyntaxOnly: true,
-      rewriteRelativeImportExtensions: true,
-      declaration: true,
-      skipLibCheck: true,
-      types: ['node'],
-      noEmit: true,
-    },
+  compilerOptions: {
+    module: 'nodenext',
+    target: 'es2024',
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    erasableSyntaxOnly: true,
+    rewriteRelativeImportExtensions: true,
+    declaration: true,
+    skipLibCheck: true,
+    types: ['node'],
+    noEmit: true,
+  },
   include: ['src'],
 };
 const TSCONFIG_BUILD = {
   extends: './tsconfig.json',
-  compilerOptions: { noEmit: false, outDir: 'dist' },
+  compilerOptions: { noEmit: false, rootDir: 'src', outDir: 'dist' },
   include: [],
   files: ['src/adapter.ts'],
 };
@@ -90,10 +90,8 @@ function adapter({ name, serves }: PluginOptions, pieces: readonly Piece[]): str
   );
   const fields = all(pieces, ({ config }) => config.map((line) => /^\w+/.exec(line)?.[0] ?? ''));
   const needsHost = serves.has('quota') || serves.has('report');
-  const importLines = all(pieces, (piece) => piece.importLines);
   return [
-    ...importLines.filter((line) => line.includes("'node:")),
-    ...importLines.filter((line) => !line.includes("'node:")),
+    ...all(pieces, (piece) => piece.importLines),
     `import { ${imports.join(', ')} } from 'sluice/plugin';`,
     "import { z } from 'zod';",
     '',
@@ -113,9 +111,7 @@ function adapter({ name, serves }: PluginOptions, pieces: readonly Piece[]): str
       4,
     ),
     '  },',
-    ...(serves.has('report')
-      ? []
-      : ['  selfContained: true, // it needs nothing outside the process, so `sluice test` runs it as it is']),
+    '  selfContained: true, // it needs nothing outside the process, so `sluice test` runs it as it is',
     '  // Checks the config; must not need its backend. `host` has the log, the clock and metrics.',
     `  async open({ ${fields.join(', ')} }${needsHost ? ', host' : ''}) {`,
     ...indented(
@@ -137,16 +133,14 @@ function adapter({ name, serves }: PluginOptions, pieces: readonly Piece[]): str
 function adapterTest(pieces: readonly Piece[]): string {
   const config = pieces.map(({ testConfig }) => testConfig).filter((one) => one !== '');
   return [
-    ...all(pieces, (piece) => piece.testImportLines),
     "import { describe, test } from 'node:test';",
     "import { testAdapter } from 'sluice/plugin/testing';",
     "import adapter from './adapter.ts';",
     '',
-    ...all(pieces, (piece) => piece.testSetup),
     '// The behaviours that every adapter must have. Tests of its own go below.',
     'testAdapter(adapter, {',
     '  runner: { describe, test },',
-    `  config: () => ({ ${config.join(', ')} }),`.replace('({  })', '({})'),
+    `  config: { ${config.join(', ')} },`.replace('{  }', '{}'),
     '  badConfigs: [{ config: { no_such_key: 1 }, says: /no_such_key/ }],',
     ...indented(
       all(pieces, (piece) => piece.subject),
