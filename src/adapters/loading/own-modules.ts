@@ -10,6 +10,7 @@ import { moduleUrl, RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../../files/program.
 const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/plugin', moduleUrl('adapters/index').href],
   ['sluice/counting', moduleUrl('counting/index').href],
+  ['sluice/cases', moduleUrl('cli/cases/index').href],
   ['sluice/plugin/testing', moduleUrl('adapters/testing/index').href],
 ]);
 const OWN_FORMAT = RUNS_FROM_SOURCE ? 'module-typescript' : 'module';
