@@ -3,14 +3,22 @@
  * `openHandler`: check, lookup, bucket and sink are synchronous, and what they prepare is asked over the channel.
  * **Fails**: with an {@link AdapterError} that names adapter and handler. While the place is gone, calls fail as `Unavailable`.
  */
-import { type Adapter, type AnyHandler, type Call, type Capability, Rejected, Unavailable } from '../contract.ts';
+import {
+  type Adapter,
+  type AnyHandler,
+  type Call,
+  type Capability,
+  FOUND,
+  Rejected,
+  Unavailable,
+} from '../contract.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Link } from './link.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { type PreparedSlot, PreparedSlots } from './prepared-slots.ts';
-import type { ErrorFields, FromHandler, OpenChannel, RuleFields, Slot, ToHandler } from './protocol.ts';
+import type { Answered, ErrorFields, FromHandler, OpenChannel, RuleFields, Slot, ToHandler } from './protocol.ts';
 
 /** Inspections and metrics pages are asked without a call. */
 const PAGE_MS = 2000;
@@ -85,7 +93,7 @@ export async function openIsolated(
   function received(message: FromHandler): void {
     switch (message.kind) {
       case 'answered':
-        return answers.answered(message.number, message.answer);
+        return answers.answered(message.number, answerOf(message));
       case 'failed':
         return answers.failed(message.number, errorOf(message.error));
       case 'prepared':
@@ -218,6 +226,9 @@ function callOf(remainingMs: number): Call {
     },
   };
 }
+
+const answerOf = ({ answer, validity }: Answered): unknown =>
+  validity === undefined ? answer : { [FOUND]: true, values: answer, ...validity };
 
 /** The error as the handler threw it. */
 function errorOf({ name, message, stack, retryAfterMs, entries }: ErrorFields): Error {

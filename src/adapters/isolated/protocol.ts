@@ -11,6 +11,7 @@ import type {
   QuotaAsk,
   QuotaPlace,
   ReportEntry,
+  Validity,
 } from '../contract.ts';
 import type { Algorithm, Shape } from '../contract.ts';
 import type { AdapterErrorCode } from '../errors.ts';
@@ -130,6 +131,8 @@ export interface Answered {
     | readonly QuotaPlace[]
     | string
     | undefined;
+  /** Of a lookup that answered by `found()`; `answer` are its values. */
+  readonly validity?: Validity;
 }
 export interface Failed {
   readonly kind: 'failed';

@@ -3,7 +3,17 @@
  * **In**: messages of the host. **Out**: messages to the host; those of one turn of the event loop leave in one write.
  * **Fails**: never by throwing. What a handler throws, or answers that cannot be passed on, fails that call alone.
  */
-import type { Adapter, AnyHandler, LogFields, QuotaAsk, ReportEntry } from '../contract.ts';
+import {
+  type Adapter,
+  type AnyHandler,
+  type Found,
+  isFound,
+  type LogFields,
+  type QuotaAsk,
+  type ReportEntry,
+  type Validity,
+  valuesOf,
+} from '../contract.ts';
 import { AdapterError } from '../errors.ts';
 import { type HandlerEnvironment, openHandler, type OpenHandler } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -231,7 +241,12 @@ export class Session {
 
   /** The host checks the answer, as it does where the handler runs inline. */
   #answered(number: CallNumber, answer: unknown): void {
-    this.send({ kind: 'answered', number, answer: answer as never });
+    const validity = validityOf(answer);
+    this.send(
+      validity === undefined
+        ? { kind: 'answered', number, answer: answer as never }
+        : { kind: 'answered', number, answer: valuesOf(answer as Found), validity },
+    );
   }
 
   #functionOf(slot: Slot): (input: never, call: SessionCall) => unknown {
@@ -270,6 +285,12 @@ function madeBy(handler: AnyHandler, capability: Prepare['capability'], rule: Pr
     case 'report':
       return { value: handler.sink?.(rule as never) };
   }
+}
+
+/** Of an answer by `found()`; its symbol would not be cloned. */
+function validityOf(answer: unknown): Validity | undefined {
+  if (typeof answer !== 'object' || answer === null || !isFound(answer)) return undefined;
+  return { validForMs: answer.validForMs, uses: answer.uses };
 }
 
 const isPromise = (value: unknown): value is Promise<unknown> =>

@@ -9,6 +9,7 @@ import {
   type CheckAnswer,
   defineAdapter,
   deny,
+  found,
   type Host,
   Rejected,
   Unavailable,
@@ -513,4 +514,25 @@ describe('the other side of a channel', () => {
     expect(running?.().restarts).toBe(4);
     expect(performance.now() - beganAtMs).toBeGreaterThan((5 + 10 + 20 + 40) * 0.75); // less jitter
   });
+});
+
+test('a lookup keeps the validity of its answer, and that nothing is known', async () => {
+  const adapter = defineAdapter({
+    name: 'enrich-example',
+    summary: 'For this test.',
+    config: z.strictObject({ list: z.array(z.string()).describe('Anything.') }),
+    serves: { enrich: { input: { key: 'string' }, output: { plan: 'string?' } } },
+    open: async () => ({
+      lookup:
+        () =>
+        ({ key }) =>
+          key === 'plain' ? { plan: 'gold' } : found(key === 'ann' ? { plan: 'gold' } : undefined, { validForMs: 5 }),
+    }),
+  });
+  const { handler } = await openAdapter(adapter);
+  const lookup = handler.lookup?.({ rule: 'r', params: undefined });
+  const look = async (key: string): Promise<unknown> => lookup?.({ key }, testCall());
+  expect(await look('plain')).toEqual({ plan: 'gold' });
+  expect(await look('ann')).toEqual(found({ plan: 'gold' }, { validForMs: 5 }));
+  expect(await look('eve')).toEqual(found(undefined, { validForMs: 5 }));
 });
