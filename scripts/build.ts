@@ -20,6 +20,7 @@ const ENTRY_POINTS = [
   'src/adapters/testing/index.ts',
   'src/counting/index.ts',
   'src/cli/cases/index.ts',
+  'src/adapters/worker/thread.ts',
   'src/serve/policy/worker.ts',
   'src/serve/ratelimit/worker.ts',
   ...globSync('plugins/*/adapter.ts', { cwd: ROOT }),

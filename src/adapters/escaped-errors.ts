@@ -32,7 +32,7 @@ export class EscapedErrors {
   /** `of`: the adapter whose own thread or process did not catch it. */
   take(error: unknown, kind: 'rejection' | 'throw', of?: string): void {
     let origin = originOf(error);
-    if (of !== undefined && origin.kind !== 'plugin') origin = { kind: 'plugin', plugin: of, frame: frameOf(origin) };
+    if (of !== undefined) origin = { kind: 'plugin', plugin: of, frame: frameOf(origin) };
     const plugin = origin.kind === 'plugin' ? origin.plugin : '';
     this.#countOf(origin.kind, plugin).count++;
     const times = this.#linesOf(causeKey(error, origin)).admit();

@@ -89,6 +89,7 @@ export function handlersPage(policy: Policy | undefined, states: readonly Handle
       return {
         ...state,
         why: withoutCredentialsIn(state.why ?? null),
+        lastError: withoutCredentialsIn(state.lastError ?? null),
         config: withoutCredentialsIn(spec?.shown ?? null),
         deadlineMs: spec?.deadlineMs ?? null,
       };

@@ -23,6 +23,9 @@ import type { Answered, ErrorFields, FromHandler, OpenChannel, RuleFields, Slot,
 /** Inspections and metrics pages are asked without a call. */
 const PAGE_MS = 2000;
 
+/** A rule that ends the handler is found by ending it twice. */
+const OPENINGS_TO_PREPARE = 3;
+
 /** Unavailability that is in the log already. */
 class Away extends Unavailable {
   readonly isLogged = true;
@@ -211,7 +214,7 @@ export async function openIsolated(
       const why = link.isOpen ? notReady : `it is not running: ${link.awayWhy}`;
       return { ready: why === undefined, why };
     },
-    rejected: () => slots.rejected(openWithinMs, () => !link.isOpen),
+    rejected: () => slots.rejected(openWithinMs * OPENINGS_TO_PREPARE, () => !link.isOpen),
     running: () => ({ where, restarts: link.restarts, lastEnd: lastWhy }),
     close: () => (ending ??= end()),
   };

@@ -19,6 +19,7 @@ export class Health {
   readonly #outage: OutageLog;
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
+  #lastError: { readonly why: string; readonly atMs: number } | undefined;
 
   constructor(
     { name, adapter, breaker }: Pick<HandlerSpec, 'name' | 'adapter' | 'breaker'>,
@@ -31,6 +32,11 @@ export class Health {
     this.meters = meters;
     this.#faults = new ThrottledLine(log, 'error', 'error in a plugin', fields);
     this.#outage = new OutageLog(log, fields);
+  }
+
+  /** The last failure that was the handler's; `atMs` since 1970. */
+  get lastError(): { readonly why: string; readonly atMs: number } | undefined {
+    return this.#lastError;
   }
 
   get downWhy(): string | undefined {
@@ -71,6 +77,7 @@ export class Health {
 
   /** One late call proves little; an unavailable backend, or a breaker that opens, means that it is down. */
   #unanswered({ kind, why, isLogged }: Failure, hasOpened: boolean): void {
+    this.#lastError = isLogged ? this.#lastError : { why, atMs: Date.now() };
     if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
     this.#downWhy = why;
     if (isLogged) return;

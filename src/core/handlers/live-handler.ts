@@ -23,6 +23,12 @@ export interface HandlerState {
   readonly running: number;
   readonly waiting: number;
   readonly queued: number;
+  /** `inline`, `worker`, or an address. */
+  readonly runs: string;
+  /** Of its worker or connection. */
+  readonly restarts: number;
+  /** The last failure of a call that was the handler's, or the reason of its last restart; `atMs` since 1970. */
+  readonly lastError: { readonly why: string; readonly atMs: number } | undefined;
 }
 
 export interface LiveHandlerContext {
@@ -110,7 +116,8 @@ export class LiveHandler {
   state(): HandlerState {
     const { ready, why } = this.open.readiness();
     const { health, running, waiting } = this.gate;
-    const { openWhy } = health;
+    const { openWhy, lastError } = health;
+    const { where = 'inline', restarts = 0, lastEnd } = this.open.running?.() ?? {};
     return {
       name: this.#spec.name,
       adapter: this.#spec.adapter,
@@ -120,6 +127,9 @@ export class LiveHandler {
       running,
       waiting,
       queued: this.reports?.size ?? 0,
+      runs: where,
+      restarts,
+      lastError: lastEnd !== undefined && lastEnd.atMs >= (lastError?.atMs ?? 0) ? lastEnd : lastError,
     };
   }
 
@@ -133,19 +143,27 @@ export class LiveHandler {
     return this.#snapshots > 0 ? Promise.resolve() : this.close();
   }
 
+  get isClosing(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  logError(message: string, error: string): void {
+    this.#context.log.error(message, { handler: this.#spec.name, error });
+  }
+
   close(): Promise<void> {
     return (this.#closed ??= this.#close());
   }
 
   async #close(): Promise<void> {
-    const { graceMs, log } = this.#context;
+    const { graceMs } = this.#context;
     const endsAtMs = performance.now() + graceMs;
     await this.reports?.close(graceMs);
     await this.gate.idle(Math.max(0, endsAtMs - performance.now()));
     try {
       await this.open.close();
     } catch (error) {
-      log.error('closing a handler failed', { handler: this.#spec.name, error: messageOf(error) });
+      this.logError('closing a handler failed', messageOf(error));
     }
   }
 }

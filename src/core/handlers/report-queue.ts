@@ -45,6 +45,10 @@ export class ReportQueue {
   readonly #rules: string[] = [];
   readonly #sizes: number[] = [];
   #bytes = 0;
+  /** Entries that were ever queued, and those that have left: written, rejected or dropped. */
+  #queued = 0;
+  #left = 0;
+  readonly #passing: { readonly at: number; readonly resolve: () => void }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -83,6 +87,7 @@ export class ReportQueue {
   /** Always accepts the entry; returns a promise for room if the queue is now full. */
   push(entry: ReportEntry, rule: string): Promise<void> | undefined {
     const bytes = inputBytes(entry.input);
+    this.#queued++;
     this.#waiting.push(entry);
     this.#rules.push(rule);
     this.#sizes.push(bytes);
@@ -96,6 +101,20 @@ export class ReportQueue {
       this.#room = { promise, resolve };
     }
     return this.#room.promise;
+  }
+
+  /** Settles when what is queued now has left, at its own pace. */
+  passed(): Promise<void> {
+    const at = this.#queued;
+    if (this.#left >= at) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#passing.push({ at, resolve });
+    });
+  }
+
+  #leave(entries: number): void {
+    this.#left += entries;
+    while ((this.#passing[0]?.at ?? Infinity) <= this.#left) this.#passing.shift()?.resolve();
   }
 
   /** Settles when all queued entries are written or discarded. */
@@ -128,6 +147,7 @@ export class ReportQueue {
       why: this.#lastWhy,
       first: this.#shown(0),
     });
+    this.#leave(this.#waiting.length);
     this.#waiting.length = this.#rules.length = this.#sizes.length = 0;
     this.#bytes = 0;
     this.#retry.abort();
@@ -154,6 +174,7 @@ export class ReportQueue {
       await this.#deliver(this.#waiting.slice(0, length));
       if (this.#isGivenUp) return;
       this.#waiting.splice(0, length);
+      this.#leave(length);
       this.#rules.splice(0, length);
       for (const bytes of this.#sizes.splice(0, length)) this.#bytes -= bytes;
       if (!this.isFull) this.#makeRoom();

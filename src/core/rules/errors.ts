@@ -41,10 +41,6 @@ export const RULES_ERRORS = {
     means: 'A value is not of the expected kind.',
     fix: 'Write a value of the kind that the message names.',
   },
-  RULES_LATER: {
-    means: 'This release does not implement this part of the language.',
-    fix: 'Remove it, or wait for the release that implements it.',
-  },
   RULES_UNKNOWN_ADAPTER: {
     means: 'No loaded plugin has an adapter of this name.',
     fix: 'Check the spelling; `sluice plugins` lists the adapters.',

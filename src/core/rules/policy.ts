@@ -2,6 +2,7 @@ import type { Adapter } from '../../adapters/contract.ts';
 import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Rule } from './rule.ts';
+import type { HandlerRun } from './sections/run-key.ts';
 import type { Position } from './yaml/source-text.ts';
 
 /** A handler as the policy declares it, its config parsed; not open. */
@@ -12,9 +13,10 @@ export interface HandlerSpec {
   readonly implementation: Adapter;
   /** `undefined` for an adapter that was not loaded from a module. */
   readonly origin: AdapterOrigin | undefined;
+  readonly run: HandlerRun;
   /** Parsed by the adapter's schema; secrets resolved. */
   readonly config: unknown;
-  /** A hash of adapter and config; a reload keeps the open handler if it and the implementation are equal. */
+  /** A hash of adapter, config and where it runs; a reload keeps the open handler if it and the implementation are equal. */
   readonly signature: string;
   /** The config as written, secrets hidden, for operators. */
   readonly shown: unknown;

@@ -5,7 +5,7 @@
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Policy } from '../rules/policy.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
-import { openSnapshot, type SnapshotContext } from './open-snapshot.ts';
+import { keepMetersOf, openSnapshot, type SnapshotContext } from './open-snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Call exactly one of the two, once. */
@@ -62,7 +62,9 @@ export class PolicyInForce {
         if (this.#prepared.delete(next)) this.#commit(next);
       },
       abandon: async () => {
-        if (this.#prepared.delete(next)) await next.retire();
+        if (!this.#prepared.delete(next)) return;
+        await next.retire();
+        keepMetersOf(this.current, this.#context.meters);
       },
     };
   }
@@ -72,7 +74,7 @@ export class PolicyInForce {
     const { policy, handlers } = next;
     this.current = next;
     for (const handler of handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
-    this.#context.meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
+    keepMetersOf(next, this.#context.meters);
     this.#onCommit(next);
     if (last === undefined) return;
     const retired = last.retire().finally(() => this.#retiring.delete(retired));

@@ -1,20 +1,22 @@
 /**
  * **In**: a policy, how to open handlers, the snapshot in force. **Out**: a snapshot ready to be swapped in; handlers with an equal
  * adapter and config are kept, others opened. **Fails**: with a {@link SnapshotError} with all findings; opened handlers are closed
- * again. (Buckets and sinks made by kept handlers for a refused policy stay; the contract has no verb to release them.)
+ * again, and kept ones forget what they prepared.
  */
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';
 import { candidatesOf, rulesOf } from '../match/candidates.ts';
-import type { Meters } from '../metrics/meters.ts';
+import type { Meters, RuleMeters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import { LiveHandler, type LiveHandlerContext, type OpenHandlers } from '../handlers/live-handler.ts';
+import { Preparations } from './preparations.ts';
 import { prepareRule } from './prepare-rule.ts';
 import { Snapshot } from './snapshot.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Finding } from '../rules/yaml/findings.ts';
 import type { PreparedRule } from '../outcome.ts';
+import type { Rule } from '../rules/rule.ts';
 
 export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
   readonly openHandlers: OpenHandlers;
@@ -45,13 +47,16 @@ export async function openSnapshot(
     }),
   );
   const slice = new TimeSlice();
-  const rules = findings.length > 0 ? [] : await preparedRules(policy, handlers, context.meters, findings, slice);
+  const preparations = new Preparations();
+  const rules =
+    findings.length > 0
+      ? []
+      : await preparedRules(policy, handlers, (name) => context.meters.ofRule(name), preparations, findings, slice);
+  for (const { rule, why } of await preparations.rejected()) findings.push(rejection(rule, why));
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
-    context.meters.keepOnly(
-      new Set(previous?.policy.rules.map(({ name }) => name)),
-      new Set(previous?.handlers.keys()),
-    );
+    await preparations.forget();
+    keepMetersOf(previous, context.meters);
     throw new SnapshotError(findings);
   }
   const candidates = await candidatesOf(rules, slice);
@@ -59,7 +64,12 @@ export async function openSnapshot(
   const byIndex = new Map(rulesOf(rules, 'enrich').map((prepared) => [prepared.rule.index, prepared]));
   const inNeed = policy.enrich.flatMap(({ index }) => byIndex.get(index) ?? []);
   const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
-  return new Snapshot(policy, handlers, candidates, rulesOf(rules, 'quota'), enrich, context.nowMs);
+  return new Snapshot(policy, handlers, candidates, rulesOf(rules, 'quota'), enrich, preparations, context.nowMs);
+}
+
+/** Drops the counters of all rules and handlers but those of this snapshot. */
+export function keepMetersOf(snapshot: Snapshot | undefined, meters: Meters): void {
+  meters.keepOnly(new Set(snapshot?.policy.rules.map(({ name }) => name)), new Set(snapshot?.handlers.keys()));
 }
 
 async function openAll(
@@ -92,23 +102,25 @@ async function openAll(
 async function preparedRules(
   policy: Policy,
   handlers: ReadonlyMap<string, LiveHandler>,
-  meters: Meters,
+  metersOf: (rule: string) => RuleMeters,
+  preparations: Preparations,
   findings: Finding[],
   slice: TimeSlice,
 ): Promise<PreparedRule[]> {
   const prepared: PreparedRule[] = [];
   for (const rule of policy.rules) {
     try {
-      prepared.push(prepareRule(rule, policy, handlers, meters.ofRule(rule.name)));
+      prepared.push(prepareRule(rule, policy, handlers, metersOf(rule.name), preparations));
     } catch (error) {
-      findings.push(
-        finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} could not be prepared: ${messageOf(error)}`),
-      );
+      findings.push(rejection(rule, messageOf(error)));
     }
     if (slice.isOver) await slice.next();
   }
   return prepared;
 }
+
+const rejection = ({ name, position }: Rule, why: string): Finding =>
+  finding('CORE_RULE_PREPARE', position, `the rule ${name} could not be prepared: ${why}`);
 
 const finding = (code: string, position: Finding['position'], message: string): Finding => ({
   severity: 'error',

@@ -8,6 +8,7 @@ import type { LiveHandler } from '../handlers/live-handler.ts';
 import { percentageSeed } from '../match/percentage.ts';
 import type { RuleMeters } from '../metrics/meters.ts';
 import { type LocalCounts, PASSED, type PreparedRule, REFUSED, shadowCounter } from '../outcome.ts';
+import type { Preparations } from './preparations.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import type { QuotaAction, Rule } from '../rules/rule.ts';
 
@@ -16,13 +17,14 @@ export function prepareRule(
   { handlers: specs }: Pick<Policy, 'handlers'>,
   handlers: ReadonlyMap<string, LiveHandler>,
   meters: RuleMeters,
+  preparations: Preparations,
 ): PreparedRule {
   const { action, onError } = rule;
   const { refuses } = ACTIONS[action?.kind ?? 'none'];
   const name = action?.handler;
   const handler = name === undefined ? undefined : handlers.get(name);
   if (name !== undefined && handler === undefined) throw new Error(`the policy has no handler ${name}`);
-  const made = handler === undefined ? NOTHING : madeByHandler(rule, handler);
+  const made = handler === undefined ? NOTHING : madeByHandler(rule, handler, preparations);
   return {
     rule,
     action,
@@ -36,7 +38,7 @@ export function prepareRule(
     unlessAllowed: action?.kind === 'deny' ? action.unlessAllowed : undefined,
     whenMatched: action?.kind === 'deny' ? REFUSED : PASSED,
     whenRefused: refuses ? 'refused' : 'not allowed',
-    local: name === undefined ? undefined : localOf(rule, specs.get(name), handlers),
+    local: name === undefined ? undefined : localOf(rule, specs.get(name), handlers, preparations),
     seed: percentageSeed(rule.name),
     sampleSeed: percentageSeed(`${rule.name}#sample`),
     failedMatchApplies: onError.input === undefined,
@@ -49,10 +51,12 @@ const counterOf = ({ counter }: QuotaAction, { kind }: Rule['mode']): string =>
 
 /** Its counters are separate from those of rules that use the fallback handler themselves. */
 function localOf(
-  { name, action, mode, onError }: Rule,
+  rule: Rule,
   away: HandlerSpec | undefined,
   handlers: ReadonlyMap<string, LiveHandler>,
+  preparations: Preparations,
 ): LocalCounts | undefined {
+  const { name, action, mode, onError } = rule;
   const local = away?.local;
   if (action?.kind !== 'quota' || !onError.local || away === undefined || local === undefined) return undefined;
   const handler = handlers.get(local.handler);
@@ -60,11 +64,9 @@ function localOf(
     throw new Error(`the policy has no handler ${local.handler} that serves quota`);
   const { algorithm, perMs } = action;
   const counter = `${counterOf(action, mode)}#${away.name}`;
-  return {
-    handler,
-    replicas: local.replicas,
-    bucket: handler.open.handler.bucket({ rule: name, params: undefined, counter, algorithm, perMs }),
-  };
+  const bucket = handler.open.handler.bucket({ rule: name, params: undefined, counter, algorithm, perMs });
+  preparations.add(handler, bucket, rule);
+  return { handler, replicas: local.replicas, bucket };
 }
 
 interface Made {
@@ -76,38 +78,41 @@ interface Made {
 const NOTHING: Made = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
 
 /** Passes the rule to its handler, once. */
-function madeByHandler(
-  { name, action, mode }: Rule,
-  { open: { handler }, gate: { label }, answers }: LiveHandler,
-): Made {
+function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations): Made {
+  const { name, action, mode } = rule;
+  const { handler } = live.open;
+  const noted = <T>(made: T): T => {
+    preparations.add(live, made, rule);
+    return made;
+  };
   try {
     switch (action?.kind) {
       case 'check':
       case 'allow': {
         if (handler.check === undefined) throw new Error('it does not serve check');
-        const ask = handler.check({ rule: name, params: action.params });
-        return { ...NOTHING, check: answers.forRule(ask, CHECK_ANSWERS) };
+        const ask = noted(handler.check({ rule: name, params: action.params }));
+        return { ...NOTHING, check: live.answers.forRule(ask, CHECK_ANSWERS) };
       }
       case 'enrich': {
         if (handler.lookup === undefined) throw new Error('it does not serve enrich');
-        const ask = handler.lookup({ rule: name, params: action.params });
-        return { ...NOTHING, lookup: answers.forRule(ask, LOOKUP_ANSWERS) };
+        const ask = noted(handler.lookup({ rule: name, params: action.params }));
+        return { ...NOTHING, lookup: live.answers.forRule(ask, LOOKUP_ANSWERS) };
       }
       case 'quota': {
         if (handler.bucket === undefined) throw new Error('it does not serve quota');
         const { params, algorithm, perMs } = action;
         const counter = counterOf(action, mode);
-        return { ...NOTHING, bucket: handler.bucket({ rule: name, params, counter, algorithm, perMs }) };
+        return { ...NOTHING, bucket: noted(handler.bucket({ rule: name, params, counter, algorithm, perMs })) };
       }
       case 'report': {
         if (handler.sink === undefined) throw new Error('it does not serve report');
-        return { ...NOTHING, sink: handler.sink({ rule: name, params: action.params, input: action.shape }) };
+        return { ...NOTHING, sink: noted(handler.sink({ rule: name, params: action.params, input: action.shape })) };
       }
       case 'deny':
       case undefined:
         return NOTHING;
     }
   } catch (error) {
-    throw new Error(`[${label}] ${messageOf(error)}`, { cause: error });
+    throw new Error(`[${live.gate.label}] ${messageOf(error)}`, { cause: error });
   }
 }

@@ -4,6 +4,7 @@ import type { Candidates } from '../match/candidates.ts';
 import type { Policy } from '../rules/policy.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { PreparedLookup, PreparedQuota } from '../outcome.ts';
+import type { Preparations } from './preparations.ts';
 
 /** A policy in force: rules prepared, handlers open. Immutable; replaced as a whole. */
 export class Snapshot {
@@ -13,6 +14,7 @@ export class Snapshot {
   /** In rule order. */
   readonly quotas: readonly PreparedQuota[];
   readonly #enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>;
+  readonly #preparations: Preparations;
   /** Slots of `ratelimit.*` attributes. */
   readonly slots: {
     readonly descriptor: number | undefined;
@@ -31,6 +33,7 @@ export class Snapshot {
     candidates: Candidates,
     quotas: readonly PreparedQuota[],
     enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>,
+    preparations: Preparations,
     nowMs: () => number,
   ) {
     this.policy = policy;
@@ -39,6 +42,7 @@ export class Snapshot {
     this.candidates = candidates;
     this.quotas = quotas;
     this.#enrich = enrich;
+    this.#preparations = preparations;
     const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
     this.slots = {
       descriptor: slotOf('ratelimit.descriptor'),
@@ -67,13 +71,14 @@ export class Snapshot {
     if (this.#isRetired && this.#calls === 0) this.#whenFree?.();
   }
 
-  /** Waits for the last call, then closes the handlers that no other snapshot uses. */
+  /** Waits for the last call, then closes the handlers that no other snapshot uses; the others forget what its rules prepared. */
   async retire(): Promise<void> {
     this.#isRetired = true;
     if (this.#calls > 0)
       await new Promise<void>((resolve) => {
         this.#whenFree = resolve;
       });
-    await Promise.all([...this.handlers.values()].map((handler) => handler.release()));
+    const released = [...this.handlers.values()].map((handler) => handler.release());
+    await Promise.all([...released, this.#preparations.forget()]);
   }
 }

@@ -91,6 +91,15 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
       '1 while the breaker is open: the handler failed too often and is not called.',
       ({ breaker }) => Number(breaker === 'open'),
     ),
+    {
+      kind: 'counter',
+      name: 'sluice_handler_restarts_total',
+      help: 'Restarts of a handler that runs elsewhere: in a worker, or behind a connection.',
+      read: () =>
+        handlers()
+          .filter(({ runs }) => runs !== 'inline')
+          .map(({ name, restarts }) => ({ labels: { handler: name }, value: restarts })),
+    },
     gauge('sluice_handler_running', 'Calls to the handler in flight.', ({ running }) => running),
     gauge('sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting),
     gauge('sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued),

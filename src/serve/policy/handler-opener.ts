@@ -1,4 +1,6 @@
 /** Opens the handlers of an engine, for a server or `sluice explain`. */
+import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
+import { openInWorker } from '../../adapters/worker/open-in-worker.ts';
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics, type PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Host } from '../../adapters/contract.ts';
@@ -15,11 +17,15 @@ export interface HandlerOpener {
 /** Time limit of a handler's own `close`, after its reports and calls have ended. */
 export const MOST_CLOSE_MS = 5000;
 
-/** `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. */
+/**
+ * `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. `escaped` takes errors
+ * that the threads of handlers do not catch.
+ */
 export function handlerOpener(
   log: OwnLog,
   worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },
   closeWithinMs: number = MOST_CLOSE_MS,
+  escaped?: EscapedErrors,
 ): HandlerOpener {
   const metrics = createPluginMetrics(log);
   const environment = {
@@ -27,10 +33,15 @@ export function handlerOpener(
     metrics,
     shared: worker?.shared ?? createSharedMemory(),
     closeWithinMs,
+    escaped,
     ...(worker === undefined ? {} : { worker: worker.place }),
   };
   return {
     metrics,
-    openHandlers: (spec) => openHandler(spec.implementation, spec, environment),
+    openHandlers(spec) {
+      const { implementation: adapter, origin, run } = spec;
+      if (run.kind === 'inline' || origin === undefined) return openHandler(adapter, spec, environment);
+      return openInWorker(adapter, spec, environment, { module: origin.module, memoryBytes: run.memoryBytes });
+    },
   };
 }

@@ -103,6 +103,8 @@ function mergedHandlers(views: readonly WorkerView[]): readonly HandlerState[] {
             running: known.running + one.running,
             waiting: known.waiting + one.waiting,
             queued: known.queued + one.queued,
+            restarts: known.restarts + one.restarts,
+            lastError: (known.lastError?.atMs ?? 0) >= (one.lastError?.atMs ?? 0) ? known.lastError : one.lastError,
           },
     );
   }

@@ -77,7 +77,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   const { log, graceMs, worker, transport: flags } = options;
   const callsMs = graceMs * CALLS_SHARE;
   const handlersMs = graceMs - callsMs;
-  const handlers = handlerOpener(log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
+  const handlers = handlerOpener(log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE), options.escaped);
   const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');

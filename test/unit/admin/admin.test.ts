@@ -132,6 +132,9 @@ describe('the admin port', () => {
           running: 0,
           waiting: 0,
           queued: 0,
+          runs: 'inline',
+          restarts: 0,
+          lastError: undefined,
         },
       ],
     });
@@ -158,6 +161,9 @@ describe('the admin port', () => {
           running: 0,
           waiting: 0,
           queued: 0,
+          runs: 'inline',
+          restarts: 0,
+          lastError: undefined,
         },
       ],
     });

@@ -148,8 +148,16 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:15 RULES_VALUE a plugin is the name of a package or a path; here is a list',
   ],
   [
-    `handlers: { h: { adapter: quota-memory, run: worker } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
-    '1:46 RULES_LATER run: worker comes with a later release; leave it out',
+    `handlers: { h: { adapter: quota-memory, run: thread } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
+    '1:46 RULES_VALUE run is the text "thread"; expected one of inline, worker',
+  ],
+  [
+    `handlers: { h: { adapter: quota-memory, run: { worker: { memory: 4MiB } } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
+    '1:66 RULES_VALUE memory is the text "4MiB"; expected 32MiB or more, such as 256MiB or 2GiB',
+  ],
+  [
+    `handlers: { h: { adapter: quota-memory, run: { wroker: {} } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
+    '1:48 RULES_UNKNOWN_KEY run has no key wroker; did you mean worker?',
   ],
   [
     `handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,

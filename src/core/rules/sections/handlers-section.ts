@@ -14,6 +14,7 @@ import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
+import { runOf } from './run-key.ts';
 
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache'];
 
@@ -71,13 +72,6 @@ export class HandlersSection implements DeclaredHandlers {
   #handler(name: string, fields: Fields): void {
     fields.required('adapter', 'the name of an adapter, such as quota-memory');
     const adapterName = fields.text('adapter');
-    const run = fields.word('run', ['inline', 'worker']);
-    if (run === 'worker')
-      this.#findings.error(
-        'RULES_LATER',
-        fields.node('run')?.place ?? fields.place,
-        'run: worker comes with a later release; leave it out',
-      );
     const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor', 'window']);
     const local = this.#local(name, fields);
     const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
@@ -119,14 +113,17 @@ export class HandlersSection implements DeclaredHandlers {
     );
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
     const folder = dirname(fields.place.source.file);
+    const origin = this.#adapters.origin(adapterName);
+    const run = runOf(fields, origin, this.#findings);
     const spec: HandlerSpec = {
       name,
       adapter: adapterName,
       implementation: adapter,
-      origin: this.#adapters.origin(adapterName),
+      origin,
+      run,
       config: config.value,
       signature: createHash('sha256')
-        .update(JSON.stringify([adapterName, folder, written.value]))
+        .update(JSON.stringify([adapterName, folder, run, written.value]))
         .digest('hex'),
       shown: withoutSecrets(written.shown, adapter.config),
       folder,
