@@ -15,9 +15,9 @@ import {
 } from './contract.ts';
 import { AdapterError } from './errors.ts';
 import type { EscapedErrors } from './escaped-errors.ts';
+import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
-import { messageOf } from '../text/message-of.ts';
 
 /** Shared by all handlers of a process. */
 export interface HandlerEnvironment {
@@ -197,7 +197,9 @@ async function opened(
   } catch (error) {
     isGivenUp = true;
     if (error instanceof AdapterError) throw error;
-    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${messageOf(error)}`, { cause: error });
+    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${withInstallAdvice(error)}`, {
+      cause: error,
+    });
   } finally {
     over.abort();
   }

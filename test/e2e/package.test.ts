@@ -8,6 +8,8 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -16,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitOf } from '../../src/cli/commit.ts';
+import { esModule, makeWorkspace, policyOf } from '../parts/workspace.ts';
 import { ROOT, run, serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
 
@@ -99,45 +102,105 @@ describe('the package, installed elsewhere', () => {
     }
   });
 
-  test('gives plugins its own modules, and attributes their errors', async () => {
-    const plugin = join(folder, 'node_modules/sluice/dist/plugins/check-author');
-    mkdirSync(plugin);
-    writeFileSync(
-      join(plugin, 'adapter.js'),
-      `import { allow, defineAdapter, Rejected } from 'sluice/plugin';
-      import { z } from 'zod';
-      export default defineAdapter({
-        name: 'check-author', summary: 'Allows, fails, or lets an error escape.',
-        config: z.strictObject({ known: z.string().describe('A key.') }),
-        serves: { check: { input: { path: 'string' } } },
-        open: async () => ({ check: () => ({ path }) => {
-          if (path === '/rejected') throw new Rejected('not this path');
-          void Promise.reject(new TypeError('nobody awaits this'));
-          return allow();
-        } }),
-      });`,
-    );
-    const policy = (config: string): string => `
+  describe.each([
+    ['that uses the installed Sluice', false],
+    ['that brings a copy of Sluice', true],
+  ])('loads a package %s', (_, bringsCopy) => {
+    const plugin = (): string => join(folder, 'node_modules/sluice-check-author');
+    beforeAll(() => {
+      mkdirSync(plugin());
+      writeFileSync(
+        join(plugin(), 'package.json'),
+        '{ "name": "sluice-check-author", "version": "0.3.0", "type": "module", "exports": "./adapter.js" }',
+      );
+      writeFileSync(
+        join(plugin(), 'adapter.js'),
+        `import { allow, defineAdapter, Rejected } from 'sluice/plugin';
+        import { z } from 'zod';
+        export default defineAdapter({
+          name: 'check-author', summary: 'Allows, fails, or lets an error escape.',
+          config: z.strictObject({ known: z.string().describe('A key.') }),
+          serves: { check: { input: { path: 'string' } } },
+          open: async () => ({ check: () => ({ path }) => {
+            if (path === '/rejected') throw new Rejected('not this path');
+            void Promise.reject(new TypeError('nobody awaits this'));
+            return allow();
+          } }),
+        });`,
+      );
+      const installed = join(folder, 'node_modules/sluice');
+      const copy = join(plugin(), 'node_modules/sluice');
+      if (bringsCopy)
+        for (const part of ['dist', 'package.json'])
+          cpSync(join(installed, part), join(copy, part), { recursive: true });
+    });
+    afterAll(() => rmSync(plugin(), { recursive: true }));
+    const policy = (config: string): string => `plugins: [sluice-check-author]
 handlers: { author: { adapter: check-author, config: { ${config} } } }
 rules: [{ name: ask, check: { handler: author, input: { path: request.path } } }]
 `;
-    writeFileSync(join(folder, 'wrong.yaml'), policy('knwon: a'));
-    const { out } = await run(['lint', 'wrong.yaml'], { bin: bin(), cwd: folder });
-    expect(out).toMatch(/wrong\.yaml:2:\d+ RULES_\w+ .*knwon/);
 
-    writeFileSync(join(folder, 'author.yaml'), policy('known: a'));
-    const server = await serving(['author.yaml'], { bin: bin(), cwd: folder });
-    const client = peerClient(server.grpc);
+    test('and reports what is wrong with its config', async () => {
+      writeFileSync(join(folder, 'wrong.yaml'), policy('knwon: a'));
+      const { out } = await run(['lint', 'wrong.yaml'], { bin: bin(), cwd: folder });
+      expect(out).toMatch(/wrong\.yaml:2:\d+ RULES_\w+ .*knwon/);
+    });
+
+    test.each([[[]], [['--workers', '2']]])(
+      'and serves with it, with %j; its errors are attributed to it',
+      async (args) => {
+        writeFileSync(join(folder, 'author.yaml'), policy('known: a'));
+        const server = await serving(['author.yaml'], { bin: bin(), cwd: folder, args });
+        const client = peerClient(server.grpc);
+        try {
+          expect((await client.check({ path: '/' })).http_response).toBe('ok_response');
+          await server.said(
+            /uncaught error in a plugin.*"plugin":"check-author"|"plugin":"check-author".*uncaught error in a plugin/,
+          );
+          expect((await client.check({ path: '/rejected' })).denied_response?.status?.code).toBe('ServiceUnavailable');
+          const metrics = await (await fetch(`http://${server.admin}/metrics`)).text();
+          expect(metrics).toMatch(/sluice_handler_failures_total\{[^}]*kind="rejected"[^}]*\} 1/);
+        } finally {
+          client.close();
+          expect(await server.stop()).toBe(0);
+        }
+      },
+    );
+  });
+
+  test('runs a plugin in TypeScript beside a policy, where nothing is installed', async () => {
+    const elsewhere = makeWorkspace({
+      'check-it.ts': esModule('check-it').replace('(_config,', '(_config: unknown,'),
+      'policy.yaml': policyOf(['./check-it.ts'], ['check-it']),
+    });
     try {
-      expect((await client.check({ path: '/' })).http_response).toBe('ok_response');
-      await server.said(
-        /uncaught error in a plugin.*"plugin":"check-author"|"plugin":"check-author".*uncaught error in a plugin/,
-      );
-      expect((await client.check({ path: '/rejected' })).denied_response?.status?.code).toBe('ServiceUnavailable');
+      const linted = await run(['lint', 'policy.yaml'], { bin: bin(), cwd: elsewhere.folder });
+      expect([linted.code, linted.err]).toEqual([0, '']);
+      const listed = await run(['plugins', 'policy.yaml'], { bin: bin(), cwd: elsewhere.folder });
+      expect(listed.out).toMatch(/^check-it +check +check-it\.ts /m);
     } finally {
-      client.close();
-      expect(await server.stop()).toBe(0);
-      rmSync(plugin, { recursive: true });
+      elsewhere.remove();
+    }
+  });
+
+  test('names the client to install where one is missing, and lints without it', async () => {
+    const client = join(folder, 'node_modules/ioredis');
+    writeFileSync(
+      join(folder, 'redis.yaml'),
+      'handlers: { limits: { adapter: quota-redis, config: { url: "redis://127.0.0.1:1" } } }\nrules: [{ name: a, quota: { handler: limits, limit: 1, per: 1s, key: [] } }]\n',
+    );
+    renameSync(client, `${client}.away`);
+    try {
+      expect((await run(['lint', 'redis.yaml'], { bin: bin(), cwd: folder })).code).toBe(0);
+      const { code, err } = await run(['serve', 'redis.yaml', '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'], {
+        bin: bin(),
+        cwd: folder,
+      });
+      expect(code).not.toBe(0);
+      expect(err).toMatch(/redis\.yaml:1:\d+ CORE_HANDLER_OPEN .*Cannot find package 'ioredis'/);
+      expect(err).toContain(`; install it: npm install ioredis in ${realpathSync(folder)}\n`);
+    } finally {
+      renameSync(`${client}.away`, client);
     }
   });
 

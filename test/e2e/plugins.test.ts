@@ -1,5 +1,5 @@
 /** Plugins that a policy names (docs/plugins.md): every way to write one loads, in every command; every fault has its own error. */
-import { chmodSync, chownSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   commonJsModule,
@@ -549,6 +549,71 @@ describe('plugins with faults', () => {
     const { code, out } = await run(['lint', 'policy.yaml'], { cwd: workspace.path('inner') });
     if (process.getuid?.() === 0) expect(code).toBe(0); // root may read it
     else expect(out).toMatch(/^policy\.yaml:1:11 ADAPTER_LOAD_FAILED .*EACCES/m);
+  });
+});
+
+describe('a dependency of one plugin', () => {
+  let workspace: Workspace;
+  afterEach(() => workspace.remove());
+  const needing = (name: string, dependency: string): string =>
+    esModule(name).replace(
+      'open: async (_config, host) => {',
+      `open: async (_config, host) => { await import('${dependency}');`,
+    );
+
+  test('that is missing when its handler opens is named, with where to install it and the place of the handler', async () => {
+    workspace = makeWorkspace({
+      'node_modules/lazy/package.json': manifest('lazy', { type: 'module', exports: './main.js' }),
+      'node_modules/lazy/main.js': needing('check-lazy', '@acme/driver/client'),
+      'local/lazy.mjs': needing('check-local', 'driver'),
+      'local/package.json': manifest('local'),
+      'policy.yaml': policyOf(['lazy', './local/lazy.mjs'], ['check-lazy', 'check-local']),
+    });
+    const { code, out } = await run(['lint', 'policy.yaml'], { cwd: workspace.folder });
+    expect(code).toBe(1);
+    expect(out).toMatch(
+      /^policy\.yaml:3:\d+ CORE_HANDLER_OPEN .*\[check-lazy\/check-lazy\] Cannot find package '@acme\/driver'/m,
+    );
+    expect(out).toContain(`; install it: npm install @acme/driver in ${workspace.folder}\n`);
+    expect(out).toMatch(/^policy\.yaml:4:\d+ CORE_HANDLER_OPEN /m);
+    expect(out).toContain(`; install it: npm install driver in ${workspace.path('local')}\n`);
+  });
+
+  test('is not loaded by a policy that does not use the plugin, nor before the handler opens', async () => {
+    workspace = makeWorkspace({
+      'spy.mjs': `import { appendFileSync } from 'node:fs';
+        import { registerHooks } from 'node:module';
+        registerHooks({ resolve(specifier, context, next) {
+          const found = next(specifier, context);
+          const name = /.*\\/node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(found.url)?.[1];
+          if (name !== undefined) appendFileSync(process.env.SPIED, name + '\\n');
+          return found;
+        } });`,
+      'counts.yaml': `handlers: { counts: { adapter: quota-memory } }
+rules: [{ name: a, quota: { handler: counts, limit: 1, per: 1s, key: [] } }]
+`,
+      'writes.yaml': `handlers: { audit: { adapter: log-kafka, config: { brokers: ["127.0.0.1:1"], topic: a } } }
+rules: [{ name: a, report: { handler: audit, input: { path: request.path } } }]
+`,
+    });
+    const loadedBy = async (policy: string, command: 'lint' | 'serve'): Promise<ReadonlySet<string>> => {
+      const spied = workspace.write(`${policy}.${command}`, '');
+      const env = { SPIED: spied, NODE_OPTIONS: `--import ${workspace.path('spy.mjs')}` };
+      if (command === 'lint') expect((await run(['lint', workspace.path(policy)], { env })).code).toBe(0);
+      else await (await serving([workspace.path(policy)], { env })).stop();
+      return new Set(readFileSync(spied, 'utf8').trim().split('\n'));
+    };
+    const clients = ['ioredis', '@platformatic/kafka', 'prom-client'];
+    const loaded = async (policy: string, command: 'lint' | 'serve'): Promise<string[]> => {
+      const names = await loadedBy(policy, command);
+      expect(names).toContain('zod'); // the spy works
+      return clients.filter((one) => names.has(one));
+    };
+    expect(await loaded('counts.yaml', 'lint')).toEqual([]);
+    expect(await loaded('writes.yaml', 'lint')).toEqual([]);
+    expect(await loaded('counts.yaml', 'serve')).not.toContain('@platformatic/kafka');
+    expect(await loaded('writes.yaml', 'serve')).toContain('@platformatic/kafka');
+    expect(await loaded('writes.yaml', 'serve')).not.toContain('ioredis');
   });
 });
 

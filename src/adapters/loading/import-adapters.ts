@@ -12,6 +12,7 @@ import { AdapterError } from '../errors.ts';
 import type { PluginModule } from '../registry.ts';
 import { reloadUrl, resolveOwnModules, withoutReload } from './own-modules.ts';
 import { notePlace } from './plugin-places.ts';
+import { withInstallAdvice } from '../missing-package.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
@@ -160,16 +161,13 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
 
 /** `FILE:LINE:COLUMN: message`, with advice where there is some. */
 function whyNotImported(url: string, error: unknown): string {
-  const message = withoutReload(messageOf(error)).replace(/\nRequire stack:[^]*/, '');
-  return `${placeIn(url, error) ?? pathOf(url)}: ${message}${adviceFor(error, message, url)}`;
-}
-
-function adviceFor(error: unknown, message: string, url: string): string {
+  const message = withoutReload(withInstallAdvice(error, pathOf(url)));
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING')
-    return '; Node runs no TypeScript below node_modules, so a package ships JavaScript: compile it before it is published (tsc), and let exports lead to the result';
-  const missing = /Cannot find (?:package|module) '((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1];
-  return missing === undefined ? '' : `; install it: npm install ${missing} in ${dirname(pathOf(url))}`;
+  const advice =
+    code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING'
+      ? '; Node runs no TypeScript below node_modules, so a package ships JavaScript: compile it before it is published (tsc), and let exports lead to the result'
+      : '';
+  return `${placeIn(url, error) ?? pathOf(url)}: ${message}${advice}`;
 }
 
 /** Syntax errors name their place above the message; others in the first stack frame. */
