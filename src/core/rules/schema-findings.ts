@@ -3,6 +3,7 @@
  * **In**: schema, value, the node it stands in. **Out**: the parsed value. **Fails**: with a finding at the path of each issue.
  */
 import type { z } from 'zod';
+import { messageOf } from '../../text/message-of.ts';
 import { meant } from '../../text/nearest.ts';
 import type { Findings } from './yaml/findings.ts';
 import { type Node, nodeAt } from './yaml/nodes.ts';
@@ -17,7 +18,15 @@ export function parsedBy(
   findings: Findings,
   reported: ReadonlySet<Node> = new Set(),
 ): { readonly value: unknown } | undefined {
-  const parsed = schema.safeParse(value);
+  const parsed = tryParse(schema, value);
+  if ('thrown' in parsed) {
+    findings.error(
+      code,
+      node.place,
+      `${what}: the schema of the adapter threw an error: ${messageOf(parsed.thrown)}; report it to the author of the plugin`,
+    );
+    return undefined;
+  }
   if (parsed.success) return { value: parsed.data };
   for (const issue of parsed.error.issues) {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
@@ -34,6 +43,15 @@ export function parsedBy(
     }
   }
   return undefined;
+}
+
+/** A schema is the code of a plugin: a refinement or a transform may throw, or be asynchronous. */
+function tryParse(schema: z.ZodType, value: unknown): z.ZodSafeParseResult<unknown> | { readonly thrown: unknown } {
+  try {
+    return schema.safeParse(value);
+  } catch (thrown) {
+    return { thrown };
+  }
 }
 
 /** The keys that a schema has at a path, if it consists of objects and lists only. */

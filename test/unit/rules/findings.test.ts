@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
-import { defineAdapter } from '../../../src/adapters/contract.ts';
+import { type Adapter, allow, defineAdapter } from '../../../src/adapters/contract.ts';
 import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
 import { RULES_ERRORS } from '../../../src/core/rules/errors.ts';
@@ -462,6 +462,29 @@ describe('one bad policy for each code', () => {
       adapters: createRegistry([broken]),
     });
     expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
+  });
+
+  test('an adapter whose schema throws', async () => {
+    const throwing = (name: string, check: () => boolean | Promise<boolean>): Adapter =>
+      defineAdapter({
+        name,
+        summary: 'Checks its config wrongly.',
+        config: z.strictObject({}).refine(check),
+        serves: { check: { input: {} } },
+        open: () => Promise.resolve({ check: () => () => allow() }),
+      });
+    const adapters = createRegistry([
+      throwing('check-throws', () => {
+        throw new TypeError('no such thing');
+      }),
+      throwing('check-later', () => Promise.resolve(true)),
+    ]);
+    const text = `handlers:\n  x: { adapter: check-throws }\n  y: { adapter: check-later }\n${alone('{ name: a, deny: {} }')}`;
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters });
+    expect(found.filter(({ severity }) => severity === 'error').map(said)).toEqual([
+      '2:6 RULES_CONFIG config of check-throws: the schema of the adapter threw an error: no such thing; report it to the author of the plugin',
+      expect.stringMatching(/^3:6 RULES_CONFIG config of check-later: the schema of the adapter threw an error: /),
+    ]);
   });
 
   test('an adapter whose plugin cannot be loaded', async () => {
