@@ -12,7 +12,7 @@ export default defineConfig({
   },
   test: {
     globalSetup: ['test/parts/global-setup.ts'],
-    include: ['test/**/*.test.ts', 'plugins/**/*.test.ts', 'src/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'plugins/**/*.test.ts', 'src/**/*.test.ts', 'examples/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,

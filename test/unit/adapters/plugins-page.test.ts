@@ -1,4 +1,4 @@
-/** docs/plugins.md is true: its examples, word for word under `plugins/` of a checkout, pass all that the page says to run. */
+/** docs/plugins.md is true: its examples, word for word under `examples/` of a checkout, pass all that the page says to run. */
 import { execFile } from 'node:child_process';
 import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,13 +17,13 @@ const [, rule = ''] = /```yaml\n([\s\S]*?)```/.exec(PAGE) ?? [];
 
 let checkout: Checkout;
 beforeAll(() => {
-  checkout = makeCheckout(Object.fromEntries(blocks.map(({ file, text }) => [`plugins/${file}`, text])));
+  checkout = makeCheckout(Object.fromEntries(blocks.map(({ file, text }) => [`examples/${file}`, text])));
   symlinkSync(join(ROOT, '.cache'), checkout.path('.cache')); // vitest's global setup would fetch it again
-  checkout.write('policy.yaml', rule);
+  checkout.write('examples/policy.yaml', rule);
   for (const name of NAMES) {
     const text = blocks.find(({ file }) => file === `${name}/adapter.test.ts`)?.text ?? '';
     checkout.write(
-      `plugins/${name}/node.test.ts`,
+      `examples/${name}/node.test.ts`,
       text.replace("from 'vitest'", "from 'node:test'").replaceAll(/^test\(/gm, 'void test('),
     );
   }
@@ -58,20 +58,20 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
   test('pass the check of types, under the strictest settings', async () => {
     checkout.write(
       'tsconfig.examples.json',
-      JSON.stringify({ extends: './tsconfig.json', include: NAMES.map((name) => `plugins/${name}`) }),
+      JSON.stringify({ extends: './tsconfig.json', include: NAMES.map((name) => `examples/${name}`) }),
     );
     await inCheckout(tool('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.examples.json');
   }, 60_000);
 
   test('pass lint, with either runner', async () => {
-    await inCheckout(tool('oxlint/bin/oxlint'), ...NAMES.map((name) => `plugins/${name}`));
+    await inCheckout(tool('oxlint/bin/oxlint'), ...NAMES.map((name) => `examples/${name}`));
   }, 60_000);
 
   test('pass their own tests by vitest', async () => {
     const out = await inCheckout(
       tool('vitest/vitest.mjs'),
       'run',
-      ...NAMES.map((name) => `plugins/${name}/adapter.test.ts`),
+      ...NAMES.map((name) => `examples/${name}/adapter.test.ts`),
     );
     expect(out).toMatch(new RegExp(`Test Files {2}${NAMES.length} passed`));
     expect(Number(/Tests {2}(\d+) passed/.exec(out)?.[1])).toBeGreaterThan(25);
@@ -85,7 +85,7 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
         './src/adapters/register.ts',
         '--test',
         '--test-reporter=tap',
-        `plugins/${name}/node.test.ts`,
+        `examples/${name}/node.test.ts`,
       );
       expect(out).toMatch(/^# fail 0$/m);
       expect(Number(/^# pass (\d+)$/m.exec(out)?.[1])).toBeGreaterThan(10);
@@ -94,21 +94,24 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
   );
 
   test('are listed, and the rule of the page is good', async () => {
-    expect(await inCheckout('src/cli/bin.ts', 'plugins')).toMatch(
-      /^check-hours +check +Lets callers in between two hours of the day \(UTC\)\.$/m,
+    expect(await inCheckout('src/cli/bin.ts', 'plugins', 'examples/policy.yaml')).toMatch(
+      /^check-hours +check +examples\/check-hours\/adapter\.ts +Lets callers in between two hours of the day \(UTC\)\.$/m,
     );
-    expect(await inCheckout('src/cli/bin.ts', 'lint', 'policy.yaml')).toMatch(/^good /m);
+    const shown = await inCheckout('src/cli/bin.ts', 'plugins', 'show', 'check-hours', 'examples/policy.yaml');
+    expect(shown).toContain('plugins: [./check-hours]');
+    expect(await inCheckout('src/cli/bin.ts', 'lint', 'examples/policy.yaml')).toMatch(/^good /m);
   }, 60_000);
 
   test("get the host's own classes, and so do the built-in ones, without vitest", async () => {
     const script = `
       const { loadBuiltIns } = await import('./src/adapters/loading/built-in.ts');
+      const { Unavailable } = await import('./src/adapters/contract.ts');
       const built = await loadBuiltIns();
       const { openForTest, testCall } = await import('sluice/plugin/testing');
-      const { Unavailable } = await import('./src/adapters/contract.ts');
-      const { handler } = await openForTest(built.get('log-file'), { config: { path: '/nowhere/at/all' } });
+      const { registry } = await built.withPlugins([{ name: './log-file', file: '${checkout.path('examples/policy.yaml')}' }]);
+      const { handler } = await openForTest(registry.get('log-file'), { config: { path: '/nowhere/at/all' } });
       const error = await handler.write([{ sink: 'r', id: '1', timeMs: 0, input: {} }], testCall()).catch((caught) => caught);
-      console.log(JSON.stringify([error instanceof Unavailable, built.names().includes('check-list')]));`;
+      console.log(JSON.stringify([error instanceof Unavailable, registry.names().includes('check-list')]));`;
     expect(JSON.parse(await inCheckout('--input-type=module', '-e', script))).toEqual([true, true]);
   });
 });
@@ -128,11 +131,12 @@ describe('docs/plugins.md', () => {
 
   test('gives the commands that these tests run', () => {
     for (const command of [
-      'npx vitest run plugins/check-hours',
-      'node --import ./src/adapters/register.ts --test plugins/check-hours/adapter.test.ts',
+      'npx vitest run examples/check-hours',
+      'node --import ./src/adapters/register.ts --test examples/check-hours/adapter.test.ts',
       'npm run check',
-      'sluice -- plugins',
-      'sluice -- lint policy.yaml',
+      'sluice -- plugins examples/policy.yaml',
+      'sluice -- plugins show check-hours examples/policy.yaml',
+      'sluice -- lint examples/policy.yaml',
     ])
       expect(PAGE).toContain(command);
   });
