@@ -11,6 +11,7 @@ import type { Rule } from '../core/rules/rule.ts';
 import { bagWithOutputs } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { RedactedRequest } from '../attributes/redacted-request.ts';
+import { type HandlerAnswer, type Validity, validityOf } from './handler-answers.ts';
 import type { RunningEngine } from '../core/running-engine.ts';
 
 export interface MatchedRule {
@@ -43,27 +44,34 @@ export interface Explanation {
   /** The rules for this kind of call, in order. */
   readonly rules: readonly MatchedRule[];
   readonly failedTexts: readonly FailedText[];
+  /** Of checks and lookups, in the order in which they came. */
+  readonly answers: readonly HandlerAnswer[];
+  /** Whether equal calls get the same verdict, and for how long; `undefined` for log entries. */
+  readonly validity: Validity | undefined;
   /** Empty with --for-real. */
   readonly notDone: readonly NotDone[];
   /** Attributes that matches, inputs, keys and texts of the rules read: null if absent, `(secret)` if hidden. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** `isForReal`: the engine's handlers charge and write. */
+/** `isForReal`: the engine's handlers charge and write. `answers`: filled by the engine's handlers. */
 export async function explained(
   policy: Policy,
   engine: RunningEngine,
   call: CallKind,
   wire: Wire,
   isForReal: boolean,
+  answers: readonly HandlerAnswer[],
 ): Promise<Explanation> {
   const verdict = await asked(engine, call, wire);
+  const given = [...answers]; // the attributes that follow ask the lookups again
   const below = (await engine.bagOf(call, wire)) ?? new RequestBag(policy.attributes, wire);
   const bag = new RecordingBag(below);
   const shown = new RedactedRequest(below);
   const asking = policy.rules.filter(({ calls }) => calls.has(call));
   const rules = asking.map((rule) => matched(rule, bag));
   const applying = asking.filter((_, at) => rules[at]?.match === 'applies');
+  const failed = rules.filter(({ match }) => match === 'failed').map(({ rule }) => rule);
   const failedTexts = applying
     .flatMap((rule) => textsOf(rule, bag))
     .map((text) => ({ ...text, why: shown.text(text.why) }));
@@ -78,6 +86,8 @@ export async function explained(
     verdict: verdict === undefined ? undefined : withoutSecrets(verdict, shown),
     rules,
     failedTexts: isTaken ? failedTexts : [],
+    answers: given,
+    validity: verdict === undefined ? undefined : validityOf(applying, failed, given, Object.keys(attributes)),
     notDone: isForReal ? [] : notDone(applying, verdict),
     attributes,
   };

@@ -9,17 +9,14 @@ import type { OpenHandlers } from '../core/handlers/live-handler.ts';
 export function lookingOnly(openHandlers: OpenHandlers): OpenHandlers {
   return async (spec) => {
     const open = await openHandlers(spec);
-    return { handler: looking(open.handler), readiness: () => open.readiness(), close: () => open.close() };
+    return { ...open, handler: looking(open.handler) };
   };
 }
 
-/** Binds each method, since a handler may be an instance of a class. */
 function looking(handler: AnyHandler): AnyHandler {
   const charge = handler.charge?.bind(handler);
   return {
-    ...(handler.check === undefined ? {} : { check: handler.check.bind(handler) }),
-    ...(handler.lookup === undefined ? {} : { lookup: handler.lookup.bind(handler) }),
-    ...(handler.bucket === undefined ? {} : { bucket: handler.bucket.bind(handler) }),
+    ...bound(handler),
     ...(charge === undefined
       ? {}
       : {
@@ -30,10 +27,31 @@ function looking(handler: AnyHandler): AnyHandler {
               : asIfCharged(asks, answers);
           },
         }),
-    ...(handler.sink === undefined ? {} : { sink: handler.sink.bind(handler) }),
     ...(handler.write === undefined ? {} : { write: () => undefined }),
   };
 }
+
+const METHODS: readonly (keyof AnyHandler)[] = [
+  'check',
+  'bucket',
+  'charge',
+  'reset',
+  'look',
+  'sink',
+  'write',
+  'lookup',
+  'forget',
+  'close',
+];
+
+/** The methods of a handler as functions, since it may be an instance of a class. */
+export const bound = (handler: AnyHandler): AnyHandler =>
+  Object.fromEntries(
+    METHODS.flatMap((name) => {
+      const method: unknown = handler[name];
+      return typeof method === 'function' ? [[name, method.bind(handler) as unknown]] : [];
+    }),
+  );
 
 const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] =>
   answers.map((answer, at) => {

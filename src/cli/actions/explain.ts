@@ -8,6 +8,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { explained, type Explanation } from '../explanation.ts';
 import { loadOrStop } from '../load.ts';
+import { type HandlerAnswer, recording, type Validity } from '../handler-answers.ts';
 import { lookingOnly } from '../inspection-handlers.ts';
 import { makeLog } from '../../log/log.ts';
 import { handlerOpener } from '../../serve/policy/handler-opener.ts';
@@ -30,10 +31,12 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   const wire = wireOf(policy, request, call);
   const { openHandlers } = handlerOpener(makeLog('text', 'error'));
   const isForReal = flags.forReal === true;
-  const engine = createEngine({ openHandlers: isForReal ? openHandlers : lookingOnly(openHandlers) });
+  const answers: HandlerAnswer[] = [];
+  const opening = recording(isForReal ? openHandlers : lookingOnly(openHandlers), answers);
+  const engine = createEngine({ openHandlers: opening });
   try {
     await engine.use(policy);
-    const explanation = await explained(policy, engine, call, wire, isForReal);
+    const explanation = await explained(policy, engine, call, wire, isForReal, answers);
     printOut(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
   } finally {
     await engine.drain();
@@ -61,7 +64,16 @@ function plain({ verdict, ...rest }: Explanation): object {
   return { ...rest, verdict: { ...others, request, response, query, metadata } };
 }
 
-function explanationText({ call, verdict, rules, failedTexts, notDone, attributes }: Explanation): string {
+function explanationText({
+  call,
+  verdict,
+  rules,
+  failedTexts,
+  answers,
+  validity,
+  notDone,
+  attributes,
+}: Explanation): string {
   const lines: string[] = [];
   if (verdict === undefined)
     lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
@@ -88,6 +100,11 @@ function explanationText({ call, verdict, rules, failedTexts, notDone, attribute
     lines.push(
       `  ${paintOut.name(rule)}: ${text} failed to render, so all names that this rule sets are removed: ${why}`,
     );
+  for (const { rule, handler, says, validForMs } of answers)
+    lines.push(
+      `  ${paintOut.name(rule)}: ${handler} answers ${says}${validForMs === null ? '' : `, valid for ${validForMs} ms`}`,
+    );
+  if (validity !== undefined) lines.push(paintOut.faint(`  ${validityText(validity)}`));
   for (const { rule, what, handler } of notDone)
     lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
   if (notDone.length > 0) lines.push(paintOut.faint('  (explain has no side effects; --for-real has)'));
@@ -113,6 +130,12 @@ function explanationText({ call, verdict, rules, failedTexts, notDone, attribute
     ),
   );
   return lines.join('\n');
+}
+
+function validityText(validity: Validity): string {
+  if (!validity.holds) return `the verdict is for this call alone: ${validity.why}`;
+  const forHowLong = validity.forMs === null ? 'until the policy changes' : `for ${validity.forMs} ms`;
+  return `the verdict holds ${forHowLong} for calls that are equal in the attributes below`;
 }
 
 function changes(
