@@ -2,7 +2,10 @@
 import type { Counter, Host, Log } from './contract.ts';
 
 export interface PluginMetrics {
-  /** The metrics of one open handler; `withdraw` removes its pages but keeps its counters, which a reload must not reset. */
+  /**
+   * The metrics of one open handler. `withdraw` removes its pages, and its counters unless a handler of the same name is open, since a reload
+   * must not reset them.
+   */
   forHandler(handler: string): Host['metrics'] & { withdraw(): void };
   /** Prometheus text format; a page that fails is omitted and logged. */
   render(): Promise<string>;
@@ -31,7 +34,8 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     if (!values.has(handler)) values.set(handler, 0);
     return {
       add: (amount = 1) => {
-        values.set(handler, (values.get(handler) ?? 0) + amount);
+        const value = values.get(handler);
+        if (value !== undefined) values.set(handler, value + amount); // else the handler is closed
       },
     };
   }
@@ -59,6 +63,10 @@ export function createPluginMetrics(log: Log): PluginMetrics {
         withdraw() {
           const at = stack.indexOf(pages);
           if (at >= 0) stack.splice(at, 1);
+          if (stack.length > 0 || openings.get(handler) !== stack) return;
+          openings.delete(handler);
+          for (const [name, { values }] of counters)
+            if (values.delete(handler) && values.size === 0) counters.delete(name);
         },
       };
     },

@@ -20,6 +20,8 @@ export interface CounterStore<B extends BucketSpec = BucketSpec> {
   charge(asks: readonly QuotaAsk<B>[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   /** Deletes the counters of these asks. */
   reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
+  /** The bucket is not used any more. */
+  forget?(bucket: B): void;
   /** Where the counters of these asks are, ask by ask. */
   look?(asks: readonly QuotaAsk<B>[]): Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;

@@ -20,7 +20,10 @@ import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
 
 /** The counters of one name, algorithm and period; where all are in use, each group has a share. */
 interface Group {
+  readonly name: string;
   readonly algorithm: CounterAlgorithm;
+  /** Buckets that use it; an empty group without any is dropped. */
+  buckets: number;
   readonly list: ExpiryList;
   /** By key: of this group alone, or of all `window`s, whose keys name them wholly. */
   readonly index: Map<string, Slot>;
@@ -67,17 +70,34 @@ export class Counters {
     return this.#size;
   }
 
+  /** Names that are counted, with their algorithms and periods. */
+  get groups(): number {
+    return this.#groups.size;
+  }
+
   get isFull(): boolean {
     return this.#size >= this.#options.maxKeys;
   }
 
   bucket({ counter, algorithm, perMs }: BucketSpec): Bucket {
-    return { counter, algorithm, perMs, group: this.#groupOf(counter, algorithm, perMs) };
+    const group = this.#groupOf(counter, algorithm, perMs);
+    group.buckets++;
+    return { counter, algorithm, perMs, group };
+  }
+
+  /** The bucket is not used any more. Its counters stay until they are over, for a rule of the same name that comes later. */
+  forget({ group }: Bucket): void {
+    if (group === undefined) return;
+    group.buckets--;
+    this.#dropEmpty(group);
   }
 
   /** Removes what is over, looking at up to `limit` counters of each group. */
   sweep(limit: number): void {
-    for (const group of this.#groups.values()) this.#sweep(group, limit);
+    for (const group of this.#groups.values()) {
+      this.#sweep(group, limit);
+      this.#dropEmpty(group);
+    }
   }
 
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
@@ -219,8 +239,11 @@ export class Counters {
   #groupFor({ bucket, perMs }: QuotaAsk<Bucket>): Group {
     if (perMs !== bucket.perMs) return this.#groupOf(bucket.counter, bucket.algorithm, perMs);
     let group = bucket.group ?? this.#groupsOfBuckets.get(bucket);
-    if (group === undefined)
-      this.#groupsOfBuckets.set(bucket, (group = this.#groupOf(bucket.counter, bucket.algorithm, perMs)));
+    if (group === undefined) {
+      group = this.#groupOf(bucket.counter, bucket.algorithm, perMs);
+      group.buckets = Infinity; // as long as its bucket, which is not ours to forget
+      this.#groupsOfBuckets.set(bucket, group);
+    }
     return group;
   }
 
@@ -229,10 +252,15 @@ export class Counters {
     let group = this.#groups.get(name);
     if (group === undefined) {
       const list = new ExpiryList(algorithm === 'fixed' || algorithm === 'sliding');
-      group = { algorithm, list, index: algorithm === 'window' ? this.#windows : new Map<string, Slot>() };
+      const index = algorithm === 'window' ? this.#windows : new Map<string, Slot>();
+      group = { name, algorithm, buckets: 0, list, index };
       this.#groups.set(name, group);
     }
     return group;
+  }
+
+  #dropEmpty({ name, buckets, list }: Group): void {
+    if (buckets === 0 && list.size === 0) this.#groups.delete(name);
   }
 
   #sweep({ algorithm, list }: Group, limit: number): void {
@@ -249,7 +277,10 @@ export class Counters {
   #makeRoom(group: Group): boolean {
     this.#sweep(group, SWEPT_PER_NEW_KEY);
     const other = this.#nextInRound();
-    if (other !== undefined && other !== group) this.#sweep(other, SWEPT_PER_NEW_KEY);
+    if (other !== undefined && other !== group) {
+      this.#sweep(other, SWEPT_PER_NEW_KEY);
+      this.#dropEmpty(other);
+    }
     if (!this.isFull) return true;
     let [inUse, largest] = [group.list.size === 0 ? 1 : 0, group];
     for (const one of this.#groups.values()) {

@@ -60,6 +60,7 @@ export function openMemoryStore({ maxKeys, maxEntries }: MemoryStoreOptions, hos
     bucket: (rule) => counters.bucket(rule),
     charge: (asks) => counters.charge(asks),
     reset: (asks) => counters.reset(asks),
+    forget: (bucket) => counters.forget(bucket),
     close() {
       room.close();
       counters.clear();

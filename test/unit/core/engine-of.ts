@@ -42,6 +42,7 @@ export interface Script {
   look?(asks: readonly QuotaAsk<{ counter: string }>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(input: Readonly<Record<string, unknown>>, call: Call): LookupAnswer | Promise<LookupAnswer>;
+  forget?(made: unknown): void;
   close?(): void | Promise<void>;
 }
 export type Scripts = Readonly<Record<string, Script>>;
@@ -57,17 +58,20 @@ function adapters(scripts: Scripts): Adapter[] {
     await scriptOf(name).open?.();
     return scriptOf(name);
   };
-  const close = (script: Script): { close?: () => void | Promise<void> } =>
-    script.close === undefined ? {} : { close: () => script.close?.() };
+  const ending = (script: Script): { close?: () => void | Promise<void>; forget?: (made: unknown) => void } => ({
+    ...(script.close === undefined ? {} : { close: () => script.close?.() }),
+    ...(script.forget === undefined ? {} : { forget: (made: unknown) => script.forget?.(made) }),
+  });
   return [
     defineAdapter({
       name: 'check-script',
       summary: 'Answers as a test says.',
       config,
       serves: { check: { input: { value: 'string?' } } },
-      open: async ({ script: name }) => {
+      open: async ({ script: name }, host) => {
+        host.metrics.counter('script_opened', 'Opened handlers.').add();
         const script = await opened(name);
-        return { check: () => (input, call) => script.check?.(input, call) ?? allow(), ...close(script) };
+        return { check: () => (input, call) => script.check?.(input, call) ?? allow(), ...ending(script) };
       },
     }),
     defineAdapter({
@@ -88,7 +92,7 @@ function adapters(scripts: Scripts): Adapter[] {
           ...(script.look === undefined
             ? {}
             : { look: (asks: readonly QuotaAsk[]) => script.look?.(asks as never) ?? [] }),
-          ...close(script),
+          ...ending(script),
         };
       },
     }),
@@ -104,7 +108,7 @@ function adapters(scripts: Scripts): Adapter[] {
           write: async (entries, call) => {
             await script.write?.(entries, call);
           },
-          ...close(script),
+          ...ending(script),
         };
       },
     }),
@@ -115,7 +119,7 @@ function adapters(scripts: Scripts): Adapter[] {
       serves: { enrich: { input: { key: 'string' }, output: { plan: 'string?', limit: 'int?' } } },
       open: async ({ script: name }) => {
         const script = await opened(name);
-        return { lookup: () => (input, call) => script.lookup?.(input, call) as never, ...close(script) };
+        return { lookup: () => (input, call) => script.lookup?.(input, call) as never, ...ending(script) };
       },
     }),
   ];
@@ -125,6 +129,8 @@ export interface TestEngine {
   readonly engine: RunningEngine;
   readonly logged: LogLine[];
   readonly load: (text: string) => Promise<Policy>;
+  /** The counters and pages of the handlers. */
+  readonly metrics: () => Promise<string>;
   readonly http: (attributes?: Readonly<Record<string, unknown>>, caller?: Caller) => Verdict | Promise<Verdict>;
   readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
   readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
@@ -151,7 +157,8 @@ export async function engineOf(
     };
   const log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   const registry = createRegistry(adapters(scripts));
-  const around = { log, metrics: createPluginMetrics(log), shared: createSharedMemory() };
+  const metrics = createPluginMetrics(log);
+  const around = { log, metrics, shared: createSharedMemory() };
   const engine = createEngine({
     openHandlers: (spec) => openHandler(spec.implementation, spec, around),
     log,
@@ -174,6 +181,7 @@ export async function engineOf(
     engine,
     logged,
     load,
+    metrics: () => metrics.render(),
     http: (given = {}, caller = PATIENT) =>
       engine.check('http', wire({ 'request.method': 'GET', 'request.path': '/', ...given }, 'http'), caller),
     limit: (descriptors) =>

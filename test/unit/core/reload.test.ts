@@ -1,8 +1,9 @@
 /** One policy after another: what is kept, what is closed and when, what stays when the next one is bad. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { allow, type CheckAnswer } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
 import { SnapshotError } from '../../../src/core/snapshot/errors.ts';
+import { loopTurnsOf } from '../../parts/loop-turns.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (handlers: Readonly<Record<string, string>>, more = ''): string =>
@@ -113,6 +114,116 @@ describe('a reload', () => {
     expect(engine.meters.ofRule('a').denied).toBe(2);
     expect([...engine.meters.read().rules.keys()]).toEqual(['a']);
   });
+});
+
+describe('what rules prepared with a handler', () => {
+  const HANDLERS = `handlers:
+  h: { adapter: check-script, config: { script: h } }
+  q: { adapter: quota-script, config: { script: q } }
+  l: { adapter: log-script, config: { script: l }, batch: { maxAge: 20ms } }
+  bad: { adapter: check-script, config: { script: bad } }
+`;
+  const rulesOf = (name: string): string => `rules:
+  - { name: check-${name}, check: { handler: h, input: {} } }
+  - { name: quota-${name}, quota: { handler: q, limit: 1, per: 1s, key: [] } }
+  - { name: report-${name}, report: { handler: l, input: { path: request.path } } }
+`;
+  const WITHOUT_BAD = HANDLERS.replace(/ {2}bad: .*\n/, '');
+
+  function remembering(script: Script = {}): Script & { readonly forgotten: unknown[] } {
+    const forgotten: unknown[] = [];
+    return { ...script, forgotten, forget: (made) => void forgotten.push(made) };
+  }
+
+  test('is forgotten by a kept handler when no policy uses it any more', async () => {
+    const [h, q, l] = [remembering(), remembering(), remembering()];
+    const { engine, load } = await engineOf(WITHOUT_BAD + rulesOf('one'), { h, q, l });
+    await engine.use(await load(WITHOUT_BAD + rulesOf('two')));
+    await vi.waitFor(() => {
+      expect(h.forgotten.map((one) => typeof one)).toEqual(['function']);
+      expect(q.forgotten).toEqual([{ counter: 'quota-one' }]);
+      expect(l.forgotten).toEqual(['report-one']);
+    });
+    await engine.drain();
+    expect(
+      [h, q, l].map(({ forgotten }) => forgotten.length),
+      'a handler that closes needs not forget',
+    ).toEqual([1, 1, 1]);
+  });
+
+  test('is forgotten after the reports that wait for it are written', async () => {
+    const written: unknown[] = [];
+    const l = remembering({
+      async write(entries) {
+        await pause(5);
+        written.push(...entries.map(({ sink }) => [sink, l.forgotten.includes(sink)]));
+      },
+    });
+    const { engine, load, log } = await engineOf(WITHOUT_BAD + rulesOf('one'), { l });
+    await log();
+    await engine.use(await load(WITHOUT_BAD + rulesOf('two')));
+    await vi.waitFor(() => expect(l.forgotten).toEqual(['report-one']));
+    expect(written).toEqual([['report-one', false]]);
+  });
+
+  test('is forgotten after the calls that use it', async () => {
+    let answer: ((answer: CheckAnswer) => void) | undefined;
+    const h = remembering({
+      check: () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+    });
+    const { engine, load, http } = await engineOf(WITHOUT_BAD + rulesOf('one'), { h });
+    const inFlight = http();
+    await engine.use(await load(WITHOUT_BAD + rulesOf('two')));
+    await pause(10);
+    expect(h.forgotten).toEqual([]);
+    answer?.(allow());
+    await inFlight;
+    await vi.waitFor(() => expect(h.forgotten.length).toBe(1));
+  });
+
+  test('leaves nothing behind when policies are refused, or prepared and abandoned, however often', async () => {
+    const [h, q, l] = [remembering(), remembering(), remembering()];
+    let opens = true;
+    const bad = {
+      open: () => {
+        if (!opens) throw new Error('no');
+      },
+    };
+    const { engine, load, metrics } = await engineOf(WITHOUT_BAD + rulesOf('kept'), { h, q, l, bad });
+    const rows = (): number => engine.families.reduce((sum, { read }) => sum + [...read()].length, 0);
+    const [rowsBefore, metricsBefore] = [rows(), await metrics()];
+    for (let at = 0; at < 50; at++) {
+      opens = at % 2 === 0;
+      const text =
+        HANDLERS.replace('  bad:', `  bad-${at}:`) + rulesOf(`${at}`) + rulesOf(`more-${at}`).replace('rules:\n', '');
+      const preparing = engine.prepare(await load(text));
+      if (opens) await (await preparing).abandon();
+      else await expect(preparing).rejects.toThrow(/CORE_HANDLER_OPEN/);
+    }
+    await vi.waitFor(() => {
+      for (const { forgotten } of [h, q, l]) expect(forgotten.length).toBe(50); // two rules of the 25 that were opened
+    });
+    expect(rows()).toBe(rowsBefore);
+    expect(await metrics()).toBe(metricsBefore);
+  });
+
+  test('is forgotten in slices: 20 000 rules of a policy block nobody for long', async () => {
+    const h = remembering();
+    const { engine, load, http } = await engineOf(WITHOUT_BAD + rulesOf('one'), { h });
+    const many = (name: string): string =>
+      `${WITHOUT_BAD}rules:\n${Array.from({ length: 20_000 }, (_, at) => `  - { name: ${name}-${at}, match: 'request.path == "/${at}"', check: { handler: h, input: {} } }\n`).join('')}`;
+    await engine.use(await load(many('a')));
+    const next = await load(many('b'));
+    const { longestCpuMs } = await loopTurnsOf(async () => {
+      await engine.use(next);
+      await vi.waitFor(() => expect(h.forgotten.length).toBe(20_001), { timeout: 30_000, interval: 20 });
+    });
+    expect(longestCpuMs).toBeLessThan(250);
+    expect(await http({ 'request.path': '/7' })).toMatchObject({ outcome: 'allow' });
+  }, 120_000);
 });
 
 test('a drain waits for a reload in progress, which closes what it opened', async () => {
