@@ -7,6 +7,7 @@ export default defineConfig({
     alias: [
       { find: /^sluice\/plugin\/testing$/, replacement: own('./src/adapters/testing/index.ts') },
       { find: /^sluice\/counting$/, replacement: own('./src/counting/index.ts') },
+      { find: /^sluice\/kubernetes$/, replacement: own('./src/kubernetes/index.ts') },
       { find: /^sluice\/plugin$/, replacement: own('./src/adapters/index.ts') },
     ],
   },

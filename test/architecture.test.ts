@@ -295,7 +295,7 @@ describe('imports', () => {
           if (!specifier.startsWith('.'))
             return (
               specifier.startsWith('sluice') &&
-              !['sluice/plugin', 'sluice/counting', 'sluice/plugin/testing'].includes(specifier)
+              !['sluice/plugin', 'sluice/counting', 'sluice/kubernetes', 'sluice/plugin/testing'].includes(specifier)
             );
           const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
           const own = file.split('/').slice(0, 2).join('/');

@@ -32,6 +32,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Nothing arrived for too long. */
+export class SilentServer extends Error {}
+
 /** The server no longer has the version that was asked for. */
 export const isExpired = (error: unknown): boolean => error instanceof ApiError && error.status === 410;
 
@@ -96,7 +99,7 @@ class Silence {
   readonly #afterMs: number;
   #timer: NodeJS.Timeout | undefined;
   #destroy: (error: Error) => void = () => undefined;
-  error: Error | undefined;
+  error: SilentServer | undefined;
 
   constructor(afterMs: number) {
     this.#afterMs = afterMs;
@@ -106,7 +109,7 @@ class Silence {
     this.#destroy = destroy;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.error = new Error(`the API server is silent: nothing arrived for ${this.#afterMs} ms`);
+      this.error = new SilentServer(`the API server is silent: nothing arrived for ${this.#afterMs} ms`);
       this.#destroy(this.error);
     }, this.#afterMs);
   }

@@ -7,7 +7,7 @@ interface Divider {
 }
 
 /** Leaves room for the calls that are answered in the same turn. */
-const SLICE_MS = 3;
+export const SLICE_MS = 3;
 
 /** Calls `each` for every text of a body, in time slices, so that calls are answered in between. */
 export async function inSlices(body: Body, divider: Divider, each: (text: string) => void): Promise<void> {

@@ -1,7 +1,8 @@
 /** Lists a resource in pages. */
 import { messageOf } from '../text/message-of.ts';
+import { TimeSlice } from '../time/time-slice.ts';
 import { type ApiConnection, ApiError, isExpired } from './api-connection.ts';
-import { inSlices, SinkError } from './in-slices.ts';
+import { inSlices, SinkError, SLICE_MS } from './in-slices.ts';
 import { ListItems } from './list-items.ts';
 import { acceptOf, type KubeObject, type Resource } from './objects.ts';
 
@@ -31,12 +32,17 @@ export async function listAll(connection: ApiConnection, resource: Resource, opt
     resource.sink.listing();
     const version = await pages(connection, resource, options, expired < MOST_EXPIRED_LISTS);
     if (version === undefined) continue;
-    try {
-      await resource.sink.listed();
-    } catch (error) {
-      throw new SinkError(messageOf(error), { cause: error });
-    }
+    await endList(resource);
     return version;
+  }
+}
+
+async function endList({ sink }: Resource): Promise<void> {
+  const slice = new TimeSlice(SLICE_MS);
+  try {
+    for (const _ of sink.listed()) if (slice.isOver) await slice.next();
+  } catch (error) {
+    throw new SinkError(messageOf(error), { cause: error });
   }
 }
 

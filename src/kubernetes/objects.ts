@@ -29,8 +29,8 @@ export interface ResourceSink<T extends KubeObject = KubeObject> {
   put(object: T): void;
   /** An object that was deleted, in its last state; it may be unknown. */
   remove(object: T): void;
-  /** The list is complete: objects that were not put since `listing` are gone. */
-  listed(): void | Promise<void>;
+  /** The list is complete: objects that were not put since `listing` are gone. Yields between steps, since there may be many. */
+  listed(): Iterable<void>;
 }
 
 /** A resource of an API server, and what takes its objects. */

@@ -1,6 +1,6 @@
 /** Watches a resource from a resourceVersion on. */
 import { messageOf } from '../text/message-of.ts';
-import { type ApiConnection, apiError } from './api-connection.ts';
+import { type ApiConnection, apiError, SilentServer } from './api-connection.ts';
 import { inSlices, SinkError } from './in-slices.ts';
 import { Lines } from './lines.ts';
 import { acceptOf, type KubeObject, type Resource } from './objects.ts';
@@ -42,7 +42,8 @@ export async function watchFrom(connection: ApiConnection, resource: Resource, o
     silentAfterMs,
   });
   onOpen();
-  await inSlices(body, new Lines(maxObjectBytes, onOversized), (line) => {
+  let isAlive = false;
+  const events = inSlices(body, new Lines(maxObjectBytes, onOversized), (line) => {
     const { type, object, next } = read(line);
     try {
       if (type === 'DELETED') resource.sink.remove(object);
@@ -50,7 +51,13 @@ export async function watchFrom(connection: ApiConnection, resource: Resource, o
     } catch (error) {
       throw new SinkError(messageOf(error), { cause: error });
     }
+    isAlive = true;
     onEvent(next, type);
+  });
+  await events.catch((error: unknown) => {
+    // A server that was restored from a backup waits for its versions to reach ours, and says nothing until then.
+    if (error instanceof SilentServer && !isAlive) throw new LostEvent(error.message, { cause: error });
+    throw error;
   });
 }
 

@@ -12,6 +12,8 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/counting', moduleUrl('counting/index').href],
   ['sluice/cases', moduleUrl('cli/cases/index').href],
   ['sluice/plugin/testing', moduleUrl('adapters/testing/index').href],
+  // For built-in plugins only: in the package it is bundled into them.
+  ...(RUNS_FROM_SOURCE ? ([['sluice/kubernetes', moduleUrl('kubernetes/index').href]] as const) : []),
 ]);
 const OWN_FORMAT = RUNS_FROM_SOURCE ? 'module-typescript' : 'module';
 /** The checkout, or the installed package. */

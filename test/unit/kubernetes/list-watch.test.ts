@@ -23,9 +23,12 @@ class Names implements ResourceSink {
     this.calls.push(`remove ${metadata?.name}`);
     this.names.delete(metadata?.name ?? '');
   }
-  listed(): void {
+  *listed(): Generator<void> {
     this.calls.push('listed');
-    for (const name of this.names) if (!this.#listed.has(name)) this.names.delete(name);
+    for (const name of this.names) {
+      if (!this.#listed.has(name)) this.names.delete(name);
+      yield;
+    }
   }
 }
 
@@ -282,9 +285,22 @@ describe('a failure', () => {
 });
 
 describe('a watch', () => {
+  test('that is silent from the start may wait for a version that the server will not have: all is listed again', async () => {
+    api.put('pods', pod('a'));
+    const run = start({ silentAfterMs: 150 });
+    await synced(run);
+    const { port } = api;
+    await api.stop();
+    api = await startFakeKubeApi(port); // restored from a backup, at a lower version
+    await eventually(() => expect(names(run.sink)).toEqual([]));
+    await eventually(() => expect(run.watch.failure).toBeUndefined());
+  });
+
   test('that is silent is hung: it is opened again from the last version', async () => {
     const run = start({ silentAfterMs: 150 });
     await synced(run);
+    api.bookmark();
+    await eventually(() => expect(run.watch.heardAtMs).toBeGreaterThan(0));
     api.isFrozen = true;
     api.put('pods', pod('a'));
     await eventually(() => expect(run.watch.failure).toBe('the API server is silent: nothing arrived for 150 ms'));
