@@ -9,7 +9,9 @@ const config = z
       .enum(['string', 'prefix', 'host', 'cidr', 'regex'])
       .default('string')
       .describe(
-        'How values match. string: equal. prefix: the value begins with it. host: the same host, ignoring case, port and trailing dot; `*.example.com` is all names below it. cidr: an IP address in the network. regex: an RE2 pattern found anywhere in the value (anchor with ^ and $).',
+        'How values match. string: equal. prefix: the value begins with it. host: the same host, ignoring case, port and trailing dot; ' +
+          '`*.example.com` is all names below it. cidr: an IP address in the network. ' +
+          'regex: an RE2 pattern found anywhere in the value (anchor with ^ and $).',
       ),
     values: z
       .array(z.string().min(1))
@@ -21,7 +23,9 @@ const config = z
       .min(1)
       .optional()
       .describe(
-        'A file with more values, one per line; empty lines and lines that begin with # are skipped. The file is watched; the last good list stays in force while it is invalid, empty or missing. It is read one second after its last change; to replace a large file, write a new one and rename it.',
+        'A file with more values, one per line; empty lines and lines that begin with # are skipped. The file is watched; ' +
+          'the last good list stays in force while it is invalid, empty or missing. It is read one second after its last change; ' +
+          'to replace a large file, write a new one and rename it.',
       )
       .meta({ examples: ['offices.txt'] }),
     maxFileBytes: z
@@ -36,7 +40,8 @@ const config = z
       .max(1024 * 1024)
       .default(4096)
       .describe(
-        'For kind regex: the longest value that is matched, in characters. A longer value fails the rule (its onError decides), since clients choose the value and matching takes time in proportion to its length.',
+        'For kind regex: the longest value that is matched, in characters. A longer value fails the rule (its onError decides), ' +
+          'since clients choose the value and matching takes time in proportion to its length.',
       ),
     ignoreCase: z.boolean().default(false).describe('Match without regard to case.'),
     blocks: z
@@ -112,7 +117,7 @@ async function valuesOf(text: string, kind: Kind, turn: Turn): Promise<string[]>
     if (value === '' || value.startsWith('#')) continue;
     if (/\s#/.test(value))
       throw new Error(
-        `line ${at + 1}: "${shownValue(value)}" has a comment after the value; a comment needs its own line, which begins with #`,
+        `line ${at + 1}: "${shownValue(value)}" has a comment after the value; write comments on separate lines that begin with #`,
       );
     const problem = valueProblem(kind, value);
     if (problem !== undefined) throw new Error(`line ${at + 1}: ${problem}`);

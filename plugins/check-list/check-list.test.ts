@@ -24,8 +24,8 @@ testAdapter(adapter, {
     { config: {}, says: /expected values, a file, or both/ },
     { config: { kind: 'cidr', values: ['10.0.0.0/33'] }, says: /prefix length of 0 to 32/ },
     { config: { kind: 'cidr', values: ['office'] }, says: /"office" is not a network/ },
-    { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not a pattern of RE2/ },
-    { config: { kind: 'regex', values: [String.raw`(a)\1`] }, says: /is not a pattern of RE2/ },
+    { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not an RE2 pattern/ },
+    { config: { kind: 'regex', values: [String.raw`(a)\1`] }, says: /is not an RE2 pattern/ },
     {
       config: { kind: 'host', values: ['example.com:80'] },
       says: /"example\.com:80" is not a host; expected a name like shop\.example\.com or \*\.example\.com, without a port/,
@@ -37,7 +37,7 @@ testAdapter(adapter, {
     },
     {
       config: { kind: 'cidr', file: 'commented.txt' },
-      says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment after the value; a comment needs its own line/,
+      says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment after the value; write comments on separate lines/,
     },
     { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is intended, write a comment into it/ },
     {

@@ -104,8 +104,8 @@ export function valueProblem(kind: Kind, value: string): string | undefined {
 }
 
 /**
- * Binary search over the sorted prefixes, without those that another one covers: then only the last prefix that sorts before a value, or
- * equals it, can be a prefix of it.
+ * Binary search over the sorted prefixes. Prefixes that another one covers are removed, so only the last prefix that sorts before a value,
+ * or equals it, can be a prefix of it.
  */
 function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
   const kept: string[] = [];
@@ -142,7 +142,7 @@ function patterns(values: readonly string[], ignoreCase: boolean, maxLength: num
       set.add(value);
       instructions += RE2JS.compile(value, flags).programSize();
     } catch (error) {
-      throw new Error(`"${value}" is not a pattern of RE2: ${error instanceof Error ? error.message : String(error)}`, {
+      throw new Error(`"${value}" is not an RE2 pattern: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
       });
     }
@@ -150,7 +150,8 @@ function patterns(values: readonly string[], ignoreCase: boolean, maxLength: num
   if (values.length === 0) return { has: () => false };
   if (instructions * maxLength > MAX_STEPS) {
     throw new Error(
-      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MAX_STEPS / instructions)}, or write fewer or simpler patterns`,
+      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; ` +
+        `set maxLength to at most ${Math.floor(MAX_STEPS / instructions)}, or write fewer or simpler patterns`,
     );
   }
   set.compile();

@@ -27,7 +27,8 @@ export const accessRule = z.strictObject({
   hosts: patterns
     .optional()
     .describe(
-      `Requested hosts. Default: any. ${PATTERNS} Case and a trailing dot are ignored, and so is the port unless the pattern has one: \`*.example.com\` is all names below example.com, at any port.`,
+      `Requested hosts. Default: any. ${PATTERNS} Case and a trailing dot are ignored, and so is the port unless the pattern has one: ` +
+        '`*.example.com` is all names below example.com, at any port.',
     ),
   constraints: z
     .record(z.string().min(1), patterns)

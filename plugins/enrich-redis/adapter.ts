@@ -1,4 +1,4 @@
-/** Facts about a key, from Redis: changed there, they are in force without a reload. */
+/** Attributes of a key, from Redis; changes there take effect without a reload. */
 import { z } from 'zod';
 import { checkRedis, openRedis, redisShape } from 'sluice/counting';
 import { defineAdapter, Unavailable } from 'sluice/plugin';
@@ -9,11 +9,7 @@ import { rowOf, weightOf } from './row.ts';
 const config = z
   .strictObject({
     ...redisShape,
-    prefix: z
-      .string()
-      .max(64)
-      .default('')
-      .describe('What stands before a key: the hash of the key ann is at PREFIXann.'),
+    prefix: z.string().max(64).default('').describe('Prefix of the keys in Redis: the hash of ann is at PREFIXann.'),
     columns: z
       .record(
         z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'),
@@ -21,7 +17,7 @@ const config = z
       )
       .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
       .describe(
-        `The fields of the hash that are given, with their types: ${COLUMN_TYPES.join(', ')}. A field that is not there is absent.`,
+        `The fields of the hash to return, with their types: ${COLUMN_TYPES.join(', ')}. A missing field is absent.`,
       )
       .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
     cacheMs: z
@@ -30,42 +26,42 @@ const config = z
       .max(3_600_000)
       .default(1000)
       .describe(
-        'How long an answer is used again, also one that there is nothing: so late is a change seen. 0: each request asks Redis.',
+        'How long an answer is cached, including a missing key; changes take effect after this time. 0: no cache.',
       ),
     cacheKeys: z
       .int()
       .min(1)
       .max(1_000_000)
       .default(10_000)
-      .describe('How many answers are kept, at most; the oldest goes.'),
+      .describe('Maximum number of cached answers; the oldest is evicted.'),
     cacheBytes: z
       .int()
       .min(1024)
       .max(4_294_967_296)
       .default(16_777_216)
-      .describe('How many bytes they take, at most, about; the oldest goes.'),
+      .describe('Approximate maximum size of the cache in bytes; the oldest answer is evicted.'),
     staleMs: z
       .int()
       .min(0)
       .max(86_400_000)
       .default(0)
       .describe(
-        "While Redis cannot be asked, an answer is still given for so long after cacheMs. 0: the rule's onError decides at once.",
+        "How long after cacheMs a stale answer is served while Redis is unavailable. 0: the rule's onError decides at once.",
       ),
   })
   .check(checkRedis);
 
-/** Throws where this is no reply to HMGET: at the address is something that answers in Redis' place. */
+/** Throws if this is not a reply to HMGET, since the address may belong to another server. */
 function cellsOf(reply: unknown, count: number): readonly (string | null)[] {
   const isOne =
     Array.isArray(reply) && reply.length === count && reply.every((cell) => cell === null || typeof cell === 'string');
-  if (!isOne) throw new Error(`the reply to HMGET is none: ${count} fields were expected`);
+  if (!isOne) throw new Error(`the reply to HMGET is invalid; expected ${count} fields`);
   return reply as readonly (string | null)[];
 }
 
 export default defineAdapter({
   name: 'enrich-redis',
-  summary: 'Looks a key up in Redis and gives the fields of its hash.',
+  summary: 'Looks up a key in Redis and returns the fields of its hash.',
   config,
   serves: {
     enrich: {

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 
 export interface CacheOptions<T> {
   readonly forMs: number;
-  /** How long after that a stale answer is served while the backend is away; 0 for never. */
+  /** How long after that a stale answer is served while the backend is unavailable; 0: never. */
   readonly staleMs: number;
   readonly maxKeys: number;
   /** Approximate size of keys and answers; the oldest entry is evicted. */
@@ -13,7 +13,7 @@ export interface CacheOptions<T> {
   /** A monotonic clock. */
   readonly nowMs: () => number;
   readonly find: (key: string) => Promise<T>;
-  /** Whether a failed lookup means that the backend is away, so that a stale answer is served. */
+  /** Whether a failed lookup means that the backend is unavailable, so that a stale answer is served. */
   readonly isAway: (error: unknown) => boolean;
 }
 

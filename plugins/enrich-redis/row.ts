@@ -3,7 +3,7 @@ import { type ColumnType, valueOf } from '../values/cell.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** A longer field is rejected: it would be cached, and read by rules, for each key. */
+/** A longer field is rejected, since it would be cached for each key. */
 const MOST_CHARACTERS = 65_536;
 
 /** Approximate size of a row in bytes. */
@@ -13,7 +13,7 @@ export const weightOf = (row: Row | undefined): number =>
     0,
   );
 
-/** Fields of a hash as values of their types; `undefined` where there are none. Throws {@link Rejected} where one is of another type. */
+/** Fields of a hash as values of their types; `undefined` if there are none. Throws {@link Rejected} if one is of another type. */
 export function rowOf(
   key: string,
   cells: readonly (string | null)[],
@@ -24,7 +24,7 @@ export function rowOf(
     const { length } = cells[at] ?? '';
     if (length > MOST_CHARACTERS)
       throw new Rejected(
-        `the field ${name} of ${key.slice(0, 64)}: it has ${length} characters; at most ${MOST_CHARACTERS} are read`,
+        `the field ${name} of ${key.slice(0, 64)}: ${length} characters, at most ${MOST_CHARACTERS} are allowed`,
       );
     try {
       const value = valueOf(cells[at], type);

@@ -11,7 +11,9 @@ const config = z
       .string()
       .min(1)
       .describe(
-        'A file of rows: CSV with a header, or JSON or YAML (a list of rows, or a map from keys to rows). The file is watched; the last good rows stay in force while it is invalid, empty or missing. It is read one second after its last change; to replace a large file, write a new one and rename it.',
+        'A file of rows: CSV with a header, or JSON or YAML (a list of rows, or a map from keys to rows). The file is watched; ' +
+          'the last good rows stay in force while it is invalid, empty or missing. It is read one second after its last change; ' +
+          'to replace a large file, write a new one and rename it.',
       )
       .meta({ examples: ['tenants.csv'] }),
     format: z.enum(['csv', 'json', 'yaml']).optional().describe('Format of the file. Default: by its extension.'),
@@ -24,7 +26,7 @@ const config = z
     key: z
       .string()
       .min(1)
-      .describe('The column with the keys, each of which occurs once.')
+      .describe('The column with the keys, which must be unique.')
       .meta({ examples: ['tenant'] }),
     columns: z
       .record(

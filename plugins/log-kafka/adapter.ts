@@ -1,11 +1,11 @@
-/** Reports as messages on a Kafka topic: none lost and none written twice while the broker is away, restarts or hangs. */
+/** Reports as messages on a Kafka topic: none lost and none written twice while the broker is unavailable, restarts or hangs. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { defineAdapter, type Host, report, type ReportEntry } from 'sluice/plugin';
 import type { BatchSender, Outgoing } from './batch-sender.ts';
 import { configSchema, type KafkaConfig, tlsOptions } from './config.ts';
 import { bytesOf, messageMaker } from './message.ts';
 
-/** A broker that answers takes what is in flight soon; one that does not would not take it later either. */
+/** Time for messages in flight at the end: a broker that works accepts them within it. */
 const FLUSH_MS = 4000;
 const FLUSH_WITHOUT_BROKER_MS = 500;
 const CLOSE_MS = 500;
@@ -55,7 +55,7 @@ async function close(
   if (left.length > 0) {
     const rules: Record<string, number> = {};
     for (const { rule } of left) rules[rule] = (rules[rule] ?? 0) + 1;
-    host.log.error('closed before Kafka had acknowledged every message; those may be lost', {
+    host.log.error('messages may be lost: the handler closed before Kafka had acknowledged them', {
       messages: left.length,
       rules,
       first: left[0]?.id,
@@ -95,7 +95,7 @@ function refusalLog(host: Host): (outgoing: Outgoing, why: string) => void {
       return;
     }
     lines += 1;
-    host.log.error('Kafka refuses this report for good; it is dropped', {
+    host.log.error('Kafka rejects this report permanently; it is dropped', {
       report: id,
       rule,
       bytes: bytesOf(message),

@@ -20,15 +20,15 @@ export interface BatchSenderOptions {
   /** Sends one slice, with retries while the broker may have it. Never rejects. */
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
   readonly unavailableAfterMs: number;
-  /** Called when a batch has waited this long; returns the reason as far as it is known. */
+  /** Called when a batch has waited this long; returns the reason, as far as known. */
   readonly onLate: (waitedMs: number) => string;
-  /** Called once for each message that the broker will never take, whether or not its batch is retried. */
+  /** Called once for each message that the broker rejects permanently, whether or not its batch is retried. */
   readonly onRefused: (outgoing: Outgoing, why: string) => void;
 }
 
 /** Bounds on one slice, so that the event loop is never held for long. */
 const MAX_SLICE_MESSAGES = 150;
-/** Well below the 1 MB that a broker takes by default. */
+/** Well below the 1 MB that a broker accepts by default. */
 const MAX_SLICE_BYTES = 400_000;
 /** Bound on remembered outcomes; they belong to batches that the host was asked to retry. */
 const MAX_OUTCOMES = 100_000;
@@ -70,12 +70,12 @@ export class BatchSender {
     this.#settle(batch, outcomes);
   }
 
-  /** Waits for messages in flight; returns those that are not written in time. */
+  /** Waits for messages in flight; returns the ones that are not written in time. */
   async flush(withinMs: number): Promise<readonly Outgoing[]> {
     const late = new AbortController();
     await Promise.race([this.#lastSlice, sleep(withinMs, undefined, { signal: late.signal }).catch(() => undefined)]);
     late.abort();
-    await nextTurn(); // a slice that has just ended is removed from those in flight
+    await nextTurn(); // a slice that has just ended is removed from `#inFlight`
     return [...this.#inFlight.values()].map(({ outgoing }) => outgoing);
   }
 

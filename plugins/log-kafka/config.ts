@@ -22,7 +22,8 @@ export const configSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      "The field whose value becomes the message's key; reports with the same key keep their order. Default: no key, and partitions are used in turn.",
+      "The field whose value becomes the message's key; reports with the same key keep their order. " +
+        'Default: no key, and partitions are used in turn.',
     ),
   headers: z
     .record(z.string(), z.string())
@@ -43,7 +44,8 @@ export const configSchema = z.strictObject({
     .max(300_000)
     .default(5000)
     .describe(
-      'How long a batch waits for the broker before the handler is unavailable and the batch is queued for a retry. Its messages are still sent, and never written twice.',
+      'How long a batch waits for the broker before the handler is unavailable and the batch is queued for a retry. ' +
+        'Its messages are still sent, and never written twice.',
     ),
   sasl: z
     .strictObject({

@@ -181,7 +181,7 @@ describe('log-kafka', () => {
     expect(opened.logged).toMatchObject([
       {
         level: 'error',
-        message: 'Kafka refuses this report for good; it is dropped',
+        message: 'Kafka rejects this report permanently; it is dropped',
         fields: { report: 'large-1', rule: 'some-rule', bytes: expect.any(Number) as number },
       },
     ]);

@@ -12,7 +12,7 @@ export interface Message {
   readonly partition?: number;
 }
 
-/** The value is the rule's fields as JSON; headers carry the report's id (the same in each retry), its rule, and those of the config. */
+/** The value is the rule's fields as JSON; the headers are the report's id (the same in each retry), its rule, and the config's headers. */
 export function messageMaker({
   topic,
   key,

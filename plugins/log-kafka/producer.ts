@@ -11,7 +11,7 @@ export interface KafkaProducer {
   probe(): void;
   /** Whether the last exchange with the broker succeeded. */
   isWorking(): boolean;
-  /** Marks the handler as not ready until a message is written, since one has waited this long; returns the reason. */
+  /** A message has waited this long: the handler is not ready until one is written. Returns the reason. */
   readonly late: (waitedMs: number) => string;
   close(withinMs: number): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface KafkaProducer {
 const CONNECT_TIMEOUT_MS = 3000;
 /** After this the slice is sent again on a new connection, with its old sequence number. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** Kafka's errors that a retry of the same message would get again. */
+/** Kafka's permanent errors; a retry of the same message would fail again. */
 const REFUSED = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',

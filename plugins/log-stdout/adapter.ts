@@ -22,7 +22,7 @@ export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Strea
     config: z.strictObject({
       stream: z.enum(['stdout', 'stderr']).default('stdout').describe('Where the lines go.'),
     }),
-    serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // fast enough for somebody who watches
+    serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // fast enough to watch
     async open({ stream: name }, host) {
       const stream = streams[name];
       const ignore = (): void => undefined; // the write reports the error; without a listener it would end the process

@@ -21,7 +21,7 @@ function isFile(fd: number): boolean {
 }
 
 /**
- * Node's own stream for a file as stdout writes once and ignores a short write; on a full disk the rest of a line would be lost without an
+ * Node's stream for a file as stdout writes once and ignores a short write; on a full disk the rest of a line would be lost without an
  * error. `fs.write` runs in libuv's threads, so a slow disk blocks nothing.
  */
 function toFile(fd: number): Append {

@@ -25,7 +25,7 @@ function metricOf({ metrics }: MetricsConfig, name: string): MetricConfig {
   const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
   if (metric === undefined)
     throw new Error(
-      `there is no metric "${name}" in this handler's config; there are: ${Object.keys(metrics).join(', ') || 'none'}`,
+      `the handler's config has no metric "${name}"; known are ${Object.keys(metrics).join(', ') || 'none'}`,
     );
   return metric;
 }

@@ -11,7 +11,7 @@ const metricSchema = z
       .describe('A counter adds the value, a gauge is set to it, a histogram observes it.'),
     help: z.string().min(1).default('Reported by rules.').describe('The HELP text of the metric.'),
     labels: z
-      .array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, begins with no digit and not with __'))
+      .array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, and begins with neither a digit nor __'))
       .max(32)
       .default([])
       .describe('Label names; rules give each a value under input.labels.'),
@@ -46,7 +46,8 @@ export const configSchema = z
       .max(1_000_000)
       .default(2000)
       .describe(
-        'Maximum number of series per metric. Beyond it, reports with new label values count in one series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.',
+        'Maximum number of series per metric. Beyond it, reports with new label values count in one series whose labels are all "other", ' +
+          'and in sluice_plugin_metrics_prometheus_overflow_total.',
       ),
     expireAfterMs: z
       .int()
@@ -54,22 +55,27 @@ export const configSchema = z
       .max(30 * 86_400_000)
       .default(3_600_000)
       .describe(
-        'A series without updates for this long is removed; a later update starts it at 0, which Prometheus reads as a counter reset. 0: never. With --workers a series is removed only when maxSeries is reached, so that the sum over the workers does not fall.',
+        'A series without updates for this long is removed; a later update starts it at 0, which Prometheus reads as a counter reset. ' +
+          '0: never. With --workers a series is removed only when maxSeries is reached, so that the sum over the workers does not decrease.',
       ),
     maxLabelLength: z
       .int()
       .min(8)
       .max(10_000)
       .default(256)
-      .describe("Maximum length of a label's value in characters; longer values are cut and end in an ellipsis."),
+      .describe(
+        "Maximum length of a label's value in characters; longer values are truncated and end with an ellipsis.",
+      ),
   })
   .check(({ value: { metrics }, issues }) => {
     const wrong = (name: string, message: string): void => {
       issues.push({ code: 'custom', path: ['metrics', name], message, input: name });
     };
     for (const [name, { kind }] of Object.entries(metrics)) {
-      if (!METRIC_NAME.test(name)) wrong(name, "a metric's name is letters, digits, _ and :, and begins with no digit");
-      if (name.startsWith('sluice_')) wrong(name, "names that begin with sluice_ are for Sluice's own metrics");
+      if (!METRIC_NAME.test(name))
+        wrong(name, "a metric's name is letters, digits, _ and :, and does not begin with a digit");
+      if (name.startsWith('sluice_'))
+        wrong(name, "names that begin with sluice_ are reserved for Sluice's own metrics");
       if (kind !== 'histogram') continue;
       for (const part of ['bucket', 'sum', 'count']) {
         if (Object.hasOwn(metrics, `${name}_${part}`))

@@ -20,7 +20,7 @@ export interface FamilyOptions {
   readonly maxLabelLength: number;
   /** A series without updates for this long is removed; 0: never. */
   readonly expireAfterMs: number;
-  /** Whether series are removed only at `maxSeries`: the pages of workers are summed, and a sum must not fall. */
+  /** Whether series are removed only at `maxSeries`, since the pages of workers are summed and a sum must not decrease. */
   readonly expiresOnlyWhenFull: boolean;
   readonly monotonicMs: () => number;
   readonly onOverflow: () => void;
@@ -74,7 +74,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
     if (all.size >= maxSeries) {
       onOverflow();
       const others = labels.map(() => OVERFLOW);
-      // A report whose labels are really "other" shares that series: a page must not have it twice.
+      // A report whose labels are really "other" shares that series, since a page must not have it twice.
       const reported = all.get(keyOf(others));
       if (reported === undefined) return (overflow ??= make(others));
       reported.updatedAtMs = nowMs;
@@ -92,7 +92,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
       const value = input['value'] === undefined && kind === 'counter' ? 1 : input['value'];
       if (typeof value !== 'number' || !Number.isFinite(value))
         return `${name}: the value is ${String(value)}; expected a finite number`;
-      if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never goes down`;
+      if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never decreases`;
       if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER)
         return `${name}: the value is ${value}; above 2^53 a ${kind} loses smaller increments`;
       seriesFor(

@@ -21,7 +21,7 @@ testAdapter(adapter, {
     { config: metric({ kind: 'summary' }), says: /kind/ },
     { config: { metrics: { 'shop-requests': { kind: 'counter' } } }, says: /letters, digits/ },
     { config: { metrics: { sluice_calls: { kind: 'counter' } } }, says: /Sluice's own/ },
-    { config: metric({ kind: 'counter', labels: ['__name'] }), says: /not with __/ },
+    { config: metric({ kind: 'counter', labels: ['__name'] }), says: /nor __/ },
     { config: metric({ kind: 'counter', labels: ['a', 'a'] }), says: /named twice/ },
     { config: metric({ kind: 'counter', buckets: [1] }), says: /has no buckets/ },
     { config: metric({ kind: 'histogram', labels: ['le'] }), says: /the label le is reserved/ },
@@ -201,7 +201,7 @@ describe('metrics-prometheus', () => {
       of(0),
     ).catch((error: unknown) => error);
     expect((refused as Rejected).entries).toEqual([0, 1, 2, 3, 4]);
-    expect((refused as Rejected).message).toBe('shop_seconds: the value is -1; a histogram never goes down');
+    expect((refused as Rejected).message).toBe('shop_seconds: the value is -1; a histogram never decreases');
     await expect(write('shop_bare_total', { value: 1e300 })).rejects.toThrow(
       'shop_bare_total: the value is 1e+300; above 2^53 a counter loses smaller increments',
     );

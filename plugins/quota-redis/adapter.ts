@@ -6,7 +6,7 @@ import { defineAdapter } from 'sluice/plugin';
 export default defineAdapter({
   name: 'quota-redis',
   summary:
-    'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call (on a cluster: of a key).',
+    'Counts in Redis: exact over all replicas that share it; one atomic script for all asks of a call (on a cluster: of a key).',
   config: z
     .strictObject({
       ...redisShape,
@@ -14,16 +14,18 @@ export default defineAdapter({
         .string()
         .max(256)
         .default('sluice:')
-        .describe('What every key begins with. Replicas that share their counts have the same.'),
+        .describe('Prefix of every key. Replicas that share counts need the same prefix.'),
       clock: z
         .enum(['redis', 'local'])
         .default('redis')
-        .describe("Whose time counts. redis: one for all replicas. local: each replica's own."),
+        .describe("The clock. redis: one for all replicas. local: each replica's own."),
       escrow: z
         .boolean()
         .default(false)
         .describe(
-          'Units are taken from Redis in chunks and spent here, so that most asks are answered at once. A window admits no more than its limit; gcra and sliding admit in any time t what they admit in t and a second. What is held here, at most a quarter of what is left, others cannot spend until it is given back, after a fifth of a second without use.',
+          'Lease units from Redis in chunks and spend them here, so that most asks need no round trip. A window admits no more than its ' +
+            'limit; gcra and sliding admit in any time t at most what they allow in t plus one second. Leased units, at most a quarter ' +
+            'of the remaining ones, are unavailable to other replicas until they are returned, after 200 ms without use.',
         ),
     })
     .check(checkRedis),

@@ -5,7 +5,7 @@ import { goDurationMs } from 'sluice/plugin';
 export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'duration', 'ip'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
 
-/** The cell's value in the type of its column; `undefined` for an empty cell. Throws with what was expected. */
+/** The cell's value in the type of its column; `undefined` for an empty cell. Throws with the expected form. */
 export function valueOf(cell: unknown, type: ColumnType): unknown {
   if (cell === undefined || cell === null || cell === '') return undefined;
   if (typeof cell === 'object' && !(cell instanceof Date))

@@ -5,7 +5,7 @@
 import { join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** Whether TypeScript runs as it is. */
+/** Whether TypeScript runs without a build. */
 export const RUNS_FROM_SOURCE: boolean = import.meta.filename.endsWith('.ts');
 
 const here = import.meta.dirname + sep;

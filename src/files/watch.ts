@@ -1,6 +1,6 @@
 /**
- * Watches files by polling. Events of the system are lost where a folder is replaced or a link is swapped (Kubernetes
- * ConfigMaps), and network file systems send none; so stamps of the files are compared at intervals.
+ * Watches files by polling. System events are lost when a folder is replaced or a link is swapped (Kubernetes ConfigMaps), and
+ * network file systems send none, so stamps of the files are compared at intervals.
  */
 import type { BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -8,23 +8,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../text/message-of.ts';
 
 export interface WatchOptions {
-  /** A text that differs whenever a watched file does; `undefined` while there is nothing to read. */
+  /** A text that changes whenever a watched file does; `undefined` while there is nothing to read. */
   readonly stamp: () => Promise<string | undefined>;
-  /** Of what has been read already; absent, the first stamp counts as a change. */
+  /** The stamp of the content that is already loaded; if absent, the first stamp counts as a change. */
   readonly known?: string | undefined;
-  /** Returns false where the change could not be taken; it is called again at the next poll. */
+  /** Returns false if the change could not be loaded; it is called again at the next poll. */
   readonly onChange: (stamp: string) => Promise<boolean | void> | boolean | void;
   readonly everyMs?: number;
   readonly signal: AbortSignal;
 }
 
 const EVERY_MS = 500;
-/** Polling takes at most one part in 50 of the time, however many files there are. */
+/** Polling takes at most 2 % of the time, however many files are watched. */
 const PAUSE_PER_COST = 50;
 
 /**
- * Calls `onChange` once per change, when two polls in a row agree: a file that is still being written is left alone.
- * Resolves when `signal` aborts; rejects where `stamp` or `onChange` does.
+ * Calls `onChange` once per change, after two consecutive equal polls, so that a file is not read while it is being written.
+ * Resolves when `signal` aborts; rejects if `stamp` or `onChange` does.
  */
 export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, signal }: WatchOptions): Promise<void> {
   let taken = known;
@@ -37,7 +37,7 @@ export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, s
     const beganAtMs = performance.now();
     const now = await stamp();
     const tookMs = performance.now() - beganAtMs;
-    costMs = Math.min(tookMs, lastTookMs); // of two polls the faster: one that waited for a busy machine costs no more
+    costMs = Math.min(tookMs, lastTookMs); // the faster of two polls, so that a busy machine does not slow polling down
     lastTookMs = tookMs;
     const isStable = now === last;
     last = now;
@@ -46,7 +46,7 @@ export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, s
   }
 }
 
-/** Of one file; the error's code where it cannot be read. */
+/** The stamp of a file; the error's code if it cannot be read. */
 export async function stampOf(path: string): Promise<string> {
   try {
     return stampOfStats(await stat(path, { bigint: true }));
@@ -55,6 +55,6 @@ export async function stampOf(path: string): Promise<string> {
   }
 }
 
-/** Differs where a file was written, replaced, or is reached through another link. */
+/** Changes when a file is written or replaced, or its link is swapped. */
 export const stampOfStats = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
   `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;

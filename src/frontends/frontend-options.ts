@@ -1,7 +1,7 @@
 export interface FrontendOptions {
   /** For `context.time`; the system's clock by default. */
   readonly nowMs?: () => number;
-  /** Called for each access log entry, and each message of entries, that is dropped since it is malformed. */
+  /** Called for each malformed access log entry, and each malformed message of entries; they are dropped. */
   readonly onRefusedEntry?: (why: string) => void;
 }
 

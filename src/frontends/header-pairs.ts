@@ -1,7 +1,7 @@
-/** A header of a response. The same name again, in the same spelling, is another value of it. */
+/** A header of a response. A repeated name in the same spelling is another value. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** Header names are case-insensitive: where one occurs in two spellings, the later replaces all values of the earlier. */
+/** Header names are case-insensitive: if one occurs in two spellings, the later replaces all values of the earlier. */
 export function inOneSpelling(pairs: readonly HeaderPair[]): readonly HeaderPair[] {
   if (!hasRepeats(pairs)) return pairs;
   const spellings = new Map<string, string>();

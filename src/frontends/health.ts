@@ -1,7 +1,7 @@
 /**
  * grpc.health.v1.Health: whether this server takes calls now.
  * **In**: a service's name ('' is the server as a whole). **Out**: SERVING or NOT_SERVING.
- * **Fails**: Check with NOT_FOUND for a service that is not served; Watch sends SERVICE_UNKNOWN and goes on, as
+ * **Fails**: Check with NOT_FOUND for a service that is not served; Watch sends SERVICE_UNKNOWN and continues, as
  * the protocol requires.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -75,5 +75,5 @@ function serviceOf(request: Uint8Array): string {
 
 async function firstOf(requests: AsyncIterable<Uint8Array>): Promise<string> {
   for await (const request of requests) return serviceOf(request);
-  throw new GrpcError(Status.INVALID_ARGUMENT, 'Watch takes one request; there was none');
+  throw new GrpcError(Status.INVALID_ARGUMENT, 'Watch takes one request; received none');
 }

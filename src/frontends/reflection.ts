@@ -1,7 +1,7 @@
 /**
  * Server reflection, v1 and v1alpha: grpcurl, ghz and others learn the services from it.
  * **In**: the descriptors of the services. **Out**: their files and the files that these import.
- * **Fails**: by an error_response on the stream, which goes on, as the protocol requires.
+ * **Fails**: by an error_response on the stream, which continues, as the protocol requires.
  */
 import { create, fromBinary, toBinary, type DescFile, type DescMessage, type DescService } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
@@ -86,7 +86,7 @@ class Index {
             }
           : failed(Status.NOT_FOUND, `no message ${request.value}`);
       case undefined:
-        return failed(Status.INVALID_ARGUMENT, 'the request asks for nothing that this server knows');
+        return failed(Status.INVALID_ARGUMENT, 'the request has no known kind of question');
     }
   }
 

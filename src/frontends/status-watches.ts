@@ -8,13 +8,13 @@ interface Watch {
 
 /**
  * All health watches of a server. One timer polls each watched service once, and runs only while there are watches.
- * `undefined` stands for every unknown service.
+ * `undefined` represents all unknown services.
  */
 export class StatusWatches {
   readonly #statusOf: (service: string) => ServingStatus;
   readonly #everyMs: number;
   readonly #watches = new Map<string | undefined, Set<Watch>>();
-  /** The drain signals that are listened to. */
+  /** Drain signals with a listener. */
   readonly #draining = new WeakSet<AbortSignal>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -27,7 +27,7 @@ export class StatusWatches {
     return service === undefined ? ServingStatus.SERVICE_UNKNOWN : this.#statusOf(service);
   }
 
-  /** Resolves when the status has changed, the caller is gone, or the server drains. */
+  /** Resolves when the status has changed, the caller has disconnected, or the server drains. */
   async change(service: string | undefined, status: ServingStatus, { signal, draining }: CallContext): Promise<void> {
     if (!this.#draining.has(draining)) {
       this.#draining.add(draining);

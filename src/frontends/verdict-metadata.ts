@@ -8,7 +8,7 @@ const LIST_VALUE = 6;
 
 /**
  * Writes the dynamic metadata of a verdict (docs/rules.md, section 5), a google.protobuf.Struct: the rules' own, and
- * `sluice: { outcome, shadow, rule, id }`, which access logs bring back. The id comes last, since the bytes before it are the same for many
+ * `sluice: { outcome, shadow, rule, id }`, which access logs return. The id comes last, since the bytes before it are equal for many
  * calls.
  */
 export function writeVerdictMetadata(

@@ -57,7 +57,7 @@ export function headerMap(object: Readonly<Record<string, string>>): Map<string,
   return map;
 }
 
-/** Every namespace that can be decoded; a typed one counts where its type is known and no plain one has its name. */
+/** Every decodable namespace; a typed one counts if its type is known and no plain one has its name. */
 export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string, Value> {
   const map = new Map<string, Value>();
   if (metadata === undefined) return map;
@@ -75,7 +75,7 @@ export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string,
   return map;
 }
 
-/** `undefined` where it is malformed, so that its neighbours can be read. */
+/** `undefined` if it is malformed, so that its neighbours can be read. */
 export function ifWellFormed<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,11 +1,11 @@
 /**
  * The output of Sluice's own log.
- * **In**: whole lines. **Out**: the same on stderr, in order; a caller never waits for the reader. **Fails**: never; lines beyond the
+ * **In**: whole lines. **Out**: the lines on stderr, in order; a caller never waits for the reader. **Fails**: never; lines beyond the
  * buffer and lines that cannot be written are dropped and counted, and the count is reported once writing works again.
  */
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 
-/** Writes a text to a file or stream. `done` is called once, with an error where some of the text was not written. */
+/** Writes a text to a file or stream. `done` is called once, with an error if a part of the text was not written. */
 export interface TextTarget {
   write(text: string, done: (error: Error | null | undefined) => void): void;
   /** Synchronous, since the process exits. */
@@ -23,7 +23,7 @@ export class LogOutput {
   readonly #target: TextTarget;
   readonly #mostBytes: number;
   #buffer: string[] = [];
-  /** In the buffer and in the write under way. */
+  /** In the buffer and in the current write. */
   #bytes = 0;
   #isWriting = false;
   #dropped = 0;
@@ -45,7 +45,7 @@ export class LogOutput {
     if (!this.#isWriting) this.#next();
   }
 
-  /** True once everything is written; false where that takes longer than `withinMs`. */
+  /** True once everything is written; false if that takes longer than `withinMs`. */
   async flushed(withinMs: number): Promise<boolean> {
     if (!this.#isWriting) return true;
     return new Promise((resolve) => {
@@ -94,7 +94,7 @@ let output: LogOutput | undefined;
 let onDropped: ((dropped: number) => void) | undefined;
 let sendLine: ((line: string) => void) | undefined;
 
-/** Writes a line as it is, newline included: of the log, or text between its lines. */
+/** Writes a text unchanged, newline included: a line of the log, or text between lines. */
 export function writeLog(line: string): void {
   if (sendLine !== undefined) return sendLine(line);
   if (output === undefined) {
@@ -115,7 +115,7 @@ export function sendLogTo(send: (line: string) => void): void {
   sendLine = send;
 }
 
-/** False where nobody reads the buffered lines within `withinMs`; they would keep the process alive. */
+/** False if the buffered lines are not read within `withinMs`; they would keep the process alive. */
 export async function logFlushed(withinMs: number): Promise<boolean> {
   return output === undefined || output.flushed(withinMs);
 }
@@ -123,8 +123,8 @@ export async function logFlushed(withinMs: number): Promise<boolean> {
 // ---------------------------------------------------------- targets
 
 /**
- * Pipes and sockets are written through Node's stream, which is asynchronous for them: a write that blocks a thread of the pool
- * would keep the process from exiting. Files are not, since Node's stream writes them synchronously.
+ * Pipes and sockets are written through Node's stream, which is asynchronous for them; a write that blocks a thread of the pool would
+ * keep the process from exiting. Files are written directly, since Node's stream writes them synchronously.
  */
 export function stderrTarget(): TextTarget {
   const info = fstatSync(2);
@@ -164,7 +164,7 @@ export function fileTarget(fd: number): TextTarget {
       try {
         writeSync(fd, isCut ? `\n${text}` : text);
       } catch {
-        // nothing is left to report it to
+        // the error cannot be reported anywhere
       }
     },
   };

@@ -13,7 +13,7 @@ interface Period {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Texts of clients are part of keys; beyond this number of keys, lines are written without a limit. */
+/** Keys may contain texts of clients; above this number of keys, lines are written without a limit. */
 const MOST_KEYS = 1000;
 
 export class RepeatLimit {
@@ -28,7 +28,7 @@ export class RepeatLimit {
     this.#onRepeats = onRepeats;
   }
 
-  /** False where the line is suppressed. */
+  /** False if the line is suppressed. */
   admits(key: string): boolean {
     let period = this.#periods.get(key);
     if (period === undefined) {

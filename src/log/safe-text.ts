@@ -11,5 +11,5 @@ export function safeText(text: string): string {
   );
 }
 
-/** The same on one line. */
+/** As {@link safeText}, on one line. */
 export const safeLine = (text: string): string => safeText(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t');

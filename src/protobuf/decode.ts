@@ -5,7 +5,7 @@ import { messageOf } from '../text/message-of.ts';
 
 const OPTIONS = { readUnknownFields: false } as const;
 
-/** Decodes a message of a peer; bytes that are not UTF-8 in its strings become U+FFFD. Throws {@link Malformed} where it is not such a message. */
+/** Decodes a message of a peer; invalid UTF-8 in its strings becomes U+FFFD. Throws {@link Malformed} for any other bytes. */
 export function decoded<D extends DescMessage>(schema: D, bytes: Uint8Array): MessageShape<D> {
   try {
     return fromBinary(schema, bytes, OPTIONS);

@@ -2,12 +2,12 @@ import { absentWhereMalformed } from './malformed.ts';
 import { utf8Text } from './utf8-text.ts';
 import { FieldScan, isPlain, LONG, WireType } from './scan.ts';
 
-/** How many lookups scan the bytes; after that all headers are decoded. */
+/** Lookups that scan the bytes; later ones decode all headers. */
 const MAX_SCANS = 6;
 
 /**
  * A protobuf `map<string, string>` of header fields, as a Map with names in lower case. A header is looked up in the bytes, so that the
- * others are never decoded. For `instanceof` it is a `Map`; it builds a table once all headers are read.
+ * others are not decoded; a table is built when all headers are read. `instanceof Map` is true.
  */
 export class HeaderMap implements ReadonlyMap<string, string> {
   /** The range of the message that holds the map. */
@@ -16,7 +16,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   #to: number;
   readonly #field: number;
   #scans = 0;
-  /** A cache of the last lookup: rules mostly read the same header one after another. */
+  /** A cache of the last lookup, since consecutive rules mostly read the same header. */
   #lastName = '';
   #lastValue: string | undefined;
   #table: Map<string, string> | undefined;
@@ -132,7 +132,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   }
 }
 
-/** `instanceof` looks at the prototype. To extend Map would allocate an empty hash table for each call. */
+/** `instanceof` looks at the prototype; extending Map would allocate an empty hash table for each call. */
 Object.setPrototypeOf(HeaderMap.prototype, Map.prototype);
 
 const NOTHING = Buffer.alloc(0);
@@ -166,7 +166,7 @@ export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
   return { keyFrom, keyTo, valueFrom, valueTo };
 }
 
-/** The same; `undefined` for a malformed entry, so that the other entries of its map can be read. */
+/** `undefined` for a malformed entry, so that the other entries of its map can be read. */
 export function wellFormedEntryOf(bytes: Uint8Array, from: number, to: number): Entry | undefined {
   try {
     return entryOf(bytes, from, to);

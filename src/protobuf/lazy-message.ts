@@ -4,8 +4,8 @@
  * each access. Bytes that are not UTF-8 in a string become U+FFFD. **Fails**: with a `Malformed` when a malformed field is read; the other
  * fields, and the other entries of a map, can still be read.
  *
- * Rare forms (a message that is sent twice and has to be merged) and rare reads (lists, maps of messages) are decoded by the library, once,
- * from the bytes of that field alone.
+ * Rare forms (a message that occurs twice and must be merged) and rare reads (lists, maps of messages) are decoded by the library, once,
+ * from the bytes of that field only.
  */
 import { type DescField, type DescMessage, type DescOneof, type MessageShape, ScalarType } from '@bufbuild/protobuf';
 import { FieldDescriptorProto_Label, isWrapperDesc, StructSchema } from '@bufbuild/protobuf/wkt';
@@ -42,7 +42,7 @@ class View {
     this.#to = to;
   }
 
-  /** Decodes a member from the fields of these numbers alone. */
+  /** Decodes a member from the fields with these numbers only. */
   decoded(schema: DescMessage, localName: string, numbers: ReadonlySet<number>): unknown {
     const known = this.#decoded?.get(localName);
     if (known !== undefined) return known;
@@ -117,7 +117,7 @@ class View {
     return map;
   }
 
-  /** The member of a oneof that is set; where several are, a full decode decides. */
+  /** The set member of a oneof; if several are set, a full decode decides. */
   choice(schema: DescMessage, localName: string, members: ReadonlyMap<number, Member>): unknown {
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     let found: { readonly case: string; readonly value: unknown } | undefined;
@@ -132,7 +132,7 @@ class View {
   }
 }
 
-/** Decodes a message that has these fields and no others. */
+/** Decodes a message from these fields only. */
 function decodedMember(schema: DescMessage, localName: string, records: readonly Uint8Array[]): unknown {
   const { buffer, byteOffset, length } = Buffer.concat(records);
   return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[
@@ -198,7 +198,7 @@ function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unk
   };
 }
 
-/** How a field is read in place; `undefined` where the library decodes it. */
+/** How a field is read in place; `undefined` if the library decodes it. */
 function inPlaceReading(
   field: DescField,
 ): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {

@@ -2,7 +2,7 @@ import { GrpcError, Status } from '../transport/transport.ts';
 
 /**
  * Bytes of a peer that are not a message of the expected type. A malformed request ends its call with this status; a malformed part
- * that is decoded on demand reads as absent.
+ * that is decoded on demand is absent.
  */
 export class Malformed extends GrpcError {
   constructor(message: string, options?: ErrorOptions) {
@@ -11,7 +11,7 @@ export class Malformed extends GrpcError {
   }
 }
 
-/** Absent where a part is malformed; any other error is an internal fault and is rethrown. */
+/** `undefined` if a part is malformed; any other error is internal and is rethrown. */
 export function absentWhereMalformed(error: unknown): undefined {
   if (!(error instanceof Malformed)) throw error;
 }

@@ -2,14 +2,14 @@ import { Buffer } from 'node:buffer';
 import { FieldScan, WireType } from './scan.ts';
 import { ProtobufWriter } from './writer.ts';
 
-/** The singular messages of a message by field number, with those nested in them; a leaf is copied as it is. */
+/** The singular messages of a message by field number, with their nested ones; a leaf is copied unchanged. */
 export interface SingularParts {
   readonly [field: number]: SingularParts | 'leaf';
 }
 
 /**
- * The same message with one occurrence of each singular message, however often it was sent. Protobuf merges repeated ones, which equals
- * concatenating their bytes, so nothing is decoded. Throws a `Malformed` where the message is malformed.
+ * The same message with one occurrence of each singular message. Protobuf merges repeated occurrences, which equals concatenating their
+ * bytes, so nothing is decoded. Throws a `Malformed` if the message is malformed.
  */
 export function mergedParts(bytes: Uint8Array, from: number, to: number, parts: SingularParts): Buffer {
   const rest: Uint8Array[] = [];

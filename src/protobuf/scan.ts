@@ -1,14 +1,14 @@
 /**
- * The ground of this folder: what reads and writes protobuf messages of any type, and knows none of them.
+ * The base of this folder, which reads and writes protobuf messages without knowing their types.
  *
  * Walks the fields of a message without decoding them (protobuf.dev/programming-guides/encoding).
- * **In**: the bytes of a message. **Out**: the ranges of its fields. **Fails**: with {@link Malformed} where it is not a message.
+ * **In**: the bytes of a message. **Out**: the ranges of its fields. **Fails**: with {@link Malformed} if it is not a message.
  */
 import { Malformed } from './malformed.ts';
 
 export const WireType = { VARINT: 0, I64: 1, LEN: 2, SGROUP: 3, EGROUP: 4, I32: 5 } as const;
 
-/** How deep groups may be nested; no sender uses them. */
+/** Maximum depth of nested groups; no sender uses them. */
 const MAX_DEPTH = 16;
 
 const malformed = (what: string): Malformed => new Malformed(`the request is not a protobuf message: ${what}`);
@@ -112,7 +112,7 @@ export class FieldScan {
           this.#group(tag >>> 3, depth + 1);
           break;
         case WireType.EGROUP:
-          if (tag >>> 3 !== field) throw malformed('a group ends that was not begun');
+          if (tag >>> 3 !== field) throw malformed('the end of a group without its start');
           return;
         default:
           throw malformed('a field has an unknown wire type');
@@ -151,12 +151,12 @@ const ENDS = 0x100;
 
 /** Whether a tag is of type LEN with a field number below 16, as nearly all are. */
 export const isPlain = (tag: number): boolean => (tag & 0x87) === WireType.LEN && tag > 7;
-/** The least length that takes more than two bytes. Two bytes of such a length read as no less than it. */
+/** The smallest length that takes more than two bytes; the first two bytes of longer lengths read as at least this. */
 export const LONG = 0x4000;
 
 /**
- * Records where the wanted fields of type LEN begin; {@link endOf} tells where they end. False: `once` is set, and a field occurs twice.
- * It does what {@link FieldScan} does in one loop, since each call walks some thirty fields.
+ * Records where the wanted fields of type LEN begin; {@link endOf} gives their ends. False: `once` is set, and a field occurs twice.
+ * The same as {@link FieldScan} in one loop, since each call walks some thirty fields.
  */
 export function locateFields(
   bytes: Uint8Array,
@@ -189,7 +189,7 @@ export function locateFields(
   return true;
 }
 
-/** The end of a field of type LEN that begins there. Its length precedes it, and before that the tag, whose last byte is below 0x80. */
+/** The end of a field of type LEN, by its begin. The length precedes it, and before that the tag, whose last byte is below 0x80. */
 export function endOf(bytes: Uint8Array, begin: number): number {
   let at = begin - 1;
   let length = bytes[at] as number;
@@ -199,7 +199,7 @@ export function endOf(bytes: Uint8Array, begin: number): number {
 
 const NO_SLOT = -1;
 
-/** For {@link locateFields}: the slot for each field number, which is below 16. */
+/** For {@link locateFields}: the slot of each field number below 16. */
 export interface Wanted {
   readonly slotOf: Int8Array;
   readonly once: boolean;

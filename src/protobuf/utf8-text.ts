@@ -52,7 +52,7 @@ export class CachedText {
 
 const SLOTS = 256;
 
-/** A cache of parsed values by the bytes of short texts; the calls of a proxy come from few peers. */
+/** A cache of parsed values by the bytes of short texts, since the calls of a proxy come from few peers. */
 export class ParsedTextCache<T> {
   readonly #parse: (text: string) => T;
   readonly #bytes = new Uint8Array(SLOTS * MAX_CACHED_BYTES);

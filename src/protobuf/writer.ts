@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer'; // `globalThis.Buffer` is a getter; a local reference is faster on the hot path
 
-/** Messages share slabs of this size; a buffer per message would be allocated, filled and freed for each call. */
+/** Messages share slabs of this size, which saves allocating a buffer per message. */
 const SLAB_BYTES = 16 * 1024;
 const I64 = 1;
 const LEN = 2;
@@ -28,7 +28,7 @@ function lengthBytes(length: number): number {
 
 export class ProtobufWriter {
   #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  /** Where the current message begins and where it is written next. */
+  /** Begin of the current message, and its write position. */
   #from = 0;
   #at = 0;
   /** Views of the slab's beginning by length; allocating a view takes longer than writing a short message. */
@@ -99,7 +99,7 @@ export class ProtobufWriter {
     this.#at = at + length;
   }
 
-  /** Whole fields that are encoded already. */
+  /** Fields that are already encoded. */
   encoded(bytes: Uint8Array): void {
     const { length } = bytes;
     this.#room(length);
@@ -116,7 +116,7 @@ export class ProtobufWriter {
     this.#at += length;
   }
 
-  /** A nested message that is encoded already. */
+  /** A nested message that is already encoded. */
   message(field: number, bytes: Uint8Array): void {
     this.#tag(field, LEN);
     this.#varint(bytes.length);
@@ -168,7 +168,7 @@ export class ProtobufWriter {
     return (this.#views[length] ??= this.#bytes.subarray(0, length));
   }
 
-  /** Written first, after room for the length that ASCII would have. */
+  /** Writes the text first, after space for the length of ASCII text. */
   #longText(text: string): void {
     const { length } = text;
     this.#room(MAX_VARINT_BYTES + 3 * length);

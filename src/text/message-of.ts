@@ -1,2 +1,2 @@
-/** The message of anything that was thrown; JavaScript may throw what is no Error. */
+/** The message of any thrown value; JavaScript may throw values other than errors. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,4 @@
-/** The known name that someone most likely meant, or nothing where none is near. */
+/** The known name most similar to a misspelt one; `undefined` if none is near. */
 export function nearest(written: string, known: Iterable<string>): string | undefined {
   const wanted = written.toLowerCase();
   let best: string | undefined;
@@ -13,7 +13,7 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   return best;
 }
 
-/** `; did you mean X?`, or all known names where few are known, or nothing. */
+/** `; did you mean X?`, or all known names if they are few, or empty. */
 export function meant(written: string, known: Iterable<string>): string {
   const names = [...known];
   const name = nearest(written, names);
@@ -21,7 +21,7 @@ export function meant(written: string, known: Iterable<string>): string {
   return names.length > 0 && names.length <= 12 ? `; known are ${names.join(', ')}` : '';
 }
 
-/** Insertions, deletions, replacements, and swaps of neighbours; `limit` where it is that or more. */
+/** Edit distance with swaps of neighbours; `limit` if it is at least that. */
 function edits(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let before: number[] = [];

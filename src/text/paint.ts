@@ -1,4 +1,4 @@
-/** Colours of a terminal; plain text where the stream is no terminal, or NO_COLOR is set. */
+/** Terminal colours; plain text if the stream is not a terminal, or NO_COLOR is set. */
 import { styleText } from 'node:util';
 
 type Format = Parameters<typeof styleText>[0];

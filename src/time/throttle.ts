@@ -13,7 +13,7 @@ export class Throttle {
     this.#nowMs = nowMs;
   }
 
-  /** Events since the last one that was admitted, this one included; 0 where this one is not admitted. */
+  /** Events since the last admitted one, including this one; 0 if this one is not admitted. */
   admit(): number {
     this.#sinceAdmitted++;
     const nowMs = this.#nowMs();

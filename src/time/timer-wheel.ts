@@ -1,10 +1,10 @@
 /** An entry of a {@link TimerWheel}: it expires at its time, unless it is removed before. */
 export interface Expiring {
-  /** By `performance.now()`; Infinity where the clock does not end it. */
+  /** By `performance.now()`; Infinity if the clock does not end it. */
   readonly endsAtMs: number;
-  /** By {@link TimerWheel.loopMsAt}; Infinity where loop time does not end it. May be later each time it is read. */
+  /** By {@link TimerWheel.loopMsAt}; Infinity if loop time does not end it. May increase between reads. */
   readonly lateAtLoopMs: number;
-  /** Belongs to the wheel; begins as {@link NOT_IN_WHEEL}. By `performance.now()`: it cannot expire before. */
+  /** Owned by the wheel; initially {@link NOT_IN_WHEEL}. Earliest expiry by `performance.now()`. */
   wheelAtMs: number;
   /** `nowMs` by `performance.now()`, `loopMs` by {@link TimerWheel.loopMsAt}. */
   expire(nowMs: number, loopMs: number): void;
@@ -14,38 +14,37 @@ export const NOT_IN_WHEEL: number = Infinity;
 
 const SLOTS = 512;
 const SLOT_MS = 4;
-/** Bounds of a timer while loop time is in use; within them, it is set to a quarter of what is left. */
+/** Bounds of a timer while loop time is in use; within them, it is set to a quarter of the remaining time. */
 const SHORTEST_PAUSE_MS = 4;
 const LONGEST_PAUSE_MS = 100;
-/** Node's timers fire at once where they are set for later than this. */
+/** Node's timers fire immediately if they are set for longer than this. */
 export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
  * One timer for any number of waiting calls: each is in the slot of its time, and a slot is visited when its time has come. No entry expires
  * early, and by the clock none expires more than a slot's width late.
  *
- * It keeps two times. A caller's deadline runs by the clock. A backend's deadline runs in loop time, the time in which the event loop was free
- * to see an answer: a pause that lasts longer than its timer, since the loop or the machine was busy, counts only as long as its timer. So
- * neither a burst of our own work nor a process without CPU makes a backend look slow. Loop time never runs faster than the clock, so a slot
- * by the clock is early enough for both. Sockets are read once more before an entry expires, since timers run before them in a turn of the
- * loop.
+ * The wheel has two times. A caller's deadline runs by the clock. A backend's deadline runs in loop time, in which the event loop was free to
+ * see an answer: if a timer fires late because the loop or the machine was busy, only the timer's own length counts. So neither a burst of
+ * work in this process nor a lack of CPU makes a backend look slow. Loop time never runs faster than the clock, so a slot by the clock is
+ * early enough for both. Sockets are read once more before an entry expires, since timers run before them in a turn of the loop.
  */
 export class TimerWheel {
   readonly #slots: Set<Expiring>[] = Array.from({ length: SLOTS }, () => new Set());
   #size = 0;
-  /** Whether any of its entries has ever run by loop time; if none has, the timer sleeps until the next end. */
+  /** Whether any entry has ever used loop time; otherwise the timer sleeps until the next expiry. */
   #watchesLoop = false;
   #timer: NodeJS.Timeout | undefined;
   #isVisiting = false;
   #firesAtMs = Infinity;
   #pauseMs = 0;
-  /** The time since which loop time is not in `#loopMs` yet. */
+  /** Loop time since then is not yet in `#loopMs`. */
   #sinceMs = 0;
   #loopMs = 0;
-  /** A lower bound of the time at which an entry expires. */
+  /** A lower bound of the next expiry. */
   #nextMs = Infinity;
 
-  /** Milliseconds in which the event loop was free to see answers. It advances only while something waits. */
+  /** Milliseconds in which the event loop was free to see answers. Advances only while an entry waits. */
   loopMsAt(nowMs: number): number {
     return this.#timer === undefined ? this.#loopMs : this.#loopMs + Math.min(nowMs - this.#sinceMs, this.#pauseMs);
   }
@@ -54,7 +53,7 @@ export class TimerWheel {
     this.#put(one, nowMs, this.#dueAtMs(one, nowMs, this.loopMsAt(nowMs)));
   }
 
-  /** Its times may be earlier than they were when it was added. */
+  /** Its times may have decreased since it was added. */
   changed(one: Expiring, nowMs: number): void {
     if (one.wheelAtMs === NOT_IN_WHEEL) return;
     const atMs = this.#dueAtMs(one, nowMs, this.loopMsAt(nowMs));
@@ -66,7 +65,7 @@ export class TimerWheel {
   remove(one: Expiring): void {
     if (one.wheelAtMs === NOT_IN_WHEEL) return;
     this.#take(one);
-    if (this.#size === 0) this.#timer?.unref(); // a wheel with nothing in it keeps no process alive
+    if (this.#size === 0) this.#timer?.unref(); // an empty wheel must not keep the process alive
   }
 
   /** The earliest time at which it can expire. */
@@ -82,7 +81,7 @@ export class TimerWheel {
     this.#slotAt(atMs).add(one);
     this.#size++;
     if (atMs < this.#nextMs) this.#nextMs = atMs;
-    if (this.#isVisiting) return; // the timer is set when that is done
+    if (this.#isVisiting) return; // the timer is set afterwards
     const pauseMs = this.#pauseAt(nowMs);
     if (this.#timer === undefined) this.#arm(nowMs, pauseMs);
     else if (nowMs + pauseMs < this.#firesAtMs) {
@@ -117,7 +116,7 @@ export class TimerWheel {
     this.#timer = setTimeout(() => this.#fire(), pauseMs);
   }
 
-  /** A timer of n ms may fire up to one later. */
+  /** A timer of n ms may fire up to 1 ms later. */
   #count(nowMs: number): void {
     this.#loopMs += Math.min(nowMs - this.#sinceMs, this.#pauseMs + 1);
     this.#sinceMs = nowMs;
@@ -135,7 +134,7 @@ export class TimerWheel {
     }
   }
 
-  /** Visits the slots up to now's; an entry whose time has moved on changes its slot. */
+  /** Visits the slots up to now; an entry whose time has moved changes its slot. */
   #visit(): void {
     const nowMs = performance.now();
     const loopMs = this.#loopMs;
@@ -158,7 +157,7 @@ export class TimerWheel {
     this.#arm(nowMs, this.#pauseAt(nowMs));
   }
 
-  /** The earliest time in the turn of the wheel that begins at a slot; the turn's end where there is none. */
+  /** The earliest time within one turn of the wheel from a slot; the end of that turn if there is none. */
   #earliestFrom(first: number): number {
     for (let slot = first; slot < first + SLOTS; slot++) {
       let earliestMs = Infinity;

@@ -1,7 +1,7 @@
 /**
  * Exports spans to a collector, by OTLP.
  * **In**: a protocol; the rest is configured by OTEL_EXPORTER_OTLP_... **Out**: an exporter that retries for a while. **Fails**: with the
- * library's message where the environment is invalid; spans that a collector does not accept are lost, with a line in the log.
+ * library's message if the environment is invalid; spans that a collector does not accept are lost, and logged.
  */
 import { diag, DiagLogLevel } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
@@ -14,10 +14,10 @@ export interface TracingLog {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Logs what the libraries warn of while `open` runs: variables of the environment for which a default is used. */
+/** Logs warnings of the libraries while `open` runs: environment variables that are replaced by a default. */
 export async function withStartupWarnings<T>(log: TracingLog, open: () => Promise<T>): Promise<T> {
   const warn = (why: string): void =>
-    log.warn('a variable of tracing (OTEL_...) is not as expected; its default is used', { why });
+    log.warn('an environment variable of tracing (OTEL_...) is invalid; its default is used', { why });
   diag.setLogger(
     { error: warn, warn, info() {}, debug() {}, verbose() {} },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
@@ -67,7 +67,7 @@ class LoggedExporter implements SpanExporter {
   #failed(count: number, error: Error | undefined): void {
     this.#lost += count;
     if (this.#throttle.admit() === 0) return;
-    this.#log.warn('the trace collector does not accept spans; they are lost', {
+    this.#log.warn('spans lost: the trace collector does not accept them', {
       lost: this.#lost,
       why: error?.message ?? 'no reason given',
     });

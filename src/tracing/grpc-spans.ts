@@ -1,5 +1,5 @@
 /**
- * **In**: gRPC methods. **Out**: the same, with a server span for each call in the caller's trace (names and attributes of the RPC
+ * **In**: gRPC methods. **Out**: the methods with a server span for each call in the caller's trace (names and attributes of the RPC
  * conventions 1.17, as otelgrpc writes them for the reference). **Fails**: as the methods do.
  */
 import { isIP } from 'node:net';

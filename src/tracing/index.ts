@@ -1,8 +1,8 @@
 /**
  * OpenTelemetry spans of `sluice ratelimit`, named as in envoyproxy/ratelimit.
- * **In**: resource attributes; methods, service and stores to trace. **Out**: the same, wrapped; spans are exported in batches.
- * **Fails**: where the environment of the exporter is invalid; never a call. Spans that the collector does not accept are lost, with a
- * line in the log.
+ * **In**: resource attributes; methods, service and stores to trace. **Out**: the wrapped objects; spans are exported in batches.
+ * **Fails**: if the environment of the exporter is invalid; never a call. Spans that the collector does not accept are lost, and
+ * logged.
  *
  * The libraries are heavy, so this folder is imported only when tracing is on; otherwise nothing is wrapped.
  */
@@ -37,7 +37,7 @@ export interface TracingOptions {
   /** '': a random UUID. */
   readonly serviceInstanceId: string;
   readonly protocol: Protocol;
-  /** Part of the traces that begin here; a caller's trace keeps the caller's decision. */
+  /** Sampled share of the traces that begin here; a caller's trace keeps the caller's decision. */
   readonly samplingRate: number;
   readonly log: TracingLog;
 }
@@ -49,14 +49,14 @@ export interface Tracing {
   /** Adds a span to each round trip of a traced call. */
   readonly store: (store: ChargeStore, pool: 'others' | 'per second') => ChargeStore;
   json<Answer>(answer: AnswerJson<Answer>): AnswerJson<Answer>;
-  /** Flushes the last spans. False where that takes longer; retries then go on in the background. */
+  /** Flushes the last spans. False if that takes longer; retries then continue in the background. */
   close(withinMs: number): Promise<boolean>;
 }
 
-/** Attributes hold what callers send, so their length is bounded. */
+/** Attributes contain values from callers, so their length is bounded. */
 const MOST_ATTRIBUTE_CHARACTERS = 16_384;
 
-/** Rejects where OTEL_EXPORTER_OTLP_... is invalid. */
+/** Rejects if OTEL_EXPORTER_OTLP_... is invalid. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const provider = await withStartupWarnings(options.log, () => openProvider(options));
   const active = new ActiveContext();
@@ -114,7 +114,7 @@ function resourceOf({ serviceName, serviceNamespace, serviceInstanceId }: Tracin
     );
 }
 
-/** OTEL_BSP_..., which Go's SDK reads by itself and this one does not. */
+/** OTEL_BSP_..., which Go's SDK reads and this one does not. */
 function batching(): Omit<BatchSpanProcessorOptions, 'exporter'> {
   const read = {
     scheduledDelayMillis: 'OTEL_BSP_SCHEDULE_DELAY',

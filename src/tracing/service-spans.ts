@@ -1,5 +1,5 @@
 /**
- * **In**: a rate limit service, and the handler of /json. **Out**: the same, with the spans of the reference (src/service/ratelimit.go,
+ * **In**: a rate limit service, and the handler of /json. **Out**: both with the spans of the reference (src/service/ratelimit.go,
  * src/server/server_impl.go). **Fails**: as they do.
  */
 import { type Context, ROOT_CONTEXT, trace, type Tracer } from '@opentelemetry/api';
@@ -45,7 +45,7 @@ function executing(
   };
 }
 
-/** One trace, the caller's where its headers carry one. The work after the service is a child span of it. */
+/** One trace, the caller's if its headers carry one. The work after the service is a child span of it. */
 export function tracedJson<Answer>(
   answer: AnswerJson<Answer>,
   tracers: { readonly service: Tracer; readonly json: Tracer },

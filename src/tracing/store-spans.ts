@@ -8,7 +8,7 @@ export interface StoreSpansOptions {
   readonly isPerSecond: boolean;
 }
 
-/** Adds a span with the number of commands to each round trip of a call. Work that no call awaits (giving back units) has none. */
+/** Adds a span with the number of commands to each round trip of a call. Background work (returning units) has none. */
 export class TracedStore implements ChargeStore {
   readonly #store: ChargeStore;
   readonly #options: StoreSpansOptions;
@@ -40,7 +40,7 @@ export class TracedStore implements ChargeStore {
   }
 }
 
-/** INCRBY and EXPIRE for the hits of a window, GET to look at one; else one script. */
+/** INCRBY and EXPIRE for hits of a window, GET to read one; otherwise one script. */
 function commandsOf(asks: readonly CounterAsk[]): number {
   const isOfWindow = ({ bucket }: CounterAsk): boolean => bucket.algorithm === 'window';
   if (asks.every((ask) => isOfWindow(ask) && (ask.kind === 'owe' || (ask.kind === 'spend' && ask.partial === true))))

@@ -21,15 +21,15 @@ export function addressText({ host, port }: Address): string {
 function whyNotListening(at: Address, cause: string): string {
   const address = addressText(at);
   if (cause.includes('EADDRINUSE'))
-    return `${address} is taken by another process: stop it, or choose another ${socketPath(at) === undefined ? 'port' : 'path'}`;
+    return `${address} is in use by another process; stop it, or choose another ${socketPath(at) === undefined ? 'port' : 'path'}`;
   if (cause.includes('EADDRNOTAVAIL'))
-    return `${address} is not an address of this machine: listen at 127.0.0.1, 0.0.0.0 or one that it has`;
+    return `${address} is not an address of this machine; listen at 127.0.0.1, 0.0.0.0 or one of its addresses`;
   if (cause.includes('EACCES'))
-    return `${address} is not allowed to this user: choose ${socketPath(at) === undefined ? 'a port above 1023' : 'a folder that it may write to'}`;
+    return `permission denied to listen at ${address}; choose ${socketPath(at) === undefined ? 'a port above 1023' : 'a folder that this user may write to'}`;
   return `cannot listen at ${address}: ${cause}`;
 }
 
-/** Rejects with what to do where the address cannot be bound. */
+/** Rejects with the cause and the fix if the address cannot be bound. */
 export async function listening(server: Server, at: Address & { readonly reusePort?: boolean }): Promise<void> {
   const path = socketPath(at);
   if (path !== undefined) await removeStale(path);
@@ -41,7 +41,7 @@ export async function listening(server: Server, at: Address & { readonly reusePo
   });
 }
 
-/** Removes the socket file of a process that was killed: it outlives it, and refuses connections. */
+/** Removes the socket file that a killed process left behind; it refuses connections. */
 async function removeStale(path: string): Promise<void> {
   const isStale = await new Promise<boolean>((resolve) => {
     const socket = connect({ path });

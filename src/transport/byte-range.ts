@@ -13,7 +13,7 @@ export const rangeOf = (bytes: Uint8Array): ByteRange => ({ bytes, from: 0, to: 
 export const viewOf = ({ bytes, from, to }: ByteRange): Uint8Array =>
   from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
 
-/** The same memory as a Buffer, which decodes text and is the type that grpc-js takes. */
+/** The same memory as a Buffer, which decodes text and is required by grpc-js. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

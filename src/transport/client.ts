@@ -11,9 +11,9 @@ export interface UnaryOptions {
 }
 
 export interface GrpcClient {
-  /** Rejects with a {@link GrpcError} where the status is not OK. */
+  /** Rejects with a {@link GrpcError} if the status is not OK. */
   unary(path: string, request: Uint8Array, options?: UnaryOptions): Promise<Uint8Array>;
-  /** Sends each message as the server takes them; ends its side after the last. Throws a {@link GrpcError} where the status is not OK. */
+  /** Sends the messages as fast as the server accepts them; ends its side after the last. Throws a {@link GrpcError} if the status is not OK. */
   stream(
     path: string,
     requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -22,7 +22,7 @@ export interface GrpcClient {
   close(): void;
 }
 
-/** In PEM. `serverName`: the name in the server's certificate, where it is not the host of the address. */
+/** In PEM. `serverName`: the name in the server's certificate, if it differs from the host of the address. */
 export interface DialTls {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -33,8 +33,8 @@ export interface DialTls {
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /**
- * Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`.
- * grpc-js is imported with the first call, so that a server that makes none does not load it.
+ * Connects when first used; if the server is unreachable, the call fails with UNAVAILABLE. Cleartext without `tls`.
+ * grpc-js is imported with the first call, so that a server that makes no calls does not load it.
  */
 export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = {}): GrpcClient {
   let opening: Promise<OpenClient> | undefined;

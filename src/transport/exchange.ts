@@ -8,8 +8,8 @@ export interface Head {
   /** The first value of a name in lower case. */
   header(name: string): string | undefined;
   /**
-   * A cache for gRPC's parsed form. It may depend on method, path, content-type, grpc-timeout and grpc-encoding only, since heads that are
-   * equal in these share it.
+   * A cache for gRPC's parsed form. It may depend only on method, path, content-type, grpc-timeout and grpc-encoding, since heads that
+   * agree in these share it.
    */
   cached: unknown;
 }
@@ -21,7 +21,7 @@ export interface Exchange {
   readonly arrivedAtMs: number;
   /** Sends a message and the status OK. */
   reply(message: Uint8Array): void;
-  /** Sends one of several messages. False: wait for `Receiver.writable` before the next. */
+  /** Sends one of several messages. False: wait for `Receiver.writable` before the next one. */
   send(message: Uint8Array): boolean;
   /** Sends the status, after the messages. */
   end(code: number, details: string): void;
@@ -33,13 +33,13 @@ export interface Exchange {
   hold(bytes: number): boolean;
 }
 
-/** Takes the events of a request. */
+/** Receives the events of a request. */
 export interface Receiver {
-  /** Bytes of the body. They do not change, so they may be kept. */
+  /** Bytes of the body. They are not reused, so they may be kept. */
   data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void;
   /** There is room for another message after `send` returned false. */
   writable(): void;
-  /** The caller has reset it, or its connection is gone: nothing more can be sent. */
+  /** The caller has reset it, or its connection is closed: nothing more can be sent. */
   gone(): void;
   /** Once a second, by `performance.now()`: ends requests that take too long to arrive. */
   tick(nowMs: number): void;
@@ -47,11 +47,11 @@ export interface Receiver {
   drain(): void;
 }
 
-/** How long a request, or a message of a stream, may take to arrive, whatever deadline its caller sets. */
+/** Time to receive a request, or a message of a stream, whatever deadline its caller sets. */
 export const REQUEST_MS = 30_000;
 
 /** Answers requests. `isEnd`: the request has no body. */
 export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;
 
-/** For an exchange that is over: nothing of its request matters any more. */
+/** For an exchange that is over; the rest of its request is ignored. */
 export const NO_RECEIVER: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

@@ -1,4 +1,4 @@
-/** In front of each gRPC message: one byte that says whether it is compressed, and four of its length. */
+/** The prefix of each gRPC message: one byte for the compressed flag, four for the length. */
 export const PREFIX_BYTES = 5;
 
 /** A message with its prefix, not compressed. */

@@ -1,7 +1,7 @@
 /**
  * The transport's public entry.
  * **In**: methods by path, and an address. **Out**: a server that calls them, and a client.
- * **Fails**: calls end with a gRPC status, never with an empty OK; {@link listen} rejects where the address cannot be bound.
+ * **Fails**: calls end with a gRPC status, never with an empty OK; {@link listen} rejects if the address cannot be bound.
  */
 export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';

@@ -1,12 +1,12 @@
-/** What one connection may cost: bounds on the memory and work that a peer causes without asking anything useful. */
+/** Limits of one connection: bounds on the memory and work that a peer can cause without useful requests. */
 export interface Limits {
-  /** Open at once; announced to the peer. */
+  /** Maximum of open streams; announced to the peer. */
   readonly maxStreams: number;
-  /** The sum of names, values and 32 bytes per field; announced to the peer. A larger one is refused, and the connection lives on. */
+  /** The sum of names, values and 32 bytes per field; announced to the peer. A larger one is refused; the connection stays open. */
   readonly maxHeaderListBytes: number;
   /** Of one encoded header block, CONTINUATION frames included; a larger one ends the connection. */
   readonly maxHeaderBlockBytes: number;
-  /** What a stream may send before its handler reads it. */
+  /** Bytes that a stream may send before its handler reads them. */
   readonly streamWindowBytes: number;
   /** Of all streams together, unread or incomplete; beyond it the connection's window stays closed. */
   readonly maxHeldBytes: number;
@@ -14,7 +14,7 @@ export interface Limits {
   readonly maxUnpackedBytes: number;
   /** Of replies that wait for a window; beyond it the connection is closed. */
   readonly maxBlockedBytes: number;
-  /** Frames that ask for nothing: how many at once, and how many more each second. */
+  /** Frames without a request: how many at once, and how many more per second. */
   readonly idleFrames: number;
   readonly idleFramesPerSecond: number;
 }

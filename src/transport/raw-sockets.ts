@@ -3,18 +3,18 @@ import type { TLSSocket } from 'node:tls';
 import { addressText } from './address.ts';
 import type { Stranger } from './transport.ts';
 
-/** How long a connection that is drained for its age may live on, at most. */
+/** Longest drain of a connection that has reached its maximum age. */
 export const MAX_AFTER_AGE_MS = 60_000;
 /** Timeout of a TLS handshake, however many bytes of it arrive. */
 const HANDSHAKE_MS = 10_000;
 
 /**
- * All sockets of a server, also before their TLS handshake: a server that closes waits for each of them, and only this class knows those
- * whose handshake never ends.
+ * All sockets of a server, including those in their TLS handshake: a closing server waits for each socket, and only this class knows the
+ * ones whose handshake never ends.
  */
 export class RawSockets {
   readonly #all = new Set<Socket>();
-  /** Sockets in their handshake and its deadline, by the address of the peer. Peers at a unix socket have no address, and no deadline. */
+  /** Sockets in their handshake with its deadline, by the address of the peer. Peers at a unix socket have neither. */
   readonly #handshakes = new Map<string, { readonly socket: Socket; readonly untilMs: number }>();
 
   /** Sockets closed during their handshake; by the time the TLS socket reports it, it no longer knows its peer. */
@@ -66,7 +66,7 @@ export class RawSockets {
       why:
         refusal === null || refusal === undefined
           ? (reason ?? message)
-          : `its certificate is refused: ${String(refusal)}`,
+          : `its certificate was rejected: ${String(refusal)}`,
     };
   }
 
@@ -94,7 +94,7 @@ const OF_CLEARTEXT: ReadonlySet<string> = new Set([
   'ERR_SSL_WRONG_VERSION_NUMBER',
 ]);
 
-/** `undefined` once the socket is gone, and at a unix socket. */
+/** `undefined` once the socket is closed, and at a unix socket. */
 export const peerText = ({ remoteAddress, remotePort }: Socket): string | undefined =>
   remoteAddress === undefined || remotePort === undefined
     ? undefined

@@ -1,6 +1,6 @@
 /**
- * What both HTTP/2 stacks share: a server that listens, checks its connections every second, and drains.
- * **In**: a server that does not listen yet, and its stack. **Out**: the transport. **Fails**: rejects where the address cannot be bound.
+ * The common part of both HTTP/2 stacks: a server that listens, checks its connections every second, and drains.
+ * **In**: a server that does not listen yet, and its stack. **Out**: the transport. **Fails**: rejects if the address cannot be bound.
  */
 import type { Server } from 'node:net';
 import { bound, listening } from './address.ts';
@@ -15,7 +15,7 @@ export interface Stack {
   tick(nowMs: number): void;
   /** Announces the drain to every peer. */
   drain(): void;
-  /** The peers know of the drain: refuses later requests. */
+  /** The peers know about the drain: refuses later requests. */
   finishDrain(): void;
   destroy(): void;
 }

@@ -4,10 +4,9 @@ import type { TlsOptions, TransportOptions } from './transport.ts';
 
 export const MIN_TLS = 'TLSv1.2';
 
-/** Gives new connections this certificate. Throws, and changes nothing, where certificate and key do not fit. */
+/** Uses this certificate for new connections. Throws and changes nothing if certificate and key do not match. */
 export function renewTls(server: Server, tls: TlsOptions): void {
-  if (!('setSecureContext' in server))
-    throw new Error('this server speaks cleartext, so it has no certificate to renew');
+  if (!('setSecureContext' in server)) throw new Error('this server uses cleartext and has no certificate to renew');
   (server as TlsServer).setSecureContext({ ...tls, minVersion: MIN_TLS });
 }
 

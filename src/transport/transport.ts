@@ -7,7 +7,7 @@ import type { Address } from './address.ts';
 import type { Limits } from './limits.ts';
 import type { ByteRange } from './byte-range.ts';
 
-/** The codes of google.rpc.Code that we use. */
+/** The codes of google.rpc.Code in use here. */
 export const Status = {
   OK: 0,
   CANCELLED: 1,
@@ -25,7 +25,7 @@ export const Status = {
 } as const;
 export type StatusCode = (typeof Status)[keyof typeof Status];
 
-/** A handler throws it to end its call with this status; any other error ends the call with INTERNAL. */
+/** Thrown by a handler to end its call with this status; any other error ends the call with INTERNAL. */
 export class GrpcError extends Error {
   readonly code: number;
   constructor(code: number, message: string, options?: ErrorOptions) {
@@ -41,19 +41,19 @@ export interface GoneObserver {
 }
 
 export interface CallContext {
-  /** Milliseconds left until the caller's deadline (grpc-timeout); `undefined` where it set none. */
+  /** Milliseconds left until the caller's deadline (grpc-timeout); `undefined` if it set none. */
   readonly remainingMs: number | undefined;
-  /** The same as a time by `performance.now()`; Infinity where it set none. */
+  /** The deadline by `performance.now()`; Infinity if it set none. */
   readonly endsAtMs?: number;
-  /** Aborted when the caller is gone or its deadline has passed. Created when first read. */
+  /** Aborted when the caller has disconnected or its deadline has passed. Created when first read. */
   readonly signal: AbortSignal;
   /** Like a listener of `signal`, without the price of creating one. */
   observe?(observer: GoneObserver): void;
   /** Aborted when the server begins to drain; a handler that waits for a change ends its stream then. */
   readonly draining: AbortSignal;
-  /** Aborted when a draining server ends its streams; a handler that still waits stops waiting, reads what has arrived, and ends. */
+  /** Aborted when a draining server ends its streams; a handler then stops waiting, reads the received messages, and ends. */
   readonly ending: AbortSignal;
-  /** The first value of a metadata key (lower case); `undefined` where there is none. */
+  /** The first value of a metadata key (lower case); `undefined` if there is none. */
   metadata(key: string): string | undefined;
   /** When the head of its request arrived, by `performance.now()`. */
   readonly arrivedAtMs: number;
@@ -63,7 +63,7 @@ export interface CallContext {
 
 /**
  * One request message in, one reply out, synchronously or by promise. The request's bytes are valid until the handler answers; copy them to
- * keep them longer. The bytes of a synchronous reply may be reused by the handler when it is called again.
+ * keep them longer. The handler may reuse the bytes of a synchronous reply when it is called again.
  */
 export type UnaryHandler = (request: ByteRange, context: CallContext) => Uint8Array | Promise<Uint8Array>;
 
@@ -81,21 +81,21 @@ export type Method =
 /** By full path: `/envoy.service.auth.v3.Authorization/Check`. */
 export type Methods = ReadonlyMap<string, Method>;
 
-/** Port 0: any free one. */
+/** Port 0: any free port. */
 export interface TransportOptions extends Address {
   /** Larger requests end with RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number;
   /** Called with every internal error (a handler threw something other than a {@link GrpcError}), for the log. */
   readonly onFault: (path: string, error: unknown) => void;
-  /** Called for each peer that speaks another protocol than this port, for the log. On Node's HTTP/2, only for TLS. */
+  /** Called for each peer that does not speak the protocol of this port, for the log. With Node's HTTP/2, only for TLS. */
   readonly onStranger?: (stranger: Stranger) => void;
   /** Absent: cleartext, HTTP/2 with prior knowledge. */
   readonly tls?: TlsOptions;
-  /** Other processes or threads may listen at the same port: the kernel shares out connections. */
+  /** Other processes or threads may listen at the same port; the kernel distributes connections. */
   readonly reusePort?: boolean;
   /**
-   * After it a connection is drained, so that its peer reconnects: its streams end once their clients are quiet. It is closed after as long
-   * again (60 s at most). No limit without it.
+   * At this age a connection is drained, so that its peer reconnects: its streams end once their clients are quiet. It is closed after the
+   * same time again, at most 60 s. Default: no limit.
    */
   readonly maxConnectionAgeMs?: number;
   /** Overrides of the default limits of a connection. */
@@ -103,14 +103,14 @@ export interface TransportOptions extends Address {
 }
 
 /**
- * What a peer speaks at a cleartext port: `tls`, `http1`, or anything else (`unknown`). At a TLS port: `cleartext`, or a `handshake` that
- * failed. A peer that connects and sends nothing is not reported: probes of load balancers do that.
+ * The protocol of a peer at a cleartext port: `tls`, `http1`, or anything else (`unknown`). At a TLS port: `cleartext`, or a failed
+ * `handshake`. A peer that sends nothing is not reported, since probes of load balancers do that.
  */
 export type StrangerKind = 'tls' | 'http1' | 'unknown' | 'cleartext' | 'handshake';
 
 export interface Stranger {
   readonly kind: StrangerKind;
-  /** `127.0.0.1:50412`; `undefined` where the socket was closed before it could be read. */
+  /** `127.0.0.1:50412`; `undefined` if the socket was closed before it could be read. */
   readonly peer: string | undefined;
   /** Why a handshake failed. */
   readonly why?: string;
@@ -125,13 +125,13 @@ export interface TlsOptions {
 
 export interface Transport extends Address {
   /**
-   * Refuses new calls, lets those in flight finish for at most `graceMs`, then closes. Streams end once their clients are quiet and what has
-   * arrived is read. Harmless when repeated.
+   * Refuses new calls, lets calls in flight finish for at most `graceMs`, then closes. Streams end once their clients are quiet and the
+   * received messages are read. Idempotent.
    */
   drain(graceMs: number): Promise<void>;
-  /** For new connections; open ones keep theirs. Throws, and keeps the old ones, where certificate and key do not fit, or in cleartext. */
+  /** Applies to new connections. Throws and keeps the old certificate if certificate and key do not match, or in cleartext. */
   renewTls(tls: TlsOptions): void;
 }
 
-/** Starts listening; rejects with what to do where the address cannot be bound. */
+/** Starts listening; rejects with the cause and the fix if the address cannot be bound. */
 export type Listen = (methods: Methods, options: TransportOptions) => Promise<Transport>;

@@ -48,7 +48,7 @@ export interface CasesDocument {
 }
 
 export interface LoadedPolicy {
-  /** `undefined` where there is an error. */
+  /** `undefined` if there is an error. */
   readonly policy: Policy | undefined;
   readonly findings: readonly Finding[];
   readonly cases: readonly CasesDocument[];

@@ -142,7 +142,7 @@ export interface Rule {
   /** The HTTP answer of a refusal: a deny's own, or `onDeny` of check and quota. */
   readonly onDeny: DenyAnswer | undefined;
   /**
-   * `input` is `undefined` where a quota rule does not set it; each part then has its own default (match: as if it matched;
+   * `input` is `undefined` if a quota rule does not set it; each part then has its own default (match: as if it matched;
    * key: "absent" is a value of its own; limit, cost, burst: `deny`). All other rules have a word.
    * `local`: another handler counts while the rule's own fails; `handler` applies if that fails, too.
    */

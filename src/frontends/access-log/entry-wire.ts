@@ -1,6 +1,6 @@
 /**
- * What HTTP and TCP entries of the access log share.
- * **In**: the common properties of an entry, and its origin. **Out**: values of attributes, absent where their part is malformed.
+ * The common part of HTTP and TCP entries of the access log.
+ * **In**: the common properties of an entry, and its origin. **Out**: values of attributes, absent if their part is malformed.
  * **Fails**: never.
  */
 import type { Wire } from '../../attributes/bag.ts';
@@ -83,7 +83,7 @@ export abstract class EntryWire implements Wire {
     }
   }
 
-  /** Whether the proxy is on the side of the destination or of the client: by the name of Istio's cluster, else by the log's name. */
+  /** Whether the proxy is on the side of the destination or the client: by the name of Istio's cluster, else by the log's name. */
   get reporter(): 'inbound' | 'outbound' | undefined {
     const match =
       /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ??
@@ -91,7 +91,7 @@ export abstract class EntryWire implements Wire {
     return (match?.[1] ?? match?.[0]) as 'inbound' | 'outbound' | undefined;
   }
 
-  /** In Istio: what an inbound proxy knows of its peer, or an outbound proxy of itself. */
+  /** In Istio: an inbound proxy's data about its peer, or an outbound proxy's about itself. */
   sourceFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
     if (this.reporter === 'outbound') return this.origin.fact(ofNode);
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().downstream, [ofPeer]);
@@ -102,7 +102,7 @@ export abstract class EntryWire implements Wire {
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().upstream, [ofPeer]);
   }
 
-  /** From the first byte of the request to the end, by the last time in the entry where it has no duration (older Envoys). */
+  /** From the first byte of the request to the end; by the last time in the entry if it has no duration (older Envoys). */
   get duration(): Duration | undefined {
     const { common } = this;
     if (common === undefined) return undefined;
@@ -115,7 +115,7 @@ export abstract class EntryWire implements Wire {
     );
   }
 
-  /** The start, where the entry has no duration. */
+  /** The start, if the entry has no duration. */
   get end(): Timestamp | undefined {
     const start = timestampOf(this.common?.startTime);
     return start === undefined ? undefined : later(start, this.duration ?? NO_TIME);
@@ -165,7 +165,7 @@ const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefine
   return new Map(Object.entries(json).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
 };
 
-/** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` where it is of the mesh. */
+/** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` for services of the mesh. */
 const ISTIO_CLUSTER = /^(?:inbound|outbound)_?\.?\|\d*\|[^|]*\|(.+)$/;
 const serviceHost = ({ common }: EntryWire): string | undefined =>
   ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
@@ -222,7 +222,7 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'destination.workload.name': (wire) => text(wire.destinationFact('workload', 'WORKLOAD_NAME')),
   'destination.workload.namespace': (wire) => text(wire.destinationFact('namespace', 'NAMESPACE')),
   'destination.container.name': (wire) => text(wire.destinationFact(undefined, 'APP_CONTAINERS')),
-  // Envoy sends the message for any TLS connection, empty where the client showed no certificate.
+  // Envoy sends the message for any TLS connection, empty if the client showed no certificate.
   'connection.mtls': (wire) => principalIn(peerOf(wire)) !== undefined || present(peerOf(wire)?.issuer) !== undefined,
   'connection.requested_server_name': ({ common }) => present(common?.tlsProperties?.tlsSniHostname),
   'connection.id': ({ common }) => present(common?.streamId),

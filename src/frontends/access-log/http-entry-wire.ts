@@ -23,7 +23,7 @@ export class HttpEntryWire extends EntryWire {
     return this.headers().get(name);
   }
 
-  /** The headers that Envoy is configured to log, and those that it always logs. */
+  /** The headers that Envoy is configured to log, and the ones that it always logs. */
   headers(): Map<string, string> {
     if (this.#headers !== undefined) return this.#headers;
     const { request } = this.entry;

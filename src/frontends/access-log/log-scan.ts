@@ -5,14 +5,14 @@ const [IDENTIFIER, HTTP_LOGS, TCP_LOGS] = [1, 2, 3];
 const LOG_ENTRY = 1;
 
 export interface LogScan {
-  /** The encoded identifier; occurrences that have to be merged are concatenated, which merges them. */
+  /** The encoded identifier; several occurrences are concatenated, which merges them. */
   readonly identifier: Buffer | undefined;
   readonly kind: 'http' | 'tcp';
   /** Two positions for each entry: its begin and its end. */
   readonly entries: readonly number[];
 }
 
-/** The ranges of the entries of a StreamAccessLogsMessage. Throws a `Malformed` where the message is malformed. */
+/** The ranges of the entries of a StreamAccessLogsMessage. Throws a `Malformed` if the message is malformed. */
 export function scanLog(bytes: Buffer): LogScan {
   let identifier: Buffer | undefined;
   let kind: 'http' | 'tcp' = 'http';

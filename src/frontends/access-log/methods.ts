@@ -1,5 +1,5 @@
 /**
- * envoy.service.accesslog.v3.AccessLogService: what has happened.
+ * envoy.service.accesslog.v3.AccessLogService: completed requests and connections.
  * **In**: messages of log entries. **Out**: each final entry to the engine; an empty message when Envoy ends the stream.
  * **Fails**: a malformed message ends the stream with INVALID_ARGUMENT; entries before it stay reported. A malformed entry is dropped and
  * counted, and the others of its message are reported.
@@ -26,7 +26,7 @@ import { LogOrigin } from './log-origin.ts';
 import { type LogScan, scanLog } from './log-scan.ts';
 import { TcpEntryWire } from './tcp-entry-wire.ts';
 
-/** A copy, since the origin lives as long as the stream, and its message does not. */
+/** A copy, since the origin outlives its message. */
 function originOf(identifier: Buffer): LogOrigin {
   const own = Buffer.from(identifier);
   return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
@@ -41,7 +41,7 @@ export function accessLogMethods(
     onRefusedEntry?.(error.message);
   }
 
-  /** A promise where the sender should wait. Throws a {@link Malformed} where the entry is malformed. */
+  /** A promise if the sender should wait. Throws a {@link Malformed} if the entry is malformed. */
   function report(
     kind: 'http' | 'tcp',
     bytes: Buffer,
@@ -90,7 +90,7 @@ export function accessLogMethods(
   return [[`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle }]];
 }
 
-/** A full queue has taken the entry for which it delays the sender, so a stream that ends need not wait. */
+/** A full queue has accepted the entry for which it delays the sender, so the end of a stream need not wait. */
 async function settledOr(waiting: Promise<void>, ending: AbortSignal): Promise<void> {
   if (ending.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

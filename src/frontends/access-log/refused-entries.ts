@@ -1,6 +1,6 @@
 import { Throttle } from '../../time/throttle.ts';
 
-/** Counts the access log entries that are dropped since they are malformed. */
+/** Counts malformed access log entries, which are dropped. */
 export class RefusedEntries {
   /** Malformed entries, and malformed messages of entries. */
   total = 0;
@@ -18,6 +18,6 @@ export class RefusedEntries {
 
   refuse(why: string): void {
     this.total++;
-    if (this.#lines.admit() > 0) this.#warn('malformed access log entries are dropped', { why, refused: this.total });
+    if (this.#lines.admit() > 0) this.#warn('malformed access log entries dropped', { why, refused: this.total });
   }
 }

@@ -27,7 +27,7 @@ const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes 
 
 const READERS = byNumber<Reader>({
   ...COMMON_READERS,
-  // The address of the PROXY protocol where it is in use, else the peer's.
+  // The address from the PROXY protocol if it is in use, else the peer's.
   'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
   'connection.event': () => 'close',
   'connection.duration': ({ duration }) => duration,

@@ -42,7 +42,7 @@ function unescaped(encoded: string): string {
   }
 }
 
-/** Node quotes a name that contains a comma or a quote; `undefined` where it is not JSON. */
+/** Node quotes a name that contains a comma or a quote; `undefined` if it is not JSON. */
 function unquoted(name: string): string | undefined {
   try {
     return JSON.parse(name) as string;

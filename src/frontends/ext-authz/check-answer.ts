@@ -86,7 +86,7 @@ function writeStatus(code: number, message: string): void {
   writer.end(status);
 }
 
-/** `sentHeaders`: those of the request, where a rule appends to one. */
+/** `sentHeaders`: the headers of the request, if a rule appends to one. */
 function writeOk(
   { changes: { request, response, query } }: Verdict,
   sentHeaders: ReadonlyMap<string, string> | undefined,

@@ -1,9 +1,9 @@
 /**
  * **In**: the bytes of a CheckRequest. **Out**: the ranges of its parts; a part or a string is decoded when it is read. Bytes that are not
- * UTF-8 in a string become U+FFFD. **Fails**: with a `Malformed`, at once where the outer messages are malformed, else when the malformed
+ * UTF-8 in a string become U+FFFD. **Fails**: with a `Malformed`, at once if the outer messages are malformed, else when the malformed
  * part is read.
  *
- * A singular message that is sent twice has to be merged. No sender does that; if one does, the request is rewritten first.
+ * A singular message that occurs twice must be merged. No known sender does that; the request is then rewritten first.
  */
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/byte-range.ts';
@@ -55,7 +55,7 @@ const OF_HTTP = wanted(
   { 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS },
   { once: false },
 );
-/** The messages that may occur once, for {@link mergedParts} where one occurs twice. */
+/** The singular messages, for {@link mergedParts} if one occurs twice. */
 const SINGULAR = {
   1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' },
 } as const;
@@ -114,7 +114,7 @@ export class CheckScan {
     return from === 0 ? 0 : endOf(this.bytes, from);
   }
 
-  /** `undefined` where it is absent or empty. */
+  /** `undefined` if it is absent or empty. */
   text(part: Part, cache?: CachedText): string | undefined {
     const from = this.from(part);
     const to = this.to(part);
@@ -127,12 +127,12 @@ export class CheckScan {
     return this.has(part) ? lazyMessage(schema, this.bytes, this.from(part), this.to(part)) : undefined;
   }
 
-  /** A string of a part; `undefined` where it is absent or empty. */
+  /** A string of a part; `undefined` if it is absent or empty. */
   textIn(part: Part, number: number): string | undefined {
     return this.bytesIn(part, number)?.toString('utf8');
   }
 
-  /** A view of a string or bytes of a part; `undefined` where it is absent or empty. */
+  /** A view of a string or bytes of a part; `undefined` if it is absent or empty. */
   bytesIn(part: Part, number: number): Buffer | undefined {
     if (!this.has(part)) return undefined;
     const fields = this.fieldsOf(part);
@@ -142,7 +142,7 @@ export class CheckScan {
     return from === to ? undefined : this.bytes.subarray(from, to);
   }
 
-  /** An int64 of a part; 0 where it is absent. */
+  /** An int64 of a part; 0 if it is absent. */
   int64In(part: Part, number: number): bigint {
     if (!this.has(part)) return 0n;
     const fields = this.fieldsOf(part);
@@ -206,7 +206,7 @@ export class CheckScan {
       : this.#only(address.from, address.to, SOCKET_ADDRESS, true);
   }
 
-  /** Copies the message, so that it outlives the transport's buffer. Returns by how many bytes it moved to the front. */
+  /** Copies the message, so that it outlives the transport's buffer. Returns the number of bytes by which it moved to the front. */
   keep(): number {
     const by = this.#from;
     this.bytes = Buffer.from(this.bytes.subarray(by, this.#to));

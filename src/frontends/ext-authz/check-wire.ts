@@ -1,6 +1,6 @@
 /**
- * **In**: the bytes of a CheckRequest. **Out**: the value of an attribute, decoded when it is read; absent where its part is malformed.
- * **Fails**: the constructor, with INVALID_ARGUMENT where the request is malformed.
+ * **In**: the bytes of a CheckRequest. **Out**: the value of an attribute, decoded when it is read; absent if its part is malformed.
+ * **Fails**: the constructor, with INVALID_ARGUMENT if the request is malformed.
  * Envoy fills the fields in its check_request_utils.cc.
  */
 import type { Wire } from '../../attributes/bag.ts';
@@ -20,7 +20,7 @@ import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part } from './check-scan.ts';
 import { rawHeaders } from './raw-headers.ts';
 
-/** Present where the body was sent, even an empty one; `true` where it is incomplete. */
+/** Present if the body was sent, even if empty; `true` if it is incomplete. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
 
 /** These rarely change between the calls of a proxy. */
@@ -112,8 +112,8 @@ const [SERVICE, PRINCIPAL, CERTIFICATE] = [2, 4, 5];
 const SNI = 1;
 
 /**
- * The body as Envoy sends it; empty where Envoy was told to send it and there is none. `undefined` where only a part was sent: a rule
- * would decide by what the client chose to send first.
+ * The body as Envoy sends it; empty if Envoy is configured to send it and the request has none. `undefined` if only a part was sent;
+ * otherwise a client could choose the part by which a rule decides.
  */
 function bodyBytesOf(wire: CheckWire): Buffer | undefined {
   const { scan } = wire;
@@ -131,7 +131,7 @@ function bodyCopy(wire: CheckWire): Uint8Array | undefined {
   return body === undefined ? undefined : new Uint8Array(body);
 }
 
-/** `size` counts what Envoy has received so far; older Envoys send -1 where they do not know. */
+/** `size` counts the bytes that Envoy has received so far; older Envoys send -1 if they do not know. */
 function bodySize(wire: CheckWire): Value | undefined {
   const { scan, isHttp } = wire;
   if (!isHttp) return undefined;

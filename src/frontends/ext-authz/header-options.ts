@@ -2,10 +2,10 @@
  * Header changes in a form that has the same effect in all versions of Envoy.
  *
  * Older versions read only the bool `append` of request headers and of a denial's headers (unset means *set*), and append only to a
- * header that is already present. Newer ones read `append` where it is present, else `append_action`, whose default *adds*; with
+ * header that is already present. Newer ones read `append` if it is present, else `append_action`, whose default *adds*; with
  * `append: true` they join values by a comma, without it they add a line.
  *
- * No form can append to a request header that the filter does not send us (`allowed_headers`, `disallowed_headers`): it looks absent to us,
+ * No form can append to a request header that the filter does not send (`allowed_headers`, `disallowed_headers`): it appears to be absent,
  * so it is set.
  */
 import type { NetHeaders } from '../../core/call.ts';
@@ -96,7 +96,7 @@ export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filte
 
 /**
  * For the response to an allowed request. Envoy first adds and then sets, in whatever order they are sent, so several values to set are
- * joined by a comma. A set-cookie must not be joined: several are added to those of the upstream.
+ * joined by a comma. A set-cookie must not be joined; several are added to the upstream's.
  */
 export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
@@ -126,7 +126,7 @@ function valuesByName(pairs: readonly HeaderPair[]): ReadonlyMap<string, readonl
   return byName;
 }
 
-/** For a denial: every value of a repeated name (set-cookie) is kept, as a line of its own. */
+/** For a denial: every value of a repeated name (set-cookie) is kept as a separate line. */
 export function denialHeaders(headers: readonly HeaderPair[]): HeaderOption[] {
   const options: HeaderOption[] = [];
   const written = new Set<string>();

@@ -1,7 +1,7 @@
 /**
  * envoy.service.auth.v3.Authorization: whether a request or connection is allowed.
- * **In**: a CheckRequest of Envoy's HTTP or network filter. **Out**: a CheckResponse, in the same turn where the engine
- * answers at once. **Fails**: INVALID_ARGUMENT for anything but a CheckRequest; UNAVAILABLE for the outcome `error`.
+ * **In**: a CheckRequest of Envoy's HTTP or network filter. **Out**: a CheckResponse, in the same turn if the engine
+ * answers synchronously. **Fails**: INVALID_ARGUMENT for anything but a CheckRequest; UNAVAILABLE for the outcome `error`.
  */
 import type { Engine } from '../../core/call.ts';
 import type { Method } from '../../transport/transport.ts';

@@ -26,7 +26,7 @@ export function rawHeaders(scan: CheckScan): ReadonlyMap<string, string> {
   return map;
 }
 
-/** `undefined` where it is malformed, so that the others can be read. */
+/** `undefined` if it is malformed, so that the others can be read. */
 function headerOf(
   bytes: Buffer,
   from: number,

@@ -64,7 +64,7 @@ const READERS = byNumber<Reader>({
           ['value', value],
         ]),
     ),
-  // The request's 0 means 1, the descriptor's own 0 means: look, do not charge (envoyproxy/ratelimit GetHitsAddends).
+  // 0 in the request means 1; 0 in the descriptor means look without charging (envoyproxy/ratelimit GetHitsAddends).
   'ratelimit.hits': ({ request, descriptor }) => descriptor.hits ?? (request.hits || 1),
   'ratelimit.override': ({ descriptor: { override } }) => {
     return override === undefined || !isUnit(override.unit)

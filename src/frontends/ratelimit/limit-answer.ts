@@ -14,7 +14,7 @@ import { RESPONSE, writeHeader, writeStatus } from './response-fields.ts';
 const UNIT_OF_MS: ReadonlyMap<number, Unit> = new Map(
   Object.values(Unit).map((unit) => [secondsOfUnit(unit) * 1000, unit]),
 );
-/** UNKNOWN where the period is not one of Envoy's units. */
+/** UNKNOWN if the period is not one of Envoy's units. */
 const unitOfMs = (ms: number): number => UNIT_OF_MS.get(ms) ?? 0;
 
 /** Shared by all calls: one message must be begun and finished without awaiting. */
@@ -59,8 +59,8 @@ function writeStatusOf({ over, rule, limit, perMs, remaining, resetMs }: LimitSt
 const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
 
 /**
- * Envoy itself makes x-ratelimit-* headers from the statuses (enable_x_ratelimit_headers), but never retry-after. The message can only
- * add headers, so those to set are added too.
+ * Envoy itself derives x-ratelimit-* headers from the statuses (enable_x_ratelimit_headers), but never retry-after. The message can only
+ * add headers, so headers to set are added too.
  */
 function headersOf({ response, statuses }: LimitVerdict, over: boolean): HeaderPair[] {
   const headers = [...inOneSpelling(response.set), ...response.append].filter(

@@ -1,7 +1,6 @@
 /**
- * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is asked for, with
- * U+FFFD for what is not UTF-8. **Fails**: with INVALID_ARGUMENT where the request is malformed, or has more descriptors or entries
- * than are allowed.
+ * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is read, with U+FFFD
+ * for invalid UTF-8. **Fails**: with INVALID_ARGUMENT if the request is malformed, or has more descriptors or entries than allowed.
  */
 import { asBuffer } from '../../transport/byte-range.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
@@ -17,7 +16,7 @@ const DESCRIPTOR = { entries: 1, limit: 2, hitsAddend: 3 } as const;
 const LIMIT = { requestsPerUnit: 1, unit: 2 } as const;
 const VALUE = 1;
 
-/** In all descriptors of a request together, far more than a proxy sends; the cost of a request grows with them. */
+/** In all descriptors of a request together; far more than a proxy sends, since the cost of a request grows with them. */
 const MAX_ENTRIES = 10_000;
 
 export interface Override {
@@ -30,11 +29,11 @@ export class LimitScan {
   /** The message's range in `#bytes`. */
   readonly #from: number;
   readonly #to: number;
-  /** By how many bytes the message was moved to the front, by {@link keep}. */
+  /** The number of bytes by which {@link keep} moved the message to the front. */
   #moved = 0;
   #domainFrom = 0;
   #domainTo = 0;
-  /** As sent; 0 where it was not. */
+  /** As sent; 0 if it was not. */
   hits = 0;
   readonly descriptors: DescriptorScan[] = [];
 
@@ -80,11 +79,11 @@ export class LimitScan {
 export class DescriptorScan {
   /** Four positions for each entry: the begin and end of its key, then of its value. */
   readonly entries: number[] = [];
-  /** `undefined` where it was not sent. */
+  /** `undefined` if it was not sent. */
   hits: number | bigint | undefined;
   override: Override | undefined;
 
-  /** `maxEntries`: what is left of {@link MAX_ENTRIES} for the request. */
+  /** `maxEntries`: the rest of {@link MAX_ENTRIES} for the request. */
   constructor(bytes: Buffer, from: number, to: number, maxEntries: number) {
     const fields = new FieldScan(bytes, from, to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
@@ -111,7 +110,7 @@ export class DescriptorScan {
   }
 }
 
-/** A message that is sent twice is merged: fields that the second lacks come from the first. */
+/** A message that occurs twice is merged: fields that the second lacks come from the first. */
 function overrideOf(bytes: Buffer, { from, to }: FieldScan, before: Override | undefined): Override {
   const fields = new FieldScan(bytes, from, to);
   let { requestsPerUnit, unit } = before ?? { requestsPerUnit: 0, unit: 0 };

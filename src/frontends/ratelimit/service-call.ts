@@ -25,7 +25,7 @@ import { RESPONSE, writeHeader, writeStatus } from './response-fields.ts';
 /** `globalThis.performance` is a getter; a local reference is faster on the hot path. */
 const monotonic = performance;
 
-/** Far more than a proxy sends; the cost of a request grows with them. envoyproxy/ratelimit bounds them by the message's size alone. */
+/** Far more than a proxy sends; the cost of a request grows with them. envoyproxy/ratelimit only bounds the size of the message. */
 const MAX_DESCRIPTORS = 10_000;
 
 export function rateLimitServiceMethods(

@@ -1,7 +1,7 @@
 /**
  * The same service behind HTTP, as /json of envoyproxy/ratelimit (src/server/server_impl.go), with JSON as protojson maps it.
  * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 400 for a body that is not a request and for an error of the service,
- * with the cause where that is Redis; 500 for metadata that JSON cannot represent.
+ * with the cause if that is Redis; 500 for metadata that JSON cannot represent.
  */
 import { fromBinary, fromJsonString, type JsonObject, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
@@ -22,7 +22,7 @@ const SERVER_ERROR: JsonAnswer = {
   body: 'Internal Server Error\n',
 };
 
-/** Metadata of a rule may hold infinity or NaN, which JSON has not. */
+/** Metadata of a rule may contain infinity or NaN, which JSON lacks. */
 function isJson(metadata: JsonObject | undefined): boolean {
   const holds = (value: JsonValue): boolean =>
     typeof value === 'number'

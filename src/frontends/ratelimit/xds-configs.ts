@@ -32,7 +32,7 @@ export interface XdsOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly firstPauseMs: number;
   readonly maxPauseMs: number;
-  /** Puts them in force; resolves with why they are refused, if they are. */
+  /** Puts them in force; resolves with the reason if they are refused. */
   readonly take: (files: readonly { readonly file: string; readonly text: string }[]) => Promise<string | undefined>;
   readonly onTrouble: (why: string) => void;
 }

@@ -1,6 +1,6 @@
 /**
  * Parses the headers of a gRPC request.
- * **In**: a head. **Out**: the call that it asks for, or how it is refused. **Fails**: never by throwing.
+ * **In**: a head. **Out**: the requested call, or its refusal. **Fails**: never by throwing.
  */
 import type { Head } from '../exchange.ts';
 import { type Method, type Methods, Status } from '../transport.ts';
@@ -8,7 +8,7 @@ import { type Method, type Methods, Status } from '../transport.ts';
 export interface CallHead {
   readonly path: string;
   readonly method: Method;
-  /** `undefined` where there is none. */
+  /** `undefined` if there is none. */
   readonly timeoutMs: number | undefined;
   readonly encoding: 'identity' | 'gzip';
 }
@@ -27,7 +27,7 @@ const UNITS_MS: ReadonlyMap<string, number> = new Map([
 ]);
 const MAX_DIGITS = 8;
 
-/** `undefined` where it is not a timeout. No regular expression, since its match would be allocated for each call. */
+/** `undefined` if it is not a timeout. No regular expression, since its match would be allocated for each call. */
 export function timeoutMsOf(text: string): number | undefined {
   const digits = text.length - 1;
   const unitMs = UNITS_MS.get(text.charAt(digits));

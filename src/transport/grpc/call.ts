@@ -1,4 +1,4 @@
-/** What unary and streaming calls share: a deadline, a signal, an end. */
+/** The common part of unary and streaming calls: deadline, signal, end. */
 import type { Exchange, Head } from '../exchange.ts';
 import { type CallContext, type GoneObserver, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
@@ -6,7 +6,7 @@ import { isInternal, statusOf } from './status.ts';
 import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
 import type { Decompressor } from './decompressor.ts';
 
-/** What calls need from their server. */
+/** The context that calls get from their server. */
 export interface CallHost {
   readonly maxMessageBytes: number;
   readonly wheel: TimerWheel;
@@ -105,7 +105,7 @@ export abstract class Call implements CallContext, Expiring {
     this.exchange.end(code, details);
   }
 
-  /** Starts its deadline; a call that is answered at once needs none. */
+  /** Starts its deadline; a call that is answered synchronously needs none. */
   startTimer(): void {
     if (this.endsAtMs === Infinity || this.wheelAtMs !== NOT_IN_WHEEL) return;
     this.host.wheel.add(this, performance.now());
@@ -125,4 +125,4 @@ export abstract class Call implements CallContext, Expiring {
   }
 }
 
-const gone = (): GrpcError => new GrpcError(Status.CANCELLED, 'the caller is gone');
+const gone = (): GrpcError => new GrpcError(Status.CANCELLED, 'the caller has disconnected');

@@ -3,14 +3,14 @@ import { gunzipSync } from 'node:zlib';
 import { GrpcError, Status } from '../transport.ts';
 import { tooLarge } from './message-queue.ts';
 
-/** A message may always decompress to this many times its size: the sender pays for the work by the bytes it sends. Text rarely compresses better. */
+/** A message may always decompress to this multiple of its size; text rarely compresses better. */
 const FREE_RATIO = 16;
-/** The budget for what exceeds that ratio, refilled once a second: gzip compresses zeros a thousandfold, and 4 MiB take 20 ms. */
+/** The budget for output beyond that ratio, refilled once a second: gzip compresses zeros a thousandfold, and 4 MiB take 20 ms. */
 const EXCESS_BYTES = 8 * 1024 * 1024;
 
 /**
- * Decompresses the messages of all connections of a server; the budget is shared, since another connection costs a peer next to nothing.
- * **Fails**: with a {@link GrpcError} where a message is not gzip, or is larger than allowed.
+ * Decompresses the messages of all connections of a server; the budget is shared, since opening another connection is cheap for a peer.
+ * **Fails**: with a {@link GrpcError} if a message is not gzip, or is larger than allowed.
  */
 export class Decompressor {
   readonly #maxBytes: number;
@@ -34,12 +34,12 @@ export class Decompressor {
       return whole;
     } catch (error) {
       if (!(error instanceof RangeError))
-        throw new GrpcError(Status.INTERNAL, 'a message is marked as gzip, and is not', { cause: error });
+        throw new GrpcError(Status.INTERNAL, 'a message is marked as gzip, but is not gzip', { cause: error });
       this.#spend(most - free);
       if (most === this.#maxBytes) throw tooLarge('more bytes when decompressed', most);
       throw new GrpcError(
         Status.RESOURCE_EXHAUSTED,
-        `a message is more than ${FREE_RATIO} times as large when decompressed, and too many were`,
+        `a message decompresses to more than ${FREE_RATIO} times its size, and the budget for such messages is spent`,
       );
     }
   }

@@ -1,7 +1,7 @@
 /**
- * **In**: a request's body, in pieces. **Out**: its messages, on demand. **Fails**: with a {@link GrpcError}; nothing is read after that.
+ * **In**: a request's body, in chunks. **Out**: its messages, on demand. **Fails**: with a {@link GrpcError}; nothing is read after that.
  *
- * The buffer grows with what arrives, not with the length that a prefix announces.
+ * The buffer grows with the received bytes, not with the announced length.
  */
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status } from '../transport.ts';
@@ -42,22 +42,22 @@ export class MessageQueue {
     this.#to += more;
   }
 
-  /** The size of the first message with its prefix, as sent; `undefined` while the prefix is incomplete. Throws where it is invalid. */
+  /** The size of the first message with its prefix, as sent; `undefined` while the prefix is incomplete. Throws if it is invalid. */
   nextBytes(): number | undefined {
     const at = this.#from;
     if (this.#to - at < PREFIX_BYTES) return undefined;
     const bytes = this.#bytes;
     const flag = bytes[at] as number;
     if (flag !== 0 && flag !== 1)
-      throw new GrpcError(Status.INTERNAL, `a message begins with the flag ${flag}, which is neither 0 nor 1`);
+      throw new GrpcError(Status.INTERNAL, `the compressed flag of a message is ${flag}; expected 0 or 1`);
     if (flag === 1 && this.#encoding === 'identity')
-      throw new GrpcError(Status.INTERNAL, 'a message is marked as compressed, but grpc-encoding does not say how');
+      throw new GrpcError(Status.INTERNAL, 'a message is marked as compressed, but grpc-encoding is missing');
     const length = lengthAt(bytes, at + 1);
     if (length > this.#maxBytes) throw tooLarge(`${length} bytes`, this.#maxBytes);
     return PREFIX_BYTES + length;
   }
 
-  /** Whether more has arrived than the first message. Throws where that is invalid. */
+  /** Whether bytes after the first message have arrived. Throws if it is invalid. */
   get hasMoreThanOne(): boolean {
     return this.#to - this.#from > (this.nextBytes() ?? Infinity);
   }
@@ -96,4 +96,4 @@ export const lengthAt = (bytes: Uint8Array, at: number): number =>
   0;
 
 export const tooLarge = (is: string, maxBytes: number): GrpcError =>
-  new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is}, where ${maxBytes} are allowed`);
+  new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is}; at most ${maxBytes} are allowed`);

@@ -2,10 +2,10 @@ import type { Exchange, Receiver } from '../exchange.ts';
 import type { Refusal } from './call-head.ts';
 import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
 
-/** How long to wait for the body of a request that is not gRPC. */
+/** Time to wait for the body of a request that is not gRPC. */
 const BODY_MS = 10_000;
 
-/** A request that is not gRPC. It gets a plain HTTP reply when its body has arrived: clients of plain HTTP read no reply before. */
+/** A request that is not gRPC. It gets a plain HTTP reply after its body has arrived, since HTTP clients do not read a reply before. */
 export class RefusedCall implements Receiver, Expiring {
   readonly endsAtMs: number;
   readonly lateAtLoopMs = Infinity;

@@ -20,7 +20,7 @@ export interface GrpcServer {
   readonly serve: Serve;
   /** Streams end once their clients are quiet. */
   drain(): void;
-  /** Streams read the messages that have arrived, and end. */
+  /** Streams read the messages that have arrived, then end. */
   endStreams(): void;
 }
 

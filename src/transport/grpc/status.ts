@@ -5,10 +5,10 @@ export interface GrpcStatus {
   readonly details: string;
 }
 
-/** The caller is not told what failed; the log is. */
+/** The cause goes to the log, not to the caller. */
 const INTERNAL: GrpcStatus = { code: Status.INTERNAL, details: 'internal error; see the log of the server' };
 
-/** The status of a call whose handler threw. OK does not count as a failure's status. */
+/** The status of a call whose handler threw. An error with status OK is internal. */
 export function statusOf(error: unknown): GrpcStatus {
   if (!(error instanceof GrpcError) || error.code === Status.OK) return INTERNAL;
   // A lone surrogate has no UTF-8 encoding.

@@ -4,7 +4,7 @@ import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
 import { MessageQueue } from './message-queue.ts';
 
-/** How long a client must be quiet before a draining server ends its stream, so that nothing in flight is cut off. */
+/** How long a client must be quiet before a draining server ends its stream, so that no message in flight is lost. */
 const QUIET_MS = 100;
 
 type Result = IteratorResult<Uint8Array, undefined>;
@@ -16,7 +16,7 @@ export class StreamCall
   implements Receiver, AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined>
 {
   readonly #queue: MessageQueue;
-  /** Received bytes that the sender was not given credit for yet. */
+  /** Received bytes for which the sender has no credit yet. */
   #uncredited = 0;
   /** Bytes in memory: the queue, and the decompressed message that the handler is reading. */
   #heldBytes = 0;
@@ -27,7 +27,7 @@ export class StreamCall
   /** The handler reads no more. */
   #isUnread = false;
   #isDraining = false;
-  /** How the requests end, once the queue is read. `cut`: by us, so that the last message may be incomplete. */
+  /** How the requests end, once the queue is read. `cut`: ended by the server, so the last message may be incomplete. */
   #end: 'complete' | 'cut' | GrpcError | undefined;
   /** The read of the handler that waits for a message. */
   #pendingRead: { resolve(result: Result): void; reject(error: GrpcError): void } | undefined;
@@ -36,7 +36,7 @@ export class StreamCall
   readonly #isOneRequest: boolean;
   readonly #onOver: (call: StreamCall) => void;
 
-  /** `onOver`: it is over, and needs no more events. */
+  /** `onOver` is called when the call is over and needs no more events. */
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost, onOver: (call: StreamCall) => void) {
     super(exchange, head, callHead, host);
     this.#isOneRequest = callHead.method.kind === 'stream' && callHead.method.oneRequest === true;
@@ -82,7 +82,7 @@ export class StreamCall
 
   tick(nowMs: number): void {
     if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > REQUEST_MS)
-      this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message takes more than ${REQUEST_MS / 1000} s to arrive`));
+      this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message took more than ${REQUEST_MS / 1000} s to arrive`));
   }
 
   writable(): void {
@@ -109,7 +109,7 @@ export class StreamCall
     if (this.#pendingRead !== undefined) this.#beginQuiet();
   }
 
-  /** The handler reads what has arrived, and no more. */
+  /** The handler reads the messages that have arrived, and no more. */
   endRequests(): void {
     this.#end ??= 'cut';
     if (this.#pendingRead !== undefined) this.#answer(this.#nextOrError() ?? DONE);
@@ -145,10 +145,10 @@ export class StreamCall
     return Promise.resolve(DONE);
   }
 
-  /** A message that nobody reads gets no credit, so the sender runs out of window. */
+  /** An unread message gets no credit, so the sender runs out of window. */
   #unread(): void {
     if (this.#isOneRequest)
-      this.fail(new GrpcError(Status.INVALID_ARGUMENT, 'the method takes one request; there is another'));
+      this.fail(new GrpcError(Status.INVALID_ARGUMENT, 'the method takes one request; received another'));
   }
 
   #nextOrError(): Result | GrpcError | undefined {
@@ -160,7 +160,7 @@ export class StreamCall
     }
   }
 
-  /** Throws where the message is invalid. */
+  /** Throws if the message is invalid. */
   #next(): Result | GrpcError | undefined {
     this.#release();
     const bytes = this.#queue.nextBytes();
@@ -181,7 +181,7 @@ export class StreamCall
     return { done: false, value: whole };
   }
 
-  /** The handler asks for the next message, so it is done with the one before. */
+  /** The handler asks for the next message, so it is done with the previous one. */
   #release(): void {
     if (this.#decompressedBytes === 0) return;
     this.#hold(-this.#decompressedBytes);

@@ -8,7 +8,7 @@ import { lengthAt, MessageQueue } from './message-queue.ts';
 
 const NOTHING = new Uint8Array(0);
 
-/** One message in, one out: within the turn of the request's arrival where its handler answers at once. */
+/** One message in, one out; in the turn of the request's arrival if its handler answers synchronously. */
 export class UnaryCall extends Call implements Receiver, ByteRange {
   readonly #handle: UnaryHandler;
   /** For a request that arrives in parts. */
@@ -67,7 +67,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
     this.startTimer();
   }
 
-  /** Decompresses only now, so that an incomplete request costs no more memory than was sent. */
+  /** Decompresses only a complete request, so that an incomplete one costs no more memory than was sent. */
   #take(queue: MessageQueue): Uint8Array {
     if (queue.isEmpty) throw new GrpcError(Status.INTERNAL, 'the request has no message');
     const { isNextCompressed } = queue;

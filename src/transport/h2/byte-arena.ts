@@ -1,8 +1,8 @@
-/** Copies of bytes that outlive their header block. Small ones share a buffer: one buffer each costs more than the copying. */
+/** Copies of bytes that outlive their header block. Small copies share a buffer, since allocating one each costs more than copying. */
 import { LOW_BYTES } from './field.ts';
 import { decodeHuffman, hadLongCodes, mostDecoded } from './huffman.ts';
 
-/** A kept field keeps its whole buffer alive; a table has at most 128 entries, so they keep little. */
+/** A field retains its whole buffer; a table has at most 128 entries, so they retain little. */
 const BUFFER_BYTES = 1024;
 const SMALL_BYTES = 256;
 
@@ -35,7 +35,7 @@ export class ByteArena {
     this.hasLow = hasLow;
   }
 
-  /** Decodes Huffman code; false where it is not valid. */
+  /** Decodes Huffman code; false if it is not valid. */
   decode(bytes: Uint8Array, from: number, to: number): boolean {
     const most = mostDecoded(to - from);
     if (most > SMALL_BYTES) {
@@ -59,7 +59,7 @@ export class ByteArena {
     this.from = this.to;
   }
 
-  /** A large one has a buffer of its own. */
+  /** A large copy has its own buffer. */
   #take(copy: Uint8Array<ArrayBuffer>): void {
     this.bytes = copy;
     this.from = 0;

@@ -1,6 +1,6 @@
 /**
- * The server's side of one HTTP/2 connection (RFC 9113): its beginning, its turns, its drain and its end.
- * **In**: received bytes, split anywhere. **Out**: requests to `serve`, and bytes to write, those of one turn in one write.
+ * The server's side of one HTTP/2 connection (RFC 9113): start, turns, drain and end.
+ * **In**: received bytes, split anywhere. **Out**: requests to `serve`, and bytes to write, one write per turn.
  * **Fails**: a stream by RST_STREAM, the connection by GOAWAY; never by throwing.
  *
  * It imports no Node module, so it fits any socket, and tests need none.
@@ -16,15 +16,15 @@ import { ourSettings } from './settings.ts';
 import { CONNECTION_WINDOW_BYTES } from './receive-window.ts';
 import { Streams, type StreamsHost } from './streams.ts';
 
-/** Where bytes are written. */
+/** The destination of written bytes. */
 export interface Outlet {
-  /** True: they are written, and their memory may be reused. False: it is kept. */
+  /** True: the bytes are written, and their memory may be reused. False: the memory is retained. */
   write(bytes: Uint8Array): boolean;
-  /** The peer reads less than is written: output that can wait should, until `Connection.drained`. */
+  /** The peer reads slower than we write: output that can wait should wait for `Connection.drained`. */
   readonly isFull: boolean;
-  /** Calls back when this turn's other work is done. */
+  /** Calls back at the end of this turn. */
   soon(flush: () => void): void;
-  /** After what was written. */
+  /** Closes after the pending writes. */
   close(): void;
 }
 
@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   readonly onFault: (error: unknown) => void;
 }
 
-/** For how many ticks, of a second each, a frame or a header block may take to arrive. */
+/** Ticks, of a second each, in which a frame or a header block must arrive. */
 const MAX_TICKS = 30;
 
 export class Connection implements StreamsHost {
@@ -55,7 +55,7 @@ export class Connection implements StreamsHost {
   #isInTurn = false;
   #isFlushDue = false;
   #draining: 'no' | 'announced' | 'final' = 'no';
-  /** The frame or header block that was incomplete at the last tick, and for how many ticks it has been. */
+  /** The frame or header block that was incomplete at the last tick, and for how many ticks. */
   #partial: unknown;
   #partialTicks = 0;
 
@@ -107,7 +107,7 @@ export class Connection implements StreamsHost {
 
   flush(): void {
     if (this.#streams.isOverBlocked && !this.#isOver)
-      this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window'));
+      this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many reply bytes wait for flow control'));
     if (this.#output.length === 0) return;
     this.#output.clear(this.#outlet.write(this.#output.taken()));
     if (!this.#outlet.isFull) this.drained();
@@ -118,19 +118,19 @@ export class Connection implements StreamsHost {
     this.#streams.wake();
   }
 
-  /** Once a second: ends what takes too long to arrive or to leave. */
+  /** Once a second: ends frames and replies that take too long. */
   tick(nowMs: number): void {
     if (this.#isOver) return;
     const partial = this.#handler.partial ?? this.#reader.partial;
     this.#partialTicks = partial === undefined || partial !== this.#partial ? 0 : this.#partialTicks + 1;
     this.#partial = partial;
     if (this.#partialTicks >= MAX_TICKS)
-      return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to arrive');
+      return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block took too long to arrive');
     this.#streams.tick(nowMs);
     this.flush();
   }
 
-  /** Asks whether the peer is there: its answer counts as traffic. */
+  /** Checks by PING that the peer is alive; its answer counts as traffic. */
   ping(): void {
     if (this.#isOver) return;
     this.#output.frame(FrameType.PING, 0, 0, PING);
@@ -146,7 +146,7 @@ export class Connection implements StreamsHost {
     this.#streams.drain();
   }
 
-  /** Announces the end; requests that are on their way are still served (RFC 9113 section 6.8). */
+  /** Announces the end; requests in flight are still served (RFC 9113 section 6.8). */
   drain(): void {
     if (this.#isOver || this.#draining !== 'no') return;
     this.#draining = 'announced';
@@ -155,7 +155,7 @@ export class Connection implements StreamsHost {
     this.flush();
   }
 
-  /** The peer knows of the end: later streams are refused, and the connection ends with the last one. */
+  /** The peer knows about the end: later streams are refused, and the connection ends with the last open one. */
   finishDrain(): void {
     if (this.#isOver || this.#draining === 'final') return;
     this.#draining = 'final';
@@ -207,4 +207,4 @@ export class Connection implements StreamsHost {
 }
 
 const PING = new Uint8Array(8);
-const STOPS = 'the server stops';
+const STOPS = 'the server is stopping';

@@ -1,6 +1,6 @@
-/** A header field, classified once, since a connection repeats the same ones. */
+/** A header field, classified once, since a connection repeats its fields. */
 
-/** What a field is to a request. OTHER fields do not affect how a request is handled. */
+/** The role of a field in a request. OTHER fields do not affect how a request is handled. */
 export const FieldKind = {
   OTHER: 0,
   METHOD: 1,
@@ -42,7 +42,7 @@ export function kindOf(name: string): FieldKind {
   return NAME.test(name) ? FieldKind.OTHER : FieldKind.FORBIDDEN;
 }
 
-/** Bytes below it are rare in values, and include those that no value may have. */
+/** Bytes below it are rare in values, and include all forbidden ones. */
 export const LOW_BYTES = 0x0e;
 
 /** No NUL, CR or LF, and no blank at either end (RFC 9113 section 8.2.1). `hasLow`: it may contain {@link LOW_BYTES}. */

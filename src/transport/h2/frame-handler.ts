@@ -1,7 +1,7 @@
 /**
- * What each frame of the peer means (RFC 9113 section 6).
+ * Handles the frames of the peer (RFC 9113 section 6).
  * **In**: whole frames, in order. **Out**: calls of the {@link Streams}; acknowledgements in the output.
- * **Fails**: a stream by RST_STREAM; with a {@link ConnectionError} where the frame may not be.
+ * **Fails**: a stream by RST_STREAM; with a {@link ConnectionError} if the frame is not allowed.
  */
 import { ErrorCode, Flag, frameSizeError, FrameType, protocolError, uint32At } from './frames.ts';
 import { type HeaderBlock, HeadReader } from './head-reader.ts';
@@ -9,7 +9,7 @@ import type { IdleBudget } from './idle-budget.ts';
 import { checkSetting, SETTING_BYTES, Setting } from './settings.ts';
 import type { Streams } from './streams.ts';
 
-/** A SETTINGS frame of this many costs the peer one token: there are six, and unknown ones are ignored. */
+/** This many settings in a SETTINGS frame cost the peer one token; six are defined, and unknown ones are ignored. */
 const SETTINGS_PER_TOKEN = 32;
 
 export class FrameHandler {
@@ -18,10 +18,10 @@ export class FrameHandler {
   readonly #heads: HeadReader;
   readonly #onPong: () => void;
   #hasSettings = false;
-  /** A header block whose end has not arrived. */
+  /** An incomplete header block. */
   #block: HeaderBlock | undefined;
 
-  /** `onPong`: the peer has answered a PING of ours. */
+  /** `onPong`: the peer has answered our PING. */
   constructor(streams: Streams, budget: IdleBudget, onPong: () => void) {
     this.#streams = streams;
     this.#budget = budget;
@@ -29,7 +29,7 @@ export class FrameHandler {
     this.#heads = new HeadReader(streams.limits);
   }
 
-  /** The header block whose end has not arrived; a different object for each block. */
+  /** The incomplete header block; a different object for each block. */
   get partial(): unknown {
     return this.#block;
   }
@@ -55,7 +55,7 @@ export class FrameHandler {
       case FrameType.SETTINGS:
         return this.#settings(bytes, from, to, flags, id);
       case FrameType.PUSH_PROMISE:
-        throw protocolError('a client may not push');
+        throw protocolError('clients must not push');
       case FrameType.PING:
         return this.#ping(bytes, from, to, flags, id);
       case FrameType.GOAWAY:
@@ -85,7 +85,7 @@ export class FrameHandler {
   }
 
   #headers(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
-    if (id % 2 === 0) throw protocolError(`HEADERS on stream ${id}: clients use odd ones`);
+    if (id % 2 === 0) throw protocolError(`HEADERS on stream ${id}: streams of clients have odd ids`);
     let begin = from;
     let end = to;
     if ((flags & Flag.PADDED) !== 0) {
@@ -107,7 +107,7 @@ export class FrameHandler {
 
   #continuation(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
     const block = this.#block;
-    if (block === undefined || block.id !== id) throw protocolError('CONTINUATION of no header block');
+    if (block === undefined || block.id !== id) throw protocolError('CONTINUATION without a header block');
     if (from === to) this.#budget.spend();
     block.add(bytes, from, to);
     if ((flags & Flag.END_HEADERS) === 0) return;
@@ -115,7 +115,7 @@ export class FrameHandler {
     this.#headerBlock(block.bytes, 0, block.length, id, block.isEnd, block.dependsOnItself);
   }
 
-  /** Decodes every block, also of a stream that is refused: the table must stay the same as the peer's. */
+  /** Decodes every block, even of a refused stream, so that the table stays equal to the peer's. */
   #headerBlock(
     bytes: Uint8Array,
     from: number,

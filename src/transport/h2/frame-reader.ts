@@ -3,13 +3,13 @@ import { ConnectionError, ErrorCode, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE 
 
 /**
  * **In**: received bytes, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
- * **Fails**: with a {@link ConnectionError} at another preface and at a frame that is too long.
+ * **Fails**: with a {@link ConnectionError} for a wrong preface and a frame that is too long.
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
   #isStopped = false;
   #prefaceAt = 0;
-  /** A frame whose end has not arrived. */
+  /** An incomplete frame. */
   #partial: Uint8Array | undefined;
   #partialLength = 0;
 
@@ -17,12 +17,12 @@ export class FrameReader {
     this.#handler = handler;
   }
 
-  /** The frame whose end has not arrived; a different object for each frame. */
+  /** The incomplete frame; a different object for each frame. */
   get partial(): unknown {
     return this.#partial;
   }
 
-  /** The connection is over: the rest of the chunk is dropped. */
+  /** The connection has ended: the rest of the chunk is dropped. */
   stop(): void {
     this.#isStopped = true;
   }
@@ -62,7 +62,7 @@ export class FrameReader {
     return at;
   }
 
-  /** Completes the frame that was cut, and hands it on. Its buffer is not reused, so its reader may keep it. */
+  /** Completes the split frame and passes it on. Its buffer is not reused, so its reader may keep it. */
   #complete(chunk: Uint8Array, from: number): number {
     let at = from;
     while (this.#partial !== undefined && at < chunk.length) {
@@ -99,7 +99,7 @@ function payloadBytes(bytes: Uint8Array, head: number): number {
   if (length > MAX_FRAME_BYTES)
     throw new ConnectionError(
       ErrorCode.FRAME_SIZE_ERROR,
-      `a frame of ${length} bytes, where ${MAX_FRAME_BYTES} are allowed`,
+      `a frame has ${length} bytes; at most ${MAX_FRAME_BYTES} are allowed`,
     );
   return length;
 }

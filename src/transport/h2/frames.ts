@@ -32,7 +32,7 @@ export const ErrorCode = {
 } as const;
 
 export const FRAME_HEAD_BYTES = 9;
-/** The largest frame that we accept: the least that RFC 9113 allows, so that an incomplete frame holds little memory. */
+/** The largest accepted frame: the minimum of RFC 9113, so that an incomplete frame uses little memory. */
 export const MAX_FRAME_BYTES = 16_384;
 export const DEFAULT_WINDOW_BYTES = 65_535;
 export const MAX_WINDOW_BYTES = 0x7fff_ffff;

@@ -1,6 +1,6 @@
 /**
  * **In**: the encoded header blocks of a connection. **Out**: heads of requests. **Fails**: with a {@link ConnectionError}
- * where a block cannot be decoded or is too large to be.
+ * if a block cannot be decoded or is too large to decode.
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
@@ -8,7 +8,7 @@ import { copyOf } from './byte-arena.ts';
 import type { Limits } from '../limits.ts';
 import { requestHead, type RequestHead, trailersProblem } from './request-head.ts';
 
-/** How many heads are recognised by the bytes of their block; a client calls few methods. */
+/** Number of heads cached by the bytes of their block; a client calls few methods. */
 const KNOWN = 8;
 
 interface Known {
@@ -63,7 +63,7 @@ export class HeadReader {
     return new HeaderBlock(id, isEnd, dependsOnItself, this.#mostBlockBytes);
   }
 
-  /** `undefined` where it is larger than allowed; text says why it is malformed. */
+  /** `undefined` if it is larger than allowed; a text is the reason why it is malformed. */
   head(bytes: Uint8Array, from: number, to: number): RequestHead | string | undefined {
     const { epoch } = this.#decoder;
     for (const known of this.#known)
@@ -72,7 +72,7 @@ export class HeadReader {
     if (fields === undefined) return undefined;
     const head = this.#last?.withFields(fields) ?? requestHead(fields);
     if (typeof head !== 'string') this.#last = head;
-    // A block that changes the table means something else the next time.
+    // A block that changes the table has another meaning the next time.
     if (typeof head !== 'string' && this.#decoder.epoch === epoch) {
       this.#known[this.#nextKnown] = { epoch, bytes: copyOf(bytes, from, to), head };
       this.#nextKnown = (this.#nextKnown + 1) % KNOWN;

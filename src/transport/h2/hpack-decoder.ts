@@ -12,10 +12,10 @@ const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (char) => ch
 const STATIC: readonly Field[] = STATIC_TABLE.map(
   ([name, value]) => new Field(name, kindOf(name), bytesOf(value), 0, value.length, false),
 );
-/** The size of the peer's table: RFC 7541's default, since we announce no other. */
+/** The size of the peer's table: RFC 7541's default, since we announce none. */
 export const TABLE_BYTES = 4096;
 
-/** How many literal names are recognised by their encoding; a client that does not index a name repeats it in each block. */
+/** Number of literal names cached by their encoding; a client that does not index a name repeats it in each block. */
 const KNOWN_NAMES = 32;
 const LONGEST_KNOWN_NAME = 64;
 interface KnownName {
@@ -34,13 +34,13 @@ export class HpackDecoder {
   #first = 0;
   #size = 0;
   #limit = TABLE_BYTES;
-  /** Counts changes of the table; while it stays the same, equal blocks mean equal fields. */
+  /** Counts changes of the table; while it does not change, equal blocks mean equal fields. */
   epoch = 0;
   readonly #maxListBytes: number;
   readonly #arena = new ByteArena();
   readonly #names: KnownName[] = [];
   #nextName = 0;
-  /** The index after the name that was recognised last. */
+  /** The index after the cached name that was found last. */
   #nextKnown = 0;
   /** The string that was read last: its encoding and its range in the block. */
   #isHuffman = false;
@@ -55,7 +55,7 @@ export class HpackDecoder {
     this.#maxListBytes = maxListBytes;
   }
 
-  /** `undefined` where the list is larger than allowed; it is decoded to its end all the same, to keep the table in step. */
+  /** `undefined` if the list is larger than allowed; it is still decoded to its end, to keep the table in sync. */
   decode(block: Uint8Array, from: number, to: number): Field[] | undefined {
     this.#block = block;
     this.#at = from;
@@ -140,7 +140,7 @@ export class HpackDecoder {
     return known;
   }
 
-  /** A prefixed integer (RFC 7541 section 5.1); larger ones than any field needs are errors. */
+  /** A prefixed integer (RFC 7541 section 5.1); integers larger than any field needs are errors. */
   #integer(prefixBits: number): number {
     const most = (1 << prefixBits) - 1;
     let value = (this.#block[this.#at++] as number) & most;
@@ -174,7 +174,7 @@ export class HpackDecoder {
   }
 
   #resize(limit: number): void {
-    if (limit > TABLE_BYTES) throw broken(`resizes the table to ${limit} bytes, where ${TABLE_BYTES} are allowed`);
+    if (limit > TABLE_BYTES) throw broken(`resizes the table to ${limit} bytes; at most ${TABLE_BYTES} are allowed`);
     this.epoch++;
     this.#limit = limit;
     this.#evict(limit);

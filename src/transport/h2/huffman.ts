@@ -44,7 +44,7 @@ export const CODES: readonly Code[] = ((): Code[] => {
 
 const STEP_BITS = 12;
 const STEP = (1 << STEP_BITS) - 1;
-/** By the next twelve bits: the byte whose code they begin with, and the length of that code; 0 where the code is longer. */
+/** By the next twelve bits: the byte whose code they begin with, and the length of that code; 0 if the code is longer. */
 const ONE = new Uint16Array(STEP + 1);
 const BITS_SHIFT = 8;
 for (const { symbol, bits, code } of CODES) {
@@ -52,7 +52,7 @@ for (const { symbol, bits, code } of CODES) {
   const spare = STEP_BITS - bits;
   ONE.fill(symbol | (bits << BITS_SHIFT), code << spare, (code + 1) << spare);
 }
-/** By the next twelve bits: up to two bytes whose whole codes they contain, the bits of both, and how many bytes there are. */
+/** By the next twelve bits: up to two bytes whose codes they contain entirely, the bits of both, and the number of bytes. */
 const TWO = Uint32Array.from(ONE, (one, bits) => {
   const length = one >> BITS_SHIFT;
   const other = ONE[(bits << length) & STEP] as number;
@@ -62,7 +62,7 @@ const TWO = Uint32Array.from(ONE, (one, bits) => {
   return (one & 0xff) | ((other & 0xff) << BITS_SHIFT) | (both << TWO_BITS_SHIFT) | (2 << COUNT_SHIFT);
 });
 
-/** Of the longer ones, by length: their codes, aligned to the left, are below this; how to find a code in {@link CODES}. */
+/** For longer codes, by length: a bound on the left-aligned codes, and how to find a code in {@link CODES}. */
 const LIMIT = new Float64Array(LONGEST_BITS + 1);
 const OFFSET = new Float64Array(LONGEST_BITS + 1);
 for (const [index, { bits, code }] of CODES.entries()) {
@@ -74,7 +74,7 @@ for (let bits = STEP_BITS + 1; bits <= LONGEST_BITS; bits++) LIMIT[bits] ||= LIM
 /** Bytes that decoding may write: the shortest code has five bits, and two bytes are written at a time. */
 export const mostDecoded = (encoded: number): number => Math.ceil((encoded * 8) / 5) + 1;
 
-/** Whether the last decoded string has bytes with long codes, which are rare in text; those below 0x0e are among them. */
+/** Whether the last decoded string has bytes with long codes, which are rare in text; bytes below 0x0e are among them. */
 export let hadLongCodes = false;
 
 /** Writes to `out`, which has room for {@link mostDecoded} from `outFrom` on; returns where that ends, or -1. */
@@ -94,7 +94,7 @@ export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: 
     const count = two >>> COUNT_SHIFT;
     if (count > 0) {
       out[end] = two;
-      out[end + 1] = two >> BITS_SHIFT; // where there is but one, what follows is written over it
+      out[end + 1] = two >> BITS_SHIFT; // if there is only one, the next byte overwrites it
       end += count;
       bits -= (two >> TWO_BITS_SHIFT) & 0xff;
       continue;
@@ -123,10 +123,10 @@ export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: 
   return bits < 8 && (read & padding) === padding ? end : -1;
 }
 
-/** The length of the code that {@link longCode} has found. */
+/** The length of the code that {@link longCode} found. */
 let longBits = 0;
 
-/** Decodes a code that begins at this bit and is longer than a step; -1 where there is none. */
+/** Decodes a code that begins at this bit and is longer than a step; -1 if there is none. */
 function longCode(bytes: Uint8Array, begin: number, end: number): number {
   const at = begin >> 3;
   let window = 0;

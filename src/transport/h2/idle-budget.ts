@@ -1,12 +1,12 @@
 import type { Limits } from '../limits.ts';
 import { ConnectionError, ErrorCode } from './frames.ts';
 
-/** Tokens that an answered call gives back: gRPC clients ping and update windows as they go. */
+/** Tokens regained per answered call, since gRPC clients send pings and window updates along with calls. */
 const EARNED_BY_ANSWER = 4;
 
 /**
- * A token bucket for frames that ask for nothing: resets, SETTINGS, PING, GOAWAY, PRIORITY, window updates, unknown and empty frames,
- * malformed requests. It refills with time and with every call that is answered.
+ * A token bucket for frames without a request: resets, SETTINGS, PING, GOAWAY, PRIORITY, window updates, unknown and empty frames,
+ * malformed requests. It refills over time and with every answered call.
  */
 export class IdleBudget {
   readonly #most: number;
@@ -33,8 +33,7 @@ export class IdleBudget {
       const nowMs = this.#nowMs();
       this.#left = Math.min(this.#most, this.#left + (nowMs - this.#atMs) * this.#perMs);
       this.#atMs = nowMs;
-      if (this.#left < 1)
-        throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing');
+      if (this.#left < 1) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames without a request');
     }
     this.#left -= 1;
   }

@@ -1,4 +1,4 @@
-/** The frames of one turn in one buffer, so that all replies to one read leave in one write. */
+/** The frames of one turn in one buffer, so that all replies to one read go out in one write. */
 import { FRAME_HEAD_BYTES, FrameType } from './frames.ts';
 
 const FIRST_BYTES = 16 * 1024;
@@ -83,7 +83,7 @@ export class Output {
     return this.bytes.subarray(0, this.length);
   }
 
-  /** `isFree`: the buffer that was taken may be reused. */
+  /** `isFree`: the taken buffer may be reused. */
   clear(isFree: boolean): void {
     this.length = 0;
     if (!isFree || this.bytes.length > MAX_KEPT_BYTES) this.bytes = new Uint8Array(0);

@@ -9,7 +9,7 @@ export class ReceiveWindow {
   readonly #limits: Limits;
   readonly #output: Output;
   #leftBytes = CONNECTION_WINDOW_BYTES;
-  /** Received bytes that the peer was not given credit for yet. */
+  /** Received bytes for which the peer has no credit yet. */
   #creditBytes = 0;
   #heldBytes = 0;
 
@@ -18,7 +18,7 @@ export class ReceiveWindow {
     this.#output = output;
   }
 
-  /** Throws a {@link ConnectionError} where the peer sends more than it may. */
+  /** Throws a {@link ConnectionError} if the peer exceeds its window. */
   receive(bytes: number): void {
     this.#leftBytes -= bytes;
     if (this.#leftBytes < 0)
@@ -32,7 +32,7 @@ export class ReceiveWindow {
     return this.#heldBytes <= this.#limits.maxUnpackedBytes;
   }
 
-  /** Opens the window again where that is due. True: there is a frame to send. */
+  /** Opens the window again if it is due. True: a frame must be sent. */
   open(): boolean {
     if (this.#creditBytes < CONNECTION_WINDOW_BYTES / 2 || this.#heldBytes > this.#limits.maxHeldBytes) return false;
     this.#leftBytes += this.#creditBytes;

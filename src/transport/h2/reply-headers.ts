@@ -2,7 +2,7 @@
  * Encodes the few header blocks that a gRPC server sends (HPACK, RFC 7541).
  *
  * The first reply puts two fields into the peer's table, `content-type: application/grpc` and `grpc-status: 0`, which take one byte each
- * from then on. A peer whose table is smaller than the default gets nothing put into it.
+ * from then on. Nothing is put into a table that is smaller than the default.
  */
 import { percentEncoded } from '../percent.ts';
 
@@ -43,7 +43,7 @@ const EMPTY_TABLE = 0x20;
 const DEFAULT_TABLE_BYTES = 4096;
 
 export class ReplyHeaders {
-  /** Which of the two fields the peer's table has. */
+  /** Which of the two fields are in the peer's table. */
   #inTable: 'nothing' | 'head' | 'both' = 'nothing';
   #mayIndex = true;
   #owesTableUpdate = false;

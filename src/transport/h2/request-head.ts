@@ -1,5 +1,5 @@
 /**
- * **In**: the fields of a header block. **Out**: a request's head, or why it is malformed (RFC 9113 section 8.1.1).
+ * **In**: the fields of a header block. **Out**: a request's head, or the reason why it is malformed (RFC 9113 section 8.1.1).
  * **Fails**: never by throwing.
  */
 import type { Head } from '../exchange.ts';
@@ -54,7 +54,7 @@ export class RequestHead implements Head {
     return undefined;
   }
 
-  /** A head of these fields that shares the summary of this one; `undefined` where they may lead to another. */
+  /** A head of these fields that shares the summary of this one; `undefined` if they may lead to another. */
   withFields(fields: readonly Field[]): RequestHead | undefined {
     const own = this.#fields;
     if (fields.length !== own.length) return undefined;
@@ -69,7 +69,7 @@ export class RequestHead implements Head {
   }
 }
 
-/** Text: why it is malformed. */
+/** A text is the reason why it is malformed. */
 export function requestHead(fields: readonly Field[]): RequestHead | string {
   let method: Field | undefined;
   let scheme: Field | undefined;
@@ -82,22 +82,22 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
     if (!field.isValid) return `the value of ${field.name} has a byte that is not allowed`;
     const { kind } = field;
     if (kind >= FieldKind.METHOD && kind <= FieldKind.AUTHORITY && isRegular)
-      return `${field.name} stands after other fields`;
+      return `${field.name} follows other fields`;
     switch (kind) {
       case FieldKind.METHOD:
-        if (method !== undefined) return ':method stands twice';
+        if (method !== undefined) return ':method is repeated';
         method = field;
         continue;
       case FieldKind.SCHEME:
-        if (scheme !== undefined) return ':scheme stands twice';
+        if (scheme !== undefined) return ':scheme is repeated';
         scheme = field;
         continue;
       case FieldKind.PATH:
-        if (path !== undefined) return ':path stands twice';
+        if (path !== undefined) return ':path is repeated';
         path = field;
         continue;
       case FieldKind.AUTHORITY:
-        if (authority !== undefined) return ':authority stands twice';
+        if (authority !== undefined) return ':authority is repeated';
         authority = field;
         continue;
       case FieldKind.UNKNOWN_PSEUDO:
@@ -132,7 +132,7 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   );
 }
 
-/** Why trailers are malformed; `undefined` where they are not. */
+/** Why trailers are malformed; `undefined` if they are not. */
 export function trailersProblem(fields: readonly Field[]): string | undefined {
   for (const field of fields) {
     if (!field.isValid) return `the value of ${field.name} has a byte that is not allowed`;

@@ -1,4 +1,4 @@
-/** SETTINGS (RFC 9113 section 6.5): ours, and the check of the peer's. */
+/** SETTINGS (RFC 9113 section 6.5): our own, and validation of the peer's. */
 import type { Limits } from '../limits.ts';
 import { ConnectionError, ErrorCode, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, protocolError } from './frames.ts';
 
@@ -28,7 +28,7 @@ export function ourSettings({ maxStreams, maxHeaderListBytes, streamWindowBytes 
   return new Uint8Array(payload.buffer);
 }
 
-/** Throws a {@link ConnectionError} at a value that the peer may not set. Settings that are not named here bind us to nothing. */
+/** Throws a {@link ConnectionError} for an invalid value. Other settings have no effect on us. */
 export function checkSetting(key: number, value: number): void {
   if (key === Setting.ENABLE_PUSH && value > 1) throw protocolError('ENABLE_PUSH is neither 0 nor 1');
   if (key === Setting.INITIAL_WINDOW_SIZE && value > MAX_WINDOW_BYTES)

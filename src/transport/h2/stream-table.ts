@@ -1,9 +1,9 @@
 import type { Stream } from './stream.ts';
 
-/** How many ended streams are remembered: frames that arrive for one that we ended are not an error. */
+/** Number of ended streams that are remembered: late frames for a stream that we ended are not an error. */
 const REMEMBERED = 256;
 
-/** The open streams of a connection, and how the last ones ended. */
+/** The open streams of a connection, and how recent ones ended. */
 export class StreamTable {
   readonly #streams = new Map<number, Stream>();
   /** Kept outside the map, since most streams end before the next one opens. */
@@ -12,7 +12,7 @@ export class StreamTable {
   size = 0;
   /** The highest id that the peer has opened. */
   lastId = 0;
-  /** A ring of ids of ended streams, negative where we ended them before the peer did. */
+  /** A ring of ids of ended streams, negative if we ended them before the peer did. */
   readonly #ended = new Int32Array(REMEMBERED);
   #endedAt = 0;
 
@@ -25,7 +25,7 @@ export class StreamTable {
     return this.#newest === undefined ? [...this.#streams.values()] : [...this.#streams.values(), this.#newest];
   }
 
-  /** Visits the open streams; those that `visit` closes or opens are left out. */
+  /** Visits the open streams, except those that `visit` closes or opens. */
   each(visit: (stream: Stream) => void): void {
     const newest = this.#newest;
     for (const stream of this.#streams.values()) visit(stream);

@@ -1,4 +1,4 @@
-/** Our side of one stream: replies are sent as far as the flow-control windows allow, the rest waits. */
+/** Our side of one stream: replies are sent as far as the flow-control windows allow; the rest waits. */
 import { type Exchange, NO_RECEIVER, type Receiver } from '../exchange.ts';
 import { framed, PREFIX_BYTES } from '../framed.ts';
 import { Flag, FrameType, MAX_FRAME_BYTES } from './frames.ts';
@@ -7,7 +7,7 @@ import type { Streams } from './streams.ts';
 const NO_BYTES = new Uint8Array(0);
 const NOTHING: Uint8Array[] = [];
 
-/** How a reply ends: with a status in trailers, or (a plain HTTP reply) with the end of its body. */
+/** The end of a reply: a status in trailers, or the end of the body of a plain HTTP reply. */
 type Ending = { readonly code: number; readonly details: string } | 'body';
 
 export class Stream implements Exchange {
@@ -17,11 +17,11 @@ export class Stream implements Exchange {
   /** The peer has ended its side. */
   isRemoteEnded: boolean;
   isClosed = false;
-  /** What the peer may still send. */
+  /** Bytes that the peer may still send. */
   receiveWindow: number;
-  /** What is left of its content-length; negative where it has none. */
+  /** The rest of its content-length; negative if it has none. */
   bodyLeft: number;
-  /** What we may still send. Negative after the peer has made its window smaller. */
+  /** Bytes that we may still send; negative after the peer has reduced its window. */
   sendWindow: number;
   #credit = 0;
   #held = 0;
@@ -127,7 +127,7 @@ export class Stream implements Exchange {
     return this.#streams.hold(bytes);
   }
 
-  /** For how many calls in a row its reply has waited without progress. */
+  /** Consecutive ticks in which its reply has waited without progress. */
   stalledTicks(): number {
     const left = this.#waiting?.[0];
     this.#stalledTicks = left === undefined || left !== this.#lastWaiting ? 0 : this.#stalledTicks + 1;
@@ -139,7 +139,7 @@ export class Stream implements Exchange {
     return this.#waiting !== undefined && this.#waiting.length > 0;
   }
 
-  /** Sends what the windows allow. */
+  /** Sends as much as the windows allow. */
   pump(): void {
     const streams = this.#streams;
     const waiting = this.#waiting ?? NOTHING;

@@ -1,7 +1,7 @@
 /**
- * The streams of one connection, and what they share: flow-control windows, memory, and room for output.
- * **In**: requests, DATA and window updates, as frames bring them. **Out**: requests to `serve`; frames in the output.
- * **Fails**: a stream by RST_STREAM; with a {@link ConnectionError} where the peer breaks a rule of the whole connection.
+ * The streams of one connection, and their common flow-control windows, memory and output.
+ * **In**: requests, DATA and window updates, from frames. **Out**: requests to `serve`; frames in the output.
+ * **Fails**: a stream by RST_STREAM; with a {@link ConnectionError} if the peer breaks a rule of the whole connection.
  */
 import type { Serve } from '../exchange.ts';
 import type { Limits } from '../limits.ts';
@@ -14,13 +14,13 @@ import type { RequestHead } from './request-head.ts';
 import { Stream } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 
-/** The connection, as its streams need it. */
+/** The connection, as seen by its streams. */
 export interface StreamsHost {
-  /** The peer reads less than is written: output that can wait should. */
+  /** The peer reads slower than we write: output that can wait should wait. */
   readonly isFull: boolean;
-  /** There is something to write: at the end of this turn, or soon. */
+  /** Schedules a write at the end of this turn, or soon. */
   touched(): void;
-  /** A stream has ended, and none is open any more. */
+  /** The last open stream has ended. */
   lastEnded(): void;
 }
 
@@ -33,7 +33,7 @@ export interface StreamsOptions {
   readonly budget: IdleBudget;
 }
 
-/** For how many ticks, of a second each, a reply may wait for a window. */
+/** Ticks, of a second each, for which a reply may wait for a window. */
 const MAX_TICKS = 30;
 /** Output of one turn; streams that send more wait for the next turn. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
@@ -46,14 +46,14 @@ export class Streams {
   readonly headers = new ReplyHeaders();
   /** Streams whose replies wait for a window. */
   readonly blocked = new Set<Stream>();
-  /** What we may send on all streams together. */
+  /** Bytes that we may send on all streams together. */
   sendWindow = DEFAULT_WINDOW_BYTES;
-  /** When the chunk that is being read arrived. */
+  /** Arrival of the current chunk. */
   turnAtMs = 0;
   readonly #serve: Serve;
   readonly #budget: IdleBudget;
   readonly #table = new StreamTable();
-  /** Streams that wait for room in the outlet. */
+  /** Streams that wait for the outlet. */
   readonly #waiters = new Set<Stream>();
   /** Streams with a higher id are refused. */
   #lastAcceptedId = Infinity;
@@ -81,14 +81,14 @@ export class Streams {
     return this.#table.lastId;
   }
 
-  /** More replies wait for a window than a connection may hold. */
+  /** More reply bytes wait for a window than a connection may hold. */
   get isOverBlocked(): boolean {
     return this.#blockedBytes > this.limits.maxBlockedBytes;
   }
 
   // ---------------------------------------------------------- for frames of the peer
 
-  /** `head`: text where it is malformed, `undefined` where it is too large. */
+  /** `head`: a text if it is malformed, `undefined` if it is too large. */
   open(id: number, head: RequestHead | string | undefined, isEnd: boolean, dependsOnItself: boolean): void {
     const table = this.#table;
     table.lastId = id;
@@ -120,7 +120,7 @@ export class Streams {
     stream.receiver.data(NO_BYTES, 0, 0, true);
   }
 
-  /** `frameBytes`: with the padding, which counts for flow control. */
+  /** `frameBytes` includes the padding, which counts for flow control. */
   data(bytes: Uint8Array, from: number, to: number, frameBytes: number, id: number, isEnd: boolean): void {
     this.#receiveWindow.receive(frameBytes);
     const stream = this.#table.get(id);
@@ -144,7 +144,7 @@ export class Streams {
     throw new ConnectionError(ErrorCode.STREAM_CLOSED, `DATA on stream ${id}, which has ended`);
   }
 
-  /** For an error of the peer on this stream. */
+  /** Resets a stream after an error of the peer. */
   reset(id: number, code: number): void {
     this.output.reset(id, code);
     const stream = this.#table.get(id);
@@ -192,7 +192,7 @@ export class Streams {
     });
   }
 
-  /** Sends what waits for a window. */
+  /** Sends the replies that wait for a window. */
   pumpBlocked(): void {
     for (const stream of this.blocked) {
       if (this.sendWindow <= 0) return;
@@ -202,7 +202,7 @@ export class Streams {
 
   // ---------------------------------------------------------- for streams
 
-  /** The reply is complete: the stream ends; it is reset without an error where the peer has not ended its side. */
+  /** The reply is complete: the stream ends; it is reset without an error if the peer has not ended its side. */
   answered(stream: Stream): void {
     this.#budget.answered();
     if (!stream.isRemoteEnded) this.output.reset(stream.id, ErrorCode.NO_ERROR);
@@ -216,7 +216,7 @@ export class Streams {
     this.host.touched();
   }
 
-  /** Counts bytes that a stream keeps in memory. False: more than the connection may. */
+  /** Counts bytes that a stream holds in memory. False: more than the connection may hold. */
   hold(bytes: number): boolean {
     const isAllowed = this.#receiveWindow.hold(bytes);
     if (bytes < 0 && this.#receiveWindow.open()) this.host.touched();
@@ -226,10 +226,10 @@ export class Streams {
   /** Counts bytes of replies that wait for a window. */
   waits(bytes: number): void {
     this.#blockedBytes += bytes;
-    if (bytes < 0) this.#budget.answered(); // a peer that takes replies may send window updates for them
+    if (bytes < 0) this.#budget.answered(); // a peer that reads replies may send window updates for them
   }
 
-  /** False: the stream's receiver gets `writable` when there is room. */
+  /** False: the stream's receiver gets `writable` later. */
   hasRoom(stream: Stream): boolean {
     if (stream.isClosed || (!stream.isWaiting && !this.host.isFull && this.output.length < MAX_OUTPUT_BYTES))
       return true;
@@ -264,7 +264,7 @@ export class Streams {
     this.#lastAcceptedId = this.lastId;
   }
 
-  /** The connection is gone. */
+  /** The connection is closed. */
   end(): void {
     for (const stream of this.#table.all()) this.#abort(stream, false);
   }

@@ -4,7 +4,7 @@ import type { Exchange, Head, Receiver } from '../exchange.ts';
 import { framed } from '../framed.ts';
 import { percentEncoded } from '../percent.ts';
 
-/** When more than this is received and not yet read by the handler, the stream is paused. */
+/** The stream is paused if more unread bytes than this are received. */
 const WINDOW_BYTES = 32 * 1024;
 const HEAD = { ':status': 200, 'content-type': 'application/grpc' } as const;
 
@@ -107,7 +107,7 @@ export class NodeExchange implements Exchange {
     return true;
   }
 
-  /** The reply is complete: the rest of the request is of no use. */
+  /** The reply is complete; the rest of the request is not needed. */
   #resetUnlessEnded(): void {
     const stream = this.#stream;
     if (!stream.readableEnded)

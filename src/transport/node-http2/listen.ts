@@ -1,4 +1,4 @@
-/** Node's HTTP/2 (nghttp2): the fallback, and what our own is compared with. */
+/** Node's HTTP/2 (nghttp2): the fallback, and the reference for our own. */
 import {
   createSecureServer,
   createServer,

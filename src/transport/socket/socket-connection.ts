@@ -11,17 +11,17 @@ export interface SocketConnectionOptions {
   readonly limits: Limits;
   readonly onFault: (error: unknown) => void;
   readonly onClose: () => void;
-  /** After it the connection is drained, so that its peer reconnects, perhaps to another server. After as long again it is closed. */
+  /** At this age the connection is drained, so that its peer reconnects, perhaps to another server. At twice the age it is closed. */
   readonly maxAgeMs?: number;
 }
 
-/** When more than this waits to be sent, nothing more is read from the peer. */
+/** Reading pauses while more than this waits to be sent. */
 const FULL_BYTES = 256 * 1024;
-/** How long the peer may leave our output unread. */
+/** Time for which the peer may leave our output unread. */
 const STALL_MS = 20_000;
 /** Time allowed to receive the HTTP/2 preface. */
 const PREFACE_MS = 10_000;
-/** A connection that is silent this long gets a PING, and is closed where no answer comes. */
+/** A connection that is silent this long gets a PING, and is closed if it does not answer. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
 
@@ -90,7 +90,7 @@ export class SocketConnection implements Outlet {
 
   close(): void {
     this.#socket.end();
-    // A peer that does not close its side keeps the socket open no longer than this.
+    // Bounds how long a peer that does not close its side keeps the socket open.
     const timer = setTimeout(() => this.#socket.destroy(), 1000);
     timer.unref();
     this.#socket.once('close', () => clearTimeout(timer));

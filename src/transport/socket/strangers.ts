@@ -7,7 +7,7 @@ const TLS_MAJOR = 0x03;
 const REQUEST_LINE = /^[A-Z]{3,16} [^ ]/;
 const MAX_READ = 32;
 
-/** The protocol of a peer at a cleartext port, by its first bytes; `undefined` while they are those of HTTP/2. */
+/** The protocol of a peer at a cleartext port, by its first bytes; `undefined` while they match HTTP/2. */
 export function strangerKind(first: Uint8Array): StrangerKind | undefined {
   const length = Math.min(first.length, PREFACE.length);
   let same = 0;
@@ -21,7 +21,7 @@ export function strangerKind(first: Uint8Array): StrangerKind | undefined {
     : 'unknown';
 }
 
-/** Reports a peer that does not speak HTTP/2. It reads the first chunk alone, so that later ones cost nothing. */
+/** Reports a peer that does not speak HTTP/2. Reads only the first chunk, so that later ones cost nothing. */
 export function reportStranger(socket: Socket, peer: string, onStranger: (stranger: Stranger) => void): void {
   socket.once('data', (first: Buffer) => {
     const kind = strangerKind(first);

@@ -110,7 +110,7 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
     ['frames of no known type', () => frame(0xfa, 0, 0, opaque)],
   ])('%s', async (_name, make) => {
     const { code, why } = await flood(make);
-    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing']);
+    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'too many frames without a request']);
     expect(waiting.length).toBeLessThan(3000);
     await others();
   });
@@ -246,7 +246,7 @@ describe('memory', () => {
     peer = await rawPeer(serving.transport.port, Buffer.concat([Buffer.from([0, 4]), uint32(0)]));
     peer.send(times(200, (at) => call(at * 2 + 1, '/t.T/Large')));
     const { code, why } = await peer.goAway();
-    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window']);
+    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'too many reply bytes wait for flow control']);
     await others();
   });
 

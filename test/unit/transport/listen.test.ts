@@ -42,7 +42,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       await new Promise((resolve) => other.once('listening', resolve));
       const { port } = other.address() as AddressInfo;
       await expect(listen(new Map(), { ...options, port })).rejects.toThrow(
-        `127.0.0.1:${port} is taken by another process: stop it, or choose another port`,
+        `127.0.0.1:${port} is in use by another process; stop it, or choose another port`,
       );
       other.close();
     });
@@ -75,7 +75,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     expect(text(await client.unary('/t.T/Peer', bytes('')))).toBe('unix:');
     client.close();
     await expect(listen(methods, at)).rejects.toThrow(
-      `unix:${path} is taken by another process: stop it, or choose another path`,
+      `unix:${path} is in use by another process; stop it, or choose another path`,
     );
     await transport.drain(100);
     await leaveSocketAt(path);

@@ -34,7 +34,7 @@ const goAwayOf = (one: Side): [code: number, why: string] | undefined => {
   const found = framesOf(one.said()).frames.find(({ type }) => type === Type.GOAWAY);
   return found === undefined ? undefined : [found.payload.readUInt32BE(4), found.payload.toString('utf8', 8)];
 };
-const TOO_SLOW = [ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to arrive'];
+const TOO_SLOW = [ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block took too long to arrive'];
 
 describe('requests that arrive too slowly', () => {
   test('a header block whose CONTINUATIONs trickle', () => {
@@ -87,7 +87,7 @@ describe('requests that arrive too slowly', () => {
     expect(
       frames
         .filter(({ type }) => type === Type.HEADERS)
-        .map(({ stream, payload }) => [stream, payload.includes('a message takes more than 30 s to arrive')]),
+        .map(({ stream, payload }) => [stream, payload.includes('a message took more than 30 s to arrive')]),
     ).toEqual([[1, true]]);
     expect(one.connection.openStreams).toBe(1);
     one.connection.lost();

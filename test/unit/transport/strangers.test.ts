@@ -127,7 +127,7 @@ describe.each(TRANSPORTS)('at a TLS port, %s', (_name, listenAt) => {
     expect(await told()).toEqual({
       kind: 'handshake',
       peer: own,
-      why: 'its certificate is refused: DEPTH_ZERO_SELF_SIGNED_CERT',
+      why: 'its certificate was rejected: DEPTH_ZERO_SELF_SIGNED_CERT',
     });
   });
 
