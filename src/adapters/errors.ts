@@ -50,6 +50,10 @@ export const ADAPTER_ERRORS = {
     means: 'A plugin was made for another version of the plugin contract.',
     fix: 'Install a release of the plugin for the version that the message names, or another release of Sluice.',
   },
+  PLUGIN_BAD_DESCRIPTION: {
+    means: 'The description of a plugin that runs in a process of its own cannot be used.',
+    fix: 'Correct what the plugin answers to Describe as the message says; make a description file anew: `sluice plugins describe --dial ADDRESS`.',
+  },
   ADAPTER_OPEN_FAILED: {
     means: 'A handler could not be opened with its config.',
     fix: "Correct the handler's config as the message says. An unavailable backend must not fail `open`; if it does, report it to the plugin's author.",

@@ -7,6 +7,7 @@ export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';
 export { type Address, addressText, socketPath } from './address.ts';
 export { dialGrpc, type DialTls, type GrpcClient, type UnaryOptions } from './client.ts';
+export { connectStreams, type OutgoingStream, type StreamEvents, type StreamsClient } from './streams-client.ts';
 export {
   GrpcError,
   Status,

@@ -11,3 +11,12 @@ export function percentEncoded(text: string): string {
   }
   return encoded;
 }
+
+/** Of a peer, so what is no encoding stays as it is. */
+export function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

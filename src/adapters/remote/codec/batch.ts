@@ -1,7 +1,6 @@
 /** A batch: `repeated` messages of several kinds, each in a oneof. */
 import type { Buffer } from 'node:buffer';
 import { FieldScan, WireType } from '../../../protobuf/scan.ts';
-import { framed } from '../../../transport/framed.ts';
 import type { ProtobufWriter } from '../../../protobuf/writer.ts';
 import type { MessageCodec } from './fields.ts';
 import { CannotCross } from './cannot-cross.ts';
@@ -23,11 +22,12 @@ export type Variants<M extends Kinded> = {
 };
 type AnyVariants = Readonly<Record<string, readonly [number: number, codec: MessageCodec<object>]>>;
 
-/** Whole messages with their gRPC prefix, in order. Throws a {@link CannotCross} if one of them has no form on the wire. */
+/** Whole batches in order, each as `keep` returns it, which copies it: the writer reuses its memory. Throws a {@link CannotCross} if one of them has no form on the wire. */
 export function writeBatches<M extends Kinded>(
   writer: ProtobufWriter,
   variants: Variants<M>,
   messages: readonly M[],
+  keep: (batch: Uint8Array) => Uint8Array,
 ): Uint8Array[] {
   const kinds = variants as AnyVariants;
   const batches: Uint8Array[] = [];
@@ -47,14 +47,14 @@ export function writeBatches<M extends Kinded>(
     if (length > MAX_MESSAGE_BYTES) {
       // The last one goes into a batch of its own.
       const all = writer.lend();
-      batches.push(framed(all.subarray(0, before)), framed(all.subarray(before)));
+      batches.push(keep(all.subarray(0, before)), keep(all.subarray(before)));
       writer.start();
     } else if (length > CUT_BYTES) {
-      batches.push(framed(writer.lend()));
+      batches.push(keep(writer.lend()));
       writer.start();
     }
   }
-  if (writer.length > 0) batches.push(framed(writer.lend()));
+  if (writer.length > 0) batches.push(keep(writer.lend()));
   return batches;
 }
 

@@ -21,6 +21,7 @@ import type {
   ToHandler,
   Write,
 } from '../../isolated/protocol.ts';
+import { framed } from '../../../transport/framed.ts';
 import type { ProtobufWriter } from '../../../protobuf/writer.ts';
 import { readBatch, writeBatches, type Variants } from './batch.ts';
 import {
@@ -185,13 +186,13 @@ function variants(inputOf: (slot: Slot) => Shape | 'any'): Variants<HostMessage>
   };
 }
 
-/** Encodes batches of messages; throws a {@link CannotCross} before any of them is passed on. */
+/** Encodes batches of messages, each with the prefix of gRPC; throws a {@link CannotCross} before any of them is passed on. */
 export function hostMessageWriter(
   writer: ProtobufWriter,
   inputOf: (slot: Slot) => Shape | 'any',
 ): (messages: readonly HostMessage[]) => Uint8Array[] {
   const kinds = variants(inputOf);
-  return (messages) => writeBatches(writer, kinds, messages);
+  return (messages) => writeBatches(writer, kinds, messages, framed);
 }
 
 const READING = variants(() => 'any');

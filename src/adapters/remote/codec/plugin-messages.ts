@@ -1,30 +1,13 @@
-/**
- * Messages of a plugin (`sluice.plugin.v1.HandleResponse`), written by the plugin and read by the host.
- * **In**: messages of the protocol, or bytes. **Out**: bytes, or messages. **Fails**: reading with a {@link Malformed}; an answer with a value
- * that cannot be held or sent becomes {@link Failed}.
- */
-import type { Buffer } from 'node:buffer';
-import { type Allow, allow, deny, type QuotaAnswer, type QuotaPlace } from '../../contract.ts';
-import type {
-  Answered,
-  Closed,
-  Counted,
-  Failed,
-  FromHandler,
-  HasPage,
-  LogLine,
-  OpenFailed,
-  Prepared,
-  Readiness,
-} from '../../isolated/protocol.ts';
-import { FieldScan, WireType } from '../../../protobuf/scan.ts';
-import { readBatch, type Variants } from './batch.ts';
-import { double, flag, list, maybe, message, optional, safeInteger, text, whole, wholes, word } from './fields.ts';
-import { maybeValuesBy, type OutOfRange, valuesBy } from './values.ts';
+/** Messages of a plugin as they are on the wire (`sluice.plugin.v1.HandleResponse`): there are several kinds of answers, one for each call. */
+import type { QuotaAnswer, QuotaPlace } from '../../contract.ts';
+import type { Closed, Counted, HasPage, LogLine, OpenFailed, Prepared, Readiness } from '../../isolated/protocol.ts';
+import type { Variants } from './batch.ts';
+import { double, flag, list, maybe, message, optional, text, whole, wholes, word } from './fields.ts';
+import { maybeValuesBy, valuesBy } from './values.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-interface AllowFields {
+export interface AllowFields {
   readonly validForMs: number | undefined;
   readonly uses: number | undefined;
   readonly output: Values | undefined;
@@ -46,6 +29,8 @@ export interface LookupAnswered {
   readonly kind: 'lookup';
   readonly number: number;
   readonly output: Values | undefined;
+  readonly validForMs: number | undefined;
+  readonly uses: number | undefined;
 }
 export interface ChargeAnswered {
   readonly kind: 'charge';
@@ -135,7 +120,15 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
       ],
     }),
   ],
-  lookup: [2, message<Named<'lookup'>>({ number: [1, whole], output: [2, output] })],
+  lookup: [
+    2,
+    message<Named<'lookup'>>({
+      number: [1, whole],
+      output: [2, output],
+      validForMs: [3, optional(double)],
+      uses: [4, optional(double)],
+    }),
+  ],
   charge: [
     3,
     message<Named<'charge'>>({
@@ -192,97 +185,3 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
   closed: [15, message<Named<'closed'>>({})],
   pong: [16, message<Named<'pong'>>({})],
 };
-
-// ---------------------------------------------------------------- as the host reads them
-
-export const readPluginMessages = (bytes: Buffer): (FromHandler | Pong)[] =>
-  readBatch(PLUGIN_MESSAGES, bytes, inPlaceOf).map(toHost);
-
-/** A value that cannot be held concerns its call; elsewhere the message is left out. */
-function inPlaceOf(
-  kind: PluginMessage['kind'],
-  bytes: Buffer,
-  from: number,
-  to: number,
-  error: OutOfRange,
-): PluginMessage | undefined {
-  if (kind !== 'check' && kind !== 'lookup') return undefined;
-  const fields = new FieldScan(bytes, from, to);
-  for (let field = fields.next(); field !== 0; field = fields.next())
-    if (field === 1 && fields.type === WireType.VARINT)
-      return failed(
-        safeInteger(bytes, fields),
-        'RangeError',
-        `the answer has a value that cannot be read: ${error.message}`,
-      );
-  return undefined;
-}
-
-export const failed = (number: number, name: string, why: string): FailedFields => ({
-  kind: 'failed',
-  number,
-  fault: 'fault',
-  message: why,
-  retryAfterMs: 0,
-  entries: undefined,
-  name,
-  stack: '',
-});
-
-function toHost(read: PluginMessage): FromHandler | Pong {
-  switch (read.kind) {
-    case 'check':
-      return answered(read.number, decisionOf(read));
-    case 'lookup':
-      return answered(read.number, read.output);
-    case 'charge':
-      return answered(read.number, read.answers);
-    case 'look':
-      return answered(read.number, read.places);
-    case 'page':
-      return answered(read.number, read.text);
-    case 'done':
-      return answered(read.number, undefined);
-    case 'failed':
-      return failure(read);
-    case 'opened':
-      return { kind: 'opened', has: { look: read.look, reset: read.reset } };
-    default:
-      return read;
-  }
-}
-
-const answered = (number: number, answer: Answered['answer']): Answered => ({ kind: 'answered', number, answer });
-
-function decisionOf({ allow: allowed, deny: denied }: CheckAnswered): ReturnType<typeof deny> | Allow | undefined {
-  if (denied !== undefined) {
-    const { code, reason, validForMs, output } = denied;
-    return deny(code, reason, {
-      ...(validForMs === undefined ? {} : { validForMs }),
-      ...(output === undefined ? {} : { output }),
-    });
-  }
-  if (allowed === undefined) return undefined;
-  const { validForMs, uses, output } = allowed;
-  return allow({
-    ...(validForMs === undefined ? {} : { validForMs }),
-    ...(uses === undefined ? {} : { uses }),
-    ...(output === undefined ? {} : { output }),
-  });
-}
-
-const NAMES = { unavailable: 'Unavailable', rejected: 'Rejected' } as const;
-
-function failure({ number, fault, message: why, retryAfterMs, entries, name, stack }: FailedFields): Failed {
-  return {
-    kind: 'failed',
-    number,
-    error: {
-      name: fault === 'fault' ? (name === '' ? 'Error' : name) : NAMES[fault],
-      message: why,
-      ...(fault === 'unavailable' ? { retryAfterMs } : {}),
-      ...(entries === undefined ? {} : { entries }),
-      ...(stack === '' ? {} : { stack }),
-    },
-  };
-}

@@ -9,11 +9,8 @@ import {
   hostMessageWriter,
   readHostMessages,
 } from '../../../../src/adapters/remote/codec/host-messages.ts';
-import {
-  PLUGIN_MESSAGES,
-  type PluginMessage,
-  readPluginMessages,
-} from '../../../../src/adapters/remote/codec/plugin-messages.ts';
+import { PLUGIN_MESSAGES, type PluginMessage } from '../../../../src/adapters/remote/codec/plugin-messages.ts';
+import { readPluginMessages } from '../../../../src/adapters/remote/codec/read-plugin-messages.ts';
 import { Malformed } from '../../../../src/protobuf/malformed.ts';
 import { ProtobufWriter } from '../../../../src/protobuf/writer.ts';
 
@@ -93,8 +90,8 @@ const PLUGIN: PluginMessage[] = [
   { kind: 'check', number: 2, allow: { validForMs: undefined, uses: 3, output: written } },
   { kind: 'check', number: 3, deny: { code: 7, reason: 'revoked', validForMs: 60_000, output: { why: 'listed' } } },
   { kind: 'check', number: 4 },
-  { kind: 'lookup', number: 5, output: { zone: 'eu' } },
-  { kind: 'lookup', number: 6, output: undefined },
+  { kind: 'lookup', number: 5, output: { zone: 'eu' }, validForMs: undefined, uses: undefined },
+  { kind: 'lookup', number: 6, output: undefined, validForMs: 1000, uses: undefined },
   {
     kind: 'charge',
     number: 7,
@@ -145,12 +142,13 @@ const PLUGIN: PluginMessage[] = [
   { kind: 'pong' },
 ];
 
+const copied = (batch: Uint8Array): Uint8Array => new Uint8Array(batch);
 /** Without the prefix of gRPC. */
 const bare = (batch: Uint8Array): Buffer => Buffer.from(batch.subarray(5));
 const hostBytes = (messages: readonly HostMessage[], shape: Shape | 'any' = SHAPE): Buffer[] =>
   hostMessageWriter(new ProtobufWriter(), () => shape)(messages).map(bare);
 const pluginBytes = (messages: readonly PluginMessage[]): Buffer =>
-  Buffer.concat(writeBatches(new ProtobufWriter(), PLUGIN_MESSAGES, messages).map(bare));
+  Buffer.concat(writeBatches(new ProtobufWriter(), PLUGIN_MESSAGES, messages, copied));
 
 /** Without the members that are absent where the sender left them out. */
 const given = (value: unknown): unknown => JSON.parse(JSON.stringify(value, (_, one: unknown) => one ?? undefined));
@@ -187,6 +185,9 @@ describe('the codec of sluice.plugin.v1', () => {
       11: [{ counter: 'c', holders: [{ who: 'w1', units: 5 }] }],
       12: 'up 1\n',
       [2 ** 52]: undefined,
+    });
+    expect(others.find((one) => 'number' in one && one.number === 6)).toMatchObject({
+      validity: { validForMs: 1000, uses: Number.MAX_SAFE_INTEGER },
     });
     expect(others.filter(({ kind }) => kind !== 'answered')).toEqual([
       { kind: 'openFailed', why: 'list: it is empty' },
@@ -232,7 +233,7 @@ describe('the codec of sluice.plugin.v1', () => {
     });
   });
 
-  test('any value that JSON can hold crosses unchanged', () => {
+  test('any value that JSON can hold crosses unchanged', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(
         fc.jsonValue({ maxDepth: 8 }),
@@ -281,7 +282,7 @@ describe('the codec of sluice.plugin.v1', () => {
     const write =
       (message: object): (() => void) =>
       () =>
-        void writeBatches(new ProtobufWriter(), PLUGIN_MESSAGES, [message as PluginMessage]);
+        void writeBatches(new ProtobufWriter(), PLUGIN_MESSAGES, [message as PluginMessage], copied);
     expect(write({ kind: 'check', number: 1, deny: { code: 7, reason: 5 } })).toThrow(
       /^reason is a number in the place of a string/,
     );
@@ -338,7 +339,7 @@ describe('the codec of sluice.plugin.v1', () => {
     ]);
   });
 
-  test('bytes changed at random are read or malformed, and nothing else happens', () => {
+  test('bytes changed at random are read or malformed, and nothing else happens', { timeout: 120_000 }, () => {
     const plugin = pluginBytes(PLUGIN);
     const host = Buffer.concat(hostBytes(HOST));
     const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 });

@@ -1,0 +1,174 @@
+/**
+ * A channel to a handler behind an address: one stream of `sluice.plugin.v1` for each handler.
+ * **In**: an adapter, an address. **Out**: channels. **Fails**: a channel is `gone` when its stream ends, and is given up when the plugin is
+ * silent, does not read, or sends what is no message of the contract.
+ */
+import { type Adapter, type Shape, type ShapeSpec, Unavailable } from '../contract.ts';
+import { CONTRACT_VERSION } from '../contract/version.ts';
+import type {
+  Channel,
+  ChannelEvents,
+  FromHandler,
+  OpenChannel,
+  Prepare,
+  Slot,
+  ToHandler,
+} from '../isolated/protocol.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { Malformed } from '../../protobuf/malformed.ts';
+import { ProtobufWriter } from '../../protobuf/writer.ts';
+import { type GrpcError, type OutgoingStream, Status } from '../../transport/index.ts';
+import { Plugin } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
+import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
+import { type HostMessage, hostMessageWriter } from './codec/host-messages.ts';
+import type { Pong } from './codec/plugin-messages.ts';
+import { readPluginMessages } from './codec/read-plugin-messages.ts';
+import type { Connection, Connections, DialTarget } from './connections.ts';
+import { disagreement } from './description.ts';
+
+/** How often a plugin is listened for; after one interval of silence it is sent a Ping, after these it is given up. */
+const LISTEN_EVERY_MS = 1000;
+const SILENT_INTERVALS = 5;
+/** What may wait for a plugin that does not read. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+
+export interface DialOptions {
+  /** Default 1 s. */
+  readonly listenEveryMs?: number;
+}
+
+export const dial =
+  (connections: Connections, target: DialTarget, adapter: Adapter, options: DialOptions = {}): OpenChannel =>
+  async (events, signal) => {
+    const connection = await connections.acquire(target);
+    const problem = signal.aborted ? 'given up while opening' : disagreement(adapter, await connection.described);
+    if (problem !== undefined) {
+      connection.release();
+      throw new Unavailable(problem);
+    }
+    try {
+      return new StreamChannel(connection, adapter, events, options.listenEveryMs ?? LISTEN_EVERY_MS);
+    } catch (error) {
+      // The connection went away since it was acquired.
+      connection.release();
+      throw new Unavailable(messageOf(error), 0, { cause: error });
+    }
+  };
+
+const PING: readonly HostMessage[] = [{ kind: 'ping' }];
+
+class StreamChannel implements Channel {
+  readonly #connection: Connection;
+  readonly #events: ChannelEvents;
+  readonly #stream: OutgoingStream;
+  readonly #shapes: SlotShapes;
+  readonly #write: (messages: readonly HostMessage[]) => Uint8Array[];
+  readonly #listening: NodeJS.Timeout;
+  /** Intervals since the plugin was heard; counted, so that a pause of this process is not held against the plugin. */
+  #silence = 0;
+  #isOver = false;
+
+  constructor(connection: Connection, adapter: Adapter, events: ChannelEvents, listenEveryMs: number) {
+    this.#connection = connection;
+    this.#events = events;
+    this.#shapes = new SlotShapes(adapter);
+    this.#write = hostMessageWriter(new ProtobufWriter(), (slot) => this.#shapes.of(slot));
+    this.#stream = connection.client.open(`/${Plugin.typeName}/Handle`, MAX_MESSAGE_BYTES, {
+      message: (bytes) => this.#received(bytes),
+      over: (why) => this.#gone(whyOver(why)),
+    });
+    this.#listening = setInterval(() => this.#listen(listenEveryMs), listenEveryMs).unref();
+  }
+
+  send(messages: readonly ToHandler[]): void {
+    if (this.#isOver) return;
+    for (const message of messages) this.#shapes.follow(message);
+    const sent = messages.some(({ kind }) => kind === 'open') ? messages.map(withContract) : messages;
+    for (const batch of this.#write(sent as readonly HostMessage[])) this.#stream.send(batch);
+    const { unreadBytes } = this.#stream;
+    if (unreadBytes > MAX_UNREAD_BYTES)
+      this.#giveUp(`it does not read what it is sent: ${unreadBytes} bytes wait for it`);
+  }
+
+  end(): void {
+    if (this.#over()) this.#stream.cancel();
+  }
+
+  #received(bytes: Buffer): void {
+    if (this.#isOver) return;
+    this.#silence = 0;
+    let messages: (FromHandler | Pong)[];
+    try {
+      messages = readPluginMessages(bytes);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      return this.#giveUp(`it sent ${bytes.length} bytes that are no HandleResponse: ${error.message}`);
+    }
+    const heard = messages.filter((message): message is FromHandler => message.kind !== 'pong');
+    if (heard.length > 0) this.#events.received(heard);
+  }
+
+  #listen(everyMs: number): void {
+    const silence = ++this.#silence;
+    if (silence > SILENT_INTERVALS) {
+      this.#connection.abandon();
+      this.#giveUp(
+        `it has been silent for ${Math.round((SILENT_INTERVALS * everyMs) / 100) / 10} s; it hangs, or does not answer Ping`,
+      );
+    } else if (silence > 1) for (const batch of this.#write(PING)) this.#stream.send(batch);
+  }
+
+  #giveUp(why: string): void {
+    this.#stream.cancel();
+    this.#gone(why);
+  }
+
+  #gone(why: string): void {
+    if (this.#over()) this.#events.gone(why);
+  }
+
+  #over(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    clearInterval(this.#listening);
+    this.#connection.release();
+    return true;
+  }
+}
+
+const withContract = (message: ToHandler): HostMessage =>
+  message.kind === 'open' ? { ...message, contract: CONTRACT_VERSION } : message;
+
+function whyOver({ code, message }: GrpcError): string {
+  if (code === Status.OK) return 'it ended the stream';
+  const name = Object.entries(Status).find(([, one]) => one === code)?.[0] ?? `status ${code}`;
+  return `its stream ended with ${name}${message === '' ? '' : `: ${message}`}`;
+}
+
+/** The types of what each slot is asked or told, so that a value is sent as the type of its shape. */
+class SlotShapes {
+  readonly #adapter: Adapter;
+  readonly #shapes = new Map<Slot, Shape | 'any'>();
+  #config: unknown;
+
+  constructor(adapter: Adapter) {
+    this.#adapter = adapter;
+  }
+
+  follow(message: ToHandler): void {
+    if (message.kind === 'open') this.#config = message.config;
+    else if (message.kind === 'forget') this.#shapes.delete(message.slot);
+    else if (message.kind === 'prepare') this.#shapes.set(message.slot, this.#shapeOf(message));
+  }
+
+  of(slot: Slot): Shape | 'any' {
+    return this.#shapes.get(slot) ?? 'any';
+  }
+
+  #shapeOf({ capability, rule: { input, params } }: Prepare): Shape | 'any' {
+    if (capability === 'quota') return 'any';
+    if (input !== undefined) return input;
+    const spec = this.#adapter.serves[capability]?.input as ShapeSpec | undefined;
+    return typeof spec === 'function' ? spec(this.#config, params) : (spec ?? 'any');
+  }
+}
