@@ -3,6 +3,8 @@ import type { QuotaAsk } from '../adapters/contract.ts';
 
 /** An ask, whatever its bucket. */
 export type AnyAsk = QuotaAsk<unknown>;
+type LookAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'look' }>;
+type SpendAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'spend' }>;
 
 /** What an ask adds to a counter; negative where it gives back. */
 export function changeOf(ask: AnyAsk): number {
@@ -25,9 +27,17 @@ export const isForced = ({ kind }: AnyAsk): boolean => kind === 'owe' || kind ==
 export const isLook = (ask: AnyAsk): boolean => ask.kind !== 'release' && changeOf(ask) === 0;
 
 /** The same ask without its change: what would be answered to someone who only looks. */
-export function lookOf<B>({ bucket, key, limit, burst, perMs, endsAtMs }: QuotaAsk<B>): QuotaAsk<B> {
-  return { kind: 'look', bucket, key, limit, burst, perMs, ...(endsAtMs === undefined ? {} : { endsAtMs }) };
-}
+export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: QuotaAsk<B>): LookAsk<B> =>
+  endsAtMs === undefined
+    ? { kind: 'look', bucket, key, limit, burst, perMs }
+    : { kind: 'look', bucket, key, limit, burst, perMs, endsAtMs };
+
+export const spendOf = <B>(ask: QuotaAsk<B>, cost: number): SpendAsk<B> => ({ ...lookOf(ask), kind: 'spend', cost });
+export const giveBackOf = <B>(ask: QuotaAsk<B>, cost: number): QuotaAsk<B> => ({
+  ...lookOf(ask),
+  kind: 'giveBack',
+  cost,
+});
 
 /** What is answered where the call is refused for another ask: the same answer, uncharged. */
 export const uncharged = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => (ask.kind === 'owe' ? { ...ask, cost: 0 } : lookOf(ask));

@@ -10,14 +10,13 @@
  */
 import type { QuotaAsk } from '../adapters/contract.ts';
 import type { CounterAnswer } from './counter.ts';
-import { type AnyAsk, changeOf, lookOf } from './ask.ts';
+import { type AnyAsk, changeOf, giveBackOf, lookOf, spendOf } from './ask.ts';
 import {
   answerOf,
   asSpend,
-  canSpend,
+  decide,
   type EscrowBucket,
   isCount,
-  isDecided,
   isForEscrow,
   isHeld,
   isOfWindow,
@@ -67,12 +66,7 @@ export class Escrow {
   }
 
   charge(asks: readonly Ask[]): Answers {
-    if (asks.length > 1 && asks.every(isCount)) {
-      const answers = asks.map((ask) => this.charge([ask]));
-      return answers.every((one): one is readonly CounterAnswer[] => !(one instanceof Promise))
-        ? answers.flat()
-        : Promise.all(answers.map(async (one) => one)).then((each) => each.flat());
-    }
+    if (asks.length > 1 && asks.every(isCount)) return this.#each(asks);
     const nowMs = this.#options.nowMs();
     const leases: Lease[] = [];
     this.asked++;
@@ -82,16 +76,31 @@ export class Escrow {
       if (lease.takenAtMs === NEVER && changeOf(ask) === 0) return this.#directly(asks);
       leases.push(lease);
     }
-    if (isDecided(leases, asks, nowMs)) {
-      this.local++;
-      return this.#answers(leases, asks, nowMs);
+    const decision = decide(leases, asks, nowMs);
+    if (decision === 'take') return this.#chargeLater(leases, asks);
+    this.local++;
+    return this.#answers(leases, asks, decision === 'spend', nowMs);
+  }
+
+  #each(asks: readonly Ask[]): Answers {
+    const answers: CounterAnswer[] = [];
+    const late: Promise<void>[] = [];
+    for (const [at, ask] of asks.entries()) {
+      const charged = this.charge([ask]);
+      if (charged instanceof Promise)
+        late.push(
+          charged.then(([answer]) => {
+            answers[at] = answer as CounterAnswer;
+          }),
+        );
+      else answers[at] = charged[0] as CounterAnswer;
     }
-    return this.#chargeLater(leases, asks);
+    return late.length === 0 ? answers : Promise.all(late).then(() => answers);
   }
 
   get held(): number {
     let sum = 0;
-    for (const { held } of this.#leases.all) sum += held;
+    for (const { held } of this.#leases) sum += held;
     return sum;
   }
 
@@ -109,20 +118,20 @@ export class Escrow {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#leases.all].map((lease) => this.#giveBack(lease)));
+    await Promise.all([...this.#leases].map((lease) => this.#giveBack(lease)));
   }
 
   /** Where all can be spent, they are; else those that are held say what is left. */
-  #answers(leases: readonly Lease[], asks: readonly Ask[], nowMs: number): readonly CounterAnswer[] {
-    const isGranted = canSpend(leases, asks);
+  #answers(leases: readonly Lease[], asks: readonly Ask[], spends: boolean, nowMs: number): readonly CounterAnswer[] {
     return leases.map((lease, at) => {
       const cost = changeOf(asks[at] as Ask);
-      const granted = isGranted || !isRefused(lease, cost, nowMs);
-      if (isGranted) {
+      if (spends) {
         lease.held -= cost;
         lease.spentAtMs = nowMs;
+        return answerOf(lease, true, 0, nowMs);
       }
-      const answer = answerOf(lease, granted, isGranted ? 0 : 1, nowMs);
+      const granted = !isRefused(lease, cost, nowMs);
+      const answer = answerOf(lease, granted, 1, nowMs);
       if (!granted && isOfWindow(lease.ask) && lease.held > lease.chunk && lease.wanted === 0)
         void this.#giveBack(lease); // others may ask for less
       return answer;
@@ -130,20 +139,29 @@ export class Escrow {
   }
 
   async #chargeLater(leases: readonly Lease[], asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
+    const [first] = leases as readonly [Lease];
     for (;;) {
-      await Promise.all(leases.map((lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask))));
+      await (leases.length === 1
+        ? this.#refilled(first, changeOf(asks[0] as Ask))
+        : Promise.all(leases.map((lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask)))));
       const nowMs = this.#options.nowMs();
       for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
-      if (isDecided(leases, asks, nowMs)) return this.#answers(leases, asks, nowMs);
+      const decision = decide(leases, asks, nowMs);
+      if (decision !== 'take') return this.#answers(leases, asks, decision === 'spend', nowMs);
     }
   }
 
-  async #refilled(lease: Lease, units: number): Promise<void> {
-    if (isHeld(lease, units)) return;
-    if (lease.taking !== undefined) {
-      await lease.taking.catch(() => undefined); // the ask that began it fails with the reason
-      if (isHeld(lease, units) || lease.fullUntilMs > this.#options.nowMs()) return;
-    }
+  #refilled(lease: Lease, units: number): Promise<void> | undefined {
+    if (isHeld(lease, units)) return undefined;
+    if (lease.taking !== undefined) return this.#refilledNext(lease, lease.taking, units);
+    lease.wanted += units;
+    return (lease.taking = this.#take(lease));
+  }
+
+  /** After the chunk on its way: of that one, or by the next. */
+  async #refilledNext(lease: Lease, taking: Promise<void>, units: number): Promise<void> {
+    await taking.catch(() => undefined); // the ask that began it fails with the reason
+    if (isHeld(lease, units) || lease.fullUntilMs > this.#options.nowMs()) return;
     lease.wanted += units;
     await (lease.taking ??= this.#take(lease));
   }
@@ -165,6 +183,7 @@ export class Escrow {
   async #take(lease: Lease): Promise<void> {
     await Promise.resolve(); // all that this turn brings is wanted together
     const { ask } = lease;
+    const { store } = this.#options;
     const sentAtMs = this.#options.nowMs();
     const asked = isOfWindow(ask) ? Math.min(lease.wanted, ask.limit + 1) : lease.wanted;
     const wanted = Math.max(0, asked - lease.held);
@@ -175,10 +194,15 @@ export class Escrow {
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
-      await this.#ask(lease, cost, true, sentAtMs);
+      const [part] = await store.charge([cost > 0 ? { ...spendOf(ask, cost), partial: true } : lookOf(ask)]);
+      this.#record(lease, part, cost, sentAtMs);
       // Less than what is wanted was left: the counter says when the rest will be.
-      if (lease.held < wanted && lease.fullUntilMs <= sentAtMs)
-        await this.#ask(lease, wanted - lease.held, false, this.#options.nowMs());
+      if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
+        const rest = wanted - lease.held;
+        const againAtMs = this.#options.nowMs();
+        const [whole] = await store.charge([spendOf(ask, rest)]);
+        this.#record(lease, whole, rest, againAtMs);
+      }
       if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#options.nowMs());
     } catch (error) {
       this.#tell(lease, lease.held, this.#options.nowMs());
@@ -188,16 +212,12 @@ export class Escrow {
     }
   }
 
-  async #ask(lease: Lease, cost: number, partial: boolean, sentAtMs: number): Promise<void> {
-    const { ask } = lease;
-    const [answer] = await this.#options.store.charge([
-      cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, ...(partial ? { partial } : {}) } : lookOf(ask),
-    ]);
+  #record(lease: Lease, answer: CounterAnswer | undefined, cost: number, sentAtMs: number): void {
     if (answer === undefined) return;
-    const { charged = 0 } = answer;
-    const stranded = record(lease, answer, cost, sentAtMs, this.#options.nowMs());
-    if (stranded > 0) this.#options.count.stranded(stranded);
-    if (answer.granted && charged > 0) this.#options.count.taken(charged);
+    const { count, nowMs } = this.#options;
+    const stranded = record(lease, answer, cost, sentAtMs, nowMs());
+    if (stranded > 0) count.stranded(stranded);
+    if (answer.granted && answer.charged !== undefined && answer.charged > 0) count.taken(answer.charged);
   }
 
   #leaseOf(ask: Ask, nowMs: number): Lease | undefined {
@@ -205,9 +225,11 @@ export class Escrow {
     const known = this.#leases.find(ask);
     if (known !== undefined) {
       if (isOfWindow(ask)) {
-        // its limit may change from call to call, its window is in its key
-        known.left += limit - known.ask.limit;
-        known.ask = ask;
+        if (known.ask.limit !== limit || known.ask.endsAtMs !== endsAtMs) {
+          // the request brings its limit; an ask that is kept of each call would fill the old generation
+          known.left += limit - known.ask.limit;
+          known.ask = ask;
+        }
         return known;
       }
       if (known.ask.limit === limit && known.ask.burst === burst && known.ask.endsAtMs === endsAtMs) {
@@ -218,7 +240,7 @@ export class Escrow {
       void this.#giveBack(known);
       this.#drop(known);
     }
-    return this.#leases.all.size >= (this.#options.maxLeases ?? MAX_LEASES) ? undefined : this.#leases.add(ask, nowMs);
+    return this.#leases.size >= (this.#options.maxLeases ?? MAX_LEASES) ? undefined : this.#leases.add(ask, nowMs);
   }
 
   /** Units are not spent after their time. */
@@ -238,7 +260,7 @@ export class Escrow {
   /** To be called every {@link LOOK_EVERY_MS}: goes on where it stopped, and looks at all leases within a second. */
   giveBackIdle(): void {
     const nowMs = this.#options.nowMs();
-    const { size } = this.#leases.all;
+    const { size } = this.#leases;
     for (let looked = Math.min(size, Math.max(LOOKED_AT, size >> 4)); looked > 0; looked--) {
       const lease = this.#leases.next();
       if (lease === undefined) return;
@@ -276,12 +298,9 @@ export class Escrow {
     lease.left += units; // the next answer of the store corrects it
     try {
       await this.#options.store.charge([
-        {
-          ...lookOf(ask),
-          kind: 'giveBack',
-          cost: units,
-          ...(ask.bucket.algorithm === 'gcra' || isWindow ? {} : { endsAtMs }),
-        },
+        ask.bucket.algorithm === 'gcra' || isWindow
+          ? giveBackOf(ask, units)
+          : { ...giveBackOf(ask, units), endsAtMs },
       ]);
       this.#options.count.returned(units);
     } catch {

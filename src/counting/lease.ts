@@ -1,6 +1,6 @@
 /** Units of one counter that are held here, and what may be done with them. */
 import type { QuotaAsk } from '../adapters/contract.ts';
-import { changeOf, lookOf } from './ask.ts';
+import { changeOf, lookOf, spendOf } from './ask.ts';
 import type { BucketSpec, CounterAnswer } from './store.ts';
 
 /** Of a key under which units are held, so that a lease takes at most 2 KB. */
@@ -46,9 +46,11 @@ export interface Lease {
   taking: Promise<void> | undefined;
   /** Units that operators were last told of. */
   told: number;
+  /** In {@link Leases}. */
+  place: number;
 }
 
-const newLease = (ask: Ask, nowMs: number): Lease => ({
+const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
   ask,
   held: 0,
   left: ask.limit,
@@ -63,6 +65,7 @@ const newLease = (ask: Ask, nowMs: number): Lease => ({
   wanted: 0,
   taking: undefined,
   told: 0,
+  place,
 });
 
 /** A chunk that was used up fast is followed by a larger one. */
@@ -98,10 +101,18 @@ export function record(
 
 /** Leases by bucket and key; those of `window`s by the key alone, which names the counter wholly. */
 export class Leases {
-  readonly all = new Set<Lease>();
+  readonly #all: Lease[] = [];
   readonly #windows = new Map<string, Lease>();
-  /** Position of {@link next}. */
-  #round = this.all.values();
+  /** Of {@link next}: goes down, so that the lease that fills a gap, the last one, was looked at already. */
+  #place = 0;
+
+  get size(): number {
+    return this.#all.length;
+  }
+
+  [Symbol.iterator](): ArrayIterator<Lease> {
+    return this.#all.values();
+  }
 
   find({ bucket, key }: Ask): Lease | undefined {
     return this.#of(bucket)?.get(key);
@@ -111,24 +122,25 @@ export class Leases {
   add(ask: Ask, nowMs: number): Lease | undefined {
     const leases = this.#of(ask.bucket);
     if (leases === undefined) return undefined;
-    const lease = newLease(ask, nowMs);
+    const lease = newLease(ask, nowMs, this.#all.length);
     leases.set(ask.key, lease);
-    this.all.add(lease);
+    this.#all.push(lease);
     return lease;
   }
 
   remove(lease: Lease): void {
-    this.all.delete(lease);
     const { bucket, key } = lease.ask;
     const leases = this.#of(bucket);
-    if (leases?.get(key) === lease) leases.delete(key);
+    if (leases?.get(key) !== lease) return;
+    leases.delete(key);
+    const last = this.#all.pop() as Lease;
+    if (last !== lease) this.#all[(last.place = lease.place)] = last;
   }
 
   /** Goes round all leases. */
   next(): Lease | undefined {
-    let next = this.#round.next();
-    if (next.done === true) next = (this.#round = this.all.values()).next();
-    return next.value;
+    if (this.#place <= 0 || this.#place > this.#all.length) this.#place = this.#all.length;
+    return this.#all[--this.#place];
   }
 
   #of(bucket: EscrowBucket): Map<string, Lease> | undefined {
@@ -141,11 +153,8 @@ export const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: num
 export const isOfWindow = ({ bucket }: Ask): boolean => bucket.algorithm === 'window';
 export const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
 export const asSpend = (ask: Ask): Ask =>
-  ask.kind === 'owe' && ask.cost > 0 ? { ...lookOf(ask), kind: 'spend', cost: ask.cost } : lookOf(ask);
+  ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask);
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
-export const canSpend = (leases: readonly Lease[], asks: readonly Ask[]): boolean =>
-  leases.every((lease, at) => isHeld(lease, changeOf(asks[at] as Ask)));
-
 /** Partial, repeated or late charges, long keys and periods that the request brings go to the store; and a look tells the truth. */
 export function isForEscrow(ask: Ask): boolean {
   const { bucket, key, perMs, idempotencyKey } = ask;
@@ -174,9 +183,21 @@ export function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }:
   return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
 }
 
-/** Whether the asks can be answered without the store. */
-export const isDecided = (leases: readonly Lease[], asks: readonly Ask[], nowMs: number): boolean =>
-  canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs));
+/** `take`: units have to be taken first. */
+export function decide(
+  leases: readonly Lease[],
+  asks: readonly Ask[],
+  nowMs: number,
+): 'spend' | 'refuse' | 'take' {
+  let decision: 'spend' | 'take' = 'spend';
+  for (let at = 0; at < leases.length; at++) {
+    const lease = leases[at] as Lease;
+    const cost = changeOf(asks[at] as Ask);
+    if (isRefused(lease, cost, nowMs)) return 'refuse';
+    if (!isHeld(lease, cost)) decision = 'take';
+  }
+  return decision;
+}
 
 /** What is left counts units that are held. */
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {

@@ -12,7 +12,7 @@ import { lookOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, slotTag } from './counter-key.ts';
-import type { Command } from './pipe.ts';
+import type { Command, Count, Increment } from './pipe.ts';
 import { runScript } from './run-script.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
 import { answersOf, argumentsOf, keysOf, type RedisAnswer } from './script.ts';
@@ -33,20 +33,22 @@ export interface RedisCountersOptions {
   readonly within?: <T>(trip: () => Promise<T>, commands?: number) => Promise<T>;
 }
 
-interface Waiting {
-  readonly asks: readonly Ask[];
-  readonly beside: readonly Command[];
-  readonly resolve: (answers: readonly RedisAnswer[]) => void;
-  readonly reject: (error: unknown) => void;
+/** What goes out in one write. */
+interface Batch {
+  readonly increments: Increment[];
+  readonly beside: Command[];
+  readonly counted: Promise<readonly Count[]>;
 }
 
 type Ask = QuotaAsk<BucketSpec>;
-const NOTHING = [] as const;
+/** An ask of a `window` that one INCRBY answers. */
+type Hit = Extract<Ask, { kind: 'owe' | 'spend' }>;
 
 export class RedisCounters {
   readonly #options: RedisCountersOptions;
   readonly #within: <T>(trip: () => Promise<T>, commands?: number) => Promise<T>;
-  #waiting: Waiting[] = [];
+  /** Filled until the end of this turn of the event loop. */
+  #batch: Batch | undefined;
   /** Writes that a call waits for. */
   trips = 0;
 
@@ -60,11 +62,8 @@ export class RedisCounters {
   }
 
   charge(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
-    if (asks.every(isCount)) return this.#count(asks);
+    if (asks.every(isCount) || (asks.length === 1 && asks.every(isPart))) return this.#count(asks);
     if (asks.every(isLook)) return this.#look(asks);
-    const [only] = asks;
-    if (asks.length === 1 && only?.kind === 'spend' && only.partial === true && only.bucket.algorithm === 'window')
-      return this.#spendPart(only);
     return this.#within(async () =>
       this.#options.connection.isCluster ? allOrNone(asks, slotOf, (some) => this.#run(some)) : this.#run(asks),
     );
@@ -73,7 +72,9 @@ export class RedisCounters {
   /** Sends commands with what is charged in the same turn; settles when it is done or has failed. */
   beside(commands: readonly Command[]): Promise<void> {
     if (this.#options.connection.why !== undefined) return Promise.resolve();
-    return this.#queued(NOTHING, commands).then(
+    const batch = this.#batchOfTurn();
+    batch.beside.push(...commands);
+    return batch.counted.then(
       () => undefined,
       () => undefined,
     );
@@ -157,67 +158,55 @@ export class RedisCounters {
     const counts = await this.#within(async () =>
       Promise.all(asks.map(async ({ key }) => connection.ask((redis) => redis.get(key), wholeNumber))),
     );
-    return asks.map((ask, at) => this.#answerOf(ask, counts[at] as number));
+    const nowMs = this.#options.nowMs();
+    return asks.map((ask, at) => this.#answerOf(ask, counts[at] as number, 0, nowMs));
   }
 
-  #count(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
-    return this.#queued(asks, NOTHING);
-  }
-
-  /** INCRBY of all; what is beyond the limit is given back, and nobody waits for that. */
-  async #spendPart(ask: Extract<Ask, { kind: 'spend' }>): Promise<readonly RedisAnswer[]> {
-    const { cost, limit } = ask;
-    const [answer] = await this.#count([{ ...lookOf(ask), kind: 'owe', cost }]);
-    const { used, ...rest } = answer as RedisAnswer;
-    const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
-    if (charged < cost)
-      this.charge([{ ...lookOf(ask), kind: 'giveBack', cost: cost - charged }]).catch(() => undefined); // less is admitted, never more
-    return [
-      { ...rest, granted: charged > 0, charged, used: Math.min(used, limit), remaining: Math.max(0, limit - used) },
-    ];
-  }
-
-  #queued(asks: readonly Ask[], beside: readonly Command[]): Promise<readonly RedisAnswer[]> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ asks, beside, resolve, reject }) === 1) setImmediate(() => this.#flush());
+  #count(asks: readonly Hit[]): Promise<readonly RedisAnswer[]> {
+    const { increments, counted } = this.#batchOfTurn();
+    const from = increments.length;
+    for (const { key, cost, perMs } of asks) increments.push({ key, cost, expiryS: this.#expiryS(perMs) });
+    return counted.then((counts) => {
+      const nowMs = this.#options.nowMs();
+      return asks.map((ask, at) => {
+        const count = counts[from + at] as Count;
+        if (count instanceof Error) throw refused(ask, count);
+        return ask.kind === 'owe' ? this.#answerOf(ask, count, ask.cost, nowMs) : this.#partOf(ask, count, nowMs);
+      });
     });
   }
 
-  #flush(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    const asks = waiting.flatMap((one) => one.asks);
-    if (asks.length > 0) this.trips++;
-    const increments = asks.map((ask) => ({
-      key: ask.key,
-      cost: ask.kind === 'owe' ? ask.cost : 0,
-      expiryS: this.#expiryS(ask.perMs),
-    }));
-    const beside = waiting.flatMap((one) => one.beside);
-    this.#within(() => this.#options.connection.count(increments, beside), increments.length).then(
-      (counts) => {
-        let at = 0;
-        for (const one of waiting) {
-          const own = counts.slice(at, (at += one.asks.length));
-          const failed = own.findIndex((count) => count instanceof Error);
-          if (failed < 0) one.resolve(one.asks.map((ask, index) => this.#answerOf(ask, own[index] as number)));
-          else one.reject(refused(one.asks[failed] as Ask, own[failed] as Error));
-        }
-      },
-      (error: unknown) => {
-        for (const { reject } of waiting) reject(error);
-      },
-    );
+  /** All of a partial spend was counted; what is beyond the limit is given back, and nobody waits for that. */
+  #partOf(ask: Hit, used: number, nowMs: number): RedisAnswer {
+    const { cost, limit } = ask;
+    const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
+    if (charged < cost)
+      this.charge([{ ...lookOf(ask), kind: 'giveBack', cost: cost - charged }]).catch(() => undefined); // less is admitted, never more
+    return { ...this.#answerOf(ask, Math.min(used, limit), charged, nowMs), granted: charged > 0 };
   }
 
-  #answerOf(ask: Ask, used: number): RedisAnswer {
-    const { limit, endsAtMs = 0 } = ask;
+  #batchOfTurn(): Batch {
+    if (this.#batch !== undefined) return this.#batch;
+    const increments: Increment[] = [];
+    const beside: Command[] = [];
+    const counted = new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    }).then(() => {
+      this.#batch = undefined;
+      if (increments.length > 0) this.trips++;
+      return this.#within(() => this.#options.connection.count(increments, beside), increments.length);
+    });
+    return (this.#batch = { increments, beside, counted });
+  }
+
+  #answerOf(ask: Ask, used: number, charged: number, nowMs: number): RedisAnswer {
+    const { kind, limit, endsAtMs = 0 } = ask;
     return {
-      granted: ask.kind === 'owe' || used <= limit,
+      granted: kind === 'owe' || used <= limit,
       limit,
       remaining: Math.max(0, limit - used),
-      resetMs: Math.max(0, endsAtMs - this.#options.nowMs()),
-      charged: ask.kind === 'owe' ? ask.cost : 0,
+      resetMs: Math.max(0, endsAtMs - nowMs),
+      charged,
       endsAtMs,
       used,
     };
@@ -233,13 +222,13 @@ export class RedisCounters {
 /** On a cluster a script runs in one slot; the counters of one key share it. */
 const slotOf = ({ key }: Ask): string => key;
 
-const isCount = ({ kind, bucket, idempotencyKey }: Ask): boolean =>
-  kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
-
+const isOnce = ({ bucket, idempotencyKey }: Ask): boolean =>
+  bucket.algorithm === 'window' && idempotencyKey === undefined;
+const isCount = (ask: Ask): ask is Extract<Ask, { kind: 'owe' }> => ask.kind === 'owe' && isOnce(ask);
+const isPart = (ask: Ask): ask is Extract<Ask, { kind: 'spend' }> =>
+  ask.kind === 'spend' && ask.partial === true && isOnce(ask);
 const isLook = ({ kind, bucket }: Ask): boolean => kind === 'look' && bucket.algorithm === 'window';
 
 /** In the words of envoyproxy/ratelimit. */
-const refused = (ask: Ask, { message }: Error): Rejected =>
-  new Rejected(
-    `command ["INCRBY" "${ask.key}" "${ask.kind === 'owe' ? ask.cost : 0}"] in pipeline returned error: ${message}`,
-  );
+const refused = ({ key, cost }: Hit, { message }: Error): Rejected =>
+  new Rejected(`command ["INCRBY" "${key}" "${cost}"] in pipeline returned error: ${message}`);
