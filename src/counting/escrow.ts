@@ -27,6 +27,7 @@ import {
   nextChunk,
   record,
   returnable,
+  spendableUntilMs,
   windowLeftMs,
 } from './lease.ts';
 import type { CounterStore } from './store.ts';
@@ -106,7 +107,7 @@ export class Escrow {
 
   heldOf(ask: Ask): number {
     const lease = this.#leases.find(ask);
-    return lease === undefined || lease.spendableUntilMs <= this.#options.nowMs() ? 0 : lease.held;
+    return lease === undefined || spendableUntilMs(lease) <= this.#options.nowMs() ? 0 : lease.held;
   }
 
   /** Drops units of a counter that was reset. */
@@ -194,7 +195,7 @@ export class Escrow {
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
-      const [part] = await store.charge([cost > 0 ? { ...spendOf(ask, cost), partial: true } : lookOf(ask)]);
+      const [part] = await store.charge([cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, partial: true } : lookOf(ask)]);
       this.#record(lease, part, cost, sentAtMs);
       // Less than what is wanted was left: the counter says when the rest will be.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
@@ -245,11 +246,10 @@ export class Escrow {
 
   /** Units are not spent after their time. */
   #expire(lease: Lease, nowMs: number): void {
-    if (lease.spendableUntilMs > nowMs) return;
+    if (spendableUntilMs(lease) > nowMs) return;
     if (lease.ask.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
     this.#strand(lease);
     lease.left = lease.ask.limit; // a new window
-    lease.spendableUntilMs = Infinity;
   }
 
   #strand(lease: Lease): void {
@@ -292,7 +292,6 @@ export class Escrow {
     const units = isWindow && windowLeftMs(lease, nowMs) <= 0 ? 0 : returnable(lease, nowMs);
     lease.held = 0;
     lease.chunk = 1;
-    lease.spendableUntilMs = Infinity;
     if (units < held) this.#options.count.stranded(held - units);
     if (units === 0) return;
     lease.left += units; // the next answer of the store corrects it

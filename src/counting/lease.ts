@@ -22,20 +22,14 @@ export interface EscrowBucket extends BucketSpec {
 
 type Ask = QuotaAsk<EscrowBucket>;
 
-/** What is held here of one counter. */
+/** Units held of one counter. */
 export interface Lease {
-  /** What units are taken with; its verb and cost say nothing. */
+  /** One ask of its counter; its verb and cost say nothing. */
   ask: QuotaAsk<EscrowBucket>;
   /** Charged and not spent. */
   held: number;
-  /** Of the counter, when it was last asked; and when it said that it is full again. */
+  /** Left of the counter at the last answer of the store. */
   left: number;
-  resetAtMs: number;
-  /** End of the window that the units were charged to. */
-  endsAtMs: number;
-  /** When the oldest unit was taken. */
-  heldSinceMs: number;
-  spendableUntilMs: number;
   chunk: number;
   takenAtMs: number;
   spentAtMs: number;
@@ -48,16 +42,19 @@ export interface Lease {
   told: number;
   /** In {@link Leases}. */
   place: number;
+  // Of algorithms other than `window`, which has its end in its ask; a lease of a window stays smaller without these numbers.
+  /** When the counter is full again. */
+  resetAtMs: number;
+  /** End of the window that the units were charged to, in the time of the store. */
+  endsAtMs: number;
+  /** When the oldest unit was taken. */
+  heldSinceMs: number;
 }
 
 const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
   ask,
   held: 0,
   left: ask.limit,
-  resetAtMs: nowMs,
-  endsAtMs: 0,
-  heldSinceMs: nowMs,
-  spendableUntilMs: Infinity,
   chunk: 1,
   takenAtMs: NEVER,
   spentAtMs: nowMs,
@@ -66,6 +63,9 @@ const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
   taking: undefined,
   told: 0,
   place,
+  resetAtMs: 0,
+  endsAtMs: 0,
+  heldSinceMs: 0,
 });
 
 /** A chunk that was used up fast is followed by a larger one. */
@@ -82,21 +82,33 @@ export function record(
   sentAtMs: number,
   nowMs: number,
 ): number {
-  const { ask } = lease;
-  const isWindow = isOfWindow(ask);
-  const isFixed = ask.bucket.algorithm === 'fixed';
-  const resetAtMs = (isWindow ? ask.endsAtMs : undefined) ?? sentAtMs + resetMs;
-  lease.left = remaining;
-  lease.resetAtMs = resetAtMs;
-  lease.fullUntilMs = !granted || (isWindow && charged < cost) ? nowMs + Math.min(FULL_MS, resetMs) : NEVER;
-  if (!granted) return 0;
-  const stranded = isFixed && lease.endsAtMs !== endsAtMs ? lease.held : 0;
+  const { algorithm } = lease.ask.bucket;
+  const isWindow = algorithm === 'window';
+  const isOver = algorithm === 'fixed' && (lease.endsAtMs !== endsAtMs || lease.resetAtMs <= nowMs);
+  const stranded = isOver ? lease.held : 0;
   lease.held -= stranded;
-  if (lease.held === 0) lease.heldSinceMs = sentAtMs;
-  lease.spendableUntilMs = isWindow || isFixed ? resetAtMs : lease.heldSinceMs + HELD_MS;
-  lease.endsAtMs = endsAtMs;
+  lease.left = remaining;
+  lease.fullUntilMs = !granted || (isWindow && charged < cost) ? nowMs + Math.min(FULL_MS, resetMs) : NEVER;
+  if (!isWindow) lease.resetAtMs = sentAtMs + resetMs;
+  if (!granted) return stranded;
+  if (!isWindow) {
+    if (lease.held === 0) lease.heldSinceMs = sentAtMs;
+    lease.endsAtMs = endsAtMs;
+  }
   lease.held += charged;
   return stranded;
+}
+
+/** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
+export function spendableUntilMs({ ask: { bucket, endsAtMs = Infinity }, held, resetAtMs, heldSinceMs }: Lease): number {
+  switch (bucket.algorithm) {
+    case 'window':
+      return endsAtMs;
+    case 'fixed':
+      return resetAtMs;
+    default:
+      return held === 0 ? Infinity : heldSinceMs + HELD_MS;
+  }
 }
 
 /** Leases by bucket and key; those of `window`s by the key alone, which names the counter wholly. */
@@ -203,6 +215,6 @@ export function decide(
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
   const { limit } = lease.ask;
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
-  const resetMs = Math.max(minResetMs, lease.resetAtMs - nowMs);
+  const resetMs = Math.max(minResetMs, (isOfWindow(lease.ask) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs));
   return { granted, limit, remaining, resetMs, used: limit - remaining };
 }

@@ -159,7 +159,10 @@ export class RedisCounters {
       Promise.all(asks.map(async ({ key }) => connection.ask((redis) => redis.get(key), wholeNumber))),
     );
     const nowMs = this.#options.nowMs();
-    return asks.map((ask, at) => this.#answerOf(ask, counts[at] as number, 0, nowMs));
+    return asks.map((ask, at) => {
+      const used = counts[at] as number;
+      return answerOf(ask, used <= ask.limit, used, 0, nowMs);
+    });
   }
 
   #count(asks: readonly Hit[]): Promise<readonly RedisAnswer[]> {
@@ -171,7 +174,7 @@ export class RedisCounters {
       return asks.map((ask, at) => {
         const count = counts[from + at] as Count;
         if (count instanceof Error) throw refused(ask, count);
-        return ask.kind === 'owe' ? this.#answerOf(ask, count, ask.cost, nowMs) : this.#partOf(ask, count, nowMs);
+        return ask.kind === 'owe' ? answerOf(ask, true, count, ask.cost, nowMs) : this.#partOf(ask, count, nowMs);
       });
     });
   }
@@ -182,7 +185,7 @@ export class RedisCounters {
     const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
     if (charged < cost)
       this.charge([{ ...lookOf(ask), kind: 'giveBack', cost: cost - charged }]).catch(() => undefined); // less is admitted, never more
-    return { ...this.#answerOf(ask, Math.min(used, limit), charged, nowMs), granted: charged > 0 };
+    return answerOf(ask, charged > 0, Math.min(used, limit), charged, nowMs);
   }
 
   #batchOfTurn(): Batch {
@@ -199,25 +202,28 @@ export class RedisCounters {
     return (this.#batch = { increments, beside, counted });
   }
 
-  #answerOf(ask: Ask, used: number, charged: number, nowMs: number): RedisAnswer {
-    const { kind, limit, endsAtMs = 0 } = ask;
-    return {
-      granted: kind === 'owe' || used <= limit,
-      limit,
-      remaining: Math.max(0, limit - used),
-      resetMs: Math.max(0, endsAtMs - nowMs),
-      charged,
-      endsAtMs,
-      used,
-    };
-  }
-
   #expiryS(perMs: number): number {
     const { jitterMaxS = 0 } = this.#options;
     const keptS = Math.ceil(perMs / 1000);
     return jitterMaxS > 0 ? keptS + Math.floor(Math.random() * jitterMaxS) : keptS;
   }
 }
+
+const answerOf = (
+  { limit, endsAtMs = 0 }: Ask,
+  granted: boolean,
+  used: number,
+  charged: number,
+  nowMs: number,
+): RedisAnswer => ({
+  granted,
+  limit,
+  remaining: Math.max(0, limit - used),
+  resetMs: Math.max(0, endsAtMs - nowMs),
+  charged,
+  endsAtMs,
+  used,
+});
 
 /** On a cluster a script runs in one slot; the counters of one key share it. */
 const slotOf = ({ key }: Ask): string => key;
