@@ -38,8 +38,8 @@ async function round(connection: Connection, batch: number): Promise<number> {
   for (let hits = 0; hits < HITS_PER_ROUND; hits += batch) {
     const increments = [];
     for (let at = 0; at < batch; at++)
-      increments.push({ key: keys[(hits + at) % keys.length] as string, cost: 1, expiryS: 60 });
-    await connection.count(increments, []);
+      increments.push({ key: keys[(hits + at) % keys.length] as string, cost: 1, perMs: 60_000 });
+    await connection.count(increments, (perMs) => perMs / 1000, []);
   }
   const { user, system } = process.cpuUsage(before);
   return (user + system) / HITS_PER_ROUND;

@@ -12,7 +12,7 @@ import {
   keepsEntries,
   NO_ENTRIES,
 } from '../counter.ts';
-import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
+import { changeOf, giveBackOf, isLook, repeated, uncharged } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
 import type { BucketSpec } from '../store.ts';
 import { ExpiryList, type Slot } from './expiry-list.ts';
@@ -103,10 +103,7 @@ export class Counters {
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
     const [first] = asks;
     if (asks.length === 1 && first !== undefined && first.idempotencyKey === undefined) return [this.#ask(first)];
-    if (asks.every(isPlainCount)) {
-      for (const ask of asks) this.#slotFor(ask); // all have room before one is counted
-      return asks.map((ask) => this.#ask(ask));
-    }
+    if (asks.every(isPlainCount)) return this.#countAll(asks);
     return this.#allOrNone(asks.map((ask) => (this.#wasCharged(ask) ? repeated(ask) : ask)));
   }
 
@@ -122,6 +119,18 @@ export class Counters {
     this.#groupsOfBuckets = new WeakMap();
     this.#windows.clear();
     this.#size = 0;
+  }
+
+  /** None can be refused, so no state is kept to go back to. */
+  #countAll(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
+    const answers: CounterAnswer[] = [];
+    try {
+      for (const ask of asks) answers.push(this.#ask(ask));
+    } catch (error) {
+      for (const ask of asks.slice(0, answers.length)) this.#ask(giveBackOf(ask, changeOf(ask))); // there is no room
+      throw error;
+    }
+    return answers;
   }
 
   #allOrNone(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
@@ -167,8 +176,9 @@ export class Counters {
     const marks = this.#marksOf(ask);
     const known = marks.index.get(markKey(ask));
     if (changeOf(ask) > 0) {
-      const mark = known ?? this.#add(marks, markKey(ask));
-      if (mark !== undefined) mark.endsAtMs = this.#nowMs(marks.algorithm) + ask.perMs;
+      const endsAtMs = this.#nowMs(marks.algorithm) + ask.perMs;
+      if (known === undefined) this.#add(marks, markKey(ask), { ...BLANK, endsAtMs });
+      else known.endsAtMs = endsAtMs;
     } else if (known !== undefined) known.endsAtMs = 0;
   }
 
@@ -196,44 +206,36 @@ export class Counters {
     }
     const fresh: Counter = { ...BLANK };
     const answer = askCounter(fresh, algorithm, ask, nowMs, owner);
-    if (charges && answer.granted) restore(this.#addOrReject(group, boundedKey(ask.key)), fresh);
+    if (charges && answer.granted) this.#addOrReject(group, boundedKey(ask.key), fresh);
     return answer;
-  }
-
-  #slotFor(ask: QuotaAsk<Bucket>): Slot {
-    const group = this.#groupFor(ask);
-    const key = boundedKey(ask.key);
-    return group.index.get(key) ?? this.#addOrReject(group, key);
   }
 
   /** Brings a counter back to a state before. One whose units were given back for a moment was over, and may have been swept. */
   #restore(ask: QuotaAsk<Bucket>, before: Readonly<Counter>): void {
-    const slot =
-      this.#find(ask) ??
-      (before.endsAtMs > this.#nowMs(ask.bucket.algorithm)
-        ? this.#add(this.#groupFor(ask), boundedKey(ask.key))
-        : undefined);
+    const slot = this.#find(ask);
     if (slot !== undefined) restore(slot, before);
+    else if (before.endsAtMs > this.#nowMs(ask.bucket.algorithm))
+      this.#add(this.#groupFor(ask), boundedKey(ask.key), before);
   }
 
   #find(ask: QuotaAsk<Bucket>): Slot | undefined {
     return this.#groupFor(ask).index.get(boundedKey(ask.key));
   }
 
-  #addOrReject(group: Group, key: string): Slot {
-    const added = this.#add(group, key);
+  #addOrReject(group: Group, key: string, counter: Readonly<Counter>): Slot {
+    const added = this.#add(group, key, counter);
     if (added !== undefined) return added;
     const { maxKeys, noRoom } = this.#options;
     throw noRoom?.() ?? new Rejected(`no room for another counter: all ${maxKeys} are in use (maxKeys)`);
   }
 
-  #add(group: Group, key: string): Slot | undefined {
+  #add(group: Group, key: string, counter: Readonly<Counter>): Slot | undefined {
     if (!this.#makeRoom(group)) {
       this.#options.onFull();
       return undefined;
     }
     this.#size++;
-    return group.list.add(group.index, key);
+    return group.list.add(key, counter);
   }
 
   #groupFor({ bucket, perMs }: QuotaAsk<Bucket>): Group {
@@ -251,8 +253,8 @@ export class Counters {
     const name = `${algorithm} ${perMs} ${counter}`;
     let group = this.#groups.get(name);
     if (group === undefined) {
-      const list = new ExpiryList(algorithm === 'fixed' || algorithm === 'sliding');
       const index = algorithm === 'window' ? this.#windows : new Map<string, Slot>();
+      const list = new ExpiryList(isOfCalendar(algorithm), index);
       group = { name, algorithm, buckets: 0, list, index };
       this.#groups.set(name, group);
     }

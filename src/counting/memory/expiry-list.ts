@@ -1,12 +1,10 @@
 /** The counters of one group in the order in which they end, as far as that is known: what is over stands in front. */
-import { BLANK, type Counter } from '../counter.ts';
+import { type Counter, NO_ENTRIES } from '../counter.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
 export interface Slot extends Counter {
   readonly key: string;
   readonly list: ExpiryList;
-  /** Where it is found by its key. */
-  readonly index: Map<string, Slot>;
   previous: Slot | undefined;
   next: Slot | undefined;
 }
@@ -14,21 +12,34 @@ export interface Slot extends Counter {
 export class ExpiryList {
   /** Counters that begin later end later; others may end at any time. */
   readonly #isOrdered: boolean;
+  /** Where slots are found by key; lists may share it. */
+  readonly #index: Map<string, Slot>;
   #first: Slot | undefined;
   #last: Slot | undefined;
   #size = 0;
 
-  constructor(isOrdered: boolean) {
+  constructor(isOrdered: boolean, index: Map<string, Slot>) {
     this.#isOrdered = isOrdered;
+    this.#index = index;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  add(index: Map<string, Slot>, key: string): Slot {
-    const slot: Slot = { ...BLANK, key, index, list: this, previous: undefined, next: undefined };
-    index.set(key, slot);
+  add(key: string, { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): Slot {
+    const slot: Slot = {
+      endsAtMs,
+      used,
+      usedBefore,
+      roundedUpMs,
+      entries,
+      key,
+      list: this,
+      previous: undefined,
+      next: undefined,
+    };
+    this.#index.set(key, slot);
     this.#append(slot);
     return slot;
   }
@@ -41,7 +52,7 @@ export class ExpiryList {
 
   remove(slot: Slot): void {
     this.#unlink(slot);
-    slot.index.delete(slot.key);
+    this.#index.delete(slot.key);
   }
 
   removeFirst(): boolean {

@@ -10,14 +10,14 @@ import { MAX_HITS } from '../algorithms.ts';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
 import { InFlight } from './in-flight.ts';
-import { type Command, type Count, type Increment, placeOf, RedisPipe } from './pipe.ts';
+import { type Command, type Count, type ExpiryS, type Increment, placeOf, RedisPipe } from './pipe.ts';
 import { reasonOf, Upkeep } from './upkeep.ts';
 
 export interface Connection {
   /** `read` throws where the reply is not one that was asked for; the server is then taken for one of another kind: Unavailable. */
   ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R>;
   /** INCRBY and EXPIRE of each, and commands whose replies nobody reads, in one write. An increment that Redis refuses is an Error in its place. */
-  count(increments: readonly Increment[], beside: readonly Command[]): Promise<readonly Count[]>;
+  count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]>;
   /** Why it cannot be asked; `undefined` while it can. Holds no secret. */
   readonly why: string | undefined;
   readonly isCluster: boolean;
@@ -152,14 +152,14 @@ export function openConnection({
         throw error instanceof Rejected ? error : unavailable(reasonOf(error), error);
       }
     },
-    count: (increments, beside) =>
+    count: (increments, expiryS, beside) =>
       send(async () => {
         const counts =
           redis instanceof Cluster
-            ? await countOnCluster(redis, increments, beside)
+            ? await countOnCluster(redis, increments, expiryS, beside)
             : pipe?.isReady === true
-              ? await pipe.count(increments, beside)
-              : await countByPipeline(redis, increments, beside);
+              ? await pipe.count(increments, expiryS, beside)
+              : await countByPipeline(redis, increments, expiryS, beside);
         const refusal = counts.find((count) => count instanceof Error && isOfServer(count.message));
         if (refusal !== undefined) throw refusal as Error; // what the server refuses to one it refuses to all
         return counts;
@@ -179,13 +179,14 @@ export function openConnection({
 async function countOnCluster(
   cluster: Cluster,
   increments: readonly Increment[],
+  expiryS: ExpiryS,
   beside: readonly Command[],
 ): Promise<readonly Count[]> {
   const told = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
   if (increments.length === 0) await told;
   return Promise.all(
-    increments.map(async ({ key, cost, expiryS }) =>
-      Promise.all([cluster.incrby(key, Math.min(cost, MAX_HITS)), cluster.expire(key, expiryS)]).then(
+    increments.map(async ({ key, cost, perMs }) =>
+      Promise.all([cluster.incrby(key, Math.min(cost, MAX_HITS)), cluster.expire(key, expiryS(perMs))]).then(
         ([count]) => wholeNumber(count),
         (error: Error) => error,
       ),
@@ -196,10 +197,11 @@ async function countOnCluster(
 async function countByPipeline(
   redis: Redis,
   increments: readonly Increment[],
+  expiryS: ExpiryS,
   beside: readonly Command[],
 ): Promise<readonly Count[]> {
   const pipeline = redis.pipeline();
-  for (const { key, cost, expiryS } of increments) pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS);
+  for (const { key, cost, perMs } of increments) pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS(perMs));
   for (const [name, ...words] of beside) pipeline.call(name, ...words);
   const results = (await pipeline.exec()) ?? [];
   return increments.map((_, at) => {

@@ -37,11 +37,13 @@ export type Count = number | Error;
 /** A command whose reply is one line. */
 export type Command = readonly [name: string, ...words: string[]];
 
+/** A hit of a window; its key expires after `perMs`, or what {@link ExpiryS} makes of it. */
 export interface Increment {
   readonly key: string;
   readonly cost: number;
-  readonly expiryS: number;
+  readonly perMs: number;
 }
+export type ExpiryS = (perMs: number) => number;
 
 interface Batch {
   readonly counts: Count[];
@@ -93,13 +95,13 @@ export class RedisPipe {
   }
 
   /** Replies to `beside` are awaited only where nothing is counted. */
-  count(increments: readonly Increment[], beside: readonly Command[]): Promise<readonly Count[]> {
+  count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
       if (!this.#isReady) return reject(new Error('the connection is closed'));
       let text = '';
-      for (const { key, cost, expiryS } of increments) {
+      for (const { key, cost, perMs } of increments) {
         const named = `$${Buffer.byteLength(key)}\r\n${key}\r\n`;
-        const [hits, expiry] = [String(Math.min(cost, MAX_HITS)), String(expiryS)];
+        const [hits, expiry] = [String(Math.min(cost, MAX_HITS)), String(expiryS(perMs))];
         text += `*3\r\n$6\r\nINCRBY\r\n${named}$${hits.length}\r\n${hits}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
       }
       for (const words of beside) text += commandText(words);

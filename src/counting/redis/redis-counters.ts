@@ -9,10 +9,10 @@ import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contrac
 import { allOrNone } from '../all-or-none.ts';
 import type { EscrowBucket } from '../lease.ts';
 import { lookOf } from '../ask.ts';
-import type { BucketSpec } from '../store.ts';
+import type { BucketSpec, CounterAnswer } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, slotTag } from './counter-key.ts';
-import type { Command, Count, Increment } from './pipe.ts';
+import type { Command, Count, ExpiryS, Increment } from './pipe.ts';
 import { runScript } from './run-script.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
 import { answersOf, argumentsOf, keysOf, type RedisAnswer } from './script.ts';
@@ -52,8 +52,12 @@ export class RedisCounters {
   /** Writes that a call waits for. */
   trips = 0;
 
+  readonly #expiryS: ExpiryS;
+
   constructor(options: RedisCountersOptions) {
     this.#options = options;
+    const { jitterMaxS = 0 } = options;
+    this.#expiryS = (perMs) => Math.ceil(perMs / 1000) + (jitterMaxS > 0 ? Math.floor(Math.random() * jitterMaxS) : 0);
     this.#within = options.within ?? (async (trip) => trip());
   }
 
@@ -61,7 +65,7 @@ export class RedisCounters {
     return { counter, algorithm, perMs, leases: new Map() };
   }
 
-  charge(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+  charge(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     if (asks.every(isCount) || (asks.length === 1 && asks.every(isPart))) return this.#count(asks);
     if (asks.every(isLook)) return this.#look(asks);
     return this.#within(async () =>
@@ -153,7 +157,7 @@ export class RedisCounters {
   }
 
   /** By GET, which needs no more rights than counting does. */
-  async #look(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+  async #look(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     const { connection } = this.#options;
     const counts = await this.#within(async () =>
       Promise.all(asks.map(async ({ key }) => connection.ask((redis) => redis.get(key), wholeNumber))),
@@ -165,10 +169,10 @@ export class RedisCounters {
     });
   }
 
-  #count(asks: readonly Hit[]): Promise<readonly RedisAnswer[]> {
+  #count(asks: readonly Hit[]): Promise<readonly CounterAnswer[]> {
     const { increments, counted } = this.#batchOfTurn();
     const from = increments.length;
-    for (const { key, cost, perMs } of asks) increments.push({ key, cost, expiryS: this.#expiryS(perMs) });
+    for (const ask of asks) increments.push(ask);
     return counted.then((counts) => {
       const nowMs = this.#options.nowMs();
       return asks.map((ask, at) => {
@@ -180,7 +184,7 @@ export class RedisCounters {
   }
 
   /** All of a partial spend was counted; what is beyond the limit is given back, and nobody waits for that. */
-  #partOf(ask: Hit, used: number, nowMs: number): RedisAnswer {
+  #partOf(ask: Hit, used: number, nowMs: number): CounterAnswer {
     const { cost, limit } = ask;
     const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
     if (charged < cost)
@@ -197,31 +201,25 @@ export class RedisCounters {
     }).then(() => {
       this.#batch = undefined;
       if (increments.length > 0) this.trips++;
-      return this.#within(() => this.#options.connection.count(increments, beside), increments.length);
+      return this.#within(() => this.#options.connection.count(increments, this.#expiryS, beside), increments.length);
     });
     return (this.#batch = { increments, beside, counted });
   }
-
-  #expiryS(perMs: number): number {
-    const { jitterMaxS = 0 } = this.#options;
-    const keptS = Math.ceil(perMs / 1000);
-    return jitterMaxS > 0 ? keptS + Math.floor(Math.random() * jitterMaxS) : keptS;
-  }
 }
 
+/** Of a count, which says nothing of the window's end. */
 const answerOf = (
   { limit, endsAtMs = 0 }: Ask,
   granted: boolean,
   used: number,
   charged: number,
   nowMs: number,
-): RedisAnswer => ({
+): CounterAnswer => ({
   granted,
   limit,
   remaining: Math.max(0, limit - used),
   resetMs: Math.max(0, endsAtMs - nowMs),
   charged,
-  endsAtMs,
   used,
 });
 

@@ -6,7 +6,7 @@ import { type Unit, unitName } from '../call.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { type CounterAsk, nameOf } from '../charge/store.ts';
 import type { Domains, Limit } from '../config/tree.ts';
-import { algorithmAsk, windowBucket } from '../walk/asks.ts';
+import { algorithmAsk, countedAs } from '../walk/asks.ts';
 import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
 import { matchOfAlso, windowKey } from '../walk/window-key.ts';
@@ -118,7 +118,7 @@ function explainedLimit(
   const nowS = Math.floor(nowMs() / 1000);
   const { startS, endsAtS } = window.at(nowS);
   const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
-  const bucket = windowBucket(limit);
+  const { bucket } = countedAs(limit, domain);
   const { requestsPerUnit } = limit;
   return {
     explanation: { ...explanation, counter, resetS: endsAtS - nowS },

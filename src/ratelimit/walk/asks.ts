@@ -1,5 +1,6 @@
 /** The asks of a limit to its counter, for windows and for algorithms without windows. */
 import type { BucketSpec, CounterAsk } from '../../counting/store.ts';
+import type { CurrentLimit } from '../call.ts';
 import { ALGORITHMS, type Limit } from '../config/tree.ts';
 import { entriesKey, leaseKey } from './cache-key.ts';
 import type { Match } from './match.ts';
@@ -8,31 +9,35 @@ import type { Match } from './match.ts';
 export type WindowAsk = Extract<CounterAsk, { readonly kind: 'owe' }> & { readonly endsAtMs: number };
 export type AlgorithmAsk = CounterAsk;
 
-/** The buckets of limits, each made once. */
-const buckets = new WeakMap<Limit, BucketSpec>();
-
-/** In memory, no limit evicts another's counters. */
-export function windowBucket(limit: Limit): BucketSpec {
-  let bucket = buckets.get(limit);
-  if (bucket === undefined) {
-    const perMs = limit.window.lengthS * 1000;
-    const isSliding = limit.algorithm === 'sliding'; // the previous window is read, too
-    bucket = {
-      counter: limit.fullKey,
-      algorithm: 'window',
-      perMs: isSliding ? perMs * 2 : perMs,
-      ...(isSliding ? { readForMs: perMs } : {}),
-    };
-    buckets.set(limit, bucket);
-  }
-  return bucket;
+/** What is the same for all calls of a limit. */
+interface CountedAs {
+  readonly bucket: BucketSpec;
+  readonly currentLimit: CurrentLimit;
 }
 
-function algorithmBucket(limit: Limit, algorithm: BucketSpec['algorithm'], domain: string): BucketSpec {
-  let bucket = buckets.get(limit);
-  if (bucket === undefined)
-    buckets.set(limit, (bucket = { counter: domain, algorithm, perMs: limit.window.lengthS * 1000 }));
-  return bucket;
+const known = new WeakMap<Limit, CountedAs>();
+
+/** In memory, no limit evicts another's counters. */
+export function countedAs(limit: Limit, domain: string): CountedAs {
+  let counted = known.get(limit);
+  if (counted === undefined) {
+    const { requestsPerUnit, unit, name } = limit;
+    counted = { bucket: bucketOf(limit, domain), currentLimit: { requestsPerUnit, unit, name } };
+    known.set(limit, counted);
+  }
+  return counted;
+}
+
+function bucketOf({ algorithm, fullKey, window: { lengthS } }: Limit, domain: string): BucketSpec {
+  const perMs = lengthS * 1000;
+  switch (algorithm) {
+    case 'fixed':
+      return { counter: fullKey, algorithm: 'window', perMs };
+    case 'sliding':
+      return { counter: fullKey, algorithm: 'window', perMs: perMs * 2, readForMs: perMs }; // the previous window is read, too
+    default:
+      return { counter: domain, algorithm, perMs };
+  }
 }
 
 /** `undefined` if the limit counts by windows. */
@@ -44,7 +49,7 @@ export function algorithmAsk(
 ): AlgorithmAsk | undefined {
   const algorithm = ALGORITHMS.find((one) => one === limit.algorithm);
   if (algorithm === undefined) return undefined;
-  const bucket = algorithmBucket(limit, algorithm, domain);
+  const { bucket } = countedAs(limit, domain);
   const counter = { bucket, limit: limit.requestsPerUnit, burst: limit.burst, perMs: bucket.perMs };
   if (algorithm !== 'concurrency') return askFor({ ...counter, key: entriesKey(entries, sharedValues) }, hits);
   const leased = limit.endsLease ? entries.slice(0, -1) : entries;

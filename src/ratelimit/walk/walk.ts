@@ -8,7 +8,7 @@ import { type Window, windowOf } from '../config/window.ts';
 import type { RatelimitMetrics, RuleMetrics } from '../metrics/metrics.ts';
 import { changeOf } from '../../counting/ask.ts';
 import type { BucketSpec } from '../../counting/store.ts';
-import { type AlgorithmAsk, algorithmAsk, type WindowAsk, windowBucket } from './asks.ts';
+import { type AlgorithmAsk, algorithmAsk, countedAs, type WindowAsk } from './asks.ts';
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import type { AlgorithmLimit, CountedLimit, LimitFound, UncountedLimit, WindowLimit } from './limit-found.ts';
 import { isCounted } from './limit-found.ts';
@@ -102,7 +102,7 @@ export class LimitWalk {
     const ask = algorithmAsk(match, domain, descriptor.entries, hits);
     return ask === undefined
       ? this.#window(match, domain, descriptor, hits, nowS, also)
-      : this.#algorithm(match, ask, nowS, also);
+      : this.#algorithm(match, domain, ask, nowS, also);
   }
 
   #window(
@@ -114,7 +114,8 @@ export class LimitWalk {
     also: readonly CountedLimit[],
   ): WindowLimit {
     const { limit, metricKey, policy } = match;
-    const { requestsPerUnit, unit, name, window } = limit;
+    const { requestsPerUnit, window } = limit;
+    const { bucket, currentLimit } = countedAs(limit, domain);
     const { startS, endsAtS } = window.at(nowS);
     const isSliding = limit.algorithm === 'sliding';
     return {
@@ -123,7 +124,7 @@ export class LimitWalk {
       isQuota: limit.quota || this.#settings.quotaMode,
       isShadow: limit.shadow,
       metadata: limit.metadata,
-      currentLimit: { requestsPerUnit, unit, name },
+      currentLimit,
       metrics: this.#metrics.rule(metricKey),
       policy: policy ?? nameOf(limit),
       outage: limit.outage ?? this.#settings.outage,
@@ -132,7 +133,7 @@ export class LimitWalk {
       endsAtS,
       also,
       ask: askOf(
-        windowBucket(limit),
+        bucket,
         windowKey(this.#settings, match, domain, entries, startS),
         hits,
         requestsPerUnit,
@@ -147,18 +148,19 @@ export class LimitWalk {
   /** The end of a lease costs nothing and is not counted in metrics. */
   #algorithm(
     { limit, metricKey, policy }: Match,
+    domain: string,
     ask: AlgorithmAsk,
     nowS: number,
     also: readonly CountedLimit[],
   ): AlgorithmLimit {
-    const { requestsPerUnit, unit, name, endsLease } = limit;
+    const { requestsPerUnit, endsLease } = limit;
     return {
       kind: 'algorithm',
       hits: changeOf(ask),
       isQuota: (limit.quota || this.#settings.quotaMode) && !endsLease,
       isShadow: limit.shadow,
       metadata: limit.metadata,
-      currentLimit: { requestsPerUnit, unit, name },
+      currentLimit: countedAs(limit, domain).currentLimit,
       metrics: endsLease ? UNPUBLISHED : this.#metrics.rule(metricKey),
       policy: policy ?? nameOf(limit),
       outage: limit.outage ?? this.#settings.outage,
