@@ -144,7 +144,7 @@ export class Escrow {
     for (;;) {
       await (leases.length === 1
         ? this.#refilled(first, changeOf(asks[0] as Ask))
-        : Promise.all(leases.map((lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask)))));
+        : Promise.all(leases.map(async (lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask)))));
       const nowMs = this.#options.nowMs();
       for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
       const decision = decide(leases, asks, nowMs);
@@ -195,7 +195,9 @@ export class Escrow {
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
-      const [part] = await store.charge([cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, partial: true } : lookOf(ask)]);
+      const [part] = await store.charge([
+        cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, partial: true } : lookOf(ask),
+      ]);
       this.#record(lease, part, cost, sentAtMs);
       // Less than what is wanted was left: the counter says when the rest will be.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
@@ -297,9 +299,7 @@ export class Escrow {
     lease.left += units; // the next answer of the store corrects it
     try {
       await this.#options.store.charge([
-        ask.bucket.algorithm === 'gcra' || isWindow
-          ? giveBackOf(ask, units)
-          : { ...giveBackOf(ask, units), endsAtMs },
+        ask.bucket.algorithm === 'gcra' || isWindow ? giveBackOf(ask, units) : { ...giveBackOf(ask, units), endsAtMs },
       ]);
       this.#options.count.returned(units);
     } catch {

@@ -100,7 +100,12 @@ export function record(
 }
 
 /** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
-export function spendableUntilMs({ ask: { bucket, endsAtMs = Infinity }, held, resetAtMs, heldSinceMs }: Lease): number {
+export function spendableUntilMs({
+  ask: { bucket, endsAtMs = Infinity },
+  held,
+  resetAtMs,
+  heldSinceMs,
+}: Lease): number {
   switch (bucket.algorithm) {
     case 'window':
       return endsAtMs;
@@ -164,8 +169,7 @@ export const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: num
 
 export const isOfWindow = ({ bucket }: Ask): boolean => bucket.algorithm === 'window';
 export const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
-export const asSpend = (ask: Ask): Ask =>
-  ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask);
+export const asSpend = (ask: Ask): Ask => (ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask));
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
 /** Partial, repeated or late charges, long keys and periods that the request brings go to the store; and a look tells the truth. */
 export function isForEscrow(ask: Ask): boolean {
@@ -196,11 +200,7 @@ export function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }:
 }
 
 /** `take`: units have to be taken first. */
-export function decide(
-  leases: readonly Lease[],
-  asks: readonly Ask[],
-  nowMs: number,
-): 'spend' | 'refuse' | 'take' {
+export function decide(leases: readonly Lease[], asks: readonly Ask[], nowMs: number): 'spend' | 'refuse' | 'take' {
   let decision: 'spend' | 'take' = 'spend';
   for (let at = 0; at < leases.length; at++) {
     const lease = leases[at] as Lease;
@@ -215,6 +215,6 @@ export function decide(
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
   const { limit } = lease.ask;
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
-  const resetMs = Math.max(minResetMs, (isOfWindow(lease.ask) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs));
+  const resetMs = Math.max(minResetMs, isOfWindow(lease.ask) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs);
   return { granted, limit, remaining, resetMs, used: limit - remaining };
 }

@@ -201,7 +201,8 @@ async function countByPipeline(
   beside: readonly Command[],
 ): Promise<readonly Count[]> {
   const pipeline = redis.pipeline();
-  for (const { key, cost, perMs } of increments) pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS(perMs));
+  for (const { key, cost, perMs } of increments)
+    pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS(perMs));
   for (const [name, ...words] of beside) pipeline.call(name, ...words);
   const results = (await pipeline.exec()) ?? [];
   return increments.map((_, at) => {

@@ -132,13 +132,7 @@ export class LimitWalk {
       startS,
       endsAtS,
       also,
-      ask: askOf(
-        bucket,
-        windowKey(this.#settings, match, domain, entries, startS),
-        hits,
-        requestsPerUnit,
-        endsAtS,
-      ),
+      ask: askOf(bucket, windowKey(this.#settings, match, domain, entries, startS), hits, requestsPerUnit, endsAtS),
       previous: isSliding
         ? { key: windowKey(this.#settings, match, domain, entries, window.at(startS - 1).startS), endsAtS }
         : undefined,
