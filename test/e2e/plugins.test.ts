@@ -679,3 +679,92 @@ describe('a reload', () => {
     }
   });
 });
+
+describe('serve --watch-plugins', () => {
+  let workspace: Workspace;
+  let server: Serving;
+  afterEach(async () => {
+    await server.stop();
+    workspace.remove();
+  });
+  /** Answers `VERSION of HELPER`, and imports the second from a file of its own. */
+  const versioned = (version: number): Files => ({
+    'folder/index.ts': `import { helper } from './helper.ts';\n${esModule('check-folder').replace("'denied by check-folder'", `\`${version} of \${helper}\``)}`,
+    'folder/helper.ts': `export const helper: string = 'helper ${version}';\n`,
+    'one.ts': esModule('check-one').replace('denied by check-one', `one ${version}`),
+    'common/index.cjs': `const { helper } = require('./helper.cjs');\n${commonJsModule('check-common').replace("'denied by check-common'", `\`common ${version}, \${helper}\``)}`,
+    'common/helper.cjs': `exports.helper = 'helper ${version}';\n`,
+  });
+  const write = (version: number, ...files: readonly string[]): void => {
+    for (const file of files) workspace.write(file, versioned(version)[file] ?? '');
+  };
+
+  test.each([[[]], [['--workers', '2']]])(
+    'takes each change without dropping a call, and keeps other handlers, with %j',
+    async (args) => {
+      workspace = makeWorkspace({
+        ...versioned(1),
+        'kept.ts': esModule('check-kept'),
+        'policy.yaml': policyOf(
+          ['./folder', './one.ts', './common', './kept.ts'],
+          ['check-folder', 'check-one', 'check-common', 'check-kept'],
+        ),
+      });
+      server = await serving([workspace.path('policy.yaml')], { args: [...args, '--watch-plugins'] });
+      const client = peerClient(server.grpc);
+      const answerTo = async (path: string): Promise<string | undefined> =>
+        (await client.check({ path })).denied_response?.body;
+      const openedKept = server.err().split('opened check-kept').length;
+      let isOver = false;
+      const odd: (string | undefined)[] = [];
+      const traffic = (async () => {
+        while (!isOver) {
+          const body = await answerTo('/check-folder').catch(String);
+          if (!/^\d of helper \d$/.test(body ?? '')) odd.push(body);
+        }
+      })();
+      const expectAnswer = (path: string, body: string): Promise<void> =>
+        expect.poll(async () => answerTo(path), { timeout: 20_000 }).toBe(body);
+      try {
+        expect(await answerTo('/check-folder')).toBe('1 of helper 1');
+        write(2, 'folder/helper.ts');
+        await expectAnswer('/check-folder', '1 of helper 2');
+        write(3, 'folder/index.ts', 'one.ts', 'common/helper.cjs');
+        await expectAnswer('/check-folder', '3 of helper 2');
+        await expectAnswer('/check-one', 'one 3');
+        await expectAnswer('/check-common', 'common 1, helper 3');
+
+        const saidUntilNow = server.err().length;
+        workspace.write('one.ts', 'export default 1 +;');
+        await server.said(/ADAPTER_LOAD_FAILED/, saidUntilNow);
+        expect(await answerTo('/check-one')).toBe('one 3'); // the last good one
+        write(4, 'one.ts', 'common/index.cjs');
+        await expectAnswer('/check-one', 'one 4');
+        await expectAnswer('/check-common', 'common 4, helper 3');
+        expect(await answerTo('/check-kept')).toBe('denied by check-kept');
+        expect(server.err().split('opened check-kept').length).toBe(openedKept);
+        expect(server.err()).toMatch(/"plugins":\["\S+\/folder"\],"msg":"a plugin has changed and is loaded again/);
+      } finally {
+        isOver = true;
+        await traffic;
+        client.close();
+      }
+      expect(odd).toEqual([]);
+    },
+    60_000,
+  );
+
+  test('is off by default', async () => {
+    workspace = makeWorkspace({ ...versioned(1), 'policy.yaml': policyOf(['./one.ts'], ['check-one']) });
+    server = await serving([workspace.path('policy.yaml')]);
+    const client = peerClient(server.grpc);
+    try {
+      write(2, 'one.ts');
+      workspace.write('policy.yaml', `# changed\n${policyOf(['./one.ts'], ['check-one'])}`);
+      await server.said(/"msg":"policy loaded"/);
+      expect((await client.check({ path: '/check-one' })).denied_response?.body).toBe('one 1');
+    } finally {
+      client.close();
+    }
+  });
+});

@@ -2,6 +2,7 @@
  * **In**: a plugin's module. **Out**: the adapters that it exports, with all problems of each. **Fails**: with an
  * {@link AdapterError}, with the place in the module where there is one; a module that does not finish loading is abandoned.
  */
+import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +38,15 @@ export function forgetModule(url: string): void {
   reloads.set(plain, (reloads.get(plain) ?? 0) + 1);
 }
 
+/** Modules in CommonJS are kept by their path alone, whatever the URL they are imported by. */
+const purged = new Set<string>();
+function purgeCommonJs(url: string, path: string): void {
+  if (url === withoutReload(url) || purged.has(url)) return;
+  purged.add(url);
+  const { cache } = createRequire(pathOf(url));
+  for (const file of Object.keys(cache)) if (file === path || file.startsWith(`${path}/`)) delete cache[file];
+}
+
 export async function importAdapters(
   plugin: PluginModule,
   withinMs: number = WITHIN_MS,
@@ -46,6 +56,7 @@ export async function importAdapters(
   if (contract !== undefined && contract !== CONTRACT_VERSION) throw otherVersion(who, contract);
   resolveOwnModules();
   notePlace(path, basename(path));
+  purgeCommonJs(url, path);
   const file = pathOf(url);
   const values = exportedBy(await imported(url, withinMs), file);
   const adapters = values.map((value) => {

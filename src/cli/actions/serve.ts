@@ -20,6 +20,7 @@ import { paintErr } from '../../text/paint.ts';
 export interface ServeFlags {
   readonly grpc: string;
   readonly admin: string;
+  readonly watchPlugins?: true;
   readonly grace: string;
   readonly workers: string;
   readonly transport: 'own' | 'http2';
@@ -77,6 +78,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         transport,
         tls,
         watch: true,
+        watchPlugins: flags.watchPlugins,
         graceMs,
         escaped,
         onFindings: (findings) => logFindings(findings, flags.logFormat, log),

@@ -32,6 +32,10 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
     ),
     new Option('--tls-key <file>', 'PEM'),
     new Option('--tls-client-ca <file>', 'PEM; callers must present a certificate of this CA'),
+    new Option(
+      '--watch-plugins',
+      'in development: load the local plugins of the policy again when their files change; old ones stay in memory',
+    ),
     new Option('--grace <seconds>', 'drain timeout: calls in flight end, reports are written').default('10'),
     new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
     new Option('--log-level <level>', "of the server's own log")

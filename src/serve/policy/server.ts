@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly tls?: TlsFiles | undefined;
   /** Reload the policy when one of its files changes. */
   readonly watch?: boolean;
+  /** Load local plugins again when their files change; in development. */
+  readonly watchPlugins?: boolean | undefined;
   /** Time to stop: calls in flight end, reports are written, handlers close. Default 10 s. */
   readonly graceMs?: number;
   /** Counted on the metrics page. */
@@ -82,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     log,
     loads,
     onFindings: options.onFindings,
+    watchPlugins: options.watchPlugins,
     use: (policy, texts) => service.use(policy, texts),
     fields: () => service.fields?.() ?? {},
   });

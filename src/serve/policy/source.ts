@@ -16,6 +16,7 @@ import { StartError } from '../errors.ts';
 import type { Loads } from './loads.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { type LoadedModules, watchPlugins } from './watch-plugins.ts';
 import { type PolicyWatch, watchPolicy } from './watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
@@ -36,6 +37,8 @@ export interface PolicySourceOptions {
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
   /** Rejects if the policy cannot be in force; the last one stays. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
+  /** Load local plugins again when their files change; in development, since the old modules stay in memory. */
+  readonly watchPlugins?: boolean | undefined;
   /** For the log line of a reload. */
   readonly fields?: () => Readonly<Record<string, unknown>>;
 }
@@ -51,10 +54,11 @@ export class PolicySource {
   #lastDigest = '';
   /** The texts behind `$file`, by path. */
   #named: ReadonlyMap<string, string> = new Map();
+  #plugins: LoadedModules = { found: [], sinceMs: 0 };
   #isForced = false;
   #isClosed = false;
   #retry: NodeJS.Timeout | undefined;
-  #watch: PolicyWatch | undefined;
+  readonly #watches: PolicyWatch[] = [];
   readonly #next: () => Promise<boolean>;
 
   constructor(options: PolicySourceOptions) {
@@ -84,20 +88,28 @@ export class PolicySource {
 
   /** Reloads on each change, until it is closed. */
   follow(everyMs?: number): void {
-    const { log } = this.#options;
-    this.#watch = watchPolicy({
+    const { log, watchPlugins: hasPlugins } = this.#options;
+    const every = everyMs === undefined ? {} : { everyMs };
+    const watch = watchPolicy({
       roots: this.#paths,
       files: () => this.#named.keys(),
       log,
       onChange: () => this.#loadChange(),
-      ...(everyMs === undefined ? {} : { everyMs }),
+      ...every,
     });
+    this.#watches.push(watch);
+    if (hasPlugins !== true) return;
+    const onChange = (): void => {
+      this.#isForced = true;
+      this.#loadChange();
+    };
+    this.#watches.push(watchPlugins({ loaded: () => this.#plugins, log, onChange, ...every }));
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
-    await this.#watch?.close();
+    await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
   #loadChange(): void {
@@ -142,7 +154,8 @@ export class PolicySource {
   async #take(files: PolicyFiles): Promise<Policy> {
     const { registry, onFindings, use } = this.#options;
     const named = new Map<string, string>();
-    const { policy, findings } = await loadPolicyFiles(files, {
+    const sinceMs = Date.now();
+    const { policy, findings, plugins } = await loadPolicyFiles(files, {
       adapters: registry,
       readText: (file) => {
         named.set(file, ''); // watched even if it is missing
@@ -153,6 +166,7 @@ export class PolicySource {
     });
     if (this.#isClosed) throw new Error('the server is stopping');
     this.#named = named;
+    this.#plugins = { found: plugins.found, sinceMs };
     this.#lastDigest = this.#digest(files);
     onFindings?.(findings);
     if (policy === undefined) throw new PolicyError(findings);
