@@ -1,9 +1,9 @@
 /** Redis as in production: a cluster of three masters, one behind a sentinel, one over TLS; all real and local. */
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { makeAuthority } from './certificates.ts';
 import { startChild, untilReady } from './child.ts';
 import { redisServer } from './fetch.ts';
 import { freePort } from './free-port.ts';
@@ -112,45 +112,8 @@ export interface TlsRedisPart extends RedisPart {
 
 /** TLS only, with client certificates of the same authority. */
 export async function startRedisTls(): Promise<TlsRedisPart> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-tls-'));
-  const file = (name: string): string => join(folder, name);
-  const openssl = (...args: string[]): void => {
-    execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  };
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=test authority',
-  );
-  await writeFile(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost');
-  openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'own.key', '-out', 'own.csr', '-subj', '/CN=redis');
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    'own.csr',
-    '-CA',
-    'ca.pem',
-    '-CAkey',
-    'ca.key',
-    '-CAcreateserial',
-    '-out',
-    'own.pem',
-    '-days',
-    '2',
-    '-extfile',
-    'names',
-  );
+  const authority = await makeAuthority();
+  const { cert, key } = await authority.issue('own', 'IP:127.0.0.1,DNS:localhost');
   const port = await freePort();
   const plainPort = await freePort();
   const part = await startRedis({
@@ -159,11 +122,11 @@ export async function startRedisTls(): Promise<TlsRedisPart> {
       '--tls-port',
       String(port),
       '--tls-cert-file',
-      file('own.pem'),
+      cert,
       '--tls-key-file',
-      file('own.key'),
+      key,
       '--tls-ca-cert-file',
-      file('ca.pem'),
+      authority.ca,
       '--tls-auth-clients',
       'yes',
     ],
@@ -172,12 +135,12 @@ export async function startRedisTls(): Promise<TlsRedisPart> {
     ...part,
     port,
     url: `rediss://127.0.0.1:${port}`,
-    ca: file('ca.pem'),
-    cert: file('own.pem'),
-    key: file('own.key'),
+    ca: authority.ca,
+    cert,
+    key,
     stop: async (graceMs) => {
       await part.stop(graceMs);
-      await rm(folder, { recursive: true, force: true });
+      await authority.remove();
     },
   };
 }

@@ -1,0 +1,59 @@
+/** Facts from the JSON of a service, asked over HTTP. */
+import { z } from 'zod';
+import { defineAdapter, found } from 'sluice/plugin';
+import { jsonOf, unexpected } from '../http/answer.ts';
+import { callShape, checkServer } from '../http/config.ts';
+import { inputsOf, requestMaker, requestShape } from '../http/request.ts';
+import { validityIn, validityOf, validityShape } from '../http/validity.ts';
+import { shapeOfValues, valuesReader, valuesSchema } from './values.ts';
+
+const config = z
+  .strictObject({
+    ...callShape,
+    values: valuesSchema,
+    unknown: z
+      .array(z.int().min(200).max(499))
+      .default([404])
+      .describe('Statuses that say that nothing is known, so the attributes are absent.'),
+    ...validityShape,
+  })
+  .check(checkServer);
+const params = z.strictObject({ ...requestShape, ...validityShape });
+
+export default defineAdapter({
+  name: 'enrich-http',
+  summary: 'Asks a service over HTTP for facts, and gives values of its JSON.',
+  config,
+  serves: {
+    enrich: {
+      params,
+      input: (_: z.output<typeof config>, asked: z.output<typeof params>) => inputsOf(asked),
+      output: ({ values }: z.output<typeof config>) => shapeOfValues(values),
+    },
+  },
+  async open(options, host) {
+    const { openClient } = await import('../http/client.ts');
+    const client = await openClient(options, host);
+    const { maxBodyBytes } = options;
+    const unknown = new Set(options.unknown);
+    const expected = ['2xx', ...unknown].join(', ');
+    const valuesOf = valuesReader(options.values);
+    return {
+      lookup({ params: asked }) {
+        const requestOf = requestMaker(options, asked);
+        const validity = validityIn(options, asked);
+        return async (input, { signal }) => {
+          const answer = await client.ask(requestOf(input), { maxBodyBytes, signal });
+          const isUnknown = unknown.has(answer.status);
+          if (!isUnknown && (answer.status < 200 || answer.status > 299))
+            throw unexpected(answer, expected, host.clock.nowMs());
+          return found(
+            isUnknown ? undefined : valuesOf(jsonOf(answer)),
+            validityOf(answer, validity, isUnknown, host.clock.nowMs()),
+          );
+        };
+      },
+      close: () => client.close(),
+    };
+  },
+});
