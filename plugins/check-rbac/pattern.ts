@@ -1,6 +1,6 @@
 import { hostName } from '../values/host-name.ts';
 
-/** Matching of names in roles and bindings, as in Istio RBAC v1alpha1: exact, `*`, `abc*`, `*abc`. `*` matches any value, but not an absent one. */
+/** Patterns of roles and bindings, as in Istio RBAC v1alpha1: exact, `*`, `abc*`, `*abc`. `*` matches any value that is present. */
 export function patternOf(text: string): (value: string) => boolean {
   if (text === '*') return () => true;
   if (text.endsWith('*')) {

@@ -1,4 +1,5 @@
 /** The Kafka client: an idempotent producer that retries while the broker may have a message. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Producer } from '@platformatic/kafka';
 import type { KafkaConfig } from './config.ts';
@@ -92,12 +93,12 @@ export function openProducer(
     isWorking: () => problem === undefined,
     late: (waitedMs) => problem ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, withinMs);
-      });
-      await Promise.race([producer.close(true).catch(() => undefined), late]);
-      clearTimeout(timer);
+      const closed = new AbortController();
+      await Promise.race([
+        producer.close(true).catch(() => undefined),
+        sleep(withinMs, undefined, { signal: closed.signal }),
+      ]);
+      closed.abort();
     },
   };
 }

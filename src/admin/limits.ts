@@ -98,7 +98,8 @@ function callOfBody(text: string): AskedCall {
   const requests: readonly unknown[] = kind === 'limit' && Array.isArray(asked) ? asked : [asked];
   if (requests.length === 0 || !requests.every(isMap))
     throw new BadRequest(
-      `${kind} must be a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list with one map per descriptor' : ''}`,
+      `${kind} must be a map of attributes, such as {"request.method": "GET"}` +
+        (kind === 'limit' ? ', or a list with one map per descriptor' : ''),
     );
   return { call: kind, requests, carried };
 }

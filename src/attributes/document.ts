@@ -8,7 +8,8 @@ const ROOTS: Readonly<Record<string, string>> = {
   source: "The peer of Envoy's connection.",
   origin: 'The client behind that peer.',
   destination:
-    "Where the request is going. `destination.ip` is the local address of the client's connection, at the check and in the log alike; the address that Envoy connected to is under `context.upstream`.",
+    "The destination of the request. `destination.ip` is the local address of the client's connection, both at the check and in the log; " +
+    'the address that Envoy connected to is under `context.upstream`.',
   connection: 'The connection between the client and Envoy.',
   response: 'The response; in the access log only.',
   context: 'The proxy that sends the call, and its connection to the upstream.',

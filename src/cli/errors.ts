@@ -18,7 +18,9 @@ export const CLI_ERRORS = {
   },
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
-    fix: 'Check that it runs and that --to names its port (gRPC for call; for limits the admin port of serve or the debug port of ratelimit); its log shows errors on its side.',
+    fix:
+      'Check that it runs and that --to names its port: gRPC for call; for limits, the admin port of serve or the debug port of ratelimit. ' +
+      'Its log shows errors on its side.',
   },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',

@@ -121,7 +121,7 @@ function readInputs({ action }: Rule, bag: RecordingBag): void {
   } else action.input?.(bag);
 }
 
-/** Renders all texts, to record the attributes they read. Returns failed texts of `onAllow`, except those that read `out.*`, which only the call itself has. */
+/** Renders all texts, to record the attributes they read. Returns failed texts of `onAllow`; texts with `out.*` need the call itself. */
 function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   const { onAllow, onDeny } = rule;
   const own = bagWithOutputs(rule, bag, undefined);

@@ -6,7 +6,7 @@ export interface Caller {
   /** Milliseconds until the caller's timeout; `undefined` if it states none. */
   readonly remainingMs: number | undefined;
   readonly signal: AbortSignal | undefined;
-  /** The caller's timeout by `performance.now()`; Infinity if it states none. If absent, `remainingMs` counts from the first read of the clock. */
+  /** The deadline by `performance.now()`; Infinity without a timeout. If absent, `remainingMs` counts from the first read of the clock. */
   readonly endsAtMs?: number;
   /** Arrival of its request by `performance.now()`; if absent, the time of the engine's call. */
   readonly arrivedAtMs?: number;

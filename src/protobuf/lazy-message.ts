@@ -7,10 +7,19 @@
  * Rare forms (a message that occurs twice and must be merged) and rare reads (lists, maps of messages) are decoded by the library, once,
  * from the bytes of that field only.
  */
-import { type DescField, type DescMessage, type DescOneof, type MessageShape, ScalarType } from '@bufbuild/protobuf';
+import {
+  type DescField,
+  type DescMessage,
+  type DescOneof,
+  fromBinary,
+  type MessageShape,
+  ScalarType,
+} from '@bufbuild/protobuf';
 import { FieldDescriptorProto_Label, isWrapperDesc, StructSchema } from '@bufbuild/protobuf/wkt';
-import { decoded } from './decode.ts';
+import { messageOf } from '../text/message-of.ts';
 import { wellFormedEntryOf } from './header-map.ts';
+import { lenientSchema } from './lenient-schema.ts';
+import { Malformed } from './malformed.ts';
 import { FieldScan, WireType, wideValue } from './scan.ts';
 
 /** Decodes the last occurrence of a field. */
@@ -135,9 +144,9 @@ class View {
 /** Decodes a message from these fields only. */
 function decodedMember(schema: DescMessage, localName: string, records: readonly Uint8Array[]): unknown {
   const { buffer, byteOffset, length } = Buffer.concat(records);
-  return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[
-    localName
-  ];
+  return (
+    wholeMessage(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>
+  )[localName];
 }
 
 interface Member {
@@ -249,3 +258,18 @@ const VARINTS: ReadonlyMap<ScalarType, { readonly absent: unknown; readonly read
   [ScalarType.UINT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asUintN(64, wideValue(bytes, from, to)) }],
   [ScalarType.INT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asIntN(64, wideValue(bytes, from, to)) }],
 ]);
+
+const OPTIONS = { readUnknownFields: false } as const;
+
+/** A full decode; strict first, since the lenient schema has to be built. Throws {@link Malformed} for any other bytes. */
+function wholeMessage<D extends DescMessage>(schema: D, bytes: Uint8Array): MessageShape<D> {
+  try {
+    return fromBinary(schema, bytes, OPTIONS);
+  } catch {
+    try {
+      return fromBinary(lenientSchema(schema), bytes, OPTIONS);
+    } catch (error) {
+      throw new Malformed(`the request is not a ${schema.typeName}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}

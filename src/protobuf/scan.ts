@@ -13,7 +13,7 @@ const MAX_DEPTH = 16;
 
 const malformed = (what: string): Malformed => new Malformed(`the request is not a protobuf message: ${what}`);
 
-/** A cursor over the fields of one message: after {@link next}, the field's range is in `from` and `to` (LEN, VARINT), its value in `value` (VARINT). */
+/** A cursor over the fields of one message. {@link next} sets the field's range in `from` and `to` (LEN, VARINT), and `value` (VARINT). */
 export class FieldScan {
   readonly bytes: Uint8Array;
   /** The position of the next field. */

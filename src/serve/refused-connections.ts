@@ -1,6 +1,7 @@
 /**
  * Connections refused because the peer does not speak the protocol of the gRPC port.
- * **In**: each refused connection, from the transport. **Out**: counts by kind, and at most one log line a minute for each kind. **Fails**: never.
+ * **In**: each refused connection, from the transport. **Out**: counts by kind, and at most one log line a minute for each kind.
+ * **Fails**: never.
  */
 import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
@@ -16,7 +17,7 @@ const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
     'a peer speaks HTTP/1, but this port speaks HTTP/2 with prior knowledge; ' +
     'set http2_protocol_options on the cluster in Envoy; for pages and probes use the HTTP port',
   unknown: 'a peer did not send the HTTP/2 preface; find out which program connects to the gRPC port from its address',
-  cleartext: `a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to the cluster in Envoy, or start without ${hint}`,
+  cleartext: `a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to Envoy's cluster, or start without ${hint}`,
   handshake:
     'a TLS handshake failed; check that the peer trusts the CA of this certificate, ' +
     'presents its own certificate if one is required, and offers h2 by ALPN',

@@ -24,6 +24,7 @@ import {
 } from '@opentelemetry/sdk-trace';
 import type { RateLimitService } from '../ratelimit/call.ts';
 import type { ChargeStore } from '../ratelimit/charge/store.ts';
+import { settlesWithin } from '../time/settles-within.ts';
 import type { Methods } from '../transport/transport.ts';
 import { ActiveContext } from './active-context.ts';
 import { openExporter, type Protocol, type TracingLog, withStartupWarnings } from './exporter.ts';
@@ -73,17 +74,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     store: (store, pool) =>
       new TracedStore(store, { tracer: tracers.redis, active, isPerSecond: pool === 'per second' }),
     json: (answer) => tracedJson(answer, { service: tracers.service, json: tracers.json }, active),
-    async close(withinMs) {
-      const isOver = provider.shutdown().then(
-        () => true,
-        () => false,
-      );
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<false>((resolve) => {
-        timer = setTimeout(() => resolve(false), withinMs);
-      });
-      return Promise.race([isOver, late]).finally(() => clearTimeout(timer));
-    },
+    close: (withinMs) => settlesWithin(withinMs, provider.shutdown()).catch(() => false),
   };
 }
 

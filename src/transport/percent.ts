@@ -1,6 +1,6 @@
 const MAX_DETAILS = 1024;
 
-/** The encoding of grpc-message: UTF-8, with `%XX` for the percent sign and everything that is not printable ASCII. Long text is truncated. */
+/** The encoding of grpc-message: UTF-8, with `%XX` for `%` and everything except printable ASCII. Long text is truncated. */
 export function percentEncoded(text: string): string {
   let encoded = '';
   for (const byte of new TextEncoder().encode(text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS)}...` : text)) {

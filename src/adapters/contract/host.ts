@@ -42,6 +42,9 @@ export interface Host {
   };
   /** With `serve --workers` each worker has a handler of this name. `number` starts at 1; `count` is 1 without workers. */
   readonly worker: { readonly number: number; readonly count: number };
-  /** Memory shared by the handlers of this name in all workers, zeroed when first requested. Its first 32 bits belong to a `SharedLock`; without one, leave them 0. */
+  /**
+   * Memory shared by the handlers of this name in all workers, zeroed when first requested. Its first 32 bits belong to a `SharedLock`;
+   * without one, leave them 0.
+   */
   shared(name: string, bytes: number): SharedArrayBuffer;
 }

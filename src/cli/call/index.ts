@@ -73,7 +73,7 @@ export async function callLimit(address: string, request: unknown, options: Call
 export async function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(StreamAccessLogsMessageSchema, () => logRequest(request));
   return ask('log', address, options, async (client, sent) => {
-    for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], sent)); // read to the status at its end
+    for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], sent)); // until its status
     return { outcome: 'taken', response: undefined };
   });
 }

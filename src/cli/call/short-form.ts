@@ -59,7 +59,8 @@ function unknownName(name: string, places: Places, wire: string): CliError {
   if (VOCABULARY_NAMES.has(name)) return wrong(`${name} is not carried by ${wire}, or is derived from what it carries`);
   if (name.startsWith('my.'))
     return wrong(
-      `${name} is declared by the policy; write its carrier instead: \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`,
+      `${name} is declared by the policy; write its carrier instead: ` +
+        '`contextExtension: { tier: gold }`, `metadata`, `customTag` or a header',
     );
   return wrong(`${name} is not an attribute${meant(name, Object.keys(places))}`);
 }

@@ -110,7 +110,7 @@ function failing(why: () => string): AnyHandler {
   };
 }
 
-/** `allow`, `deny`, `{ allow: OUTPUT }`, `{ deny: REASON, code?, output? }` for checks; `grants`, `refuses` for quotas; else the values of an enrich handler. */
+/** Checks: `allow`, `deny`, `{ allow: OUTPUT }`, `{ deny: REASON, code?, output? }`; quotas: `grants`, `refuses`; enrich: values. */
 function answering(given: unknown): AnyHandler {
   const answer = checkAnswer(given);
   const values = typeof given === 'object' && given !== null ? (given as Readonly<Record<string, unknown>>) : undefined;

@@ -7,7 +7,8 @@ export const ratelimit: CommandSpec = {
   help: {
     summary: 'serve in the place of envoyproxy/ratelimit',
     description:
-      'Answers rate limits as envoyproxy/ratelimit does: its files, its settings from the environment, its counters in Redis, its ports and metrics.',
+      'Answers rate limits as envoyproxy/ratelimit does, with its files, its settings from the environment, its counters in Redis, ' +
+      'its ports and its metrics.',
     after: `
 RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
 docs/ratelimit.md lists every setting, and the differences.`,

@@ -51,7 +51,10 @@ export async function askLimits(to: string, depth: InspectionDepth, question: Qu
   if (status === 404)
     throw new CliError(
       'CLI_UNREACHABLE',
-      `http://${to} has no ${init.method} /limits/${depth}; ${question.kind === 'request' ? 'use the admin port of `sluice serve`, or DOMAIN KEY=VALUE... for `sluice ratelimit`' : 'use the admin port of `sluice serve` or the debug port of `sluice ratelimit`'}`,
+      `http://${to} has no ${init.method} /limits/${depth}; ` +
+        (question.kind === 'request'
+          ? 'use the admin port of `sluice serve`, or DOMAIN KEY=VALUE... for `sluice ratelimit`'
+          : 'use the admin port of `sluice serve` or the debug port of `sluice ratelimit`'),
     );
   if (status !== 200) throw new CliError('CLI_UNREACHABLE', `${url} answers ${status}: ${whyOf(answer, text)}`);
   if (isObject(answer) && Array.isArray(answer['rules']))

@@ -18,7 +18,7 @@ export interface CallsOfHandler {
   leftQueue(): void;
 }
 
-/** A call that waits for its turn or its answer. It ends once: by the answer, its deadline or its caller's; a later answer is counted and dropped. */
+/** A call that waits for its turn or its answer. It ends once: by the answer, its deadline or its caller's; late answers are counted. */
 export class PendingCall implements Expiring {
   readonly promise: Promise<unknown>;
   /** The end of the caller's time. */

@@ -7,6 +7,7 @@
  * It is in memory: a crash loses at most {@link ReportQueueOptions.maxWaiting} entries per handler.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settlesWithin } from '../../time/settles-within.ts';
 import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { BatchDefaults, Call, Log, ReportEntry } from '../../adapters/contract.ts';
 import { deadlinesOf } from '../actions.ts';
@@ -129,9 +130,7 @@ export class ReportQueue {
   async close(withinMs: number): Promise<void> {
     this.#givesUpAtMs = performance.now() + withinMs;
     this.#retry.abort();
-    const flushed = new AbortController();
-    await Promise.race([this.flush(), pause(withinMs, flushed.signal)]);
-    flushed.abort();
+    await settlesWithin(withinMs, this.flush());
     clearTimeout(this.#timer);
     this.#giveUp();
   }

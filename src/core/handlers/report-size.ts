@@ -64,7 +64,7 @@ const rest = (bytes: number, measured: number, all: number): number =>
 
 const SHOWN_FIELDS = 8;
 
-/** `rule audit, id 3hzda0-1, 4180 bytes: path=text of 12, code=200`. Texts, lists and maps show only their size, since they may hold secrets. */
+/** `rule audit, id 3hzda0-1, 4180 bytes: path=text of 12, code=200`. Texts, lists and maps show only their size; they may hold secrets. */
 export function shownReport(rule: string, { id, input }: ReportEntry, bytes: number): string {
   const fields = Object.entries(input);
   const shown = fields.slice(0, SHOWN_FIELDS).map(([name, value]) => `${name}=${shownValue(value)}`);

@@ -22,7 +22,7 @@ export const RULES_ERRORS = {
   },
   RULES_PEER_FORMAT: {
     means: 'The document is in the format of envoyproxy/ratelimit or Istio, which this release does not translate.',
-    fix: "Write the rules in Sluice's own language, or move the file out of the folder; `sluice ratelimit` reads files of envoyproxy/ratelimit.",
+    fix: 'Write the rules in the language of Sluice, or move the file out of the folder; `sluice ratelimit` reads files of envoyproxy/ratelimit.',
   },
   RULES_UNKNOWN_KEY: {
     means: 'A key is unknown at this place.',
@@ -134,7 +134,9 @@ export const RULES_ERRORS = {
   },
   RULES_HEADER_NAME: {
     means: 'The header may not be changed, or its name is not valid in HTTP.',
-    fix: 'Use letters, digits and hyphens; names with `:`, `host`, and headers that route or delimit a message (`content-length`, `connection` ...) belong to the proxy.',
+    fix:
+      'Use letters, digits and hyphens. Names with `:`, `host`, and headers that route or delimit a message ' +
+      '(`content-length`, `connection` ...) belong to the proxy.',
   },
   RULES_PATH_AS_SENT: {
     means:

@@ -133,7 +133,8 @@ export function checkName(name: string, place: Place, what: string, findings: Fi
   findings.error(
     'RULES_NAME',
     place,
-    `the name of ${what} must be lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; write ${better}`}`,
+    `the name of ${what} must be lower case letters, digits and single hyphens, not ${JSON.stringify(name)}` +
+      (better === '' ? '' : `; write ${better}`),
   );
   return false;
 }

@@ -68,7 +68,10 @@ function tokenAt(text: string, start: number): Token {
   const backticked = lengthOf(QUOTED_NAME, text, start);
   if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
   throw new SyntaxProblem(
-    `${JSON.stringify(text[start])} is not part of any expression${text[start] === '|' ? `; "or" is ||, and a default for an absent value is written ${defaultForm(text, start)}` : (HINTS[text[start] ?? ''] ?? '')}`,
+    `${JSON.stringify(text[start])} is not part of any expression` +
+      (text[start] === '|'
+        ? `; "or" is ||, and a default for an absent value is written ${defaultForm(text, start)}`
+        : (HINTS[text[start] ?? ''] ?? '')),
     start,
     start + 1,
   );

@@ -1,6 +1,7 @@
 /**
  * `rate_limit` of a descriptor.
- * **In**: the fields of the descriptor. **Out**: its limit, with further limits (`also`). **Fails**: with findings; the other fields are still read.
+ * **In**: the fields of the descriptor. **Out**: its limit, with further limits (`also`).
+ * **Fails**: with findings; the other fields are still read.
  */
 import { messageOf } from '../../text/message-of.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';

@@ -1,9 +1,9 @@
 /** A worker thread, as its supervisor sees it. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { writeLog } from '../../log/log-output.ts';
+import { settlesWithin } from '../../time/settles-within.ts';
 import {
   errorOf,
   type FromWorker,
@@ -103,15 +103,7 @@ export class RunningWorker<P extends Protocol> {
   /** Resolves when it has ended; it is terminated if that takes longer than the grace. */
   async drain(graceMs: number): Promise<void> {
     this.#send({ kind: 'drain' });
-    const over = new AbortController();
-    await Promise.race([
-      this.ended,
-      sleep(graceMs + SLACK_MS, undefined, { signal: over.signal }).then(
-        () => this.#thread.terminate(),
-        () => undefined,
-      ),
-    ]);
-    over.abort();
+    if (!(await settlesWithin(graceMs + SLACK_MS, this.ended))) await this.#thread.terminate();
   }
 
   async terminate(): Promise<void> {

@@ -2,7 +2,6 @@
  * The policy engine of one thread: its handlers, its gRPC port, and its data for the admin port.
  * **In**: policies. **Out**: calls answered by the policy in force. **Fails**: to prepare a policy, and to listen.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import type { AdminSources } from '../../admin/sources.ts';
@@ -13,6 +12,7 @@ import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { RefusedEntries } from '../../frontends/index.ts';
 import type { OwnLog } from '../../log/log.ts';
+import { settlesWithin } from '../../time/settles-within.ts';
 import type { Address, TlsOptions, Transport } from '../../transport/index.ts';
 import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
 import { listenGrpc } from '../grpc-listener.ts';
@@ -157,8 +157,5 @@ export function serveInThread(options: PolicyThreadOptions & { readonly at: List
 
 /** Waits for the work, at most `ms`. */
 async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
-  const over = new AbortController();
-  const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);
-  if ((await Promise.race([work, timer])) === 'late') log.warn(late, { waitedMs: ms });
-  over.abort();
+  if (!(await settlesWithin(ms, work))) log.warn(late, { waitedMs: ms });
 }

@@ -100,7 +100,8 @@ export class ChangesReader {
         this.#findings.error(
           'RULES_DUPLICATE',
           keyPlace,
-          `${what} has ${name} twice (header names are case-insensitive); ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`,
+          `${what} has ${name} twice (header names are case-insensitive); ` +
+            (mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'),
         );
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];

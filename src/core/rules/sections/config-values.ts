@@ -1,6 +1,7 @@
 /**
  * `{ $env: NAME }` and `{ $file: PATH }` in a handler's config.
- * **In**: a config as written. **Out**: its values, and a version to show, with references unresolved. **Fails**: with a finding at the reference.
+ * **In**: a config as written. **Out**: its values, and a version to show, with unresolved references.
+ * **Fails**: with a finding at the reference.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
