@@ -1,13 +1,21 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
+import type { KubeObject } from 'sluice/kubernetes';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { startChild, untilReady } from '../../test/parts/child.ts';
 import { answers, type FakeKubeApi, type FakeObject, startFakeKubeApi } from '../../test/parts/fake-kube-api.ts';
+import { crowdAddress, crowdPod } from '../../test/parts/kube-crowd.ts';
+import { loopTurnsOf } from '../../test/parts/loop-turns.ts';
 import adapter from './adapter.ts';
+import { PodIndex } from './pod-index.ts';
+import { ReplicaSetOwners } from './workload.ts';
 
 const TOKEN = 'hunter2';
+const CROWD = join(import.meta.dirname, '../../test/parts/kube-crowd.ts');
 let api: FakeKubeApi;
 let folder = '';
 const folders: string[] = [];
@@ -426,3 +434,64 @@ users: [{ name: u, user: { tokenFile: token } }]
     expect(JSON.stringify(shown)).not.toContain(TOKEN);
   });
 });
+
+describe('many pods', () => {
+  test('of a large list block the event loop for no longer than a slice and a garbage collection', async () => {
+    const server = startChild(process.execPath, [CROWD, '10000']);
+    await untilReady('the crowd', server, async () => /\d+\n/.test(server.printed()));
+    const config = { server: `https://127.0.0.1:${server.printed().trim()}`, pageSize: 10_000 };
+    let opened: Awaited<ReturnType<typeof openOn>> | undefined;
+    const { longestCpuMs } = await loopTurnsOf(async () => {
+      opened = await openOn(config);
+      await eventually(() => expect(opened?.readiness().ready).toBe(true), 60_000);
+    });
+    await server.stop();
+    expect(opened?.at(crowdAddress(9999))).toMatchObject({ workload: 'store-999', workload_kind: 'StatefulSet' });
+    expect(longestCpuMs, 'to parse the page of 45 MB as a whole takes 300 ms').toBeLessThan(60);
+  });
+
+  test('come and go, and nothing is left of them', () => {
+    const index = new PodIndex({ owners: new ReplicaSetOwners(), maxPods: 1_000_000, onDropped: () => undefined });
+    const sink = index.sink();
+    for (let round = 0; round < 3; round++) {
+      sink.listing();
+      for (let at = 0; at < 5000; at++) sink.put(crowdPod(at));
+      for (const _ of sink.listed());
+      expect(index.size).toBe(5000);
+      for (let at = 0; at < 5000; at += 2) sink.remove(crowdPod(at) as KubeObject);
+    }
+    sink.listing();
+    for (const _ of sink.listed());
+    expect([index.size, index.sizes]).toEqual([
+      0,
+      { addresses: 0, rivals: 0, nodeAddresses: 0, namespaces: 0, templates: 0, nodes: 0 },
+    ]);
+  });
+
+  test('with fields of any shape are no error', () => {
+    const index = new PodIndex({ owners: new ReplicaSetOwners(), maxPods: 1000, onDropped: () => undefined });
+    const [sink, owners] = [index.sink(), new ReplicaSetOwners().sink()];
+    fc.assert(
+      fc.property(anyObject, (object) => {
+        for (const one of [sink, owners]) {
+          one.listing();
+          one.put(object as KubeObject);
+          one.remove(object as KubeObject);
+        }
+      }),
+    );
+    expect(index.size).toBe(0);
+  });
+});
+
+const anyField = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom('10.1.0.1', 'a', true, null));
+const anyPart = (...names: string[]) =>
+  fc.oneof(anyField, fc.record(Object.fromEntries(names.map((name) => [name, anyField])), { requiredKeys: [] }));
+const anyObject = fc.record(
+  {
+    metadata: anyPart('name', 'namespace', 'uid', 'labels', 'ownerReferences', 'creationTimestamp'),
+    spec: anyPart('nodeName', 'serviceAccountName', 'hostNetwork'),
+    status: anyPart('phase', 'podIP', 'podIPs', 'hostIP', 'hostIPs', 'startTime'),
+  },
+  { requiredKeys: [] },
+);

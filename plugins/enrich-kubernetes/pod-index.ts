@@ -4,8 +4,8 @@
  * - An address that two pods claim (the deletion of the old one is late) is that of the pod that started last.
  * - A pod on its node's network has no address: the node's address is that of all such pods, and of the node's own processes.
  */
-import type { ResourceSink } from 'sluice/kubernetes';
-import { type Owner, type Pod, podOf } from './pod.ts';
+import type { KubeObject, ResourceSink } from 'sluice/kubernetes';
+import { nameOf, type Owner, type Pod, podOf } from './pod.ts';
 import { type Shared, SharedValues } from './shared.ts';
 import type { ReplicaSetOwners } from './workload.ts';
 
@@ -116,13 +116,13 @@ export class PodIndex {
       },
       put: (object) => {
         const pod = podOf(object);
-        if (pod === undefined) this.#remove(object.metadata?.namespace ?? '', object.metadata?.name ?? '', source);
+        if (pod === undefined) this.#removeObject(object, source);
         else if (!this.#put(pod, source)) {
           this.#overfull.add(sink);
           this.#options.onDropped();
         }
       },
-      remove: ({ metadata }) => this.#remove(metadata?.namespace ?? '', metadata?.name ?? '', source),
+      remove: (object) => this.#removeObject(object, source),
       listed: () => this.#removeUnlisted(source, namespace),
     };
     return sink;
@@ -190,6 +190,11 @@ export class PodIndex {
     }));
     if (node.uses === 1) for (const address of addresses) this.#byNodeAddress.set(address, node);
     return node;
+  }
+
+  #removeObject(object: KubeObject, source: Source): void {
+    const { namespace, name } = nameOf(object);
+    this.#remove(namespace, name, source);
   }
 
   #remove(namespace: string, name: string, source: Source): void {

@@ -45,14 +45,14 @@ const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 /** `undefined` for a pod that has ended, whose addresses may already be another's, and for what is no pod. */
 export function podOf(object: KubeObject): Pod | undefined {
   const { metadata, spec, status } = object as PodObject;
-  const name = textOf(metadata?.name);
+  const { namespace, name } = nameOf(object);
   const phase = status?.phase;
   if (name === '' || phase === 'Succeeded' || phase === 'Failed') return undefined;
   const own = addressesOf(status?.podIP, status?.podIPs);
   const nodeAddresses = addressesOf(status?.hostIP, status?.hostIPs);
   return {
     name,
-    namespace: textOf(metadata?.namespace),
+    namespace,
     labels: labelsOf(metadata?.labels),
     serviceAccount: textOf(spec?.serviceAccountName),
     node: textOf(spec?.nodeName),
@@ -62,6 +62,12 @@ export function podOf(object: KubeObject): Pod | undefined {
     startedAtMs: timeOf(status?.startTime) ?? timeOf(metadata?.creationTimestamp) ?? 0,
   };
 }
+
+/** Both are empty texts if they are absent. */
+export const nameOf = ({ metadata }: KubeObject): { readonly namespace: string; readonly name: string } => ({
+  namespace: textOf(metadata?.namespace),
+  name: textOf(metadata?.name),
+});
 
 /** The owner that controls the object; of several owners at most one does. */
 export function controllerOf(owners: readonly OwnerReference[] | undefined): Owner | undefined {

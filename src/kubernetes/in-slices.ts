@@ -6,8 +6,8 @@ interface Divider {
   take(chunk: Buffer): Iterable<string>;
 }
 
-/** Leaves room for the calls that are answered in the same turn. */
-export const SLICE_MS = 3;
+/** Two slices may follow one another, the second after sockets were read. */
+export const SLICE_MS = 1;
 
 /** Calls `each` for every text of a body, in time slices, so that calls are answered in between. */
 export async function inSlices(body: Body, divider: Divider, each: (text: string) => void): Promise<void> {

@@ -3,12 +3,17 @@
  * memory as a whole.
  */
 
-/** What surrounds the items of a List. */
+/** A List without its items. */
 export interface ListEnvelope {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
 const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d];
+/** Effect of a byte outside of text on the depth. */
+const OPENS = new Int8Array(256);
+OPENS[OPEN_BRACE] = OPENS[OPEN_BRACKET] = 1;
+OPENS[CLOSE_BRACE] = OPENS[CLOSE_BRACKET] = -1;
+
 const MOST_ENVELOPE_BYTES = 1024 * 1024;
 const EMPTY_ITEMS = Buffer.from('[]');
 /** `"items" :`, even if each byte came by itself. */
@@ -35,48 +40,30 @@ export class ListItems {
 
   /** The items that end in this chunk, as JSON. Take all of them before the next chunk. Throws if this is no List. */
   *take(chunk: Buffer): Generator<string> {
-    const { length } = chunk;
     let from = 0; // of the bytes that are not kept yet
-    let depth = this.#depth; // locals, since the loop runs once per byte
-    let isInText = this.#isInText;
-    let isEscaped = this.#isEscaped;
-    for (let at = 0; at < length; at++) {
-      const byte = chunk[at];
-      if (isInText) {
-        if (isEscaped) isEscaped = false;
-        else if (byte === BACKSLASH) isEscaped = true;
-        else if (byte === QUOTE) isInText = false;
-      } else if (byte === QUOTE) isInText = true;
-      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        depth++;
-        if (this.#isInItems) {
-          if (depth === 3) from = at;
-        } else if (depth === 2 && byte === OPEN_BRACKET) {
-          this.#keepEnvelope(chunk.subarray(from, at));
-          from = at;
-          this.#isInItems = this.#isAtItems();
-        }
-      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-        depth--;
-        if (!this.#isInItems) continue;
-        if (depth === 2) {
-          const item = this.#endItem(chunk.subarray(from, at + 1));
-          if (item !== undefined) yield item;
-        } else if (depth === 1) {
-          this.#isInItems = false;
-          this.#keepEnvelope(EMPTY_ITEMS);
-          from = at + 1;
-        }
+    for (let at = 0; at < chunk.length; at++) {
+      at = this.#nextBracket(chunk, at);
+      if (at === chunk.length) break;
+      if (!this.#isInItems) {
+        if (this.#depth !== 2 || chunk[at] !== OPEN_BRACKET) continue;
+        this.#keepEnvelope(chunk.subarray(from, at));
+        from = at;
+        this.#isInItems = this.#isAtItems();
+      } else if (this.#depth === 3 && OPENS[chunk[at] ?? 0] === 1) from = at;
+      else if (this.#depth === 2) {
+        const item = this.#endItem(chunk.subarray(from, at + 1));
+        if (item !== undefined) yield item;
+      } else if (this.#depth === 1) {
+        this.#isInItems = false;
+        this.#keepEnvelope(EMPTY_ITEMS);
+        from = at + 1;
       }
     }
-    this.#depth = depth;
-    this.#isInText = isInText;
-    this.#isEscaped = isEscaped;
     if (!this.#isInItems) this.#keepEnvelope(chunk.subarray(from));
-    else if (depth > 2) this.#keepItem(chunk.subarray(from));
+    else if (this.#depth > 2) this.#keepItem(chunk.subarray(from));
   }
 
-  /** The List without its items, once all chunks were taken. Throws if it is cut off. */
+  /** The rest of the List, once all chunks were taken. Throws if it is cut off. */
   end(): ListEnvelope {
     const text = Buffer.concat(this.#envelope).toString();
     try {
@@ -85,6 +72,34 @@ export class ListItems {
       // as below
     }
     throw new Error(`the list is not whole JSON; it begins with ${JSON.stringify(text.slice(0, 60))}`);
+  }
+
+  /** The next bracket that `take` acts on, at `from` or later; the chunk's length if there is none. Brackets within an item are skipped. */
+  #nextBracket(chunk: Buffer, from: number): number {
+    const { length } = chunk;
+    const deepest = this.#isInItems ? 3 : 2;
+    let at = from;
+    let depth = this.#depth;
+    let isInText = this.#isInText; // locals, since the loop runs once per byte
+    let isEscaped = this.#isEscaped;
+    for (; at < length; at++) {
+      const byte = chunk[at] ?? 0;
+      if (isInText) {
+        if (isEscaped) isEscaped = false;
+        else if (byte === BACKSLASH) isEscaped = true;
+        else if (byte === QUOTE) isInText = false;
+      } else if (byte === QUOTE) isInText = true;
+      else {
+        const opens = OPENS[byte] ?? 0;
+        if (opens === 0) continue;
+        depth += opens;
+        if (depth < deepest || (depth === deepest && opens === 1)) break;
+      }
+    }
+    this.#depth = depth;
+    this.#isInText = isInText;
+    this.#isEscaped = isEscaped;
+    return at;
   }
 
   #isAtItems(): boolean {
