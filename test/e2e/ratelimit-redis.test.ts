@@ -1,5 +1,5 @@
 /** `sluice ratelimit` on every kind of Redis and in its outages: real servers that are killed, frozen and flushed. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -74,6 +74,12 @@ async function start(env: NodeJS.ProcessEnv): Promise<Asked> {
     },
   };
 }
+
+/** A try with a key of its own, since one that was late may have been counted. */
+const anew =
+  (ask: Asked['ask']): (() => Promise<(number | 'over')[] | undefined>) =>
+  async () =>
+    ask([randomUUID()]).catch(() => undefined);
 
 const MODES = [
   ['each hit counted', {}],
@@ -194,7 +200,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(performance.now() - beganMs).toBeLessThan(200);
     const again = await startRedis({ port: redis.port });
     ends.push(async () => again.stop());
-    expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
+    expect(await until('an answer', anew(ask))).toEqual([19]);
   });
 
   test('a hung Redis: the deadline holds, and no backlog is left when it goes on', async () => {
@@ -207,7 +213,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
     expect(performance.now() - beganMs).toBeLessThan(1000);
     redis.thaw();
-    expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
+    expect(await until('an answer', anew(ask))).toEqual([19]);
   });
 
   test('a slow Redis: late calls fail in time, and no backlog is left when it is fast again', async () => {
@@ -222,9 +228,9 @@ describe.each(MODES)('%s', (mode, settings) => {
     link.delay(400);
     await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
     link.delay(0);
-    expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
+    expect(await until('an answer', anew(ask))).toEqual([19]);
     link.delay(20); // slower, but within the timeout
-    expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
+    expect(await until('an answer', anew(ask))).toEqual([19]);
   });
 
   test('a partition: the isolated replica answers as its limits say, the other continues, and together they admit the limit', async () => {

@@ -53,10 +53,32 @@ export async function startRedisCluster(): Promise<RedisClusterPart> {
   };
 }
 
+/** A replica of the first master, which takes its place when that one dies. */
+export async function addReplica({ nodes: [master] }: RedisClusterPart): Promise<RedisPart> {
+  const replica = await startRedis({
+    args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--repl-diskless-sync-delay', '0'],
+  });
+  const [ofMaster, ofReplica] = [new Redis(master?.url ?? ''), new Redis(replica.url)];
+  try {
+    const id = await ofMaster.cluster('MYID');
+    await ofReplica.cluster('MEET', '127.0.0.1', master?.port ?? 0);
+    await untilReady('the replica', replica, async () => (await ofReplica.cluster('REPLICATE', id)) === 'OK');
+    await untilReady('the replica', replica, async () =>
+      /master_link_status:up/.test(await ofReplica.info('replication')),
+    );
+  } finally {
+    ofMaster.disconnect();
+    ofReplica.disconnect();
+  }
+  return replica;
+}
+
 export interface SentinelPart {
   readonly master: RedisPart;
   readonly replica: RedisPart;
-  /** In the form of REDIS_URL. */ readonly url: string;
+  readonly port: number;
+  /** In the form of REDIS_URL. */
+  readonly url: string;
   /** Output of the sentinel. */ printed(): string;
   stop(): Promise<void>;
 }
@@ -94,6 +116,7 @@ export async function startRedisSentinel(): Promise<SentinelPart> {
   return {
     master,
     replica,
+    port,
     url: `mymaster,127.0.0.1:${port}`,
     printed: () => sentinel.printed(),
     stop: async () => {

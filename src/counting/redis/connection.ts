@@ -160,8 +160,8 @@ export function openConnection({
             : pipe?.isReady === true
               ? await pipe.count(increments, expiryS, beside)
               : await countByPipeline(redis, increments, expiryS, beside);
-        const refusal = counts.find((count) => count instanceof Error && isOfServer(count.message));
-        if (refusal !== undefined) throw refusal as Error; // what the server refuses to one it refuses to all
+        const failure = counts.find((count) => count instanceof Error && !isOfKey(count));
+        if (failure !== undefined) throw failure as Error; // it is of the server, which fails all alike
         return counts;
       }),
     async firstTry(signal) {
@@ -175,6 +175,8 @@ export function openConnection({
     },
   };
 }
+
+const isOfKey = (error: Error): boolean => error instanceof ReplyError && !isOfServer(error.message);
 
 async function countOnCluster(
   cluster: Cluster,

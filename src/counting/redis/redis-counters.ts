@@ -203,7 +203,10 @@ export class RedisCounters {
       if (increments.length > 0) this.trips++;
       return this.#within(() => this.#options.connection.count(increments, this.#expiryS, beside), increments.length);
     });
-    return (this.#batch = { increments, beside, counted });
+    const batch = { increments, beside, counted };
+    // On a cluster each call waits for its own nodes only: one that hangs fails no others.
+    if (!this.#options.connection.isCluster) this.#batch = batch;
+    return batch;
   }
 }
 

@@ -13,12 +13,15 @@ import { ServiceError } from '../call.ts';
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
+/** Time without a failure that ends a partial outage. */
+const QUIET_MS = 1000;
+
 const deadlines = new TimerWheel();
 
 export interface GuardOptions {
   /** Longest silence: while Redis answers earlier commands, an answer is not late. */
   readonly timeoutMs: number;
-  /** Logs when the breaker opens or the connection ends, and when Redis answers again. */
+  /** Logs when the breaker opens, failures continue among answers, or the connection ends, and when Redis answers again. */
   readonly outage?: OutageLog | undefined;
 }
 
@@ -26,6 +29,10 @@ export class Guard {
   readonly breaker: Breaker = new Breaker(SPARES);
   readonly #options: GuardOptions;
   #answeredAtLoopMs = 0;
+  /** Failures with less than {@link QUIET_MS} between them: how many, the first, the last. */
+  #failures = 0;
+  #firstFailedAtMs = 0;
+  #failedAtMs = -Infinity;
   /** Commands without an answer. */
   #waiting = 0;
 
@@ -100,7 +107,9 @@ export class Guard {
   }
 
   #succeeded(): void {
-    this.breaker.succeeded();
+    const wasOpen = this.breaker.succeeded();
+    if (this.#failures === 0 || (!wasOpen && performance.now() - this.#failedAtMs < QUIET_MS)) return;
+    this.#failures = 0;
     this.#options.outage?.succeeded(ANSWERS_AGAIN);
   }
 
@@ -109,13 +118,31 @@ export class Guard {
     if (isOfKey(error)) this.#succeeded();
     else {
       this.breaker.failed(turn);
+      this.#countFailure();
       if (this.breaker.state !== 'closed') this.#options.outage?.failed(STOPPED, failure.message);
+      else if (this.#isPartial) this.#options.outage?.failed(STOPPED_IN_PART, failure.message);
     }
     return failure;
+  }
+
+  #countFailure(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#failedAtMs >= QUIET_MS) {
+      this.#failures = 0;
+      this.#firstFailedAtMs = nowMs;
+    }
+    this.#failures++;
+    this.#failedAtMs = nowMs;
+  }
+
+  /** Some calls fail while others are answered: a node of a cluster is down. */
+  get #isPartial(): boolean {
+    return this.#failures >= SPARES.failures && this.#failedAtMs - this.#firstFailedAtMs >= SPARES.windowMs;
   }
 }
 
 const STOPPED = 'Redis does not answer';
+const STOPPED_IN_PART = 'Redis does not answer some calls';
 const ANSWERS_AGAIN = 'Redis answers again';
 
 /** The server answered and refused one key or script only. */
