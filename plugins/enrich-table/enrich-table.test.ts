@@ -41,6 +41,8 @@ const acme = {
 
 testAdapter(adapter, {
   runner: { describe, test },
+  in: ['process', 'protocol', 'worker'],
+  module: new URL('./adapter.ts', import.meta.url),
   folder,
   config: { file: 'tenants.csv', key: 'tenant', columns },
   badConfigs: [

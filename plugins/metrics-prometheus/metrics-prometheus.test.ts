@@ -16,6 +16,8 @@ const metric = (of: object): object => ({ metrics: { m: of } });
 
 testAdapter(adapter, {
   runner: { describe, test },
+  in: ['process', 'protocol', 'worker'],
+  module: new URL('./adapter.ts', import.meta.url),
   config: { metrics: METRICS },
   badConfigs: [
     { config: metric({ kind: 'summary' }), says: /kind/ },

@@ -10,6 +10,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 testAdapter(adapter, {
   runner: { describe, test },
+  in: ['process', 'protocol'],
   config: {},
   badConfigs: [
     { config: { maxKeys: 0 }, says: /maxKeys/ },

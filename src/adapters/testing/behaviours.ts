@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Adapter } from '../contract.ts';
 import { type OpenedForTest, openForTest } from './open-for-test.ts';
-import type { AdapterSubject } from './subject.ts';
+import type { PlacedSubject } from './subject.ts';
 
 /** A sentence and its test. */
 export interface Behaviour {
@@ -13,7 +13,7 @@ export interface Behaviour {
 /** A behaviour of an open handler, which is always closed afterwards. */
 export function ofOpen(
   adapter: Adapter,
-  subject: AdapterSubject,
+  subject: PlacedSubject,
   says: string,
   show: (opened: OpenedForTest) => void | Promise<void>,
 ): Behaviour {
@@ -32,7 +32,7 @@ export function ofOpen(
 
 export async function openSubject(
   adapter: Adapter,
-  subject: AdapterSubject,
+  subject: PlacedSubject,
   signal?: AbortSignal,
 ): Promise<OpenedForTest> {
   const config = typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config;
@@ -41,6 +41,8 @@ export async function openSubject(
     ...(subject.folder === undefined ? {} : { folder: subject.folder }),
     ...(subject.clock === undefined ? {} : { clock: subject.clock() }),
     ...(signal === undefined ? {} : { signal }),
+    place: subject.place,
+    ...(subject.module === undefined ? {} : { module: subject.module }),
   });
 }
 

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import type { Adapter, CheckAnswer } from '../contract.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
-import type { AdapterSubject, CheckSubject } from './subject.ts';
+import type { PlacedSubject, CheckSubject } from './subject.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-export function checkBehaviours(adapter: Adapter, subject: AdapterSubject, example: CheckSubject): Behaviour[] {
+export function checkBehaviours(adapter: Adapter, subject: PlacedSubject, example: CheckSubject): Behaviour[] {
   const ask = async ({ handler }: OpenedForTest, inputs: readonly Values[]): Promise<CheckAnswer[]> => {
     const check = handler.check?.({ rule: 'example', params: paramsOf(adapter, 'check', example.params) });
     assert.ok(check !== undefined);

@@ -4,11 +4,11 @@ import { type Adapter, valuesOf } from '../contract.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
 import { assertTypes } from './check.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
-import type { AdapterSubject, EnrichSubject } from './subject.ts';
+import type { PlacedSubject, EnrichSubject } from './subject.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, example: EnrichSubject): Behaviour[] {
+export function enrichBehaviours(adapter: Adapter, subject: PlacedSubject, example: EnrichSubject): Behaviour[] {
   const params = (): unknown => paramsOf(adapter, 'enrich', example.params);
   const look = async ({ handler }: OpenedForTest, inputs: readonly Values[]): Promise<(Values | undefined)[]> => {
     const lookup = handler.lookup?.({ rule: 'example', params: params() });

@@ -10,7 +10,9 @@ import { enrichBehaviours } from './enrich.ts';
 import { lifecycleBehaviours } from './lifecycle.ts';
 import { quotaBehaviours } from './quota.ts';
 import { reportBehaviours } from './report.ts';
-import type { AdapterSubject } from './subject.ts';
+import { openingBehaviours } from './openings.ts';
+import { PLACES } from './places.ts';
+import type { AdapterSubject, PlacedSubject } from './subject.ts';
 import { unreachableBehaviours } from './unreachable.ts';
 
 export { eventually } from './behaviours.ts';
@@ -24,27 +26,38 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
   const skipped = { ...subject.skip };
   const declare = (behaviours: readonly Behaviour[]): void => {
     for (const { says, show } of behaviours) {
-      if (Object.hasOwn(skipped, says)) delete skipped[says];
+      if (Object.hasOwn(subject.skip ?? {}, says)) delete skipped[says];
       else
         test(says, async () => {
           await show();
         });
     }
   };
-  describe(`${adapter.name} as an adapter`, () =>
-    declare([...lifecycleBehaviours(adapter, subject), ...unreachableBehaviours(adapter, subject)]));
-  const serves = adapter.serves;
-  if (serves.enrich !== undefined)
-    describe(`${adapter.name} enriches`, () =>
-      declare(enrichBehaviours(adapter, subject, given(adapter, 'enrich', subject.enrich))));
-  if (serves.check !== undefined)
-    describe(`${adapter.name} checks`, () =>
-      declare(checkBehaviours(adapter, subject, given(adapter, 'check', subject.check))));
-  if (serves.quota !== undefined)
-    describe(`${adapter.name} keeps quotas`, () => declare(quotaBehaviours(adapter, subject, subject.quota ?? {})));
-  if (serves.report !== undefined)
-    describe(`${adapter.name} takes reports`, () =>
-      declare(reportBehaviours(adapter, subject, given(adapter, 'report', subject.report))));
+  for (const place of subject.in ?? (['process'] as const)) declareIn({ ...subject, place });
+
+  function declareIn(placed: PlacedSubject): void {
+    const named = (what: string): string => `${adapter.name} ${what}${PLACES[placed.place].says}`;
+    describe(named('as an adapter'), () =>
+      declare([
+        ...lifecycleBehaviours(adapter, placed),
+        ...openingBehaviours(adapter, placed),
+        ...unreachableBehaviours(adapter, placed),
+      ]),
+    );
+    const { enrich, check, quota, report } = adapter.serves;
+    if (enrich !== undefined)
+      describe(named('enriches'), () =>
+        declare(enrichBehaviours(adapter, placed, given(adapter, 'enrich', placed.enrich))),
+      );
+    if (check !== undefined)
+      describe(named('checks'), () => declare(checkBehaviours(adapter, placed, given(adapter, 'check', placed.check))));
+    if (quota !== undefined)
+      describe(named('keeps quotas'), () => declare(quotaBehaviours(adapter, placed, placed.quota ?? {})));
+    if (report !== undefined)
+      describe(named('takes reports'), () =>
+        declare(reportBehaviours(adapter, placed, given(adapter, 'report', placed.report))),
+      );
+  }
   test(`${adapter.name} skips only known behaviours`, () => {
     const [unknown] = Object.keys(skipped);
     return unknown === undefined

@@ -4,11 +4,11 @@ import type { Adapter } from '../contract.ts';
 import { descriptionProblems } from '../description.ts';
 import { type Behaviour, ofOpen, openSubject } from './behaviours.ts';
 import { openForTest } from './open-for-test.ts';
-import type { AdapterSubject } from './subject.ts';
+import type { PlacedSubject } from './subject.ts';
 
 const SETTLED_WITHIN_MS = 5000;
 
-export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): Behaviour[] {
+export function lifecycleBehaviours(adapter: Adapter, subject: PlacedSubject): Behaviour[] {
   return [
     {
       says: 'its description is complete, every field of its config described',

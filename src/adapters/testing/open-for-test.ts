@@ -1,10 +1,10 @@
 /** Opens a handler as the host does, with a fake clock and a recorded log. */
 import { randomUUID } from 'node:crypto';
 import type { Adapter, AnyHandler, Call, Log, LogFields } from '../contract.ts';
-import { openHandler } from '../open-handler.ts';
 import { createPluginMetrics } from '../plugin-metrics.ts';
 import { createSharedMemory } from '../shared-memory.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
+import { type PlaceName, PLACES } from './places.ts';
 
 export interface LogLine {
   readonly level: keyof Log;
@@ -20,6 +20,8 @@ export interface OpenedForTest {
   readonly metrics: () => Promise<string>;
   readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
   readonly close: () => Promise<void>;
+  /** Ends its worker or connection as a crash does; absent in the process of the test. */
+  readonly kill?: () => void;
 }
 
 export interface OpenForTestOptions {
@@ -32,6 +34,10 @@ export interface OpenForTestOptions {
   readonly signal?: AbortSignal;
   /** First back-off of failed background work. */
   readonly restartAfterMs?: number;
+  /** Where it runs; `worker` needs `module`. */
+  readonly place?: PlaceName;
+  /** The module that exports the adapter. */
+  readonly module?: URL;
 }
 
 export async function openForTest(adapter: Adapter, options: OpenForTestOptions): Promise<OpenedForTest> {
@@ -47,7 +53,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
     };
   const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   const metrics = createPluginMetrics(log);
-  const live = await openHandler(
+  const { open: live, kill } = await PLACES[options.place ?? 'process'].open(
     adapter,
     { name: options.handlerName ?? 'tested', config: parsed.data, folder: options.folder ?? process.cwd() },
     {
@@ -58,6 +64,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.restartAfterMs === undefined ? {} : { restartAfterMs: options.restartAfterMs }),
     },
+    { module: options.module, clock: clock.memory },
   );
   return {
     handler: live.handler,
@@ -66,6 +73,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
     metrics: () => metrics.render(),
     readiness: () => live.readiness(),
     close: () => live.close(),
+    ...(kill === undefined ? {} : { kill }),
   };
 }
 

@@ -4,9 +4,9 @@ import { BEHAVIOURS_OF } from './algorithm-behaviours.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
 import { countersOf, type StoreUnderTest } from './counters.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
-import type { AdapterSubject, QuotaSubject } from './subject.ts';
+import type { PlacedSubject, QuotaSubject } from './subject.ts';
 
-export function quotaBehaviours(adapter: Adapter, subject: AdapterSubject, example: QuotaSubject): Behaviour[] {
+export function quotaBehaviours(adapter: Adapter, subject: PlacedSubject, example: QuotaSubject): Behaviour[] {
   const storeOf = ({ handler, clock }: OpenedForTest): StoreUnderTest => ({
     clock,
     bucket: (rule) => handler.bucket?.({ ...rule, params: paramsOf(adapter, 'quota', example.params) }),

@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { type Adapter, type ReportEntry, type Shape, Unavailable } from '../contract.ts';
 import { type Behaviour, eventually, ofOpen, openSubject, paramsOf } from './behaviours.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
-import type { AdapterSubject, ReportSubject } from './subject.ts';
+import type { PlacedSubject, ReportSubject } from './subject.ts';
 
 const BATCH = 250;
 
-export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, example: ReportSubject): Behaviour[] {
+export function reportBehaviours(adapter: Adapter, subject: PlacedSubject, example: ReportSubject): Behaviour[] {
   const expectedOf = example.expected ?? ((entries: readonly ReportEntry[]) => entries.map(({ input }) => input));
 
   const sinkOf = ({ handler }: OpenedForTest, rule: string): unknown => {

@@ -2,8 +2,14 @@
 import type { ReportEntry, Shape } from '../contract.ts';
 import type { FakeClock } from './fake-clock.ts';
 import type { OpenedForTest } from './open-for-test.ts';
+import type { PlaceName } from './places.ts';
 
 type Values = Readonly<Record<string, unknown>>;
+
+/** A subject in one of its places. */
+export interface PlacedSubject extends AdapterSubject {
+  readonly place: PlaceName;
+}
 
 /** Both vitest and node:test fit. */
 export interface Runner {
@@ -13,6 +19,10 @@ export interface Runner {
 
 export interface AdapterSubject {
   readonly runner: Runner;
+  /** Where the behaviours are tested; default: in the process of the test. */
+  readonly in?: readonly PlaceName[];
+  /** URL of the module that exports the adapter, for `worker`. */
+  readonly module?: URL;
   /** As an operator writes it, or a function that returns it (for an address known only when a server runs). */
   readonly config: unknown;
   /** Base of relative paths in the config. */

@@ -4,13 +4,13 @@ import { randomUUID } from 'node:crypto';
 import { type Adapter, type AnyHandler, Unavailable } from '../contract.ts';
 import { type Behaviour, eventually, openSubject, paramsOf } from './behaviours.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
-import type { AdapterSubject } from './subject.ts';
+import type { PlacedSubject } from './subject.ts';
 
 const CALL_MS = 1000;
 
-export function unreachableBehaviours(adapter: Adapter, subject: AdapterSubject): Behaviour[] {
+export function unreachableBehaviours(adapter: Adapter, subject: PlacedSubject): Behaviour[] {
   if (subject.unreachable === undefined) return [];
-  const without: AdapterSubject = { ...subject, config: subject.unreachable };
+  const without: PlacedSubject = { ...subject, config: subject.unreachable };
   const of = (says: string, show: (opened: OpenedForTest) => Promise<void>): Behaviour => ({
     says,
     async show() {
@@ -45,7 +45,7 @@ export function unreachableBehaviours(adapter: Adapter, subject: AdapterSubject)
 }
 
 /** One call of the first served capability, with its example. */
-async function callOnce(adapter: Adapter, subject: AdapterSubject, handler: AnyHandler): Promise<unknown> {
+export async function callOnce(adapter: Adapter, subject: PlacedSubject, handler: AnyHandler): Promise<unknown> {
   const call = testCall(CALL_MS);
   const rule = 'example';
   if (handler.charge !== undefined) {

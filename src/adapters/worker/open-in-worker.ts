@@ -26,6 +26,8 @@ export interface InWorkerOptions {
   readonly silentAfterMs?: number;
   /** Memory of a clock that tests move. */
   readonly clock?: SharedArrayBuffer;
+  /** For tests that kill the thread; called with each one. */
+  readonly onStarted?: (terminate: () => void) => void;
 }
 
 export const DEFAULT_MEMORY_BYTES: number = 512 * 1024 * 1024;
@@ -59,6 +61,7 @@ function threads(
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(memoryBytes / MIB) },
     });
     thread.unref();
+    options.onStarted?.(() => void thread.terminate());
     lastEnd = new Promise((resolve) => {
       thread.once('exit', resolve);
     });

@@ -69,6 +69,62 @@ describe('lifecycle', () => {
     ]);
   });
 
+  const LEAKS = 'opened and closed 1 000 times, it leaves no memory, handles or listeners behind';
+
+  test('memory, timers and listeners that outlive it', async () => {
+    const kept: unknown[] = [];
+    const timers: NodeJS.Timeout[] = [];
+    const listener = (): void => undefined;
+    const leaking = (leave: () => void): Adapter => {
+      const plain = adapter();
+      return adapter({
+        open(config: unknown, host: never) {
+          leave();
+          return plain.open(config, host);
+        },
+      });
+    };
+    process.setMaxListeners(5000);
+    expect(
+      await failing(
+        leaking(() => void kept.push('x'.repeat(4000).split(''))),
+        subject,
+        [LEAKS],
+      ),
+    ).toEqual([LEAKS]);
+    expect(
+      await failing(
+        leaking(() => timers.push(setInterval(listener, 1000))),
+        subject,
+        [LEAKS],
+      ),
+    ).toEqual([LEAKS]);
+    expect(
+      await failing(
+        leaking(() => process.on('SIGUSR2', listener)),
+        subject,
+        [LEAKS],
+      ),
+    ).toEqual([LEAKS]);
+    for (const timer of timers) clearInterval(timer);
+    process.removeAllListeners('SIGUSR2');
+  });
+
+  test('every place of the list', async () => {
+    let opened = 0;
+    const plain = adapter();
+    const noting = adapter({
+      open(config: unknown, host: never) {
+        opened++;
+        return plain.open(config, host);
+      },
+    });
+    const says = 'it opens and closes without use';
+    expect(await failing(noting, { ...subject, in: ['process', 'protocol'] }, [says])).toEqual([]);
+    expect(opened).toBe(2);
+    expect(await failing(noting, { ...subject, in: ['worker'] }, [says])).toEqual([says]); // it has no module
+  });
+
   test('a second close that fails', async () => {
     let closed = 0;
     expect(
