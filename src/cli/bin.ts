@@ -18,7 +18,8 @@ if (major < NEEDED) {
   module.enableCompileCache();
   const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
   if (isServer) holdSignals();
-  const { main } = await import('./main.ts');
+  const { exitOnUncaughtError, main } = await import('./main.ts');
+  if (!isServer) exitOnUncaughtError(); // a server logs it and goes on
   process.exitCode = await main(process.argv.slice(2));
   // The command is done: a timer or socket that a plugin left open, or an unread log, must not keep the process alive.
   // Output of a command waits for its reader; handlers of a server had their grace.

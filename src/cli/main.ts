@@ -5,12 +5,14 @@
  */
 import { CommanderError } from 'commander';
 import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
+import { originOf } from '../adapters/loading/plugin-places.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
 import { exitOf, isExpected } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingText } from './findings.ts';
 import { makeProgram } from './program.ts';
 import { safeText } from '../log/safe-text.ts';
+import { messageOf } from '../text/message-of.ts';
 import { paintErr } from '../text/paint.ts';
 import { printErr } from './terminal.ts';
 
@@ -25,6 +27,18 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return explainFault(error);
   }
+}
+
+/** An error that no caller catches ends the command; one of a plugin is attributed to it. */
+export function exitOnUncaughtError(): void {
+  process.on('uncaughtException', (error) => {
+    const origin = originOf(error);
+    if (origin.kind !== 'plugin') process.exit(explainFault(error));
+    printErr(
+      `${paintErr.bad(`Uncaught error in the plugin ${origin.plugin}:`)} ${safeText(messageOf(error))} (${safeText(origin.frame)})`,
+    );
+    process.exit(EXIT.unable);
+  });
 }
 
 function explainFault(error: unknown): number {

@@ -400,6 +400,12 @@ const FAULTS: readonly (readonly [what: string, named: string, files: Files, say
     { 'missing.cjs': "require('not-there');" },
     /ADAPTER_LOAD_FAILED .*Cannot find module 'not-there'.*; install it: npm install not-there in \S+/,
   ],
+  [
+    'TypeScript that Node cannot strip',
+    './enum.ts',
+    { 'enum.ts': `enum A { B }\n${esModule('check-enum')}` },
+    /ADAPTER_LOAD_FAILED \S+\/enum\.ts:1:1: TypeScript enum is not supported/,
+  ],
   ['a file of another kind', './text.txt', { 'text.txt': 'a' }, /ADAPTER_LOAD_FAILED .*Unknown file extension "\.txt"/],
   [
     'TypeScript below node_modules',
@@ -507,6 +513,24 @@ describe('plugins with faults', () => {
       /^policy\.yaml:1:11 ADAPTER_LOAD_FAILED \S+hung\.mjs: not loaded after 10000 ms; an await at the top level/m,
     );
   }, 40_000);
+
+  test('that let an error escape end a command with the name of the plugin', async () => {
+    workspace = makeWorkspace({
+      'escape.ts': `void Promise.reject(new Error('nobody awaits this'));\n${esModule('check-escape')}`,
+      'policy.yaml': policyOf(['./escape.ts'], ['check-escape']),
+    });
+    const { code, err } = await run(['lint', 'policy.yaml'], { cwd: workspace.folder });
+    expect(code).toBe(3);
+    expect(err).toMatch(/^Uncaught error in the plugin \S+: nobody awaits this \(at file:\S+\/escape\.ts:1:21\)\n$/);
+  });
+
+  test('whose timers go on do not keep a command from ending', async () => {
+    workspace = makeWorkspace({
+      'timer.ts': `setInterval(() => undefined, 1000);\n${esModule('check-timer')}`,
+      'policy.yaml': policyOf(['./timer.ts'], ['check-timer']),
+    });
+    expect((await run(['lint', 'policy.yaml'], { cwd: workspace.folder })).code).toBe(0);
+  });
 
   test('cost only the policies that name them', async () => {
     workspace = makeWorkspace({
