@@ -1,4 +1,4 @@
-/** A slow reader of a command's output gets all of it. */
+/** A slow reader of a command's output receives all of it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What the compiler refuses: each `@ts-expect-error` is an error of `npm run typecheck` where the contract lets it pass. */
+/** Mistakes that the compiler rejects: an unused `@ts-expect-error` fails `npm run typecheck`. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { allow, defineAdapter, quota, report } from 'sluice/plugin';

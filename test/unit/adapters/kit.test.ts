@@ -1,4 +1,4 @@
-/** The test kit finds what is wrong: each adapter here breaks one promise, and the sentence about it fails. */
+/** The test kit finds faults: each adapter here breaks one promise, and the behaviour about it fails. */
 import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** What plugins do not do, after Mixer's adapterlinter: the host gives the log, the clock and the work beside calls. */
+/** Globals that plugins must not use, after Mixer's adapterlinter: the host provides the log, the clock and background work. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -39,7 +39,7 @@ const sources = ['plugins', 'src/counting']
   .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
   .map((entry) => join(entry.parentPath, entry.name));
 
-describe('plugins use the host in place of globals', () => {
+describe('plugins use the host instead of globals', () => {
   for (const file of sources) {
     test(relative(ROOT, file), () => {
       expect(breachesOf(readFileSync(file, 'utf8'), MAY_USE[relative(ROOT, file)])).toEqual([]);

@@ -21,7 +21,7 @@ const good = defineAdapter({
 });
 const like = (change: object): Adapter => ({ ...good, ...change }) as Adapter;
 
-/** Codes and messages of what making a registry says. */
+/** Codes and messages of errors when a registry is created. */
 function problemsOf(...adapters: readonly Adapter[]): string[] {
   try {
     createRegistry(adapters);

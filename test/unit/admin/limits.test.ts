@@ -1,4 +1,4 @@
-/** What can be asked at /limits/*, and what is said of what cannot. */
+/** Valid requests to /limits/*, and the errors of invalid ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Admin, startAdmin } from '../../../src/admin/server.ts';
 import type { AskedCall, LimitsAnswer } from '../../../src/admin/sources.ts';

@@ -1,4 +1,4 @@
-/** `sluice call` without the command: what goes over the wire, and what is said of the answer. A real server notes what comes. */
+/** The client of `sluice call`: its requests, recorded by a real server, and its answers. */
 import { listen } from '../../../src/transport/index.ts';
 import { create, fromBinary, toBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The commit of a checkout, as git itself tells it. */
+/** The commit of a checkout, compared with git's answer. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What operators read of a limit of `sluice ratelimit`. */
+/** The printed inspection of a limit of `sluice ratelimit`. */
 import { expect, test } from 'vitest';
 import { descriptorLines } from '../../../src/cli/limits/descriptor-lines.ts';
 import type { Inspection } from '../../../src/ratelimit/inspect/inspector.ts';

@@ -1,4 +1,4 @@
-/** docs/errors.md, the tables, and the codes in use agree, each with each. */
+/** docs/errors.md, the tables and the codes in use agree. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';

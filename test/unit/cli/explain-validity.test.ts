@@ -1,4 +1,4 @@
-/** Whether a verdict would hold for equal calls, as `sluice explain` says it. */
+/** Whether a verdict holds for equal calls, as shown by `sluice explain`. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

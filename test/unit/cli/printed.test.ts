@@ -1,4 +1,4 @@
-/** What is printed for people: findings and log lines. Vitest's streams are no terminal, so there is no colour. */
+/** Findings and log lines as printed for people; without colour, since vitest's streams are not terminals. */
 import { describe, expect, test } from 'vitest';
 import { findingText, shownPath } from '../../../src/cli/findings.ts';
 import { type Finding, findingsCount } from '../../../src/core/rules/yaml/findings.ts';

@@ -1,4 +1,4 @@
-/** What operators read of quota rules. */
+/** The printed inspection of quota rules. */
 import { expect, test } from 'vitest';
 import { ruleLines } from '../../../src/cli/limits/rule-lines.ts';
 import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';

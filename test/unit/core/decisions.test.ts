@@ -1,4 +1,4 @@
-/** Which rule answers: order, groups, quotas, shares. */
+/** The rule that decides: order, groups, quotas, percentages. */
 import { changeOf } from '../../../src/counting/ask.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

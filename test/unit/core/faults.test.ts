@@ -1,4 +1,4 @@
-/** Whatever throws while a call is decided, the engine answers. */
+/** The engine answers a call whatever throws while it is decided. */
 import { describe, expect, test } from 'vitest';
 import { type CheckAnswer, Unavailable } from '../../../src/adapters/contract.ts';
 import type { Compiled } from '../../../src/expression/index.ts';

@@ -1,4 +1,4 @@
-/** What stands between the engine and a handler: time, room, breaker, faults. */
+/** The gate between the engine and a handler: timeouts, queue, breaker, errors of plugins. */
 import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-/** What the admin port can tell of calls that are over. */
+/** Recent verdicts, as kept for the admin port. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Whose fault a late answer is: the backend's where it was silent, ours where we were busy or many were asked at once. */
+/** The cause of a late answer: the backend if it was silent, this process if it was busy or sent a burst. */
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';

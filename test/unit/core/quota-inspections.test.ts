@@ -1,4 +1,4 @@
-/** What operators are told of quota rules: which apply and why, what their counters are at; and that looking leaves no trace. */
+/** Inspections of quota rules for operators: which apply and why, the state of their counters; inspecting has no side effects. */
 import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import { type QuotaAnswer, type QuotaAsk, Unavailable } from '../../../src/adapters/contract.ts';

@@ -1,4 +1,4 @@
-/** One policy after another: what is kept, what is closed and when, what stays when the next one is bad. */
+/** Reloads of a policy: handlers that are kept or closed, and when; the last good policy stays if the next one is invalid. */
 import { describe, expect, test, vi } from 'vitest';
 import { allow, type CheckAnswer } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';

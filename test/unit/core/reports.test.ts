@@ -1,4 +1,4 @@
-/** Reports on their way: batches, retries, what is put aside, what waits. */
+/** The report queue: batches, retries, rejected entries, back-pressure. */
 import { describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
 import { inputBytes } from '../../../src/core/handlers/report-size.ts';

@@ -1,4 +1,4 @@
-/** The index gives every rule whose match is true or fails, in order: proved against asking all of them. RUNS and SEED may be set. */
+/** The index finds every rule whose match is true or fails, in order, compared with evaluating all. RUNS and SEED may be set. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Attributes } from '../../../src/attributes/attributes.ts';

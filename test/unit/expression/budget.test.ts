@@ -28,7 +28,7 @@ const bagOf = (values: Readonly<Record<string, Value>>) => ({
   get: (slot: number) => values[attributes.at(slot).name],
 });
 
-/** The value by generated code, by closures, and traced; with the reasons where it fails. */
+/** The value by generated code, by closures, and traced, with the reasons of failures. */
 function answersOf(source: string, values: Readonly<Record<string, Value>>): { values: unknown[]; whys: string[] } {
   const bag = bagOf(values);
   const [generated, closures] = (['generated', 'closures'] as const).map(

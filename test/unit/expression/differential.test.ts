@@ -1,4 +1,4 @@
-/** Random typed expressions, ours against @bufbuild/cel, which is another reading of the same spec. */
+/** Random typed expressions, compared with @bufbuild/cel, an independent implementation of the spec. */
 import { inspect } from 'node:util';
 import { type CelInput, celUint, isCelError, isCelList, isCelUint, run } from '@bufbuild/cel';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** The automaton for constant patterns gives the answers of re2js, in linear time. RUNS and SEED may be set. */
+/** The automaton for constant patterns agrees with re2js, in linear time. RUNS and SEED may be set. */
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Our parser and checker beside cel-go's: its trees and types of cel-spec's tests, as @bufbuild/cel-spec carries them. */
+/** Our parser and checker compared with cel-go's trees and types of cel-spec's tests, from @bufbuild/cel-spec. */
 import { tests as checking } from '@bufbuild/cel-spec/testdata/checking.js';
 import { tests as comprehension } from '@bufbuild/cel-spec/testdata/comprehension.js';
 import { tests as conformance } from '@bufbuild/cel-spec/testdata/conformance.js';

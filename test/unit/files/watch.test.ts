@@ -1,4 +1,4 @@
-/** Files that change while they are watched. Stamps are given by hand, so that each poll is exact. */
+/** Files that change while they are watched. The tests provide the stamps, so that each poll is exact. */
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

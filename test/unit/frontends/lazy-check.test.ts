@@ -1,4 +1,4 @@
-/** Lazy reading of a CheckRequest equals a full decode, however oddly the message is encoded. */
+/** Lazy reading of a CheckRequest equals a full decode, for every valid encoding of the message. */
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type Ip, parseIp } from '../../../src/attributes/network.ts';

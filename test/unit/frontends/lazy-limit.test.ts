@@ -1,4 +1,4 @@
-/** Lazy reading of a RateLimitRequest equals a full decode, however oddly the message is encoded. */
+/** Lazy reading of a RateLimitRequest equals a full decode, for every valid encoding of the message. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type RateLimitRequest, RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';

@@ -1,4 +1,4 @@
-/** Decoding field by field equals a full decode, however oddly the message is encoded. */
+/** Decoding field by field equals a full decode, for every valid encoding of the message. */
 import { create, type DescField, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import {

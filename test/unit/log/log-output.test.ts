@@ -1,4 +1,4 @@
-/** Lines of the log while nobody reads them, while the disk is full, and when it is over. */
+/** Log lines while the reader stalls, while the disk is full, and afterwards. */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

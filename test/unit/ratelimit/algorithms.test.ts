@@ -1,4 +1,4 @@
-/** What gcra, log and concurrency come to in files of envoyproxy/ratelimit: on quota-memory, at a time of the test's own. */
+/** gcra, log and concurrency in files of envoyproxy/ratelimit, counted in memory by the test's clock. */
 import { describe, expect, test } from 'vitest';
 import type { Pool } from '../../../src/ratelimit/charge/store.ts';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';

@@ -1,4 +1,4 @@
-/** What clients decide is bounded: keys, hits, how many counters there are. */
+/** Values that clients choose are bounded: keys, hits, the number of counters. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';

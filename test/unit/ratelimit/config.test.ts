@@ -1,4 +1,4 @@
-/** Files of envoyproxy/ratelimit: what is wrong with them, where, in the reference's words (its test/config). */
+/** Errors in files of envoyproxy/ratelimit, with their places, in the reference's words (its test/config). */
 import { describe, expect, test } from 'vitest';
 import { type ReadOptions, readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { Unit } from '../../../src/ratelimit/call.ts';

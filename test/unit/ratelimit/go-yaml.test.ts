@@ -1,4 +1,4 @@
-/** Files as yaml.v2 reads them. What each comes to is what envoyproxy/ratelimit's own reader (f2fb157, yaml.v2 2.4.0) said of the same octets. */
+/** Files as yaml.v2 reads them. The expected results are from envoyproxy/ratelimit's own reader (f2fb157, yaml.v2 2.4.0). */
 import { describe, expect, test } from 'vitest';
 import { fileText } from '../../../src/ratelimit/config/file-text.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';

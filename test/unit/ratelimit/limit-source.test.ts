@@ -1,4 +1,4 @@
-/** Where limits come from: files of a folder, which change, go, and come again. */
+/** The source of limits: files of a folder that change, disappear and return. */
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Mogrified, readMogrifiers } from '../../../src/ratelimit/metrics/mogrifiers.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
-/** What one mogrifier, N, makes of a name. */
+/** The result of one mogrifier, N, for a name. */
 function mogrified(name: string, pattern: string, template: string, tags?: string): Mogrified {
   const { mogrifier, problems } = readMogrifiers('N', {
     DOG_STATSD_MOGRIFIER_N_PATTERN: pattern,

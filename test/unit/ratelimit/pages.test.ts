@@ -1,4 +1,4 @@
-/** Who may take a counter away at the debug port, wherever it listens. */
+/** Who may reset a counter at the debug port, wherever it listens. */
 import { connect } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';

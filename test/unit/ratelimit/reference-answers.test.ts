@@ -1,4 +1,4 @@
-/** Answers of envoyproxy/ratelimit (f2fb157) to what a comparison of random files and requests has found. */
+/** Answers of envoyproxy/ratelimit (f2fb157) to cases found by comparing random files and requests. */
 import { expect, test } from 'vitest';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fastify from 'fastify';

@@ -1,4 +1,4 @@
-/** What envoyproxy/ratelimit answers; where its source and its runs were read, the rule is named. All on memory, at a time of the test's own. */
+/** The answers of envoyproxy/ratelimit, with the rule of its source; counted in memory by the test's clock. */
 import { describe, expect, test } from 'vitest';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';

@@ -1,4 +1,4 @@
-/** `sluice: { also: [...] }`: several limits of one descriptor, charged all or none. On memory, at a time of the test's own. */
+/** `sluice: { also: [...] }`: several limits of one descriptor, charged all or none; counted in memory by the test's clock. */
 import { describe, expect, test } from 'vitest';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { Code, type RateLimitReply, Unit } from '../../../src/ratelimit/call.ts';

@@ -1,4 +1,4 @@
-/** Rules that are parsed in parts are the same rules, at the same places, as in a file that is parsed in one go. RUNS and SEED may be set. */
+/** Rules that are parsed in parts equal the rules of a file parsed as a whole, places included. RUNS and SEED may be set. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

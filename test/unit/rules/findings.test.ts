@@ -1,4 +1,4 @@
-/** What is said of a policy that is wrong, and where. One bad policy for each code. */
+/** Findings about invalid policies, with their places: one policy for each code. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -427,7 +427,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
 ];
 
-describe('one bad policy for each code', () => {
+describe('one invalid policy for each code', () => {
   test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))(
     '$first',
     async ({ policy, expected }) => {

@@ -1,4 +1,4 @@
-/** How a policy is loaded: from texts that another thread may have read, and beside calls that are answered. */
+/** Loading a policy from texts that another thread may have read, without blocking calls. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

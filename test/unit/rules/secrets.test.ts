@@ -1,4 +1,4 @@
-/** Secrets that a rule reads and does not mean to let out. */
+/** Secrets that rules read must not leak. */
 import { describe, expect, test } from 'vitest';
 import type { QuotaAsk } from '../../../src/adapters/contract.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';

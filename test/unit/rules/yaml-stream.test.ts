@@ -1,4 +1,4 @@
-/** A file that is read in slices says the same as one that the library reads in one go. RUNS and SEED may be set. */
+/** A file that is read in slices equals one that the library reads at once. RUNS and SEED may be set. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Document as YamlDocument, parseAllDocuments } from 'yaml';

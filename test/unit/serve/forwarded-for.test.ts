@@ -1,4 +1,4 @@
-/** A policy that trusts more proxies than there are is told of, once. */
+/** A policy that trusts more proxies than exist is logged, once. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { ForwardedForCheck } from '../../../src/serve/policy/forwarded-for.ts';

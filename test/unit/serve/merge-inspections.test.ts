@@ -1,4 +1,4 @@
-/** What several workers tell of quotas, as one answer. */
+/** The quota inspections of several workers, as one answer. */
 import { describe, expect, test } from 'vitest';
 import type { LimitsAnswer } from '../../../src/admin/sources.ts';
 import { mergedInspections, resetInspections } from '../../../src/serve/policy/merge-inspections.ts';

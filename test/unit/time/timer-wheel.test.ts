@@ -28,7 +28,7 @@ class Entry implements Expiring {
   }
 }
 
-/** Lets time pass in small steps, as a loop that is never busy does. */
+/** Lets time pass in small steps, as in a loop that is never busy. */
 const pass = (ms: number): void => {
   for (let passed = 0; passed < ms; passed++) vi.advanceTimersByTime(1);
 };

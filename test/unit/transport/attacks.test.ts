@@ -80,7 +80,7 @@ async function flood(make: (at: number) => Uint8Array, most = 400_000): Promise<
   return peer.goAway();
 }
 
-describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
+describe('frames without a request: ENHANCE_YOUR_CALM', () => {
   const opaque = Buffer.alloc(8);
   test.each<[string, (at: number) => Uint8Array]>([
     [

@@ -1,4 +1,4 @@
-/** Decoded fields stay the same when the buffer of their block is reused. */
+/** Decoded fields do not change when the buffer of their block is reused. */
 import { expect, test } from 'vitest';
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import { Random } from '../../parts/random.ts';

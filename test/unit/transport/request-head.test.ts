@@ -1,4 +1,4 @@
-/** A head that shares the summary of the last one equals one that is parsed in full. */
+/** A head that shares a summary equals one that is parsed in full. */
 import { expect, test } from 'vitest';
 import { HeadReader } from '../../../src/transport/h2/head-reader.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';

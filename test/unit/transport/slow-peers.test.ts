@@ -1,4 +1,4 @@
-/** The tick of a connection ends what is too slow to arrive or never taken; the tests set its time. */
+/** The tick of a connection ends requests that arrive too slowly and replies that are never read; the tests set its time. */
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import type { Method, Methods } from '../../../src/transport/index.ts';
