@@ -1,17 +1,13 @@
 /** In shared memory the counters are those of one process. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import fc from 'fast-check';
-import { type Algorithm, type QuotaAsk, SharedLock, type Spend } from 'sluice/plugin';
+import { type QuotaAsk, SharedLock, type Spend } from 'sluice/plugin';
 import { expect, test } from 'vitest';
 import { Counters } from '../../../src/counting/memory/counters.ts';
 import { SharedCounters } from '../../../src/counting/memory/shared-counters.ts';
 import type { BucketSpec } from '../../../src/counting/store.ts';
-import { windowEnd } from '../../../src/counting/window.ts';
-import { drawnAsk, verbs } from './drawn-ask.ts';
 
 const NOW = 1_767_225_600_000;
-const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
 
 function both(maxKeys: number) {
   let nowMs = NOW;
@@ -46,59 +42,6 @@ function both(maxKeys: number) {
     memory,
   };
 }
-
-/** Counted after the fact, or before; whole, or in part; in a window of the calendar, or given back to one that is over; a lease taken, or given back. */
-const askOf = fc.record({
-  algorithm: fc.constantFrom(...ALGORITHMS),
-  key: fc.constantFrom('a', 'b'),
-  perMs: fc.constantFrom(1000, 300),
-  ...verbs,
-  limit: fc.nat(8),
-  once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }),
-  isLate: fc.boolean(),
-});
-const charges = fc.array(
-  fc.record({
-    worker: fc.constantFrom(0 as const, 1 as const),
-    passed: fc.oneof(fc.nat(20), fc.nat(400)),
-    reset: fc.integer({ min: 1, max: 20 }),
-    asks: fc.array(askOf, { minLength: 1, maxLength: 3 }),
-  }),
-  { maxLength: 60, size: 'max' },
-);
-
-test('two workers that take turns answer as one process does', () => {
-  fc.assert(
-    fc.property(charges, (given) => {
-      const { workers, alone, advance, now } = both(1000);
-      for (const { worker, passed, reset, asks } of given) {
-        advance(passed);
-        const of = (store: Counters | SharedCounters) => {
-          const mine = asks.map(
-            ({ algorithm, key, perMs, limit, once: idempotencyKey, isLate, isReleased, ...verb }) => {
-              const endsAtMs =
-                isLate && verb.cost < 0 ? now() - perMs : key === 'b' ? windowEnd(now(), 700) : undefined;
-              const counter = {
-                bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
-                key,
-                perMs,
-                limit,
-                burst: 5,
-                ...(endsAtMs === undefined ? {} : { endsAtMs }),
-                ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-              };
-              return drawnAsk(counter, { ...verb, isReleased: isReleased && algorithm === 'concurrency' });
-            },
-          );
-          if (reset === 1) store.reset(mine);
-          return store.charge(mine);
-        };
-        expect(of(workers[worker])).toEqual(of(alone));
-      }
-    }),
-    { numRuns: 500 },
-  );
-});
 
 test.each(['gcra', 'log'] as const)(
   '%s: a refused call gives nothing back, though a later ask of it took the room',
