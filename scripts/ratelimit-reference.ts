@@ -5,7 +5,7 @@
 import { referenceProgram } from '../test/parts/ratelimits.ts';
 import { startRedis } from '../test/parts/redis.ts';
 import { type Both, differenceOf, type Request, requestText, startPair } from './ratelimit-wide/pair.ts';
-import { Random } from './ratelimit-wide/random.ts';
+import { Random } from '../test/parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 2000);
 

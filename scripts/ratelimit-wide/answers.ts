@@ -1,7 +1,7 @@
 /** Both servers on the same files, settings and requests, a Redis each: answers, counts, metrics and pages have to be the same. */
 import { startRedis } from '../../test/parts/redis.ts';
 import { differenceOf, requestText, startPair } from './pair.ts';
-import { Random } from './random.ts';
+import { Random } from '../../test/parts/random.ts';
 import { makeRequest, makeWorld } from './worlds.ts';
 
 async function pageOf(port: number, path: string): Promise<string> {

@@ -9,7 +9,7 @@ import { readConfigs } from '../../src/ratelimit/config/read.ts';
 import { matchOf } from '../../src/ratelimit/walk/match.ts';
 import { configDump } from '../../src/ratelimit/config/config-dump.ts';
 import { type Ask, oddAsks, oddFile } from './odd-files.ts';
-import { Random } from './random.ts';
+import { Random } from '../../test/parts/random.ts';
 
 interface Limit {
   readonly FullKey: string;

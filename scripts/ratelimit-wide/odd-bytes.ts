@@ -1,5 +1,5 @@
 /** Odd bytes: damaged text, and encodings that YAML has or has not. */
-import type { Random } from './random.ts';
+import type { Random } from '../../test/parts/random.ts';
 
 /** Replaces, inserts or removes a byte. */
 function broken(text: string, random: Random): string {

@@ -1,7 +1,7 @@
 /** Odd files: every way in which YAML can write a value, and ways that it does not allow. */
 import { oddBytes } from './odd-bytes.ts';
 import { OddScalars } from './odd-scalars.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../../test/parts/random.ts';
 
 export interface Ask {
   readonly Domain: string;

@@ -1,5 +1,5 @@
 /** Odd scalars: text, numbers and flags in every way in which YAML can write them. */
-import type { Random } from './random.ts';
+import type { Random } from '../../test/parts/random.ts';
 
 const quoted = (text: string): string => JSON.stringify(text).replaceAll('\\ud83d\\ude00', '😀');
 const single = (text: string): string => `'${text.replaceAll("'", "''")}'`;

@@ -1,6 +1,6 @@
 /** Random files, settings and requests, all valid, that combine limits in all ways. */
 import type { Request } from './pair.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../../test/parts/random.ts';
 
 export interface World {
   readonly files: Readonly<Record<string, string>>;

@@ -20,20 +20,10 @@ import {
   Type,
   uint32,
 } from './raw-peer.ts';
+import { Random } from '../../parts/random.ts';
 import { side } from './side.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 2000);
-
-class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-  below(limit: number): number {
-    this.#state = (Math.imul(this.#state ^ (this.#state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return Math.floor((this.#state / 2 ** 32) * limit);
-  }
-}
 
 const blocks = [
   head('/t.T/Echo'),
