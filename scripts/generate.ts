@@ -2,13 +2,16 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { attributesMarkdown } from '../src/attributes/document.ts';
+import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
 const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
+  'docs/adapters.md': async () => adaptersDocument(await loadBuiltIns()),
   'docs/attributes.md': attributesMarkdown,
   'docs/errors.md': async () => errorsDocument(await errorTables()),
   'docs/ratelimit-settings.md': settingsDocument,

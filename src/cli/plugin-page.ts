@@ -6,11 +6,18 @@ import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
 
 /** `from`: how a policy names the plugin, and its module; absent for a built-in adapter. */
 export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; readonly module: string }): string {
-  const config = exampleLines(schemaOf(adapter.config));
   return [
     `# ${adapter.name}: ${adapter.summary}`,
     `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${adapter.selfContained ? ' Needs nothing outside the process.' : ''}`,
     ...(from === undefined ? [''] : [`# From ${from.module}.`, '', `plugins: [${stringify(from.plugin).trim()}]`, '']),
+    exampleOf(adapter),
+  ].join('\n');
+}
+
+/** A handler and a rule for each capability, as YAML. */
+export function exampleOf(adapter: Adapter): string {
+  const config = exampleLines(schemaOf(adapter.config));
+  return [
     'handlers:',
     '  my-handler:',
     `    adapter: ${adapter.name}`,
