@@ -1,4 +1,4 @@
-/** The algorithms against a model that counts in whole numbers and forgets nothing. */
+/** Each algorithm against a model of whole numbers that expires nothing. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { QuotaAsk } from '../../../src/adapters/contract.ts';
@@ -15,11 +15,11 @@ const ask = (cost: number, limit: number, burst: number, perMs: number): QuotaAs
   burst,
   perMs,
 });
-/** Asks with the time since the one before. */
+/** Costs, each with the time since the previous ask. */
 const asks = fc.array(fc.tuple(fc.nat(3), fc.oneof(fc.nat(40), fc.nat(400))), { minLength: 1, maxLength: 60 });
 
 describe('fixed', () => {
-  test('is a count for each window that the clock has', () => {
+  test('is a count per window of the clock', () => {
     fc.assert(
       fc.property(asks, fc.nat(6), (given, limit) => {
         const perMs = 100;
@@ -47,7 +47,7 @@ describe('fixed', () => {
 
 describe('gcra', () => {
   // In units of 1/limit ms, so that the model has no fractions.
-  test('is a bucket of burst that fills with limit in each period', () => {
+  test('is a bucket of `burst` units, refilled by `limit` in each period', () => {
     fc.assert(
       fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
         const perMs = 100;
@@ -76,7 +76,7 @@ describe('gcra', () => {
   });
 });
 
-test('whatever is asked, and whenever a window ends, no answer says less than nothing, and a refusal says when', () => {
+test('no answer is negative, and every refusal has a reset, whatever the asks and windows', () => {
   const any = fc.record({
     passed: fc.oneof(fc.nat(40), fc.nat(400)),
     ...verbs,

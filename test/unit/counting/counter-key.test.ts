@@ -1,8 +1,8 @@
-/** Where counters stand in Redis. */
+/** Names of counters in Redis. */
 import { expect, test } from 'vitest';
 import { counterKey } from '../../../src/counting/redis/counter-key.ts';
 
-test('unlike counters and keys never share a place', () => {
+test('different counters and keys have different names of bounded length', () => {
   const fixed = (counter: string, key: string, perMs = 1000) =>
     counterKey('p:', { counter, algorithm: 'fixed' }, perMs, key);
   const places = [

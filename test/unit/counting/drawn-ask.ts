@@ -1,4 +1,4 @@
-/** Asks of every verb, from what property tests draw. */
+/** Asks of every verb, made from values that property tests draw. */
 import fc from 'fast-check';
 import type { Owe, QuotaAsk } from '../../../src/adapters/contract.ts';
 

@@ -1,4 +1,4 @@
-/** Replicas that take chunks, beside one that counts each hit, on one store: no window admits more than its limit, and little less. */
+/** Escrow of windows: replicas that take chunks, and one that counts each hit, share a store. No window admits more than its limit. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ChargeStore, CounterAsk } from '../../../src/ratelimit/charge/store.ts';
 import { type CountAsk, EscrowCounts, MemoryCounts, WindowCounts } from './window-counts.ts';
@@ -7,8 +7,8 @@ import { Random } from '../../parts/random.ts';
 const RUNS = Number(process.env['RUNS'] ?? 60);
 const WINDOW_S = 60;
 
-/** The store of a replica, some way off: what it is asked is done at once, and told later. */
-class FarStore implements ChargeStore {
+/** A remote store: it charges at once, and its answer arrives some turns later. */
+class RemoteStore implements ChargeStore {
   readonly #store: ChargeStore;
   readonly #random: Random;
   trips = 0;
@@ -41,8 +41,8 @@ afterEach(async () => {
 function fleet(replicas: number, random: Random) {
   const clock = { nowMs: 0 };
   const counters = new MemoryCounts({ maxKeys: 10_000, nowMs: () => clock.nowMs });
-  const far = Array.from({ length: replicas }, () => new FarStore(counters, random));
-  const own = far.map((store) => new EscrowCounts(new WindowCounts(store), { nowMs: () => clock.nowMs }));
+  const remote = Array.from({ length: replicas }, () => new RemoteStore(counters, random));
+  const own = remote.map((store) => new EscrowCounts(new WindowCounts(store), { nowMs: () => clock.nowMs }));
   stores.push(...own);
   const ask = (key: string, hits: number, limit: number): CountAsk => {
     const window = Math.floor(clock.nowMs / 1000 / WINDOW_S);
@@ -55,21 +55,21 @@ function fleet(replicas: number, random: Random) {
       usedUntilS: (window + 1) * WINDOW_S,
     };
   };
-  const trips = (): number => far.reduce((sum, store) => sum + store.trips, 0);
+  const trips = (): number => remote.reduce((sum, store) => sum + store.trips, 0);
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 50; turn++) await Promise.resolve();
   };
-  /** Time goes on, and what is idle is given back. */
+  /** Advances the clock and gives back idle leases. */
   const pass = async (ms: number): Promise<void> => {
     clock.nowMs += ms;
     for (const store of own) store.giveBackIdle();
     await settle();
   };
-  return { clock, counters, far, own, ask, trips, settle, pass };
+  return { clock, counters, remote, own, ask, trips, settle, pass };
 }
 
 describe('a window', () => {
-  test(`${RUNS} fleets: never more than the limit, and all of it in the end, beside one that counts each hit`, async () => {
+  test(`${RUNS} fleets: admit the limit and no more, together with a replica that counts each hit`, async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const replicas = 1 + random.below(5);
@@ -78,7 +78,7 @@ describe('a window', () => {
       let admitted = 0;
       const one = async (hits: number): Promise<void> => {
         const at = random.below(replicas + 1);
-        const store = own[at] ?? counters; // the last one is the reference
+        const store = own[at] ?? counters; // the last one counts each hit, as the reference does
         const [after = Infinity] = await store.add([ask('k', hits, limit)]);
         if (after <= limit) admitted += hits;
       };
@@ -89,7 +89,7 @@ describe('a window', () => {
         if (random.below(4) === 0) await pass(random.below(400));
         expect(admitted, `seed ${seed}`).toBeLessThanOrEqual(limit);
       }
-      // What is held is given back, and is there for others; the reference's own refused hits stay counted.
+      // Leases are given back for others; refused hits of the reference stay counted.
       await pass(500);
       await pass(500);
       for (let more = 0; more < limit + 50; more++) {
@@ -103,7 +103,7 @@ describe('a window', () => {
     }
   });
 
-  test('exactly the limit where all replicas take chunks', async () => {
+  test('admits exactly the limit if all replicas take chunks', async () => {
     for (const [replicas, limit] of [
       [1, 1],
       [1, 1000],
@@ -132,7 +132,7 @@ describe('a window', () => {
     }
   });
 
-  test('a hot key whose limit is far takes few trips; a full one is refused here', async () => {
+  test('takes few trips for a hot key well below its limit, and none for a full one', async () => {
     const {
       own: [store],
       ask,
@@ -153,7 +153,7 @@ describe('a window', () => {
     await pass(1);
   });
 
-  test('a look takes nothing, and a request that asks for more than there is leaves what there is to others', async () => {
+  test('takes nothing for a look, and gives back what a refused ask took', async () => {
     const {
       own: [one, other],
       ask,
@@ -169,7 +169,7 @@ describe('a window', () => {
     expect(counters.look([ask('k', 0, 10).key])).toEqual([10]);
   });
 
-  test('what was held when its window ended is said to be stranded, and the next window is whole', async () => {
+  test('counts units that outlive it as stranded, and the next window has its whole limit', async () => {
     const {
       own: [store],
       ask,
@@ -185,22 +185,22 @@ describe('a window', () => {
     expect(await store?.add([ask('k', 1000, 1000)])).toEqual([1000]);
   });
 
-  test('a store that fails: what is held is still spent, then the failure is told', async () => {
+  test('spends held units while the store fails, then passes on the failure', async () => {
     const {
       own: [store],
-      far: [far],
+      remote: [remote],
       ask,
     } = fleet(1, new Random(1));
     for (let n = 0; n < 50; n++) await store?.add([ask('k', 1, 1000)]);
     const held = store?.held ?? 0;
-    if (far !== undefined) far.fails = true;
+    if (remote !== undefined) remote.fails = true;
     for (let n = 0; n < held; n++) expect((await store?.add([ask('k', 1, 1000)]))?.[0]).toBeLessThanOrEqual(1000);
     await expect(store?.add([ask('k', 1, 1000)])).rejects.toThrow('away');
-    if (far !== undefined) far.fails = false;
+    if (remote !== undefined) remote.fails = false;
     expect((await store?.add([ask('k', 1, 1000)]))?.[0]).toBeLessThanOrEqual(1000);
   });
 
-  test('counters that are gone (a flush) are not given back into', async () => {
+  test('gives nothing back to counters that were flushed', async () => {
     const {
       own: [store],
       ask,
@@ -215,23 +215,23 @@ describe('a window', () => {
 });
 
 describe('clocks that differ', () => {
-  test(`${RUNS} fleets whose clocks are up to ten seconds apart: each window, by whoever's clock, admits its limit at most`, async () => {
+  test(`${RUNS} fleets with clocks up to ten seconds apart: no window of any clock admits more than its limit`, async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const { clock, settle } = fleet(0, random);
-      // As Redis keeps a counter: for a window's length after its last hit, whatever a replica's clock says.
+      // Redis keeps a counter for a window's length after its last hit, independent of the clocks of replicas.
       const counters = new MemoryCounts({ maxKeys: 10_000, nowMs: () => clock.nowMs - WINDOW_S * 1000 });
       const replicas = Array.from({ length: 2 + random.below(4) }, () => {
         const skewMs = random.below(20_000) - 10_000;
         const nowMs = (): number => clock.nowMs + skewMs;
-        const store = new EscrowCounts(new WindowCounts(new FarStore(counters, random)), { nowMs });
+        const store = new EscrowCounts(new WindowCounts(new RemoteStore(counters, random)), { nowMs });
         stores.push(store);
         return { store, nowMs, skewMs };
       });
       clock.nowMs = 600_000 - 15_000;
       const limit = 5 + random.below(200);
       const admitted = new Map<string, number>();
-      /** When, by a clock that is right. */
+      /** Times by the true clock. */
       const times: number[] = [];
       for (let step = 0; step < 60; step++) {
         await Promise.all(
@@ -259,7 +259,7 @@ describe('clocks that differ', () => {
         await settle();
       }
       for (const [key, count] of admitted) expect(count, `seed ${seed}, ${key}`).toBeLessThanOrEqual(limit);
-      // By the true clock a minute sees two windows, and with clocks apart no more than two.
+      // A minute of the true clock overlaps two windows, also of clocks that differ.
       for (const from of times)
         expect(
           times.filter((at) => at >= from && at < from + WINDOW_S * 1000).length,
@@ -270,7 +270,7 @@ describe('clocks that differ', () => {
 });
 
 describe('several limits at once', () => {
-  test('all or none, each within its limit', async () => {
+  test('are charged all or none, each within its limit', async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const { own, ask, pass } = fleet(3, random);
@@ -293,7 +293,7 @@ describe('several limits at once', () => {
     }
   });
 
-  test('what one limit refuses is charged to no other', async () => {
+  test('are not charged if one of them refuses', async () => {
     const {
       own: [store],
       ask,
@@ -307,24 +307,24 @@ describe('several limits at once', () => {
   });
 });
 
-describe('what is told of what is held', () => {
-  type Said = readonly [key: string, units: number, forS: number];
-  const telling = () => {
+describe('the published size of a lease', () => {
+  type Publication = readonly [key: string, units: number, forS: number];
+  const publishing = () => {
     const clock = { nowMs: 0 };
     const counters = new MemoryCounts({ maxKeys: 100, nowMs: () => clock.nowMs });
-    const said: Said[] = [];
-    /** What was said when each charge went out. */
-    const charges: (Said | undefined)[] = [];
-    const far = new FarStore(counters, new Random(1));
-    const charge = far.charge;
-    far.charge = async (asks) => {
-      if (asks.every(({ kind }) => kind === 'spend')) charges.push(said.at(-1));
+    const published: Publication[] = [];
+    /** The last publication before each charge. */
+    const charges: (Publication | undefined)[] = [];
+    const remote = new RemoteStore(counters, new Random(1));
+    const charge = remote.charge;
+    remote.charge = async (asks) => {
+      if (asks.every(({ kind }) => kind === 'spend')) charges.push(published.at(-1));
       return charge(asks);
     };
-    const store = new EscrowCounts(new WindowCounts(far), {
+    const store = new EscrowCounts(new WindowCounts(remote), {
       nowMs: () => clock.nowMs,
       tell: (...one) => {
-        said.push(one);
+        published.push(one);
       },
     });
     stores.push(store);
@@ -341,26 +341,26 @@ describe('what is told of what is held', () => {
       store.giveBackIdle();
       for (let turn = 0; turn < 50; turn++) await Promise.resolve();
     };
-    return { clock, counters, store, far, said, charges, ask, pass };
+    return { clock, counters, store, remote, published, charges, ask, pass };
   };
 
-  test('what will be left of a chunk goes out with its charge, once; what is spent of it is not told', async () => {
-    const { store, said, charges, ask } = telling();
+  test('is published once with the charge of a chunk, and not while the chunk is spent', async () => {
+    const { store, published, charges, ask } = publishing();
     for (let n = 0; n < 64; n++) {
-      const before = [charges.length, said.length];
+      const before = [charges.length, published.length];
       await store.add([ask(1)]);
-      if (charges.length === before[0]) expect(said.length).toBe(before[1]);
+      if (charges.length === before[0]) expect(published.length).toBe(before[1]);
       else expect(charges.at(-1)).toEqual(store.held === 0 ? undefined : ['k', store.held, WINDOW_S]);
     }
-    expect(said.map(([, units]) => units)).toEqual([1, 3, 7, 15, 31, 63]);
+    expect(published.map(([, units]) => units)).toEqual([1, 3, 7, 15, 31, 63]);
   });
 
-  test('what is given back, forgotten, or spent and left alone is taken back', async () => {
-    const { store, said, ask, pass } = telling();
+  test('is 0 when the lease is given back, forgotten, or spent and idle', async () => {
+    const { store, published, ask, pass } = publishing();
     const hold = async (): Promise<void> => {
       while (store.held === 0) await store.add([ask(1)]);
     };
-    const last = (): Said | undefined => said.at(-1);
+    const last = (): Publication | undefined => published.at(-1);
     await hold();
     expect(last()?.[1]).toBeGreaterThan(0);
     await pass(300);
@@ -378,33 +378,33 @@ describe('what is told of what is held', () => {
     expect(last()?.[1]).toBe(0);
   });
 
-  test('for as long as the window lasts, and nothing when it is over', async () => {
-    const { store, said, ask, clock, pass } = telling();
+  test('is valid until the window ends, and not published afterwards', async () => {
+    const { store, published, ask, clock, pass } = publishing();
     clock.nowMs = (WINDOW_S - 7) * 1000;
     while (store.held === 0) await store.add([ask(1)]);
-    expect(said.at(-1)?.[2]).toBe(7);
-    const { length } = said;
+    expect(published.at(-1)?.[2]).toBe(7);
+    const { length } = published;
     await pass(8000);
-    expect([store.held, said.length]).toEqual([0, length]);
+    expect([store.held, published.length]).toEqual([0, length]);
   });
 
-  test('of a chunk that does not come, or not whole, no more than there is', async () => {
-    const { store, far, counters, said, ask } = telling();
+  test('is no more than was granted if a chunk is refused in part or fails', async () => {
+    const { store, remote, counters, published, ask } = publishing();
     while (store.held < 3) await store.add([ask(1)]);
-    far.fails = true;
+    remote.fails = true;
     await store.add([ask(3)]);
     await expect(store.add([ask(1)])).rejects.toThrow('away');
-    expect(said.at(-1)?.[1]).toBe(0);
-    far.fails = false;
-    counters.add([ask(1000)]); // somebody else
+    expect(published.at(-1)?.[1]).toBe(0);
+    remote.fails = false;
+    counters.add([ask(1000)]); // another client
     expect((await store.add([ask(1)]))[0]).toBeGreaterThan(1000);
-    expect([store.held, said.at(-1)?.[1]]).toEqual([0, 0]);
+    expect([store.held, published.at(-1)?.[1]]).toEqual([0, 0]);
   });
 
-  test(`${RUNS} runs: no more than twice for each charge, and in the end nobody is said to hold anything`, async () => {
+  test(`${RUNS} runs: at most two publications per charge, and 0 in the end`, async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
-      const { store, said, charges, ask, pass } = telling();
+      const { store, published, charges, ask, pass } = publishing();
       const limit = 1 + random.below(400);
       for (let step = 0; step < 40; step++) {
         await Promise.all(
@@ -414,8 +414,8 @@ describe('what is told of what is held', () => {
       }
       await pass(500);
       await pass(500);
-      expect([store.held, said.at(-1)?.[1] ?? 0], `seed ${seed}`).toEqual([0, 0]);
-      expect(said.length, `seed ${seed}`).toBeLessThanOrEqual(charges.length * 2);
+      expect([store.held, published.at(-1)?.[1] ?? 0], `seed ${seed}`).toEqual([0, 0]);
+      expect(published.length, `seed ${seed}`).toBeLessThanOrEqual(charges.length * 2);
     }
   });
 });

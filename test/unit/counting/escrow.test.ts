@@ -1,4 +1,4 @@
-/** Replicas that take units of one store ahead: what they admit together, whatever their clocks say and however late answers are. */
+/** Escrow: what replicas with chunks of one store admit together, with clocks that differ and answers that are late or lost. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
@@ -21,20 +21,20 @@ afterEach(async () => {
 function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: number) {
   const clock = fakeClock();
   const counters = new Counters({ maxKeys: 1000, clock, onEvicted: () => {}, onFull: () => {} });
-  const there = counters.bucket({ counter: 'c', algorithm, perMs });
+  const storeBucket = counters.bucket({ counter: 'c', algorithm, perMs });
   const counts = { taken: 0, returned: 0, stranded: 0 };
   let trips = 0;
-  /** Some way off: an answer, or the ask itself, may be lost, and time goes on meanwhile. */
+  /** A remote store: an ask or its answer may be lost, and takes some turns. */
   let isLossy = false;
   const charge = async (asks: readonly QuotaAsk<EscrowBucket>[]): Promise<readonly RedisAnswer[]> => {
     trips++;
     for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
     if (isLossy && random.below(4) === 0) throw new Error('away');
-    const told = counters.charge(asks.map((ask) => ({ ...ask, bucket: there })));
+    const answers = counters.charge(asks.map((ask) => ({ ...ask, bucket: storeBucket })));
     const endsAtMs = windowEnd(clock.nowMs(), perMs);
     for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
     if (isLossy && random.below(4) === 0) throw new Error('no answer');
-    return told.map((answer, at) => ({
+    return answers.map((answer, at) => ({
       ...answer,
       charged: answer.granted ? (answer.charged ?? Math.max(0, changeOf(asks[at] as QuotaAsk))) : 0,
       endsAtMs,
@@ -42,7 +42,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     }));
   };
   const replicas = Array.from({ length: 1 + random.below(5) }, () => {
-    const skewMs = random.below(1_000_000); // their clocks tell spans alone
+    const skewMs = random.below(1_000_000); // escrow measures spans only
     const escrow = new Escrow({
       maxLeases: 100,
       nowMs: () => clock.nowMs() + skewMs,
@@ -94,8 +94,8 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
   };
 }
 
-describe('units that are taken ahead', () => {
-  test(`${RUNS} fleets, fixed: no window admits more than its limit, though asks and answers are lost`, async () => {
+describe('chunks', () => {
+  test(`${RUNS} fleets, fixed: no window admits more than its limit, even if asks and answers are lost`, async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const { clock, ask, pass, lose } = fleet(random, 'fixed', 10_000);
@@ -120,7 +120,7 @@ describe('units that are taken ahead', () => {
     }
   });
 
-  test(`${RUNS} fleets, gcra: in any time no more than it lets pass in that time and a second`, async () => {
+  test(`${RUNS} fleets, gcra: any span t admits at most what gcra admits in t and a second`, async () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed + 1000);
       const perMs = 10_000;
@@ -128,7 +128,7 @@ describe('units that are taken ahead', () => {
       const limit = 10 + random.below(3000);
       const burst = 1 + random.below(limit);
       const rate = limit / perMs;
-      // From any time to any later one: what was admitted before the one, less what the time is worth, is never far below that of the other.
+      // Between any two times: units admitted, less the units that the time is worth. `worst` is the largest such excess.
       let [sum, lowest, worst] = [0, Infinity, -Infinity];
       const spend = async (at?: number): Promise<void> => {
         if ((await ask(limit, burst, 1, at))?.granted !== true) return;
@@ -136,8 +136,8 @@ describe('units that are taken ahead', () => {
         worst = Math.max(worst, ++sum - clock.nowMs() * rate - lowest);
       };
       for (let times = 0; times < 4; times++) {
-        // A rush makes chunks large, and ends before the bucket is empty. In the quiet after it each is asked now and then, so that none is idle.
-        // What a flood then meets is the bucket, full again, and no more of the chunks than a second is worth.
+        // A rush makes chunks large and ends before the bucket is empty. In the quiet after it each replica is asked now and then, so that no lease is idle.
+        // A flood then finds a full bucket, and chunks worth at most a second.
         for (let step = 0; step < 12; step++) {
           await Promise.all(Array.from({ length: Math.ceil(burst / (15 + random.below(10))) }, async () => spend()));
           await pass(random.below(10));
@@ -157,35 +157,32 @@ describe('units that are taken ahead', () => {
     }
   });
 
-  test.each(['gcra', 'sliding'] as const)(
-    '%s: whatever is held was charged within a second, so what passes in any time was charged in that time and a second',
-    async (algorithm) => {
-      for (let seed = 0; seed < 20; seed++) {
-        const random = new Random(seed + 2000);
-        const { clock, ask, pass, replicas, counts } = fleet(random, algorithm, 10_000);
-        const limit = 500 + random.below(3000);
-        const taken: (readonly [atMs: number, sum: number])[] = [[-Infinity, 0]];
-        let most = 0;
-        for (let step = 0; step < 80; step++) {
-          const asks = random.below(3) === 0 ? random.below(200) : replicas.length;
-          await Promise.all(Array.from({ length: asks }, async () => ask(limit, limit, 1)));
-          taken.push([clock.monotonicMs(), counts.taken]);
-          await pass(random.below(180));
-          const held = replicas.reduce(
-            (sum, { escrow, bucket }) =>
-              sum + escrow.heldOf({ kind: 'look', bucket, key: 'k', limit, burst: limit, perMs: 10_000 }),
-            0,
-          );
-          const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];
-          expect(held, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(counts.taken - before);
-          most = Math.max(most, held);
-        }
-        expect(most, `seed ${seed}: it holds nothing`).toBeGreaterThan(replicas.length);
+  test.each(['gcra', 'sliding'] as const)('%s: held units were charged within the last second', async (algorithm) => {
+    for (let seed = 0; seed < 20; seed++) {
+      const random = new Random(seed + 2000);
+      const { clock, ask, pass, replicas, counts } = fleet(random, algorithm, 10_000);
+      const limit = 500 + random.below(3000);
+      const taken: (readonly [atMs: number, sum: number])[] = [[-Infinity, 0]];
+      let most = 0;
+      for (let step = 0; step < 80; step++) {
+        const asks = random.below(3) === 0 ? random.below(200) : replicas.length;
+        await Promise.all(Array.from({ length: asks }, async () => ask(limit, limit, 1)));
+        taken.push([clock.monotonicMs(), counts.taken]);
+        await pass(random.below(180));
+        const held = replicas.reduce(
+          (sum, { escrow, bucket }) =>
+            sum + escrow.heldOf({ kind: 'look', bucket, key: 'k', limit, burst: limit, perMs: 10_000 }),
+          0,
+        );
+        const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];
+        expect(held, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(counts.taken - before);
+        most = Math.max(most, held);
       }
-    },
-  );
+      expect(most, `seed ${seed}: it holds nothing`).toBeGreaterThan(replicas.length);
+    }
+  });
 
-  test('what is not spent is given back, and all of the limit is there in the end', async () => {
+  test('unspent units are given back, and the whole limit is granted in the end', async () => {
     for (const algorithm of ['fixed', 'sliding'] as const) {
       const { ask, pass, counts, trips } = fleet(new Random(5), algorithm, 3_600_000);
       const limit = 5000;
@@ -203,7 +200,7 @@ describe('units that are taken ahead', () => {
     }
   });
 
-  test('a window that ends strands what is held of it, and what is given back late is not credited to the next', async () => {
+  test('units held when their window ends are stranded, and not credited to the next window', async () => {
     const { ask, pass, counts, clock } = fleet(new Random(2), 'fixed', 10_000);
     for (let step = 0; step < 30; step++) {
       await Promise.all(Array.from({ length: 60 }, async () => ask(10_000, 10_000, 1)));

@@ -1,4 +1,4 @@
-/** In shared memory the counters are those of one process. */
+/** Counters in memory that workers share: bounded, and exact when a worker dies. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { type QuotaAsk, SharedLock, type Spend } from 'sluice/plugin';
@@ -44,7 +44,7 @@ function both(maxKeys: number) {
 }
 
 test.each(['gcra', 'log'] as const)(
-  '%s: a refused call gives nothing back, though a later ask of it took the room',
+  '%s: a refused call restores its counters, even if a later ask took their place',
   (algorithm) => {
     const {
       workers: [one],
@@ -67,7 +67,7 @@ test.each(['gcra', 'log'] as const)(
   },
 );
 
-test('more keys than there is room for: what ends first starts anew, and is counted', () => {
+test('a full set evicts the counter that ends first, and counts it', () => {
   const {
     workers: [one],
     evicted,
@@ -78,7 +78,7 @@ test('more keys than there is room for: what ends first starts anew, and is coun
   expect(evicted.counters).toBeGreaterThan(60);
 });
 
-test('a counter that takes the place of another takes none of its charges', () => {
+test('a counter in an evicted place has none of the old charges', () => {
   const {
     workers: [one],
     evicted,
@@ -104,7 +104,7 @@ test('a counter that takes the place of another takes none of its charges', () =
   expect(evicted.counters).toBeGreaterThan(150);
 });
 
-test('what is over makes room, nothing in use is forgotten', () => {
+test('expired counters make room, and no counter in use is evicted', () => {
   const { workers, evicted, advance } = both(10_000);
   const bucket = workers[0].bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
   for (let second = 0; second < 30; second++) {
@@ -116,7 +116,7 @@ test('what is over makes room, nothing in use is forgotten', () => {
   expect(evicted).toEqual({ counters: 0, entries: 0 });
 });
 
-test('more charges than there is room for: some are forgotten, and counted', () => {
+test('entries beyond maxEntries are evicted and counted', () => {
   const {
     workers: [one],
     evicted,
@@ -140,7 +140,7 @@ test('more charges than there is room for: some are forgotten, and counted', () 
   expect(evicted.entries).toBe(200);
 });
 
-test('who has a lease has it still where there is no room for another', () => {
+test('a holder keeps its lease when all entries are in use', () => {
   const {
     workers: [one],
     evicted,
@@ -155,7 +155,7 @@ test('who has a lease has it still where there is no room for another', () => {
   expect(evicted.entries).toBe(0);
 });
 
-/** A worker that takes the leases of three counters until it is ended, in a thread. */
+/** A worker thread that takes leases of three counters. */
 function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number, rounds: number): Worker {
   return new Worker(
     `
@@ -177,7 +177,7 @@ function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number
   );
 }
 
-test('threads together are granted the limit', async () => {
+test('threads together are granted exactly the limit', async () => {
   const { memory } = both(10_000);
   const granted = await Promise.all(
     [3, 4, 5].map(async (number) => (await once(threadOf(memory, number, 600), 'message'))[0] as number),
@@ -185,7 +185,7 @@ test('threads together are granted the limit', async () => {
   expect(granted.reduce((sum, one) => sum + one, 0)).toBe(150);
 });
 
-test('a worker that is ended at any moment leaves the others exact', async () => {
+test('a worker terminated at any moment leaves exact counters', async () => {
   const {
     memory,
     workers: [one],
@@ -222,31 +222,28 @@ test('a worker that is ended at any moment leaves the others exact', async () =>
   expect(evicted.entries, 'a slot is lost').toBe(0);
 });
 
-test.each(['charge', 'reset'] as const)(
-  'what a worker had half changed when it ended is mended by the next, who comes for a %s',
-  (what) => {
-    const {
-      workers: [one],
-      memory,
-    } = both(10);
-    const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-    const ask = (key: string, who: string) =>
-      ({ kind: 'spend', bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, idempotencyKey: who }) as const;
-    const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;
-    expect([take('a', 'ann'), take('a', 'bob')]).toEqual([true, true]);
-    const [changing, free, used] = [1, 3, 4];
-    const head = new Int32Array([...memory].find(([name]) => name.startsWith('entries'))?.[1] as SharedArrayBuffer);
-    [head[changing], head[free], head[used]] = [1, 1, 1]; // the slot of ann is free, and still in the list
-    if (what === 'reset') one.reset([ask('a', 'ann')]);
-    expect([take('b', 'cid'), take('b', 'dan'), take('a', 'eve')]).toEqual([true, true, what === 'reset']);
-    one.charge([{ ...ask('b', 'dan'), kind: 'release' }]);
-    expect([take('a', 'fay'), take('b', 'gil'), take('b', 'hal')]).toEqual([what === 'reset', true, false]);
-  },
-);
+test.each(['charge', 'reset'] as const)('a %s repairs what a worker had half changed when it died', (what) => {
+  const {
+    workers: [one],
+    memory,
+  } = both(10);
+  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const ask = (key: string, who: string) =>
+    ({ kind: 'spend', bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, idempotencyKey: who }) as const;
+  const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;
+  expect([take('a', 'ann'), take('a', 'bob')]).toEqual([true, true]);
+  const [changing, free, used] = [1, 3, 4];
+  const head = new Int32Array([...memory].find(([name]) => name.startsWith('entries'))?.[1] as SharedArrayBuffer);
+  [head[changing], head[free], head[used]] = [1, 1, 1]; // the slot of ann is free, and still in the list
+  if (what === 'reset') one.reset([ask('a', 'ann')]);
+  expect([take('b', 'cid'), take('b', 'dan'), take('a', 'eve')]).toEqual([true, true, what === 'reset']);
+  one.charge([{ ...ask('b', 'dan'), kind: 'release' }]);
+  expect([take('a', 'fay'), take('b', 'gil'), take('b', 'hal')]).toEqual([what === 'reset', true, false]);
+});
 
-test('a worker that died inside lets the others in', () => {
+test('the lock of a worker that died is released', () => {
   const memory = new SharedArrayBuffer(8);
-  new Int32Array(memory)[0] = 7; // worker 7 is inside, for ever
+  new Int32Array(memory)[0] = 7; // worker 7 holds the lock
   SharedLock.releaseOf(memory, 3);
   expect(new Int32Array(memory)[0]).toBe(7);
   SharedLock.releaseOf(memory, 7);

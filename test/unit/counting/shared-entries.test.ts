@@ -1,4 +1,4 @@
-/** Lists in shared memory: what is written is read, no slot is lost, whoever dies in between. */
+/** Lists in shared memory: they read as written, and no slot is lost when a worker dies. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SharedEntries } from '../../../src/counting/memory/shared-entries.ts';
@@ -20,7 +20,7 @@ function pool() {
     });
   const entries = open();
   const all = (of = entries): (readonly Entry[])[] => Array.from({ length: LISTS }, (_, list) => of.read(list));
-  /** As an ask does: some in front go, one comes. */
+  /** Drops entries in front and appends others, as an ask does. */
   const change = (list: number, gone: number, ...come: readonly Entry[]): void => {
     const before = entries.read(list);
     entries.write(list, before, [...before.slice(gone), ...come]);
@@ -30,7 +30,7 @@ function pool() {
 const entry = (untilMs: number, cost = 1): Entry => ({ untilMs, cost, owner: untilMs });
 const count = (lists: readonly (readonly Entry[])[]): number => lists.reduce((sum, list) => sum + list.length, 0);
 
-/** Every slot that is not in a list can be used. */
+/** Every slot outside the lists can be used. */
 function expectNoneLost({ entries, all, change, evicted }: ReturnType<typeof pool>): void {
   expect(entries.used).toBe(count(all()));
   for (let more = SLOTS - entries.used; more > 0; more--) change(more % LISTS, 0, entry(1000 + more));
@@ -42,7 +42,7 @@ const changes = fc.array(
   { maxLength: 60 },
 );
 
-test('a list reads as it was written, in the other worker too', () => {
+test('a list reads as written, also in another worker', () => {
   fc.assert(
     fc.property(changes, (given) => {
       const mine = pool();
@@ -60,7 +60,7 @@ test('a list reads as it was written, in the other worker too', () => {
   );
 });
 
-test('whoever dies while it writes leaves whole lists, and no slot is lost', () => {
+test('a worker that dies while writing leaves whole lists, and loses no slot', () => {
   fc.assert(
     fc.property(changes, fc.nat(LISTS - 1), fc.nat(4), fc.nat(3), (given, list, gone, written) => {
       const mine = pool();
@@ -88,7 +88,7 @@ test('whoever dies while it writes leaves whole lists, and no slot is lost', () 
   );
 });
 
-test('whatever stands in its links, they are whole when they have been mended', () => {
+test('repair makes lists whole, whatever is in their links', () => {
   const [changing, links] = [1, 32 + SLOTS * 24];
   fc.assert(
     fc.property(
@@ -107,14 +107,14 @@ test('whatever stands in its links, they are whole when they have been mended', 
   );
 });
 
-test('the hand takes what is over, whole fronts of lists', () => {
+test('the clock hand frees expired entries at the front of lists', () => {
   const { entries, change, all, evicted } = pool();
   for (let at = 0; at < SLOTS; at++) change(at % LISTS, 0, entry(at < SLOTS / 2 ? 100 : 200));
   for (let turn = 0; turn < SLOTS / 2; turn++) entries.makeRoom(1, 150);
   expect([entries.used, count(all()), evicted()]).toEqual([SLOTS / 2, SLOTS / 2, 0]);
 });
 
-test('where all are in use, one that ends soon goes for each that comes', () => {
+test('a new entry evicts one that ends soon when all are in use', () => {
   const { entries, change, all, evicted } = pool();
   for (let at = 0; at < SLOTS; at++) change(at % LISTS, 0, entry(100 + at));
   entries.makeRoom(3, 50);
@@ -127,10 +127,10 @@ test('where all are in use, one that ends soon goes for each that comes', () => 
     ),
   ).toBe(100 + SLOTS - 1);
   for (let more = 0; more < 5; more++) change(0, 0, entry(300));
-  expect([entries.used, evicted()], 'more than there was made room for').toEqual([SLOTS, 5]);
+  expect([entries.used, evicted()], 'more entries than room was made for').toEqual([SLOTS, 5]);
 });
 
-test('who is kept by a secret of the memory', () => {
+test('owners are hashed with a secret of the memory', () => {
   const [one, other] = [pool(), pool()];
   expect(one.entries.ownerOf('ann')).toBe(one.open().ownerOf('ann'));
   expect(one.entries.ownerOf('ann')).not.toBe(one.entries.ownerOf('bob'));

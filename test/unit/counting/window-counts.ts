@@ -1,4 +1,4 @@
-/** Counts of `window`s on any store, in the words of the tests about them: what a counter is at after so many hits. */
+/** Adapts a store to counts of `window`s: each hit is answered with the count after it. */
 import type { CounterAnswer } from '../../../src/counting/counter.ts';
 import { Escrow } from '../../../src/counting/escrow.ts';
 import { memoryPool, type MemoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
