@@ -153,8 +153,8 @@ export interface Adapter {
   /** Parses what operators write; defaults, messages, JSON Schema and docs come from it. `.meta({ secret: true })` hides a field everywhere. */
   readonly config: z.ZodType;
   readonly serves: Serves;
-  /** It needs nothing outside the process, so cases run it instead of a fake. */
-  readonly selfContained: boolean;
+  /** It needs nothing outside the process, so cases run it instead of a fake; a function if that depends on its config. */
+  readonly selfContained: boolean | ((config: never) => boolean);
   /** Checks the config; must not need its backend. */
   open(config: unknown, host: Host): Promise<AnyHandler>;
 }
@@ -164,7 +164,7 @@ interface AdapterDefinition<C extends z.ZodType, S, B, K> {
   readonly summary: string;
   readonly config: C;
   readonly serves: S & { [N in Exclude<keyof S, Capability>]: never };
-  readonly selfContained?: boolean;
+  readonly selfContained?: boolean | ((config: z.output<C>) => boolean);
   open(config: z.output<C>, host: Host): Promise<Handler<S, B, K>>;
 }
 

@@ -31,6 +31,10 @@ interface JsonSchema {
   readonly $defs?: Readonly<Record<string, JsonSchema>>;
 }
 
+/** Whether a handler with this config needs nothing outside the process. */
+export const isSelfContained = ({ selfContained }: Adapter, config: unknown): boolean =>
+  typeof selfContained === 'function' ? selfContained(config as never) : selfContained;
+
 /** All problems of the description. */
 export function descriptionProblems(adapter: Adapter): AdapterError[] {
   const name = typeof adapter.name === 'string' ? adapter.name : '';

@@ -1,5 +1,6 @@
 /** Loads a policy for the commands that do not serve. */
 import { resolve } from 'node:path';
+import { isSelfContained } from '../adapters/description.ts';
 import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
@@ -35,7 +36,9 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
   const { openHandlers } = handlerOpener(SILENT);
   const engine = createEngine({
     openHandlers: async (spec) =>
-      spec.implementation.selfContained ? openHandlers(spec) : unopened(`${spec.name} is not opened here`),
+      isSelfContained(spec.implementation, spec.config)
+        ? openHandlers(spec)
+        : unopened(`${spec.name} is not opened here`),
   });
   try {
     await (await engine.prepare(policy)).abandon();

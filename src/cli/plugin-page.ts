@@ -8,7 +8,7 @@ import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
 export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; readonly module: string }): string {
   return [
     `# ${adapter.name}: ${adapter.summary}`,
-    `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${adapter.selfContained ? ' Needs nothing outside the process.' : ''}`,
+    `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${needs(adapter)}`,
     ...(from === undefined ? [''] : [`# From ${from.module}.`, '', `plugins: [${stringify(from.plugin).trim()}]`, '']),
     exampleOf(adapter),
   ].join('\n');
@@ -29,6 +29,11 @@ export function exampleOf(adapter: Adapter): string {
     ),
     '',
   ].join('\n');
+}
+
+function needs({ selfContained }: Adapter): string {
+  if (typeof selfContained === 'function') return ' With some configs it needs nothing outside the process.';
+  return selfContained ? ' Needs nothing outside the process.' : '';
 }
 
 const schemaOf = (schema: z.ZodType): JsonSchema =>

@@ -131,9 +131,9 @@ function problemsOf(value: unknown, file: string): readonly AdapterError[] {
     return [
       ...descriptionProblems(adapter),
       ...(typeof adapter.open === 'function' ? [] : [wrong('open is not a function; write async open(config, host)')]),
-      ...(typeof adapter.selfContained === 'boolean' || adapter.selfContained === undefined
+      ...(['boolean', 'function', 'undefined'].includes(typeof adapter.selfContained)
         ? []
-        : [wrong('selfContained is neither true nor false')]),
+        : [wrong('selfContained is neither true nor false, nor a function of the config')]),
       ...(versionOf(value) === undefined
         ? [wrong('it is not made by defineAdapter of sluice/plugin; write defineAdapter({ ... })')]
         : []),

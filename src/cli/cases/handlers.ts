@@ -15,6 +15,7 @@ import {
   allow,
   deny,
 } from '../../adapters/contract.ts';
+import { isSelfContained } from '../../adapters/description.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
 import type { ObservedReport } from './observed.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
@@ -37,7 +38,8 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     const given = options.given[spec.name];
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });
-    if (adapter.selfContained) return recorded(await options.open(adapter, spec, spec.config), spec, options.reports);
+    if (isSelfContained(adapter, spec.config))
+      return recorded(await options.open(adapter, spec, spec.config), spec, options.reports);
     const absent = failing(() => {
       options.missing.add(spec.name);
       return `${spec.name} needs a backend, and the case gives no answer for it`;

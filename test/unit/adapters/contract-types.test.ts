@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { allow, defineAdapter, quota, report } from 'sluice/plugin';
+import { isSelfContained } from '../../../src/adapters/description.ts';
 
 const common = {
   name: 'check-x',
@@ -31,6 +32,21 @@ export const inferred = defineAdapter({
         },
     };
   },
+});
+
+export const dependsOnConfig = defineAdapter({
+  ...common,
+  serves,
+  selfContained: ({ words }) => words.length > 0,
+  open: async () => ({ check: () => () => allow() }),
+});
+
+export const dependsOnNothingKnown = defineAdapter({
+  ...common,
+  serves,
+  // @ts-expect-error: the config has no url
+  selfContained: ({ url }) => url === undefined,
+  open: async () => ({ check: () => () => allow() }),
 });
 
 export const lacking = defineAdapter({
@@ -107,4 +123,8 @@ test('what infers also opens', async () => {
   expect(inferred.serves.check?.params?.parse({})).toEqual({ not: false });
   expect(Object.isFrozen(inferred)).toBe(true);
   expect(counting.selfContained).toBe(false);
+  expect([{ words: ['a'] }, { words: [] }].map((config) => isSelfContained(dependsOnConfig, config))).toEqual([
+    true,
+    false,
+  ]);
 });
