@@ -1,7 +1,10 @@
 /** Allows only the values on a list, or denies them. */
 import { z } from 'zod';
-import { allow, defineAdapter, deny, PERMISSION_DENIED, type Turn, watchedFile } from 'sluice/plugin';
-import { type Kind, type List, makeList, shownValue, valueProblem } from './list.ts';
+import { allow, defineAdapter, deny, PERMISSION_DENIED, type Turn, Unavailable, watchedFile } from 'sluice/plugin';
+import { checkServer, serverShape } from '../http/config.ts';
+import { Readiness } from '../http/readiness.ts';
+import { valuesOf } from './lines.ts';
+import { type List, makeList, shownValue, valueProblem } from './list.ts';
 
 const config = z
   .strictObject({
@@ -28,12 +31,29 @@ const config = z
           'to replace a large file, write a new one and rename it.',
       )
       .meta({ examples: ['offices.txt'] }),
+    url: z
+      .string()
+      .optional()
+      .describe(
+        'A URL with more values, in the form of the file, loaded again every refreshMs; the last good list stays in force. Until the first is loaded, the list of the file is in force; without a file calls fail, and onError decides. Redirects are not followed. Each worker loads its own.',
+      )
+      .meta({ examples: ['https://lists.internal/revoked.txt'] }),
+    refreshMs: z
+      .int()
+      .min(100)
+      .max(86_400_000)
+      .default(60_000)
+      .describe(
+        'How often the url is loaded, give or take a tenth; a service that sends ETag or Last-Modified is asked for changes only. After a failure it is tried again sooner, with back-off.',
+      ),
+    downloadTimeoutMs: z.int().min(1).max(600_000).default(10_000).describe('How long a download may take.'),
+    ...serverShape,
     maxFileBytes: z
       .int()
       .min(1)
       .max(64 * 1024 * 1024)
       .default(4 * 1024 * 1024)
-      .describe('A larger file is invalid.'),
+      .describe('A larger file is invalid, from the url too.'),
     maxLength: z
       .int()
       .min(1)
@@ -49,9 +69,10 @@ const config = z
       .default(false)
       .describe('Deny the listed values instead of allowing only them. A rule may override this in its params.'),
   })
-  .superRefine(({ kind, values, file, ignoreCase, maxLength }, context) => {
-    if (values.length === 0 && file === undefined)
-      context.addIssue({ code: 'custom', path: ['values'], message: 'expected values, a file, or both' });
+  .check(checkServer)
+  .superRefine(({ kind, values, file, url, ignoreCase, maxLength }, context) => {
+    if (values.length === 0 && file === undefined && url === undefined)
+      context.addIssue({ code: 'custom', path: ['values'], message: 'expected values, a file or a url' });
     for (const [at, value] of values.entries()) {
       const problem = valueProblem(kind, value);
       if (problem !== undefined) context.addIssue({ code: 'custom', path: ['values', at], message: problem });
@@ -85,19 +106,36 @@ export default defineAdapter({
       input: { value: 'string' },
     },
   },
-  selfContained: true,
-  async open({ kind, values, file, maxFileBytes, maxLength, ignoreCase, blocks }, host) {
+  selfContained: ({ url }) => url === undefined,
+  async open(options, host) {
+    const { kind, values, file, url, maxFileBytes: maxBytes, blocks } = options;
+    const readiness = new Readiness(host);
+    const parse = async (text: string, turn: Turn): Promise<List> =>
+      makeList(kind, [...values, ...(await valuesOf(text, kind, turn))], options);
     const inFile =
-      file === undefined
+      file === undefined ? undefined : await watchedFile(readiness.hostFor('file'), { path: file, maxBytes, parse });
+    const inline = url === undefined && file === undefined ? makeList(kind, values, options) : undefined;
+    const first = (): List | undefined => inFile?.current ?? inline;
+    const remote =
+      url === undefined
         ? undefined
-        : await watchedFile(host, {
-            path: file,
-            maxBytes: maxFileBytes,
-            parse: async (text, turn) =>
-              makeList(kind, [...values, ...(await valuesOf(text, kind, turn))], { ignoreCase, maxLength }),
-          });
-    const inline = makeList(kind, values, { ignoreCase, maxLength });
-    const list = (): List => inFile?.current ?? inline;
+        : await (
+            await import('./remote-list.ts')
+          ).openRemoteList(
+            {
+              ...options,
+              url,
+              maxBytes,
+              parse,
+              onState: (why) => readiness.set('url', inFile === undefined ? why : undefined),
+            },
+            readiness.hostFor('certificates'),
+          );
+    const list = (): List => {
+      const current = remote?.current ?? first();
+      if (current === undefined) throw new Unavailable(`the list is not loaded: ${remote?.why ?? ''}`);
+      return current;
+    };
     const allowed = allow();
     return {
       check: ({ params }) => {
@@ -106,24 +144,7 @@ export default defineAdapter({
         return ({ value }) =>
           list().has(value) === isBlocking ? deny(PERMISSION_DENIED, `${shownValue(value)} ${why}`) : allowed;
       },
+      close: () => remote?.close(),
     };
   },
 });
-
-async function valuesOf(text: string, kind: Kind, turn: Turn): Promise<string[]> {
-  const values: string[] = [];
-  for (const [at, line] of text.split(/\r?\n/).entries()) {
-    const value = line.trim();
-    if (value === '' || value.startsWith('#')) continue;
-    if (/\s#/.test(value))
-      throw new Error(
-        `line ${at + 1}: "${shownValue(value)}" has a comment after the value; write comments on separate lines that begin with #`,
-      );
-    const problem = valueProblem(kind, value);
-    if (problem !== undefined) throw new Error(`line ${at + 1}: ${problem}`);
-    values.push(value);
-    const wait = turn();
-    if (wait !== undefined) await wait;
-  }
-  return values;
-}

@@ -23,7 +23,7 @@ testAdapter(adapter, {
   folder,
   config: { kind: 'cidr', values: ['10.0.0.0/8', 'fd00::/8', '192.0.2.1'] },
   badConfigs: [
-    { config: {}, says: /expected values, a file, or both/ },
+    { config: {}, says: /expected values, a file or a url/ },
     { config: { kind: 'cidr', values: ['10.0.0.0/33'] }, says: /prefix length of 0 to 32/ },
     { config: { kind: 'cidr', values: ['office'] }, says: /"office" is not a network/ },
     { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not an RE2 pattern/ },

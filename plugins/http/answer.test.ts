@@ -15,7 +15,7 @@ describe('the JSON of an answer', () => {
     ['', 'its answer is not JSON: it is empty'],
     ['<html>', /^its answer is not JSON: Unexpected token/],
     ['{"a":1', /^its answer is not JSON: /],
-    [Buffer.from([0x22, 0xff, 0x22]), /^its answer is not JSON: .*not valid/],
+    [Buffer.from([0x22, 0xff, 0x22]), 'its answer is not UTF-8'],
     [`${'['.repeat(33)}${']'.repeat(33)}`, 'its answer is JSON deeper than 32 levels'],
     ['['.repeat(1_000_000) + ']'.repeat(1_000_000), 'its answer is JSON deeper than 32 levels'],
     ['['.repeat(1_000_000), 'its answer is JSON deeper than 32 levels'],

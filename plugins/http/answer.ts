@@ -12,22 +12,28 @@ export interface HttpAnswer {
 const DEEPEST = 32;
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Throws {@link Rejected} for a body that is not JSON, not UTF-8, or deeper than 32. */
-export function jsonOf({ body, headers }: HttpAnswer): unknown {
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity')
+/** The body as text. Throws {@link Rejected} if it is compressed or not UTF-8. */
+export function textOf({ body, headers }: HttpAnswer): string {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
     throw new Rejected(`its answer is compressed (${cut(encoding)}), which was not asked for`);
-  if (isDeeperThan(body, DEEPEST)) throw new Rejected(`its answer is JSON deeper than ${DEEPEST} levels`);
   try {
-    return JSON.parse(UTF8.decode(body));
+    return UTF8.decode(body);
   } catch (error) {
-    throw new Rejected(
-      `its answer is not JSON: ${body.length === 0 ? 'it is empty' : cut(messageOf(error))}`,
-      undefined,
-      {
-        cause: error,
-      },
-    );
+    throw new Rejected('its answer is not UTF-8', undefined, { cause: error });
+  }
+}
+
+/** Throws {@link Rejected} for a body that is not JSON, or deeper than 32. */
+export function jsonOf(answer: HttpAnswer): unknown {
+  const { body } = answer;
+  if (isDeeperThan(body, DEEPEST)) throw new Rejected(`its answer is JSON deeper than ${DEEPEST} levels`);
+  const text = textOf(answer);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const why = body.length === 0 ? 'it is empty' : cut(error instanceof Error ? error.message : String(error));
+    throw new Rejected(`its answer is not JSON: ${why}`, undefined, { cause: error });
   }
 }
 
@@ -52,16 +58,16 @@ export function bodyOf(answer: HttpAnswer): unknown {
   try {
     return jsonOf(answer);
   } catch {
-    return answer.headers['content-encoding'] === undefined && !isJson(answer) ? textOf(answer.body) : undefined;
+    return isJson(answer) ? undefined : textIf(answer);
   }
 }
 
 const isJson = ({ headers }: HttpAnswer): boolean =>
   /^application\/([\w.-]+\+)?json\b/i.test(headers['content-type'] ?? '');
 
-function textOf(body: Buffer): string | undefined {
+function textIf(answer: HttpAnswer): string | undefined {
   try {
-    return UTF8.decode(body);
+    return textOf(answer);
   } catch {
     return undefined;
   }
@@ -94,5 +100,3 @@ const SHOWN_CHARACTERS = 200;
 /** Services write answers of any length, and reasons are logged. */
 export const cut = (text: string): string =>
   text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text;
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,8 +1,12 @@
 /** `sluice serve` with rules that ask HTTP services: real services, real calls. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { burstOfChecks } from '../parts/burst.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type HttpService, json, startHttpService } from '../parts/http-service.ts';
+import { run } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 import { serveSluice, type ServedSluice, until } from './sluice.ts';
 
@@ -153,5 +157,68 @@ describe('a service that is away', () => {
     await until('a call to pass', async () =>
       (await ask('/away', 'ann')).http_response === 'ok_response' ? true : undefined,
     );
+  });
+});
+
+describe('a list from a URL', () => {
+  const policy = (url: string): string => `
+handlers:
+  revoked: { adapter: check-list, config: { url: "${url}", refreshMs: 200, blocks: true } }
+rules:
+  - name: not-revoked
+    check: { handler: revoked, input: { value: 'request.headers[?"x-user"].orValue("")' } }
+    onDeny: { status: 403 }
+`;
+
+  test('decides as it changes, without a reload; before it is loaded the call fails', async () => {
+    let lines: string | undefined;
+    const lists = await startHttpService((_, response) => {
+      if (lines === undefined) response.writeHead(503).end();
+      else response.writeHead(200, { 'content-length': Buffer.byteLength(lines) }).end(lines);
+    });
+    const served = await serveSluice(policy(lists.url));
+    const caller = peerClient(`127.0.0.1:${served.grpcPort}`);
+    onTestFinished(async () => {
+      caller.close();
+      await served.stop();
+      await lists.stop();
+    });
+    const answerTo = async (user: string): Promise<string> => {
+      const { denied_response } = await caller.check({ path: '/', method: 'GET', headers: { 'x-user': user } });
+      return denied_response?.status.code ?? 'passed';
+    };
+    expect(await answerTo('ann')).toBe('ServiceUnavailable');
+    lines = 'ann\n';
+    await until('the list to be loaded', async () => ((await answerTo('ann')) === 'Forbidden' ? true : undefined));
+    expect(await answerTo('bob')).toBe('passed');
+    lines = 'bob\n';
+    await until('the list to change', async () => ((await answerTo('ann')) === 'passed' ? true : undefined));
+    expect(await answerTo('bob')).toBe('Forbidden');
+  });
+
+  test('is not loaded by lint, nor by cases, which give its answer', async () => {
+    const lists = await startHttpService(
+      (_, response) => void response.writeHead(200, { 'content-length': 4 }).end('ann\n'),
+    );
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-list-'));
+    onTestFinished(async () => {
+      await lists.stop();
+      await rm(folder, { recursive: true });
+    });
+    const file = join(folder, 'policy.yaml');
+    const call = 'http: { request.path: /a, request.headers: { x-user: ann } }';
+    await writeFile(
+      file,
+      `${policy(lists.url)}---
+cases:
+  - { name: given, given: { revoked: deny }, ${call}, want: { deny: not-revoked } }
+  - { name: not given, ${call}, want: { allow: true } }
+`,
+    );
+    expect((await run(['lint', file])).code).toBe(0);
+    const { code, out } = await run(['test', file]);
+    expect(code).toBe(1);
+    expect(out).toContain('the handler revoked was called but needs a backend; write given: { revoked: ANSWER }');
+    expect(lists.requests).toEqual([]);
   });
 });
