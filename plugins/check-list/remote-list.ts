@@ -30,7 +30,7 @@ export interface RemoteList<T> {
   close(): Promise<void>;
 }
 
-const WHOLE = { method: 'GET', path: '', query: {}, headers: {} } as const;
+const PLAIN_GET = { method: 'GET', path: '', query: {}, headers: {} } as const;
 const FIRST_PAUSE_MS = 1000;
 /** Replicas that start together spread over a fifth of the interval. */
 const jittered = (ms: number): number => ms * (0.9 + Math.random() / 5);
@@ -61,7 +61,7 @@ export async function openRemoteList<T>(options: RemoteListOptions<T>, host: Hos
 
 class Downloads<T> {
   current: T | undefined;
-  why = 'its first download has not ended';
+  why = 'its first download has not finished';
   readonly #options: RemoteListOptions<T>;
   readonly #pool: HttpPool;
   readonly #host: Host;
@@ -105,7 +105,7 @@ class Downloads<T> {
     const { url, headers, downloadTimeoutMs, maxBytes, parse } = this.#options;
     const request = requestMaker(
       { url, headers: { accept: 'text/plain, */*', ...headers, ...this.#validators } },
-      WHOLE,
+      PLAIN_GET,
     )({});
     const answer = await this.#pool.send(request, {
       maxBodyBytes: maxBytes,

@@ -1,7 +1,7 @@
 /** Generates docs/adapters.md from the schemas of the built-in adapters. */
 import { CAPABILITIES } from '../adapters/contract.ts';
 import type { Registry } from '../adapters/registry.ts';
-import { exampleOf } from './plugin-page.ts';
+import { exampleOf, independence } from './plugin-page.ts';
 
 export function adaptersDocument(registry: Registry): string {
   const adapters = registry.names().flatMap((name) => registry.get(name) ?? []);
@@ -21,7 +21,7 @@ export function adaptersDocument(registry: Registry): string {
       '',
       `## ${adapter.name}`,
       '',
-      `${adapter.summary}${adapter.selfContained ? ' It needs nothing outside the process.' : ''}`,
+      `${adapter.summary} ${independence(adapter)}`.trimEnd(),
       '',
       '```yaml',
       exampleOf(adapter).trimEnd(),

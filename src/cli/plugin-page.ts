@@ -8,7 +8,7 @@ import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
 export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; readonly module: string }): string {
   return [
     `# ${adapter.name}: ${adapter.summary}`,
-    `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${needs(adapter)}`,
+    `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}. ${independence(adapter)}`.trimEnd(),
     ...(from === undefined ? [''] : [`# From ${from.module}.`, '', `plugins: [${stringify(from.plugin).trim()}]`, '']),
     exampleOf(adapter),
   ].join('\n');
@@ -31,9 +31,11 @@ export function exampleOf(adapter: Adapter): string {
   ].join('\n');
 }
 
-function needs({ selfContained }: Adapter): string {
-  if (typeof selfContained === 'function') return ' With some configs it needs nothing outside the process.';
-  return selfContained ? ' Needs nothing outside the process.' : '';
+/** Empty for an adapter with a backend. */
+export function independence({ selfContained }: Adapter): string {
+  if (typeof selfContained === 'function')
+    return 'It needs nothing outside the process, unless its config names something there.';
+  return selfContained ? 'It needs nothing outside the process.' : '';
 }
 
 const schemaOf = (schema: z.ZodType): JsonSchema =>

@@ -75,7 +75,7 @@ test('the page of an adapter is a policy to start from, with its inputs and outp
       },
     ],
   });
-  expect(page).toContain('Needs nothing outside the process.');
+  expect(page).toContain('It needs nothing outside the process.');
   expect(page).toContain('out.length (int)');
   expect(page).toContain('string, may be left out');
 });
