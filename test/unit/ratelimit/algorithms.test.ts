@@ -3,30 +3,15 @@ import { describe, expect, test } from 'vitest';
 import type { Pool } from '../../../src/ratelimit/charge/store.ts';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
-import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
-import { MemoryCounts } from '../counting/window-counts.ts';
+import { memoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
+import { domainsOf, REFERENCE_SETTINGS } from './reference-settings.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: ServiceSettings = {
-  keyPrefix: '',
-  keyStyle: 'compatible',
-  nearLimitRatio: 0.8,
-  charging: 'always',
-  shadowMode: false,
-  quotaMode: false,
-  calendarMonths: false,
-  withoutDots: false,
-  headers: undefined,
-  ietfHeaders: false,
-  dynamicMetadata: false,
-  outage: 'error',
-  replicas: 1,
-};
 
 type Entries = readonly (readonly [key: string, value: string])[];
 interface Asked {
@@ -36,15 +21,11 @@ interface Asked {
 }
 
 async function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs(
-    [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
-    { mergeDomains: false },
-  );
-  expect(findings).toEqual([]);
+  const domains = domainsOf(descriptors);
   const clock = { nowMs: NOW_S * 1000 };
   const nowMs = (): number => clock.nowMs;
-  const { pool } = new MemoryCounts({ maxKeys: 1000, nowMs });
-  const { pool: local } = new MemoryCounts({ maxKeys: 1000, nowMs });
+  const pool = memoryPool({ maxKeys: 1000, nowMs });
+  const local = memoryPool({ maxKeys: 1000, nowMs });
   const store = { isAway: false, isAwayPerSecond: false };
   /** Windows are counted, whatever else is away. */
   const away: Pool = {
@@ -66,7 +47,7 @@ async function serving(descriptors: string, settings: Partial<ServiceSettings> =
     local: local.store,
     metrics,
     nowMs,
-    settings: { ...SETTINGS, ...settings },
+    settings: { ...REFERENCE_SETTINGS, ...settings },
     localCache,
   });
   const inspector = limitInspector({

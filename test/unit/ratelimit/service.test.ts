@@ -3,28 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
+import { memoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import { MemoryCounts } from '../counting/window-counts.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import type { Pool } from '../../../src/ratelimit/charge/store.ts';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
+import { domainsOf, REFERENCE_SETTINGS } from './reference-settings.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: ServiceSettings = {
-  keyPrefix: '',
-  keyStyle: 'compatible',
-  nearLimitRatio: 0.8,
-  charging: 'always',
-  shadowMode: false,
-  quotaMode: false,
-  calendarMonths: false,
-  withoutDots: false,
-  headers: undefined,
-  ietfHeaders: false,
-  dynamicMetadata: false,
-  outage: 'error',
-  replicas: 1,
-};
 
 interface Entries {
   readonly entries: readonly (readonly [string, string])[];
@@ -33,21 +20,18 @@ interface Entries {
 }
 
 function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs(
-    [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
-    { mergeDomains: false },
-  );
-  expect(findings).toEqual([]);
+  const domains = domainsOf(descriptors);
   const clock = { nowS: NOW_S };
   const store = new MemoryCounts({ maxKeys: 20_000, nowMs: () => clock.nowS * 1000 });
+  const { pool } = store;
   const metrics = new RatelimitMetrics();
   const service = rateLimitService({
     domains: () => domains,
-    poolOf: () => store.pool,
-    local: store.pool.store,
+    poolOf: () => pool,
+    local: pool.store,
     metrics,
     nowMs: () => clock.nowS * 1000,
-    settings: { ...SETTINGS, ...settings },
+    settings: { ...REFERENCE_SETTINGS, ...settings },
     localCache,
   });
   const ask = (descriptor: Entries | readonly Entries[], { domain = 'd', hits = 0 } = {}): RateLimitReply => {
@@ -297,14 +281,14 @@ describe('extensions of the reference', () => {
       { mergeDomains: false },
     );
     const clock = { nowS: NOW_S - (NOW_S % 60) };
-    const store = new MemoryCounts({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
+    const pool = memoryPool({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
     const service = rateLimitService({
       domains: () => domains,
-      poolOf: () => store.pool,
-      local: store.pool.store,
+      poolOf: () => pool,
+      local: pool.store,
       metrics: new RatelimitMetrics(),
       nowMs: () => clock.nowS * 1000,
-      settings: SETTINGS,
+      settings: REFERENCE_SETTINGS,
       localCache: undefined,
     });
     const left = async (hits: number, who = 'a'): Promise<number | 'over'> => {
@@ -536,14 +520,14 @@ describe('an invalid call', () => {
     ],
   ])('%s', (_name, call, message) => {
     const metrics = new RatelimitMetrics();
-    const { pool } = new MemoryCounts({ maxKeys: 1, nowMs: () => 0 });
+    const pool = memoryPool({ maxKeys: 1, nowMs: () => 0 });
     const service = rateLimitService({
       domains: () => undefined,
       poolOf: () => pool,
       local: pool.store,
       metrics,
       nowMs: () => 0,
-      settings: SETTINGS,
+      settings: REFERENCE_SETTINGS,
       localCache: undefined,
     });
     expect(() => service.shouldRateLimit(call)).toThrow(new ServiceError('service_error', message));
@@ -565,8 +549,8 @@ describe('a store that is away', () => {
     );
     expect(findings).toEqual([]);
     const metrics = new RatelimitMetrics();
-    const { pool } = new MemoryCounts({ maxKeys: 1, nowMs: () => 0 });
-    const { pool: local } = new MemoryCounts({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
+    const pool = memoryPool({ maxKeys: 1, nowMs: () => 0 });
+    const local = memoryPool({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
     const away: Pool = {
       ...pool,
       store: { charge: async () => Promise.reject(new ServiceError('redis_error', 'away')), reset: () => undefined },
@@ -578,7 +562,7 @@ describe('a store that is away', () => {
       local: local.store,
       metrics,
       nowMs: () => NOW_S * 1000,
-      settings: { ...SETTINGS, ...settings },
+      settings: { ...REFERENCE_SETTINGS, ...settings },
       localCache,
     });
     const ask = async (keys: readonly string[], hits = 1): Promise<(number | 'over')[]> => {
@@ -626,15 +610,16 @@ describe('memory', () => {
   test('is bounded, and evicts ended windows first', () => {
     const clock = { nowMs: 0 };
     const store = new MemoryCounts({ maxKeys: 100, nowMs: () => clock.nowMs });
+    const { pool } = store;
     const add = (key: string, endsAtS: number): void =>
       void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS, usedUntilS: endsAtS }]);
     for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
     clock.nowMs = 11_000;
     for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
-    expect([store.pool.size, store.pool.evicted]).toEqual([90, 0]);
+    expect([pool.size, pool.evicted]).toEqual([90, 0]);
     for (let n = 0; n < 10; n++) add(`more ${n}`, 20);
     for (let n = 10; n < 1000; n++)
       expect(() => add(`more ${n}`, 20)).toThrow('no room for another counter: 100 are in use (SLUICE_MAX_KEYS)');
-    expect([store.pool.size, store.pool.evicted]).toEqual([100, 0]);
+    expect([pool.size, pool.evicted]).toEqual([100, 0]);
   });
 });

@@ -6,48 +6,31 @@ import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import type { Pool } from '../../../src/ratelimit/charge/store.ts';
-import { MemoryCounts } from '../counting/window-counts.ts';
+import { memoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
+import { domainsOf, REFERENCE_SETTINGS } from './reference-settings.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour
-const SETTINGS: ServiceSettings = {
-  keyPrefix: '',
-  keyStyle: 'compatible',
-  nearLimitRatio: 0.8,
-  charging: 'always',
-  shadowMode: false,
-  quotaMode: false,
-  calendarMonths: false,
-  withoutDots: false,
-  headers: undefined,
-  ietfHeaders: false,
-  dynamicMetadata: false,
-  outage: 'error',
-  replicas: 1,
-};
 const TWO =
   '{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 7 }] } } }';
 
 async function serving(descriptor: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], {
-    mergeDomains: false,
-  });
-  expect(findings).toEqual([]);
+  const domains = domainsOf(`[${descriptor}]`);
   const clock = { nowS: NOW_S };
   const nowMs = (): number => clock.nowS * 1000;
-  const [store, perSecond] = [new MemoryCounts({ maxKeys: 1000, nowMs }), new MemoryCounts({ maxKeys: 1000, nowMs })];
-  const poolOf = (unit: Unit | undefined): Pool => (unit === Unit.SECOND ? perSecond : store).pool;
+  const [others, perSecond] = [memoryPool({ maxKeys: 1000, nowMs }), memoryPool({ maxKeys: 1000, nowMs })];
+  const poolOf = (unit: Unit | undefined): Pool => (unit === Unit.SECOND ? perSecond : others);
   const metrics = new RatelimitMetrics();
-  const { keyPrefix, keyStyle } = SETTINGS;
+  const { keyPrefix, keyStyle } = REFERENCE_SETTINGS;
   const service = rateLimitService({
     domains: () => domains,
     poolOf,
-    local: store.pool.store,
+    local: others.store,
     metrics,
     nowMs,
-    settings: { ...SETTINGS, ...settings },
+    settings: { ...REFERENCE_SETTINGS, ...settings },
     localCache,
   });
   const inspector = limitInspector({
@@ -144,14 +127,14 @@ describe('several limits of one descriptor', () => {
       ['all or none', 10],
     ] as const) {
       const { domains } = await serving(descriptors);
-      const store = new MemoryCounts({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
+      const pool = memoryPool({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
       const service = rateLimitService({
         domains: () => domains,
-        poolOf: () => store.pool,
-        local: store.pool.store,
+        poolOf: () => pool,
+        local: pool.store,
         metrics: new RatelimitMetrics(),
         nowMs: () => NOW_S * 1000,
-        settings: { ...SETTINGS, charging },
+        settings: { ...REFERENCE_SETTINGS, charging },
         localCache: undefined,
       });
       const ask = async (hits: number) =>
