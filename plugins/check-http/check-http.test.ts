@@ -19,8 +19,11 @@ testAdapter(adapter, {
   badConfigs: [
     { config: {}, says: /url: Invalid input/ },
     { config: { url: 'ftp://a' }, says: /url: expected http:\/\/HOST:PORT\/PATH or https/ },
-    { config: { url: 'http://ann:secret@a' }, says: /url: it has a user or a password; write an authorization header/ },
-    { config: { url: 'http://a/#b' }, says: /url: it has a fragment/ },
+    {
+      config: { url: 'http://ann:secret@a' },
+      says: /url: must have no user or password; write an authorization header/,
+    },
+    { config: { url: 'http://a/#b' }, says: /url: must have no fragment/ },
     { config: { url: 'http://a', tls: {} }, says: /tls: tls is for https/ },
     { config: { url: 'https://a', tls: { cert: 'a.pem' } }, says: /tls: cert and key go together/ },
     { config: { url: 'https://a', tls: { ca: 'missing.pem' } }, says: /missing\.pem cannot be read: ENOENT/ },

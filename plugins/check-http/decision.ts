@@ -29,21 +29,25 @@ export const readingShape = {
   deny: z
     .array(z.int().min(300).max(599))
     .optional()
-    .describe('Statuses that deny. Default: 401 and 403, or with `json` none, since they then refuse Sluice itself.')
+    .describe(
+      'Statuses that deny. Default: 401 and 403; with `json` none, since there they mean that Sluice itself is refused.',
+    )
     .meta({ examples: [[401, 403]] }),
   json: z
     .strictObject({
       allow: pointerSchema
-        .describe(
-          'Where the boolean is that allows (true) or denies (false), as a JSON pointer. Without it the call fails.',
-        )
+        .describe('JSON pointer to the boolean that allows (true) or denies (false). If it is missing, the call fails.')
         .meta({ examples: ['/result/allow'] }),
-      reason: pointer('Where the reason of a denial is, for operators.', '/result/reason'),
+      reason: pointer('JSON pointer to the reason of a denial, for operators.', '/result/reason'),
       status: pointer(
-        "Where the HTTP status of a denial is: 400, 401, 404 or 429; any other counts as 403. A status in the rule's onDeny comes first.",
+        'JSON pointer to the HTTP status of a denial: 400, 401, 404 or 429; any other counts as 403. ' +
+          "A status in the rule's onDeny has precedence.",
         '/result/http_status',
       ),
-      code: pointer('Where the gRPC code (1 to 16) of a denial is; it comes before the status.', '/result/code'),
+      code: pointer(
+        'JSON pointer to the gRPC code (1 to 16) of a denial; it has precedence over the status.',
+        '/result/code',
+      ),
     })
     .optional()
     .describe('Reads the decision from the JSON of an answer with status 2xx. Default: 2xx allows.'),

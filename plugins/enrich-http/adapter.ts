@@ -14,7 +14,7 @@ const config = z
     unknown: z
       .array(z.int().min(200).max(499))
       .default([404])
-      .describe('Statuses that say that nothing is known, so the attributes are absent.'),
+      .describe('Statuses that mean "not found": the attributes are absent.'),
     ...validityShape,
   })
   .check(checkServer);

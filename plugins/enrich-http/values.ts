@@ -12,7 +12,7 @@ export const valuesSchema = z
   .record(
     z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a value becomes an attribute: letters, digits and _'),
     z.strictObject({
-      at: pointerSchema.describe('Where the value is, as a JSON pointer.').meta({ examples: ['/plan'] }),
+      at: pointerSchema.describe('JSON pointer to the value.').meta({ examples: ['/plan'] }),
       type: z
         .enum(TYPES)
         .default('string')

@@ -12,7 +12,8 @@ export const configSchema = z
       .min(1)
       .optional()
       .describe(
-        "A kubeconfig file with the address of the API server and a token or client certificate. Read again for each connection. Programs (exec) are not run. Default: the pod's own service account.",
+        'A kubeconfig file: the address of the API server, with a token or client certificate. It is read again for each ' +
+          "connection. Programs (exec) are not run. Default: the pod's own service account.",
       ),
     context: z.string().min(1).optional().describe('A context of the kubeconfig. Default: its current context.'),
     server: z
@@ -20,37 +21,37 @@ export const configSchema = z
       .min(1)
       .optional()
       .describe(
-        'The https URL of the API server, without a kubeconfig. Default: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT.',
+        'Without a kubeconfig: the https URL of the API server. Default: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT.',
       ),
     serviceAccount: z
       .string()
       .min(1)
       .optional()
       .describe(
-        'The folder with the files token and ca.crt, without a kubeconfig. Read again for each connection. Default: /var/run/secrets/kubernetes.io/serviceaccount.',
+        'Without a kubeconfig: the folder with token and ca.crt. The files are read again for each connection. ' +
+          'Default: /var/run/secrets/kubernetes.io/serviceaccount.',
       ),
     namespaces: z
       .array(z.string().regex(DNS_LABEL, 'a namespace is lower case letters, digits and -'))
       .default([])
-      .describe(
-        'Namespaces whose pods are known, each with a watch of its own. Default: all namespaces, with one watch.',
-      ),
+      .describe('Namespaces whose pods are indexed, with one watch for each. Default: all namespaces, with one watch.'),
     labelSelector: z
       .string()
       .min(1)
       .optional()
-      .describe('A label selector of the pods that are known. Default: all.')
+      .describe('A label selector for the pods to index. Default: all.')
       .meta({ examples: ['app.kubernetes.io/part-of=shop'] }),
     node: z
       .string()
       .min(1)
       .optional()
-      .describe('Knows only the pods of this node, as for a DaemonSet: { $env: NODE_NAME }. Default: of all nodes.'),
+      .describe('Indexes only the pods of this node, for a DaemonSet: { $env: NODE_NAME }. Default: all nodes.'),
     owners: z
       .enum(['watch', 'names'])
       .optional()
       .describe(
-        'How the workload behind a ReplicaSet is found: watch asks the API server for ReplicaSets, names takes the pod-template-hash off the name, which is right for every Deployment. Default: watch; with node: names.',
+        'How the workload of a ReplicaSet is found. watch: watches ReplicaSets too. names: removes the pod-template-hash ' +
+          'from the name, which is correct for Deployments. Default: watch; with node: names.',
       ),
     maxPods: z
       .int()
@@ -58,7 +59,8 @@ export const configSchema = z
       .max(10_000_000)
       .default(250_000)
       .describe(
-        'The most pods that are known (twice as many for the time of a list); others are dropped and counted, and the handler is not ready.',
+        'Maximum number of pods in the index, twice as many during a list. Further pods are dropped and counted, and the ' +
+          'handler is not ready.',
       ),
     pageSize: z.int().min(1).max(10_000).default(500).describe('Pods in a page of a list.'),
     silentAfterMs: z
@@ -67,7 +69,7 @@ export const configSchema = z
       .max(3_600_000)
       .default(150_000)
       .describe(
-        'A watch on which nothing arrives for this long is opened again. The API server sends a bookmark about once a minute.',
+        'A watch that receives nothing for this long is opened again. The API server sends a bookmark about once a minute.',
       ),
     staleAfterMs: z
       .int()
@@ -75,7 +77,7 @@ export const configSchema = z
       .max(86_400_000)
       .default(180_000)
       .describe(
-        'When the API server has said nothing for this long, the handler is not ready. What is known stays in use.',
+        'After this time without a message from the API server, the handler is not ready. The index stays in use.',
       ),
   })
   .superRefine(({ kubeconfig, context, server, serviceAccount }, check) => {
@@ -97,7 +99,7 @@ export function serverOf(
   return inCluster({ server, folder: serviceAccount === undefined ? undefined : resolve(folder, serviceAccount) });
 }
 
-/** Pods that have ended are left out by the server, unless they end later: then the watch tells of them as deleted. */
+/** The server leaves out pods that have ended; for a pod that ends later, the watch sends DELETED. */
 export function podQuery({ labelSelector, node }: KubernetesConfig): Readonly<Record<string, string>> {
   const fields = ['status.phase!=Succeeded', 'status.phase!=Failed'];
   if (node !== undefined) fields.push(`spec.nodeName=${node}`);

@@ -357,7 +357,7 @@ describe('readiness', () => {
     expect(opened.readiness().ready).toBe(false);
     await eventually(() =>
       expect(opened.readiness().why).toBe(
-        'pods are not listed yet: the API server answers 403: pods is forbidden; grant get, list and watch on this resource to our account',
+        'pods are not listed yet: the API server answers 403: pods is forbidden; grant get, list and watch on this resource to this account',
       ),
     );
     expect(() => opened.at('10.1.0.7')).toThrow(Unavailable);

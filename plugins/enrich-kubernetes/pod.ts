@@ -42,7 +42,7 @@ interface PodObject extends KubeObject {
 
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** `undefined` for a pod that has ended, whose addresses may already be another's, and for what is no pod. */
+/** `undefined` for an object that is not a pod, and for a pod that has ended: another may already have its addresses. */
 export function podOf(object: KubeObject): Pod | undefined {
   const { metadata, spec, status } = object as PodObject;
   const { namespace, name } = nameOf(object);

@@ -1,4 +1,4 @@
-/** The workload of a pod: what a person wrote, and controllers made pods of. */
+/** The workload of a pod: the object that a person wrote, and from which controllers make pods. */
 import type { KubeObject, ResourceSink } from 'sluice/kubernetes';
 import { controllerOf, type Owner } from './pod.ts';
 

@@ -1,4 +1,4 @@
-/** What operators write about an HTTP service, whichever plugin asks it. */
+/** Config of an HTTP service, for every plugin that uses one. */
 import { z } from 'zod';
 import { headerNameProblem, headerValueProblem } from './header.ts';
 
@@ -8,7 +8,7 @@ const tlsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'A PEM file of trusted certificate authorities. Default: those of Node. Watched, as are the other files.',
+      "A PEM file with trusted certificate authorities. Default: Node's. This file and the others are watched.",
     ),
   cert: z.string().min(1).optional().describe('A PEM file with our own certificate, if the service asks for one.'),
   key: z.string().min(1).optional().describe("A PEM file with our certificate's private key."),
@@ -42,7 +42,7 @@ export const serverShape = {
     .meta({ examples: [{ authorization: 'Bearer TOKEN' }] }),
   tls: tlsSchema
     .optional()
-    .describe('For https: whom to trust, and who we are. A renewed file is used by new connections.'),
+    .describe('For https: trusted authorities and our own certificate. New connections use a renewed file.'),
   connectTimeoutMs: z
     .int()
     .min(1)
@@ -57,7 +57,8 @@ export const callShape = {
   url: z
     .string()
     .describe(
-      "The service, http or https. The path of a rule's request is appended to the path of the url, so a request never leaves it. Redirects are not followed.",
+      "The service, http or https. The path of a rule's request is appended to this path, so requests stay below it. " +
+        'Redirects are not followed.',
     )
     .meta({ examples: ['http://127.0.0.1:8181/v1/data'] }),
   ...serverShape,
@@ -66,13 +67,13 @@ export const callShape = {
     .min(1)
     .max(1024)
     .default(64)
-    .describe('The most connections at once, each with one request at a time. Further requests wait for one.'),
+    .describe('Maximum number of connections, each with one request at a time. Further requests wait.'),
   maxBodyBytes: z
     .int()
     .min(0)
     .max(4 * 1024 * 1024)
     .default(64 * 1024)
-    .describe('A larger body of an answer fails the call.'),
+    .describe('Maximum size of the body of an answer; a larger one fails the call.'),
 };
 
 /** For `.check()` of a config that has {@link serverShape} and a `url`. */
@@ -93,11 +94,8 @@ export function checkServer({
     return;
   }
   if (parsed.username !== '' || parsed.password !== '')
-    wrong(
-      'url',
-      'it has a user or a password; write an authorization header under headers, which are hidden everywhere',
-    );
-  if (parsed.hash !== '') wrong('url', 'it has a fragment (#), which is never sent; remove it');
+    wrong('url', 'must have no user or password; write an authorization header under headers, which are never shown');
+  if (parsed.hash !== '') wrong('url', 'must have no fragment (#), since it is never sent');
   if (tls !== undefined && parsed.protocol !== 'https:')
     wrong('tls', 'tls is for https; change the url, or remove tls');
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) wrong('tls', 'cert and key go together');

@@ -20,7 +20,7 @@ export function headerNameProblem(name: string): string | undefined {
   return FRAMING.has(lower) ? `${lower} is written by the HTTP client` : undefined;
 }
 
-// oxlint-disable-next-line no-control-regex -- that is what it finds
+// oxlint-disable-next-line no-control-regex -- it finds control characters
 const CONTROL = /[\0-\x1f\x7f]/;
 
 /** Control characters, line breaks among them, would end the header and begin another. */

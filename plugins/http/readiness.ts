@@ -1,6 +1,6 @@
 import type { Host } from 'sluice/plugin';
 
-/** Whether a handler is ready, where several of its parts may not be: its connection, files that it watches. */
+/** Readiness of a handler with several parts: its connection, the files that it watches. */
 export class Readiness {
   readonly #host: Host;
   readonly #reasons = new Map<string, string>();

@@ -32,14 +32,15 @@ export const requestShape = {
     .default('')
     .superRefine((value, context) => explain(context, () => pathTemplate(value)))
     .describe(
-      'Appended to the path of the url. {name} stands for the input of that name, percent-encoded, slashes too; {+name} keeps its slashes and escapes. An input that is empty, or has .. or . between slashes, fails.',
+      'Appended to the path of the url. {name} is replaced by that input, percent-encoded, slashes included; {+name} keeps ' +
+        'slashes and escapes. An input that is empty, or has a segment . or .., fails.',
     )
     .meta({ examples: ['users/{user}/roles'] }),
   query: z
     .record(z.string().min(1), text)
     .default({})
     .describe(
-      'Parameters of the query. {name} stands for an input; with {name?}, a parameter is left out if it is absent.',
+      'Parameters of the query. {name} is replaced by that input; with {name?}, an absent input omits the parameter.',
     )
     .meta({ examples: [{ tenant: '{tenant?}' }] }),
   headers: headersSchema(text)
@@ -64,7 +65,7 @@ function plainTemplate(value: string): Template {
   return template;
 }
 
-/** What a path may hold beside places (RFC 3986). */
+/** Text of a path between its placeholders (RFC 3986). */
 const PATH_TEXT = /^(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9a-f]{2})*$/i;
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;
 

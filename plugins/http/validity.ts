@@ -12,12 +12,11 @@ const ms = z.int().min(0).max(86_400_000).optional();
 export const validityShape = {
   validForMs: ms
     .describe(
-      'How long each answer is used for equal calls, whatever its headers say. Default: by its cache-control; an answer without is for its call alone.',
+      'How long each answer is used for equal calls, regardless of its headers. Default: by its cache-control; an answer ' +
+        'without that header is used once.',
     )
     .meta({ examples: [60_000] }),
-  maxValidForMs: ms
-    .describe('The longest time for which an answer is used because of its headers. Default: a day.')
-    .meta({ examples: [300_000] }),
+  maxValidForMs: ms.describe('Maximum of the time that headers give. Default: a day.').meta({ examples: [300_000] }),
 };
 export type ValidityConfig = z.output<z.ZodObject<typeof validityShape>>;
 
@@ -47,7 +46,7 @@ function statedBy(headers: HttpAnswer['headers'], refuses: boolean, nowMs: numbe
   return Math.max(0, secondsOf(freshness) - secondsOf(headers['age'] ?? '')) * 1000;
 }
 
-/** A value that is no number counts as 0. */
+/** A value that is not a number counts as 0. */
 const secondsOf = (text: string): number => (/^\d+$/.test(text.trim()) ? Math.min(Number(text), MOST_SECONDS) : 0);
 const MOST_SECONDS = 86_400 * 365;
 

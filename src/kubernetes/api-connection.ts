@@ -35,7 +35,7 @@ export class ApiError extends Error {
 /** Nothing arrived for too long. */
 export class SilentServer extends Error {}
 
-/** The server no longer has the version that was asked for. */
+/** The server no longer has the requested version. */
 export const isExpired = (error: unknown): boolean => error instanceof ApiError && error.status === 410;
 
 export class ApiConnection {
@@ -158,8 +158,8 @@ export function apiError(status: number, message: string, retryAfterMs = 0): Api
 }
 
 const HINTS: Readonly<Record<number, string>> = {
-  401: '; the token or client certificate is refused',
-  403: '; grant get, list and watch on this resource to our account',
+  401: '; the server rejects the token or client certificate',
+  403: '; grant get, list and watch on this resource to this account',
   404: '; the server does not know this resource',
 };
 

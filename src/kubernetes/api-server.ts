@@ -27,7 +27,7 @@ export async function readCredential(path: string, what: string): Promise<string
   try {
     text = (await readFile(path, 'utf8')).trim();
   } catch (error) {
-    throw new Error(`${what} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'it is no file'}`, {
+    throw new Error(`${what} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'it is not a file'}`, {
       cause: error,
     });
   }

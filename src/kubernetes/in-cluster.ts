@@ -26,7 +26,7 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): string {
   const host = environment['KUBERNETES_SERVICE_HOST'] ?? '';
   if (host === '')
     throw new Error(
-      'KUBERNETES_SERVICE_HOST is not set, so this is not a pod of a cluster; set kubeconfig, or server and the folder of a service account',
+      'KUBERNETES_SERVICE_HOST is not set, so this is not a pod; set kubeconfig, or server and serviceAccount',
     );
   return `https://${host.includes(':') ? `[${host}]` : host}:${environment['KUBERNETES_SERVICE_PORT'] ?? '443'}`;
 }

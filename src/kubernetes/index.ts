@@ -1,7 +1,7 @@
 /**
  * Objects of a Kubernetes API server, listed once and watched from then on.
  * **In**: the address and credentials of an API server, a path such as `/api/v1/pods`, selectors. **Out**: each object as it is put or
- * removed, into a sink. **Fails**: never for good; a failure is told with its cause and retried with back-off, and what is known stays.
+ * removed, into a sink. **Fails**: only for a time; a failure is reported with its cause and retried with back-off, and the objects stay.
  */
 export type { ApiServer, ReadApiServer } from './api-server.ts';
 export { inCluster, type InClusterOptions } from './in-cluster.ts';

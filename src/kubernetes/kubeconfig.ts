@@ -37,12 +37,9 @@ const fileSchema = z.object({
 type ClusterEntry = z.output<typeof clusterSchema>;
 type UserEntry = z.output<typeof userSchema>;
 
-/** Ways to authenticate that a kubeconfig may ask for and that are not supported, with what to use. */
+/** Kinds of authentication that are not supported, and what to use in their place. */
 const UNSUPPORTED: readonly (readonly [keyof UserEntry, string])[] = [
-  [
-    'exec',
-    'it asks for a program to be run (exec), and Sluice runs none; use a token, tokenFile or client certificate',
-  ],
+  ['exec', 'programs (exec) are not run; use a token, tokenFile or client certificate'],
   ['auth-provider', 'auth-provider was removed from Kubernetes; use a token, tokenFile or client certificate'],
   ['username', 'passwords were removed from Kubernetes; use a token, tokenFile or client certificate'],
   ['as', 'impersonation (as) is not supported; use the credentials of that account'],

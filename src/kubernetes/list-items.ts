@@ -38,7 +38,7 @@ export class ListItems {
     this.#onOversized = onOversized;
   }
 
-  /** The items that end in this chunk, as JSON. Take all of them before the next chunk. Throws if this is no List. */
+  /** The items that end in this chunk, as JSON. Take all of them before the next chunk. Throws if this is not a List. */
   *take(chunk: Buffer): Generator<string> {
     let from = 0; // of the bytes that are not kept yet
     for (let at = 0; at < chunk.length; at++) {
@@ -108,7 +108,7 @@ export class ListItems {
 
   #keepEnvelope(part: Buffer): void {
     this.#envelopeBytes += part.length;
-    if (this.#envelopeBytes > MOST_ENVELOPE_BYTES) throw new Error('the answer is no list of objects');
+    if (this.#envelopeBytes > MOST_ENVELOPE_BYTES) throw new Error('the answer is not a list of objects');
     if (part.length > 0) this.#envelope.push(part);
   }
 

@@ -164,7 +164,7 @@ export class ListWatch {
     this.#options.log.info('the Kubernetes API answers again', { path: this.#resource.path });
   }
 
-  /** `isExpected`: a version that is too old is no failure. */
+  /** `isExpected`: a version that is too old is not a failure. */
   async #pause(error: unknown, signal: AbortSignal, isExpected = false): Promise<void> {
     const pauseMs = Math.round(this.#backoff.next(error instanceof ApiError ? error.retryAfterMs : 0));
     if (!isExpected) {

@@ -101,6 +101,6 @@ async function onePage(
   });
   const { metadata } = items.end();
   const version = metadata?.resourceVersion ?? '';
-  if (version === '') throw new Error('the list has no resourceVersion; this is no Kubernetes API server');
+  if (version === '') throw new Error('the list has no resourceVersion, so the server is not a Kubernetes API server');
   return { version, token: metadata?.continue ?? '' };
 }

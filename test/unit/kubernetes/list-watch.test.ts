@@ -238,7 +238,7 @@ describe('a failure', () => {
     const run = start();
     await eventually(() =>
       expect(run.watch.failure).toBe(
-        'the API server answers 403: pods is forbidden: User "system:serviceaccount:a:b" cannot list; grant get, list and watch on this resource to our account',
+        'the API server answers 403: pods is forbidden: User "system:serviceaccount:a:b" cannot list; grant get, list and watch on this resource to this account',
       ),
     );
   });
@@ -270,7 +270,9 @@ describe('a failure', () => {
     api.token = 'new';
     let token = 'old';
     const run = start({ server: async () => ({ url: api.url, token, tls: { ca: api.ca } }) });
-    await eventually(() => expect(run.watch.failure).toMatch(/^the API server answers 401: Unauthorized; the token/));
+    await eventually(() =>
+      expect(run.watch.failure).toMatch(/^the API server answers 401: Unauthorized; the server rejects the token/),
+    );
     token = 'new';
     await synced(run);
     expect(run.logged.join()).not.toMatch(/old|new/);
@@ -408,9 +410,9 @@ describe('an answer that is no list', () => {
   for (const [what, body, says] of [
     ['HTML', '<html>login</html>', /the list is not whole JSON; it begins with "<html>login/],
     ['half a list', '{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"}}', /not whole JSON/],
-    ['another object', '{"kind":"Status"}', /no resourceVersion; this is no Kubernetes API server/],
+    ['another object', '{"kind":"Status"}', /no resourceVersion, so the server is not a Kubernetes API server/],
     ['an item that is not JSON', '{"items":[{nonsense}],"metadata":{"resourceVersion":"1"}}', /JSON/],
-    ['text without end', `{"a":"${'x'.repeat(2_000_000)}"}`, /the answer is no list of objects/],
+    ['text without end', `{"a":"${'x'.repeat(2_000_000)}"}`, /the answer is not a list of objects/],
   ] as const)
     test(`is refused: ${what}`, async () => {
       api.always = () => (response) => response.writeHead(200).end(body);

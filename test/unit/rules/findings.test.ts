@@ -140,12 +140,12 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `plugins: ./mine.ts\n${alone('{ name: a, deny: {} }')}`,
-    '1:10 RULES_VALUE plugins is a list of packages and paths, such as [sluice-check-revoked, ./adapters/check-hours.ts]; here is the text "./mine.ts"',
+    '1:10 RULES_VALUE plugins must be a list of packages and paths, such as [sluice-check-revoked, ./check-hours.ts]; found the text "./mine.ts"',
   ],
   [
     `plugins: [fs, [./mine.ts]]\n${alone('{ name: a, deny: {} }')}`,
     '1:11 PLUGIN_NOT_FOUND fs is a module of Node; expected the name of a package, or a path as in ./fs',
-    '1:15 RULES_VALUE a plugin is the name of a package or a path; here is a list',
+    '1:15 RULES_VALUE a plugin must be the name of a package or a path; found a list',
   ],
   [
     `handlers: { h: { adapter: quota-memory, run: thread } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,

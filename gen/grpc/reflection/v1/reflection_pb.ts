@@ -129,7 +129,7 @@ export type ServerReflectionResponse = Message<"grpc.reflection.v1.ServerReflect
     case: "listServicesResponse";
   } | {
     /**
-     * Errors are sent here; the stream goes on.
+     * Errors are sent here; the stream continues.
      *
      * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
      */

@@ -35,14 +35,18 @@ function entriesOf(section: Node, findings: Findings): (NamedPlugin & { readonly
     findings.error(
       'RULES_VALUE',
       section.place,
-      `plugins is a list of packages and paths, such as [sluice-check-revoked, ./adapters/check-hours.ts]; here is ${nodeText(section)}`,
+      `plugins must be a list of packages and paths, such as [sluice-check-revoked, ./check-hours.ts]; found ${nodeText(section)}`,
     );
     return [];
   }
   return section.items.flatMap((item) => {
     if (item.kind === 'scalar' && typeof item.value === 'string' && item.value.trim() !== '')
       return [{ name: item.value, file: resolve(item.place.source.file), place: item.place }];
-    findings.error('RULES_VALUE', item.place, `a plugin is the name of a package or a path; here is ${nodeText(item)}`);
+    findings.error(
+      'RULES_VALUE',
+      item.place,
+      `a plugin must be the name of a package or a path; found ${nodeText(item)}`,
+    );
     return [];
   });
 }

@@ -799,7 +799,7 @@ export type HTTPRequestProperties = Message<"envoy.data.accesslog.v3.HTTPRequest
   requestBodyBytes: bigint;
 
   /**
-   * Only those that the logger's configuration names.
+   * Only headers in the logger's configuration.
    *
    * @generated from field: map<string, string> request_headers = 13;
    */
@@ -843,7 +843,7 @@ export type HTTPResponseProperties = Message<"envoy.data.accesslog.v3.HTTPRespon
   responseBodyBytes: bigint;
 
   /**
-   * Only those that the logger's configuration names.
+   * Only headers in the logger's configuration.
    *
    * @generated from field: map<string, string> response_headers = 4;
    */

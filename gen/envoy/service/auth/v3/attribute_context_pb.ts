@@ -159,7 +159,7 @@ export type AttributeContext_HttpRequest = Message<"envoy.service.auth.v3.Attrib
   method: string;
 
   /**
-   * Names in lower case, pseudo headers included; repeated headers are joined by a comma. Empty where header_map is used.
+   * Names in lower case, pseudo headers included; repeated headers are joined by a comma. Empty if header_map is used.
    *
    * @generated from field: map<string, string> headers = 3;
    */

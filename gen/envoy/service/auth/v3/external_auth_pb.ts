@@ -85,7 +85,7 @@ export type OkHttpResponse = Message<"envoy.service.auth.v3.OkHttpResponse"> & {
   headers: HeaderValueOption[];
 
   /**
-   * Takes precedence over CheckResponse.dynamic_metadata where both are set.
+   * Takes precedence over CheckResponse.dynamic_metadata if both are set.
    *
    * @generated from field: google.protobuf.Struct dynamic_metadata = 3 [deprecated = true];
    * @deprecated

@@ -232,7 +232,7 @@ export type RateLimitResponse_DescriptorStatus = Message<"envoy.service.ratelimi
   code: RateLimitResponse_Code;
 
   /**
-   * Absent where no limit applies.
+   * Absent if no limit applies.
    *
    * @generated from field: envoy.service.ratelimit.v3.RateLimitResponse.RateLimit current_limit = 2;
    */

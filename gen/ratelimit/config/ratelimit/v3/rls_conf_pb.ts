@@ -20,7 +20,7 @@ export const file_ratelimit_config_ratelimit_v3_rls_conf: GenFile = /*@__PURE__*
  */
 export type RateLimitConfig = Message<"ratelimit.config.ratelimit.v3.RateLimitConfig"> & {
   /**
-   * Stands for the file name in messages.
+   * Replaces the file name in messages.
    *
    * @generated from field: string name = 1;
    */
