@@ -3,7 +3,11 @@ import type { QuotaAsk } from '../adapters/contract.ts';
 
 /** An ask, whatever its bucket. */
 export type AnyAsk = QuotaAsk<unknown>;
-type LookAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'look' }>;
+export type LookAsk<B = unknown> = Extract<QuotaAsk<B>, { readonly kind: 'look' }>;
+/** A counter and its limit. */
+export type Counted<B> = Omit<LookAsk<B>, 'kind' | 'endsAtMs' | 'idempotencyKey'> & {
+  readonly endsAtMs?: number | undefined;
+};
 type SpendAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'spend' }>;
 
 /** What an ask adds to a counter; negative where it gives back. */
@@ -27,13 +31,13 @@ export const isForced = ({ kind }: AnyAsk): boolean => kind === 'owe' || kind ==
 export const isLook = (ask: AnyAsk): boolean => ask.kind !== 'release' && changeOf(ask) === 0;
 
 /** The same ask without its change: what would be answered to someone who only looks. */
-export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: QuotaAsk<B>): LookAsk<B> =>
+export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: Counted<B>): LookAsk<B> =>
   endsAtMs === undefined
     ? { kind: 'look', bucket, key, limit, burst, perMs }
     : { kind: 'look', bucket, key, limit, burst, perMs, endsAtMs };
 
-export const spendOf = <B>(ask: QuotaAsk<B>, cost: number): SpendAsk<B> => ({ ...lookOf(ask), kind: 'spend', cost });
-export const giveBackOf = <B>(ask: QuotaAsk<B>, cost: number): QuotaAsk<B> => ({
+export const spendOf = <B>(ask: Counted<B>, cost: number): SpendAsk<B> => ({ ...lookOf(ask), kind: 'spend', cost });
+export const giveBackOf = <B>(ask: Counted<B>, cost: number): QuotaAsk<B> => ({
   ...lookOf(ask),
   kind: 'giveBack',
   cost,

@@ -12,6 +12,7 @@ import type { QuotaAsk } from '../adapters/contract.ts';
 import type { CounterAnswer } from './counter.ts';
 import { type AnyAsk, changeOf, giveBackOf, lookOf, spendOf } from './ask.ts';
 import {
+  adopt,
   answerOf,
   asSpend,
   decide,
@@ -69,34 +70,21 @@ export class Escrow {
   charge(asks: readonly Ask[]): Answers {
     if (asks.length > 1 && asks.every(isCount)) return this.#each(asks);
     const nowMs = this.#options.nowMs();
-    const leases: Lease[] = [];
     this.asked++;
-    for (const ask of asks) {
-      const lease = isForEscrow(ask) ? this.#leaseOf(ask, nowMs) : undefined;
-      if (lease === undefined || leases.includes(lease)) return this.#directly(asks);
-      if (lease.takenAtMs === NEVER && changeOf(ask) === 0) return this.#directly(asks);
-      leases.push(lease);
-    }
+    const leases = asks.map((ask) => (isForEscrow(ask) ? this.#leaseOf(ask, nowMs) : undefined));
+    if (!areTaken(leases, asks)) return this.#directly(asks);
     const decision = decide(leases, asks, nowMs);
     if (decision === 'take') return this.#chargeLater(leases, asks);
     this.local++;
     return this.#answers(leases, asks, decision === 'spend', nowMs);
   }
 
+  /** Promise.all takes answers that are here already, too. */
   #each(asks: readonly Ask[]): Answers {
-    const answers: CounterAnswer[] = [];
-    const late: Promise<void>[] = [];
-    for (const [at, ask] of asks.entries()) {
-      const charged = this.charge([ask]);
-      if (charged instanceof Promise)
-        late.push(
-          charged.then(([answer]) => {
-            answers[at] = answer as CounterAnswer;
-          }),
-        );
-      else answers[at] = charged[0] as CounterAnswer;
-    }
-    return late.length === 0 ? answers : Promise.all(late).then(() => answers);
+    const charged = asks.map((ask) => this.charge([ask]));
+    return charged.some((one) => one instanceof Promise)
+      ? Promise.all(charged as readonly Promise<readonly CounterAnswer[]>[]).then((answers) => answers.flat())
+      : (charged as readonly (readonly CounterAnswer[])[]).flat();
   }
 
   get held(): number {
@@ -133,27 +121,28 @@ export class Escrow {
       }
       const granted = !isRefused(lease, cost, nowMs);
       const answer = answerOf(lease, granted, 1, nowMs);
-      if (!granted && isOfWindow(lease.ask) && lease.held > lease.chunk && lease.wanted === 0)
-        void this.#giveBack(lease); // others may ask for less
+      if (!granted && isOfWindow(lease) && lease.held > lease.chunk && lease.wanted === 0) void this.#giveBack(lease); // others may ask for less
       return answer;
     });
   }
 
-  async #chargeLater(leases: readonly Lease[], asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
-    const [first] = leases as readonly [Lease];
-    for (;;) {
-      await (leases.length === 1
-        ? this.#refilled(first, changeOf(asks[0] as Ask))
-        : Promise.all(leases.map(async (lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask)))));
+  #chargeLater(leases: readonly Lease[], asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
+    const refilled =
+      leases.length === 1
+        ? this.#refilled(leases[0] as Lease, changeOf(asks[0] as Ask))
+        : Promise.all(leases.map(async (lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask))));
+    return refilled.then(() => {
       const nowMs = this.#options.nowMs();
-      for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
+      for (const lease of leases) if (!isOfWindow(lease)) this.#expire(lease, nowMs);
       const decision = decide(leases, asks, nowMs);
-      if (decision !== 'take') return this.#answers(leases, asks, decision === 'spend', nowMs);
-    }
+      return decision === 'take'
+        ? this.#chargeLater(leases, asks)
+        : this.#answers(leases, asks, decision === 'spend', nowMs);
+    });
   }
 
-  #refilled(lease: Lease, units: number): Promise<void> | undefined {
-    if (isHeld(lease, units)) return undefined;
+  #refilled(lease: Lease, units: number): Promise<void> {
+    if (isHeld(lease, units)) return Promise.resolve();
     if (lease.taking !== undefined) return this.#refilledNext(lease, lease.taking, units);
     lease.wanted += units;
     return (lease.taking = this.#take(lease));
@@ -183,10 +172,9 @@ export class Escrow {
 
   async #take(lease: Lease): Promise<void> {
     await Promise.resolve(); // all that this turn brings is wanted together
-    const { ask } = lease;
     const { store } = this.#options;
     const sentAtMs = this.#options.nowMs();
-    const asked = isOfWindow(ask) ? Math.min(lease.wanted, ask.limit + 1) : lease.wanted;
+    const asked = isOfWindow(lease) ? Math.min(lease.wanted, lease.limit + 1) : lease.wanted;
     const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const isFirst = lease.takenAtMs === NEVER;
@@ -196,14 +184,14 @@ export class Escrow {
     this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
       const [part] = await store.charge([
-        cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, partial: true } : lookOf(ask),
+        cost > 0 ? { ...lookOf(lease), kind: 'spend', cost, partial: true } : lookOf(lease),
       ]);
       this.#record(lease, part, cost, sentAtMs);
       // Less than what is wanted was left: the counter says when the rest will be.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
         const rest = wanted - lease.held;
         const againAtMs = this.#options.nowMs();
-        const [whole] = await store.charge([spendOf(ask, rest)]);
+        const [whole] = await store.charge([spendOf(lease, rest)]);
         this.#record(lease, whole, rest, againAtMs);
       }
       if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#options.nowMs());
@@ -227,15 +215,12 @@ export class Escrow {
     const { limit, burst, endsAtMs } = ask;
     const known = this.#leases.find(ask);
     if (known !== undefined) {
+      const isSame = known.limit === limit && known.endsAtMs === endsAtMs;
       if (isOfWindow(ask)) {
-        if (known.ask.limit !== limit || known.ask.endsAtMs !== endsAtMs) {
-          // the request brings its limit; an ask that is kept of each call would fill the old generation
-          known.left += limit - known.ask.limit;
-          known.ask = ask;
-        }
+        if (!isSame) adopt(known, ask);
         return known;
       }
-      if (known.ask.limit === limit && known.ask.burst === burst && known.ask.endsAtMs === endsAtMs) {
+      if (isSame && known.burst === burst) {
         this.#expire(known, nowMs);
         return known;
       }
@@ -249,9 +234,9 @@ export class Escrow {
   /** Units are not spent after their time. */
   #expire(lease: Lease, nowMs: number): void {
     if (spendableUntilMs(lease) > nowMs) return;
-    if (lease.ask.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
+    if (lease.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
     this.#strand(lease);
-    lease.left = lease.ask.limit; // a new window
+    lease.left = lease.limit; // a new window
   }
 
   #strand(lease: Lease): void {
@@ -267,7 +252,7 @@ export class Escrow {
       const lease = this.#leases.next();
       if (lease === undefined) return;
       if (lease.taking !== undefined) continue;
-      if (isOfWindow(lease.ask) && windowLeftMs(lease, nowMs) <= 0) {
+      if (isOfWindow(lease) && windowLeftMs(lease, nowMs) <= 0) {
         this.#strand(lease);
         this.#drop(lease);
         continue;
@@ -286,11 +271,11 @@ export class Escrow {
 
   /** Where the store cannot be told, nobody spends the units: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
-    const { ask, held, endsAtMs } = lease;
+    const { bucket, held, chargedEndMs } = lease;
     const nowMs = this.#options.nowMs();
     this.#tell(lease, 0, nowMs);
     if (held === 0) return;
-    const isWindow = isOfWindow(ask);
+    const isWindow = isOfWindow(lease);
     const units = isWindow && windowLeftMs(lease, nowMs) <= 0 ? 0 : returnable(lease, nowMs);
     lease.held = 0;
     lease.chunk = 1;
@@ -299,7 +284,9 @@ export class Escrow {
     lease.left += units; // the next answer of the store corrects it
     try {
       await this.#options.store.charge([
-        ask.bucket.algorithm === 'gcra' || isWindow ? giveBackOf(ask, units) : { ...giveBackOf(ask, units), endsAtMs },
+        bucket.algorithm === 'gcra' || isWindow
+          ? giveBackOf(lease, units)
+          : { ...giveBackOf(lease, units), endsAtMs: chargedEndMs },
       ]);
       this.#options.count.returned(units);
     } catch {
@@ -310,10 +297,20 @@ export class Escrow {
   /** Only what is new, and nothing of a window that is over: what was told of it expires. */
   #tell(lease: Lease, units: number, nowMs: number): void {
     const held = Math.max(0, units);
-    const isWindow = isOfWindow(lease.ask);
+    const isWindow = isOfWindow(lease);
     const forMs = isWindow ? windowLeftMs(lease, nowMs) : TOLD_FOR_MS;
     if (forMs <= 0 || (held === lease.told && (isWindow || held === 0))) return;
     lease.told = held;
-    this.#options.tell(lease.ask, held, forMs);
+    this.#options.tell(lookOf(lease), held, forMs);
   }
+}
+
+/** Whether all of these are leases, each of another counter, and known where an ask only looks. */
+function areTaken(leases: readonly (Lease | undefined)[], asks: readonly Ask[]): leases is readonly Lease[] {
+  for (let at = 0; at < leases.length; at++) {
+    const lease = leases[at];
+    if (lease === undefined || leases.indexOf(lease) !== at) return false;
+    if (lease.takenAtMs === NEVER && changeOf(asks[at] as Ask) === 0) return false;
+  }
+  return true;
 }

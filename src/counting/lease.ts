@@ -22,10 +22,15 @@ export interface EscrowBucket extends BucketSpec {
 
 type Ask = QuotaAsk<EscrowBucket>;
 
-/** Units held of one counter. */
+/** Units held of one counter. No ask is kept in it: one of each call would fill the old generation of the heap. */
 export interface Lease {
-  /** One ask of its counter; its verb and cost say nothing. */
-  ask: QuotaAsk<EscrowBucket>;
+  bucket: EscrowBucket;
+  readonly key: string;
+  limit: number;
+  burst: number;
+  perMs: number;
+  /** As the asks say. */
+  endsAtMs: number | undefined;
   /** Charged and not spent. */
   held: number;
   /** Left of the counter at the last answer of the store. */
@@ -42,19 +47,24 @@ export interface Lease {
   told: number;
   /** In {@link Leases}. */
   place: number;
-  // Of algorithms other than `window`, which has its end in its ask; a lease of a window stays smaller without these numbers.
+  // Of algorithms other than `window`, which has its end in its asks.
   /** When the counter is full again. */
   resetAtMs: number;
   /** End of the window that the units were charged to, in the time of the store. */
-  endsAtMs: number;
+  chargedEndMs: number;
   /** When the oldest unit was taken. */
   heldSinceMs: number;
 }
 
-const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
-  ask,
+const newLease = ({ bucket, key, limit, burst, perMs, endsAtMs }: Ask, nowMs: number, place: number): Lease => ({
+  bucket,
+  key,
+  limit,
+  burst,
+  perMs,
+  endsAtMs,
   held: 0,
-  left: ask.limit,
+  left: limit,
   chunk: 1,
   takenAtMs: NEVER,
   spentAtMs: nowMs,
@@ -64,9 +74,19 @@ const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
   told: 0,
   place,
   resetAtMs: 0,
-  endsAtMs: 0,
+  chargedEndMs: 0,
   heldSinceMs: 0,
 });
+
+/** Takes over the limit of an ask, which a request may bring; the window is in its key. */
+export function adopt(lease: Lease, { bucket, limit, burst, perMs, endsAtMs }: Ask): void {
+  lease.left += limit - lease.limit;
+  lease.bucket = bucket;
+  lease.limit = limit;
+  lease.burst = burst;
+  lease.perMs = perMs;
+  lease.endsAtMs = endsAtMs;
+}
 
 /** A chunk that was used up fast is followed by a larger one. */
 export function nextChunk({ chunk, takenAtMs, left, held }: Lease, nowMs: number): number {
@@ -82,9 +102,9 @@ export function record(
   sentAtMs: number,
   nowMs: number,
 ): number {
-  const { algorithm } = lease.ask.bucket;
+  const { algorithm } = lease.bucket;
   const isWindow = algorithm === 'window';
-  const isOver = algorithm === 'fixed' && (lease.endsAtMs !== endsAtMs || lease.resetAtMs <= nowMs);
+  const isOver = algorithm === 'fixed' && (lease.chargedEndMs !== endsAtMs || lease.resetAtMs <= nowMs);
   const stranded = isOver ? lease.held : 0;
   lease.held -= stranded;
   lease.left = remaining;
@@ -93,19 +113,14 @@ export function record(
   if (!granted) return stranded;
   if (!isWindow) {
     if (lease.held === 0) lease.heldSinceMs = sentAtMs;
-    lease.endsAtMs = endsAtMs;
+    lease.chargedEndMs = endsAtMs;
   }
   lease.held += charged;
   return stranded;
 }
 
 /** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
-export function spendableUntilMs({
-  ask: { bucket, endsAtMs = Infinity },
-  held,
-  resetAtMs,
-  heldSinceMs,
-}: Lease): number {
+export function spendableUntilMs({ bucket, endsAtMs = Infinity, held, resetAtMs, heldSinceMs }: Lease): number {
   switch (bucket.algorithm) {
     case 'window':
       return endsAtMs;
@@ -146,7 +161,7 @@ export class Leases {
   }
 
   remove(lease: Lease): void {
-    const { bucket, key } = lease.ask;
+    const { bucket, key } = lease;
     const leases = this.#of(bucket);
     if (leases?.get(key) !== lease) return;
     leases.delete(key);
@@ -165,9 +180,9 @@ export class Leases {
   }
 }
 
-export const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: number): number => endsAtMs - nowMs;
+export const windowLeftMs = ({ endsAtMs = Infinity }: Lease, nowMs: number): number => endsAtMs - nowMs;
 
-export const isOfWindow = ({ bucket }: Ask): boolean => bucket.algorithm === 'window';
+export const isOfWindow = ({ bucket }: Pick<Ask, 'bucket'>): boolean => bucket.algorithm === 'window';
 export const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
 export const asSpend = (ask: Ask): Ask => (ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask));
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
@@ -188,14 +203,14 @@ export function isForEscrow(ask: Ask): boolean {
 export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
   if (isHeld(lease, cost)) return false;
   const isFull = lease.fullUntilMs > nowMs && cost > lease.held + lease.left;
-  return isFull || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
+  return isFull || (isOfWindow(lease) && (cost > lease.limit || lease.held >= cost));
 }
 
 /**
  * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and cannot be
  * given back.
  */
-export function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }: Lease, nowMs: number): number {
+export function returnable({ bucket, limit, perMs, held, heldSinceMs }: Lease, nowMs: number): number {
   return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
 }
 
@@ -213,8 +228,8 @@ export function decide(leases: readonly Lease[], asks: readonly Ask[], nowMs: nu
 
 /** What is left counts units that are held. */
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
-  const { limit } = lease.ask;
+  const { limit } = lease;
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
-  const resetMs = Math.max(minResetMs, isOfWindow(lease.ask) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs);
+  const resetMs = Math.max(minResetMs, isOfWindow(lease) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs);
   return { granted, limit, remaining, resetMs, used: limit - remaining };
 }

@@ -70,6 +70,7 @@ export class Charging {
   }
 
   #begun(found: readonly LimitFound[], nowS: number): readonly Charge[] {
+    if (found.every(isAlone)) return found.map((one) => this.#beginning(one, nowS));
     const charges: Charge[] = [];
     for (const one of found) {
       if (!isCounted(one)) continue;
@@ -214,4 +215,5 @@ export class Charging {
   }
 }
 
+const isAlone = (found: LimitFound): found is CountedLimit => isCounted(found) && found.also.length === 0;
 const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
