@@ -8,6 +8,7 @@ export default defineConfig({
       { find: /^sluice\/plugin\/testing$/, replacement: own('./src/adapters/testing/index.ts') },
       { find: /^sluice\/counting$/, replacement: own('./src/counting/index.ts') },
       { find: /^sluice\/kubernetes$/, replacement: own('./src/kubernetes/index.ts') },
+      { find: /^sluice\/plugin\/serve$/, replacement: own('./src/serve/plugins/serve.ts') },
       { find: /^sluice\/plugin$/, replacement: own('./src/adapters/index.ts') },
     ],
   },

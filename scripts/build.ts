@@ -19,6 +19,7 @@ const ENTRY_POINTS = [
   'src/adapters/index.ts',
   'src/adapters/testing/index.ts',
   'src/counting/index.ts',
+  'src/serve/plugins/serve.ts',
   'src/cli/cases/index.ts',
   'src/adapters/worker/thread.ts',
   'src/serve/policy/worker.ts',

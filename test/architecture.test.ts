@@ -203,6 +203,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/serve/errors.ts',
     'src/serve/contain-errors.ts',
   ],
+  // Adapters in a process of their own; without an engine.
+  'src/serve/plugins': [
+    'src/text',
+    'src/transport',
+    'src/log',
+    'src/adapters',
+    'src/frontends/index.ts',
+    ...SERVE_GROUND,
+  ],
   'src/serve/policy': [
     'src/text',
     'src/files',

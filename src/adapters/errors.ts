@@ -54,6 +54,10 @@ export const ADAPTER_ERRORS = {
     means: 'The description of a plugin that runs in a process of its own cannot be used.',
     fix: 'Correct what the plugin answers to Describe as the message says; make a description file anew: `sluice plugins describe --dial ADDRESS`.',
   },
+  PLUGIN_UNREACHABLE: {
+    means: 'A plugin that runs in a process of its own cannot be asked which adapters it has.',
+    fix: 'Start it before the policy is loaded; or name a description file in `plugins:`, with which the policy loads while the plugin is away.',
+  },
   ADAPTER_OPEN_FAILED: {
     means: 'A handler could not be opened with its config.',
     fix: "Correct the handler's config as the message says. An unavailable backend must not fail `open`; if it does, report it to the plugin's author.",

@@ -5,6 +5,10 @@
 import type { Adapter } from './contract.ts';
 import { descriptionProblems } from './description.ts';
 import { AdapterError } from './errors.ts';
+import type { DialledAdapter, DialledName } from './remote/dialled-adapters.ts';
+
+export type { DialTarget } from './remote/connections.ts';
+export type { DialledName };
 
 /** Where an adapter comes from. Another thread imports it again from there, and takes the adapter with the same name. */
 export interface AdapterOrigin {
@@ -106,3 +110,7 @@ export function createRegistry(
   });
   return registry;
 }
+
+/** The adapters of handlers that run behind an address, each as this process or its plugin knows it. */
+export const dialledAdapters = async (names: readonly DialledName[]): Promise<readonly DialledAdapter[]> =>
+  (await import('./remote/dialled-adapters.ts')).dialledAdapters(names);

@@ -35,9 +35,8 @@ export async function run(args: readonly string[], options: SpawnOptions = {}): 
   return { code, out: out(), err: err() };
 }
 
-export interface Serving {
-  readonly grpc: string;
-  readonly admin: string;
+/** A command that runs until it is stopped. */
+export interface Program {
   readonly pid: number;
   out(): string;
   err(): string;
@@ -49,22 +48,13 @@ export interface Serving {
   readonly ended: Promise<number | null>;
 }
 
-/** `sluice serve` on free ports; resolves when it logs its addresses. */
-export async function serving(
-  configs: readonly string[],
-  options: SpawnOptions & { readonly args?: readonly string[] } = {},
-): Promise<Serving> {
-  const args = [
-    'serve',
-    ...configs,
-    '--grpc',
-    '127.0.0.1:0',
-    '--admin',
-    '127.0.0.1:0',
-    '--log-format',
-    'json',
-    ...(options.args ?? []),
-  ];
+export interface Serving extends Program {
+  readonly grpc: string;
+  readonly admin: string;
+}
+
+/** Resolves when it logs `ready`. */
+export async function program(args: readonly string[], ready: RegExp, options: SpawnOptions = {}): Promise<Program> {
   const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [options.bin ?? BIN, ...args], {
     cwd: options.cwd ?? ROOT,
     env: { ...plainEnv(), ...options.env },
@@ -86,19 +76,12 @@ export async function serving(
     }
   }
   try {
-    await said(/"msg":"serving"/);
+    await said(ready);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   }
-  const line =
-    err()
-      .split('\n')
-      .find((one) => one.includes('"msg":"serving"')) ?? '{}';
-  const { grpc, admin } = JSON.parse(line) as { grpc: string; admin: string };
   return {
-    grpc,
-    admin,
     out,
     err,
     said,
@@ -112,6 +95,32 @@ export async function serving(
       return ended;
     },
   };
+}
+
+/** `sluice serve` on free ports; resolves when it logs its addresses. */
+export async function serving(
+  configs: readonly string[],
+  options: SpawnOptions & { readonly args?: readonly string[] } = {},
+): Promise<Serving> {
+  const args = [
+    'serve',
+    ...configs,
+    '--grpc',
+    '127.0.0.1:0',
+    '--admin',
+    '127.0.0.1:0',
+    '--log-format',
+    'json',
+    ...(options.args ?? []),
+  ];
+  const started = await program(args, /"msg":"serving"/, options);
+  const line =
+    started
+      .err()
+      .split('\n')
+      .find((one) => one.includes('"msg":"serving"')) ?? '{}';
+  const { grpc, admin } = JSON.parse(line) as { grpc: string; admin: string };
+  return { ...started, grpc, admin };
 }
 
 /** Without the test runner's colours. */

@@ -58,7 +58,9 @@ export async function importAdapters(
   notePlace(path, basename(path));
   purgeCommonJs(url, path);
   const file = pathOf(url);
-  const values = exportedBy(await imported(url, withinMs), file);
+  const values = file.endsWith('.json')
+    ? (await import('../remote/dialled-adapters.ts')).adaptersOfFile(withoutReload(url))
+    : exportedBy(await imported(url, withinMs), file);
   const adapters = values.map((value) => {
     const version = versionOf(value);
     if (version !== undefined && version !== CONTRACT_VERSION) throw otherVersion(who, version);

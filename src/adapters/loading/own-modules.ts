@@ -11,6 +11,7 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/plugin', moduleUrl('adapters/index').href],
   ['sluice/counting', moduleUrl('counting/index').href],
   ['sluice/cases', moduleUrl('cli/cases/index').href],
+  ['sluice/plugin/serve', moduleUrl('serve/plugins/serve').href],
   ['sluice/plugin/testing', moduleUrl('adapters/testing/index').href],
   // For built-in plugins only: in the package it is bundled into them.
   ...(RUNS_FROM_SOURCE ? ([['sluice/kubernetes', moduleUrl('kubernetes/index').href]] as const) : []),

@@ -61,7 +61,7 @@ function descriptionOf({ name, summary, config, serves }: Adapter): AdapterDescr
 }
 
 /** Without refinements and transforms, which only the adapter's own process can do. */
-const schemaText = (schema: z.ZodType): string =>
+export const schemaText = (schema: z.ZodType): string =>
   JSON.stringify(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', cycles: 'ref' }));
 
 const paramsText = ({ params }: { readonly params?: z.ZodType }): string =>
@@ -154,7 +154,7 @@ const nameOfType = (type: Type): string => SHAPE_TYPES[type - 1] ?? `type ${type
 export function describedAdapters({ contract, software, adapters }: DescribeResponse): Adapter[] {
   checkVersion(contract, software);
   if (adapters.length === 0) throw bad('it describes no adapter');
-  return adapters.map(adapterOf);
+  return adapters.map(describedAdapter);
 }
 
 export function checkVersion(contract: number, software: string): void {
@@ -168,7 +168,8 @@ export function checkVersion(contract: number, software: string): void {
   );
 }
 
-function adapterOf(described: AdapterDescription): Adapter {
+/** One that can only run behind an address. */
+export function describedAdapter(described: AdapterDescription): Adapter {
   const { name, summary, configSchema, check, quota, report, enrich } = described;
   const schema = (text: string, what: string): z.ZodType => schemaOf(text, `adapter ${name}: ${what}`);
   const served = <T extends { readonly paramsSchema: string }, S>(
@@ -253,53 +254,3 @@ const shapeFrom = ({ fields }: ShapeDescription): Shape =>
       return [name, optional ? (`${word}?` as const) : word];
     }),
   );
-
-// ---------------------------------------------------------------- an adapter whose module is here, too
-
-const dialled = new WeakMap<Adapter, Adapter>();
-
-/**
- * The adapter for a handler that runs behind an address: its config and params stay as operators write them, with the defaults filled in,
- * since the plugin parses them itself. They are checked by the adapter's own schemas.
- */
-export function asDialled(adapter: Adapter): Adapter {
-  const known = dialled.get(adapter);
-  if (known !== undefined) return known;
-  const serves = Object.fromEntries(
-    Object.entries(adapter.serves as Readonly<Record<string, { readonly params?: z.ZodType }>>).map(
-      ([capability, declared]) => [
-        capability,
-        { ...declared, ...unparsedParams(declared), ...unparsedShapes(adapter, declared) },
-      ],
-    ),
-  ) as Serves;
-  const wrapped = Object.freeze({ ...adapter, config: unparsed(adapter.config), serves });
-  dialled.set(adapter, wrapped);
-  dialled.set(wrapped, wrapped);
-  return wrapped;
-}
-
-const unparsedParams = ({ params: schema }: { readonly params?: z.ZodType }): object =>
-  schema === undefined ? {} : { params: unparsed(schema) };
-
-/** Functions of config and params get them as parsed. */
-function unparsedShapes({ config: configSchema }: Adapter, declared: { readonly params?: z.ZodType }): object {
-  const parsing =
-    (spec: (config: never, params: never) => Shape) =>
-    (config: unknown, given: unknown): Shape =>
-      spec(configSchema.parse(config) as never, declared.params?.parse(given) as never);
-  return Object.fromEntries(
-    Object.entries(declared)
-      .filter(([key, value]) => (key === 'input' || key === 'output') && typeof value === 'function')
-      .map(([key, value]) => [key, parsing(value as never)]),
-  );
-}
-
-/** Accepts the same, and returns it with the defaults of its JSON Schema instead of parsed. */
-function unparsed(schema: z.ZodType): z.ZodType {
-  const input = z.fromJSONSchema(JSON.parse(schemaText(schema)) as Parameters<typeof z.fromJSONSchema>[0]);
-  return input.superRefine((value, context) => {
-    const parsed = schema.safeParse(value);
-    for (const issue of parsed.success ? [] : parsed.error.issues) context.addIssue({ ...issue } as never);
-  });
-}

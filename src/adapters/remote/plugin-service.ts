@@ -3,7 +3,7 @@
  * **In**: adapters. **Out**: the methods of the service. **Fails**: a stream with bytes that are no HandleRequest ends with INVALID_ARGUMENT;
  * configs and params that the adapter's schema rejects are answered as such.
  */
-import { toBinary } from '@bufbuild/protobuf';
+import { type DescService, toBinary } from '@bufbuild/protobuf';
 import type { z } from 'zod';
 import type { Adapter, Capability, Host } from '../contract.ts';
 import { CONTRACT_VERSION } from '../contract/version.ts';
@@ -29,6 +29,9 @@ export interface PluginServiceOptions {
   /** First back-off of failed background work. */
   readonly restartAfterMs?: number;
 }
+
+/** For health and reflection. */
+export const PLUGIN_SERVICE: DescService = Plugin;
 
 /** What may wait for a host that does not read. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;

@@ -1,6 +1,7 @@
 import { Argument, Option } from 'commander';
 import type { NewPluginFlags } from '../actions/new-plugin.ts';
 import type { PluginsFlags } from '../actions/plugins.ts';
+import type { DescribePluginFlags, ServePluginsFlags } from '../actions/serve-plugins.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
 
 const policyArgument = (): Argument =>
@@ -37,6 +38,53 @@ export const plugins: CommandSpec = {
       ],
       run: async (name: string, flags: NewPluginFlags) =>
         (await import('../actions/new-plugin.ts')).newPlugin(name, flags),
+    },
+    {
+      name: 'serve',
+      help: {
+        description: 'run plugins in a process of their own, for handlers with `run: { dial: ADDRESS }`',
+        after: `
+Serves sluice.plugin.v1 with health and reflection (docs/remote-plugins.md). SIGTERM or Ctrl-C drains: running calls are answered.
+Example: sluice plugins serve ./check-revoked.ts --listen unix:/run/revoked.sock`,
+      },
+      args: [new Argument('<module...>', 'modules with adapters: paths, packages, or names of built-in adapters')],
+      flags: [
+        new Option('--listen <address>', 'unix:PATH or HOST:PORT').makeOptionMandatory(),
+        new Option(
+          '--tls-cert <file>',
+          'PEM; with --tls-key, serve over TLS; a renewed file applies to new connections',
+        ),
+        new Option('--tls-key <file>', 'PEM'),
+        new Option('--tls-client-ca <file>', 'PEM; hosts must present a certificate of this CA'),
+        new Option('--grace <seconds>', 'drain timeout').default('10'),
+        new Option('--log-format <format>', "of the server's own log, on stderr")
+          .choices(['text', 'json'])
+          .default('text'),
+        new Option('--log-level <level>', "of the server's own log")
+          .choices(['debug', 'info', 'warn', 'error'])
+          .default('info'),
+      ],
+      run: async (modules: readonly string[], flags: ServePluginsFlags) =>
+        (await import('../actions/serve-plugins.ts')).servePlugins(modules, flags),
+    },
+    {
+      name: 'describe',
+      help: {
+        description: 'ask a plugin that runs in a process of its own for its adapters, and print a description file',
+        after: 'Example: sluice plugins describe --dial unix:/run/revoked.sock > revoked.plugin.json',
+      },
+      flags: [
+        new Option('--dial <address>', 'unix:PATH or HOST:PORT').makeOptionMandatory(),
+        new Option('--tls', 'connect over TLS; implied by the following'),
+        new Option('--tls-ca <file>', "PEM; the CA of the plugin's certificate"),
+        new Option('--tls-cert <file>', 'PEM; a certificate of the host, if the plugin asks for one'),
+        new Option('--tls-key <file>', 'PEM'),
+        new Option(
+          '--tls-server-name <name>',
+          "the name in the plugin's certificate; default: the host of the address",
+        ),
+      ],
+      run: async (flags: DescribePluginFlags) => (await import('../actions/serve-plugins.ts')).describePlugin(flags),
     },
     {
       name: 'show',

@@ -10,6 +10,7 @@ import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
 import { parseDivided } from './yaml/divided-document.ts';
 import { type ParsedFile, parseDocuments } from './yaml/document.ts';
+import { dialledHandlers } from './sections/dialled-handlers.ts';
 import { declareOutputs, enrichOrder } from './sections/enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
 import { Findings, type Finding } from './yaml/findings.ts';
@@ -137,8 +138,10 @@ async function loadBy(
   findings.take(files.findings);
   const { of: sections, rules: ruleLists, policies, cases, isBroken } = await sectionsOf(files, parse, findings, slice);
   const plugins = await loadedPlugins(sections.plugins, builtIn, findings);
+  const someAreMissing = plugins.problems.length > 0;
+  const dialled = await dialledHandlers(sections.handlers, plugins.registry, someAreMissing, findings);
   const handlers = new HandlersSection(
-    { adapters: plugins.registry, someAreMissing: plugins.problems.length > 0, env, readText, unsetEnv },
+    { adapters: plugins.registry, someAreMissing, dialled, env, readText, unsetEnv },
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);

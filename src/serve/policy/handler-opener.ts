@@ -36,12 +36,23 @@ export function handlerOpener(
     escaped,
     ...(worker === undefined ? {} : { worker: worker.place }),
   };
+  let remote: ReturnType<typeof loadRemote> | undefined;
   return {
     metrics,
-    openHandlers(spec) {
+    async openHandlers(spec) {
       const { implementation: adapter, origin, run } = spec;
+      if (run.kind === 'dial') {
+        const { openDialled, connections } = await (remote ??= loadRemote());
+        return openDialled(adapter, spec, environment, run.target, connections);
+      }
       if (run.kind === 'inline' || origin === undefined) return openHandler(adapter, spec, environment);
       return openInWorker(adapter, spec, environment, { module: origin.module, memoryBytes: run.memoryBytes });
     },
   };
+}
+
+/** With the first handler behind an address. */
+async function loadRemote() {
+  const { openDialled, Connections } = await import('../../adapters/remote/open-dialled.ts');
+  return { openDialled, connections: new Connections() };
 }

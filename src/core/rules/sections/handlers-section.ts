@@ -14,6 +14,7 @@ import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
+import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
 
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache'];
@@ -24,6 +25,7 @@ export interface HandlerSources extends ValueSources {
   readonly adapters: Registry;
   /** A plugin of the policy could not be loaded, and an unknown adapter may be one of its; the plugin's error is reported. */
   readonly someAreMissing: boolean;
+  readonly dialled: DialledHandlers;
 }
 
 export class HandlersSection implements DeclaredHandlers {
@@ -33,12 +35,14 @@ export class HandlersSection implements DeclaredHandlers {
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
   readonly #adapters: Registry;
   readonly #someAreMissing: boolean;
+  readonly #dialled: DialledHandlers;
   readonly #values: ConfigValues;
   readonly #findings: Findings;
 
-  constructor({ adapters, someAreMissing, ...sources }: HandlerSources, findings: Findings) {
+  constructor({ adapters, someAreMissing, dialled, ...sources }: HandlerSources, findings: Findings) {
     this.#adapters = adapters;
     this.#someAreMissing = someAreMissing;
+    this.#dialled = dialled;
     this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
   }
@@ -57,7 +61,7 @@ export class HandlersSection implements DeclaredHandlers {
       this.names.set(key, keyPlace);
       checkName(key, keyPlace, 'a handler', this.#findings);
       const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS);
-      if (fields !== undefined) this.#handler(key, fields);
+      if (fields !== undefined) this.#handler(key, fields, value);
     }
   }
 
@@ -69,7 +73,7 @@ export class HandlersSection implements DeclaredHandlers {
         this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or use it in a rule`);
   }
 
-  #handler(name: string, fields: Fields): void {
+  #handler(name: string, fields: Fields, node: Node): void {
     fields.required('adapter', 'the name of an adapter, such as quota-memory');
     const adapterName = fields.text('adapter');
     const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor', 'window']);
@@ -82,8 +86,10 @@ export class HandlersSection implements DeclaredHandlers {
       maxBytes: batch?.wholeNumber('maxBytes', 1),
     };
     if (adapterName === undefined) return;
-    const adapter = this.#adapters.get(adapterName);
+    const isDialled = this.#dialled.has(node);
+    const adapter = isDialled ? this.#dialled.get(node) : this.#adapters.get(adapterName);
     if (adapter === undefined) {
+      if (isDialled) return; // reported already
       const broken = this.#adapters.whyBroken(adapterName);
       if (broken !== undefined)
         this.#findings.error(

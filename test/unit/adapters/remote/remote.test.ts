@@ -27,7 +27,8 @@ import { openIsolated } from '../../../../src/adapters/isolated/open-isolated.ts
 import type { OpenHandler } from '../../../../src/adapters/open-handler.ts';
 import { createPluginMetrics } from '../../../../src/adapters/plugin-metrics.ts';
 import { Connections } from '../../../../src/adapters/remote/connections.ts';
-import { asDialled, describe as describeAdapters } from '../../../../src/adapters/remote/description.ts';
+import { asDialled } from '../../../../src/adapters/remote/as-dialled.ts';
+import { describe as describeAdapters } from '../../../../src/adapters/remote/description.ts';
 import { dial } from '../../../../src/adapters/remote/dial.ts';
 import { pluginMethods } from '../../../../src/adapters/remote/plugin-service.ts';
 import { createSharedMemory } from '../../../../src/adapters/shared-memory.ts';

@@ -1,0 +1,17 @@
+import type { Adapter } from '../contract.ts';
+import { openIsolated } from '../isolated/open-isolated.ts';
+import type { HandlerEnvironment, HandlerToOpen, OpenHandler } from '../open-handler.ts';
+import type { Connections, DialTarget } from './connections.ts';
+import { dial } from './dial.ts';
+
+export { Connections } from './connections.ts';
+
+/** Opens a handler behind an address. `adapter`: as {@link asDialled} makes it, or described by the plugin. */
+export const openDialled = (
+  adapter: Adapter,
+  handler: HandlerToOpen,
+  environment: HandlerEnvironment,
+  target: DialTarget,
+  connections: Connections,
+): Promise<OpenHandler> =>
+  openIsolated(adapter, handler, environment, target.address, dial(connections, target, adapter));
