@@ -28,7 +28,7 @@ export default defineAdapter({
       check({ params: asked }) {
         const requestOf = requestMaker(options, asked);
         const read = decisionOf(options, validityIn(options, asked), () => host.clock.nowMs());
-        return async (input, { signal }) => read(await client.ask(requestOf(input), { maxBodyBytes, signal }));
+        return (input, { signal }) => client.ask(requestOf(input), { maxBodyBytes, signal }).then(read);
       },
       close: () => client.close(),
     };

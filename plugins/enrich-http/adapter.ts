@@ -1,7 +1,7 @@
 /** Facts from the JSON of a service, asked over HTTP. */
 import { z } from 'zod';
-import { defineAdapter, found } from 'sluice/plugin';
-import { jsonOf, unexpected } from '../http/answer.ts';
+import { defineAdapter, found, type LookupAnswer } from 'sluice/plugin';
+import { type HttpAnswer, jsonOf, unexpected } from '../http/answer.ts';
 import { callShape, checkServer } from '../http/config.ts';
 import { inputsOf, requestMaker, requestShape } from '../http/request.ts';
 import { validityIn, validityOf, validityShape } from '../http/validity.ts';
@@ -42,16 +42,14 @@ export default defineAdapter({
       lookup({ params: asked }) {
         const requestOf = requestMaker(options, asked);
         const validity = validityIn(options, asked);
-        return async (input, { signal }) => {
-          const answer = await client.ask(requestOf(input), { maxBodyBytes, signal });
+        const read = (answer: HttpAnswer): LookupAnswer => {
+          const nowMs = host.clock.nowMs();
           const isUnknown = unknown.has(answer.status);
-          if (!isUnknown && (answer.status < 200 || answer.status > 299))
-            throw unexpected(answer, expected, host.clock.nowMs());
-          return found(
-            isUnknown ? undefined : valuesOf(jsonOf(answer)),
-            validityOf(answer, validity, isUnknown, host.clock.nowMs()),
-          );
+          if (!isUnknown && (answer.status < 200 || answer.status > 299)) throw unexpected(answer, expected, nowMs);
+          const values = isUnknown ? undefined : valuesOf(jsonOf(answer));
+          return found(values, validityOf(answer, validity, isUnknown, nowMs));
         };
+        return (input, { signal }) => client.ask(requestOf(input), { maxBodyBytes, signal }).then(read);
       },
       close: () => client.close(),
     };
