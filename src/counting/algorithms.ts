@@ -1,6 +1,6 @@
 /**
  * How an ask changes a counter, for each algorithm. Pure: the time is a parameter.
- * **In**: a counter, an ask, the time. **Out**: the answer; the counter is changed in place where the ask is granted. **Fails**: never.
+ * **In**: a counter, an ask, the time. **Out**: the answer; the counter is changed in place if the ask is granted. **Fails**: never.
  */
 import { type AnyAsk, changeOf, isForced, lookOf } from './ask.ts';
 import type { Counter, CounterAlgorithm, CounterAnswer, Entry, Owner } from './counter.ts';
@@ -55,8 +55,8 @@ function askWhole(
 }
 
 /**
- * After the clock was set back, a counter can end later than any charge of now would make it. What was used stays; the counter ends as if it
- * had been used now, so nobody is refused for as long as the clock was ahead.
+ * After the clock was set back, a counter may end later than any charge made now could end. Its usage stays, but the counter ends as if it
+ * had been used now, so callers are not refused for the time by which the clock was ahead.
  */
 export function settleAfterSetBack(
   counter: Counter,
@@ -229,7 +229,7 @@ function withLess(entries: readonly Entry[], amount: number, owner: Owner): Entr
     .toReversed();
 }
 
-/** Until this many units have ended; `undefined` where there are fewer. */
+/** Until this many units have ended; `undefined` if there are fewer. */
 function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): number | undefined {
   let freed = 0;
   for (const { untilMs, cost } of entries) {

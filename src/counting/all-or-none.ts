@@ -1,14 +1,14 @@
 /**
- * All or none over counters that no single step of a backend can see.
+ * All or none over counters that the backend cannot charge in one atomic step.
  * **In**: asks, how they fall into groups, and what charges a group (all of it, or none). **Out**: an answer for each ask. **Fails**: as the
- * first group that failed; what others were charged is given back.
+ * first group that failed; the charges of other groups are returned.
  *
- * Until it is given back, for two round trips, others see less than there is.
+ * Until they are returned, for two round trips, other callers see fewer units than are left.
  */
 import type { QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
 
 export interface ChargedAnswer extends QuotaAnswer {
-  /** What of the cost was charged now. */
+  /** The part of the cost that was charged by this ask. */
   readonly charged: number;
   readonly used?: number;
 }

@@ -10,7 +10,7 @@ export type Counted<B> = Omit<LookAsk<B>, 'kind' | 'endsAtMs' | 'idempotencyKey'
 };
 type SpendAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'spend' }>;
 
-/** What an ask adds to a counter; negative where it gives back. */
+/** What an ask adds to a counter; negative if it returns units. */
 export function changeOf(ask: AnyAsk): number {
   switch (ask.kind) {
     case 'spend':
@@ -30,7 +30,7 @@ export const isForced = ({ kind }: AnyAsk): boolean => kind === 'owe' || kind ==
 /** Changes nothing. */
 export const isLook = (ask: AnyAsk): boolean => ask.kind !== 'release' && changeOf(ask) === 0;
 
-/** The same ask without its change: what would be answered to someone who only looks. */
+/** The same ask as a `look`: it gets the answer and changes nothing. */
 export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: Counted<B>): LookAsk<B> =>
   endsAtMs === undefined
     ? { kind: 'look', bucket, key, limit, burst, perMs }
@@ -43,14 +43,14 @@ export const giveBackOf = <B>(ask: Counted<B>, cost: number): QuotaAsk<B> => ({
   cost,
 });
 
-/** What is answered where the call is refused for another ask: the same answer, uncharged. */
+/** The answer to an ask whose call is refused because of another ask: the same, uncharged. */
 export const uncharged = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => (ask.kind === 'owe' ? { ...ask, cost: 0 } : lookOf(ask));
 
-/** A repeated ask is granted whatever is left and charges nothing; what it gives back is given back. */
+/** A repeated ask is always granted and charges nothing; units that it returns are returned. */
 export const repeated = <B>(ask: QuotaAsk<B>): QuotaAsk<B> =>
   ask.kind === 'giveBack' ? ask : { ...ask, kind: 'owe', cost: 0 };
 
-/** Whether an ask could pass where this much is left. */
+/** Whether an ask could pass if this many units were left. */
 export function fits(ask: AnyAsk, remaining: number): boolean {
   const change = changeOf(ask);
   return isForced(ask) || remaining >= (ask.kind === 'spend' && ask.partial === true ? Math.min(1, change) : change);

@@ -4,8 +4,8 @@ const MOST_CHARACTERS = 128;
 const HASHED = '\0#';
 
 /**
- * A longer key is kept as its SHA-256, so that no client decides how much memory a counter takes. Half a surrogate pair would be hashed as
- * U+FFFD; JSON escapes it.
+ * A longer key is stored as its SHA-256, which bounds the memory of a counter. Before hashing, JSON escapes lone surrogates, which would all
+ * become U+FFFD.
  */
 export function boundedKey(key: string): string {
   if (key.length <= MOST_CHARACTERS && !key.startsWith(HASHED)) return key;

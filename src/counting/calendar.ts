@@ -1,5 +1,5 @@
 /**
- * Calendar periods: midnight to midnight in a time zone, weeks from Monday, calendar months. They are contiguous and never empty, whatever
+ * Calendar periods: midnight to midnight in a time zone, weeks from Monday, calendar months. They are contiguous and never empty, also when
  * the zone's clock changes.
  * **In**: a time. **Out**: the period that holds it. **Fails**: never; a zone is checked when it is read ({@link isZone}).
  */

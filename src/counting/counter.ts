@@ -1,4 +1,4 @@
-/** What a counter holds, and what is answered about it. */
+/** The state of a counter, and the answers to asks. */
 import type { Algorithm, QuotaAnswer } from '../adapters/contract.ts';
 
 /**
@@ -19,8 +19,8 @@ export interface Counter {
   /** `sliding`: used in the window before. */
   usedBefore: number;
   /**
-   * `gcra`: what rounding added to the arrival time. Kept apart, since beside a date of today a double keeps only a few digits of a fraction,
-   * and thirds would not add up.
+   * `gcra`: the rounding error of the arrival time. Stored separately: beside a present-day timestamp a double keeps only a few digits of a
+   * fraction, and thirds would not add up.
    */
   roundedUpMs: number;
   /** `log`, `concurrency`: each charge, in the order in which they end. */
@@ -36,7 +36,7 @@ export const BLANK: Readonly<Required<Counter>> = {
   entries: NO_ENTRIES,
 };
 
-/** Who was charged: the idempotency key, or what a store keeps in its place. */
+/** The idempotency key of the charge, or the store's substitute for it. */
 export type Owner = string | number | undefined;
 export interface Entry {
   readonly untilMs: number;
@@ -44,7 +44,7 @@ export interface Entry {
   readonly owner: Owner;
 }
 
-/** An answer, with the count of a `window` after the ask; uncharged where it is refused. */
+/** An answer, with the count of a `window` after the ask; uncharged if it is refused. */
 export interface CounterAnswer extends QuotaAnswer {
   readonly used?: number;
 }

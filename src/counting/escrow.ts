@@ -1,6 +1,6 @@
 /**
- * Takes units of a counter ahead, in chunks, and spends them here: most asks are answered at once, without a round trip.
- * **In**: asks. **Out**: answers, at once where enough is held. **Fails**: as the store does, where units have to be fetched.
+ * Leases units of a counter from the store, in chunks, and spends them here: most asks are answered at once, without a round trip.
+ * **In**: asks. **Out**: answers, at once if enough is held. **Fails**: as the store does, if units have to be fetched.
  *
  * Units that are held were charged when they were taken, so a window never admits more than its limit: units that outlive it are not spent.
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
@@ -38,16 +38,16 @@ const IDLE_MS = 200;
 export const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
-/** How long what is told of holders of a counter without windows stays valid. */
+/** How long a record of the holders of a counter without windows is valid. */
 const TOLD_FOR_MS = 5000;
 
 export interface EscrowOptions {
   readonly store: Pick<CounterStore, 'charge'>;
-  /** Tells operators how many units are held here, for `forMs` at most; nobody waits for it. */
+  /** Records for operators how many units are held here, for `forMs` at most; not awaited. */
   readonly tell: (ask: AnyAsk, units: number, forMs: number) => void;
-  /** Milliseconds of a clock that is never set; where there are `window`s, the time of day. */
+  /** Milliseconds of a clock that is never set; with `window`s, the time of day. */
   readonly nowMs: () => number;
-  /** Units: taken ahead, given back, and lost, since their window ended first or the store could not be told. */
+  /** Units: leased, returned, and lost because their window ended first or the store could not be told. */
   readonly count: { taken(units: number): void; returned(units: number): void; stranded(units: number): void };
   /** Further counters are charged ask by ask. */
   readonly maxLeases?: number;
@@ -110,7 +110,7 @@ export class Escrow {
     await Promise.all([...this.#leases].map((lease) => this.#giveBack(lease)));
   }
 
-  /** Where all can be spent, they are; else those that are held say what is left. */
+  /** `spends`: charges all asks; otherwise none, and the answers say what is left. */
   #answers(leases: readonly Lease[], asks: readonly Ask[], spends: boolean, nowMs: number): readonly CounterAnswer[] {
     return leases.map((lease, at) => {
       const cost = changeOf(asks[at] as Ask);
@@ -171,7 +171,7 @@ export class Escrow {
   }
 
   async #take(lease: Lease): Promise<void> {
-    await Promise.resolve(); // all that this turn brings is wanted together
+    await Promise.resolve(); // asks of this turn are fetched together
     const { store } = this.#options;
     const sentAtMs = this.#options.nowMs();
     const asked = isOfWindow(lease) ? Math.min(lease.wanted, lease.limit + 1) : lease.wanted;
@@ -187,7 +187,7 @@ export class Escrow {
         cost > 0 ? { ...lookOf(lease), kind: 'spend', cost, partial: true } : lookOf(lease),
       ]);
       this.#record(lease, part, cost, sentAtMs);
-      // Less than what is wanted was left: the counter says when the rest will be.
+      // Fewer units were left than wanted: the counter says when the rest will be there.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
         const rest = wanted - lease.held;
         const againAtMs = this.#options.nowMs();
@@ -244,7 +244,7 @@ export class Escrow {
     lease.held = 0;
   }
 
-  /** To be called every {@link LOOK_EVERY_MS}: goes on where it stopped, and looks at all leases within a second. */
+  /** To be called every {@link LOOK_EVERY_MS}: continues where it stopped, and looks at all leases within a second. */
   giveBackIdle(): void {
     const nowMs = this.#options.nowMs();
     const { size } = this.#leases;
@@ -294,7 +294,7 @@ export class Escrow {
     }
   }
 
-  /** Only what is new, and nothing of a window that is over: what was told of it expires. */
+  /** Only changes, and none of a window that is over: its record expires. */
   #tell(lease: Lease, units: number, nowMs: number): void {
     const held = Math.max(0, units);
     const isWindow = isOfWindow(lease);
@@ -305,7 +305,7 @@ export class Escrow {
   }
 }
 
-/** Whether all of these are leases, each of another counter, and known where an ask only looks. */
+/** Whether each is a different lease. An ask that only looks needs one that has taken units before. */
 function areTaken(leases: readonly (Lease | undefined)[], asks: readonly Ask[]): leases is readonly Lease[] {
   for (let at = 0; at < leases.length; at++) {
     const lease = leases[at];

@@ -1,7 +1,7 @@
 /**
- * `sluice/counting`: what counts, for adapters that serve `quota` and for the rate-limit server.
- * **In**: asks. **Out**: answers; at once where a store is in memory. **Fails**: with Unavailable where a backend cannot be asked, with
- * Rejected where it refuses one key.
+ * `sluice/counting`: stores of counters, for adapters that serve `quota` and for the rate-limit server.
+ * **In**: asks. **Out**: answers; at once if a store is in memory. **Fails**: with Unavailable if a backend cannot be asked, with
+ * Rejected if it refuses one key.
  */
 export { allOrNone, type ChargedAnswer } from './all-or-none.ts';
 export { changeOf, fits, lookOf } from './ask.ts';

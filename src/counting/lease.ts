@@ -1,16 +1,16 @@
-/** Units of one counter that are held here, and what may be done with them. */
+/** A lease: units of one counter that are held here, and how they are spent and returned. */
 import type { QuotaAsk } from '../adapters/contract.ts';
 import { changeOf, lookOf, spendOf } from './ask.ts';
 import type { BucketSpec, CounterAnswer } from './store.ts';
 
-/** Of a key under which units are held, so that a lease takes at most 2 KB. */
+/** Of the key of a lease, so that a lease takes at most 2 KB. */
 const MAX_CHARACTERS = 512;
 /** A chunk is at most this fraction of what is left: 1 / SHARE. */
 const SHARE = 4;
 /** A chunk that lasted less than this is followed by one twice as large, another by one half as large. */
 const FAST_MS = 100;
 const HELD_MS = 1000;
-/** Pause before a counter that refused is asked again; others may have given back. */
+/** Pause before a counter that refused is asked again; others may have returned units by then. */
 const FULL_MS = 100;
 /** Of a lease that has taken nothing yet. */
 export const NEVER = -Infinity;
@@ -94,7 +94,7 @@ export function nextChunk({ chunk, takenAtMs, left, held }: Lease, nowMs: number
   return Math.max(1, Math.min(wanted, Math.floor((left + held) / SHARE)));
 }
 
-/** Takes an answer of the store into a lease; returns the units that were held of a window that has ended since. */
+/** Updates a lease from an answer of the store; returns the units that it held of a window that has ended since. */
 export function record(
   lease: Lease,
   { granted, charged = 0, remaining, resetMs, endsAtMs = 0 }: CounterAnswer & { readonly endsAtMs?: number },
@@ -150,7 +150,7 @@ export class Leases {
     return this.#of(bucket)?.get(key);
   }
 
-  /** `undefined` where the bucket takes no leases. */
+  /** `undefined` if the bucket takes no leases. */
   add(ask: Ask, nowMs: number): Lease | undefined {
     const leases = this.#of(ask.bucket);
     if (leases === undefined) return undefined;
@@ -186,7 +186,7 @@ export const isOfWindow = ({ bucket }: Pick<Ask, 'bucket'>): boolean => bucket.a
 export const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
 export const asSpend = (ask: Ask): Ask => (ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask));
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
-/** Partial, repeated or late charges, long keys and periods that the request brings go to the store; and a look tells the truth. */
+/** Partial, repeated and late charges, long keys and periods given by the request go to the store; so do looks, to be exact. */
 export function isForEscrow(ask: Ask): boolean {
   const { bucket, key, perMs, idempotencyKey } = ask;
   const { algorithm } = bucket;
@@ -207,8 +207,8 @@ export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
 }
 
 /**
- * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and cannot be
- * given back.
+ * A bucket of `gcra` fills while its units are held. Units that came in since the lease may have overflowed the full bucket, so as many
+ * cannot be returned.
  */
 export function returnable({ bucket, limit, perMs, held, heldSinceMs }: Lease, nowMs: number): number {
   return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;

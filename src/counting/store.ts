@@ -1,4 +1,4 @@
-/** What every store of counters does: the quota methods of an adapter, without its rules' params. */
+/** A store of counters: the quota methods of an adapter, without its rules' params. */
 import type { QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
 import type { CounterAlgorithm, CounterAnswer } from './counter.ts';
 
@@ -16,7 +16,7 @@ export type { CounterAnswer };
 
 export interface CounterStore<B extends BucketSpec = BucketSpec> {
   bucket(spec: BucketSpec): B;
-  /** Charges all asks, or none where one is refused; answers each, at once where the store can. */
+  /** Charges all asks, or none if one is refused; answers each, at once if the store can. */
   charge(asks: readonly QuotaAsk<B>[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   /** Deletes the counters of these asks. */
   reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;

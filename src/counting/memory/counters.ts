@@ -1,6 +1,6 @@
 /**
  * Counters in the memory of one thread, bounded.
- * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} where there is no room for a new counter.
+ * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} if there is no room for a new counter.
  */
 import { type Host, type QuotaAnswer, type QuotaAsk, Rejected } from '../../adapters/contract.ts';
 import { askCounter, settleAfterSetBack } from '../algorithms.ts';
@@ -18,7 +18,7 @@ import type { BucketSpec } from '../store.ts';
 import { ExpiryList, type Slot } from './expiry-list.ts';
 import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
 
-/** The counters of one name, algorithm and period; where all are in use, each group has a share. */
+/** The counters of one name, algorithm and period; when all are in use, each group has a share. */
 interface Group {
   readonly name: string;
   readonly algorithm: CounterAlgorithm;
@@ -30,7 +30,7 @@ interface Group {
 }
 
 export interface Bucket extends BucketSpec {
-  /** Spares the search for it. */
+  /** Cached, to avoid searching for it. */
   readonly group?: Group;
 }
 
@@ -41,7 +41,7 @@ export interface CountersOptions {
   readonly whenFull?: 'reject' | 'evict';
   /** A counter in use was forgotten for one of another group. */
   readonly onEvicted: () => void;
-  /** The failure of an ask for which there is no room; {@link Rejected} where nothing is said. */
+  /** The failure of an ask for which there is no room; {@link Rejected} by default. */
   readonly noRoom?: () => Error;
   /** There was no room for a counter. */
   readonly onFull: () => void;
@@ -52,13 +52,13 @@ const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster 
 export class Counters {
   readonly #options: CountersOptions;
   readonly #groups = new Map<string, Group>();
-  /** Spares each ask of a bucket that is kept the making of its group's name. */
+  /** Caches the group of a bucket, so that its name is not built for each ask. */
   #groupsOfBuckets = new WeakMap<Bucket, Group>();
   readonly #windows = new Map<string, Slot>();
   /** Position of the sweep, which goes round all groups. */
   #round = this.#groups.values();
   #size = 0;
-  /** Makes a time of day of the monotonic clock, which is never set back. */
+  /** Converts the monotonic clock, which is never set back, to a time of day. */
   readonly #startedAtMs: number;
 
   constructor(options: CountersOptions) {
@@ -121,7 +121,7 @@ export class Counters {
     this.#size = 0;
   }
 
-  /** None can be refused, so no state is kept to go back to. */
+  /** None can be refused, so no state is saved for a rollback. */
   #countAll(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
     const answers: CounterAnswer[] = [];
     try {
@@ -151,7 +151,7 @@ export class Counters {
     return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask(uncharged(ask)), granted: true } : answer));
   }
 
-  /** Windows are the calendar's; what lasts for a period after its charge must not last longer where the clock is set back. */
+  /** Windows follow the calendar; a charge that lasts for a period must not last longer if the clock is set back. */
   #nowMs(algorithm: CounterAlgorithm): number {
     const { clock } = this.#options;
     return isOfCalendar(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();

@@ -1,4 +1,4 @@
-/** The counters of one group in the order in which they end, as far as that is known: what is over stands in front. */
+/** The counters of one group, approximately in the order in which they end: those that are over are in front. */
 import { type Counter, NO_ENTRIES } from '../counter.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */

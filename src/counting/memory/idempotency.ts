@@ -1,6 +1,6 @@
 /**
- * Who was charged already. `log` and `concurrency` find it in their entries; the other algorithms keep a mark, a counter of its own under a name
- * that no rule's counter has.
+ * Idempotency keys that were charged. `log` and `concurrency` find them in their entries; the other algorithms store a mark: a counter under
+ * a name that no rule's counter has.
  */
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { lasts } from '../algorithms.ts';
@@ -17,7 +17,7 @@ export const markName = ({ bucket: { counter, algorithm } }: QuotaAsk<BucketSpec
 export const markKey = ({ key, idempotencyKey }: AnyAsk): string =>
   boundedKey(`${JSON.stringify(key)} ${idempotencyKey ?? ''}`);
 
-/** After a call that was granted: a charge is marked, what was given back no longer is. */
+/** After a call that was granted: sets the mark of a charge, and removes that of a returned one. */
 export const changesMark = (ask: AnyAsk): boolean =>
   ask.idempotencyKey !== undefined &&
   (ask.kind === 'spend' || ask.kind === 'owe' ? ask.cost > 0 : ask.kind === 'giveBack');

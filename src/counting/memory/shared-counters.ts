@@ -31,7 +31,7 @@ export interface SharedCountersOptions {
 
 /** A counter as it was read, or is to be written. */
 type State = Required<Counter>;
-/** `at` is undefined where nothing is kept of it. */
+/** `at` is undefined if it is not stored. */
 interface Done {
   readonly ask: QuotaAsk<BucketSpec>;
   readonly at: number | undefined;
@@ -141,7 +141,7 @@ export class SharedCounters {
     return { ask, at, before, after, answer };
   }
 
-  /** Brings a counter back to its state before. One whose units were given back for a moment was over, and a later ask may have its place. */
+  /** Restores a counter. If the units returned in this call left it empty, it was over, and a later ask may have taken its place. */
   #restore({ ask, at, before, after }: Done, isAlone: boolean, nowMs: number): void {
     if (at === undefined) return;
     const place = isAlone

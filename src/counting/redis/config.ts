@@ -1,4 +1,4 @@
-/** What an operator writes about Redis, whatever an adapter does there. */
+/** Config of a Redis, for every adapter that uses one. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';

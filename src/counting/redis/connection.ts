@@ -14,9 +14,9 @@ import { type Command, type Count, type ExpiryS, type Increment, placeOf, RedisP
 import { reasonOf, Upkeep } from './upkeep.ts';
 
 export interface Connection {
-  /** `read` throws where the reply is not one that was asked for; the server is then taken for one of another kind: Unavailable. */
+  /** `read` throws if the reply does not match the command; the server is then not Redis, and the call fails with Unavailable. */
   ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R>;
-  /** INCRBY and EXPIRE of each, and commands whose replies nobody reads, in one write. An increment that Redis refuses is an Error in its place. */
+  /** INCRBY and EXPIRE of each, and commands without awaited replies, in one write. A refused increment is an Error in its place. */
   count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]>;
   /** Why it cannot be asked; `undefined` while it can. Holds no secret. */
   readonly why: string | undefined;
@@ -36,7 +36,7 @@ export interface ConnectionOptions {
   readonly hasPipe?: boolean;
 }
 
-/** A node that hangs is noticed by the slots that the others have taken over. */
+/** A hung node is found when the others have taken over its slots. */
 const SLOTS_REFRESH_MS = 5000;
 /**
  * On a cluster each command has a timer. In a burst timers run before sockets are read, and replies that have arrived would count as an
@@ -94,7 +94,7 @@ export function openConnection({
   const { redis } = upkeep;
   onReady(false, `${label}: ${upkeep.why}`);
 
-  /** The pipe leads to the server that ioredis has found, and is closed with its connection. */
+  /** The pipe connects to the server that ioredis has found, and is closed with that connection. */
   function openPipe(): void {
     if (!hasPipe || isClosed || redis instanceof Cluster) return;
     pipe?.close();
@@ -213,7 +213,7 @@ async function countByPipeline(
   });
 }
 
-/** A count; 0 where there is no key. Throws where the reply is none. */
+/** A count; 0 without a key. Throws if the reply is not a count. */
 export function wholeNumber(reply: unknown): number {
   if (reply === null) return 0;
   const count = typeof reply === 'number' || (typeof reply === 'string' && reply !== '') ? Number(reply) : Number.NaN;

@@ -1,4 +1,4 @@
-/** Where a counter stands in Redis. */
+/** Names of counters in Redis. */
 import { createHash } from 'node:crypto';
 import type { CounterAlgorithm } from '../counter.ts';
 import type { BucketSpec } from '../store.ts';
@@ -17,8 +17,8 @@ const LETTER: Readonly<Record<Exclude<CounterAlgorithm, 'window'>, string>> = {
 type Counted = Pick<BucketSpec, 'counter' | 'algorithm'>;
 
 /**
- * `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so unlike counters never collide. The
- * key of a `window` names it wholly, as envoyproxy/ratelimit does.
+ * `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so the keys are unambiguous. The key
+ * of a `window` is used as it is, as in envoyproxy/ratelimit.
  */
 export function counterKey(prefix: string, { counter, algorithm }: Counted, perMs: number, key: string): string {
   if (algorithm === 'window') return key;
@@ -31,7 +31,7 @@ export function markKey(prefix: string, bucket: Counted, perMs: number, key: str
   return counterKey(`${prefix}o:`, bucket, perMs, `${JSON.stringify(key)}:${idempotencyKey}`);
 }
 
-/** `sluice:h:f:60000:per-user:=ann`: the hash of those who hold units of the counter; of a `window`, in the slot of its counter. */
+/** `sluice:h:f:60000:per-user:=ann`: the hash of the holders of the counter's units; of a `window`, in the slot of its counter. */
 export function holdersKey(prefix: string, bucket: Counted, perMs: number, key: string): string {
   if (bucket.algorithm === 'window') return `${prefix}sluice:holders:${withHashTag(key)}`;
   return counterKey(`${prefix}h:`, bucket, perMs, key);

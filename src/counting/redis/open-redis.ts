@@ -1,6 +1,6 @@
 /**
  * A store in Redis for adapters.
- * **In**: where Redis is and how to count, the host. **Out**: the quota methods of a handler. **Fails**: opening waits at most
+ * **In**: the address of Redis, how to count, the host. **Out**: the quota methods of a handler. **Fails**: opening waits at most
  * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
 import { randomUUID } from 'node:crypto';
@@ -24,17 +24,17 @@ export async function openRedis(config: RedisConfig, host: Host): Promise<Connec
     timeoutMs: config.timeoutMs,
     onReady: (isReady, why) => host.ready(isReady, why),
   });
-  // So that the first call after a reload finds it connected; where Redis is away, opening goes on at once.
+  // The first call after a reload finds it connected; if Redis is unavailable, opening continues at once.
   await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(config.connectTimeoutMs)]));
   return connection;
 }
 
 export interface RedisStoreConfig extends RedisConfig {
-  /** What every key begins with. */
+  /** Prefix of every key. */
   readonly prefix: string;
-  /** Whose time counts. */
+  /** The clock that decides. */
   readonly clock: 'redis' | 'local';
-  /** Takes units ahead in chunks. */
+  /** Leases units in chunks. */
   readonly escrow: boolean;
 }
 
@@ -72,7 +72,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
       escrow.giveBackIdle();
     }
   });
-  /** This process as it is now; others as each told last. */
+  /** This process as it is now; others as they last reported. */
   async function placeOf(ask: QuotaAsk<EscrowBucket>): Promise<QuotaPlace> {
     const others = (await counters.holdersOf(ask)).filter(([one]) => one !== who);
     const holders = [...others, [who, escrow.heldOf(ask)] as const].map(([one, units]) => ({ who: one, units }));

@@ -1,6 +1,6 @@
 /**
  * INCRBY and EXPIRE, many in one write: the two commands that every hit of a `window` costs, without an object for each.
- * **In**: keys, hits and expiries, and commands whose replies nobody reads. **Out**: counts, in order. **Fails**: all that wait fail when the
+ * **In**: keys, hits and expiries, and commands whose replies are ignored. **Out**: counts, in order. **Fails**: all that wait fail when the
  * connection ends; a command that Redis refuses fails alone.
  *
  * A connection of its own beside that of ioredis, which finds the server, follows it when it moves, and does all else.
@@ -94,7 +94,7 @@ export class RedisPipe {
     return this.#isReady;
   }
 
-  /** Replies to `beside` are awaited only where nothing is counted. */
+  /** Replies to `beside` are awaited only if nothing is counted. */
   count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
       if (!this.#isReady) return reject(new Error('the connection is closed'));
@@ -109,7 +109,7 @@ export class RedisPipe {
         if (left > 0) this.#batches.push({ counts: [], left, done: resolve, failed: reject });
       };
       wait(increments.length * 2);
-      wait(beside.length); // resolves nothing where increments were awaited
+      wait(beside.length); // resolves nothing if increments were awaited
       this.#socket.write(text);
     });
   }

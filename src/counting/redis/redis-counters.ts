@@ -19,9 +19,9 @@ import { answersOf, argumentsOf, keysOf, type RedisAnswer } from './script.ts';
 
 export interface RedisCountersOptions {
   readonly connection: Connection;
-  /** What every key begins with, but those of `window`s. */
+  /** Prefix of every key, except those of `window`s. */
   readonly prefix: string;
-  /** What the keys of those who hold units of `window`s begin with. */
+  /** Prefix of the keys of holders of `window`s' units. */
   readonly windowPrefix?: string;
   /** The time of day here. */
   readonly nowMs: () => number;
@@ -114,7 +114,7 @@ export class RedisCounters {
     );
   }
 
-  /** As each told last; nobody where Redis refuses the hash (an ACL). */
+  /** As they last reported; none if Redis refuses the hash (an ACL). */
   async holdersOf(ask: Ask): Promise<readonly (readonly [who: string, units: number])[]> {
     const { connection } = this.#options;
     const told = await this.#within(async () =>
@@ -210,7 +210,7 @@ export class RedisCounters {
   }
 }
 
-/** Of a count, which says nothing of the window's end. */
+/** Of a count, without the window's end. */
 const answerOf = (
   { limit, endsAtMs = 0 }: Ask,
   granted: boolean,

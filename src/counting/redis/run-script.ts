@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 
-/** By its sum where Redis knows it, so that the text of a script goes out once. Rejects as ioredis does. */
+/** By its SHA-1 (EVALSHA), so that the script is sent once. Rejects as ioredis does. */
 export async function runScript(
   redis: Redis | Cluster,
   script: string,
@@ -10,6 +10,6 @@ export async function runScript(
 ): Promise<unknown> {
   return redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
+    return redis.eval(script, keys.length, ...keys, ...args); // Redis lost the script (restart, SCRIPT FLUSH); EVAL loads it again
   });
 }

@@ -52,7 +52,7 @@ export function argumentsOf(
   return words;
 }
 
-/** An answer, and what of the cost was charged now (nothing where it was charged before), in the window that ends then. */
+/** An answer, the part of the cost that was charged (0 for a repeated ask), and the end of its window. */
 export interface RedisAnswer extends CounterAnswer {
   readonly charged: number;
   readonly endsAtMs: number;
@@ -61,7 +61,7 @@ export interface RedisAnswer extends CounterAnswer {
 
 const NUMBERS = 6;
 
-/** Throws where this is no reply of the script: at the address is another server than Redis, or something that answers in its place. */
+/** Throws if this is not a reply of the script: the server at the address is not Redis, or a proxy answers for it. */
 export function answersOf(asks: readonly AnyAsk[], reply: unknown): RedisAnswer[] {
   if (!Array.isArray(reply) || reply.length !== asks.length * NUMBERS || !reply.every(Number.isSafeInteger))
     throw new Error(`unexpected reply to a script: expected ${asks.length * NUMBERS} integers`);

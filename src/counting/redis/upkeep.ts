@@ -24,7 +24,7 @@ export interface ReconnectOptions {
 }
 
 export interface UpkeepOptions {
-  /** Throws where the address is none. */
+  /** Throws if the address is invalid. */
   readonly connect: (options: ReconnectOptions) => Redis | Cluster;
   /** Timeout from the TCP connection until the server serves. */
   readonly readyWithinMs: number;
@@ -162,7 +162,7 @@ export class Upkeep {
   }
 }
 
-/** What Redis 7 appends to an error within a script; it tells operators nothing. */
+/** Redis 7 appends this to an error within a script; it does not help operators. */
 const IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
 
 /** Message of an error. For a host with several addresses Node throws an AggregateError without a message. */
