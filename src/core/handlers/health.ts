@@ -16,6 +16,7 @@ export class Health {
   readonly breaker: Breaker;
   readonly meters: HandlerMeters;
   readonly #faults: ThrottledLine;
+  readonly #slowCalls: ThrottledLine;
   readonly #outage: OutageLog;
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
@@ -31,6 +32,7 @@ export class Health {
     this.breaker = new Breaker(breaker);
     this.meters = meters;
     this.#faults = new ThrottledLine(log, 'error', 'error in a plugin', fields);
+    this.#slowCalls = new ThrottledLine(log, 'warn', 'a call to a handler was slow', fields);
     this.#outage = new OutageLog(log, fields);
   }
 
@@ -46,6 +48,11 @@ export class Health {
   /** Why no call is sent, while the breaker is open. */
   get openWhy(): string | undefined {
     return this.breaker.state === 'open' ? `its breaker is open: ${this.#downWhy ?? 'it failed'}` : undefined;
+  }
+
+  /** A call took most of its deadline, or more. */
+  slow(call: string, tookMs: number, deadlineMs: number): void {
+    this.#slowCalls.write(() => ({ call, tookMs: Math.round(tookMs), deadlineMs }));
   }
 
   /** The failure of a call that the breaker turned away. */

@@ -6,6 +6,9 @@ import { Failure } from './failure.ts';
 import type { HandlerCall } from './handler-call.ts';
 import type { Health } from './health.ts';
 
+/** A call is slow from this part of its deadline on. */
+const SLOW_SHARE = 0.5;
+
 /** The part of a deadline that must have passed in loop time; the rest allows for inexact timers. */
 const LOOP_TIME_SHARE = 0.75;
 
@@ -120,7 +123,9 @@ export class PendingCall implements Expiring {
     }
     this.#resolve = undefined;
     deadlines.remove(this);
-    health.meters.latency.add(performance.now() - this.#beganAtMs);
+    const nowMs = performance.now();
+    health.meters.latency.add(nowMs - this.#beganAtMs);
+    if (!(answer instanceof Failure)) this.#noteIfSlow(deadlines.loopMsAt(nowMs));
     this.#call?.done();
     const isGone = answer instanceof Failure && this.#scope.caller.signal?.aborted === true; // it failed because the caller left
     resolve(health.settled(isGone ? new Failure('gone', answer.why) : answer, this.turn));
@@ -135,9 +140,17 @@ export class PendingCall implements Expiring {
     health.meters.latency.add(nowMs - this.#beganAtMs);
     const waitedMs = Math.round(nowMs - this.#beganAtMs);
     const isLate = this.#isLate(loopMs);
+    if (isLate) this.#noteIfSlow(loopMs);
     const why =
       this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#abort(this.#call, waitedMs, isLate);
     resolve(health.settled(new Failure(isLate ? 'late' : 'overload', `[${health.label}] ${why}`), this.turn));
+  }
+
+  /** Of the handler's own time, without the queue. */
+  #noteIfSlow(loopMs: number): void {
+    const tookMs = loopMs - this.#sinceLoopMs;
+    if (this.#call !== undefined && tookMs > this.#deadlineMs * SLOW_SHARE)
+      this.#calls.health.slow(this.#scope.id, tookMs, this.#deadlineMs);
   }
 
   #abort(call: HandlerCall, waitedMs: number, isLate: boolean): string {

@@ -7,6 +7,7 @@ import type { Verdict } from '../../../src/core/call.ts';
 import { Breaker } from '../../../src/core/handlers/breaker.ts';
 import { HandlerCall } from '../../../src/core/handlers/handler-call.ts';
 import { CallScope } from '../../../src/core/handlers/call-scope.ts';
+import type { LogLine } from '../../../src/adapters/testing/index.ts';
 import { engineOf, pause } from './engine-of.ts';
 
 const quota = (more = '', rule = ''): string => `
@@ -222,4 +223,37 @@ test('a deadline beyond the range of timers does not fire early', async () => {
   process.on('warning', (warning) => warnings.push(warning));
   expect((await http({}, patient)).outcome).toBe('deny');
   expect(warnings).toEqual([]);
+});
+
+describe('a slow call', () => {
+  const slowLines = (logged: readonly LogLine[]) =>
+    logged.filter(({ message }) => message === 'a call to a handler was slow');
+  const text = (deadline: string): string =>
+    `handlers: { h: { adapter: check-script, config: { script: h }, deadline: ${deadline} } }\nrules: [{ name: a, check: { handler: h, input: {} } }]\n`;
+
+  test('is logged when it took more than half its deadline, at most once a minute', async () => {
+    const { http, logged } = await engineOf(text('100ms'), { h: { check: () => pause(70).then(() => allow()) } });
+    await Promise.all([http(), http()]);
+    await http();
+    expect(slowLines(logged)).toEqual([
+      {
+        level: 'warn',
+        message: 'a call to a handler was slow',
+        fields: {
+          handler: 'h',
+          adapter: 'check-script',
+          call: expect.any(String) as string,
+          tookMs: expect.toSatisfy((ms: number) => ms > 50) as number,
+          deadlineMs: 100,
+          times: 1,
+        },
+      },
+    ]);
+  });
+
+  test('is not logged when it took less', async () => {
+    const { http, logged } = await engineOf(text('10s'), { h: { check: () => pause(10).then(() => allow()) } });
+    await http();
+    expect(slowLines(logged)).toEqual([]);
+  });
 });

@@ -1,0 +1,11 @@
+/** The plugin of plugin-border.ts. */
+import { allow, defineAdapter } from 'sluice/plugin';
+import { z } from 'zod';
+
+export default defineAdapter({
+  name: 'check-nothing',
+  summary: 'Allows.',
+  config: z.strictObject({}),
+  serves: { check: { input: { value: 'string' } } },
+  open: async () => ({ check: () => () => allow() }),
+});

@@ -1,0 +1,196 @@
+/**
+ * Cost of the border to a plugin: one check handler that allows, behind its gate, in each way to run it. Beside it a direct call of the same
+ * function, and a bare unary call of @grpc/grpc-js to another process, in the same run.
+ *
+ *   node bench/plugin-border.ts [RUNS]
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
+import type { CheckAnswer, CheckFunction } from '../src/adapters/contract.ts';
+import { createRegistry } from '../src/adapters/registry.ts';
+import { NO_CALLER } from '../src/core/call.ts';
+import { CallScope } from '../src/core/handlers/call-scope.ts';
+import { LiveHandler } from '../src/core/handlers/live-handler.ts';
+import { DEFAULT_REPORT_QUEUE } from '../src/core/handlers/report-queue.ts';
+import { HandlerMeters } from '../src/core/metrics/meters.ts';
+import { loadPolicyText } from '../src/core/rules/load.ts';
+import { SILENT } from '../src/log/log.ts';
+import { handlerOpener } from '../src/serve/policy/handler-opener.ts';
+import { TimerWheel } from '../src/time/timer-wheel.ts';
+
+const RUNS = Number(process.argv[2] ?? 5);
+const AT_ONCE = 1_000_000;
+const ALONE = 5000;
+const TOGETHER = 200_000;
+const WINDOW = 64;
+const INPUT = { value: 'user-17' };
+const PATH = '/bench.Echo/Check';
+const same = (bytes: Buffer): Buffer => bytes;
+
+// ---------------------------------------------------------- a bare gRPC call
+
+async function serveGrpc(address: string): Promise<void> {
+  const server = new Server();
+  server.addService(
+    {
+      check: {
+        path: PATH,
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: same,
+        requestDeserialize: same,
+        responseSerialize: same,
+        responseDeserialize: same,
+      },
+    },
+    { check: (_: unknown, answer: (error: null, value: Buffer) => void) => answer(null, Buffer.from([8, 1])) },
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error) =>
+      error === null ? resolve() : reject(error),
+    );
+  });
+  process.send?.('ready');
+}
+
+// ---------------------------------------------------------- one handler
+
+interface Way {
+  readonly name: string;
+  /** Answers at once, or by a promise. */
+  readonly ask: () => unknown;
+  readonly close: () => Promise<void>;
+}
+
+async function handler(name: string, run: string): Promise<Way> {
+  const plugin = join(import.meta.dirname, 'always-allow.ts');
+  const text = `plugins: [${plugin}]\nhandlers: { h: { adapter: check-nothing, run: ${run}, deadline: 10s } }\nrules: [{ name: r, check: { handler: h, input: { value: request.path } } }]\n`;
+  const { policy, findings } = await loadPolicyText(new Map([['p.yaml', text]]), {
+    adapters: createRegistry([]),
+    env: {},
+  });
+  const spec = policy?.handlers.get('h');
+  if (spec === undefined) throw new Error(findings.map(({ message }) => message).join('\n'));
+  const open = await handlerOpener(SILENT).openHandlers(spec);
+  const live = new LiveHandler(spec, open, {
+    deadlines: new TimerWheel(),
+    log: SILENT,
+    meters: new HandlerMeters(),
+    reports: DEFAULT_REPORT_QUEUE,
+    graceMs: 1000,
+  });
+  const check = open.handler.check?.({ rule: 'r', params: undefined }) as CheckFunction;
+  const right = (answer: CheckAnswer): string | undefined =>
+    answer.kind === 'allow' ? undefined : 'it does not allow';
+  const ask = (): unknown => live.gate.ask(check, INPUT, new CallScope('bench-1', 'http', NO_CALLER), 10_000, right);
+  const first = (await ask()) as CheckAnswer;
+  if (first.kind !== 'allow') throw new Error(`${name} does not allow: ${JSON.stringify(first)}`);
+  return { name, ask, close: () => live.close() };
+}
+
+async function bare(folder: string): Promise<Way> {
+  const address = `unix:${join(folder, 'grpc.sock')}`;
+  const child = fork(import.meta.filename, ['serve', address]);
+  await once(child, 'message');
+  const client = new Client(address, credentials.createInsecure());
+  const request = Buffer.from([10, 7, ...Buffer.from('user-17')]);
+  return {
+    name: 'a bare call of grpc-js',
+    ask: () =>
+      new Promise((resolve, reject) => {
+        client.makeUnaryRequest(PATH, same, same, request, (error, value) =>
+          error === null ? resolve(value) : reject(error),
+        );
+      }),
+    async close() {
+      client.close();
+      child.kill();
+      await once(child, 'exit');
+    },
+  };
+}
+
+// ---------------------------------------------------------- measuring
+
+/** Nanoseconds of a call that is answered at once. */
+function atOnce(ask: () => unknown): number {
+  const beganAtMs = performance.now();
+  for (let at = 0; at < AT_ONCE; at++) ask();
+  return ((performance.now() - beganAtMs) * 1e6) / AT_ONCE;
+}
+
+interface Figures {
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly perSecond: number;
+}
+
+async function byPromise(ask: () => unknown, window: number, calls: number): Promise<Figures> {
+  const us: number[] = [];
+  const beganAtMs = performance.now();
+  const one = async (): Promise<void> => {
+    for (let at = 0; at < calls / window; at++) {
+      const askedAtMs = performance.now();
+      await ask();
+      us.push((performance.now() - askedAtMs) * 1000);
+    }
+  };
+  await Promise.all(Array.from({ length: window }, one));
+  const tookMs = performance.now() - beganAtMs;
+  us.sort((a, b) => a - b);
+  const at = (share: number): number => us[Math.floor(us.length * share)] as number;
+  return { p50Us: at(0.5), p99Us: at(0.99), perSecond: (us.length / tookMs) * 1000 };
+}
+
+const best = (all: readonly Figures[]): Figures => ({
+  p50Us: Math.min(...all.map(({ p50Us }) => p50Us)),
+  p99Us: Math.min(...all.map(({ p99Us }) => p99Us)),
+  perSecond: Math.max(...all.map(({ perSecond }) => perSecond)),
+});
+const shown = ({ p50Us, p99Us, perSecond }: Figures): string =>
+  `${p50Us.toFixed(0)} | ${p99Us.toFixed(0)} | ${Math.round(perSecond)}`;
+
+async function measure(): Promise<void> {
+  const alive = setInterval(() => undefined, 1000); // threads of handlers keep no process alive
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
+  const inline = await handler('inline', 'inline'); // from then on sluice/plugin is found
+  const direct = (await import('./always-allow.ts')).default;
+  const check = (await direct.open({}, undefined as never)).check?.({ rule: 'r', params: undefined });
+  const away = [await handler('worker', 'worker'), await bare(folder)];
+  const call = { id: '', remainingMs: 1000, signal: new AbortController().signal };
+  const [directNs, inlineNs]: [number[], number[]] = [[], []];
+  const figures = away.map(() => ({ alone: [] as Figures[], together: [] as Figures[] }));
+  for (let run = 0; run <= RUNS; run++) {
+    const warm = run > 0; // the first run compiles
+    const ns = [atOnce(() => check?.(INPUT, call)), atOnce(inline.ask)] as const;
+    if (warm) {
+      directNs.push(ns[0]);
+      inlineNs.push(ns[1]);
+    }
+    for (const [at, { ask }] of away.entries()) {
+      const alone = await byPromise(ask, 1, ALONE);
+      const together = await byPromise(ask, WINDOW, TOGETHER / (at === away.length - 1 ? 10 : 1));
+      if (warm) figures[at]?.alone.push(alone);
+      if (warm) figures[at]?.together.push(together);
+    }
+  }
+  const [least, leastInline] = [Math.min(...directNs), Math.min(...inlineNs)];
+  console.log(
+    `a direct call ${least.toFixed(0)} ns, inline ${leastInline.toFixed(0)} ns: the gate adds ${(leastInline - least).toFixed(0)} ns\n`,
+  );
+  console.log('| | 1x1 p50 us | p99 us | calls/s | 1x64 p50 us | p99 us | calls/s |\n|---|---|---|---|---|---|---|');
+  for (const [at, { name }] of away.entries()) {
+    const { alone = [], together = [] } = figures[at] ?? {};
+    console.log(`| ${name} | ${shown(best(alone))} | ${shown(best(together))} |`);
+  }
+  await Promise.all([inline, ...away].map((one) => one.close()));
+  await rm(folder, { recursive: true });
+  clearInterval(alive);
+}
+
+const [, , command = '', address = ''] = process.argv;
+await (command === 'serve' ? serveGrpc(address) : measure());
