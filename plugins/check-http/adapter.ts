@@ -6,28 +6,28 @@ import { inputsOf, requestMaker, requestShape } from '../http/request.ts';
 import { validityIn, validityShape } from '../http/validity.ts';
 import { decisionOf, OUTPUT, readingShape } from './decision.ts';
 
-const config = z.strictObject({ ...callShape, ...readingShape, ...validityShape }).check(checkServer);
-const params = z.strictObject({ ...requestShape, ...validityShape });
+const configSchema = z.strictObject({ ...callShape, ...readingShape, ...validityShape }).check(checkServer);
+const paramsSchema = z.strictObject({ ...requestShape, ...validityShape });
 
 export default defineAdapter({
   name: 'check-http',
   summary: 'Asks a service over HTTP whether a request may pass; its status, or a boolean in its JSON, is the answer.',
-  config,
+  config: configSchema,
   serves: {
     check: {
-      params,
-      input: (_: z.output<typeof config>, asked: z.output<typeof params>) => inputsOf(asked),
+      params: paramsSchema,
+      input: (_: z.output<typeof configSchema>, params: z.output<typeof paramsSchema>) => inputsOf(params),
       output: OUTPUT,
     },
   },
-  async open(options, host) {
+  async open(config, host) {
     const { openClient } = await import('../http/client.ts');
-    const client = await openClient(options, host);
-    const { maxBodyBytes } = options;
+    const client = await openClient(config, host);
+    const { maxBodyBytes } = config;
     return {
-      check({ params: asked }) {
-        const requestOf = requestMaker(options, asked);
-        const read = decisionOf(options, validityIn(options, asked), () => host.clock.nowMs());
+      check({ params }) {
+        const requestOf = requestMaker(config, params);
+        const read = decisionOf(config, validityIn(config, params), () => host.clock.nowMs());
         return (input, { signal }) => client.ask(requestOf(input), { maxBodyBytes, signal }).then(read);
       },
       close: () => client.close(),

@@ -78,9 +78,7 @@ describe('a service that hangs', () => {
     onTestFinished(() => service.stop());
     const { ask } = await open(service.url, { connections: 4 });
     for (let round = 0; round < 3; round++) {
-      const beganAtMs = performance.now();
       const errors = await Promise.all(Array.from({ length: 20 }, () => failureOf(ask(100))));
-      expect(performance.now() - beganAtMs).toBeLessThan(4000);
       for (const error of errors) expect(error).toMatchObject({ name: 'AbortError' });
       expect(errors[0]).toBeInstanceOf(Unavailable);
     }
@@ -104,11 +102,10 @@ describe('a service that hangs', () => {
     });
     onTestFinished(() => service.stop());
     const { ask } = await open(service.url, { connections: 2 }, { path: '{path}' });
-    const hung = failureOf(ask(2000, { path: 'hang' }));
+    void failureOf(ask(60_000, { path: 'hang' })); // until the handler closes
     const answers = await Promise.all(Array.from({ length: 200 }, () => ask(60_000, { path: 'x' })));
     expect(answers.every(({ kind }) => kind === 'allow')).toBe(true);
     expect(service.connections.all).toBe(2);
-    await hung;
   });
 
   test('does not take the answer of a call that is over for that of the next', async () => {

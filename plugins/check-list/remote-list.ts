@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
-import { type Host, Rejected, type Turn, Unavailable } from 'sluice/plugin';
+import { type Counter, type Host, Rejected, type Turn, Unavailable } from 'sluice/plugin';
 import { type HttpAnswer, textOf, unexpected } from '../http/answer.ts';
 import { CallOver } from '../http/exchange.ts';
 import { type HttpPool, openPool } from '../http/pool.ts';
@@ -65,7 +65,7 @@ class Downloads<T> {
   readonly #options: RemoteListOptions<T>;
   readonly #pool: HttpPool;
   readonly #host: Host;
-  readonly #failed: { add(): void };
+  readonly #failures: Counter;
   /** Of the text that is in force. */
   #digest: string | undefined;
   #validators: Record<string, string> = {};
@@ -75,7 +75,7 @@ class Downloads<T> {
     this.#options = options;
     this.#pool = pool;
     this.#host = host;
-    this.#failed = host.metrics.counter(
+    this.#failures = host.metrics.counter(
       'list_refresh_failures',
       'Downloads of a list that failed; the last good one stayed in use.',
     );
@@ -132,7 +132,7 @@ class Downloads<T> {
   }
 
   #fail(why: string): void {
-    this.#failed.add();
+    this.#failures.add();
     this.why = why;
     if (this.current === undefined) this.#options.onState(`the list of ${this.#pool.shown} is not loaded: ${why}`);
     if (this.#isFailing) return;

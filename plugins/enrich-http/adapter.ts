@@ -7,7 +7,7 @@ import { inputsOf, requestMaker, requestShape } from '../http/request.ts';
 import { validityIn, validityOf, validityShape } from '../http/validity.ts';
 import { shapeOfValues, valuesReader, valuesSchema } from './values.ts';
 
-const config = z
+const configSchema = z
   .strictObject({
     ...callShape,
     values: valuesSchema,
@@ -18,30 +18,30 @@ const config = z
     ...validityShape,
   })
   .check(checkServer);
-const params = z.strictObject({ ...requestShape, ...validityShape });
+const paramsSchema = z.strictObject({ ...requestShape, ...validityShape });
 
 export default defineAdapter({
   name: 'enrich-http',
   summary: 'Asks a service over HTTP for facts, and gives values of its JSON.',
-  config,
+  config: configSchema,
   serves: {
     enrich: {
-      params,
-      input: (_: z.output<typeof config>, asked: z.output<typeof params>) => inputsOf(asked),
-      output: ({ values }: z.output<typeof config>) => shapeOfValues(values),
+      params: paramsSchema,
+      input: (_: z.output<typeof configSchema>, params: z.output<typeof paramsSchema>) => inputsOf(params),
+      output: ({ values }: z.output<typeof configSchema>) => shapeOfValues(values),
     },
   },
-  async open(options, host) {
+  async open(config, host) {
     const { openClient } = await import('../http/client.ts');
-    const client = await openClient(options, host);
-    const { maxBodyBytes } = options;
-    const unknown = new Set(options.unknown);
+    const client = await openClient(config, host);
+    const { maxBodyBytes } = config;
+    const unknown = new Set(config.unknown);
     const expected = ['2xx', ...unknown].join(', ');
-    const valuesOf = valuesReader(options.values);
+    const valuesOf = valuesReader(config.values);
     return {
-      lookup({ params: asked }) {
-        const requestOf = requestMaker(options, asked);
-        const validity = validityIn(options, asked);
+      lookup({ params }) {
+        const requestOf = requestMaker(config, params);
+        const validity = validityIn(config, params);
         const read = (answer: HttpAnswer): LookupAnswer => {
           const nowMs = host.clock.nowMs();
           const isUnknown = unknown.has(answer.status);

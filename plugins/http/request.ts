@@ -89,7 +89,7 @@ export const inputsOf = ({ method, path, query, headers }: RequestParams): Shape
 });
 
 export function requestMaker(
-  { url, headers: always }: Pick<ServerConfig, 'headers'> & { readonly url: string },
+  { url, headers: configured }: Pick<ServerConfig, 'headers'> & { readonly url: string },
   params: RequestParams,
 ): (input: Texts) => HttpRequest {
   const { method } = params;
@@ -98,18 +98,18 @@ export function requestMaker(
   const query = Object.entries(params.query).map(
     ([name, value]) => [encodeURIComponent(name), plainTemplate(value)] as const,
   );
-  const own = Object.entries(params.headers).map(([name, value]) => [name, plainTemplate(value)] as const);
+  const added = Object.entries(params.headers).map(([name, value]) => [name, plainTemplate(value)] as const);
   const fixed = Object.entries({
     accept: 'application/json',
     ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
-    ...lowerCased(always),
+    ...lowerCased(configured),
   })
-    .filter(([name]) => !own.some(([other]) => other.toLowerCase() === name))
+    .filter(([name]) => !added.some(([other]) => other.toLowerCase() === name))
     .flatMap(([name, value]) => [name, headerBytes(value)]);
   return (input) => ({
     method,
     path: pathOf(base, path, input) + queryOf(base, query, input),
-    headers: [...fixed, ...own.flatMap(([name, template]) => headerOf(name, template, input))],
+    headers: [...fixed, ...added.flatMap(([name, template]) => headerOf(name, template, input))],
     ...(method === 'GET' ? {} : { body: JSON.stringify(input[BODY]) }),
   });
 }
