@@ -4,7 +4,8 @@ const SLEEP_MS = 1;
 
 /**
  * A mutex among workers in the first 32 bits of shared memory, which hold the number of the owner.
- * Hold it for microseconds: waiting blocks the thread. If a worker dies while it holds the lock, the supervisor releases it.
+ * Hold it for microseconds: waiting blocks the thread. If a worker, or the thread of one of its handlers, dies while it holds the lock, the
+ * lock is released by whoever started it.
  */
 export class SharedLock {
   readonly #word: Int32Array;

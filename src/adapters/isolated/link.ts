@@ -47,6 +47,7 @@ export class Link {
   #retry: NodeJS.Timeout | undefined;
   /** Ends the current attempt to open. */
   #attempt = new AbortController();
+  #failOpening: ((why: string) => void) | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(options: LinkOptions) {
@@ -109,7 +110,8 @@ export class Link {
         try {
           channel.send([message]);
         } catch (error) {
-          this.#options.unsendable(message, error);
+          if (message.kind === 'open') this.#failOpening?.(`its config cannot be passed on: ${messageOf(error)}`);
+          else this.#options.unsendable(message, error);
         }
       }
     }
@@ -157,6 +159,7 @@ export class Link {
       channel = (await Promise.race([opening, answer])) as Channel; // the answer only fails before there is a channel
       if (isOver) await answer;
       this.#channel = channel;
+      this.#failOpening = fail;
       this.#out = [open, ...this.#options.replay()];
       this.#flush();
       const opened = await answer;

@@ -7,6 +7,8 @@
 import { Worker } from 'node:worker_threads';
 import type { Adapter } from '../contract.ts';
 import type { HandlerEnvironment, HandlerToOpen, OpenHandler } from '../open-handler.ts';
+import { SharedLock } from '../shared-lock.ts';
+import type { SharedMemory } from '../shared-memory.ts';
 import { answerMemoryRequest } from '../shared-memory-request.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -43,12 +45,18 @@ export const openInWorker = (
   openIsolated(adapter, toOpen, environment, 'worker', threads(toOpen.name, environment, options));
 
 /** Each channel is a new thread; it starts when the one before has ended, so that there is never more than one. */
-function threads(
-  name: string,
-  { shared, closeWithinMs, restartAfterMs }: HandlerEnvironment,
-  options: InWorkerOptions,
-): OpenChannel {
+function threads(name: string, environment: HandlerEnvironment, options: InWorkerOptions): OpenChannel {
   const { module, clock, memoryBytes = DEFAULT_MEMORY_BYTES, silentAfterMs = SILENT_AFTER_MS } = options;
+  const { closeWithinMs, restartAfterMs, worker } = environment;
+  const used = new Set<SharedArrayBuffer>();
+  const shared: SharedMemory = {
+    get(handler, part, bytes) {
+      const memory = environment.shared.get(handler, part, bytes);
+      used.add(memory);
+      return memory;
+    },
+    all: used,
+  };
   let lastEnd: Promise<unknown> = Promise.resolve();
 
   return async (events) => {
@@ -98,7 +106,10 @@ function threads(
       );
     });
     thread.on('messageerror', (error: unknown) => kill(`a message of its thread cannot be read: ${messageOf(error)}`));
-    thread.on('exit', (code) => gone(`its thread exited with code ${code}`));
+    thread.on('exit', (code) => {
+      for (const memory of used) SharedLock.releaseOf(memory, worker?.number ?? 1); // it may have held a lock
+      gone(`its thread exited with code ${code}`);
+    });
     return {
       send: (messages) => {
         if (!isOver) thread.postMessage(packed(messages));

@@ -210,6 +210,31 @@ test("a plugin that reads its signal after the call leaves no listener on the ca
   expect(listeners).toBe(0);
 });
 
+test('an observer of a call learns once that the caller left or the call was late, and reads no signal', () => {
+  const told: string[] = [];
+  let leave: (() => void) | undefined;
+  const caller = {
+    remainingMs: 100,
+    get signal(): AbortSignal {
+      throw new Error('the signal was read');
+    },
+    observe: (observer: { callerGone(why: string): void }) => {
+      leave = () => observer.callerGone('the caller is gone');
+    },
+  };
+  const observed = (): HandlerCall => {
+    const call = new HandlerCall(new CallScope('id', 'http', caller), performance.now() + 100);
+    call.observe({ abandoned: (why) => void told.push(why) });
+    return call;
+  };
+  observed();
+  leave?.();
+  observed().abort('late');
+  observed().done();
+  leave?.();
+  expect(told).toEqual(['the caller is gone', 'late']);
+});
+
 test('a deadline beyond the range of timers does not fire early', async () => {
   const { http } = await engineOf(quota(', deadline: 3000000s'), {
     q: {

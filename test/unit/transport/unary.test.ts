@@ -12,6 +12,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   let aborted = 0;
   /** Shared by all replies of a method. Long, so that some wait for their window. */
   let begun = 0;
+  const observed: string[] = [];
   const lent = new Uint8Array(30_000);
 
   const unary = (handle: UnaryHandler) => ({ kind: 'unary', handle }) as const;
@@ -54,6 +55,18 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       }),
       '/t.T/AnswersNothing': unary(() => undefined as unknown as Uint8Array),
       '/t.T/AnswersNothingLater': unary(() => Promise.resolve(undefined as unknown as Uint8Array)),
+      '/t.T/Observes': unary(
+        (_request, context) =>
+          new Promise((_resolve, reject) => {
+            begun++;
+            context.observe?.({
+              callerGone(why) {
+                observed.push(why);
+                reject(new GrpcError(Status.CANCELLED, why));
+              },
+            });
+          }),
+      ),
       '/t.T/Hangs': unary(
         (_request, { signal }) =>
           new Promise((_resolve, reject) => {
@@ -176,6 +189,19 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect((await call).code).toBe(Status.CANCELLED);
       await waitUntil(() => aborted === before.aborted + 1, 'the handler is aborted');
     });
+  });
+
+  test('an observer learns that the caller has disconnected, and that its deadline has passed', async () => {
+    const before = begun;
+    const cancel = new AbortController();
+    const call = failureOf(serving.client.unary('/t.T/Observes', bytes(''), { signal: cancel.signal }));
+    await waitUntil(() => begun === before + 1, 'the handler is called');
+    cancel.abort();
+    await call;
+    await waitUntil(() => observed.length === 1, 'the observer is called');
+    await failureOf(serving.client.unary('/t.T/Observes', bytes(''), { timeoutMs: 80 }));
+    await waitUntil(() => observed.length === 2, 'the observer is called at the deadline');
+    for (const why of observed) expect(why).toMatch(/the caller has disconnected|the deadline has passed/);
   });
 
   test('a signal that outlives its calls keeps no listeners of them', async () => {
