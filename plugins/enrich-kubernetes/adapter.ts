@@ -81,6 +81,7 @@ async function watchesOf(
       list: counter('lists', 'Lists begun: at the start, and when a watch could not be continued.'),
       watch: counter('watches', 'Watches opened; each lasts five to ten minutes.'),
       event: counter('events', 'Objects that were added, changed or deleted.'),
+      silence: counter('silences', 'Watches that were opened again, since nothing arrived for silentAfterMs.'),
       failure: counter('failures', 'Requests to the API server that failed.'),
       oversized: counter('oversized', 'Objects that were skipped, since they are too large.'),
     },

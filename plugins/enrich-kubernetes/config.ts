@@ -69,7 +69,7 @@ export const configSchema = z
       .max(3_600_000)
       .default(150_000)
       .describe(
-        'A watch that receives nothing for this long is opened again. The API server sends a bookmark about once a minute.',
+        'A watch that receives nothing for this long is opened again. The API server sends a bookmark about once a minute, the first within two.',
       ),
     staleAfterMs: z
       .int()

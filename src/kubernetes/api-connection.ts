@@ -7,7 +7,9 @@ export interface GetOptions {
   readonly query: Readonly<Record<string, string>>;
   readonly accept: string;
   readonly signal: AbortSignal;
-  /** The request fails if nothing arrives for this long. */
+  /** The request fails if its answer has not begun by then; also while connecting. */
+  readonly answerWithinMs: number;
+  /** The body fails with {@link SilentServer} if nothing arrives for this long. */
   readonly silentAfterMs: number;
 }
 
@@ -62,9 +64,10 @@ export class ApiConnection {
 
   /** Rejects with {@link ApiError} for any answer but 200. */
   async get(path: string, options: GetOptions): Promise<Body> {
-    const silence = new Silence(options.silentAfterMs);
+    const silence = new Silence(options.answerWithinMs);
     try {
       const response = await this.#send(path, options, silence);
+      silence.afterMs = options.silentAfterMs;
       if (response.statusCode !== 200) throw await errorOf(response, silence);
       return bodyOf(response, silence);
     } catch (error) {
@@ -96,22 +99,22 @@ export class ApiConnection {
 
 /** Destroys a request when nothing has arrived for a while. */
 class Silence {
-  readonly #afterMs: number;
+  afterMs: number;
+  error: SilentServer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #destroy: (error: Error) => void = () => undefined;
-  error: SilentServer | undefined;
 
   constructor(afterMs: number) {
-    this.#afterMs = afterMs;
+    this.afterMs = afterMs;
   }
 
   begin(destroy: (error: Error) => void = this.#destroy): void {
     this.#destroy = destroy;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.error = new SilentServer(`the API server is silent: nothing arrived for ${this.#afterMs} ms`);
+      this.error = new SilentServer(`the API server is silent: nothing arrived for ${this.afterMs} ms`);
       this.#destroy(this.error);
-    }, this.#afterMs);
+    }, this.afterMs);
   }
 
   end(): void {

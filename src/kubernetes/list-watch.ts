@@ -27,7 +27,7 @@ export interface ListWatchOptions {
   readonly pageSize?: number;
   /** A watch ends after this time, plus up to as much again, so that many watches do not end together. */
   readonly watchForMs?: number;
-  /** A watch without an event or a bookmark for this long is hung. */
+  /** A watch without an event or a bookmark for this long may be hung, and is opened again. */
   readonly silentAfterMs?: number;
   readonly maxObjectBytes?: number;
   readonly backoff?: BackoffOptions;
@@ -43,13 +43,14 @@ export interface Meters {
   readonly list?: () => void;
   readonly watch?: () => void;
   readonly event?: () => void;
+  readonly silence?: () => void;
   readonly failure?: () => void;
   readonly oversized?: () => void;
 }
 
 const PAGE_SIZE = 500;
 const WATCH_FOR_MS = 300_000;
-/** Two bookmarks and a half. */
+/** The server sends a bookmark about once a minute, the first one of a watch after two. */
 const SILENT_AFTER_MS = 150_000;
 /** etcd takes objects of up to 1.5 MB, in a denser form than JSON. */
 const MAX_OBJECT_BYTES = 8 * 1024 * 1024;
@@ -133,8 +134,7 @@ export class ListWatch {
   async #watch(connection: ApiConnection, version: string, signal: AbortSignal): Promise<void> {
     const { nowMs, meters, watchForMs = WATCH_FOR_MS, silentAfterMs = SILENT_AFTER_MS } = this.#options;
     let openedAtMs = 0;
-    let isAlive = false;
-    await watchFrom(connection, this.#resource, {
+    const { events, isSilent } = await watchFrom(connection, this.#resource, {
       version,
       forMs: watchForMs * (1 + Math.random()),
       silentAfterMs,
@@ -148,11 +148,15 @@ export class ListWatch {
         this.#version = next;
         if (type !== 'BOOKMARK') meters?.event?.();
         this.#heard();
-        if (!isAlive) this.#backoff.reset();
-        isAlive = true;
+        this.#backoff.reset();
       },
     });
-    if (!isAlive && nowMs() - openedAtMs < SHORT_WATCH_MS) throw new Error('the server ended the watch at once');
+    if (isSilent) {
+      meters?.silence?.();
+      // Of a quiet resource; or the server was restored from a backup, and waits for its versions to reach ours.
+      if (events === 0) this.#version = undefined;
+    } else if (events === 0 && nowMs() - openedAtMs < SHORT_WATCH_MS)
+      throw new Error('the server ended the watch at once');
     this.#backoff.reset();
   }
 

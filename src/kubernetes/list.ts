@@ -88,6 +88,7 @@ async function onePage(
     query: { ...query, ...page },
     accept: acceptOf(resource, 'List'),
     signal,
+    answerWithinMs: SILENT_AFTER_MS,
     silentAfterMs: SILENT_AFTER_MS,
   });
   const items = new ListItems(maxObjectBytes, onOversized);

@@ -9,7 +9,6 @@ export interface WatchOptions {
   readonly version: string;
   /** The server is asked to end the watch after this time. */
   readonly forMs: number;
-  /** The server sends a bookmark about once a minute, so a watch that is silent for longer is hung. */
   readonly silentAfterMs: number;
   readonly signal: AbortSignal;
   readonly onOpen: () => void;
@@ -25,8 +24,22 @@ interface WatchEvent {
   readonly object?: KubeObject & { readonly code?: unknown; readonly message?: unknown };
 }
 
-/** Resolves when the server ends the watch, as it does at its time. Rejects with a cause, an ApiError 410 or {@link LostEvent}. */
-export async function watchFrom(connection: ApiConnection, resource: Resource, options: WatchOptions): Promise<void> {
+export interface WatchEnd {
+  /** Bookmarks included. */
+  readonly events: number;
+  /** Nothing arrived for `silentAfterMs`; else the server ended the watch, as it does at its time. */
+  readonly isSilent: boolean;
+}
+
+/** The server answers a watch at once; what it then has to say may take long. */
+const ANSWER_WITHIN_MS = 30_000;
+
+/** Rejects with the cause; with an ApiError 410 if the version is too old, with {@link LostEvent} after bytes that cannot be read. */
+export async function watchFrom(
+  connection: ApiConnection,
+  resource: Resource,
+  options: WatchOptions,
+): Promise<WatchEnd> {
   const { path, query, maxObjectBytes, onOversized } = resource;
   const { version, forMs, silentAfterMs, signal, onOpen, onEvent } = options;
   const body = await connection.get(path, {
@@ -39,11 +52,12 @@ export async function watchFrom(connection: ApiConnection, resource: Resource, o
     },
     accept: acceptOf(resource),
     signal,
+    answerWithinMs: Math.min(ANSWER_WITHIN_MS, silentAfterMs),
     silentAfterMs,
   });
   onOpen();
-  let isAlive = false;
-  const events = inSlices(body, new Lines(maxObjectBytes, onOversized), (line) => {
+  let events = 0;
+  const ended = inSlices(body, new Lines(maxObjectBytes, onOversized), (line) => {
     const { type, object, next } = read(line);
     try {
       if (type === 'DELETED') resource.sink.remove(object);
@@ -51,14 +65,16 @@ export async function watchFrom(connection: ApiConnection, resource: Resource, o
     } catch (error) {
       throw new SinkError(messageOf(error), { cause: error });
     }
-    isAlive = true;
+    events++;
     onEvent(next, type);
   });
-  await events.catch((error: unknown) => {
-    // A server that was restored from a backup waits for its versions to reach ours, and says nothing until then.
-    if (error instanceof SilentServer && !isAlive) throw new LostEvent(error.message, { cause: error });
-    throw error;
-  });
+  return ended.then(
+    () => ({ events, isSilent: false }),
+    (error: unknown) => {
+      if (error instanceof SilentServer) return { events, isSilent: true };
+      throw error;
+    },
+  );
 }
 
 const TYPES: ReadonlySet<unknown> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK']);

@@ -193,10 +193,13 @@ export class FakeKubeApi {
     }
     const watcher: Watcher = { request, response, sent: from };
     this.#watchers.add(watcher);
-    response.on('close', () => this.#watchers.delete(watcher));
-    this.#catchUp(watcher);
     const seconds = Number(request.query['timeoutSeconds'] ?? 3600);
-    setTimeout(() => response.end(), seconds * 1000).unref();
+    const end = setTimeout(() => response.end(), seconds * 1000);
+    response.on('close', () => {
+      clearTimeout(end);
+      this.#watchers.delete(watcher);
+    });
+    this.#catchUp(watcher);
   }
 
   #list(request: FakeRequest, response: ServerResponse): void {
