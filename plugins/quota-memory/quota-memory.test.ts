@@ -36,7 +36,7 @@ const ofTwoWorkers: Adapter = {
 };
 testAdapter(ofTwoWorkers, { runner: { describe, test }, config: {} });
 
-test('several workers remember no more than maxEntries charges, and count what they forget', async () => {
+test('workers keep at most maxEntries charges, and count those that they evict', async () => {
   const { handler, metrics } = await openForTest(ofTwoWorkers, { config: { maxEntries: 1000 } });
   const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm: 'log', perMs: 60_000, params: undefined });
   for (let key = 0; key < 1007; key++)
@@ -53,7 +53,7 @@ describe.each([
   ['two workers', ofTwoWorkers],
 ])('in the memory of %s', (_, store) => {
   test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])(
-    "%s: looking, giving back, releasing and resetting take nobody's room",
+    '%s: looks, give-backs, releases and resets take no room',
     async (algorithm) => {
       const { handler, metrics } = await openForTest(store, { config: { maxKeys: 1 } });
       const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs: 60_000, params: undefined });
@@ -111,12 +111,12 @@ describe('quota-memory', () => {
     return { ...opened, bucket, charge, granted };
   }
 
-  test('answers at once, without a promise', async () => {
+  test('answers synchronously', async () => {
     const { bucket, charge } = await open(10);
     expect(charge(ask(bucket(), 'a'))).not.toBeInstanceOf(Promise);
   });
 
-  test('keeps no more than maxKeys: a new key is Rejected, those in use are kept, and it is not ready until there is room', async () => {
+  test('keeps at most maxKeys counters: a new key is Rejected, and it is not ready until there is room', async () => {
     const { bucket, granted, clock, logged, readiness, close } = await open(3);
     const mine = bucket();
     for (const key of ['a', 'b', 'c']) expect(granted(ask(mine, key))).toBe(true);
@@ -136,7 +136,7 @@ describe('quota-memory', () => {
     await close();
   });
 
-  test('a call that finds no room for one of its counters charges none', async () => {
+  test('a call without room for one of its counters charges none', async () => {
     const { bucket, charge, granted } = await open(2);
     const mine = bucket();
     expect(granted(ask(mine, 'a', { limit: 2 }))).toBe(true);
@@ -148,7 +148,7 @@ describe('quota-memory', () => {
   test.each([
     ['one', adapter],
     ['two workers', ofTwoWorkers],
-  ])('in the memory of %s, new keys of one rule push out no counter of another', async (_, store) => {
+  ])('in the memory of %s, new keys of one rule evict no counter of another', async (_, store) => {
     const { handler, close } = await openForTest(store, { config: { maxKeys: 1000 } });
     const bucket = (counter: string, perMs: number) =>
       handler.bucket?.({ rule: counter, counter, algorithm: 'fixed', perMs, params: undefined });
@@ -172,7 +172,7 @@ describe('quota-memory', () => {
     await close();
   });
 
-  test('windows that are over make room, nothing in use is forgotten', async () => {
+  test('ended windows make room, and no counter in use is evicted', async () => {
     const { bucket, granted, clock, metrics } = await open(4);
     const [fixed, gcra] = [bucket(), bucket(60_000, 'gcra')];
     for (let minute = 0; minute < 20; minute++) {
@@ -186,7 +186,7 @@ describe('quota-memory', () => {
   });
 
   test.each(['fixed', 'gcra', 'sliding', 'log', 'concurrency'] as const)(
-    '%s: a clock that is set back grants nothing again',
+    '%s: a clock that is set back grants nothing twice',
     async (algorithm) => {
       const { bucket, granted, clock } = await open(10);
       const mine = bucket(60_000, algorithm);
@@ -210,7 +210,7 @@ describe('quota-memory', () => {
     },
   );
 
-  test('keys and marks of any length take no more memory than short ones', async () => {
+  test('long keys and idempotency keys take no more memory than short ones', async () => {
     const { bucket, charge, granted } = await open(100_000);
     const buckets = (['fixed', 'gcra', 'log'] as const).map((algorithm) => bucket(60_000, algorithm));
     const long = (at: number, text: string): string => `${at}${text.repeat(50_000)}`;

@@ -1,4 +1,4 @@
-/** Bursts, debts that no number holds, keys of any length, replies that are none. */
+/** Bursts, debts beyond any number, long keys, invalid replies. */
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -47,7 +47,7 @@ describe.each([
   ['escrow', { escrow: true }],
 ])('%s', (name, config) => {
   test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])(
-    '%s: of 3000 asks at once the limit passes and no more, nor of the next 3000',
+    '%s: two bursts of 3000 asks are granted exactly the limit',
     async (algorithm) => {
       const { charger, close } = await open(config);
       const charge = charger(`burst ${name} ${algorithm}`, algorithm, 5);
@@ -69,10 +69,10 @@ describe.each([
 
 describe('a debt', () => {
   test.each([
-    ['of all that a number holds', Number.MAX_SAFE_INTEGER, 5],
-    ['where little is let in', 1.2e9, 1],
-    ['where a great burst is', Number.MAX_SAFE_INTEGER, 1e15],
-  ])('%s is charged, refuses what comes after, and disturbs no other key', async (name, cost, limit) => {
+    ['of the largest integer', Number.MAX_SAFE_INTEGER, 5],
+    ['of a low limit', 1.2e9, 1],
+    ['of a large burst', Number.MAX_SAFE_INTEGER, 1e15],
+  ])('%s is charged, refuses later asks, and affects no other key', async (name, cost, limit) => {
     const { charger, close, readiness } = await open();
     const charge = charger(`debt ${name}`, 'gcra', limit);
     for (let call = 0; call < 20; call++) await charge({ kind: 'owe', cost });
@@ -86,7 +86,7 @@ describe('a debt', () => {
     await close();
   });
 
-  test('of a fixed window, too', async () => {
+  test('of a fixed window refuses later asks', async () => {
     const { charger, close } = await open();
     const charge = charger('debt fixed', 'fixed', 5);
     for (let call = 0; call < 3000; call += 100)
@@ -98,7 +98,7 @@ describe('a debt', () => {
   });
 });
 
-test('a clock of Redis that was set back: a counter that ends later than any charge would make it is over', async () => {
+test('after the clock of Redis is set back, a counter that ends later than any charge could end it is over', async () => {
   const { charger, close } = await open({ clock: 'local' });
   const admin = new Redis(redis.url);
   for (const [algorithm, value] of [
@@ -116,7 +116,7 @@ test('a clock of Redis that was set back: a counter that ends later than any cha
   await close();
 });
 
-test('escrow holds no units of a key that a client made long', async () => {
+test('escrow takes no lease for a long key', async () => {
   const { charger, close, metrics } = await open({ escrow: true });
   const charge = charger('long', 'fixed', 1000);
   for (let call = 0; call < 50; call++) expect((await charge({ key: 'k'.repeat(50_000) })).granted).toBe(true);
@@ -125,7 +125,7 @@ test('escrow holds no units of a key that a client made long', async () => {
 });
 
 test.each(['+OK', ':1', '*1\r\n:1', '*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n+x', '*5\r\n:7\r\n:1\r\n:1\r\n:1\r\n:1'])(
-  'a server that answers %s is not believed',
+  'a server that answers %s is Unavailable',
   async (reply) => {
     const server = createServer((socket) => {
       socket.on('error', () => {});

@@ -63,7 +63,7 @@ describe('in escrow', () => {
     return { kind: 'spend' as const, bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS };
   };
 
-  test('most asks are answered at once, replicas together admit the limit, and operators see who holds what', async () => {
+  test('most asks are answered synchronously, replicas together admit the limit, and operators see who holds how many units', async () => {
     const [one, other] = await Promise.all(
       [1, 2].map(() => openForTest(adapter, { config: { url: redis.url, escrow: true } })),
     );
@@ -88,7 +88,7 @@ describe('in escrow', () => {
       for (const { clock } of [one, other]) clock.advance(50);
       await new Promise((resolve) => {
         setTimeout(resolve, 1);
-      }); // what the other holds comes back
+      }); // the other replica gives back
     }
     expect(granted).toBe(limit);
     expect(atOnce / asked).toBeGreaterThan(0.8);
@@ -97,7 +97,7 @@ describe('in escrow', () => {
     await Promise.all([one.close(), other.close()]);
   });
 
-  test('what is held is given back by one that closes, and by one that is idle', async () => {
+  test('leases are given back on close and when idle', async () => {
     const { handler, close, clock } = await openForTest(adapter, { config: { url: redis.url, escrow: true } });
     const watching = await openForTest(adapter, { config: { url: redis.url } });
     const counter = `returned ${Math.random()}`;
@@ -115,7 +115,7 @@ describe('in escrow', () => {
     await watching.close();
   });
 
-  test('a reset takes away what is held, too', async () => {
+  test('a reset drops leases', async () => {
     const { handler, close } = await openForTest(adapter, { config: { url: redis.url, escrow: true } });
     const ask = asks(handler, `reset ${Math.random()}`, 1000);
     for (let times = 0; times < 100; times++) await handler.charge?.([ask], testCall());
@@ -175,7 +175,7 @@ describe('quota-redis', () => {
     await Promise.all([one.close(), other.close()]);
   });
 
-  test('behind a sentinel: the master dies, its replica is promoted, and counting goes on', async () => {
+  test('behind a sentinel: the master dies, its replica is promoted, and counts continue', async () => {
     const sentinel = await startRedisSentinel();
     const [name, ...sentinels] = sentinel.url.split(',');
     const { bucket, charge, close } = await openOn(`redis://${name}`, { sentinels });
@@ -183,14 +183,14 @@ describe('quota-redis', () => {
     expect((await charge(mine, { limit: 10 })).remaining).toBe(9);
     await new Promise((resolve) => {
       setTimeout(resolve, 500);
-    }); // the replica has it
+    }); // replicated
     await sentinel.master.kill();
     await eventually(async () => expect((await charge(mine, { limit: 10 })).remaining).toBe(8), 60_000);
     await close();
     await sentinel.stop();
   }, 90_000);
 
-  test('every key that it writes has its prefix and goes by itself', async () => {
+  test('every key has the prefix and expires', async () => {
     await admin.flushall();
     const { bucket, charge, close } = await openOn(redis.url, { prefix: 'mine:', db: 0 });
     for (const algorithm of ['fixed', 'gcra'] as const)
@@ -206,7 +206,7 @@ describe('quota-redis', () => {
     await close();
   });
 
-  test('after SCRIPT FLUSH and FLUSHALL it goes on', async () => {
+  test('counts continue after SCRIPT FLUSH and FLUSHALL', async () => {
     const { bucket, charge, close } = await openOn(redis.url);
     const mine = bucket({ counter: 'flushed', perMs: 86_400_000 });
     await charge(mine, { limit: 1 });
@@ -218,7 +218,7 @@ describe('quota-redis', () => {
     await close();
   });
 
-  test('large numbers stay whole', async () => {
+  test('large numbers stay exact', async () => {
     const { bucket, charge, close } = await openOn(redis.url);
     const limit = 2 ** 53 - 1;
     const mine = bucket({ counter: 'large', perMs: 86_400_000 });
@@ -227,7 +227,7 @@ describe('quota-redis', () => {
     await close();
   });
 
-  test('a wrong password is Unavailable, and shown as the reason', async () => {
+  test('a wrong password is Unavailable, with the reason', async () => {
     const locked = await startRedis({ args: ['--requirepass', 'right'] });
     const wrong = await openOn(locked.url, { password: 'wrong' });
     await expect(wrong.charge(wrong.bucket())).rejects.toThrow(Unavailable);
@@ -237,7 +237,7 @@ describe('quota-redis', () => {
     await Promise.all([wrong.close(), right.close(), locked.stop()]);
   });
 
-  test('over a unix socket', async () => {
+  test('counts over a unix socket', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice redis ')); // with a space
     const own = await startRedis({ args: ['--unixsocket', join(folder, 'redis.sock')] });
     const { bucket, charge, close } = await openOn(`redis+unix://${encodeURI(join(folder, 'redis.sock'))}`);
@@ -247,7 +247,7 @@ describe('quota-redis', () => {
     await rm(folder, { recursive: true });
   });
 
-  test('over TLS: the name in the certificate counts, where nobody says that any will do', async () => {
+  test('over TLS the name in the certificate must match, unless anyName is set', async () => {
     const own = await startRedisTls();
     const tls = { ca: own.ca, cert: own.cert, key: own.key, serverName: 'elsewhere.example' };
     const named = await openOn(own.url, { tls });
@@ -291,7 +291,7 @@ describe('quota-redis without Redis', () => {
       expect(opened.readiness().ready).toBe(true);
     }, 8000);
 
-  test('hung: Unavailable in time, then at once; back by itself when it goes on', async () => {
+  test('hung: Unavailable within the timeout, then at once; recovers by itself', async () => {
     expect((await opened.charge(opened.bucket())).remaining).toBe(999_999);
     own.freeze();
     const first = await Promise.allSettled(Array.from({ length: 20 }, () => failsWithinMs(400)));
@@ -302,7 +302,7 @@ describe('quota-redis without Redis', () => {
     await comesBack();
   });
 
-  test('hung for longer than any wait: still at once, still back by itself', async () => {
+  test('hung for longer than all timeouts: Unavailable at once; recovers by itself', async () => {
     own.freeze();
     await failsWithinMs(400);
     await new Promise((resolve) => {
@@ -313,17 +313,17 @@ describe('quota-redis without Redis', () => {
     await comesBack();
   });
 
-  test('killed: Unavailable at once; back by itself when it is started again', async () => {
+  test('killed: Unavailable at once; recovers when it is restarted', async () => {
     await opened.charge(opened.bucket());
     await own.kill();
     await failsWithinMs(150);
-    await eventually(() => expect(opened.readiness().ready).toBe(false)); // it knows when the socket is closed
+    await eventually(() => expect(opened.readiness().ready).toBe(false)); // noticed when the socket closes
     await failsAtOnce();
     own = await startRedis({ port: own.port });
     await comesBack();
   });
 
-  test('cut off: Unavailable in time, then at once; back by itself when the network is mended', async () => {
+  test('partitioned: Unavailable within the timeout, then at once; recovers with the network', async () => {
     const link = await startLink(own.port);
     const far = await openOn(`redis://127.0.0.1:${link.port}`, { timeoutMs: 100 });
     await eventually(async () => expect((await far.charge(far.bucket())).granted).toBe(true));
@@ -338,7 +338,7 @@ describe('quota-redis without Redis', () => {
     await link.stop();
   });
 
-  test('absent when it opens: opens at once, Unavailable, and there when Redis comes', async () => {
+  test('absent at the start: opens at once, is Unavailable, and connects when Redis starts', async () => {
     const port = await freePort();
     const beganMs = performance.now();
     const absent = await openOn(`redis://127.0.0.1:${port}`);
@@ -368,7 +368,7 @@ describe('on a cluster of three masters', () => {
     config: () => ({ ...config(), clock: 'local', timeoutMs: 10_000 }),
   });
 
-  test('a node that dies fails the asks of its slots, and what others were charged is given back', async () => {
+  test('a dead node fails the asks of its slots, and charges on other nodes are given back', async () => {
     const own = await startRedisCluster();
     const opened = await openForTest(adapter, {
       config: {
