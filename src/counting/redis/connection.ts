@@ -171,6 +171,7 @@ export function openConnection({
     close() {
       isClosed = true;
       pipe?.close();
+      inFlight.close();
       upkeep.close();
     },
   };

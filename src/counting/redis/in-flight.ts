@@ -37,6 +37,11 @@ export class InFlight {
     }
   }
 
+  /** Later commands are not watched. */
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
   #begin(): void {
     if (this.#commands++ > 0 || this.#timer !== undefined) return;
     this.#silentMs = 0;
