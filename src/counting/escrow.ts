@@ -5,8 +5,6 @@
  * Units that are held were charged when they were taken, so a window never admits more than its limit: units that outlive it are not spent.
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
  * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
- *
- * `owe` of a `window` spends as `spend` does, each ask for itself: an ask beyond the limit is refused and not charged.
  */
 import type { QuotaAsk } from '../adapters/contract.ts';
 import type { CounterAnswer } from './counter.ts';
@@ -17,7 +15,6 @@ import {
   asSpend,
   decide,
   type EscrowBucket,
-  isCount,
   isForEscrow,
   isHeld,
   isOfWindow,
@@ -68,23 +65,27 @@ export class Escrow {
   }
 
   charge(asks: readonly Ask[]): Answers {
-    if (asks.length > 1 && asks.every(isCount)) return this.#each(asks);
+    return asks.every(isPlainSpend) ? this.#spend(asks) : this.#directly(asks);
+  }
+
+  /** Spends the cost of each ask by itself, where others owe it: an ask beyond the limit is refused, and not charged. */
+  spendEach(asks: readonly Ask[]): Answers {
+    if (asks.length === 1) return this.#spend(asks);
+    const spent = asks.map((ask) => this.#spend([ask]));
+    return spent.some((one) => one instanceof Promise)
+      ? Promise.all(spent as readonly Promise<readonly CounterAnswer[]>[]).then((answers) => answers.flat()) // also of answers that are here
+      : (spent as readonly (readonly CounterAnswer[])[]).flat();
+  }
+
+  #spend(asks: readonly Ask[]): Answers {
     const nowMs = this.#options.nowMs();
-    this.asked++;
     const leases = asks.map((ask) => (isForEscrow(ask) ? this.#leaseOf(ask, nowMs) : undefined));
-    if (!areTaken(leases, asks)) return this.#directly(asks);
+    if (!areTaken(leases, asks)) return this.#directly(asks.map(asSpend));
+    this.asked++;
     const decision = decide(leases, asks, nowMs);
     if (decision === 'take') return this.#chargeLater(leases, asks);
     this.local++;
     return this.#answers(leases, asks, decision === 'spend', nowMs);
-  }
-
-  /** Promise.all takes answers that are here already, too. */
-  #each(asks: readonly Ask[]): Answers {
-    const charged = asks.map((ask) => this.charge([ask]));
-    return charged.some((one) => one instanceof Promise)
-      ? Promise.all(charged as readonly Promise<readonly CounterAnswer[]>[]).then((answers) => answers.flat())
-      : (charged as readonly (readonly CounterAnswer[])[]).flat();
   }
 
   get held(): number {
@@ -158,7 +159,8 @@ export class Escrow {
 
   /** Asks that escrow is not for go to the store; units that are held here count as left. */
   async #directly(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
-    const answers = await this.#options.store.charge(asks.map((ask) => (isCount(ask) ? asSpend(ask) : ask)));
+    this.asked++;
+    const answers = await this.#options.store.charge(asks);
     return answers.map((answer, at) => {
       const ask = asks[at] as Ask;
       const held = this.heldOf(ask);
@@ -304,6 +306,9 @@ export class Escrow {
     this.#options.tell(lookOf(lease), held, forMs);
   }
 }
+
+/** A spend that is charged whole, or not. */
+const isPlainSpend = (ask: Ask): boolean => ask.kind === 'spend' && ask.partial !== true;
 
 /** Whether each is a different lease. An ask that only looks needs one that has taken units before. */
 function areTaken(leases: readonly (Lease | undefined)[], asks: readonly Ask[]): leases is readonly Lease[] {

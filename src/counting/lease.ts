@@ -183,15 +183,15 @@ export class Leases {
 export const windowLeftMs = ({ endsAtMs = Infinity }: Lease, nowMs: number): number => endsAtMs - nowMs;
 
 export const isOfWindow = ({ bucket }: Pick<Ask, 'bucket'>): boolean => bucket.algorithm === 'window';
-export const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
-export const asSpend = (ask: Ask): Ask => (ask.kind === 'owe' && ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask));
+/** For a store that is asked directly. */
+export const asSpend = (ask: Ask): Ask =>
+  ask.kind !== 'owe' ? ask : ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask);
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
-/** Partial, repeated and late charges, long keys and periods given by the request go to the store; so do looks, to be exact. */
+/** Asks with an idempotency key, a long key, or a period given by the request go to the store. */
 export function isForEscrow(ask: Ask): boolean {
   const { bucket, key, perMs, idempotencyKey } = ask;
   const { algorithm } = bucket;
   return (
-    (isCount(ask) || (ask.kind === 'spend' && ask.partial !== true)) &&
     key.length <= MAX_CHARACTERS &&
     idempotencyKey === undefined &&
     perMs === bucket.perMs &&

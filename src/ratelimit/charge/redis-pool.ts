@@ -110,6 +110,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
         ? direct
         : {
             charge: (asks) => escrow.charge(asks),
+            spendEach: (asks) => escrow.spendEach(asks),
             async reset(asks) {
               for (const ask of asks) escrow.forget(ask);
               await counters.reset(asks);

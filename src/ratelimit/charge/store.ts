@@ -7,6 +7,8 @@ export type { CounterAnswer, CounterAsk };
 export interface ChargeStore {
   /** Charges all asks, or none where one is refused; at once where it can. Fails with a ServiceError of kind `redis_error`. */
   charge(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
+  /** Escrow: spends hits of windows, each ask for itself; one beyond its limit is refused. Other stores are owed them. */
+  spendEach?(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   reset(asks: readonly CounterAsk[]): void | Promise<void>;
 }
 

@@ -109,7 +109,8 @@ export class WindowCharging {
       );
     let answers: ReturnType<ChargeStore['charge']>;
     try {
-      answers = store.charge(asked.map(how.ask));
+      const asks = asked.map(how.ask);
+      answers = how === add && store.spendEach !== undefined ? store.spendEach(asks) : store.charge(asks);
     } catch (error) {
       return Promise.reject(error as Error); // memory is full; answered as if Redis were away
     }

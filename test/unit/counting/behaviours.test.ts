@@ -81,19 +81,6 @@ const OF_WINDOW: CounterBehaviours = {
   },
 };
 
-const BEYOND_THE_LIMIT = 'a debt is charged even beyond the limit';
-const { [BEYOND_THE_LIMIT]: _, ...WITHIN_THE_LIMIT } = OF_WINDOW;
-const OF_WINDOW_IN_ESCROW: CounterBehaviours = {
-  ...WITHIN_THE_LIMIT,
-
-  async 'a debt beyond the limit is refused and not charged'({ counter }) {
-    const { owe, spend } = counter({ limit: 5 });
-    assert.deepEqual(outcome(await owe({ cost: 4 })), { granted: true, remaining: 1 });
-    assert.equal((await owe({ cost: 4 })).granted, false);
-    assert.equal((await spend()).granted, true);
-  },
-};
-
 const OF_GCRA: CounterBehaviours = {
   ...BEHAVIOURS_OF.gcra,
 
@@ -120,7 +107,6 @@ const OF_OUR_STORES: CounterBehaviours = {
 };
 
 const OURS = { ...BEHAVIOURS_OF, gcra: OF_GCRA, window: OF_WINDOW };
-const OURS_IN_ESCROW = { ...OURS, window: OF_WINDOW_IN_ESCROW };
 const ALGORITHMS = Object.keys(OURS) as (keyof typeof OURS)[];
 
 describe.each(Object.entries(STORES))('%s', (_name, open) => {
@@ -131,7 +117,7 @@ describe.each(Object.entries(STORES))('%s', (_name, open) => {
     });
 
     describe('in escrow', () => {
-      test.each(Object.entries({ ...OURS_IN_ESCROW[algorithm], ...OF_OUR_STORES }))('%s', async (_says, show) => {
+      test.each(Object.entries({ ...OURS[algorithm], ...OF_OUR_STORES }))('%s', async (_says, show) => {
         const clock = fakeClock();
         await show(countersOn([inEscrow(open(clock)[0] as Client, clock, algorithm)], clock, algorithm));
       });

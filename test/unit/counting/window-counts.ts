@@ -42,7 +42,7 @@ export class WindowCounts {
 
   add(asks: readonly CountAsk[]): Counts {
     const charged = asks.map((ask): CounterAsk => ({ ...lookAt(ask), kind: 'owe', cost: ask.hits }));
-    return later(this.store.charge(charged), (answers) =>
+    return later(this.store.spendEach?.(charged) ?? this.store.charge(charged), (answers) =>
       answers.map(({ granted, limit, used = 0 }, at) =>
         granted ? used : Math.max(limit, used) + (asks[at]?.hits ?? 0),
       ),
@@ -126,6 +126,7 @@ export class EscrowCounts extends WindowCounts {
     });
     super({
       charge: (asks) => escrow.charge(asks),
+      spendEach: (asks) => escrow.spendEach(asks),
       async reset(asks) {
         for (const ask of asks) escrow.forget(ask);
         await over.store.reset(asks);
