@@ -3,7 +3,7 @@ const REMEMBERED = 32;
 /** Answers in order within this time are kept as one. */
 const GRAIN_MS = 1;
 /** This many calls at once are a burst. */
-export const BURST = 32;
+const BURST = 32;
 /**
  * How long a backend that counts may be silent during a burst (decision 15): below Envoy's 200 ms for ext_authz, since a burst must not look
  * like an outage, which lets limits pass.

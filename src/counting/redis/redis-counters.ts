@@ -13,9 +13,7 @@ import type { BucketSpec, CounterAnswer } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, slotTag } from './counter-key.ts';
 import type { Command, Count, ExpiryS, Increment } from './pipe.ts';
-import { runScript } from './run-script.ts';
-import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
-import { answersOf, argumentsOf, keysOf, type RedisAnswer } from './script.ts';
+import { answersOf, argumentsOf, keysOf, type RedisAnswer, runScript } from './script.ts';
 
 export interface RedisCountersOptions {
   readonly connection: Connection;
@@ -144,14 +142,10 @@ export class RedisCounters {
     const { connection, clock, nowMs } = this.#options;
     const args = argumentsOf(asks, clock === 'local' ? nowMs() : undefined, (perMs) => this.#expiryS(perMs) * 1000);
     return connection.ask(
-      (redis) =>
-        runScript(
-          redis,
-          SCRIPT,
-          SCRIPT_SHA1,
-          keysOf(asks, (key) => this.#prefixOf(key)),
-          args,
-        ),
+      (redis) => {
+        const keys = keysOf(asks, (key) => this.#prefixOf(key));
+        return runScript(redis, keys, args);
+      },
       (reply) => answersOf(asks, reply),
     );
   }

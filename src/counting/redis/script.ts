@@ -1,9 +1,11 @@
-/** The arguments of the script, and its reply. */
+/** Runs the script: its arguments, and its reply. */
+import type { Cluster, Redis } from 'ioredis';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type CounterAlgorithm, type CounterAnswer, keepsEntries } from '../counter.ts';
 import { type AnyAsk, changeOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
 import { counterKey, ownerName, markKey } from './counter-key.ts';
+import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
 
 const LETTER: Readonly<Record<CounterAlgorithm, string>> = {
   fixed: 'f',
@@ -78,5 +80,17 @@ export function answersOf(asks: readonly AnyAsk[], reply: unknown): RedisAnswer[
       endsAtMs,
       used,
     };
+  });
+}
+
+/** By its sum where Redis knows it, so that the text of the script goes out once. Rejects as ioredis does. */
+export async function runScript(
+  redis: Redis | Cluster,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  return redis.evalsha(SCRIPT_SHA1, keys.length, ...keys, ...args).catch((error: unknown) => {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return redis.eval(SCRIPT, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
   });
 }

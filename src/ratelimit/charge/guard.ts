@@ -4,9 +4,9 @@
  */
 import { isOfServer } from '../../counting/redis/error-reply.ts';
 import { reasonOf } from '../../counting/redis/upkeep.ts';
-import { BURST, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
+import { AnswerTimes, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
-import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
+import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import { ServiceError } from '../call.ts';
 
@@ -28,31 +28,23 @@ export interface GuardOptions {
 export class Guard {
   readonly breaker: Breaker = new Breaker(SPARES);
   readonly #options: GuardOptions;
-  #answeredAtLoopMs = 0;
+  /** In loop time; `pending` counts commands. */
+  readonly #times = new AnswerTimes(BURST_SILENCE_MS);
   /** Failures with less than {@link QUIET_MS} between them: how many, the first, the last. */
   #failures = 0;
   #firstFailedAtMs = 0;
   #failedAtMs = -Infinity;
-  /** Commands without an answer. */
-  #waiting = 0;
 
   constructor(options: GuardOptions) {
     this.#options = options;
   }
 
-  /** A synchronous answer stays synchronous. `commands`: how many of them one round trip carries. */
-  ask<T>(ask: () => T | Promise<T>, commands = 1): T | Promise<T> {
+  /** `commands`: how many of them the round trip carries. */
+  ask<T>(trip: () => T | Promise<T>, commands = 1): Promise<T> {
     const turn = this.breaker.admits();
-    if (turn === undefined) return Promise.reject(redisError('it did not answer of late, and is spared'));
-    let answer: T | Promise<T>;
-    try {
-      answer = ask();
-    } catch (error) {
-      return Promise.reject(this.#failed(error, turn));
-    }
-    if (answer instanceof Promise) return this.#inTime(answer, turn, commands);
-    this.#succeeded();
-    return answer;
+    return turn === undefined
+      ? Promise.reject(redisError('it did not answer of late, and is spared'))
+      : this.#inTime((async () => trip())(), turn, commands);
   }
 
   /** Connected; no command was sent yet. */
@@ -66,42 +58,43 @@ export class Guard {
 
   #inTime<T>(answer: Promise<T>, turn: Turn, commands: number): Promise<T> {
     const { timeoutMs } = this.#options;
+    const times = this.#times;
     return new Promise((resolve, reject) => {
       const nowMs = performance.now();
-      const sentAtLoopMs = deadlines.loopMsAt(nowMs);
-      const waiting = (): number => this.#waiting;
-      const silentSinceLoopMs = (): number => Math.max(sentAtLoopMs, this.#answeredAtLoopMs);
-      const asked = {
+      const sentAtMs = deadlines.loopMsAt(nowMs);
+      if (times.pending === 0) times.silentSinceMs = sentAtMs;
+      times.pending += commands;
+      let isOpen = true;
+      const trip: Expiring = {
         endsAtMs: Infinity,
         wheelAtMs: NOT_IN_WHEEL,
-        get lateAtLoopMs(): number {
-          return silentSinceLoopMs() + (waiting() < BURST ? timeoutMs : Math.max(timeoutMs, BURST_SILENCE_MS));
+        get lateAtLoopMs() {
+          return Math.max(Math.max(sentAtMs, times.silentSinceMs) + timeoutMs, times.burstLateAtMs);
         },
-        expire: (): void => {
-          this.#waiting -= commands;
-          isOver = true;
+        expire: () => {
+          close();
           reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
         },
       };
-      let isOver = false;
-      const ended = (): boolean => {
-        this.#answeredAtLoopMs = deadlines.loopMsAt(performance.now());
-        if (isOver) return false;
-        this.#waiting -= commands;
-        deadlines.remove(asked);
-        return true;
+      const close = (): void => {
+        isOpen = false;
+        times.pending -= commands;
       };
-      this.#waiting += commands;
-      deadlines.add(asked, nowMs);
+      const answered = (settle: () => void): void => {
+        times.silentSinceMs = deadlines.loopMsAt(performance.now());
+        if (!isOpen) return;
+        close();
+        deadlines.remove(trip);
+        settle();
+      };
+      deadlines.add(trip, nowMs);
       answer.then(
-        (value) => {
-          if (!ended()) return;
-          this.#succeeded();
-          resolve(value);
-        },
-        (error: unknown) => {
-          if (ended()) reject(this.#failed(error, turn));
-        },
+        (value) =>
+          answered(() => {
+            this.#succeeded();
+            resolve(value);
+          }),
+        (error: unknown) => answered(() => reject(this.#failed(error, turn))),
       );
     });
   }
