@@ -83,7 +83,7 @@ export function answersOf(asks: readonly AnyAsk[], reply: unknown): RedisAnswer[
   });
 }
 
-/** By its sum where Redis knows it, so that the text of the script goes out once. Rejects as ioredis does. */
+/** By its SHA-1 (EVALSHA), so that the script is sent once. Rejects as ioredis does. */
 export async function runScript(
   redis: Redis | Cluster,
   keys: readonly string[],
@@ -91,6 +91,6 @@ export async function runScript(
 ): Promise<unknown> {
   return redis.evalsha(SCRIPT_SHA1, keys.length, ...keys, ...args).catch((error: unknown) => {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(SCRIPT, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
+    return redis.eval(SCRIPT, keys.length, ...keys, ...args); // Redis lost the script (restart, SCRIPT FLUSH); EVAL loads it again
   });
 }

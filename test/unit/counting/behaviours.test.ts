@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { BEHAVIOURS_OF, OF_CALENDAR_WINDOWS } from '../../../src/adapters/testing/algorithm-behaviours.ts';
 import type { Algorithm, QuotaAnswer } from '../../../src/adapters/contract.ts';
 import { OF_EVERY_ALGORITHM } from '../../../src/adapters/testing/counter-behaviours.ts';
-import { type CounterBehaviours, countersOf, MINUTE_MS, outcome } from '../../../src/adapters/testing/counters.ts';
+import { type CounterBehaviours, countersOf, MINUTE_MS } from '../../../src/adapters/testing/counters.ts';
 import { eventually, type FakeClock, fakeClock } from '../../../src/adapters/testing/index.ts';
 import { Escrow } from '../../../src/counting/escrow.ts';
 import type { CounterAnswer, CounterAsk } from '../../../src/counting/store.ts';
