@@ -370,7 +370,7 @@ describe('readiness', () => {
     expect(opened.at('10.1.0.8')).toBeUndefined();
     await eventually(() => expect(opened.readiness().ready).toBe(true));
     expect(opened.logged.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      'warn the Kubernetes API cannot be watched; what is known stays in use',
+      'warn the Kubernetes API cannot be watched; the last known state stays in use',
       'info the Kubernetes API answers again',
       'info pods are listed and watched',
     ]);

@@ -1,5 +1,5 @@
 /**
- * One resource, listed and watched until the signal is aborted. The rules are those of Kubernetes' API concepts
+ * One resource, listed and watched until the signal is aborted. It follows Kubernetes' API concepts
  * (kubernetes.io/docs/reference/using-api/api-concepts): a list in pages, then a watch from its resourceVersion; each event and bookmark
  * moves that version on; 410 means that the version is too old, and everything is listed again.
  */
@@ -176,7 +176,7 @@ export class ListWatch {
       this.#failure = messageOf(error);
       if (this.#failureLog.admit() > 0) {
         this.#isFailureLogged = true;
-        this.#options.log.warn('the Kubernetes API cannot be watched; what is known stays in use', {
+        this.#options.log.warn('the Kubernetes API cannot be watched; the last known state stays in use', {
           path: this.#resource.path,
           error,
           pauseMs,

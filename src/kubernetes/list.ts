@@ -10,7 +10,7 @@ export interface ListOptions {
   readonly pageSize: number;
   readonly signal: AbortSignal;
   readonly onPage: () => void;
-  /** Waits before a page is asked for again. */
+  /** Waits before a page is requested again. */
   readonly pause: (error: unknown) => Promise<void>;
 }
 
@@ -23,7 +23,7 @@ interface Page {
 /** The server gives up a list after a minute. */
 const SILENT_AFTER_MS = 60_000;
 const TRIES_PER_PAGE = 5;
-/** A list whose snapshot expires this often between pages is asked for in one piece. */
+/** A list whose snapshot expires this often between pages is requested in one piece. */
 const MOST_EXPIRED_LISTS = 2;
 
 /** Puts all objects into the sink. Returns the resourceVersion from which to watch. */

@@ -12,7 +12,7 @@ export function percentEncoded(text: string): string {
   return encoded;
 }
 
-/** Of a peer, so what is no encoding stays as it is. */
+/** Sent by a peer, so invalid encodings stay as they are. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -19,7 +19,7 @@ export const METRICS = table(
     name: 'STATS_FLUSH_INTERVAL',
     kind: 'duration',
     default: 10_000,
-    means: 'interval at which statsd or DogStatsD is sent what has changed',
+    means: 'interval at which changed metrics are sent to statsd or DogStatsD',
   },
   {
     name: 'EXTRA_TAGS',

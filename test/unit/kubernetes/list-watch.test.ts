@@ -193,7 +193,7 @@ describe('a version that is too old', () => {
     const run = start();
     await eventually(() => expect(run.counts.failure).toBeGreaterThan(3));
     expect(run.logged).toEqual([
-      'the Kubernetes API cannot be watched; what is known stays in use: the API server answers 410: gone',
+      'the Kubernetes API cannot be watched; the last known state stays in use: the API server answers 410: gone',
     ]);
   });
 });
@@ -211,7 +211,7 @@ describe('a failure', () => {
     await synced(run);
     expect(run.watch.failure).toBeUndefined();
     expect(run.logged).toEqual([
-      'the Kubernetes API cannot be watched; what is known stays in use: the API server answers 503: etcd is away',
+      'the Kubernetes API cannot be watched; the last known state stays in use: the API server answers 503: etcd is away',
       'the Kubernetes API answers again',
     ]);
   });
@@ -369,7 +369,7 @@ describe('a watch', () => {
     await eventually(() => expect(run.counts.watch).toBe(2));
     expect([run.counts.list, run.logged[0]]).toEqual([
       1,
-      'the Kubernetes API cannot be watched; what is known stays in use: the API server answers 500: etcd',
+      'the Kubernetes API cannot be watched; the last known state stays in use: the API server answers 500: etcd',
     ]);
   });
 
