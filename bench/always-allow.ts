@@ -4,8 +4,15 @@ import { z } from 'zod';
 
 export default defineAdapter({
   name: 'check-nothing',
-  summary: 'Allows.',
+  summary: 'Allows, and loops for ever where its input says so.',
   config: z.strictObject({}),
   serves: { check: { input: { value: 'string' } } },
-  open: async () => ({ check: () => () => allow() }),
+  open: async () => ({
+    check:
+      () =>
+      ({ value }) => {
+        while (value === 'loop');
+        return allow();
+      },
+  }),
 });

@@ -28,6 +28,7 @@ const ALONE = 5000;
 const TOGETHER = 200_000;
 const WINDOW = 64;
 const INPUT = { value: 'user-17' };
+const OTHERS_MS = 5000;
 const PATH = '/bench.Echo/Check';
 const same = (bytes: Buffer): Buffer => bytes;
 
@@ -63,6 +64,8 @@ interface Way {
   readonly name: string;
   /** Answers at once, or by a promise. */
   readonly ask: () => unknown;
+  /** Sends it into an endless loop, from which it is restarted. */
+  readonly loop: () => unknown;
   readonly close: () => Promise<void>;
 }
 
@@ -86,10 +89,12 @@ async function handler(name: string, run: string): Promise<Way> {
   const check = open.handler.check?.({ rule: 'r', params: undefined }) as CheckFunction;
   const right = (answer: CheckAnswer): string | undefined =>
     answer.kind === 'allow' ? undefined : 'it does not allow';
-  const ask = (): unknown => live.gate.ask(check, INPUT, new CallScope('bench-1', 'http', NO_CALLER), 10_000, right);
+  const asking = (input: typeof INPUT): unknown =>
+    live.gate.ask(check, input, new CallScope('bench-1', 'http', NO_CALLER), 10_000, right);
+  const ask = (): unknown => asking(INPUT);
   const first = (await ask()) as CheckAnswer;
   if (first.kind !== 'allow') throw new Error(`${name} does not allow: ${JSON.stringify(first)}`);
-  return { name, ask, close: () => live.close() };
+  return { name, ask, loop: () => asking({ value: 'loop' }), close: () => live.close() };
 }
 
 async function bare(folder: string): Promise<Way> {
@@ -106,6 +111,7 @@ async function bare(folder: string): Promise<Way> {
           error === null ? resolve(value) : reject(error),
         );
       }),
+    loop: () => undefined,
     async close() {
       client.close();
       child.kill();
@@ -144,6 +150,20 @@ async function byPromise(ask: () => unknown, window: number, calls: number): Pro
   us.sort((a, b) => a - b);
   const at = (share: number): number => us[Math.floor(us.length * share)] as number;
   return { p50Us: at(0.5), p99Us: at(0.99), perSecond: (us.length / tookMs) * 1000 };
+}
+
+/** 99th percentile of the time that 64 inline calls take, one such batch in each turn of the event loop. */
+async function othersP99Us(ask: () => unknown): Promise<number> {
+  const us: number[] = [];
+  for (const untilMs = performance.now() + OTHERS_MS; performance.now() < untilMs;) {
+    const beganAtMs = performance.now();
+    for (let at = 0; at < WINDOW; at++) ask();
+    us.push((performance.now() - beganAtMs) * 1000);
+    await new Promise((next) => {
+      setImmediate(next);
+    });
+  }
+  return us.toSorted((a, b) => a - b)[Math.floor(us.length * 0.99)] as number;
 }
 
 const best = (all: readonly Figures[]): Figures => ({
@@ -187,6 +207,19 @@ async function measure(): Promise<void> {
     const { alone = [], together = [] } = figures[at] ?? {};
     console.log(`| ${name} | ${shown(best(alone))} | ${shown(best(together))} |`);
   }
+  const [worker] = away;
+  const quiet: number[] = [];
+  const besideLoop: number[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    quiet.push(await othersP99Us(inline.ask));
+    const looping = setInterval(() => worker?.loop(), 100);
+    besideLoop.push(await othersP99Us(inline.ask));
+    clearInterval(looping);
+  }
+  const [quietUs, loopUs] = [Math.min(...quiet), Math.min(...besideLoop)];
+  console.log(
+    `\n64 inline calls beside a worker that loops and is restarted: p99 ${loopUs.toFixed(0)} us, ${quietUs.toFixed(0)} us without (${(loopUs / quietUs).toFixed(2)})`,
+  );
   await Promise.all([inline, ...away].map((one) => one.close()));
   await rm(folder, { recursive: true });
   clearInterval(alive);
