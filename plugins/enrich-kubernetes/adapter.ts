@@ -9,6 +9,8 @@ import { ReplicaSetOwners } from './workload.ts';
 /** `namespace/name`, or as Mixer wrote it: `kubernetes://name.namespace`. */
 const POD_NAME = /^(?:(?<ns>[^/.]+)\/(?<name>[^/]+)|kubernetes:\/\/(?<mixerName>[^/]+)\.(?<mixerNs>[^/.]+))$/;
 const READINESS_EVERY_MS = 500;
+/** Opening must not need the API server, and has 10 s. */
+const LISTED_WITHIN_MS = 3000;
 
 export default defineAdapter({
   name: 'enrich-kubernetes',
@@ -37,6 +39,7 @@ export default defineAdapter({
     const index = new PodIndex({ owners, maxPods: config.maxPods, onDropped: () => dropped.add() });
     const watches = await watchesOf(config, host, owners, index);
     for (const [path, watch] of watches) host.background(`watching ${path}`, (signal) => watch.run(signal));
+    await firstLists([...watches.values()], host.signal);
     const unlisted = watchReadiness(config, host, [...watches.values()], index);
     return {
       lookup:
@@ -56,6 +59,16 @@ export default defineAdapter({
 function podNamed(index: PodIndex, text: string): Values | undefined {
   const { ns, name, mixerName, mixerNs } = POD_NAME.exec(text)?.groups ?? {};
   return index.named(ns ?? mixerNs ?? '', name ?? mixerName ?? '');
+}
+
+/** Waits a little for the first lists, so that a policy usually is in force with a complete index. */
+async function firstLists(watches: readonly ListWatch[], signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([
+    Promise.all(watches.map(({ begun }) => begun)),
+    sleep(LISTED_WITHIN_MS, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => undefined),
+  ]);
+  over.abort();
 }
 
 /** By path. Rejects if the credentials cannot be read; the API server itself is not needed. */

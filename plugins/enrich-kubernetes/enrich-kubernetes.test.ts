@@ -99,7 +99,7 @@ async function openOn(config: Record<string, unknown> = {}) {
 async function openReady(config: Record<string, unknown> = {}) {
   const opened = await openOn(config);
   await eventually(() => expect(opened.readiness()).toEqual({ ready: true, why: undefined }));
-  await eventually(() => expect(api.watching).toBeGreaterThan(0));
+  await eventually(() => expect(api.watching).toBe(new Set(api.lists().map(({ path }) => path)).size));
   return opened;
 }
 const workloadAt = (opened: { at(ip: string): unknown }, ip: string): unknown => {
@@ -125,21 +125,10 @@ const WEB = {
 
 describe('enrich-kubernetes by the kit', () => {
   beforeEach(() => api.put('pods', web()));
-  /** Opened, and listed: the kit asks at once. */
-  const listed = {
-    ...adapter,
-    open: async (config: unknown, host: Parameters<typeof adapter.open>[1]) => {
-      const handler = await adapter.open(config, host);
-      const isReachable = (config as { server?: string }).server === api.url;
-      if (isReachable)
-        await eventually(async () => {
-          await handler.lookup?.({ rule: 'r', params: undefined })({}, testCall());
-        });
-      return handler;
-    },
-  };
-  testAdapter(listed, {
+  testAdapter(adapter, {
     runner: { describe, test },
+    in: ['process', 'protocol', 'worker'],
+    module: new URL('./adapter.ts', import.meta.url),
     config: () => {
       api.requests.length = 0; // it is opened a thousand times
       return { ...inCluster(), owners: 'names' };
@@ -374,6 +363,17 @@ describe('readiness', () => {
       'info the Kubernetes API answers again',
       'info pods are listed and watched',
     ]);
+  });
+
+  test('open waits for the first list, and no longer than three seconds', async () => {
+    api.put('pods', web());
+    expect((await openOn()).at('10.1.0.7')).toEqual(WEB);
+    api.always = () => () => undefined; // never answers
+    const began = performance.now();
+    const opened = await openOn();
+    expect(performance.now() - began).toBeGreaterThan(2500);
+    expect(opened.readiness().why).toBe('pods are not listed yet');
+    expect(() => opened.at('10.1.0.7')).toThrow(Unavailable);
   });
 
   test('after a long silence the handler is not ready, and what is known is still answered', async () => {

@@ -67,6 +67,7 @@ export class ListWatch {
   #isSynced = false;
   #heardAtMs: number;
   #failure: string | undefined;
+  readonly #begun = Promise.withResolvers<void>();
 
   constructor(options: ListWatchOptions) {
     const { path, query = {}, metadataOnly = false, sink, maxObjectBytes = MAX_OBJECT_BYTES, log, meters } = options;
@@ -81,6 +82,11 @@ export class ListWatch {
         log.warn('an object of the Kubernetes API is too large and was skipped', { path, maxObjectBytes });
     };
     this.#resource = { path, query, metadataOnly, sink, maxObjectBytes, onOversized };
+  }
+
+  /** Settles when the first list is complete, or something has failed. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
   }
 
   /** Whether a list has been complete, so that an unknown object does not exist. */
@@ -128,6 +134,7 @@ export class ListWatch {
       pause: (error) => this.#pause(error, signal),
     });
     this.#isSynced = true;
+    this.#begun.resolve();
     return version;
   }
 
@@ -174,6 +181,7 @@ export class ListWatch {
     if (!isExpected) {
       this.#options.meters?.failure?.();
       this.#failure = messageOf(error);
+      this.#begun.resolve();
       if (this.#failureLog.admit() > 0) {
         this.#isFailureLogged = true;
         this.#options.log.warn('the Kubernetes API cannot be watched; the last known state stays in use', {
