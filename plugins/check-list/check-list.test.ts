@@ -18,7 +18,7 @@ writeFileSync(join(folder, 'large.txt'), 'x'.repeat(200));
 
 testAdapter(adapter, {
   runner: { describe, test },
-  in: ['process', 'protocol', 'worker'],
+  in: ['process', 'protocol', 'worker', 'grpc'],
   module: new URL('./adapter.ts', import.meta.url),
   folder,
   config: { kind: 'cidr', values: ['10.0.0.0/8', 'fd00::/8', '192.0.2.1'] },

@@ -41,7 +41,7 @@ const acme = {
 
 testAdapter(adapter, {
   runner: { describe, test },
-  in: ['process', 'protocol', 'worker'],
+  in: ['process', 'protocol', 'worker', 'grpc'],
   module: new URL('./adapter.ts', import.meta.url),
   folder,
   config: { file: 'tenants.csv', key: 'tenant', columns },

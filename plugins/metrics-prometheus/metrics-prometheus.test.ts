@@ -16,7 +16,7 @@ const metric = (of: object): object => ({ metrics: { m: of } });
 
 testAdapter(adapter, {
   runner: { describe, test },
-  in: ['process', 'protocol', 'worker'],
+  in: ['process', 'protocol', 'worker', 'grpc'],
   module: new URL('./adapter.ts', import.meta.url),
   config: { metrics: METRICS },
   badConfigs: [

@@ -10,7 +10,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 testAdapter(adapter, {
   runner: { describe, test },
-  in: ['process', 'protocol'],
+  in: ['process', 'protocol', 'grpc'],
   config: {},
   badConfigs: [
     { config: { maxKeys: 0 }, says: /maxKeys/ },

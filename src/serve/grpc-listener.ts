@@ -9,7 +9,7 @@ import {
   type TlsOptions,
   type Transport,
 } from '../transport/index.ts';
-import type { OwnLog } from '../log/log.ts';
+import type { Log } from '../adapters/contract.ts';
 import { StartError } from './errors.ts';
 import type { RefusedConnections } from './refused-connections.ts';
 
@@ -24,7 +24,7 @@ export interface GrpcListenerOptions {
   /** Other workers listen at the same port. */
   readonly reusePort: boolean;
   readonly refused: RefusedConnections;
-  readonly log: OwnLog;
+  readonly log: Log;
 }
 
 /** gRPC's own limit; a check contains the request's body if Envoy is configured to send it. */

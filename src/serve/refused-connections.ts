@@ -5,7 +5,7 @@
  */
 import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
-import type { OwnLog } from '../log/log.ts';
+import type { Log } from '../adapters/contract.ts';
 import { Throttle } from '../time/throttle.ts';
 
 /** The flag or setting that turns TLS on. */
@@ -29,12 +29,12 @@ interface Tally {
 }
 
 export class RefusedConnections {
-  readonly #log: Pick<OwnLog, 'warn'>;
+  readonly #log: Pick<Log, 'warn'>;
   readonly #messages: Readonly<Record<StrangerKind, string>>;
   readonly #tallies: Readonly<Record<StrangerKind, Tally>>;
 
   /** `nowMs` is monotonic. */
-  constructor(log: Pick<OwnLog, 'warn'>, hint: TlsHint, nowMs: () => number = () => performance.now()) {
+  constructor(log: Pick<Log, 'warn'>, hint: TlsHint, nowMs: () => number = () => performance.now()) {
     this.#log = log;
     this.#messages = messages(hint);
     const none = (): Tally => ({ count: 0, logThrottle: new Throttle({ nowMs }) });

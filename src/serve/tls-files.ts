@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { stampOf, watchFiles } from '../files/watch.ts';
-import type { OwnLog } from '../log/log.ts';
+import type { Log } from '../adapters/contract.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { TlsOptions } from '../transport/index.ts';
 import { StartError } from './errors.ts';
@@ -47,7 +47,7 @@ export function watchTls(
   files: TlsFiles,
   served: TlsOptions,
   renew: (tls: TlsOptions) => void | Promise<void>,
-  log: OwnLog,
+  log: Log,
 ): { close(): void } {
   const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
   const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');

@@ -3,7 +3,6 @@
  * how much waits for the other side.
  * **In**: messages. **Out**: messages, then how the stream ended. **Fails**: with a {@link GrpcError}; a broken connection ends its streams.
  */
-import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -66,18 +65,26 @@ export async function connectStreams(
     maxSessionMemory: MAX_SESSION_MEGABYTES,
     settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
   });
+  const { promise: connected, resolve, reject } = Promise.withResolvers<void>();
+  // Its settings, since a socket of a process that hangs is connected, too.
+  session.once('remoteSettings', () => resolve());
+  session.on('error', reject); // later its streams report it
+  session.once('close', () => reject(new Error('it was closed at once')));
+  socket.on('error', reject); // an alert of TLS may come after the handshake
+  const late = (): void => reject(until.reason as Error);
+  until.addEventListener('abort', late, { once: true });
   try {
-    // Its settings, since a socket of a process that hangs is connected, too.
-    await once(session, 'remoteSettings', { signal: until });
+    await connected;
   } catch (error) {
     session.destroy();
     socket.destroy();
     throw new GrpcError(Status.UNAVAILABLE, whyNotConnected(where, error, until.aborted, tls !== undefined), {
       cause: error,
     });
+  } finally {
+    until.removeEventListener('abort', late);
   }
   session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-  session.on('error', () => undefined); // its streams report it
   return new Http2Streams(session, where);
 }
 

@@ -16,7 +16,7 @@ const KAFKA_VERSION = '4.4.0';
 /** Age after which a lock counts as left by a dead process. */
 const STALE_LOCK_MS = 10 * 60_000;
 
-const say = (text: string): void => {
+export const say = (text: string): void => {
   process.stderr.write(`parts: ${text}\n`);
 };
 
@@ -27,11 +27,11 @@ export function onPath(program: string): string | undefined {
     .find((path) => existsSync(path));
 }
 
-async function attempt(
+export async function attempt(
   what: string,
   program: string,
   args: readonly string[],
-  options: { cwd?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<void> {
   try {
     await run(program, args, { maxBuffer: 64 * 1024 * 1024, ...options });
@@ -71,7 +71,7 @@ async function exclusively(name: string, work: () => Promise<void>): Promise<voi
 }
 
 /** Makes a folder once: `make` fills another one, which is renamed when complete, so that a partial folder is never used. */
-async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+export async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(CACHE, name);
   if (existsSync(folder)) return folder;
   await exclusively(name, async () => {

@@ -5,13 +5,15 @@ import { openIsolated } from '../isolated/open-isolated.ts';
 import { type HandlerEnvironment, type HandlerToOpen, openHandler, type OpenHandler } from '../open-handler.ts';
 import { openInWorker } from '../worker/open-in-worker.ts';
 
-export type PlaceName = 'process' | 'protocol' | 'worker';
+export type PlaceName = 'process' | 'protocol' | 'worker' | 'grpc';
 
 export interface PlaceOptions {
   /** The module that exports the adapter. */
   readonly module: URL | undefined;
   /** Of the fake clock. */
   readonly clock: SharedArrayBuffer | undefined;
+  /** The config before the adapter's schema parsed it. */
+  readonly written: unknown;
 }
 
 /** `kill` ends the place as a crash does; absent in the process of the test. */
@@ -33,7 +35,7 @@ interface Place {
 
 /**
  * `process`: as `run: inline`. `protocol`: in this process, but over the messages that cross to a thread or another process. `worker`: as
- * `run: worker`; a thread imports the adapter from `module`.
+ * `run: worker`; a thread imports the adapter from `module`. `grpc`: as `run: { dial: ... }`, at a Unix socket.
  */
 export const PLACES: Readonly<Record<PlaceName, Place>> = {
   process: {
@@ -65,5 +67,10 @@ export const PLACES: Readonly<Record<PlaceName, Place>> = {
       });
       return { open, kill: () => kill() };
     },
+  },
+  grpc: {
+    says: ', over gRPC',
+    open: async (adapter, toOpen, environment, { written }) =>
+      (await import('./grpc-place.ts')).openOverGrpc(adapter, toOpen, environment, written),
   },
 };

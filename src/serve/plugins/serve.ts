@@ -2,11 +2,11 @@
  * `sluice/plugin/serve`: adapters in a process of their own, behind `sluice.plugin.v1`.
  * **In**: adapters, an address. **Out**: a server with health and reflection. **Fails**: where it cannot listen, or an adapter is invalid.
  */
-import type { Adapter } from '../../adapters/contract.ts';
+import type { Adapter, Log } from '../../adapters/contract.ts';
 import { createRegistry } from '../../adapters/registry.ts';
 import { PLUGIN_SERVICE, pluginMethods } from '../../adapters/remote/plugin-service.ts';
 import { healthMethods, reflectionMethods } from '../../frontends/index.ts';
-import { makeLog, type OwnLog } from '../../log/log.ts';
+import { makeLog } from '../../log/log.ts';
 import { parseAddress } from '../../text/parse-address.ts';
 import { addressText, type TlsOptions, type Transport } from '../../transport/index.ts';
 import { listenGrpc } from '../grpc-listener.ts';
@@ -25,7 +25,7 @@ export interface ServeOptions {
   /** Drains on SIGTERM and SIGINT; the process then ends by itself. Default: true. */
   readonly signals?: boolean;
   /** Default: text on stderr. */
-  readonly log?: OwnLog;
+  readonly log?: Log;
 }
 
 export interface PluginServer {

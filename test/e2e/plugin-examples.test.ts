@@ -1,0 +1,155 @@
+/** The example plugins in other languages, behind the real host. Python is needed; Go where it is there. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Command, goPlugin, pythonPlugin } from '../parts/plugin-examples.ts';
+import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
+import { run, serving, type Serving } from './command.ts';
+import { peerClient } from './peer-client.ts';
+
+const EXAMPLES = resolve(import.meta.dirname, '../../examples');
+const python = await pythonPlugin();
+const go = await goPlugin();
+
+let workspace: Workspace;
+const ended: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ended.splice(0).toReversed()) await end();
+  workspace.remove();
+});
+
+interface Plugin {
+  readonly child: ChildProcess;
+  stop(): Promise<number | null>;
+}
+
+async function start({ program, args }: Command): Promise<Plugin> {
+  const child = spawn(program, [...args, '--listen', `unix:${workspace.path('revoked.sock')}`], {
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const stop = async (): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    return exited;
+  };
+  ended.push(stop);
+  for await (const line of createInterface({ input: child.stderr })) if (line.startsWith('serving plugins')) break;
+  child.stderr.resume();
+  return { child, stop };
+}
+
+async function host(): Promise<{ readonly served: Serving; readonly ask: (user: string) => Promise<string> }> {
+  const served = await serving(['policy.yaml'], { cwd: workspace.folder });
+  ended.push(async () => served.stop());
+  const client = peerClient(served.grpc);
+  const ask = async (user: string): Promise<string> => {
+    const { denied_response: denied } = await client.check({ path: `/of/${user}`, headers: { 'x-user': user } });
+    return denied === undefined ? 'allowed' : `${denied.status.code}: ${denied.body}`;
+  };
+  return { served, ask };
+}
+
+const describePlugin = async (): Promise<void> => {
+  const { out, err, code } = await run(['plugins', 'describe', '--dial', 'unix:revoked.sock'], {
+    cwd: workspace.folder,
+  });
+  expect(err).toBe('');
+  expect(code).toBe(0);
+  workspace.write('plugin.json', out);
+};
+const handlers = async ({ admin }: Serving): Promise<string> => (await fetch(`http://${admin}/handlers`)).text();
+const linesOf = (file: string): string[] => readFileSync(workspace.path(file), 'utf8').trim().split('\n');
+
+describe.each([
+  { language: 'Python', command: python },
+  ...(go === undefined ? [] : [{ language: 'Go', command: go }]),
+])('the example in $language', ({ language, command }) => {
+  // With time to spare, since the machine of the tests is busy.
+  const policy = readFileSync(join(EXAMPLES, `plugin-${language.toLowerCase()}`, 'policy.yaml'), 'utf8').replace(
+    'adapter: check-revoked',
+    'adapter: check-revoked\n    deadline: 4s',
+  );
+
+  test('refuses whom its list names, follows the list, reports, and is one handler each in /handlers', async () => {
+    workspace = makeWorkspace({ 'policy.yaml': policy, 'revoked.txt': 'bob\n' });
+    await start(command);
+    await describePlugin();
+    const { served, ask } = await host();
+    expect([await ask('ann'), await ask('bob'), await ask('root')]).toEqual([
+      'allowed',
+      'Forbidden: bob is revoked; ask security@example.com',
+      'allowed',
+    ]);
+    workspace.write('revoked.txt', 'ann\nroot\n');
+    await expect.poll(async () => ask('ann'), { timeout: 10_000 }).toMatch(/ann is revoked/);
+    expect([await ask('bob'), await ask('root')]).toEqual(['allowed', 'allowed']); // root is ignored by the rule
+    await served.said(/"users":2,.*"msg":"the list is read"/);
+    expect(await handlers(served)).toMatch(/unix:.*revoked\.sock/);
+    expect(await (await fetch(`http://${served.admin}/metrics`)).text()).toMatch(
+      /sluice_plugin_revoked_reloads_total\{handler="revoked"\} 2/,
+    );
+    await expect.poll(() => linesOf('log.jsonl').length, { timeout: 10_000 }).toBeGreaterThan(4);
+    expect(JSON.parse(linesOf('log.jsonl')[0] ?? '')).toMatchObject({ rule: 'lines', path: '/of/ann', user: 'ann' });
+    expect(served.err()).not.toMatch(/"level":(50|40|"error"|"warn")/);
+  });
+
+  test('many at once are each answered by their own', async () => {
+    workspace = makeWorkspace({ 'policy.yaml': policy, 'revoked.txt': 'user-7\nuser-77\n' });
+    await start(command);
+    await describePlugin();
+    const { ask } = await host();
+    const answers = await Promise.all(Array.from({ length: 500 }, async (_, n) => ask(`user-${n}`)));
+    expect(answers.flatMap((answer, n) => (answer === 'allowed' ? [] : [n]))).toEqual([7, 77]);
+  });
+
+  test('a list that is away is a failure, not a refusal; config and rules that it rejects have a place', async () => {
+    workspace = makeWorkspace({ 'policy.yaml': policy });
+    await start(command);
+    await describePlugin();
+    const { served, ask } = await host();
+    expect(await ask('ann')).toMatch(/^ServiceUnavailable/);
+    expect(await handlers(served)).toMatch(/revoked\.txt/);
+    workspace.write('revoked.txt', 'bob\n');
+    await expect.poll(async () => ask('ann'), { timeout: 10_000 }).toBe('allowed');
+    workspace.write('wrong.yaml', policy.replace('file: revoked.txt,', 'flie: revoked.txt,'));
+    const linted = await run(['lint', 'wrong.yaml'], { cwd: workspace.folder });
+    expect(linted.out + linted.err).toMatch(
+      /wrong\.yaml:7:\d+ RULES_CONFIG config of check-revoked, flie: unknown key; did you mean file/,
+    );
+    const before = served.err().length;
+    workspace.write('policy.yaml', policy.replace('ignore: [root]', 'ignore: [""]'));
+    await served.said(/ignore has an empty name/, before);
+    expect(await ask('bob')).toMatch(/^Forbidden/); // the last good policy stays
+  });
+
+  test('killed and started again, it serves the same rules; SIGTERM ends it with 0', async () => {
+    workspace = makeWorkspace({ 'policy.yaml': policy, 'revoked.txt': 'bob\n' });
+    const first = await start(command);
+    await describePlugin();
+    const { served, ask } = await host();
+    expect(await ask('bob')).toMatch(/bob is revoked/);
+    first.child.kill('SIGKILL');
+    await expect.poll(async () => ask('ann'), { timeout: 10_000 }).toMatch(/^ServiceUnavailable/);
+    await served.said(/a handler ended; its calls fail until it is open again/);
+    rmSync(workspace.path('revoked.sock'), { force: true });
+    const second = await start(command);
+    await expect.poll(async () => ask('bob'), { timeout: 20_000 }).toMatch(/bob is revoked/);
+    expect(await second.stop()).toBe(0);
+  });
+
+  test('it is asked for its health and its services as any gRPC server', async () => {
+    workspace = makeWorkspace();
+    await start(command);
+    const { code, out, err } = await run(['healthcheck', '--to', 'unix:revoked.sock'], { cwd: workspace.folder });
+    expect([out + err, code]).toEqual([expect.any(String), 0]);
+  });
+});
+
+test("the example in Python passes its author's own tests", async () => {
+  workspace = makeWorkspace();
+  await promisify(execFile)(python.program, ['-m', 'unittest'], { cwd: python.folder });
+});
