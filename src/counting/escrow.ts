@@ -36,15 +36,15 @@ export const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
 /** How long a record of the holders of a counter without windows is valid. */
-const TOLD_FOR_MS = 5000;
+const RECORD_VALID_MS = 5000;
 
 export interface EscrowOptions {
   readonly store: Pick<CounterStore, 'charge'>;
   /** Records for operators how many units are held here, for `forMs` at most; not awaited. */
-  readonly tell: (ask: AnyAsk, units: number, forMs: number) => void;
+  readonly recordHeld: (ask: AnyAsk, units: number, forMs: number) => void;
   /** Milliseconds of a clock that is never set; with `window`s, the time of day. */
   readonly nowMs: () => number;
-  /** Units: leased, returned, and lost because their window ended first or the store could not be told. */
+  /** Units: leased, returned, and lost because their window ended first or they could not be returned. */
   readonly count: { taken(units: number): void; returned(units: number): void; stranded(units: number): void };
   /** Further counters are charged ask by ask. */
   readonly maxLeases?: number;
@@ -183,7 +183,7 @@ export class Escrow {
     lease.chunk = nextChunk(lease, sentAtMs);
     lease.takenAtMs = sentAtMs;
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
-    this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
+    this.#recordHeld(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
       const [part] = await store.charge([
         cost > 0 ? { ...lookOf(lease), kind: 'spend', cost, partial: true } : lookOf(lease),
@@ -196,9 +196,9 @@ export class Escrow {
         const [whole] = await store.charge([spendOf(lease, rest)]);
         this.#record(lease, whole, rest, againAtMs);
       }
-      if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#options.nowMs());
+      if (lease.fullUntilMs > sentAtMs) this.#recordHeld(lease, lease.held - asked, this.#options.nowMs());
     } catch (error) {
-      this.#tell(lease, lease.held, this.#options.nowMs());
+      this.#recordHeld(lease, lease.held, this.#options.nowMs());
       throw error;
     } finally {
       lease.taking = undefined;
@@ -267,15 +267,15 @@ export class Escrow {
   }
 
   #drop(lease: Lease): void {
-    this.#tell(lease, 0, this.#options.nowMs());
+    this.#recordHeld(lease, 0, this.#options.nowMs());
     this.#leases.remove(lease);
   }
 
-  /** Where the store cannot be told, nobody spends the units: less is admitted, never more. */
+  /** If the store cannot be asked, the units are lost: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
     const { bucket, held, chargedEndMs } = lease;
     const nowMs = this.#options.nowMs();
-    this.#tell(lease, 0, nowMs);
+    this.#recordHeld(lease, 0, nowMs);
     if (held === 0) return;
     const isWindow = isOfWindow(lease);
     const units = isWindow && windowLeftMs(lease, nowMs) <= 0 ? 0 : returnable(lease, nowMs);
@@ -297,13 +297,13 @@ export class Escrow {
   }
 
   /** Only changes, and none of a window that is over: its record expires. */
-  #tell(lease: Lease, units: number, nowMs: number): void {
+  #recordHeld(lease: Lease, units: number, nowMs: number): void {
     const held = Math.max(0, units);
     const isWindow = isOfWindow(lease);
-    const forMs = isWindow ? windowLeftMs(lease, nowMs) : TOLD_FOR_MS;
-    if (forMs <= 0 || (held === lease.told && (isWindow || held === 0))) return;
-    lease.told = held;
-    this.#options.tell(lookOf(lease), held, forMs);
+    const forMs = isWindow ? windowLeftMs(lease, nowMs) : RECORD_VALID_MS;
+    if (forMs <= 0 || (held === lease.recorded && (isWindow || held === 0))) return;
+    lease.recorded = held;
+    this.#options.recordHeld(lookOf(lease), held, forMs);
   }
 }
 

@@ -43,8 +43,8 @@ export interface Lease {
   /** Units that asks wait for. */
   wanted: number;
   taking: Promise<void> | undefined;
-  /** Units that operators were last told of. */
-  told: number;
+  /** Units in the record for operators. */
+  recorded: number;
   /** In {@link Leases}. */
   place: number;
   // Of algorithms other than `window`, which has its end in its asks.
@@ -71,7 +71,7 @@ const newLease = ({ bucket, key, limit, burst, perMs, endsAtMs }: Ask, nowMs: nu
   fullUntilMs: NEVER,
   wanted: 0,
   taking: undefined,
-  told: 0,
+  recorded: 0,
   place,
   resetAtMs: 0,
   chargedEndMs: 0,

@@ -5,22 +5,18 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
 
 const tlsSchema = z.strictObject({
-  ca: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('A file with the certificates that are trusted, in PEM. Default: those of Node.'),
-  cert: z.string().min(1).optional().describe('A file with our own certificate, in PEM, where Redis asks for one.'),
-  key: z.string().min(1).optional().describe("A file with our certificate's key, in PEM."),
+  ca: z.string().min(1).optional().describe('File of trusted CA certificates (PEM). Default: those of Node.'),
+  cert: z.string().min(1).optional().describe('File of the client certificate (PEM), if Redis requires one.'),
+  key: z.string().min(1).optional().describe("File of the client certificate's private key (PEM)."),
   serverName: z
     .string()
     .min(1)
     .optional()
-    .describe("The name that Redis's certificate must have. Default: the host of the url."),
+    .describe("Host name expected in Redis's certificate. Default: the host of `url`."),
   anyName: z
     .boolean()
     .default(false)
-    .describe("Redis's certificate may have any name; who has signed it counts all the same."),
+    .describe("Accepts any host name in Redis's certificate; its signature is still verified."),
 });
 
 const UNIX = 'redis+unix:';
@@ -31,44 +27,40 @@ export const redisShape = {
   url: z
     .string()
     .describe(
-      'Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said. A unix socket is redis+unix:///PATH. With sentinels it is redis://MASTER, the name that they know it by.',
+      'Address of Redis: redis://HOST:PORT, or rediss:// for TLS. Default port: 6379. A unix socket is redis+unix:///PATH. With sentinels: redis://MASTER, the name of the master.',
     ),
   sentinels: z
     .array(z.string().regex(ADDRESS, 'expected HOST:PORT'))
     .min(1)
     .optional()
-    .describe('Where the sentinels are that know which server is the master now: HOST:PORT each.')
+    .describe('Addresses of the sentinels, HOST:PORT each.')
     .meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
   cluster: z
     .array(z.string().regex(ADDRESS, 'expected HOST:PORT'))
     .optional()
     .describe(
-      'Redis at url is a node of a cluster; here are other nodes to find it by, HOST:PORT each, none if one is enough.',
+      'Redis is a cluster, and `url` one of its nodes. Further nodes to start from, HOST:PORT each; may be empty.',
     )
     .meta({ examples: [['10.0.0.2:6379', '10.0.0.3:6379']] }),
-  sentinelUsername: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("The user of the sentinels' ACL. Default: their default user."),
+  sentinelUsername: z.string().min(1).optional().describe('ACL user of the sentinels. Default: their default user.'),
   sentinelPassword: z
     .string()
     .min(1)
     .optional()
-    .meta({ secret: true, description: 'The password of the sentinels, where they have one.' }),
-  username: z.string().min(1).optional().describe("The user of Redis's ACL. Default: Redis's default user."),
-  password: z.string().min(1).optional().meta({ secret: true, description: 'The password, best as { $env: NAME }.' }),
-  db: z.int().min(0).default(0).describe('The number of the database.'),
-  tls: tlsSchema.optional().describe('For rediss://: whom to trust, and who we are.'),
+    .meta({ secret: true, description: 'Password of the sentinels, if they have one.' }),
+  username: z.string().min(1).optional().describe('ACL user of Redis. Default: the default user.'),
+  password: z.string().min(1).optional().meta({ secret: true, description: 'Password, best as { $env: NAME }.' }),
+  db: z.int().min(0).default(0).describe('Number of the database.'),
+  tls: tlsSchema.optional().describe('Certificates for rediss://.'),
   timeoutMs: z
     .int()
     .min(1)
     .max(60_000)
     .default(200)
     .describe(
-      "When an answer is overdue: the connection is given up and made again, and asks fail at once until it stands. A rule's own deadline is the handler's.",
+      "Longest silence of Redis while commands wait. After it, the connection is closed and opened again; until then calls fail at once. The timeout of a rule's call is set on the handler.",
     ),
-  connectTimeoutMs: z.int().min(1).max(60_000).default(1000).describe('How long a connection may take.'),
+  connectTimeoutMs: z.int().min(1).max(60_000).default(1000).describe('Timeout for opening a connection.'),
 };
 
 export type RedisConfig = z.output<z.ZodObject<typeof redisShape>>;

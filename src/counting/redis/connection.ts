@@ -185,8 +185,8 @@ async function countOnCluster(
   expiryS: ExpiryS,
   beside: readonly Command[],
 ): Promise<readonly Count[]> {
-  const told = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
-  if (increments.length === 0) await told;
+  const sent = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
+  if (increments.length === 0) await sent;
   return Promise.all(
     increments.map(async ({ key, cost, perMs }) =>
       Promise.all([cluster.incrby(key, Math.min(cost, MAX_HITS)), cluster.expire(key, expiryS(perMs))]).then(

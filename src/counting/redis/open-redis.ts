@@ -59,7 +59,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const escrow = new Escrow({
     nowMs: () => host.clock.monotonicMs(),
     store: counters,
-    tell: (ask, units, forMs) => void counters.tellHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
+    recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
     count: {
       taken: count('taken', 'Units taken from Redis to be spent here.'),
       returned: count('returned', 'Units given back unspent.'),

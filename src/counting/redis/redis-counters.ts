@@ -100,7 +100,7 @@ export class RedisCounters {
   // ---------------------------------------------------------- holders
 
   /** Tells operators how many units `who` holds of a counter, for `forMs` at most; no count reads it. */
-  tellHolder(ask: Ask, who: string, units: number, forMs: number): Promise<void> {
+  recordHolder(ask: Ask, who: string, units: number, forMs: number): Promise<void> {
     const key = this.#holdersKeyOf(ask);
     return this.beside(
       units === 0
@@ -115,7 +115,7 @@ export class RedisCounters {
   /** As they last reported; none if Redis refuses the hash (an ACL). */
   async holdersOf(ask: Ask): Promise<readonly (readonly [who: string, units: number])[]> {
     const { connection } = this.#options;
-    const told = await this.#within(async () =>
+    const fields = await this.#within(async () =>
       connection
         .ask(async (redis) => redis.hgetall(this.#holdersKeyOf(ask)))
         .catch((error: unknown) => {
@@ -123,7 +123,7 @@ export class RedisCounters {
           throw error;
         }),
     );
-    return Object.entries(told).map(([who, units]) => [who, Number(units)] as const);
+    return Object.entries(fields).map(([who, units]) => [who, Number(units)] as const);
   }
 
   #holdersKeyOf({ bucket, key, perMs }: Ask): string {

@@ -57,11 +57,11 @@ export class AlgorithmCharging {
         ask.bucket.algorithm === 'concurrency' && ask.idempotencyKey !== undefined
           ? { ...ask, kind: 'release' }
           : { ...lookOf(ask), kind: 'giveBack', cost: hits };
-      const told = this.#storeOf(one).charge([back]);
-      return told instanceof Promise
+      const returned = this.#storeOf(one).charge([back]);
+      return returned instanceof Promise
         ? both(
             done,
-            told.then(
+            returned.then(
               () => undefined,
               () => undefined,
             ),
@@ -91,9 +91,9 @@ export class AlgorithmCharging {
     as: (ask: CounterAsk) => CounterAsk = (ask) => ask,
     more = 0,
   ): Done {
-    const told = store.charge(asked.map(({ found }) => as(found.ask)));
-    if (told instanceof Promise) return told.then((answers) => take(asked, answers, more));
-    take(asked, told, more);
+    const answers = store.charge(asked.map(({ found }) => as(found.ask)));
+    if (answers instanceof Promise) return answers.then((late) => take(asked, late, more));
+    take(asked, answers, more);
     return undefined;
   }
 }

@@ -81,7 +81,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     : new Escrow({
         store: direct,
         nowMs,
-        tell: (ask, units, forMs) => void counters.tellHolder(ask as CounterAsk, field, units, forMs),
+        recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as CounterAsk, field, units, forMs),
         count: {
           taken() {},
           returned(units) {
@@ -97,8 +97,8 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
   /** Others as each told last; all threads of a process together. */
   async function othersOf(ask: CounterAsk): Promise<readonly Holder[]> {
     const held = new Map<string, number>();
-    for (const [told, units] of await counters.holdersOf(ask)) {
-      const who = told.slice(0, told.lastIndexOf(' '));
+    for (const [holder, units] of await counters.holdersOf(ask)) {
+      const who = holder.slice(0, holder.lastIndexOf(' '));
       if (who !== replica) held.set(who, (held.get(who) ?? 0) + units);
     }
     return [...held].map(([who, units]) => ({ who, units }));

@@ -24,7 +24,7 @@ function inEscrow(over: Client, clock: FakeClock, algorithm: Algorithm | 'window
   const escrow = new Escrow({
     store: over,
     nowMs: () => (algorithm === 'window' ? clock.nowMs() : clock.monotonicMs()),
-    tell() {},
+    recordHeld() {},
     count: { taken() {}, returned() {}, stranded() {} },
   });
   return {

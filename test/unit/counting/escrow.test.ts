@@ -47,7 +47,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
       maxLeases: 100,
       nowMs: () => clock.nowMs() + skewMs,
       store: { charge: charge as (asks: readonly QuotaAsk<EscrowBucket>[]) => Promise<readonly RedisAnswer[]> },
-      tell: () => {},
+      recordHeld: () => {},
       count: {
         taken: (units) => {
           counts.taken += units;

@@ -121,7 +121,7 @@ export class EscrowCounts extends WindowCounts {
     const escrow = new Escrow({
       store: over.store,
       nowMs,
-      tell: ({ key }, units, forMs) => tell?.(key, units, Math.ceil(forMs / 1000)),
+      recordHeld: ({ key }, units, forMs) => tell?.(key, units, Math.ceil(forMs / 1000)),
       count: { taken: count('taken'), returned: count('returned'), stranded: count('stranded') },
     });
     super({
