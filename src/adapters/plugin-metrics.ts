@@ -15,8 +15,10 @@ type Render = () => string | Promise<string>;
 
 const NAME = /^[a-z][a-z0-9_]*$/;
 
+export const isCounterName = (name: string): boolean => NAME.test(name);
+
 export function checkCounterName(name: string): void {
-  if (!NAME.test(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
+  if (!isCounterName(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
 }
 
 export const joinPages = (pages: readonly string[]): string => pages.map(ended).join('');

@@ -14,14 +14,26 @@ import {
 } from '../contract.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
+import { isCounterName } from '../plugin-metrics.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Link } from './link.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { type PreparedSlot, PreparedSlots } from './prepared-slots.ts';
-import type { Answered, ErrorFields, FromHandler, OpenChannel, RuleFields, Slot, ToHandler } from './protocol.ts';
+import type {
+  Counted,
+  Answered,
+  ErrorFields,
+  FromHandler,
+  OpenChannel,
+  RuleFields,
+  Slot,
+  ToHandler,
+} from './protocol.ts';
 
 /** Inspections and metrics pages are asked without a call. */
 const PAGE_MS = 2000;
+
+const MOST_COUNTERS = 200;
 
 /** A rule that ends the handler is found by ending it twice. */
 const OPENINGS_TO_PREPARE = 3;
@@ -93,6 +105,13 @@ export async function openIsolated(
 
   // ---------------------------------------------------------- messages of the handler
 
+  /** The other side may be anybody's program: a bad name or amount is ignored, and so are names beyond a bound. */
+  function counted({ name: counterName, help, amount }: Counted): void {
+    if (!(amount >= 0 && amount < Infinity)) return;
+    if (counters.size >= MOST_COUNTERS && !counters.has(counterName)) return;
+    if (isCounterName(counterName)) counter(counterName, help).add(amount);
+  }
+
   function received(message: FromHandler): void {
     switch (message.kind) {
       case 'answered':
@@ -107,7 +126,7 @@ export async function openIsolated(
       case 'log':
         return log[message.level](message.message, message.fields);
       case 'counted':
-        return counter(message.name, message.help).add(message.amount);
+        return counted(message);
       case 'hasPage':
         if (!hasPage) metrics.page(page);
         hasPage = true;

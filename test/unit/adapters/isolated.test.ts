@@ -477,6 +477,26 @@ describe('the other side of a channel', () => {
     await eventually(async () => expect(await metrics()).toMatch(/ignored_answers_total\{handler="one"\} [3-9]/));
   });
 
+  test('may count what it likes: bad names and amounts are ignored, and names are bounded', async () => {
+    const { ask, metrics } = await peer((message) => [
+      ...(message.kind === 'ask'
+        ? [
+            ...['Bad-Name', '', 'ok'].map((name) => ({ kind: 'counted', name, help: 'x', amount: 1 }) as const),
+            ...[NaN, -1, Infinity].map((amount) => ({ kind: 'counted', name: 'ok', help: 'x', amount }) as const),
+            ...Array.from(
+              { length: 1000 },
+              (_, at) => ({ kind: 'counted', name: `n${at}`, help: 'x', amount: 1 }) as const,
+            ),
+          ]
+        : []),
+      ...good(message),
+    ]);
+    expect(await ask('')).toEqual(allow());
+    const page = await metrics();
+    expect(page).toContain('sluice_plugin_ok_total{handler="one"} 1\n');
+    expect(page.match(/^# TYPE/gm)?.length).toBe(200);
+  });
+
   test('that goes while it opens fails the opening with its reason', async () => {
     await expect(
       peer((message, events) => {
