@@ -1,6 +1,8 @@
 /**
  * How an ask changes a counter, for each algorithm. Pure: the time is a parameter.
  * **In**: a counter, an ask, the time. **Out**: the answer; the counter is changed in place if the ask is granted. **Fails**: never.
+ *
+ * `redis/lua.ts` has the same algorithms, which run in Redis; `test/unit/counting/differential.test.ts` compares both.
  */
 import { type AnyAsk, changeOf, isForced, lookOf } from './ask.ts';
 import type { Counter, CounterAlgorithm, CounterAnswer, Entry, Owner } from './counter.ts';

@@ -1,4 +1,4 @@
-/** The script that answers all asks of one call in one step of Redis. */
+/** The script that answers all asks of one call in one step of Redis. Its algorithms are those of `../algorithms.ts`. */
 import { createHash } from 'node:crypto';
 
 /**

@@ -8,7 +8,7 @@
 import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
 import { allOrNone } from '../all-or-none.ts';
 import type { EscrowBucket } from '../lease.ts';
-import { lookOf } from '../ask.ts';
+import { giveBackOf } from '../ask.ts';
 import type { BucketSpec, CounterAnswer } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, slotTag } from './counter-key.ts';
@@ -181,8 +181,7 @@ export class RedisCounters {
   #partOf(ask: Hit, used: number, nowMs: number): CounterAnswer {
     const { cost, limit } = ask;
     const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
-    if (charged < cost)
-      this.charge([{ ...lookOf(ask), kind: 'giveBack', cost: cost - charged }]).catch(() => undefined); // less is admitted, never more
+    if (charged < cost) this.charge([giveBackOf(ask, cost - charged)]).catch(() => undefined); // less is admitted, never more
     return answerOf(ask, charged > 0, Math.min(used, limit), charged, nowMs);
   }
 

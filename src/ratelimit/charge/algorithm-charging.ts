@@ -4,9 +4,9 @@
  *
  * What is refused is not charged.
  */
-import { lookOf } from '../../counting/ask.ts';
+import { giveBackOf, lookOf } from '../../counting/ask.ts';
 import type { AlgorithmCharge } from './charge-made.ts';
-import { both, type Done, unlessFailed } from './done.ts';
+import { both, type Done, settled, unlessFailed } from './done.ts';
 import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
 
 export class AlgorithmCharging {
@@ -56,17 +56,8 @@ export class AlgorithmCharging {
       const back: CounterAsk =
         ask.bucket.algorithm === 'concurrency' && ask.idempotencyKey !== undefined
           ? { ...ask, kind: 'release' }
-          : { ...lookOf(ask), kind: 'giveBack', cost: hits };
-      const returned = this.#storeOf(one).charge([back]);
-      return returned instanceof Promise
-        ? both(
-            done,
-            returned.then(
-              () => undefined,
-              () => undefined,
-            ),
-          )
-        : done;
+          : giveBackOf(ask, hits);
+      return both(done, settled(this.#storeOf(one).charge([back])));
     }, undefined);
   }
 

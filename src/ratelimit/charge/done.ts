@@ -5,6 +5,15 @@ export function both(one: Done, other: Done): Done {
   return one === undefined || other === undefined ? (one ?? other) : Promise.all([one, other]).then(() => undefined);
 }
 
+/** Done also if it fails. */
+export const settled = (answer: unknown): Done =>
+  answer instanceof Promise
+    ? answer.then(
+        () => undefined,
+        () => undefined,
+      )
+    : undefined;
+
 export function andThen(one: Done, next: () => Done): Done {
   return one === undefined ? next() : one.then(next);
 }

@@ -2,10 +2,10 @@
  * **In**: charges of limits that count by windows. **Out**: their counts; at once where the stores answer at once. **Fails**: with a
  * ServiceError of kind `redis_error`.
  */
-import { lookOf } from '../../counting/ask.ts';
+import { giveBackOf } from '../../counting/ask.ts';
 import type { CountedLimit } from '../walk/limit-found.ts';
 import { askOf, type Charge, lookAskOf, spendAskOf, type WindowCharge } from './charge-made.ts';
-import { andThen, both, type Done, unlessFailed } from './done.ts';
+import { andThen, both, type Done, settled, unlessFailed } from './done.ts';
 import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
 
 /** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
@@ -58,20 +58,13 @@ export class WindowCharging {
   #addAllOrNone(asked: readonly WindowCharge[]): Done {
     const groups = [...Map.groupBy(asked, ({ found }) => this.#storeOf(found)).values()];
     const charged: WindowCharge[] = [];
+    /** Units that cannot be given back are lost: the window admits less. */
     const giveBack = (): Done =>
-      charged.reduce<Done>((done, { found, hits }) => {
-        const given =
-          hits > 0 ? this.#storeOf(found).charge([{ ...lookOf(found.ask), kind: 'giveBack', cost: hits }]) : undefined;
-        return given instanceof Promise
-          ? both(
-              done,
-              given.then(
-                () => undefined,
-                () => undefined,
-              ),
-            )
-          : done; // where that fails, the window admits less
-      }, undefined);
+      charged.reduce<Done>(
+        (done, { found, hits }) =>
+          hits > 0 ? both(done, settled(this.#storeOf(found).charge([giveBackOf(found.ask, hits)]))) : done,
+        undefined,
+      );
     const next = (): Done => {
       const group = groups.shift();
       if (group === undefined) return undefined;
