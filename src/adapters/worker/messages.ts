@@ -2,7 +2,7 @@
  * Messages between a handler's thread and its host, as flat lists: a structured clone of a list of primitives costs a third of one of objects.
  * The calls and answers that come thousands of times a second are spread out; all others are passed as they are.
  */
-import { allow } from '../contract.ts';
+import type { Allow } from '../contract.ts';
 import type { FromHandler, ToHandler } from '../isolated/protocol.ts';
 
 /** Each message begins with one of these. */
@@ -46,7 +46,7 @@ export function unpacked(list: readonly unknown[]): ToHandler[] {
 export function packedAnswers(messages: readonly FromHandler[]): unknown[] {
   const list: unknown[] = [];
   for (const message of messages) {
-    if (message.kind !== 'answered') list.push(OTHER, message);
+    if (message.kind !== 'answered' || message.validity !== undefined) list.push(OTHER, message);
     else if (isPlainAllow(message.answer))
       list.push(ALLOWED, message.number, message.answer.validForMs, message.answer.uses);
     else list.push(ANSWERED, message.number, message.answer);
@@ -63,7 +63,12 @@ export function unpackedAnswers(list: readonly unknown[]): FromHandler[] {
         messages.push({
           kind: 'answered',
           number,
-          answer: allow({ validForMs: list[at + 2] as number, uses: list[at + 3] as number }),
+          answer: {
+            kind: 'allow',
+            validForMs: list[at + 2] as number | undefined,
+            uses: list[at + 3] as number,
+            output: undefined,
+          },
         });
         at += 4;
         break;
@@ -80,8 +85,13 @@ export function unpackedAnswers(list: readonly unknown[]): FromHandler[] {
 }
 
 /** A plugin may answer anything; what is not an ordinary allow is passed as it is, for the host to check. */
-function isPlainAllow(answer: unknown): answer is { readonly validForMs: number; readonly uses: number } {
+function isPlainAllow(answer: unknown): answer is Allow {
   if (typeof answer !== 'object' || answer === null) return false;
   const { kind, validForMs, uses, output } = answer as Readonly<Record<string, unknown>>;
-  return kind === 'allow' && output === undefined && typeof validForMs === 'number' && typeof uses === 'number';
+  return (
+    kind === 'allow' &&
+    output === undefined &&
+    (validForMs === undefined || typeof validForMs === 'number') &&
+    typeof uses === 'number'
+  );
 }
