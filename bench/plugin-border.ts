@@ -4,11 +4,12 @@
  *
  *   node bench/plugin-border.ts [RUNS]
  */
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { CheckAnswer, CheckFunction } from '../src/adapters/contract.ts';
 import { createRegistry } from '../src/adapters/registry.ts';
@@ -97,6 +98,25 @@ async function handler(name: string, run: string): Promise<Way> {
   return { name, ask, loop: () => asking({ value: 'loop' }), close: () => live.close() };
 }
 
+/** The same adapter behind `sluice plugins serve`, in a process of its own. */
+async function remote(folder: string): Promise<Way> {
+  const address = `unix:${join(folder, 'plugin.sock')}`;
+  const [bin, plugin] = ['../src/cli/bin.ts', 'always-allow.ts'].map((file) => join(import.meta.dirname, file));
+  const child = spawn(process.execPath, [bin ?? '', 'plugins', 'serve', plugin ?? '', '--listen', address], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes('serving plugins')) break;
+  const way = await handler('remote', `{ dial: "${address}" }`);
+  return {
+    ...way,
+    async close() {
+      await way.close();
+      child.kill();
+      await once(child, 'exit');
+    },
+  };
+}
+
 async function bare(folder: string): Promise<Way> {
   const address = `unix:${join(folder, 'grpc.sock')}`;
   const child = fork(import.meta.filename, ['serve', address]);
@@ -180,7 +200,7 @@ async function measure(): Promise<void> {
   const inline = await handler('inline', 'inline'); // from then on sluice/plugin is found
   const direct = (await import('./always-allow.ts')).default;
   const check = (await direct.open({}, undefined as never)).check?.({ rule: 'r', params: undefined });
-  const away = [await handler('worker', 'worker'), await bare(folder)];
+  const away = [await handler('worker', 'worker'), await remote(folder), await bare(folder)];
   const call = { id: '', remainingMs: 1000, signal: new AbortController().signal };
   const [directNs, inlineNs]: [number[], number[]] = [[], []];
   const figures = away.map(() => ({ alone: [] as Figures[], together: [] as Figures[] }));

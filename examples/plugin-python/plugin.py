@@ -1,7 +1,7 @@
 """Two adapters for Sluice, in a process of their own: a check by a list of revoked users, and a report to a file.
 
 The list is a file with a user a line, which may change at any time. The reference is protos/sluice/plugin/v1/plugin.proto; the part that
-every plugin needs is serve.py.
+every plugin needs is in serve.py, handler.py and values.py.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import threading
 import time
 
-from serve import Handler, Rejected, Unavailable, allow, deny, serve
+from handler import Handler, Rejected, Unavailable, allow, deny
+from serve import serve
 
 PERMISSION_DENIED = 7
 RELOAD_EVERY_S = 0.5

@@ -5,9 +5,9 @@
 import type { Adapter } from './contract.ts';
 import { descriptionProblems } from './description.ts';
 import { AdapterError } from './errors.ts';
-import type { DialledAdapter, DialledName } from './remote/dialled-adapters.ts';
+import type { DialledAdapter, DialledName } from './remote/dial-target.ts';
 
-export type { DialTarget } from './remote/connections.ts';
+export type { DialTarget } from './remote/dial-target.ts';
 export type { DialledName };
 
 /** Where an adapter comes from. Another thread imports it again from there, and takes the adapter with the same name. */

@@ -16,25 +16,7 @@ import {
   Plugin,
 } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
 import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
-
-/** Where a plugin listens. */
-export interface DialTarget {
-  /** `unix:/run/x.sock` or `HOST:PORT`. */
-  readonly address: string;
-  /** Absent: cleartext. */
-  readonly tls?: DialFiles | undefined;
-}
-
-/** Paths of PEM files, read again for each connection, so that a renewed certificate is used. */
-export interface DialFiles {
-  /** Authorities that may have signed the plugin's certificate. Default: those of Node. */
-  readonly ca?: string;
-  /** Of the host, for a plugin that asks for one. */
-  readonly cert?: string;
-  readonly key?: string;
-  /** The name in the plugin's certificate. Default: the host of the address. */
-  readonly serverName?: string;
-}
+import type { DialFiles, DialTarget } from './dial-target.ts';
 
 /** Connecting and describing are local work of the plugin. */
 const WITHIN_MS = 2000;

@@ -23,7 +23,8 @@ import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
 import { type HostMessage, hostMessageWriter } from './codec/host-messages.ts';
 import type { Pong } from './codec/plugin-messages.ts';
 import { readPluginMessages } from './codec/read-plugin-messages.ts';
-import type { Connection, Connections, DialTarget } from './connections.ts';
+import type { Connection, Connections } from './connections.ts';
+import type { DialTarget } from './dial-target.ts';
 import { disagreement } from './description.ts';
 
 /** How often a plugin is listened for; after one interval of silence it is sent a Ping, after these it is given up. */

@@ -10,21 +10,13 @@ import type { Adapter } from '../contract.ts';
 import { AdapterError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { AdapterSchema, type DescribeResponse } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
-import { Connections, type DialTarget } from './connections.ts';
+import { Connections } from './connections.ts';
+import type { DialledAdapter, DialledName, DialTarget } from './dial-target.ts';
 import { asDialled } from './as-dialled.ts';
 import { checkVersion, describedAdapter, describedAdapters, readDescription } from './description.ts';
 
-export interface DialledName {
-  readonly name: string;
-  /** The adapter of this process, if its module is loaded here, too. */
-  readonly here: Adapter | undefined;
-  readonly target: DialTarget;
-}
-
 /** A policy waits for it. */
 const DESCRIBE_MS = 1000;
-
-export type DialledAdapter = { readonly adapter: Adapter } | { readonly error: AdapterError };
 
 export async function dialledAdapters(names: readonly DialledName[]): Promise<readonly DialledAdapter[]> {
   const connections = new Connections(DESCRIBE_MS);

@@ -1,7 +1,8 @@
 import type { Adapter } from '../contract.ts';
 import { openIsolated } from '../isolated/open-isolated.ts';
 import type { HandlerEnvironment, HandlerToOpen, OpenHandler } from '../open-handler.ts';
-import type { Connections, DialTarget } from './connections.ts';
+import type { Connections } from './connections.ts';
+import type { DialTarget } from './dial-target.ts';
 import { dial } from './dial.ts';
 
 export { Connections } from './connections.ts';
