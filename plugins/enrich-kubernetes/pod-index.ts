@@ -6,7 +6,6 @@
  */
 import type { KubeObject, ResourceSink } from 'sluice/kubernetes';
 import { nameOf, type Owner, type Pod, podOf } from './pod.ts';
-import { type Shared, SharedValues } from './shared.ts';
 import type { ReplicaSetOwners } from './workload.ts';
 
 /** What a lookup answers; only `node` for the address of a node. */
@@ -245,3 +244,33 @@ export class PodIndex {
 }
 
 const NO_ADDRESSES: readonly string[] = [];
+
+/** Equal values kept once, with a count of their users: pods of one workload have equal labels, pods of one node its name. */
+interface Shared<T> {
+  readonly key: string;
+  readonly value: T;
+  uses: number;
+}
+
+class SharedValues<T> {
+  readonly #byKey = new Map<string, Shared<T>>();
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** Made by its first user. Each use ends with {@link release}. */
+  use(key: string, make: () => T): Shared<T> {
+    let shared = this.#byKey.get(key);
+    if (shared === undefined) this.#byKey.set(key, (shared = { key, value: make(), uses: 0 }));
+    shared.uses++;
+    return shared;
+  }
+
+  /** Whether that was the last use. */
+  release(shared: Shared<T>): boolean {
+    if (--shared.uses > 0) return false;
+    this.#byKey.delete(shared.key);
+    return true;
+  }
+}
