@@ -20,6 +20,7 @@ import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { type GrpcError, type OutgoingStream, Status } from '../../transport/index.ts';
 import { Plugin } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
 import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
+import { CannotCross } from './codec/cannot-cross.ts';
 import { type HostMessage, hostMessageWriter } from './codec/host-messages.ts';
 import type { Pong } from './codec/plugin-messages.ts';
 import { readPluginMessages } from './codec/read-plugin-messages.ts';
@@ -84,8 +85,7 @@ class StreamChannel implements Channel {
   send(messages: readonly ToHandler[]): void {
     if (this.#isOver) return;
     for (const message of messages) this.#shapes.follow(message);
-    const sent = messages.some(({ kind }) => kind === 'open') ? messages.map(withContract) : messages;
-    for (const batch of this.#write(sent as readonly HostMessage[])) this.#stream.send(batch);
+    for (const batch of this.#encoded(messages)) this.#stream.send(batch);
     const { unreadBytes } = this.#stream;
     if (unreadBytes > MAX_UNREAD_BYTES)
       this.#giveUp(`it does not read what it is sent: ${unreadBytes} bytes wait for it`);
@@ -93,6 +93,20 @@ class StreamChannel implements Channel {
 
   end(): void {
     if (this.#over()) this.#stream.cancel();
+  }
+
+  #encoded(messages: readonly ToHandler[]): readonly Uint8Array[] {
+    if (!messages.some(({ kind }) => kind === 'open')) return this.#write(messages as readonly HostMessage[]);
+    try {
+      return this.#write(messages.map(withContract));
+    } catch (error) {
+      if (messages.length > 1 || !(error instanceof CannotCross)) throw error;
+      const why = `its config cannot be sent: ${error.message}`;
+      queueMicrotask(() => {
+        if (!this.#isOver) this.#events.received([{ kind: 'openFailed', why }]);
+      });
+      return [];
+    }
   }
 
   #received(bytes: Buffer): void {

@@ -46,7 +46,9 @@ export function runOf(fields: Fields, origin: AdapterOrigin | undefined, finding
       node.place,
       'this adapter is not the export of a module, so a worker cannot import it',
     );
-  const worker = isMap ? fieldsOf(node, 'run', findings)?.only(['worker']).map('worker', 'worker') : undefined;
+  const worker = isMap
+    ? fieldsOf(node, 'run', findings)?.only(['worker', 'dial', 'tls']).map('worker', 'worker')
+    : undefined;
   return { kind: 'worker', memoryBytes: memoryOf(worker?.only(['memory']), findings) };
 }
 

@@ -239,6 +239,14 @@ describe('a handler behind gRPC', () => {
     });
   });
 
+  test('a config that is too large to be sent is said at once', async () => {
+    const { address } = await serve(pluginMethods([revoked]));
+    await expect(open(revoked, address, { config: { users: ['x'.repeat(5_000_000)] } })).rejects.toMatchObject({
+      code: 'ADAPTER_OPEN_FAILED',
+      message: expect.stringMatching(/its config cannot be sent: the value is 5\d{6} bytes long, above the 4194304/),
+    });
+  });
+
   test('many calls at once are all answered, by one connection for several handlers', async () => {
     const { address } = await serve(pluginMethods([revoked]));
     const connections = new Connections();
