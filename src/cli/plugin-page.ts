@@ -10,17 +10,18 @@ export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; r
     `# ${adapter.name}: ${adapter.summary}`,
     `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}. ${independence(adapter)}`.trimEnd(),
     ...(from === undefined ? [''] : [`# From ${from.module}.`, '', `plugins: [${stringify(from.plugin).trim()}]`, '']),
-    exampleOf(adapter),
+    exampleOf(adapter, from?.module.endsWith('.json')),
   ].join('\n');
 }
 
-/** A handler and a rule for each capability, as YAML. */
-export function exampleOf(adapter: Adapter): string {
+/** A handler and a rule for each capability, as YAML. `isRemote`: the adapter is known by its description only. */
+export function exampleOf(adapter: Adapter, isRemote = false): string {
   const config = exampleLines(schemaOf(adapter.config));
   return [
     'handlers:',
     '  my-handler:',
     `    adapter: ${adapter.name}`,
+    ...(isRemote ? [`    run: { dial: "unix:/run/${adapter.name}.sock" }`] : []),
     ...indented(under('config', config), '    '),
     '',
     'rules:',

@@ -124,6 +124,9 @@ describe('a plugin in a process of its own', () => {
     const { out, code } = await run(['plugins', 'describe', '--dial', 'unix:a.sock'], { cwd: workspace.folder });
     expect(code).toBe(0);
     workspace.write('a.plugin.json', out);
+    expect((await run(['plugins', 'show', 'check-a', 'policy.yaml'], { cwd: workspace.folder })).out).toContain(
+      'run: { dial: "unix:/run/check-a.sock" }',
+    );
     await described.stop();
     expect((await run(['plugins', 'describe', '--dial', 'unix:a.sock'], { cwd: workspace.folder })).err).toMatch(
       /PLUGIN_UNREACHABLE nothing listens at unix:a.sock; start it/,
