@@ -8,16 +8,18 @@
  */
 import type { QuotaAsk } from '../adapters/contract.ts';
 import type { CounterAnswer } from './counter.ts';
-import { type AnyAsk, changeOf, giveBackOf, lookOf, spendOf } from './ask.ts';
+import { type AnyAsk, changeOf, lookOf, spendOf } from './ask.ts';
 import {
   adopt,
   answerOf,
+  areTaken,
   asSpend,
   decide,
   type EscrowBucket,
   isForEscrow,
   isHeld,
   isOfWindow,
+  isPlainSpend,
   isRefused,
   type Lease,
   Leases,
@@ -25,6 +27,7 @@ import {
   nextChunk,
   record,
   returnable,
+  returnOf,
   spendableUntilMs,
   windowLeftMs,
 } from './lease.ts';
@@ -33,7 +36,6 @@ import type { CounterStore } from './store.ts';
 /** A lease that was not spent from for this long is given back. */
 const IDLE_MS = 200;
 export const LOOK_EVERY_MS = 50;
-const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
 /** How long a record of the holders of a counter without windows is valid. */
 const RECORD_VALID_MS = 5000;
@@ -89,9 +91,7 @@ export class Escrow {
   }
 
   get held(): number {
-    let sum = 0;
-    for (const { held } of this.#leases) sum += held;
-    return sum;
+    return this.#leases.held;
   }
 
   heldOf(ask: Ask): number {
@@ -246,13 +246,10 @@ export class Escrow {
     lease.held = 0;
   }
 
-  /** To be called every {@link LOOK_EVERY_MS}: continues where it stopped, and looks at all leases within a second. */
+  /** To be called every {@link LOOK_EVERY_MS}: looks at all leases within a second. */
   giveBackIdle(): void {
     const nowMs = this.#options.nowMs();
-    const { size } = this.#leases;
-    for (let looked = Math.min(size, Math.max(LOOKED_AT, size >> 4)); looked > 0; looked--) {
-      const lease = this.#leases.next();
-      if (lease === undefined) return;
+    for (const lease of this.#leases.turn()) {
       if (lease.taking !== undefined) continue;
       if (isOfWindow(lease) && windowLeftMs(lease, nowMs) <= 0) {
         this.#strand(lease);
@@ -273,23 +270,18 @@ export class Escrow {
 
   /** If the store cannot be asked, the units are lost: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
-    const { bucket, held, chargedEndMs } = lease;
+    const { held } = lease;
     const nowMs = this.#options.nowMs();
     this.#recordHeld(lease, 0, nowMs);
     if (held === 0) return;
-    const isWindow = isOfWindow(lease);
-    const units = isWindow && windowLeftMs(lease, nowMs) <= 0 ? 0 : returnable(lease, nowMs);
+    const units = returnable(lease, nowMs);
     lease.held = 0;
     lease.chunk = 1;
     if (units < held) this.#options.count.stranded(held - units);
     if (units === 0) return;
     lease.left += units; // the next answer of the store corrects it
     try {
-      await this.#options.store.charge([
-        bucket.algorithm === 'gcra' || isWindow
-          ? giveBackOf(lease, units)
-          : { ...giveBackOf(lease, units), endsAtMs: chargedEndMs },
-      ]);
+      await this.#options.store.charge([returnOf(lease, units)]);
       this.#options.count.returned(units);
     } catch {
       this.#options.count.stranded(units);
@@ -305,17 +297,4 @@ export class Escrow {
     lease.recorded = held;
     this.#options.recordHeld(lookOf(lease), held, forMs);
   }
-}
-
-/** A spend that is charged whole, or not. */
-const isPlainSpend = (ask: Ask): boolean => ask.kind === 'spend' && ask.partial !== true;
-
-/** Whether each is a different lease. An ask that only looks needs one that has taken units before. */
-function areTaken(leases: readonly (Lease | undefined)[], asks: readonly Ask[]): leases is readonly Lease[] {
-  for (let at = 0; at < leases.length; at++) {
-    const lease = leases[at];
-    if (lease === undefined || leases.indexOf(lease) !== at) return false;
-    if (lease.takenAtMs === NEVER && changeOf(asks[at] as Ask) === 0) return false;
-  }
-  return true;
 }

@@ -1,6 +1,6 @@
 /** A lease: units of one counter that are held here, and how they are spent and returned. */
 import type { QuotaAsk } from '../adapters/contract.ts';
-import { changeOf, lookOf, spendOf } from './ask.ts';
+import { changeOf, giveBackOf, lookOf, spendOf } from './ask.ts';
 import type { BucketSpec, CounterAnswer } from './store.ts';
 
 /** Of the key of a lease, so that a lease takes at most 2 KB. */
@@ -12,6 +12,7 @@ const FAST_MS = 100;
 const HELD_MS = 1000;
 /** Pause before a counter that refused is asked again; others may have returned units by then. */
 const FULL_MS = 100;
+const LOOKED_AT = 1000;
 /** Of a lease that has taken nothing yet. */
 export const NEVER = -Infinity;
 
@@ -135,11 +136,16 @@ export function spendableUntilMs({ bucket, endsAtMs = Infinity, held, resetAtMs,
 export class Leases {
   readonly #all: Lease[] = [];
   readonly #windows = new Map<string, Lease>();
-  /** Of {@link next}: goes down, so that the lease that fills a gap, the last one, was looked at already. */
+  /** Of {@link turn}: goes down, so that the lease that fills a gap, the last one, was looked at already. */
   #place = 0;
 
   get size(): number {
     return this.#all.length;
+  }
+
+  /** Units. */
+  get held(): number {
+    return this.#all.reduce((sum, { held }) => sum + held, 0);
   }
 
   [Symbol.iterator](): ArrayIterator<Lease> {
@@ -169,10 +175,15 @@ export class Leases {
     if (last !== lease) this.#all[(last.place = lease.place)] = last;
   }
 
-  /** Goes round all leases. */
-  next(): Lease | undefined {
-    if (this.#place <= 0 || this.#place > this.#all.length) this.#place = this.#all.length;
-    return this.#all[--this.#place];
+  /** Goes round all leases: continues where it stopped, with a sixteenth of them, or {@link LOOKED_AT}. */
+  *turn(): Generator<Lease> {
+    const { length } = this.#all;
+    for (let looked = Math.min(length, Math.max(LOOKED_AT, length >> 4)); looked > 0; looked--) {
+      if (this.#place <= 0 || this.#place > this.#all.length) this.#place = this.#all.length;
+      const lease = this.#all[--this.#place];
+      if (lease === undefined) return;
+      yield lease;
+    }
   }
 
   #of(bucket: EscrowBucket): Map<string, Lease> | undefined {
@@ -210,8 +221,22 @@ export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
  * A bucket of `gcra` fills while its units are held. Units that came in since the lease may have overflowed the full bucket, so as many
  * cannot be returned.
  */
-export function returnable({ bucket, limit, perMs, held, heldSinceMs }: Lease, nowMs: number): number {
-  return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
+export function returnable(lease: Lease, nowMs: number): number {
+  const { bucket, limit, perMs, held, heldSinceMs } = lease;
+  switch (bucket.algorithm) {
+    case 'window':
+      return windowLeftMs(lease, nowMs) <= 0 ? 0 : held;
+    case 'gcra':
+      return Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs));
+    default:
+      return held;
+  }
+}
+
+export function returnOf(lease: Lease, units: number): Ask {
+  const { algorithm } = lease.bucket;
+  const ask = giveBackOf(lease, units);
+  return algorithm === 'fixed' || algorithm === 'sliding' ? { ...ask, endsAtMs: lease.chargedEndMs } : ask;
 }
 
 /** `take`: units have to be taken first. */
@@ -232,4 +257,17 @@ export function answerOf(lease: Lease, granted: boolean, minResetMs: number, now
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
   const resetMs = Math.max(minResetMs, isOfWindow(lease) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs);
   return { granted, limit, remaining, resetMs, used: limit - remaining };
+}
+
+/** A spend that is charged whole, or not. */
+export const isPlainSpend = (ask: Ask): boolean => ask.kind === 'spend' && ask.partial !== true;
+
+/** Whether each is a different lease. An ask that only looks needs one that has taken units before. */
+export function areTaken(leases: readonly (Lease | undefined)[], asks: readonly Ask[]): leases is readonly Lease[] {
+  for (let at = 0; at < leases.length; at++) {
+    const lease = leases[at];
+    if (lease === undefined || leases.indexOf(lease) !== at) return false;
+    if (lease.takenAtMs === NEVER && changeOf(asks[at] as Ask) === 0) return false;
+  }
+  return true;
 }

@@ -15,24 +15,9 @@ import {
 import { changeOf, giveBackOf, isLook, repeated, uncharged } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
 import type { BucketSpec } from '../store.ts';
-import { ExpiryList, type Slot } from './expiry-list.ts';
+import type { Slot } from './expiry-list.ts';
+import { type Bucket, type Group, Groups, isOfCalendar } from './groups.ts';
 import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
-
-/** The counters of one name, algorithm and period; when all are in use, each group has a share. */
-interface Group {
-  readonly name: string;
-  readonly algorithm: CounterAlgorithm;
-  /** Buckets that use it; an empty group without any is dropped. */
-  buckets: number;
-  readonly list: ExpiryList;
-  /** By key: of this group alone, or of all `window`s, whose keys name them wholly. */
-  readonly index: Map<string, Slot>;
-}
-
-export interface Bucket extends BucketSpec {
-  /** Cached, to avoid searching for it. */
-  readonly group?: Group;
-}
 
 export interface CountersOptions {
   readonly maxKeys: number;
@@ -47,40 +32,38 @@ export interface CountersOptions {
   readonly onFull: () => void;
 }
 
-const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
-
 export class Counters {
   readonly #options: CountersOptions;
-  readonly #groups = new Map<string, Group>();
-  /** Caches the group of a bucket, so that its name is not built for each ask. */
-  #groupsOfBuckets = new WeakMap<Bucket, Group>();
-  readonly #windows = new Map<string, Slot>();
-  /** Position of the sweep, which goes round all groups. */
-  #round = this.#groups.values();
-  #size = 0;
+  readonly #groups: Groups;
   /** Converts the monotonic clock, which is never set back, to a time of day. */
   readonly #startedAtMs: number;
 
   constructor(options: CountersOptions) {
     this.#options = options;
     this.#startedAtMs = options.clock.nowMs() - options.clock.monotonicMs();
+    this.#groups = new Groups({
+      maxKeys: options.maxKeys,
+      nowMs: (algorithm) => this.#nowMs(algorithm),
+      whenFull: options.whenFull,
+      onEvicted: () => options.onEvicted(),
+    });
   }
 
   get size(): number {
-    return this.#size;
+    return this.#groups.size;
   }
 
   /** Names that are counted, with their algorithms and periods. */
   get groups(): number {
-    return this.#groups.size;
+    return this.#groups.count;
   }
 
   get isFull(): boolean {
-    return this.#size >= this.#options.maxKeys;
+    return this.#groups.isFull;
   }
 
   bucket({ counter, algorithm, perMs }: BucketSpec): Bucket {
-    const group = this.#groupOf(counter, algorithm, perMs);
+    const group = this.#groups.named(counter, algorithm, perMs);
     group.buckets++;
     return { counter, algorithm, perMs, group };
   }
@@ -89,15 +72,12 @@ export class Counters {
   forget({ group }: Bucket): void {
     if (group === undefined) return;
     group.buckets--;
-    this.#dropEmpty(group);
+    this.#groups.dropEmpty(group);
   }
 
   /** Removes what is over, looking at up to `limit` counters of each group. */
   sweep(limit: number): void {
-    for (const group of this.#groups.values()) {
-      this.#sweep(group, limit);
-      this.#dropEmpty(group);
-    }
+    this.#groups.sweep(limit);
   }
 
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
@@ -116,9 +96,6 @@ export class Counters {
 
   clear(): void {
     this.#groups.clear();
-    this.#groupsOfBuckets = new WeakMap();
-    this.#windows.clear();
-    this.#size = 0;
   }
 
   /** None can be refused, so no state is saved for a rollback. */
@@ -184,14 +161,14 @@ export class Counters {
 
   /** Kept like counters of `gcra`, which may end at any time. */
   #marksOf(ask: QuotaAsk<Bucket>): Group {
-    return this.#groupOf(markName(ask), 'gcra', ask.perMs);
+    return this.#groups.named(markName(ask), 'gcra', ask.perMs);
   }
 
   /** A look changes nothing, nor does what is refused. What charges nothing makes no counter and keeps none that is over. */
   #ask(ask: QuotaAsk<Bucket>): CounterAnswer {
     const { algorithm } = ask.bucket;
     const nowMs = this.#nowMs(algorithm);
-    const group = this.#groupFor(ask);
+    const group = this.#groups.for(ask);
     const owner = ask.idempotencyKey === undefined ? undefined : boundedKey(ask.idempotencyKey);
     const charges = changeOf(ask) > 0;
     const known = group.index.get(boundedKey(ask.key));
@@ -215,11 +192,11 @@ export class Counters {
     const slot = this.#find(ask);
     if (slot !== undefined) restore(slot, before);
     else if (before.endsAtMs > this.#nowMs(ask.bucket.algorithm))
-      this.#add(this.#groupFor(ask), boundedKey(ask.key), before);
+      this.#add(this.#groups.for(ask), boundedKey(ask.key), before);
   }
 
   #find(ask: QuotaAsk<Bucket>): Slot | undefined {
-    return this.#groupFor(ask).index.get(boundedKey(ask.key));
+    return this.#groups.for(ask).index.get(boundedKey(ask.key));
   }
 
   #addOrReject(group: Group, key: string, counter: Readonly<Counter>): Slot {
@@ -230,81 +207,15 @@ export class Counters {
   }
 
   #add(group: Group, key: string, counter: Readonly<Counter>): Slot | undefined {
-    if (!this.#makeRoom(group)) {
-      this.#options.onFull();
-      return undefined;
-    }
-    this.#size++;
-    return group.list.add(key, counter);
-  }
-
-  #groupFor({ bucket, perMs }: QuotaAsk<Bucket>): Group {
-    if (perMs !== bucket.perMs) return this.#groupOf(bucket.counter, bucket.algorithm, perMs);
-    let group = bucket.group ?? this.#groupsOfBuckets.get(bucket);
-    if (group === undefined) {
-      group = this.#groupOf(bucket.counter, bucket.algorithm, perMs);
-      group.buckets = Infinity; // as long as its bucket, which is not ours to forget
-      this.#groupsOfBuckets.set(bucket, group);
-    }
-    return group;
-  }
-
-  #groupOf(counter: string, algorithm: CounterAlgorithm, perMs: number): Group {
-    const name = `${algorithm} ${perMs} ${counter}`;
-    let group = this.#groups.get(name);
-    if (group === undefined) {
-      const index = algorithm === 'window' ? this.#windows : new Map<string, Slot>();
-      const list = new ExpiryList(isOfCalendar(algorithm), index);
-      group = { name, algorithm, buckets: 0, list, index };
-      this.#groups.set(name, group);
-    }
-    return group;
-  }
-
-  #dropEmpty({ name, buckets, list }: Group): void {
-    if (buckets === 0 && list.size === 0) this.#groups.delete(name);
-  }
-
-  #sweep({ algorithm, list }: Group, limit: number): void {
-    this.#size -= list.sweep(this.#nowMs(algorithm), limit);
-  }
-
-  #nextInRound(): Group | undefined {
-    let next = this.#round.next();
-    if (next.done === true) next = (this.#round = this.#groups.values()).next();
-    return next.value;
-  }
-
-  /** No group pushes out another's counters, unless that one has most of all and this one less than its share. */
-  #makeRoom(group: Group): boolean {
-    this.#sweep(group, SWEPT_PER_NEW_KEY);
-    const other = this.#nextInRound();
-    if (other !== undefined && other !== group) {
-      this.#sweep(other, SWEPT_PER_NEW_KEY);
-      this.#dropEmpty(other);
-    }
-    if (!this.isFull) return true;
-    let [inUse, largest] = [group.list.size === 0 ? 1 : 0, group];
-    for (const one of this.#groups.values()) {
-      if (one.list.size > 0) inUse++;
-      if (one.list.size > largest.list.size) largest = one;
-    }
-    const hasItsShare = largest === group || group.list.size >= Math.floor(this.#options.maxKeys / inUse);
-    if (hasItsShare && this.#options.whenFull !== 'evict') return false;
-    const giving = hasItsShare && group.list.size > 0 ? group : largest;
-    if (!giving.list.removeFirst()) return false;
-    this.#size--;
-    this.#options.onEvicted();
-    return true;
+    const added = this.#groups.add(group, key, counter);
+    if (added === undefined) this.#options.onFull();
+    return added;
   }
 }
 
 /** It cannot be refused, and leaves no mark. */
 const isPlainCount = ({ kind, bucket, idempotencyKey }: QuotaAsk<Bucket>): boolean =>
   kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
-
-const isOfCalendar = (algorithm: CounterAlgorithm): boolean =>
-  algorithm === 'fixed' || algorithm === 'sliding' || algorithm === 'window';
 
 const copyOf = ({ endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): Required<Counter> => ({
   endsAtMs,

@@ -4,7 +4,8 @@
  * {@link Rejected}; the handler is not ready until there is room.
  */
 import type { Host } from '../../adapters/contract.ts';
-import { type Bucket, Counters } from './counters.ts';
+import { Counters } from './counters.ts';
+import type { Bucket } from './groups.ts';
 import { Room } from './room.ts';
 import { SharedCounters } from './shared-counters.ts';
 import type { CounterStore } from '../store.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { QuotaAsk } from '../../../src/adapters/contract.ts';
-import { type Bucket, Counters } from '../../../src/counting/memory/counters.ts';
+import { Counters } from '../../../src/counting/memory/counters.ts';
+import type { Bucket } from '../../../src/counting/memory/groups.ts';
 import { fakeClock } from '../../../src/adapters/testing/index.ts';
 
 const counted = () => {
