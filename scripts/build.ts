@@ -13,7 +13,7 @@ import { commitOf } from '../src/cli/commit.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
 
-/** The command, what plugins import, the modules that are started as threads, and what is loaded by its path. */
+/** The command, what plugins import, the modules that are started as threads or processes, and what is loaded by its path. */
 const ENTRY_POINTS = [
   'src/cli/bin.ts',
   'src/adapters/index.ts',
@@ -21,7 +21,7 @@ const ENTRY_POINTS = [
   'src/counting/index.ts',
   'src/serve/plugins/serve.ts',
   'src/cli/cases/index.ts',
-  'src/adapters/worker/thread.ts',
+  'src/adapters/worker/main.ts',
   'src/serve/policy/worker.ts',
   'src/serve/ratelimit/worker.ts',
   ...globSync('plugins/*/adapter.ts', { cwd: ROOT }),

@@ -43,8 +43,8 @@ describe.each([
   ['two workers', ['--workers', '2']],
 ])('in %s', (_, args) => {
   test.each([
-    ['loops', '/faulty/loop', /thread was blocked for 1000 ms/],
-    ['leaks', '/faulty/leak-heap', /more memory than its limit of 64 MiB/],
+    ['loops', '/faulty/loop', /it was blocked for 1000 ms/],
+    ['leaks', '/faulty/leak-heap', /needed .*than its limit/],
   ])('a handler that %s is ended and started again; others answer meanwhile', async (_fault, path, why) => {
     const server = await serving([policy], { args });
     const client = peerClient(server.grpc);

@@ -1,5 +1,5 @@
 /**
- * Messages between the host and a handler that runs elsewhere: in a thread of its own, or in another process (`sluice.plugin.v1`).
+ * Messages between the host and a handler that runs elsewhere: in a child process, or behind gRPC (`sluice.plugin.v1`).
  * A channel carries lists of them, so that all messages of one turn of the event loop cost one write. Order is kept. Every value can be
  * cloned; a channel over a network encodes them.
  */
@@ -203,7 +203,7 @@ export interface Channel {
 /** What a channel tells its host. */
 export interface ChannelEvents {
   received(messages: readonly FromHandler[]): void;
-  /** Once: the thread exited, the connection broke, or the other side broke the protocol. Not after `end`. */
+  /** Once: the process exited, the connection broke, or the other side broke the protocol. Not after `end`. */
   gone(why: string): void;
 }
 /** Makes a channel. `received` is not called before it returns. Rejects if the other side cannot be reached now. */

@@ -64,7 +64,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.restartAfterMs === undefined ? {} : { restartAfterMs: options.restartAfterMs }),
     },
-    { module: options.module, clock: clock.memory, written: options.config },
+    { module: options.module, written: options.config },
   );
   return {
     handler: live.handler,

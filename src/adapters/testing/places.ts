@@ -10,8 +10,6 @@ export type PlaceName = 'process' | 'protocol' | 'worker' | 'grpc';
 export interface PlaceOptions {
   /** The module that exports the adapter. */
   readonly module: URL | undefined;
-  /** Of the fake clock. */
-  readonly clock: SharedArrayBuffer | undefined;
   /** The config before the adapter's schema parsed it. */
   readonly written: unknown;
 }
@@ -34,8 +32,8 @@ interface Place {
 }
 
 /**
- * `process`: as `run: inline`. `protocol`: in this process, but over the messages that cross to a thread or another process. `worker`: as
- * `run: worker`; a thread imports the adapter from `module`. `grpc`: as `run: { dial: ... }`, at a Unix socket.
+ * `process`: as `run: inline`. `protocol`: in this process, but over the messages that cross to another process. `worker`: as
+ * `run: worker`; a process imports the adapter from `module`. `grpc`: as `run: { dial: ... }`, at a Unix socket.
  */
 export const PLACES: Readonly<Record<PlaceName, Place>> = {
   process: {
@@ -54,13 +52,12 @@ export const PLACES: Readonly<Record<PlaceName, Place>> = {
   },
   worker: {
     says: ', in a worker',
-    async open(adapter, toOpen, environment, { module, clock }) {
+    async open(adapter, toOpen, environment, { module }) {
       if (module === undefined)
         throw new Error(`testAdapter in a worker needs "module", the URL of the module that exports ${adapter.name}`);
       let kill = (): void => undefined;
       const open = await openInWorker(adapter, toOpen, environment, {
         module: module.href,
-        ...(clock === undefined ? {} : { clock }),
         onStarted: (terminate) => {
           kill = terminate;
         },

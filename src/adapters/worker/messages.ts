@@ -1,5 +1,5 @@
 /**
- * Messages between a handler's thread and its host, as flat lists: a structured clone of a list of primitives costs a third of one of objects.
+ * Messages between a handler's process and its host, as flat lists: a structured clone of a list of primitives costs a third of one of objects.
  * The calls and answers that come thousands of times a second are spread out; all others are passed as they are.
  */
 import type { Allow } from '../contract.ts';
@@ -10,9 +10,16 @@ const ASK = 1;
 const ALLOWED = 2;
 const ANSWERED = 3;
 const OTHER = 0;
+const CLOCK = 4;
 
-export function packed(messages: readonly ToHandler[]): unknown[] {
-  const list: unknown[] = [];
+/** The host's clock, where a test moves it. */
+export interface Times {
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+}
+
+export function packed(messages: readonly ToHandler[], times?: Times): unknown[] {
+  const list: unknown[] = times === undefined ? [] : [CLOCK, times];
   for (const message of messages) {
     if (message.kind !== 'ask') list.push(OTHER, message);
     else {
@@ -23,7 +30,7 @@ export function packed(messages: readonly ToHandler[]): unknown[] {
   return list;
 }
 
-export function unpacked(list: readonly unknown[]): ToHandler[] {
+export function unpacked(list: readonly unknown[], onTimes: (times: Times) => void): ToHandler[] {
   const messages: ToHandler[] = [];
   for (let at = 0; at < list.length;) {
     if (list[at] === ASK) {
@@ -36,7 +43,8 @@ export function unpacked(list: readonly unknown[]): ToHandler[] {
       });
       at += 6;
     } else {
-      messages.push(list[at + 1] as ToHandler);
+      if (list[at] === CLOCK) onTimes(list[at + 1] as Times);
+      else messages.push(list[at + 1] as ToHandler);
       at += 2;
     }
   }

@@ -1,80 +1,78 @@
 /**
- * A handler in a thread of its own.
- * **In**: an adapter and the module that exports it, a parsed config. **Out**: an open handler; its thread is started again when it ends.
- * **Fails**: with an {@link AdapterError}. An endless loop, memory without end, `process.exit` and uncaught errors end or concern this
- * thread alone; a crash of native code ends the process.
+ * A handler in a process of its own, on this machine.
+ * **In**: an adapter and the module that exports it, a parsed config. **Out**: an open handler; its process is started again when it ends.
+ * **Fails**: with an {@link AdapterError}. A crash, an endless loop, memory without end, `process.exit` and uncaught errors concern this
+ * process alone.
  */
-import { Worker } from 'node:worker_threads';
-import type { Adapter } from '../contract.ts';
-import type { HandlerEnvironment, HandlerToOpen, OpenHandler } from '../open-handler.ts';
-import { SharedLock } from '../shared-lock.ts';
-import type { SharedMemory } from '../shared-memory.ts';
-import { answerMemoryRequest } from '../shared-memory-request.ts';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Adapter, Log } from '../contract.ts';
+import { boundLog, type HandlerEnvironment, type HandlerToOpen, type OpenHandler } from '../open-handler.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { openIsolated } from '../isolated/open-isolated.ts';
 import type { OpenChannel } from '../isolated/protocol.ts';
+import { frame, FrameReader } from './frames.ts';
+import type { RunOptions } from './run.ts';
 import { packed, unpackedAnswers } from './messages.ts';
-import type { FromThread, ThreadData } from './thread-data.ts';
-import { VitalSigns } from './vital-signs.ts';
 import { tooMuch, watch } from './watchdog.ts';
 
 export interface InWorkerOptions {
   /** URL of the module that exports the adapter. */
   readonly module: string;
-  /** Default 512 MiB; for the heap, and again for buffers outside of it. */
+  /** Default 512 MiB; for the heap. The whole process may have twice as much. */
   readonly memoryBytes?: number | undefined;
   /** Default 1 s. */
   readonly silentAfterMs?: number;
-  /** Memory of a clock that tests move. */
-  readonly clock?: SharedArrayBuffer;
-  /** For tests that kill the thread; called with each one. */
-  readonly onStarted?: (terminate: () => void) => void;
+  /** For tests that kill the process; called with each one. */
+  readonly onStarted?: (kill: () => void) => void;
 }
 
 export const DEFAULT_MEMORY_BYTES: number = 512 * 1024 * 1024;
 const SILENT_AFTER_MS = 1000;
 const MIB = 1024 * 1024;
+/** Bytes that wait for a process that does not read. */
+const MOST_UNREAD_BYTES = 64 * MIB;
+/** Of a process of Node that does nothing. */
+const NODE_BYTES = 64 * MIB;
+/** The descriptor of the stream of messages in the process. */
+const STREAM = 3;
 
 export const openInWorker = (
   adapter: Adapter,
   toOpen: HandlerToOpen,
   environment: HandlerEnvironment,
   options: InWorkerOptions,
-): Promise<OpenHandler> =>
-  openIsolated(adapter, toOpen, environment, 'worker', threads(toOpen.name, environment, options));
+): Promise<OpenHandler> => {
+  const log = boundLog(environment.log, { handler: toOpen.name, adapter: adapter.name });
+  return openIsolated(adapter, toOpen, environment, 'worker', processes(log, environment, options));
+};
 
-/** Each channel is a new thread; it starts when the one before has ended, so that there is never more than one. */
-function threads(name: string, environment: HandlerEnvironment, options: InWorkerOptions): OpenChannel {
-  const { module, clock, memoryBytes = DEFAULT_MEMORY_BYTES, silentAfterMs = SILENT_AFTER_MS } = options;
-  const { closeWithinMs, restartAfterMs, worker } = environment;
-  const used = new Set<SharedArrayBuffer>();
-  const shared: SharedMemory = {
-    get(handler, part, bytes) {
-      const memory = environment.shared.get(handler, part, bytes);
-      used.add(memory);
-      return memory;
-    },
-    all: used,
-  };
+/** Each channel is a new process; it starts when the one before has ended, so that there is never more than one. */
+function processes(
+  log: Log,
+  { clock, closeWithinMs, restartAfterMs }: HandlerEnvironment,
+  options: InWorkerOptions,
+): OpenChannel {
+  const { module, memoryBytes = DEFAULT_MEMORY_BYTES, silentAfterMs = SILENT_AFTER_MS } = options;
+  const main: RunOptions = { module, hasClock: clock !== undefined, closeWithinMs, restartAfterMs };
   let lastEnd: Promise<unknown> = Promise.resolve();
 
   return async (events) => {
     await lastEnd;
-    const signs = new VitalSigns();
-    const data: ThreadData = { module, signs: signs.memory, clock, closeWithinMs, restartAfterMs };
-    const thread = new Worker(moduleUrl('adapters/worker/thread'), {
-      name: `handler ${name}`,
-      workerData: data,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(memoryBytes / MIB) },
-    });
-    thread.unref();
-    options.onStarted?.(() => void thread.terminate());
+    const process = started(main, memoryBytes);
+    const stream = process.stdio[STREAM] as Socket;
+    stream.unref();
+    const kill = (): void => void process.kill('SIGKILL');
+    options.onStarted?.(kill);
     lastEnd = new Promise((resolve) => {
-      thread.once('exit', resolve);
+      process.once('exit', resolve).once('error', resolve);
     });
     let stopWatching: (() => void) | undefined;
     let isOver = false;
+    let isHeard = true;
+    let ranOutOfMemory = false;
     const stop = (): boolean => {
       if (isOver) return false;
       isOver = true;
@@ -82,42 +80,86 @@ function threads(name: string, environment: HandlerEnvironment, options: InWorke
       return true;
     };
     const gone = (why: string): void => {
+      kill();
       if (stop()) events.gone(why);
     };
-    const kill = (why: string): void => {
-      void thread.terminate();
-      gone(why);
-    };
-    thread.on('message', (message: FromThread) => {
-      if ('port' in message) return answerMemoryRequest(message, shared);
-      if (isOver) return undefined;
-      const messages = unpackedAnswers(message);
-      // Before it is open it may import large modules; that has a limit of its own.
-      if (stopWatching === undefined && messages.some(({ kind }) => kind === 'opened'))
-        stopWatching = watch(signs, { silentAfterMs, externalBytes: memoryBytes }, kill);
-      return events.received(messages);
-    });
-    thread.on('error', (error: unknown) => {
-      const { code } = error as { readonly code?: unknown };
-      kill(
-        code === 'ERR_WORKER_OUT_OF_MEMORY'
-          ? tooMuch(undefined, memoryBytes)
-          : `its thread failed: ${messageOf(error)}`,
+    const startWatching = (): void => {
+      const heard = (): boolean => {
+        const was = isHeard;
+        isHeard = false;
+        return was;
+      };
+      stopWatching = watch(
+        { pid: process.pid ?? 0, silentAfterMs, mostBytes: memoryBytes * 2 + NODE_BYTES, heard },
+        gone,
       );
+    };
+    const reader = new FrameReader((list) => {
+      if (isOver) return;
+      const messages = unpackedAnswers(list);
+      // Before it is open it may import large modules; that has a limit of its own.
+      if (stopWatching === undefined && messages.some(({ kind }) => kind === 'opened')) startWatching();
+      events.received(messages);
     });
-    thread.on('messageerror', (error: unknown) => kill(`a message of its thread cannot be read: ${messageOf(error)}`));
-    thread.on('exit', (code) => {
-      for (const memory of used) SharedLock.releaseOf(memory, worker?.number ?? 1); // it may have held a lock
-      gone(`its thread exited with code ${code}`);
+    stream.on('data', (chunk: Buffer) => {
+      isHeard = true;
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        gone(`a message of its process cannot be read: ${messageOf(error)}`);
+      }
+    });
+    stream.on('error', () => undefined); // the process has exited, or will be found silent
+    linesOf(process, (line) => {
+      ranOutOfMemory ||= /heap out of memory|Allocation failed/.test(line);
+      if (!isOver && !isOfCrash(line)) log.warn(line, { from: 'stderr' });
+    });
+    process.on('error', (error) => gone(`its process could not be started: ${messageOf(error)}`));
+    process.on('exit', (code, signal) => {
+      setImmediate(() => {
+        // what it wrote last has arrived by then
+        const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
+        gone(ranOutOfMemory ? tooMuch(undefined, memoryBytes) : `its process ${how}`);
+      });
     });
     return {
-      send: (messages) => {
-        if (!isOver) thread.postMessage(packed(messages));
+      send(messages) {
+        if (isOver) return;
+        const times = clock === undefined ? undefined : { nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
+        stream.write(frame(packed(messages, times)));
+        if (stream.writableLength > MOST_UNREAD_BYTES)
+          gone(`its process does not read: ${stream.writableLength} bytes wait for it`);
       },
       end() {
         stop();
-        void thread.terminate();
+        kill();
       },
     };
   };
 }
+
+function started(main: RunOptions, memoryBytes: number): ChildProcess {
+  const child = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      `--max-old-space-size=${Math.ceil(memoryBytes / MIB)}`,
+      moduleUrl('adapters/worker/main').pathname,
+      JSON.stringify(main),
+    ],
+    { stdio: ['ignore', 'inherit', 'pipe', 'pipe'] },
+  );
+  child.unref();
+  return child;
+}
+
+/** Of its stderr: what native code and Node print; the plugin's console has a way of its own. */
+function linesOf({ stderr }: ChildProcess, take: (line: string) => void): void {
+  if (stderr === null) return;
+  (stderr as Socket).unref();
+  createInterface({ input: stderr }).on('line', take);
+}
+
+/** V8's report of a crash: collections, and a native stack. */
+const isOfCrash = (line: string): boolean =>
+  line.trim() === '' || /^<---|\[\d+:0x[\da-f]+\]|^FATAL ERROR|^-----|^ *\d+: 0x/.test(line);

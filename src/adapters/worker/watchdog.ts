@@ -1,42 +1,45 @@
-import { BEAT_MS, type VitalSigns } from './vital-signs.ts';
+import { readFileSync } from 'node:fs';
 
-export interface WatchdogLimits {
-  /** Time without a sign after which the thread is ended. */
+/** How often the process gives a sign of life, and the host looks for one. */
+export const BEAT_MS = 100;
+const MIB = 1024 * 1024;
+
+export interface Watched {
+  readonly pid: number;
+  /** Time without a sign of life after which the process is ended. */
   readonly silentAfterMs: number;
-  /** Outside of the heap, whose limit V8 keeps. */
-  readonly externalBytes: number;
+  /** Of the whole process; V8 keeps the limit of its heap itself. */
+  readonly mostBytes: number;
+  /** Whether it was heard since the last call. */
+  readonly heard: () => boolean;
 }
 
-/** Garbage may fill the limit until it is collected, so it must hold for some beats. */
-const BEATS_ABOVE = 5;
-
 /**
- * Watches a thread by the ticks of this one: while this thread is busy itself it does not tick, so its own blocking does not count as the
+ * Watches a process by the ticks of this thread: while this thread is busy it does not tick, so its own blocking does not count as the
  * other's silence.
  */
-export function watch(
-  signs: VitalSigns,
-  { silentAfterMs, externalBytes }: WatchdogLimits,
-  end: (why: string) => void,
-): () => void {
+export function watch({ pid, silentAfterMs, mostBytes, heard }: Watched, end: (why: string) => void): () => void {
   const silentTicks = Math.ceil(silentAfterMs / BEAT_MS);
-  let beats = signs.beats;
   let silent = 0;
-  let above = 0;
   const timer = setInterval(() => {
-    const now = signs.beats;
-    if (now !== beats) {
-      beats = now;
-      silent = 0;
-      above = signs.externalBytes > externalBytes ? above + 1 : 0;
-      if (above >= BEATS_ABOVE) end(tooMuch(signs.externalBytes, externalBytes));
-    } else if (++silent >= silentTicks)
-      end(`its thread was blocked for ${silentAfterMs} ms, by an endless loop or by work that takes so long`);
+    const bytes = residentBytes(pid);
+    if (bytes > mostBytes) return end(tooMuch(bytes, mostBytes));
+    silent = heard() ? 0 : silent + 1;
+    return silent < silentTicks
+      ? undefined
+      : end(`it was blocked for ${silentAfterMs} ms, by an endless loop or by work that takes so long`);
   }, BEAT_MS).unref();
   return () => clearInterval(timer);
 }
 
-const MIB = 1024 * 1024;
+/** 0 where there is no /proc; then V8's limit of the heap is the only one. */
+function residentBytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
 
 export const tooMuch = (bytes: number | undefined, limitBytes: number): string =>
-  `its thread needed ${bytes === undefined ? 'more memory' : `${Math.round(bytes / MIB)} MiB, more`} than its limit of ${Math.round(limitBytes / MIB)} MiB`;
+  `it needed ${bytes === undefined ? 'more memory' : `${Math.round(bytes / MIB)} MiB, more`} than its limit of ${Math.round(limitBytes / MIB)} MiB`;

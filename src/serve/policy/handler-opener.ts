@@ -19,7 +19,7 @@ export const MOST_CLOSE_MS = 5000;
 
 /**
  * `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. `escaped` takes errors
- * that the threads of handlers do not catch.
+ * that the processes of handlers do not catch.
  */
 export function handlerOpener(
   log: OwnLog,

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { allow, deny } from '../../../src/adapters/contract.ts';
 import type { FromHandler, ToHandler } from '../../../src/adapters/isolated/protocol.ts';
-import { packed, packedAnswers, unpacked, unpackedAnswers } from '../../../src/adapters/worker/messages.ts';
+import { packed, packedAnswers, type Times, unpacked, unpackedAnswers } from '../../../src/adapters/worker/messages.ts';
 
 const call = { number: 7, id: 'a-1', remainingMs: 12.5 };
 
-test('messages to a thread arrive as they were sent, in order', () => {
+test('messages to a process arrive, with the clock of a test, as they were sent, in order', () => {
   const messages: ToHandler[] = [
     { kind: 'prepare', slot: 1, capability: 'check', rule: { rule: 'r', params: { a: 1 } } },
     { kind: 'ask', call, slot: 1, input: { value: 'x', list: ['a', 'b'] } },
@@ -13,10 +13,13 @@ test('messages to a thread arrive as they were sent, in order', () => {
     { kind: 'cancel', number: 7, why: 'gone' },
     { kind: 'close', withinMs: 5 },
   ];
-  expect(unpacked(structuredClone(packed(messages)))).toEqual(messages);
+  const times: Times[] = [];
+  const sent = structuredClone(packed(messages, { nowMs: 5, monotonicMs: 2 }));
+  expect(unpacked(sent, (one) => times.push(one))).toEqual(messages);
+  expect(times).toEqual([{ nowMs: 5, monotonicMs: 2 }]);
 });
 
-test('messages of a thread arrive as they were sent, whatever a plugin answered', () => {
+test('messages of a process arrive as they were sent, whatever a plugin answered', () => {
   const answers: unknown[] = [
     allow(),
     allow({ validForMs: 5, uses: 2 }),

@@ -1,31 +1,31 @@
 /** What a handler in a worker shares with its host; its faults are in test/unit/serve/isolation.test.ts. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
-import { allow, Unavailable } from '../../../src/adapters/contract.ts';
+import { expect, test } from 'vitest';
+import type { OpenHandler } from '../../../src/adapters/open-handler.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
-import { eventually, testCall } from '../../../src/adapters/testing/index.ts';
 import { openInWorker } from '../../../src/adapters/worker/open-in-worker.ts';
 import { SILENT } from '../../../src/log/log.ts';
 import lock from '../../parts/faulty/lock.ts';
 
 const MODULE = pathToFileURL(join(import.meta.dirname, '../../parts/faulty/lock.ts')).href;
 
-test('a lock that a thread held when it was ended is released', async () => {
-  const shared = createSharedMemory();
-  const environment = { log: SILENT, metrics: createPluginMetrics(SILENT), shared, worker: { number: 2, count: 2 } };
-  const opened = await openInWorker(lock, { name: 'h', config: {}, folder: '/' }, environment, { module: MODULE });
-  onTestFinished(() => opened.close());
-  const check = opened.handler.check?.({ rule: 'r', params: undefined });
-  const ask = async (value: string): Promise<unknown> => check?.({ value }, testCall());
-  expect(await ask('a')).toEqual(allow());
-  const word = new Int32Array(shared.get('h', 'lock', 8));
-  const looping = ask('loop');
-  await eventually(() => expect(word[0]).toBe(2));
-  await expect(looping).rejects.toBeInstanceOf(Unavailable);
-  await eventually(async () => expect(await ask('b')).toEqual(allow()));
-  expect([word[0], opened.running?.().restarts]).toEqual([0, 1]);
+test('memory that all workers share is refused, since it does not reach another process', async () => {
+  const environment = { log: SILENT, metrics: createPluginMetrics(SILENT), shared: createSharedMemory() };
+  const open = (count: number): Promise<OpenHandler> =>
+    openInWorker(
+      lock,
+      { name: 'h', config: {}, folder: '/' },
+      { ...environment, worker: { number: 1, count } },
+      { module: MODULE },
+    );
+  await expect(open(2)).rejects.toMatchObject({
+    code: 'ADAPTER_OPEN_FAILED',
+    message: expect.stringContaining('memory that all workers share does not reach a process of its own') as string,
+  });
+  const alone = await open(1);
+  await alone.close();
 });
 
 test('a module without the adapter is not opened, with the reason', async () => {

@@ -8,7 +8,7 @@ import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export type HandlerRun =
   | { readonly kind: 'inline' }
-  /** A thread of its own, started again when it ends. */
+  /** A process of its own, started again when it ends. */
   | { readonly kind: 'worker'; readonly memoryBytes: number | undefined }
   /** Behind an address, over gRPC. */
   | { readonly kind: 'dial'; readonly target: DialTarget };
