@@ -60,6 +60,8 @@ export interface Found<O = Readonly<Record<string, unknown>>> extends Validity {
 /** Outputs may have any names, so a symbol tells them from an answer; global, since a plugin may bundle its own copy of the contract. */
 export const FOUND: unique symbol = Symbol.for('sluice.found') as never;
 
+export function found(values: undefined, options?: { validForMs?: number; uses?: number }): Found<never>;
+export function found<O>(values: O | undefined, options?: { validForMs?: number; uses?: number }): Found<O>;
 export function found<O>(values: O | undefined, options: { validForMs?: number; uses?: number } = {}): Found<O> {
   return { [FOUND]: true, values, validForMs: options.validForMs, uses: options.uses ?? Number.MAX_SAFE_INTEGER };
 }

@@ -48,6 +48,11 @@ export class Breaker {
     return (this.#trying = ++this.#lastTurn);
   }
 
+  /** Whether a call that was admitted, and has waited since, may still be sent. */
+  stillAdmits(turn: Turn): boolean {
+    return this.#triesAtMs === undefined || turn === this.#trying;
+  }
+
   /** Closes the breaker; returns whether it was open. */
   succeeded(): boolean {
     if (this.#inARow === 0 && this.#triesAtMs === undefined) return false;

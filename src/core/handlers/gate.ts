@@ -141,6 +141,10 @@ export class Gate implements CallsOfHandler {
     silenceMs: number,
     problemOf: ProblemOf<I, T>,
   ): void {
+    if (!this.health.breaker.stillAdmits(pending.turn)) {
+      pending.end(this.health.refusal());
+      return;
+    }
     const nowMs = performance.now();
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;

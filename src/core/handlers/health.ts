@@ -55,11 +55,16 @@ export class Health {
     this.#slowCalls.write(() => ({ call, tookMs: Math.round(tookMs), deadlineMs }));
   }
 
-  /** The failure of a call that the breaker turned away. */
+  /** The failure of a call that the breaker did not admit. */
   refused(): Failure {
+    return this.#counted(this.refusal());
+  }
+
+  /** The same for a call that it admitted, and that waited in the queue until the breaker was open. */
+  refusal(): Failure {
     const { waitMs, spec } = this.breaker;
     const why = `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${spec.failures} times in a row`;
-    return this.#counted(new Failure('breaker', why, { retryAfterMs: waitMs }));
+    return new Failure('breaker', why, { retryAfterMs: waitMs });
   }
 
   /** Call it once for each call that the breaker admitted, with its turn. */
@@ -68,9 +73,10 @@ export class Health {
       this.#answered();
       return answer;
     }
-    // A rejected input proves that the backend answers; an overload here, or a caller that left, proves nothing about it.
+    // A rejected input proves that the backend answers; a call that was not sent, or whose caller left, proves nothing about it.
     if (answer.kind === 'rejected') this.#answered();
-    else if (answer.kind === 'gone' || answer.kind === 'overload') this.breaker.unknown(turn);
+    else if (answer.kind === 'gone' || answer.kind === 'overload' || answer.kind === 'breaker')
+      this.breaker.unknown(turn);
     else this.#unanswered(answer, this.breaker.failed(turn));
     return this.#counted(answer);
   }

@@ -165,6 +165,24 @@ describe('room', () => {
 });
 
 describe('breaker', () => {
+  test('calls that wait in the queue when it opens are refused at once, and not sent', async () => {
+    let asked = 0;
+    const check: Script['check'] = async () => {
+      asked++;
+      await pause(1);
+      throw new Unavailable('no route');
+    };
+    const room = ', concurrency: 2, deadline: 5s, breaker: { failures: 2, openFor: 1s, window: 1ms }';
+    const { http, engine } = await engineOf(policy(room), { h: { check } });
+    const patient = { remainingMs: 5000, signal: undefined };
+    const verdicts = await Promise.all(Array.from({ length: 1000 }, async () => http({}, patient)));
+    expect(new Set(verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['failed']));
+    expect(asked).toBeLessThan(20);
+    expect(why(verdicts[999] as Verdict)).toMatch(/is not asked for \d+ ms: it failed 2 times in a row/);
+    expect(engine.handlers()[0]).toMatchObject({ running: 0, waiting: 0, breaker: 'open' });
+    expect(engine.meters.ofHandler('h').failures).toMatchObject({ unavailable: asked, breaker: 1000 - asked });
+  });
+
   test('opens after consecutive failures, admits one probe, and closes when that succeeds', async () => {
     let isDown = true;
     let asked = 0;
