@@ -10,6 +10,9 @@ import { Failure } from './failure.ts';
 import { OutageLog } from '../../adapters/outage-log.ts';
 import { frameOf, ThrottledLine } from './throttled-line.ts';
 
+/** So many late calls, with no answer in between, mean that the handler hangs; one proves little. */
+const MANY_LATE = 32;
+
 export class Health {
   /** `adapter/handler`, in all messages. */
   readonly label: string;
@@ -20,6 +23,7 @@ export class Health {
   readonly #outage: OutageLog;
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
+  #lateInARow = 0;
   #lastError: { readonly why: string; readonly atMs: number } | undefined;
 
   constructor(
@@ -83,15 +87,18 @@ export class Health {
 
   #answered(): void {
     this.breaker.succeeded();
+    this.#lateInARow = 0;
     if (this.#downWhy === undefined) return;
     this.#downWhy = undefined;
     this.#outage.succeeded('a handler answers again');
   }
 
-  /** One late call proves little; an unavailable backend, or a breaker that opens, means that it is down. */
+  /** An unavailable backend, a breaker that opens, or many late calls mean that it is down. */
   #unanswered({ kind, why, isLogged }: Failure, hasOpened: boolean): void {
     this.#lastError = isLogged ? this.#lastError : { why, atMs: Date.now() };
-    if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
+    if (kind === 'late') this.#lateInARow++;
+    const isDown = kind === 'unavailable' || hasOpened || this.#lateInARow >= MANY_LATE;
+    if (!isDown && this.#downWhy === undefined) return;
     this.#downWhy = why;
     if (isLogged) return;
     this.#outage.failed(

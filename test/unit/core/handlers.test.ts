@@ -165,6 +165,15 @@ describe('room', () => {
 });
 
 describe('breaker', () => {
+  test('a handler that hangs in the middle of a burst is logged once, though the breaker stays closed', async () => {
+    const { http, logged, engine } = await engineOf(policy(', deadline: 20ms'), { h: { check: never } });
+    const verdicts = await Promise.all(Array.from({ length: 200 }, async () => http()));
+    expect(new Set(verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['failed']));
+    expect(engine.handlers()[0]?.breaker).toBe('closed');
+    const lines = logged.filter(({ level }) => level === 'warn').map(({ message }) => message);
+    expect(lines.filter((line) => line.includes('does not answer'))).toEqual(['a handler does not answer']);
+  });
+
   test('calls that wait in the queue when it opens are refused at once, and not sent', async () => {
     let asked = 0;
     const check: Script['check'] = async () => {
