@@ -149,7 +149,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `handlers: { h: { adapter: quota-memory, run: thread } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
-    '1:46 RULES_VALUE run is the text "thread"; expected one of inline, worker',
+    '1:46 RULES_VALUE run is the text "thread"; expected one of inline, worker or { dial: ADDRESS }',
   ],
   [
     `handlers: { h: { adapter: quota-memory, run: { worker: { memory: 4MiB } } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
