@@ -44,6 +44,7 @@ test('the example loads these dependencies and no others', () => {
     '@opentelemetry/api', // by prom-client
     'commander',
     'fastify',
+    'lru-cache',
     'luxon',
     'pino',
     'prom-client',
