@@ -2,7 +2,7 @@
 import type { Address, TlsOptions } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
-import type { MemoryRequest } from '../../adapters/shared-memory-request.ts';
+import type { MemoryRequest } from './shared-memory-request.ts';
 
 /** By kind of request: its argument and its answer. */
 export type Requests = Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;

@@ -12,7 +12,7 @@ import {
   type ToWorker,
   type WorkerData,
 } from './protocol.ts';
-import { answerMemoryRequest } from '../../adapters/shared-memory-request.ts';
+import { answerMemoryRequest } from './shared-memory-request.ts';
 
 export interface RunningWorkerOptions<P extends Protocol> {
   /** Its main module, as for {@link moduleUrl}. */

@@ -21,7 +21,7 @@ import {
   type WorkerData,
   type WorkerPlace,
 } from './protocol.ts';
-import { requestedMemory } from '../../adapters/shared-memory-request.ts';
+import { requestedMemory } from './shared-memory-request.ts';
 
 /** Texts that are ready to be put in force. */
 export interface Prepared {

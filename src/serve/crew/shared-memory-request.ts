@@ -1,6 +1,6 @@
 /** Memory shared by all workers: the supervisor owns it, a worker requests it by name. */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { SharedMemory } from './shared-memory.ts';
+import type { SharedMemory } from '../../adapters/shared-memory.ts';
 
 export interface MemoryRequest {
   readonly handler: string;
