@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
+import { settlesWithin } from '../time/settles-within.ts';
 
 export interface Background {
   start(name: string, work: (signal: AbortSignal) => Promise<void>): void;
@@ -68,11 +69,7 @@ export function superviseBackground(
     failing: () => failures.values().next().value,
     async ended(withinMs) {
       if (running.size === 0) return;
-      const over = new AbortController();
-      const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'ended' as const);
-      const first = await Promise.race([Promise.all(running.values()), late]);
-      over.abort();
-      if (first === 'late')
+      if (!(await settlesWithin(withinMs, Promise.all(running.values()))))
         log.warn('background work ignores its abort signal and is abandoned', {
           work: [...running.keys()].map(({ description }) => description),
           waitedMs: withinMs,

@@ -18,6 +18,7 @@ import type { EscapedErrors } from './escaped-errors.ts';
 import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
+import { settlesWithin } from '../time/settles-within.ts';
 
 /** Shared by all handlers of a process. */
 export interface HandlerEnvironment {
@@ -147,20 +148,11 @@ export async function openHandler(
 
 /** Never rejects; errors are logged. */
 async function closed(handler: AnyHandler | undefined, withinMs: number, log: Log): Promise<void> {
-  const over = new AbortController();
-  const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'closed' as const);
   const closing = (async () => {
     await handler?.close?.();
-  })().then(
-    () => 'closed' as const,
-    (error: unknown) => {
-      log.error('closing failed', { error });
-      return 'closed' as const;
-    },
-  );
-  if ((await Promise.race([closing, late])) === 'late')
+  })().catch((error: unknown) => log.error('closing failed', { error }));
+  if (!(await settlesWithin(withinMs, closing)))
     log.warn('close() does not return and is abandoned', { waitedMs: Math.round(withinMs) });
-  over.abort();
 }
 
 /** A handler that opens after the timeout is closed. */

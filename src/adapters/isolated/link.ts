@@ -7,6 +7,7 @@
 import { AdapterError, type AdapterErrorCode } from '../errors.ts';
 import { Unavailable } from '../contract.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { settlesWithin } from '../../time/settles-within.ts';
 import type { Channel, ChannelEvents, FromHandler, Open, OpenChannel, Opened, ToHandler } from './protocol.ts';
 
 export interface LinkOptions {
@@ -89,9 +90,7 @@ export class Link {
     if (this.isOpen) {
       this.awayWhy = 'it is closed';
       this.send({ kind: 'close', withinMs });
-      const late = setTimeout(() => this.#closing?.resolve(), withinMs + CLOSE_SLACK_MS);
-      await this.#closing.promise;
-      clearTimeout(late);
+      await settlesWithin(withinMs + CLOSE_SLACK_MS, this.#closing.promise);
     }
     this.awayWhy = 'it is closed';
     this.#channel?.end('the handler is closed');

@@ -3,6 +3,7 @@
  * **In**: rules; answers of the handler. **Out**: slots; the messages that prepare them again after a restart; rules that were rejected.
  * **Fails**: never. A rule that twice was being prepared when the handler ended counts as rejected, so that it cannot end it for ever.
  */
+import { settlesWithin } from '../../time/settles-within.ts';
 import type { Capability } from '../contract.ts';
 import type { Prepare, RuleFields, Slot } from './protocol.ts';
 
@@ -96,10 +97,8 @@ export class PreparedSlots {
     const hasSuspects = [...this.#unanswered].some(({ state }) => state === 'suspect');
     if (this.#unanswered.size > 0 && (!isAway() || hasSuspects)) {
       this.#settled ??= Promise.withResolvers<void>();
-      const late = setTimeout(() => this.#settled?.resolve(), withinMs);
-      await this.#settled.promise;
+      await settlesWithin(withinMs, this.#settled.promise);
       this.#settled = undefined;
-      clearTimeout(late);
       if (!isAway())
         for (const { message } of this.#unanswered)
           this.answered(message.slot, `the handler has not prepared the rule within ${withinMs} ms`);
