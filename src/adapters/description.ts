@@ -1,10 +1,11 @@
 /** Validates the description of an adapter. */
 import { z } from 'zod';
-import { type Adapter, type Capability, CAPABILITIES, type Shape } from './contract.ts';
+import { type Adapter, type Algorithm, type Capability, CAPABILITIES, type Shape, type ShapeType } from './contract.ts';
 import { AdapterError } from './errors.ts';
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
-const SHAPE_TYPES: ReadonlySet<string> = new Set([
+/** Also the order of the numbers of `Type` in sluice.plugin.v1, from 1; append only. */
+export const SHAPE_TYPES: readonly ShapeType[] = [
   'string',
   'int',
   'double',
@@ -16,8 +17,9 @@ const SHAPE_TYPES: ReadonlySet<string> = new Set([
   'list<string>',
   'map<string>',
   'any',
-]);
-const ALGORITHMS: ReadonlySet<string> = new Set(['fixed', 'gcra', 'sliding', 'log', 'concurrency']);
+];
+/** Likewise of `Algorithm`. */
+export const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
 
 interface JsonSchema {
   readonly description?: string;
@@ -78,10 +80,10 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
   const algorithms = serves?.quota?.algorithms;
   if (
     serves?.quota !== undefined &&
-    (algorithms === undefined || algorithms.length === 0 || algorithms.some((one) => !ALGORITHMS.has(one)))
+    (algorithms === undefined || algorithms.length === 0 || algorithms.some((one) => !ALGORITHMS.includes(one)))
   ) {
     problems.push(
-      bad(`the algorithms of quota are ${JSON.stringify(algorithms)}; expected some of ${[...ALGORITHMS].join(', ')}`),
+      bad(`the algorithms of quota are ${JSON.stringify(algorithms)}; expected some of ${ALGORITHMS.join(', ')}`),
     );
   }
   return problems;
@@ -93,10 +95,10 @@ export function shapeProblems(what: string, shape: unknown): string[] {
   if (typeof shape !== 'object' || shape === null)
     return [`${what} is not a shape: expected names and types, 'any', or a function`];
   return Object.entries(shape as Shape)
-    .filter(([, type]) => !SHAPE_TYPES.has(type.replace(/\?$/, '')))
+    .filter(([, type]) => !SHAPE_TYPES.includes(type.replace(/\?$/, '') as ShapeType))
     .map(
       ([field, type]) =>
-        `${what} has ${field} of type "${type}"; expected ${[...SHAPE_TYPES].join(', ')}, with ? where it may be absent`,
+        `${what} has ${field} of type "${type}"; expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
     );
 }
 

@@ -29,7 +29,7 @@ import {
   ShapeSchema,
   type Type,
 } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
-import { ALGORITHMS, SHAPE_TYPES } from './codec/host-messages.ts';
+import { ALGORITHMS, SHAPE_TYPES } from '../description.ts';
 
 // ---------------------------------------------------------------- from adapters
 

@@ -4,7 +4,8 @@
  * with a {@link CannotCross}.
  */
 import type { Buffer } from 'node:buffer';
-import type { QuotaAsk, ReportEntry, Shape, ShapeType } from '../../contract.ts';
+import { CAPABILITIES, type QuotaAsk, type ReportEntry, type Shape, type ShapeType } from '../../contract.ts';
+import { ALGORITHMS, SHAPE_TYPES } from '../../description.ts';
 import type {
   Ask,
   CallFields,
@@ -45,22 +46,6 @@ export interface Ping {
 }
 export type HostMessage = (Open & { readonly contract: number }) | Exclude<ToHandler, Open> | Ping;
 
-/** In the order of the numbers of `Type`, from 1. */
-export const SHAPE_TYPES: readonly ShapeType[] = [
-  'string',
-  'int',
-  'double',
-  'bool',
-  'bytes',
-  'timestamp',
-  'duration',
-  'ip',
-  'list<string>',
-  'map<string>',
-  'any',
-];
-export const ALGORITHMS = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] as const;
-export const CAPABILITY_WORDS = ['enrich', 'check', 'quota', 'report'] as const;
 const ASK_KINDS = ['spend', 'look', 'giveBack', 'release', 'owe'] as const;
 
 const FIELD = message<{ readonly name: string; readonly type: ShapeType; readonly optional: boolean }>({
@@ -161,7 +146,7 @@ function variants(inputOf: (slot: Slot) => Shape | 'any'): Variants<HostMessage>
       5,
       message<Bare<Prepare>>({
         slot: [1, whole],
-        capability: [2, word(CAPABILITY_WORDS, 'check')],
+        capability: [2, word(CAPABILITIES, 'check')],
         rule: [3, nested(RULE)],
       }),
     ],
