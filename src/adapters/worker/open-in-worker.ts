@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import type { Adapter, Log } from '../contract.ts';
 import { boundLog, type HandlerEnvironment, type HandlerToOpen, type OpenHandler } from '../open-handler.ts';
 import { moduleUrl } from '../../files/program.ts';
@@ -29,7 +30,7 @@ export interface InWorkerOptions {
   readonly onStarted?: (kill: () => void) => void;
 }
 
-export const DEFAULT_MEMORY_BYTES: number = 512 * 1024 * 1024;
+const DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024;
 const SILENT_AFTER_MS = 1000;
 const MIB = 1024 * 1024;
 /** Bytes that wait for a process that does not read. */
@@ -144,7 +145,7 @@ function started(main: RunOptions, memoryBytes: number): ChildProcess {
     [
       '--disable-warning=ExperimentalWarning',
       `--max-old-space-size=${Math.ceil(memoryBytes / MIB)}`,
-      moduleUrl('adapters/worker/main').pathname,
+      fileURLToPath(moduleUrl('adapters/worker/main')),
       JSON.stringify(main),
     ],
     { stdio: ['ignore', 'inherit', 'pipe', 'pipe'] },

@@ -14,7 +14,6 @@ import { AdapterError } from '../errors.ts';
 import { importAdapters } from '../loading/import-adapters.ts';
 import { createSharedMemory, type SharedMemory } from '../shared-memory.ts';
 import { errorFields } from '../isolated/error-fields.ts';
-import type { Open } from '../isolated/protocol.ts';
 import { Session } from '../isolated/session.ts';
 import { BEAT, frame, FrameReader } from './frames.ts';
 import { packedAnswers, unpacked } from './messages.ts';
@@ -98,8 +97,8 @@ const reader = new FrameReader((list) => {
   const messages = unpacked(list, (hosts) => {
     times = hosts;
   });
-  const open = messages.find((message): message is Open => message.kind === 'open');
-  if (open !== undefined) workers = open.worker.count;
+  const [first] = messages;
+  if (first?.kind === 'open') workers = first.worker.count; // it is the first on a channel
   session.receive(messages);
 });
 stream.on('data', (chunk: Buffer) => reader.push(chunk));
