@@ -44,19 +44,11 @@ export class AnswerCache {
     if (maxBytes === this.#maxBytes) return;
     this.#maxBytes = maxBytes;
     this.meters.cacheBytes = 0;
-    this.#kept =
-      maxBytes === 0
-        ? undefined
-        : new LRUCache({
-            maxSize: maxBytes,
-            dispose: (_, _key, reason) => {
-              if (reason === 'evict') this.meters.cacheEvictions++;
-            },
-          });
+    this.#kept = undefined;
   }
 
   get isOff(): boolean {
-    return this.#kept === undefined;
+    return this.#maxBytes === 0;
   }
 
   /** Each preparation of a rule has answers of its own, so a reload starts without any. */
@@ -69,7 +61,9 @@ export class AnswerCache {
   }
 
   set(key: string, kept: KeptAnswer): void {
-    this.#kept?.set(key, kept, { size: key.length * 2 + ENTRY_BYTES + inputBytes(kept.answer as Values) });
+    if (this.isOff) return;
+    this.#kept ??= this.#made();
+    this.#kept.set(key, kept, { size: key.length * 2 + ENTRY_BYTES + inputBytes(kept.answer as Values) });
     this.#measure();
   }
 
@@ -81,6 +75,16 @@ export class AnswerCache {
   clear(): void {
     this.#kept?.clear();
     this.#measure();
+  }
+
+  /** With the first answer that is kept, since most handlers have none. */
+  #made(): LRUCache<string, KeptAnswer> {
+    return new LRUCache({
+      maxSize: this.#maxBytes,
+      dispose: (_, _key, reason) => {
+        if (reason === 'evict') this.meters.cacheEvictions++;
+      },
+    });
   }
 
   #measure(): void {
