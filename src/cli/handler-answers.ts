@@ -2,7 +2,7 @@
  * Answers of checks and lookups, recorded for `sluice explain`, and how long a verdict made of them holds.
  * **In**: how to open handlers. **Out**: handlers that record what they answer. **Fails**: never; an answer is passed on unchanged.
  */
-import { type AnyHandler, type CheckAnswer, isFound, type LookupAnswer } from '../adapters/contract.ts';
+import { type AnyHandler, type CheckAnswer, isFound, type LookupAnswer, valuesOf } from '../adapters/contract.ts';
 import type { OpenHandlers } from '../core/handlers/live-handler.ts';
 import { bound } from './inspection-handlers.ts';
 import type { Rule } from '../core/rules/rule.ts';
@@ -27,7 +27,11 @@ function recorder(handler: AnyHandler, name: string, answers: HandlerAnswer[]): 
   const lookup = handler.lookup?.bind(handler);
   const noted = <T>(answer: T | Promise<T>, note: (answer: T) => HandlerAnswer): T | Promise<T> => {
     const add = (said: T): T => {
-      if (said === undefined || (typeof said === 'object' && said !== null)) answers.push(note(said)); // else the engine refuses it
+      try {
+        answers.push(note(said));
+      } catch {
+        // not an answer, which the engine reports
+      }
       return said;
     };
     return answer instanceof Promise ? answer.then(add) : add(answer);
@@ -63,7 +67,7 @@ const ofCheck = (rule: string, handler: string, { kind, validForMs }: CheckAnswe
 const ofLookup = (rule: string, handler: string, answer: LookupAnswer): HandlerAnswer => ({
   rule,
   handler,
-  says: (isFound(answer) ? answer.values : answer) === undefined ? 'nothing' : 'values',
+  says: valuesOf(answer) === undefined ? 'nothing' : 'values',
   validForMs: (isFound(answer) ? answer.validForMs : undefined) ?? null,
 });
 
