@@ -32,6 +32,16 @@ testAdapter(adapter, {
       config: { metrics: { m: { kind: 'histogram' }, m_sum: { kind: 'counter' } } },
       says: /taken by a series of the histogram m/,
     },
+    {
+      config: { metrics: { m_total: { kind: 'counter' }, m: { kind: 'gauge' } } },
+      says: /taken by the counter m_total/,
+    },
+    { config: metric({ kind: 'gauge', unit: 'seconds' }), says: /does not end in _seconds/ },
+    { config: { ...metric({ kind: 'gauge' }), labels: { path: {} } }, says: /no metric has this label/ },
+    {
+      config: { ...metric({ kind: 'gauge', labels: ['path'] }), labels: { path: { paths: ['/a/b{c}'] } } },
+      says: /has the segment "b\{c\}"/,
+    },
   ],
   skip: {
     'accepted entries are delivered even if the handler closes at once':
@@ -51,7 +61,7 @@ testAdapter(adapter, {
 describe('metrics-prometheus', () => {
   async function open(config: object = {}) {
     const opened = await openForTest(adapter, { config: { metrics: METRICS, ...config } });
-    const write = async (name: string, ...inputs: readonly Record<string, unknown>[]) => {
+    const write = async (name: string | readonly string[], ...inputs: readonly Record<string, unknown>[]) => {
       const sink = opened.handler.sink?.({ rule: 'r', input: {}, params: { metric: name } });
       await opened.handler.write?.(
         inputs.map((input, n) => ({ sink, id: `id-${n}`, timeMs: 0, input })),
@@ -65,12 +75,28 @@ describe('metrics-prometheus', () => {
   test('the input of a rule is the value and the labels of its metric', () => {
     const input = adapter.serves.report?.input as unknown as (config: unknown, params: unknown) => unknown;
     const config = adapter.config.parse({ metrics: METRICS });
+    const exemplar = { 'exemplar.trace_id': 'string?', 'exemplar.span_id': 'string?' };
     expect(input(config, { metric: 'shop_requests_total' })).toEqual({
       value: 'double?',
       'labels.method': 'string',
       'labels.code': 'string',
+      ...exemplar,
     });
-    expect(input(config, { metric: 'shop_seconds' })).toEqual({ value: 'double', 'labels.route': 'string' });
+    expect(input(config, { metric: 'shop_seconds' })).toEqual({
+      value: 'double',
+      'labels.route': 'string',
+      ...exemplar,
+    });
+    expect(input(config, { metric: 'shop_last' })).toEqual({ value: 'double', 'labels.route': 'string' });
+    expect(input(config, { metric: ['shop_seconds', 'shop_last'] })).toEqual({
+      'values.shop_seconds': 'double',
+      'values.shop_last': 'double',
+      'labels.route': 'string',
+      ...exemplar,
+    });
+    expect(() => input(config, { metric: ['shop_seconds', 'shop_requests_total'] })).toThrow(
+      'the metrics of a rule must have the same labels; shop_seconds has route, shop_requests_total has method, code',
+    );
     expect(() => input(config, { metric: 'shop_request_total' })).toThrow(
       /no metric "shop_request_total".*shop_requests_total, shop_last/,
     );
@@ -174,6 +200,102 @@ describe('metrics-prometheus', () => {
       'shop_seconds_count{route="a"} 1',
       'shop_seconds_count{route="other"} 2',
     ]);
+  });
+
+  test('one report may update several metrics with the same labels, each by its own value', async () => {
+    const { write, metrics } = await open();
+    await write(['shop_seconds', 'shop_last'], {
+      'values.shop_seconds': 0.5,
+      'values.shop_last': 7,
+      'labels.route': '/a',
+    });
+    await expect(
+      write(['shop_seconds', 'shop_last'], {
+        'values.shop_seconds': -1,
+        'values.shop_last': 8,
+        'labels.route': '/a',
+      }),
+    ).rejects.toThrow('shop_seconds: the value is -1');
+    const page = await metrics();
+    expect(page).toContain('shop_seconds_sum{route="/a"} 0.5\n');
+    expect(page).toContain('shop_last{route="/a"} 7\n');
+  });
+
+  test('a bucket and a counter keep their newest exemplar, if one is given', async () => {
+    const { handler, metrics } = await open();
+    const write = (name: string, timeMs: number, value: number, ids: object) =>
+      handler.write?.(
+        [
+          {
+            sink: handler.sink?.({ rule: 'r', input: {}, params: { metric: name } }),
+            id: 'i',
+            timeMs,
+            input: { value, 'labels.route': '/', ...ids },
+          },
+        ],
+        testCall(),
+      );
+    const trace = (id: string, span?: string) => ({ 'exemplar.trace_id': id, 'exemplar.span_id': span });
+    await write('shop_seconds', 2000, 0.05, trace('a', 'b'));
+    await write('shop_seconds', 1000, 0.06, trace('earlier', 'b'));
+    await write('shop_seconds', 3000, 0.07, {});
+    await write('shop_seconds', 3500, 0.5, trace('x'.repeat(120), 'y'));
+    await write('shop_seconds', 3500, 7, trace('c'));
+    await write('shop_bare_total', 4000, 3, trace('d', ''));
+    const page = await metrics();
+    expect(page.match(/^shop_(?:seconds_bucket|bare).*$/gm)).toEqual([
+      'shop_seconds_bucket{le="0.1",route="/"} 3 # {trace_id="a",span_id="b"} 0.05 2',
+      'shop_seconds_bucket{le="1",route="/"} 4',
+      'shop_seconds_bucket{le="+Inf",route="/"} 5 # {trace_id="c"} 7 3.5',
+      'shop_bare_total 3 # {trace_id="d"} 3 4',
+    ]);
+  });
+
+  test('paths that match a template share its series', async () => {
+    const { write, metrics } = await open({
+      metrics: { hits_total: { kind: 'counter', labels: ['path'] } },
+      labels: {
+        path: { paths: ['/users/{id}', '/users/me', '/users/{id}/cart/*', '/static/**', '/users/{id}/**', '/'] },
+      },
+    });
+    const paths = ['/users/7?a=/b', '/users/8', '/users/me', '/users/7/cart/1', '/users/', '/static', '/static/a/b'];
+    await write(
+      'hits_total',
+      ...[...paths, '/users/me/x', '/', '/other', '*'].map((path) => ({ 'labels.path': path })),
+    );
+    expect([...(await metrics()).matchAll(/^hits_total\{path="(.*)"\} (\d)$/gm)].map(([, ...found]) => found)).toEqual([
+      ['/users/{id}', '2'],
+      ['/users/me', '1'],
+      ['/users/{id}/cart/*', '1'],
+      ['/users/', '1'],
+      ['/static/**', '2'],
+      ['/users/{id}/**', '1'],
+      ['/', '1'],
+      ['/other', '1'],
+      ['*', '1'],
+    ]);
+  });
+
+  test('a label limited to its most frequent values counts the others as "other", and all are counted', async () => {
+    const { write, metrics } = await open({
+      metrics: { hits_total: { kind: 'counter', labels: ['user'] } },
+      labels: { user: { top: 3 } },
+    });
+    const frequent = ['ann', 'bob', 'cid'];
+    const reports = Array.from({ length: 6000 }, (_, n) =>
+      n % 2 === 0 ? `scan ${n}` : (frequent[Math.floor(n / 2) % 3] as string),
+    );
+    for (let from = 0; from < reports.length; from += 500)
+      await write('hits_total', ...reports.slice(from, from + 500).map((user) => ({ 'labels.user': user })));
+    const counts = new Map(
+      [...(await metrics()).matchAll(/^hits_total\{user="(.*)"\} (\d+)$/gm)].map(
+        ([, user, count]) => [user, Number(count)] as const,
+      ),
+    );
+    expect([...counts.values()].reduce((a, b) => a + b)).toBe(6000);
+    for (const user of frequent) expect(counts.get(user)).toBeGreaterThan(950);
+    expect(counts.get('other')).toBeGreaterThan(2900);
+    expect(counts.size).toBeLessThan(10); // those that had a place before the frequent ones
   });
 
   test('a long page is rendered in slices', async () => {

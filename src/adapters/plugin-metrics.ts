@@ -1,5 +1,5 @@
 /** Counters and metrics pages of plugins, for /metrics. */
-import type { Counter, Host, Log } from './contract.ts';
+import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
   /**
@@ -7,11 +7,13 @@ export interface PluginMetrics {
    * must not reset them.
    */
   forHandler(handler: string): Host['metrics'] & { withdraw(): void };
-  /** Prometheus text format; a page that fails is omitted and logged. */
+  /** Prometheus text format, in pieces; of a page that fails, the rest is omitted, and logged. */
+  pieces(): AsyncIterable<string>;
+  /** The pieces in one string. */
   render(): Promise<string>;
 }
 
-type Render = () => string | Promise<string>;
+export type RenderPage = () => PageText | Promise<PageText>;
 
 const NAME = /^[a-z][a-z0-9_]*$/;
 
@@ -21,12 +23,31 @@ export function checkCounterName(name: string): void {
   if (!isCounterName(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
 }
 
-export const joinPages = (pages: readonly string[]): string => pages.map(ended).join('');
+/** A page in pieces; its last line is ended, also if the page fails in the middle. */
+export async function* piecesOf(render: RenderPage): AsyncGenerator<string> {
+  let last = '\n';
+  try {
+    const page = await render();
+    for await (const piece of typeof page === 'string' ? [page] : page) {
+      if (piece !== '') yield (last = piece);
+    }
+  } catch (error) {
+    if (!last.endsWith('\n')) yield '\n';
+    throw error;
+  }
+  if (!last.endsWith('\n')) yield '\n';
+}
+
+export async function joined(pieces: AsyncIterable<string>): Promise<string> {
+  let text = '';
+  for await (const piece of pieces) text += piece;
+  return text;
+}
 
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
-  const openings = new Map<string, Render[][]>();
+  const openings = new Map<string, RenderPage[][]>();
 
   function counter(handler: string, name: string, help: string): Counter {
     checkCounterName(name);
@@ -42,18 +63,28 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     };
   }
 
-  async function page(handler: string, render: Render): Promise<string> {
+  async function* page(handler: string, render: RenderPage): AsyncGenerator<string> {
     try {
-      return ended(await render());
+      yield* piecesOf(render);
     } catch (error) {
       log.warn('the metrics page of a handler failed and is left out', { handler, error });
-      return '';
+    }
+  }
+
+  async function* pieces(): AsyncGenerator<string> {
+    for (const [name, { help, values }] of counters) {
+      const full = `sluice_plugin_${name}_total`;
+      const lines = [...values].map(([handler, value]) => `${full}{handler="${escaped(handler)}"} ${value}\n`);
+      yield `# HELP ${full} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${full} counter\n${lines.join('')}`;
+    }
+    for (const [handler, stack] of openings) {
+      for (const render of stack.at(-1) ?? []) yield* page(handler, render);
     }
   }
 
   return {
     forHandler(handler) {
-      const pages: Render[] = [];
+      const pages: RenderPage[] = [];
       const stack = openings.get(handler) ?? [];
       openings.set(handler, stack);
       stack.push(pages);
@@ -72,20 +103,10 @@ export function createPluginMetrics(log: Log): PluginMetrics {
         },
       };
     },
-    async render() {
-      const own = [...counters].map(([name, { help, values }]) => {
-        const full = `sluice_plugin_${name}_total`;
-        const lines = [...values].map(([handler, value]) => `${full}{handler="${escaped(handler)}"} ${value}\n`);
-        return `# HELP ${full} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${full} counter\n${lines.join('')}`;
-      });
-      const pages = await Promise.all(
-        [...openings].flatMap(([handler, stack]) => (stack.at(-1) ?? []).map((render) => page(handler, render))),
-      );
-      return [...own, ...pages].join('');
-    },
+    pieces,
+    render: () => joined(pieces()),
   };
 }
 
-const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
 const escaped = (label: string): string =>
   label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

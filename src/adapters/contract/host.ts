@@ -21,6 +21,8 @@ export interface Counter {
   add(amount?: number): void;
 }
 
+export type PageText = string | AsyncIterable<string>;
+
 export interface Host {
   /** Its lines carry the names of handler and adapter. */
   readonly log: Log;
@@ -37,8 +39,11 @@ export interface Host {
   readonly metrics: {
     /** A counter on Sluice's metrics page: `sluice_plugin_<name>_total`, with the handler's name as label. */
     counter(name: string, help: string): Counter;
-    /** A page in Prometheus text format, appended to /metrics. */
-    page(render: () => string | Promise<string>): void;
+    /**
+     * A page in Prometheus text format, appended to /metrics. A long page is a generator of pieces that waits for a turn of the event loop
+     * after each. A sample may have an exemplar, as in OpenMetrics: `a_total 1 # {trace_id="4bf9"} 1 1700000000.123`.
+     */
+    page(render: () => PageText | Promise<PageText>): void;
   };
   /** With `serve --workers` each worker has a handler of this name. `number` starts at 1; `count` is 1 without workers. */
   readonly worker: { readonly number: number; readonly count: number };

@@ -1,12 +1,12 @@
 import type { Counter, Host } from '../contract.ts';
-import { checkCounterName, joinPages, type PluginMetrics } from '../plugin-metrics.ts';
+import { checkCounterName, joined, piecesOf, type PluginMetrics, type RenderPage } from '../plugin-metrics.ts';
 import type { FromHandler } from './protocol.ts';
 
 /** Metrics of a handler that runs elsewhere: increments of counters are sent, pages are rendered when the host asks. */
 export class SessionMetrics implements PluginMetrics {
   readonly #send: (message: FromHandler) => void;
   readonly #counters = new Map<string, Counter>();
-  readonly #pages: (() => string | Promise<string>)[] = [];
+  readonly #pages: RenderPage[] = [];
 
   constructor(send: (message: FromHandler) => void) {
     this.#send = send;
@@ -24,8 +24,12 @@ export class SessionMetrics implements PluginMetrics {
     };
   }
 
-  async render(): Promise<string> {
-    return joinPages(await Promise.all(this.#pages.map(async (render) => render())));
+  async *pieces(): AsyncGenerator<string> {
+    for (const render of this.#pages) yield* piecesOf(render);
+  }
+
+  render(): Promise<string> {
+    return joined(this.pieces());
   }
 
   #counter(name: string, help: string): Counter {

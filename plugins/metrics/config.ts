@@ -1,0 +1,132 @@
+/** Config of the adapters that make metrics of reports. */
+import { z } from 'zod';
+import { templateProblem } from './path-templates.ts';
+
+const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
+const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+const metricSchema = z
+  .strictObject({
+    kind: z
+      .enum(['counter', 'gauge', 'histogram'])
+      .describe('A counter adds the value, a gauge is set to it, a histogram observes it.'),
+    help: z.string().min(1).default('Reported by rules.').describe('The HELP text of the metric.'),
+    labels: z
+      .array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, and begins with neither a digit nor __'))
+      .max(32)
+      .default([])
+      .describe('Label names; rules give each a value under input.labels.'),
+    buckets: z
+      .array(z.number())
+      .min(1)
+      .max(200)
+      .optional()
+      .describe('For histograms: upper bounds, ascending, without +Inf. Default: 0.005 to 10, for seconds.'),
+    unit: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]*$/, 'a unit is letters, digits and _, such as seconds')
+      .optional()
+      .describe("The unit of the values, which must be the end of the metric's name (before _total): seconds, bytes."),
+  })
+  .check(({ value: { kind, labels, buckets }, issues }) => {
+    const wrong = (path: string, message: string, input: unknown): void => {
+      issues.push({ code: 'custom', path: [path], message, input });
+    };
+    if (new Set(labels).size !== labels.length) wrong('labels', 'a label is named twice', labels);
+    if (kind === 'histogram' && labels.includes('le'))
+      wrong('labels', 'the label le is reserved for the buckets of histograms', labels);
+    if (buckets === undefined) return;
+    if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
+    if (buckets.some((bound) => bound < 0))
+      wrong('buckets', 'a bucket below 0 stays empty; negative values are refused', buckets);
+    if (buckets.some((bound, at) => at > 0 && bound <= (buckets[at - 1] ?? 0)))
+      wrong('buckets', 'buckets must ascend', buckets);
+  });
+
+const labelSchema = z.strictObject({
+  paths: z
+    .array(
+      z.string().superRefine((template, context) => {
+        const message = templateProblem(template);
+        if (message !== undefined) context.addIssue({ code: 'custom', message });
+      }),
+    )
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe(
+      'Templates of paths, such as /users/{id} or /static/**; a path that matches one has it as its value, without its query. Others keep theirs.',
+    ),
+  top: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe('Only this many values, the most frequent, are told apart; the others are "other".'),
+});
+
+/** The fields of the config that every adapter with metrics has. */
+export const metricsFields = {
+  metrics: z.record(z.string(), metricSchema).describe('Metrics by name.'),
+  labels: z
+    .record(z.string(), labelSchema)
+    .default({})
+    .describe('How the values of a label are reduced, by the name of the label; in all metrics that have it.'),
+  maxSeries: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(2000)
+    .describe(
+      'Maximum number of series per metric. Beyond it, reports with new label values count in one series whose labels are all "other", ' +
+        'and in a counter of overflows on the metrics page.',
+    ),
+  expireAfterMs: z
+    .int()
+    .min(0)
+    .max(30 * 86_400_000)
+    .default(3_600_000)
+    .describe(
+      'A series without updates for this long is removed; a later update starts it at 0, which Prometheus reads as a counter reset. 0: never.',
+    ),
+  maxLabelLength: z
+    .int()
+    .min(8)
+    .max(10_000)
+    .default(256)
+    .describe("Maximum length of a label's value in characters; longer values are truncated and end with an ellipsis."),
+};
+
+/** Refuses metrics and labels that do not fit each other. */
+export function checkMetrics({
+  value: { metrics, labels: reduced },
+  issues,
+}: z.core.ParsePayload<Pick<MetricsConfig, 'metrics' | 'labels'>>): void {
+  const wrong = (name: string, message: string): void => {
+    issues.push({ code: 'custom', path: ['metrics', name], message, input: name });
+  };
+  for (const [name, { kind, unit }] of Object.entries(metrics)) {
+    if (!METRIC_NAME.test(name))
+      wrong(name, "a metric's name is letters, digits, _ and :, and does not begin with a digit");
+    if (name.startsWith('sluice_')) wrong(name, "names that begin with sluice_ are reserved for Sluice's own metrics");
+    const base = kind === 'counter' ? name.replace(/_total$/, '') : name;
+    if (unit !== undefined && !base.endsWith(`_${unit}`))
+      wrong(name, `the name does not end in _${unit}, its unit; rename it or leave out the unit`);
+    if (base !== name && Object.hasOwn(metrics, base))
+      wrong(base, `in OpenMetrics this name is taken by the counter ${name}, which it calls ${base}`);
+    if (kind !== 'histogram') continue;
+    for (const part of ['bucket', 'sum', 'count']) {
+      if (Object.hasOwn(metrics, `${name}_${part}`))
+        wrong(`${name}_${part}`, `this name is taken by a series of the histogram ${name}`);
+    }
+  }
+  const known = new Set(Object.values(metrics).flatMap(({ labels }) => labels));
+  for (const name of Object.keys(reduced)) {
+    if (!known.has(name))
+      issues.push({ code: 'custom', path: ['labels', name], message: 'no metric has this label', input: name });
+  }
+}
+
+export type MetricsConfig = z.output<z.ZodObject<typeof metricsFields>>;
+export type MetricConfig = MetricsConfig['metrics'][string];
+export type LabelConfig = z.output<typeof labelSchema>;
