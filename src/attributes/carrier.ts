@@ -7,24 +7,25 @@ export type Carrier =
   | { readonly kind: 'header'; readonly name: string };
 
 /** The kinds of calls that reach the engine (docs/rules.md, section 4). */
-export type CallKind = 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log';
+export const CALL_KINDS = ['http', 'tcp', 'limit', 'log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
+export type CallKind = (typeof CALL_KINDS)[number];
 
-export const CALL_KINDS: readonly CallKind[] = ['http', 'tcp', 'limit', 'log', 'tcp-log'];
+/** Calls that record what happened; nobody waits for a verdict. `interim`: an entry of a request or connection that has not ended. */
+export const RECORD_KINDS = ['log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
+export type RecordKind = (typeof RECORD_KINDS)[number];
+
+const RECORDS: ReadonlySet<CallKind> = new Set(RECORD_KINDS);
+export const isRecord = (call: CallKind): call is RecordKind => RECORDS.has(call);
 
 /** A record with one entry for each kind of call. */
-export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallKind, T>> => ({
-  http: of('http'),
-  tcp: of('tcp'),
-  limit: of('limit'),
-  log: of('log'),
-  'tcp-log': of('tcp-log'),
-});
+export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallKind, T>> =>
+  Object.fromEntries(CALL_KINDS.map((call) => [call, of(call)])) as Record<CallKind, T>;
 
 /** The calls that can have each carrier. */
 export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {
   contextExtension: ['http'],
-  metadata: ['http', 'tcp', 'log', 'tcp-log'],
-  filterState: ['log', 'tcp-log'],
-  customTag: ['log', 'tcp-log'],
-  header: ['http', 'log'],
+  metadata: ['http', 'tcp', ...RECORD_KINDS],
+  filterState: RECORD_KINDS,
+  customTag: RECORD_KINDS,
+  header: ['http', 'log', 'log-interim'],
 };

@@ -4,6 +4,7 @@
  */
 import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
+import { phaseOfType } from './log-phase.ts';
 import { parseIpOfPeer } from './network.ts';
 import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
 import { Duration, type Value } from './values.ts';
@@ -109,6 +110,11 @@ export const spiffeNamespace = spiffePart(2);
 export const spiffeServiceAccount = spiffePart(3);
 
 export const peerIsKnown: Derive = (bag, attributes) => textOf(bag, attributes, 'source.principal') !== undefined;
+
+export const phaseOfEntry: Derive = (bag, attributes) => {
+  const type = textOf(bag, attributes, 'context.log_type');
+  return type === undefined ? undefined : phaseOfType(type);
+};
 
 export const protocolOfHeaders: Derive = (bag, attributes) => {
   if (valueOf(bag, attributes, 'request.headers') === undefined) return undefined;

@@ -1,5 +1,5 @@
 import type { Attribute } from './attributes.ts';
-import { CALL_KINDS } from './carrier.ts';
+import { CALL_KINDS, type CallKind } from './carrier.ts';
 import { typeText } from './types.ts';
 import { VOCABULARY } from './vocabulary.ts';
 
@@ -14,6 +14,8 @@ const ROOTS: Readonly<Record<string, string>> = {
   response: 'The response; in the access log only.',
   context: 'The proxy that sends the call, and its connection to the upstream.',
   ratelimit: 'One descriptor of a rate limit call.',
+  trace:
+    'The distributed trace of the request. Envoy logs what it is configured to: docs/envoy.md names the custom tags and headers.',
   metadata: "Dynamic metadata of Envoy's filters.",
   verdict:
     "The verdict of the check, read back from the access log. Envoy's TCP filter drops it for denied connections.",
@@ -25,7 +27,8 @@ const HEAD = `# Attributes
 
 The attributes that a rule may read. The names are Istio's, or Envoy's where Istio has none; a policy's own begin with \`my.\`.
 The last column names the calls that can carry an attribute, each with the field of Envoy's message: \`http\` and \`tcp\` are
-authorization checks, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs. *nothing*: Envoy sends it in no call.
+authorization checks, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs (\`log-interim\` and \`tcp-log-interim\`, the entries
+of what has not ended, carry the same). *nothing*: Envoy sends it in no call.
 
 - *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.
 - *hidden*: redacted wherever it would be shown.
@@ -58,10 +61,13 @@ function line(attribute: Attribute): string {
   return `| \`${name}\` | ${typeText(type)} | ${cell(means)} | ${carriers(attribute).join('<br>') || 'nothing'} |`;
 }
 
+const INTERIM: ReadonlySet<CallKind> = new Set(['log-interim', 'tcp-log-interim']);
+
 /** Calls with the same field in one line. */
 function carriers({ carriedBy }: Attribute): string[] {
   const calls = new Map<string, string[]>();
   for (const call of CALL_KINDS) {
+    if (INTERIM.has(call)) continue;
     const field = carriedBy[call];
     if (field !== undefined) calls.set(field, [...(calls.get(field) ?? []), call]);
   }

@@ -10,6 +10,7 @@ import { METADATA, VERDICT } from './vocabulary/metadata.ts';
 import { RATELIMIT } from './vocabulary/ratelimit.ts';
 import { REQUEST } from './vocabulary/request.ts';
 import { RESPONSE } from './vocabulary/response.ts';
+import { TRACE } from './vocabulary/trace.ts';
 import { ORIGIN, SOURCE } from './vocabulary/source.ts';
 
 export const VOCABULARY: readonly Attribute[] = Object.freeze(
@@ -22,6 +23,7 @@ export const VOCABULARY: readonly Attribute[] = Object.freeze(
     ...RESPONSE,
     ...CONTEXT,
     ...RATELIMIT,
+    ...TRACE,
     ...METADATA,
     ...VERDICT,
   ].map((row, number) => Object.freeze({ ...row, number })),

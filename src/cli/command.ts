@@ -1,5 +1,6 @@
 /** The declaration of a command, separate from its action, so that help pages load no actions. */
 import { Argument, Option } from 'commander';
+import { CALL_KINDS } from '../attributes/carrier.ts';
 import type { ExitCode } from './exit-codes.ts';
 
 export interface CommandSpec {
@@ -20,11 +21,5 @@ export interface CommandSpec {
 
 export const configArgument = (): Argument => new Argument('<config...>', 'a policy: a YAML file, or a folder of them');
 export const callOption = (): Option =>
-  new Option('--call <kind>', 'the kind of call, unless the file names it').choices([
-    'http',
-    'tcp',
-    'limit',
-    'log',
-    'tcp-log',
-  ]);
+  new Option('--call <kind>', 'the kind of call, unless the file names it').choices(CALL_KINDS);
 export const jsonOption = (): Option => new Option('--json', 'as JSON, for programs');

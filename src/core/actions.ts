@@ -4,7 +4,7 @@
  * document it for operators; a test compares the calls.
  */
 import type { Capability } from '../adapters/contract.ts';
-import type { CallKind } from '../attributes/carrier.ts';
+import { type CallKind, perCallKind } from '../attributes/carrier.ts';
 
 export const ACTION_KINDS = ['deny', 'allow', 'check', 'quota', 'report', 'enrich'] as const;
 export type ActionKind = (typeof ACTION_KINDS)[number];
@@ -40,6 +40,7 @@ export interface ActionTraits {
 }
 
 const DECIDING_CALLS: ActionTraits['calls'] = { http: 'default', tcp: 'default', limit: 'named' };
+const INTERIM_IF_NAMED: ActionTraits['calls'] = { 'log-interim': 'named', 'tcp-log-interim': 'named' };
 const DENIED = { default: 'deny', words: [] } as const;
 const SKIPPED = { default: 'allow', words: [] } as const;
 
@@ -47,7 +48,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   enrich: {
     stage: 'enrich',
     capability: 'enrich',
-    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'default', 'tcp-log': 'default' },
+    calls: perCallKind(() => 'default'),
     refuses: false,
     takes: [],
     onError: { input: SKIPPED, handler: SKIPPED },
@@ -90,7 +91,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   quota: {
     stage: 'quota',
     capability: 'quota',
-    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named' },
+    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named', ...INTERIM_IF_NAMED },
     refuses: true,
     takes: ['onAllow', 'onDeny'],
     onError: {
@@ -101,7 +102,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   report: {
     stage: 'report',
     capability: 'report',
-    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default' },
+    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default', ...INTERIM_IF_NAMED },
     refuses: false,
     takes: ['sample'],
     onError: { input: SKIPPED, handler: SKIPPED },

@@ -1,5 +1,6 @@
 /** The engine as frontends see it: calls in, verdicts out. */
 import type { Wire } from '../attributes/bag.ts';
+import type { RecordKind } from '../attributes/carrier.ts';
 
 /** How long the caller waits, and whether it is still connected. */
 export interface Caller {
@@ -107,5 +108,5 @@ export interface Engine {
   /** One wire per descriptor of the request. */
   limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict>;
   /** A promise if a queue is full: back-pressure, the caller must wait for it before it reads on. */
-  report(call: 'log' | 'tcp-log', wire: Wire): undefined | Promise<void>;
+  report(call: RecordKind, wire: Wire): undefined | Promise<void>;
 }

@@ -5,7 +5,7 @@
  */
 import type { Log } from '../adapters/contract.ts';
 import { RequestBag, type Wire } from '../attributes/bag.ts';
-import type { CallKind } from '../attributes/carrier.ts';
+import type { CallKind, RecordKind } from '../attributes/carrier.ts';
 import { messageOf } from '../text/message-of.ts';
 import { TimerWheel } from '../time/timer-wheel.ts';
 import { nextId } from './call-id.ts';
@@ -36,7 +36,6 @@ import { allOf, whenDone } from './when-done.ts';
 const monotonic = performance;
 
 type CheckKind = 'http' | 'tcp';
-type LogKind = 'log' | 'tcp-log';
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -238,7 +237,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   // ---------------------------------------------------------- reports
 
-  function report(call: LogKind, wire: Wire): undefined | Promise<void> {
+  function report(call: RecordKind, wire: Wire): undefined | Promise<void> {
     const current = snapshotFor(call);
     if (current === undefined) return undefined;
     try {
@@ -251,7 +250,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     }
   }
 
-  function reported(current: Snapshot, call: LogKind, wire: Wire): undefined | Promise<void> {
+  function reported(current: Snapshot, call: RecordKind, wire: Wire): undefined | Promise<void> {
     const bag = new RequestBag(current.attributes, wire);
     meters.ofCall(call).outcomes.allow++;
     const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NO_CALLER));
@@ -261,7 +260,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   }
 
   /** Charges quotas after the fact and queues reports; a promise if either waits. */
-  function recorded(current: Snapshot, call: LogKind, bag: RequestBag): Promise<void> | undefined {
+  function recorded(current: Snapshot, call: RecordKind, bag: RequestBag): Promise<void> | undefined {
     const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
     const count = ({ outcomes }: QuotaRun): void => {
       for (const { failed, prepared } of outcomes) if (failed) prepared.meters.failed++;

@@ -24,7 +24,7 @@ export const CONNECTION = [
   row(
     'connection.event',
     STRING,
-    'open at the check of a connection, close in its last log entry.',
+    'open at the check of a connection and in an entry of its start, continue in later interim entries, close in the last one.',
     { tcp: 'the call itself', 'tcp-log': 'common_properties.access_log_type' },
     { always: true },
   ),

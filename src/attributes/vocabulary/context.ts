@@ -1,5 +1,5 @@
 /** `context.*`: the proxy that sends the call, and its connection to the upstream (`context.upstream.*`: Envoy's `upstream.*`). */
-import { protocolOfHeaders } from '../derive.ts';
+import { phaseOfEntry, protocolOfHeaders } from '../derive.ts';
 import { DURATION, DYN, INT, IP, mapOf, STRING, TIMESTAMP } from '../types.ts';
 import { onLogs, row } from './row.ts';
 
@@ -65,6 +65,14 @@ export const CONTEXT = [
     STRING,
     "The kind of log entry in Envoy's words, such as DownstreamEnd.",
     COMMON('access_log_type'),
+  ),
+  row(
+    'context.log_phase',
+    STRING,
+    'What an entry tells: start, established, periodic, end; try: the end of one try of the request at an upstream, of which ' +
+      'a request has several where Envoy retries.',
+    COMMON('access_log_type, else intermediate_log_entry'),
+    { always: true, derive: phaseOfEntry },
   ),
   row('context.node.id', STRING, 'The id of the proxy.', NODE('id')),
   row('context.node.cluster', STRING, 'The cluster of the proxy.', NODE('cluster')),

@@ -30,10 +30,13 @@ export function row(
     meaning,
     always,
     secret,
-    carriedBy:
-      extension === true && carriedBy.http === undefined
-        ? { ...carriedBy, http: `context_extensions["${name}"]` }
-        : carriedBy,
+    carriedBy: {
+      ...(extension === true ? { http: `context_extensions["${name}"]` } : {}),
+      ...carriedBy,
+      // An interim entry is the same message as a final one.
+      ...(carriedBy.log === undefined ? {} : { 'log-interim': carriedBy.log }),
+      ...(carriedBy['tcp-log'] === undefined ? {} : { 'tcp-log-interim': carriedBy['tcp-log'] }),
+    },
     source: {
       kind: 'built-in' as const,
       ...(derive === undefined ? {} : { derive }),

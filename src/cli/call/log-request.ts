@@ -5,6 +5,7 @@ import {
   type StreamAccessLogsMessage,
 } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { ResponseFlagsSchema } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { RECORD_KINDS, type RecordKind } from '../../attributes/carrier.ts';
 import {
   asDuration,
   asHeaders,
@@ -202,18 +203,20 @@ export function logRequest(request: unknown): StreamAccessLogsMessage {
     return fromJson(StreamAccessLogsMessageSchema, request);
   const given = flat(request, KNOWN);
   const call: JsonValue = given.find(([name]) => name === 'call')?.[1] ?? 'log';
-  if (call !== 'log' && call !== 'tcp-log')
-    throw wrong(`call is ${JSON.stringify(call)}; expected log or tcp-log for an entry`);
+  const kind = RECORD_KINDS.find((known) => known === call);
+  if (kind === undefined)
+    throw wrong(`call is ${JSON.stringify(call)}; expected one of ${RECORD_KINDS.join(', ')} for an entry`);
+  const isHttp = kind === 'log' || kind === 'log-interim';
   const values = given.filter(([name]) => name !== 'call');
   const ofEntry = values.filter(([name]) => !(name in IDENTIFIER_PLACES));
-  const entry = beginning(call, values);
+  const entry = beginning(kind, values);
   fill(entry, ofEntry, {
-    places: call === 'log' ? HTTP_PLACES : TCP_PLACES,
-    wire: call === 'log' ? 'the access log' : 'the access log of TCP',
+    places: isHttp ? HTTP_PLACES : TCP_PLACES,
+    wire: isHttp ? 'the access log' : 'the access log of TCP',
   });
   const message: JsonObject = {
     identifier: { node: { id: 'sluice-call' }, logName: 'sluice-call' },
-    [call === 'log' ? 'httpLogs' : 'tcpLogs']: { logEntry: [entry] },
+    [isHttp ? 'httpLogs' : 'tcpLogs']: { logEntry: [entry] },
   };
   fill(
     message,
@@ -223,20 +226,27 @@ export function logRequest(request: unknown): StreamAccessLogsMessage {
   return fromJson(StreamAccessLogsMessageSchema, message);
 }
 
-function beginning(call: 'log' | 'tcp-log', values: readonly (readonly [string, JsonValue])[]): JsonObject {
+const ENTRY_TYPES: Readonly<Record<RecordKind, string>> = {
+  log: 'DownstreamEnd',
+  'tcp-log': 'TcpConnectionEnd',
+  'log-interim': 'DownstreamPeriodic',
+  'tcp-log-interim': 'TcpPeriodic',
+};
+
+function beginning(call: RecordKind, values: readonly (readonly [string, JsonValue])[]): JsonObject {
   const given = new Map(values);
   const here = (address: JsonValue): JsonObject => ({ socketAddress: { address, portValue: 0 } });
   const source = given.get('source.ip') ?? given.get('origin.ip') ?? '127.0.0.1';
   const entry: JsonObject = {
     commonProperties: {
       startTime: new Date().toISOString(),
-      accessLogType: call === 'log' ? 'DownstreamEnd' : 'TcpConnectionEnd',
+      accessLogType: ENTRY_TYPES[call],
       downstreamRemoteAddress: here(given.get('origin.ip') ?? source),
       downstreamDirectRemoteAddress: here(source),
       downstreamLocalAddress: here('127.0.0.1'),
     },
   };
-  if (call === 'log') {
+  if (call === 'log' || call === 'log-interim') {
     put(entry, ['protocolVersion'], 'HTTP11');
     put(entry, ['request'], { requestMethod: 'GET', scheme: 'http', authority: 'localhost', path: '/' });
     put(entry, ['response'], { responseCode: 200 });

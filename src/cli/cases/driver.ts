@@ -22,6 +22,8 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
         return observedLimit(await engine.limit(wires, NO_CALLER));
       case 'log':
       case 'tcp-log':
+      case 'log-interim':
+      case 'tcp-log-interim':
         await engine.report(one.call, wire);
         return undefined;
     }

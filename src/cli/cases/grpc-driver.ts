@@ -79,7 +79,9 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
       );
     }
     case 'log':
-    case 'tcp-log': {
+    case 'tcp-log':
+    case 'log-interim':
+    case 'tcp-log-interim': {
       const bytes = toBinary(StreamAccessLogsMessageSchema, logRequest(asked(one, first)));
       for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], {
         timeoutMs: 5000,

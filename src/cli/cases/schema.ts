@@ -74,6 +74,8 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   limit: LIMIT_WANTS,
   log: LOG_WANTS,
   'tcp-log': LOG_WANTS,
+  'log-interim': LOG_WANTS,
+  'tcp-log-interim': LOG_WANTS,
 };
 
 /** The parts of a case other than its call and want. */
@@ -113,7 +115,7 @@ const failed = (path: readonly (string | number)[], message: string): Parsed => 
 /** Reads one entry of `cases`. */
 export function parseCase(raw: unknown): Parsed {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
-    return failed([], 'a case must be a map with name, a call (http, tcp, limit, log, tcp-log) and want');
+    return failed([], `a case must be a map with name, a call (${CALL_KINDS.join(', ')}) and want`);
   const { want, ...rest } = raw as Record<string, unknown>;
   const kinds = CALL_KINDS.filter((kind) => kind in rest);
   const [call] = kinds;

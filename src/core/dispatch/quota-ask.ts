@@ -4,7 +4,7 @@
  * outcome, and there is no ask if nothing can be charged without it.
  */
 import type { Bag } from '../../attributes/bag.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
+import { type CallKind, isRecord } from '../../attributes/carrier.ts';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
 import { keyPart } from '../key-text.ts';
@@ -40,7 +40,7 @@ export function quotaAskOf(
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
   const perMs = override?.perMs ?? action.perMs;
   const ask: QuotaAsk = { kind: 'spend', bucket: prepared.bucket, key, limit, cost, burst, perMs };
-  const isLog = call === 'log' || call === 'tcp-log';
+  const isLog = isRecord(call);
   if (cost > 0 && !isLog && action.once === undefined && !action.partial && action.calendar === undefined) return ask;
   const idempotencyKey = onceOf(outcome, action.once, bag);
   const counter = {

@@ -4,7 +4,7 @@
  */
 import type { Log } from '../../adapters/contract.ts';
 import type { RequestBag } from '../../attributes/bag.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
+import { type CallKind, isRecord } from '../../attributes/carrier.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { nextId } from '../call-id.ts';
 import { frameOf, ThrottledLine } from '../handlers/throttled-line.ts';
@@ -28,7 +28,7 @@ export class ReportWriter {
 
   /** A promise for room if a queue is full. Checks and limits never wait for room: their reports are dropped, and counted. */
   write(snapshot: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
-    const isLog = call === 'log' || call === 'tcp-log';
+    const isLog = isRecord(call);
     let room: Promise<void> | undefined;
     for (const prepared of snapshot.candidates.reports(bag, call)) {
       try {

@@ -3,7 +3,7 @@
  * **Fails**: never; a rule is a candidate unless its match is known to be false, so that a failing match is noticed.
  */
 import type { Bag } from '../../attributes/bag.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
+import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
 import { ACTIONS, type Stage } from '../actions.ts';
@@ -44,12 +44,7 @@ async function findIn<P extends PreparedRule>(rules: readonly P[], slice: TimeSl
         .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
       slice,
     );
-  const perCall = {
-    http: await indexOf('http'),
-    tcp: await indexOf('tcp'),
-    limit: await indexOf('limit'),
-    log: await indexOf('log'),
-    'tcp-log': await indexOf('tcp-log'),
-  };
+  const perCall = {} as Record<CallKind, RuleIndex<P>>;
+  for (const call of CALL_KINDS) perCall[call] = await indexOf(call);
   return (bag, call) => perCall[call].candidates(bag);
 }

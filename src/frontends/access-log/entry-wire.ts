@@ -9,10 +9,9 @@ import { jsonAt, type Json, mapOfJson, valueOfJson } from '../../attributes/json
 import { Duration, type Timestamp, type Value } from '../../attributes/values.ts';
 import { numberOf } from '../../attributes/vocabulary.ts';
 import { jsonOfAny } from '../any-json.ts';
-import {
-  AccessLogType,
-  type AccessLogCommon,
-  type TLSProperties_CertificateProperties as CertificateProperties,
+import type {
+  AccessLogCommon,
+  TLSProperties_CertificateProperties as CertificateProperties,
 } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import {
@@ -29,6 +28,7 @@ import {
   timestampOf,
 } from '../wire-values.ts';
 import type { LogOrigin } from './log-origin.ts';
+import { logTypeName, phaseOf } from './log-type.ts';
 import { shortFlags } from './response-flags.ts';
 
 export abstract class EntryWire implements Wire {
@@ -133,20 +133,6 @@ export abstract class EntryWire implements Wire {
 
 const NO_TIME = new Duration(0, 0);
 
-const FINAL: ReadonlySet<number> = new Set([
-  AccessLogType.TcpConnectionEnd,
-  AccessLogType.DownstreamEnd,
-  AccessLogType.UpstreamEnd,
-  AccessLogType.UdpSessionEnd,
-]);
-
-/** Whether the entry is final (docs/rules.md, section 4). Older Envoys do not send the kind of an entry. */
-export function isFinal(common: AccessLogCommon | undefined): boolean {
-  if (common === undefined) return true;
-  if (common.accessLogType === AccessLogType.NotSet) return !common.intermediateLogEntry;
-  return FINAL.has(common.accessLogType);
-}
-
 const TLS_VERSIONS = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 
 const nameIn = (certificate: CertificateProperties | undefined, kind: 'uri' | 'dns'): string | undefined =>
@@ -250,7 +236,8 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'context.auth_failure_reason': ({ common }) =>
     common?.responseFlags?.unauthorizedDetails?.reason === 1 ? 'EXTERNAL_SERVICE' : undefined,
   'context.log_name': ({ origin }) => origin.logName,
-  'context.log_type': ({ common }) => LOG_TYPES.get(common?.accessLogType ?? 0),
+  'context.log_type': ({ common }) => logTypeName(common),
+  'context.log_phase': ({ common }) => phaseOf(common),
   'context.node.id': ({ origin }) => present(origin.node?.id),
   'context.node.cluster': ({ origin }) => present(origin.node?.cluster),
   'context.node.region': ({ origin }) => present(origin.node?.locality?.region),
@@ -277,9 +264,3 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'context.time_to_last_downstream_tx_byte': span('timeToLastDownstreamTxByte'),
   metadata: ({ common }) => metadataMap(common?.metadata),
 };
-
-const LOG_TYPES: ReadonlyMap<number, string> = new Map(
-  Object.entries(AccessLogType)
-    .filter(([, number]) => number !== AccessLogType.NotSet)
-    .map(([name, number]) => [number, name]),
-);

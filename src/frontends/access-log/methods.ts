@@ -1,6 +1,6 @@
 /**
- * envoy.service.accesslog.v3.AccessLogService: completed requests and connections.
- * **In**: messages of log entries. **Out**: each final entry to the engine; an empty message when Envoy ends the stream.
+ * envoy.service.accesslog.v3.AccessLogService: requests and connections, as they begin, last and end.
+ * **In**: messages of log entries. **Out**: each entry to the engine; an empty message when Envoy ends the stream.
  * **Fails**: a malformed message ends the stream with INVALID_ARGUMENT; entries before it stay reported. A malformed entry is dropped and
  * counted, and the others of its message are reported.
  */
@@ -20,9 +20,9 @@ import {
 } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
-import { isFinal } from './entry-wire.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import { LogOrigin } from './log-origin.ts';
+import { isInterim } from './log-type.ts';
 import { type LogScan, scanLog } from './log-scan.ts';
 import { TcpEntryWire } from './tcp-entry-wire.ts';
 
@@ -51,10 +51,11 @@ export function accessLogMethods(
   ): undefined | Promise<void> {
     if (kind === 'http') {
       const entry = lazyMessage(HTTPAccessLogEntrySchema, bytes, from, to);
-      return isFinal(entry.commonProperties) ? engine.report('log', new HttpEntryWire(entry, origin)) : undefined;
+      return engine.report(isInterim(entry.commonProperties) ? 'log-interim' : 'log', new HttpEntryWire(entry, origin));
     }
     const entry = lazyMessage(TCPAccessLogEntrySchema, bytes, from, to);
-    return isFinal(entry.commonProperties) ? engine.report('tcp-log', new TcpEntryWire(entry, origin)) : undefined;
+    const call = isInterim(entry.commonProperties) ? 'tcp-log-interim' : 'tcp-log';
+    return engine.report(call, new TcpEntryWire(entry, origin));
   }
 
   function scanned(bytes: Buffer): LogScan {

@@ -1,11 +1,13 @@
+import type { LogPhase } from '../../attributes/log-phase.ts';
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
+import { phaseOf } from './log-type.ts';
 
-/** The access log entry of a connection that has ended. */
+/** The access log entry of a connection. */
 export class TcpEntryWire extends EntryWire {
   readonly entry: TCPAccessLogEntry;
 
@@ -25,11 +27,17 @@ type Reader = (wire: TcpEntryWire) => Value | undefined;
 const received: Reader = ({ entry }) => intOf(entry.connectionProperties?.receivedBytes ?? 0n);
 const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes ?? 0n);
 
+const EVENTS: Partial<Readonly<Record<LogPhase, string>>> = {
+  start: 'open',
+  established: 'continue',
+  periodic: 'continue',
+};
+
 const READERS = byNumber<Reader>({
   ...COMMON_READERS,
   // The address from the PROXY protocol if it is in use, else the peer's.
   'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
-  'connection.event': () => 'close',
+  'connection.event': ({ common }) => EVENTS[phaseOf(common)] ?? 'close',
   'connection.duration': ({ duration }) => duration,
   'connection.received.bytes': received,
   'connection.received.bytes_total': received,

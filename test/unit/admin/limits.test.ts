@@ -106,7 +106,11 @@ describe('invalid requests', () => {
     ['explain?domain=a&key=k', undefined, /^expected one value per key; found 1 keys and 0 values$/],
     ['explain', '{', /^the body is not JSON: /],
     ['explain', '[]', /^the body must be a JSON object, such as/],
-    ['explain', '{"call": "https"}', /^call is "https"; expected one of http, tcp, limit, log, tcp-log$/],
+    [
+      'explain',
+      '{"call": "https"}',
+      /^call is "https"; expected one of http, tcp, limit, log, tcp-log, log-interim, tcp-log-interim$/,
+    ],
     ['explain', '{"http": {}, "tcp": {}}', /^expected one call; found http and tcp$/],
     ['explain', '{"http": [{}]}', /^http must be a map of attributes, such as \{"request.method": "GET"\}$/],
     ['explain', '{"limit": []}', /^limit must be a map of attributes, .*, or a list with one map per descriptor$/],

@@ -14,6 +14,7 @@ const ROOTS = [
   'response',
   'context',
   'ratelimit',
+  'trace',
   'metadata',
   'verdict',
 ];

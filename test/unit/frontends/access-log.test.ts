@@ -34,8 +34,9 @@ describe('the attributes of a log entry', () => {
     ['tcp-log', new TcpEntryWire(tcpEntry(), ORIGIN)],
   ] as const) {
     const read = readerOf(wire);
-    const onlyOutbound = new Set(['source.owner']);
-    const rows = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[kind] !== undefined && !onlyOutbound.has(name));
+    /** Of an outbound proxy only; of an entry without Envoy's own span. */
+    const elsewhere = new Set(['source.owner', 'trace.parent_span_id']);
+    const rows = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[kind] !== undefined && !elsewhere.has(name));
     test.each(rows.map(({ name }) => name))(`${kind} carries %s`, (name) => {
       expect(read(name)).toBeDefined();
     });
@@ -53,6 +54,7 @@ describe('the attributes of a log entry', () => {
       'request.total_size': 105,
       'request.headers': new Map([
         ['x-api-key', 'k'],
+        ['traceparent', `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01`],
         ['user-agent', 'curl'],
         ['referer', 'https://r'],
         ['x-forwarded-for', '203.0.113.9'],
@@ -233,14 +235,43 @@ describe('a stream of log entries', () => {
     ]);
   });
 
-  test('final entries are reported, others are not', async () => {
-    const types: (string | undefined)[] = [];
+  test('entries of what has not ended are interim calls, and each entry has its phase', async () => {
+    const calls: unknown[][] = [];
     const all = Object.values(AccessLogType);
-    await tell(
-      [bytes(http(...all))],
-      (_, wire) => void types.push(readerOf(wire)('context.log_type') as string | undefined),
-    );
-    expect(types).toEqual([undefined, 'TcpConnectionEnd', 'DownstreamEnd', 'UpstreamEnd', 'UdpSessionEnd']);
+    await tell([bytes(http(...all))], (call, wire) => {
+      const read = readerOf(wire);
+      calls.push([read('context.log_type'), call, read('context.log_phase')]);
+    });
+    expect(calls).toEqual([
+      [undefined, 'log', 'end'],
+      ['TcpUpstreamConnected', 'log-interim', 'established'],
+      ['TcpPeriodic', 'log-interim', 'periodic'],
+      ['TcpConnectionEnd', 'log', 'end'],
+      ['DownstreamStart', 'log-interim', 'start'],
+      ['DownstreamPeriodic', 'log-interim', 'periodic'],
+      ['DownstreamEnd', 'log', 'end'],
+      ['UpstreamPoolReady', 'log-interim', 'established'],
+      ['UpstreamPeriodic', 'log-interim', 'periodic'],
+      ['UpstreamEnd', 'log', 'try'],
+      ['DownstreamTunnelSuccessfullyEstablished', 'log-interim', 'established'],
+      ['UdpTunnelUpstreamConnected', 'log-interim', 'established'],
+      ['UdpPeriodic', 'log-interim', 'periodic'],
+      ['UdpSessionEnd', 'log', 'end'],
+      ['TcpConnectionStart', 'log-interim', 'start'],
+    ]);
+  });
+
+  test('an Envoy that sends no types marks its interim entries, and a type that is not known is not taken for an end', async () => {
+    const calls: string[] = [];
+    const note = (call: string): undefined => void calls.push(call);
+    const entries = [
+      { intermediateLogEntry: true },
+      { intermediateLogEntry: false },
+      { accessLogType: 99 as AccessLogType },
+    ];
+    const logEntry = entries.map((commonProperties) => ({ commonProperties }));
+    await tell([bytes({ logEntries: { case: 'tcpLogs', value: { logEntry } } })], note);
+    expect(calls).toEqual(['tcp-log-interim', 'tcp-log', 'tcp-log-interim']);
   });
 
   test('a malformed entry is dropped and counted; the others of its message and of the stream are reported', async () => {

@@ -616,7 +616,10 @@ describe('which calls a rule answers (docs/rules.md, section 4)', () => {
     ['{ name: a, report: { handler: out, input: { ip: source.ip } } }', 'log tcp-log'],
     ['{ name: a, report: { handler: out, input: { domain: ratelimit.domain } }, calls: [limit] }', 'limit'],
     ['{ name: a, report: { handler: out, input: { path: request.path } }, calls: [http] }', 'http'],
-    ['{ name: a, enrich: { handler: table, input: { key: source.principal }, as: my.x } }', 'http tcp log tcp-log'],
+    [
+      '{ name: a, enrich: { handler: table, input: { key: source.principal }, as: my.x } }',
+      'http tcp log tcp-log log-interim tcp-log-interim',
+    ],
     ['{ name: a, enrich: { handler: table, input: { key: ratelimit.domain }, as: my.x } }', 'limit'],
   ])('%s', async (text, calls) => {
     expect(await callsOf(text)).toBe(calls);
