@@ -13,6 +13,9 @@ export interface PluginMetrics {
   render(): Promise<string>;
 }
 
+/** A line beside a page that failed: what is missing from it has not ended. */
+export const INCOMPLETE = '# INCOMPLETE';
+
 export type RenderPage = () => PageText | Promise<PageText>;
 
 const NAME = /^[a-z][a-z0-9_]*$/;
@@ -68,6 +71,7 @@ export function createPluginMetrics(log: Log): PluginMetrics {
       yield* piecesOf(render);
     } catch (error) {
       log.warn('the metrics page of a handler failed and is left out', { handler, error });
+      yield `${INCOMPLETE}\n`;
     }
   }
 

@@ -1,45 +1,68 @@
 /**
  * Sluice's own metrics page.
- * **In**: families, each with a function that reads its numbers where they are kept. **Out**: Prometheus text format.
+ * **In**: families, each with a function that reads its numbers where they are kept. **Out**: Prometheus text format, in pieces.
  * **Fails**: if a family cannot be read; the admin port then answers 500.
  *
- * The numbers are plain fields where they are counted, since a call must not pay for labels; they become Prometheus text
- * here, when the page is requested.
+ * The numbers are plain fields where they are counted, since a call must not pay for labels; they become text here, when the page is
+ * requested. The metrics of the process and of its runtime come from @prometheus-io/client.
  */
-import type { MetricFamily } from '../core/metrics/families.ts';
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { collectDefaultMetrics, Registry } from '@prometheus-io/client';
+import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
 
 export interface MetricsPage {
-  render(): Promise<string>;
+  pieces(): AsyncIterable<string>;
 }
 
-/** A page of these families only. */
-export async function familiesPage(families: readonly MetricFamily[]): Promise<string> {
-  const registry = new Registry();
-  addFamilies(registry, families);
-  return registry.metrics();
-}
+/** promtool rejects these names. nodejs_active_handles and similar gauges have the same data by type. */
+const LEFT_OUT = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+  'nodejs_eventloop_utilization_histogram',
+  'nodejs_eventloop_utilization_summary',
+];
 
-export function metricsPage(families: readonly MetricFamily[], plugins: () => Promise<string>): MetricsPage {
+export function metricsPage(families: readonly MetricFamily[], plugins: () => AsyncIterable<string>): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  // promtool rejects gauges named like counters; nodejs_active_handles and similar gauges have the same data by type.
-  for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
-  addFamilies(registry, families);
+  for (const name of LEFT_OUT) registry.removeSingleMetric(name);
   return {
-    async render() {
-      const [own, others] = await Promise.all([registry.metrics(), plugins()]);
-      return `${own.endsWith('\n') ? own : `${own}\n`}${others}`;
+    async *pieces() {
+      yield `${(await registry.metrics()).replaceAll(/\n{2,}/g, '\n').replaceAll(' Nan\n', ' NaN\n')}\n`;
+      for (const piece of familiesText(families)) {
+        yield piece;
+        await nextTurn();
+      }
+      yield* plugins();
     },
   };
 }
 
-/** prom-client reads the values when the page is rendered; they are not copied into its own counters. */
-function addFamilies(registry: Registry, families: readonly MetricFamily[]): void {
-  for (const { kind: type, name, help, read } of families) {
-    const values = (): object[] =>
-      Array.from(read(), ({ suffix = '', labels, value }) => ({ metricName: `${name}${suffix}`, labels, value }));
-    const metric = { name, get: async () => ({ name, help, type, values: values(), aggregator: 'sum' }) };
-    registry.registerMetric(metric as unknown as Metric);
+/** Samples in one piece, written in one turn of the event loop; there are several for each rule. */
+const SAMPLES_PER_PIECE = 2000;
+
+/** A page of these families only. */
+export function* familiesText(families: readonly MetricFamily[]): Generator<string> {
+  let piece = '';
+  let samples = 0;
+  for (const { kind, name, help, read } of families) {
+    piece += `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
+    for (const sample of read()) {
+      piece += `${name}${sample.suffix ?? ''}${labelsText(sample)} ${sample.value}\n`;
+      if (++samples % SAMPLES_PER_PIECE !== 0) continue;
+      yield piece;
+      piece = '';
+    }
   }
+  yield piece;
+}
+
+const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
+
+function labelsText({ labels }: MetricSample): string {
+  const texts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (found) => ESCAPED[found] ?? found)}"`,
+  );
+  return texts.length === 0 ? '' : `{${texts.join(',')}}`;
 }

@@ -8,6 +8,7 @@ import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
+import { sendMetrics } from './metrics-reply.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
@@ -29,7 +30,8 @@ export interface Admin {
 }
 
 const PAGES = {
-  '/metrics': "Prometheus text format: Sluice's own metrics, and the metrics that rules write",
+  '/metrics':
+    "Prometheus text format or OpenMetrics, by the Accept header: Sluice's own metrics, and the metrics that rules write",
   '/healthz': '200 while the process runs',
   '/readyz': '200 while a policy is in force and the server is not stopping; otherwise 503 with the reason',
   '/policy': 'the revision in force and when it was loaded; the errors of a newer policy that was refused',
@@ -82,10 +84,7 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
       .code(why === undefined ? 200 : 503)
       .send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
   });
-  app.get('/metrics', async (_request, reply) => {
-    void reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
-    return sources.metrics();
-  });
+  app.get('/metrics', (request, reply) => sendMetrics(sources.metrics(), request, reply));
   app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
   app.get('/rules', () => rulesPage(sources.policy()));
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));

@@ -39,6 +39,6 @@ export interface AdminSources {
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** `undefined` without a policy. */
   limits(depth: InspectionDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
-  /** Prometheus text format. */
-  metrics(): Promise<string>;
+  /** Prometheus text format, in pieces; samples may have exemplars. */
+  metrics(): AsyncIterable<string>;
 }

@@ -627,7 +627,7 @@ rules: [{ name: a, report: { handler: audit, input: { path: request.path } } }]
       else await (await serving([workspace.path(policy)], { env })).stop();
       return new Set(readFileSync(spied, 'utf8').trim().split('\n'));
     };
-    const clients = ['ioredis', '@platformatic/kafka', 'prom-client'];
+    const clients = ['ioredis', '@platformatic/kafka', '@prometheus-io/client'];
     const loaded = async (policy: string, command: 'lint' | 'serve'): Promise<string[]> => {
       const names = await loadedBy(policy, command);
       expect(names).toContain('zod'); // the spy works

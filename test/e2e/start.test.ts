@@ -41,13 +41,13 @@ test('the example loads these dependencies and no others', () => {
   const direct = Object.keys({ ...dependencies, ...devDependencies }).filter((name) => packages().has(name));
   expect(direct.toSorted()).toEqual([
     '@bufbuild/protobuf',
-    '@opentelemetry/api', // by prom-client
+    '@opentelemetry/api', // by @prometheus-io/client
+    '@prometheus-io/client',
     'commander',
     'fastify',
     'lru-cache',
     'luxon',
     'pino',
-    'prom-client',
     're2js',
     'yaml',
     'zod',

@@ -96,7 +96,9 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
     kind: 'counter',
     name,
     help,
-    read: () => [...meters.read().rules].map(([rule, own]) => ({ labels: { rule }, value: read(own) })),
+    *read() {
+      for (const [rule, own] of meters.read().rules) yield { labels: { rule }, value: read(own) };
+    },
   }));
   const perHandler = HANDLER_COUNTERS.map(([name, help, read]): MetricFamily => ({
     kind: 'counter',

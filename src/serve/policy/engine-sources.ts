@@ -42,7 +42,7 @@ export function engineSources({
     ...engine.families,
     ...(escaped === undefined ? [] : [escapedFamily(escaped)]),
   ];
-  const page = metricsPage(all, () => plugins.render());
+  const page = metricsPage(all, () => plugins.pieces());
   return {
     handlers: () => engine.handlers(),
     verdicts: (filter) => engine.verdicts(filter),
@@ -54,7 +54,7 @@ export function engineSources({
       const rules = await engine.quotas(depth, asked.call, wires);
       return rules === undefined ? undefined : { rules };
     },
-    metrics: () => page.render(),
+    metrics: () => page.pieces(),
   };
 }
 

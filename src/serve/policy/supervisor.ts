@@ -2,7 +2,7 @@
  * Several engines as one: a crew of workers with the same policy in force.
  * **In**: policies, as texts. **Out**: a {@link PolicyService} whose pages sum all workers. **Fails**: as its workers do.
  */
-import { familiesPage, metricsPage } from '../../admin/metrics.ts';
+import { familiesText, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
@@ -11,9 +11,10 @@ import { escapedFamily } from '../contain-errors.ts';
 import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
 import { mergedInspections, resetInspections } from './merge-inspections.ts';
+import { decodedPage } from './encoded-page.ts';
 import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { PolicyService, PolicyThreadOptions } from './thread.ts';
-import type { PolicyProtocol, WorkerView } from './worker-protocol.ts';
+import type { PolicyProtocol } from './worker-protocol.ts';
 
 export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
   readonly at: ListenAt;
@@ -22,6 +23,10 @@ export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
 
 /** A worker that does not answer in time is left out of a page. */
 const VIEW_MS = 2000;
+/** One that does not answer in time counts with its last page; Prometheus waits for 10 s. */
+const METRICS_MS = 5000;
+/** The number of this thread among those whose metrics are merged; workers are numbered from 1. */
+const SUPERVISOR = 0;
 
 export function serveByCrew(options: PolicyCrewOptions): PolicyService {
   const { at, transport, graceMs, log, escaped, families = [] } = options;
@@ -34,16 +39,19 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
     ...at,
     module: 'serve/policy/worker',
     dataOf: () => ({ transport, graceMs, log: options.workers.log }),
-    onEnded: (number) => pages.ended(number),
+    onEnded: (number) => void pages.ended(number),
   });
   let hasStarted = false;
 
-  async function views(): Promise<readonly WorkerView[]> {
-    const answers = await crew.answersOf('view', undefined, VIEW_MS);
-    for (const { worker, answer } of answers) pages.update(worker, answer.metrics);
-    return answers.map(({ answer }) => answer);
+  /** The pages of workers are merged in slices, and one after the other. */
+  async function* mergedMetrics(): AsyncGenerator<string> {
+    const answers = await crew.answersOf('metrics', undefined, METRICS_MS);
+    for (const { worker, answer } of answers) await pages.update(worker, decodedPage(answer));
+    if (escaped !== undefined) await pages.update(SUPERVISOR, familiesText([escapedFamily(escaped)]));
+    yield* supervisorPart(own.pieces());
+    yield* await pages.merged();
   }
-  const own = metricsPage([...families, ...crewFamilies(crew)], async () => '');
+  const own = metricsPage([...families, ...crewFamilies(crew)], noPages);
 
   return {
     async use(_policy, texts) {
@@ -62,7 +70,8 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
         hasStarted && crew.servingCount < count
           ? `workers are starting: ${crew.servingCount} of ${count} serve`
           : undefined,
-      handlers: async () => mergedHandlers(await views()),
+      handlers: async () =>
+        mergedHandlers((await crew.answersOf('handlers', undefined, VIEW_MS)).map(({ answer }) => answer)),
       verdicts: async (filter) =>
         (await crew.askAll('verdicts', filter, VIEW_MS))
           .flatMap((kept) => kept ?? [])
@@ -77,19 +86,17 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           ? before
           : resetInspections(before.rules, await all('reset'));
       },
-      async metrics() {
-        await views();
-        const ofThisThread = escaped === undefined ? [] : [await familiesPage([escapedFamily(escaped)])];
-        return `${supervisorPart(await own.render())}${pages.merged(ofThisThread)}`;
-      },
+      metrics: mergedMetrics,
     },
   };
 }
 
+async function* noPages(): AsyncGenerator<string> {}
+
 /** Ready if ready in all workers; its breaker is open if open in one; calls and reports are summed. */
-function mergedHandlers(views: readonly WorkerView[]): readonly HandlerState[] {
+function mergedHandlers(views: readonly (readonly HandlerState[])[]): readonly HandlerState[] {
   const merged = new Map<string, HandlerState>();
-  for (const one of views.flatMap(({ handlers }) => handlers)) {
+  for (const one of views.flat()) {
     const known = merged.get(one.name);
     merged.set(
       one.name,

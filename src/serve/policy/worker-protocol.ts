@@ -7,12 +7,6 @@ import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { PolicyTexts } from './source.ts';
 import type { TransportFlags } from './thread.ts';
 
-/** The state of a worker, for the admin port. */
-export interface WorkerView {
-  readonly handlers: readonly HandlerState[];
-  readonly metrics: string;
-}
-
 export interface PolicyProtocol {
   readonly data: {
     readonly transport: TransportFlags;
@@ -21,7 +15,9 @@ export interface PolicyProtocol {
   };
   readonly texts: PolicyTexts;
   readonly requests: {
-    readonly view: { readonly given: undefined; readonly answer: WorkerView };
+    readonly handlers: { readonly given: undefined; readonly answer: readonly HandlerState[] };
+    /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
+    readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly limits: {
       readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall };

@@ -2,6 +2,7 @@
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { runWorker } from '../crew/worker-main.ts';
 import { makeLog } from '../../log/log.ts';
+import { encodedPage } from './encoded-page.ts';
 import { loadTexts } from './source.ts';
 import { openPolicyThread } from './thread.ts';
 import type { PolicyProtocol } from './worker-protocol.ts';
@@ -19,7 +20,8 @@ await runWorker<PolicyProtocol>(
       answers: {
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
-        view: async () => ({ handlers: await sources.handlers(), metrics: await sources.metrics() }),
+        handlers: async () => sources.handlers(),
+        metrics: () => encodedPage(sources.metrics()),
       },
       drain: () => thread.drain(),
     };

@@ -321,7 +321,7 @@ describe('metrics', () => {
     expect(await text()).toContain('{handler="an\\"other"} 2');
   });
 
-  test('a page that fails is omitted and logged; the others are shown', async () => {
+  test('a page that fails is omitted, which a line says, and logged; the others are shown', async () => {
     const around = environment();
     await openHandler(
       adapterOf({
@@ -334,7 +334,7 @@ describe('metrics', () => {
       around,
     );
     await openHandler(adapterOf({ open: (host) => host.metrics.page(async () => 'fine') }), named('good'), around);
-    expect(await around.metrics.render()).toBe('fine\n');
+    expect(await around.metrics.render()).toBe('# INCOMPLETE\nfine\n');
     expect(around.logged).toMatchObject([{ level: 'warn', fields: { handler: 'bad' } }]);
   });
 });

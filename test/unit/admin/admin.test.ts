@@ -1,5 +1,8 @@
+import { get as httpGet } from 'node:http';
 import { connect } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../../../src/adapters/testing/index.ts';
 import { startAdmin, type Admin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
 import type { KeptVerdict } from '../../../src/core/history/kept-verdicts.ts';
@@ -56,7 +59,9 @@ async function started(
       handlers: () => [],
       verdicts: () => [],
       limits: async () => undefined,
-      metrics: async () => 'x 1\n',
+      async *metrics() {
+        yield 'x 1\n';
+      },
       ...sources,
     },
   });
@@ -185,6 +190,72 @@ describe('the admin port', () => {
     expect(metrics.text).toBe('x 1\n');
   });
 
+  test('metrics are in the format and coding that the scraper accepts', async () => {
+    await started({
+      async *metrics() {
+        yield '# TYPE a_total counter\na_total 1 # {trace_id="x"} 1\n';
+      },
+    });
+    const scrape = async (headers: Record<string, string>) => {
+      const { body, ...answer } = await new Promise<{ type: unknown; coding: unknown; body: Buffer }>(
+        (resolve, reject) => {
+          httpGet({ port: admin?.port, host: '127.0.0.1', path: '/metrics', headers, agent: false }, (reply) => {
+            const chunks: Buffer[] = [];
+            reply.on('data', (chunk: Buffer) => chunks.push(chunk));
+            reply.on('error', reject);
+            reply.on('end', () =>
+              resolve({
+                type: reply.headers['content-type'],
+                coding: reply.headers['content-encoding'],
+                body: Buffer.concat(chunks),
+              }),
+            );
+          }).on('error', reject);
+        },
+      );
+      return { ...answer, text: (answer.coding === 'gzip' ? gunzipSync(body) : body).toString() };
+    };
+    const accept = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5';
+    const openMetrics = '# TYPE a counter\na_total 1 # {trace_id="x"} 1\n# EOF\n';
+    const type = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+    expect(await scrape({ accept, 'accept-encoding': 'gzip' })).toEqual({ type, coding: 'gzip', text: openMetrics });
+    expect(await scrape({ accept })).toEqual({ type, coding: undefined, text: openMetrics });
+    expect(await scrape({ 'accept-encoding': 'gzip;q=0, br' })).toEqual({
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      coding: undefined,
+      text: '# TYPE a_total counter\na_total 1\n',
+    });
+  });
+
+  test('a reader who leaves in the middle of a page ends it', async () => {
+    let hasEnded = false;
+    await started({
+      async *metrics() {
+        try {
+          for (let at = 0; ; at++) yield `a_total{at="${at}"} 1\n`.repeat(1000);
+        } finally {
+          hasEnded = true;
+        }
+      },
+    });
+    for (const coding of ['gzip', 'identity']) {
+      hasEnded = false;
+      await new Promise<void>((resolve, reject) => {
+        const options = {
+          port: admin?.port,
+          host: '127.0.0.1',
+          path: '/metrics',
+          headers: { 'accept-encoding': coding },
+        };
+        const request = httpGet({ ...options, agent: false }, (reply) => {
+          reply.once('data', () => request.destroy());
+          reply.on('close', resolve).on('error', () => {});
+        }).on('error', reject);
+      });
+      await eventually(() => expect(hasEnded).toBe(true));
+    }
+  });
+
   test('verdicts are listed flat, by the filters of the query', async () => {
     const filters: unknown[] = [];
     const get = await started({
@@ -242,7 +313,8 @@ describe('the admin port', () => {
 
   test('an unknown page lists the known ones; one that fails says so without details', async () => {
     const get = await started({
-      metrics: async () => {
+      // oxlint-disable-next-line require-yield -- it fails before the first piece
+      async *metrics() {
         throw new Error('secret inside');
       },
     });

@@ -19,7 +19,7 @@ beforeEach(async () => {
       isDraining: () => false,
       handlers: () => [],
       verdicts: () => [],
-      metrics: async () => '',
+      async *metrics() {},
       limits: async (depth, call) => {
         asked.push([depth, call]);
         return told;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { familiesPage, metricsPage } from '../../../src/admin/metrics.ts';
+import { joined } from '../../../src/adapters/plugin-metrics.ts';
+import { familiesText, metricsPage } from '../../../src/admin/metrics.ts';
 import { metricFamilies } from '../../../src/core/metrics/families.ts';
 import { Meters } from '../../../src/core/metrics/meters.ts';
 
@@ -20,11 +21,13 @@ test("a page shows the numbers at the time of the request, and plugins' pages af
         read: () => [{ labels: {}, value: 7 }],
       },
     ],
-    async () => '# HELP x X.\n# TYPE x gauge\nx 1\n',
+    async function* plugins() {
+      yield '# HELP x X.\n# TYPE x gauge\nx 1\n';
+    },
   );
-  expect(await page.render()).toContain('sluice_calls_total{outcome="allow"} 1\n');
+  expect(await joined(page.pieces())).toContain('sluice_calls_total{outcome="allow"} 1\n');
   counts.allow = 5;
-  const text = await page.render();
+  const text = await joined(page.pieces());
   expect(text).toContain('# TYPE sluice_calls_total counter\nsluice_calls_total{outcome="allow"} 5\n');
   expect(text).toContain('sluice_policy_rules 7\n');
   expect(text).toContain('process_cpu_seconds_total');
@@ -35,7 +38,7 @@ test('call durations are a histogram that histogram_quantile can read', async ()
   const meters = new Meters();
   const { latency } = meters.ofCall('http');
   for (const ms of [0.05, 0.2, 0.2, 400]) latency.add(ms);
-  const lines = (await familiesPage(metricFamilies(meters))).split('\n');
+  const lines = [...familiesText(metricFamilies(meters))].join('').split('\n');
   expect(lines).toContain('# TYPE sluice_call_duration_seconds histogram');
   const own = lines.filter((line) => /^sluice_call_duration_seconds\w*\{call="http"/.test(line));
   const samples = own.map((line) => line.replace('sluice_call_duration_seconds', '').replace('call="http"', ''));
