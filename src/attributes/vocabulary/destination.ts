@@ -70,6 +70,36 @@ export const DESTINATION = [
     self('NAMESPACE', 'namespace'),
     { extension: true },
   ),
+  row('destination.cluster', STRING, 'The Kubernetes cluster of the destination.', self('CLUSTER_ID', 'cluster'), {
+    extension: true,
+  }),
+  row('destination.app', STRING, 'The application that the labels name.', self('LABELS.app', 'app'), {
+    extension: true,
+  }),
+  row('destination.version', STRING, 'The version that the labels name.', self('LABELS.version', 'version'), {
+    extension: true,
+  }),
+  row(
+    'destination.canonical.service',
+    STRING,
+    "The canonical service, in Istio's words.",
+    self('LABELS["service.istio.io/canonical-name"]', 'service'),
+    { extension: true },
+  ),
+  row(
+    'destination.canonical.revision',
+    STRING,
+    "The canonical revision, in Istio's words.",
+    self('LABELS["service.istio.io/canonical-revision"]', 'revision'),
+    { extension: true },
+  ),
+  row(
+    'destination.identity',
+    STRING,
+    'The identity of the destination as Istio tells an outbound proxy or a waypoint.',
+    onLogs('filter_state_objects["upstream_peer"].identity'),
+    { extension: true },
+  ),
   row('destination.workload.uid', STRING, 'The identity of the workload on its platform.', {}, { extension: true }),
   row('destination.container.name', STRING, 'The name of the requested container.', self('APP_CONTAINERS'), {
     extension: true,

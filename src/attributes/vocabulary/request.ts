@@ -144,6 +144,9 @@ export const REQUEST = [
     { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' },
     { always: true },
   ),
+  row('request.grpc_messages', INT, 'Messages of the gRPC request so far.', {
+    log: 'filter_state_objects["envoy.filters.http.grpc_stats"] (grpc_stats with emit_filter_state)',
+  }),
   row(
     'request.headers_bytes',
     INT,

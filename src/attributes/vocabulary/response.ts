@@ -66,6 +66,9 @@ export const RESPONSE = [
   row('response.backend_latency', DURATION, 'From the first byte sent upstream to the last byte received from there.', {
     log: 'time_to_last_upstream_rx_byte - time_to_first_upstream_tx_byte',
   }),
+  row('response.grpc_messages', INT, 'Messages of the gRPC response so far.', {
+    log: 'filter_state_objects["envoy.filters.http.grpc_stats"] (grpc_stats with emit_filter_state)',
+  }),
   row('response.grpc_status', STRING, 'The grpc-status of the response, if Envoy is configured to log it.', {
     log: 'trailer, else header grpc-status',
   }),

@@ -54,8 +54,28 @@ export const SOURCE = [
   row(
     'source.cluster',
     STRING,
-    'The cluster that the calling Envoy names as its own (header x-envoy-downstream-service-cluster).',
-    { http: 'source.service' },
+    'For checks, the cluster that the calling Envoy names as its own (header x-envoy-downstream-service-cluster); in the log, the Kubernetes cluster of the peer.',
+    { http: 'source.service', ...peer('cluster', 'CLUSTER_ID') },
+    { extension: true },
+  ),
+  row('source.app', STRING, "The application that the peer's labels name.", peer('app', 'LABELS.app'), {
+    extension: true,
+  }),
+  row('source.version', STRING, "The version that the peer's labels name.", peer('version', 'LABELS.version'), {
+    extension: true,
+  }),
+  row(
+    'source.canonical.service',
+    STRING,
+    "The canonical service of the peer, in Istio's words.",
+    peer('service', 'LABELS["service.istio.io/canonical-name"]'),
+    { extension: true },
+  ),
+  row(
+    'source.canonical.revision',
+    STRING,
+    "The canonical revision of the peer, in Istio's words.",
+    peer('revision', 'LABELS["service.istio.io/canonical-revision"]'),
     { extension: true },
   ),
   row('source.uid', STRING, "The peer's identity on its platform.", {}, { extension: true }),

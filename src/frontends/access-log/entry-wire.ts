@@ -36,6 +36,7 @@ export abstract class EntryWire implements Wire {
   readonly weight = 0;
   readonly common: AccessLogCommon | undefined;
   readonly origin: LogOrigin;
+  #reporter: { readonly side: 'inbound' | 'outbound' | undefined } | undefined;
   #peers: { readonly downstream: Json | undefined; readonly upstream: Json | undefined } | undefined;
 
   constructor(common: AccessLogCommon | undefined, origin: LogOrigin) {
@@ -85,21 +86,23 @@ export abstract class EntryWire implements Wire {
 
   /** Whether the proxy is on the side of the destination or the client: by the name of Istio's cluster, else by the log's name. */
   get reporter(): 'inbound' | 'outbound' | undefined {
-    const match =
-      /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ??
-      /inbound|outbound/.exec(this.origin.logName ?? '');
-    return (match?.[1] ?? match?.[0]) as 'inbound' | 'outbound' | undefined;
+    return (this.#reporter ??= reporterOf(this.common?.upstreamCluster ?? '', this.origin.logName ?? '')).side;
   }
 
   /** In Istio: an inbound proxy's data about its peer, or an outbound proxy's about itself. */
-  sourceFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
-    if (this.reporter === 'outbound') return this.origin.fact(ofNode);
+  sourceFact(ofPeer: string | undefined, ...ofNode: readonly string[]): Json | undefined {
+    if (this.reporter === 'outbound' && !this.origin.isWaypoint) return this.origin.fact(...ofNode);
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().downstream, [ofPeer]);
   }
 
-  destinationFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
-    if (this.reporter !== 'outbound') return this.origin.fact(ofNode);
+  /** A waypoint is neither side: both are its peers. */
+  destinationFact(ofPeer: string | undefined, ...ofNode: readonly string[]): Json | undefined {
+    if (this.reporter !== 'outbound' && !this.origin.isWaypoint) return this.origin.fact(...ofNode);
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().upstream, [ofPeer]);
+  }
+
+  upstreamPeer(name: string): Json | undefined {
+    return jsonAt(this.#knownPeers().upstream, [name]);
   }
 
   /** From the first byte of the request to the end; by the last time in the entry if it has no duration (older Envoys). */
@@ -131,6 +134,16 @@ export abstract class EntryWire implements Wire {
   }
 }
 
+/** Istio's clusters of inbound and outbound traffic, and those without a service. */
+const OF_DIRECTION =
+  /^(?:(inbound|outbound)(?:-vip)?_?\.?\||(Inbound)PassthroughCluster|(?:PassthroughCluster|BlackHoleCluster)$)/;
+
+function reporterOf(cluster: string, logName: string): { readonly side: 'inbound' | 'outbound' | undefined } {
+  const match = OF_DIRECTION.exec(cluster);
+  if (match === null) return { side: /inbound|outbound/.exec(logName)?.[0] as 'inbound' | 'outbound' | undefined };
+  return { side: match[1] === 'inbound' || match[2] !== undefined ? 'inbound' : 'outbound' };
+}
+
 const NO_TIME = new Duration(0, 0);
 
 const TLS_VERSIONS = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
@@ -152,7 +165,7 @@ const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefine
 };
 
 /** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` for services of the mesh. */
-const ISTIO_CLUSTER = /^(?:inbound|outbound)_?\.?\|\d*\|[^|]*\|(.+)$/;
+const ISTIO_CLUSTER = /^(?:inbound|outbound)(?:-vip)?_?\.?\|\d*\|[^|]*\|(.+)$/;
 const serviceHost = ({ common }: EntryWire): string | undefined =>
   ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
 const servicePart = (wire: EntryWire, part: 1 | 2): string | undefined =>
@@ -182,6 +195,9 @@ const bytes =
   ({ common }) =>
     intOf(common?.[field] ?? 0n);
 
+const CANONICAL_SERVICE = 'service.istio.io/canonical-name';
+const CANONICAL_REVISION = 'service.istio.io/canonical-revision';
+
 type EntryReader = (wire: EntryWire) => Value | undefined;
 export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'source.ip': ({ common }) => ipOf(common?.downstreamDirectRemoteAddress),
@@ -194,6 +210,11 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'source.labels': (wire) => textMap(wire.sourceFact('labels', 'LABELS')),
   'source.workload.name': (wire) => text(wire.sourceFact('workload', 'WORKLOAD_NAME')),
   'source.workload.namespace': (wire) => text(wire.sourceFact('namespace', 'NAMESPACE')),
+  'source.cluster': (wire) => text(wire.sourceFact('cluster', 'CLUSTER_ID')),
+  'source.app': (wire) => text(wire.sourceFact('app', 'LABELS', 'app')),
+  'source.version': (wire) => text(wire.sourceFact('version', 'LABELS', 'version')),
+  'source.canonical.service': (wire) => text(wire.sourceFact('service', 'LABELS', CANONICAL_SERVICE)),
+  'source.canonical.revision': (wire) => text(wire.sourceFact('revision', 'LABELS', CANONICAL_REVISION)),
   'destination.ip': ({ common }) => ipOf(common?.downstreamLocalAddress),
   'destination.port': ({ common }) => portOf(common?.downstreamLocalAddress),
   'destination.principal': (wire) => principalIn(localOf(wire)),
@@ -207,6 +228,12 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'destination.serviceAccount': (wire) => text(wire.destinationFact(undefined, 'SERVICE_ACCOUNT')),
   'destination.workload.name': (wire) => text(wire.destinationFact('workload', 'WORKLOAD_NAME')),
   'destination.workload.namespace': (wire) => text(wire.destinationFact('namespace', 'NAMESPACE')),
+  'destination.cluster': (wire) => text(wire.destinationFact('cluster', 'CLUSTER_ID')),
+  'destination.app': (wire) => text(wire.destinationFact('app', 'LABELS', 'app')),
+  'destination.version': (wire) => text(wire.destinationFact('version', 'LABELS', 'version')),
+  'destination.canonical.service': (wire) => text(wire.destinationFact('service', 'LABELS', CANONICAL_SERVICE)),
+  'destination.canonical.revision': (wire) => text(wire.destinationFact('revision', 'LABELS', CANONICAL_REVISION)),
+  'destination.identity': (wire) => text(wire.upstreamPeer('identity')),
   'destination.container.name': (wire) => text(wire.destinationFact(undefined, 'APP_CONTAINERS')),
   // Envoy sends the message for any TLS connection, empty if the client showed no certificate.
   'connection.mtls': (wire) => principalIn(peerOf(wire)) !== undefined || present(peerOf(wire)?.issuer) !== undefined,

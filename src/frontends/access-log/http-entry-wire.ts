@@ -1,7 +1,8 @@
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { HTTPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
+import { anyAt, between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
 
@@ -52,11 +53,27 @@ function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): stri
   );
 }
 
+/** `field` of envoy.extensions.filters.http.grpc_stats.v3.FilterObject: 1, messages of the request; 2, of the response. */
+function grpcMessages({ common }: HttpEntryWire, field: 1 | 2): number | undefined {
+  const any = anyAt(common?.filterStateObjects ?? {}, 'envoy.filters.http.grpc_stats');
+  if (any === undefined) return undefined;
+  const reader = new BinaryReader(any.value);
+  let count = 0;
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    if (number === field && wireType === WireType.Varint) count = Number(reader.uint64());
+    else reader.skip(wireType);
+  }
+  return count;
+}
+
 type Reader = (wire: HttpEntryWire) => Value | undefined;
 const READERS = byNumber<Reader>({
   ...COMMON_READERS,
   'request.method': ({ entry }) => METHODS[entry.request?.requestMethod ?? 0],
   'request.path': ({ entry }) => present(entry.request?.originalPath) ?? present(entry.request?.path),
+  'request.grpc_messages': (wire) => grpcMessages(wire, 1),
+  'response.grpc_messages': (wire) => grpcMessages(wire, 2),
   'request.authority': ({ entry }) => present(entry.request?.authority),
   'request.scheme': ({ entry }) => present(entry.request?.scheme),
   'request.protocol': ({ entry }) => PROTOCOLS[entry.protocolVersion],

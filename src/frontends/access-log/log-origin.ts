@@ -16,8 +16,13 @@ export class LogOrigin {
   }
 
   /** A value of the node's metadata, as Istio fills it. */
-  fact(name: string): Json | undefined {
-    return jsonAt(this.node?.metadata as Json | undefined, [name]);
+  fact(...path: readonly string[]): Json | undefined {
+    return jsonAt(this.node?.metadata as Json | undefined, path);
+  }
+
+  /** Istio's ids begin with the kind of proxy: sidecar~, router~, waypoint~. */
+  get isWaypoint(): boolean {
+    return this.node?.id.startsWith('waypoint~') === true;
   }
 }
 

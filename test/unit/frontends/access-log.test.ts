@@ -79,7 +79,24 @@ describe('the attributes of a log entry', () => {
       'destination.principal': 'cluster.local/ns/shop/sa/shop',
       'destination.namespace': 'prod',
       'destination.name': 'shop-1',
-      'destination.labels': new Map([['app', 'shop']]),
+      'destination.labels': new Map([
+        ['app', 'shop'],
+        ['version', 'v2'],
+        ['service.istio.io/canonical-name', 'shop-service'],
+        ['service.istio.io/canonical-revision', 'r2'],
+      ]),
+      'source.app': 'web',
+      'source.version': 'v1',
+      'source.canonical.service': 'web-service',
+      'source.canonical.revision': 'r1',
+      'source.cluster': 'east',
+      'destination.app': 'shop',
+      'destination.version': 'v2',
+      'destination.canonical.service': 'shop-service',
+      'destination.canonical.revision': 'r2',
+      'destination.cluster': 'north',
+      'request.grpc_messages': 3,
+      'response.grpc_messages': 150,
       'destination.service.host': 'shop.prod.svc.cluster.local',
       'destination.service.name': 'shop',
       'destination.service.namespace': 'prod',
@@ -129,7 +146,44 @@ describe('the attributes of a log entry', () => {
       read('source.owner'),
       read('destination.name'),
       read('destination.service.name'),
-    ]).toEqual(['outbound', 'shop-1', 'deployment/shop', undefined, 'api']);
+      read('source.canonical.service'),
+      read('source.cluster'),
+      read('destination.workload.name'),
+      read('destination.canonical.service'),
+      read('destination.cluster'),
+      read('destination.version'),
+      read('destination.identity'),
+    ]).toEqual(
+      ['outbound', 'shop-1', 'deployment/shop', undefined, 'api', 'shop-service', 'north', 'api', 'api-service'].concat(
+        ['west', undefined, 'spiffe://cluster.local/ns/other/sa/api'] as string[],
+      ),
+    );
+  });
+
+  test('a waypoint is neither the source nor the destination', () => {
+    const origin = new LogOrigin(identifier());
+    if (origin.node !== undefined) origin.node.id = 'waypoint~10.0.0.9~wp-1.shop~cluster.local';
+    const entry = httpEntry();
+    if (entry.commonProperties !== undefined)
+      entry.commonProperties.upstreamCluster = 'inbound-vip|80|http|api.other.svc.cluster.local';
+    const read = readerOf(new HttpEntryWire(entry, origin));
+    expect([
+      read('context.reporter.kind'),
+      read('source.workload.name'),
+      read('destination.workload.name'),
+      read('destination.service.name'),
+    ]).toEqual(['inbound', 'web', 'api', 'api']);
+  });
+
+  test.each([
+    ['InboundPassthroughClusterIpv4', 'inbound'],
+    ['PassthroughCluster', 'outbound'],
+    ['BlackHoleCluster', 'outbound'],
+    ['inbound|8080||', 'inbound'],
+    ['other', 'inbound'], // by the name of the log
+  ])('by its cluster %s a proxy is %s', (upstreamCluster, kind) => {
+    const entry = create(HTTPAccessLogEntrySchema, { commonProperties: { upstreamCluster } });
+    expect(readerOf(new HttpEntryWire(entry, ORIGIN))('context.reporter.kind')).toBe(kind);
   });
 
   test('an empty entry has maps, zeros and no names', () => {

@@ -1,5 +1,5 @@
 /** Messages as Envoy sends them, with every field that an attribute is read from. */
-import { anyPack, StringValueSchema, StructSchema } from '@bufbuild/protobuf/wkt';
+import { AnySchema, anyPack, StringValueSchema, StructSchema } from '@bufbuild/protobuf/wkt';
 import { create, fromJson, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import {
   HTTPAccessLogEntrySchema,
@@ -158,8 +158,31 @@ const common = () => ({
   filterStateObjects: {
     downstream_peer: anyPack(
       StructSchema,
-      fromJson(StructSchema, { namespace: 'front', workload: 'web', name: 'web-1', labels: { app: 'web' } }),
+      fromJson(StructSchema, {
+        namespace: 'front',
+        workload: 'web',
+        name: 'web-1',
+        app: 'web',
+        version: 'v1',
+        service: 'web-service',
+        revision: 'r1',
+        cluster: 'east',
+        labels: { app: 'web' },
+      }),
     ),
+    upstream_peer: anyPack(
+      StructSchema,
+      fromJson(StructSchema, {
+        workload: 'api',
+        service: 'api-service',
+        cluster: 'west',
+        identity: 'spiffe://cluster.local/ns/other/sa/api',
+      }),
+    ),
+    'envoy.filters.http.grpc_stats': create(AnySchema, {
+      typeUrl: 'type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.FilterObject',
+      value: new Uint8Array([0x08, 0x03, 0x10, 0x96, 0x01]),
+    }),
     word: anyPack(StringValueSchema, create(StringValueSchema, { value: 'said' })),
   },
 });
@@ -212,7 +235,13 @@ export const identifier = (): MessageShape<typeof StreamAccessLogsMessage_Identi
       metadata: {
         NAME: 'shop-1',
         NAMESPACE: 'prod',
-        LABELS: { app: 'shop' },
+        LABELS: {
+          app: 'shop',
+          version: 'v2',
+          'service.istio.io/canonical-name': 'shop-service',
+          'service.istio.io/canonical-revision': 'r2',
+        },
+        CLUSTER_ID: 'north',
         WORKLOAD_NAME: 'shop',
         OWNER: 'deployment/shop',
         SERVICE_ACCOUNT: 'shop',
