@@ -37,6 +37,7 @@ testAdapter(adapter, {
       says: /taken by the counter m_total/,
     },
     { config: metric({ kind: 'gauge', unit: 'seconds' }), says: /does not end in _seconds/ },
+    { config: metric({ kind: 'counter', merge: 'max' }), says: /always summed/ },
     { config: { ...metric({ kind: 'gauge' }), labels: { path: {} } }, says: /no metric has this label/ },
     {
       config: { ...metric({ kind: 'gauge', labels: ['path'] }), labels: { path: { paths: ['/a/b{c}'] } } },
@@ -89,8 +90,8 @@ describe('metrics-prometheus', () => {
     });
     expect(input(config, { metric: 'shop_last' })).toEqual({ value: 'double', 'labels.route': 'string' });
     expect(input(config, { metric: ['shop_seconds', 'shop_last'] })).toEqual({
-      'values.shop_seconds': 'double',
-      'values.shop_last': 'double',
+      'values.shop_seconds': 'double?',
+      'values.shop_last': 'double?',
       'labels.route': 'string',
       ...exemplar,
     });
@@ -209,6 +210,7 @@ describe('metrics-prometheus', () => {
       'values.shop_last': 7,
       'labels.route': '/a',
     });
+    await write(['shop_seconds', 'shop_last'], { 'values.shop_seconds': null, 'labels.route': '/a' }); // neither is known
     await expect(
       write(['shop_seconds', 'shop_last'], {
         'values.shop_seconds': -1,
@@ -217,7 +219,7 @@ describe('metrics-prometheus', () => {
       }),
     ).rejects.toThrow('shop_seconds: the value is -1');
     const page = await metrics();
-    expect(page).toContain('shop_seconds_sum{route="/a"} 0.5\n');
+    expect(page).toContain('shop_seconds_sum{route="/a"} 0.5\nshop_seconds_count{route="/a"} 1\n');
     expect(page).toContain('shop_last{route="/a"} 7\n');
   });
 

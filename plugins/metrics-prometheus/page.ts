@@ -13,9 +13,10 @@ const PIECE_LENGTH = 128 * 1024;
 export async function* pageOf(families: readonly Family[]): AsyncGenerator<string> {
   let piece = '';
   for (const family of families) {
-    const { name, help, kind, unit } = family;
+    const { name, help, kind, unit, merge } = family;
     piece += `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
     if (unit !== undefined) piece += `# UNIT ${name} ${unit}\n`;
+    if (merge !== undefined) piece += `# MERGE ${name} ${merge}\n`;
     for (const series of family.series()) {
       piece += kind === 'histogram' ? histogramLines(family, series) : sampleLine(family, series);
       if (piece.length < PIECE_LENGTH) continue;

@@ -27,14 +27,22 @@ const metricSchema = z
       .regex(/^[a-z][a-z0-9_]*$/, 'a unit is letters, digits and _, such as seconds')
       .optional()
       .describe("The unit of the values, which must be the end of the metric's name (before _total): seconds, bytes."),
+    merge: z
+      .enum(['sum', 'max', 'min'])
+      .optional()
+      .describe(
+        'With --workers: how the gauges of the workers become one. Default: sum. Counters and histograms are always summed.',
+      ),
   })
-  .check(({ value: { kind, labels, buckets }, issues }) => {
+  .check(({ value: { kind, labels, buckets, merge }, issues }) => {
     const wrong = (path: string, message: string, input: unknown): void => {
       issues.push({ code: 'custom', path: [path], message, input });
     };
     if (new Set(labels).size !== labels.length) wrong('labels', 'a label is named twice', labels);
     if (kind === 'histogram' && labels.includes('le'))
       wrong('labels', 'the label le is reserved for the buckets of histograms', labels);
+    if (kind !== 'gauge' && merge !== undefined)
+      wrong('merge', `a ${kind} is always summed; merge is for a gauge`, merge);
     if (buckets === undefined) return;
     if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
     if (buckets.some((bound) => bound < 0))

@@ -25,6 +25,8 @@ export class Family {
   readonly kind: MetricConfig['kind'];
   readonly help: string;
   readonly unit: string | undefined;
+  /** How the gauges of several workers become one. */
+  readonly merge: MetricConfig['merge'];
   /** Label names. */
   readonly labels: readonly string[];
   /** Upper bounds of a histogram's buckets, without infinity. */
@@ -35,11 +37,12 @@ export class Family {
   #overflow: Series | undefined;
   #sweptAtMs = -Infinity;
 
-  constructor(name: string, { kind, help, unit, labels, buckets }: MetricConfig, options: FamilyOptions) {
+  constructor(name: string, { kind, help, unit, merge, labels, buckets }: MetricConfig, options: FamilyOptions) {
     this.name = name;
     this.kind = kind;
     this.help = help;
     this.unit = unit;
+    this.merge = merge;
     this.labels = labels;
     this.bounds = kind === 'histogram' ? (buckets ?? DEFAULT_BUCKETS) : undefined;
     this.#options = options;

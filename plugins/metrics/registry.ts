@@ -21,7 +21,7 @@ export const paramsSchema = z.strictObject({
   metric: z
     .union([z.string(), z.array(z.string()).min(1).max(32)])
     .describe(
-      "The handler's metric that this rule updates, by the input value; or a list of metrics with the same labels, each by values.NAME.",
+      "The handler's metric that this rule updates, by the input value; or a list of metrics with the same labels, each by values.NAME; of these, a gauge or histogram without a value is left as it is.",
     ),
 });
 type Params = z.output<typeof paramsSchema>;
@@ -39,7 +39,7 @@ const namesOf = ({ metric }: Params): readonly string[] => (typeof metric === 's
 const valueInput = ({ metric }: Params, name: string): string =>
   typeof metric === 'string' ? 'value' : `values.${name}`;
 
-/** A counter's value defaults to 1; gauges and histograms need one. */
+/** A counter's value defaults to 1; a gauge or histogram needs one, or is left as it is if it is one of a list. */
 export function inputOf(config: Pick<MetricsConfig, 'metrics'>, params: Params): Shape {
   const names = namesOf(params);
   const metrics = names.map((name) => metricOf(config, name));
@@ -50,9 +50,10 @@ export function inputOf(config: Pick<MetricsConfig, 'metrics'>, params: Params):
         `the metrics of a rule must have the same labels; ${names[0]} has ${labels.join(', ') || 'none'}, ${names[at]} has ${others.join(', ') || 'none'}`,
       );
   }
-  const values = metrics.map(
-    ({ kind }, at) => [valueInput(params, names[at] as string), kind === 'counter' ? 'double?' : 'double'] as const,
-  );
+  const values = metrics.map(({ kind }, at) => {
+    const isOptional = kind === 'counter' || typeof params.metric !== 'string';
+    return [valueInput(params, names[at] as string), isOptional ? 'double?' : 'double'] as const;
+  });
   return {
     ...Object.fromEntries(values),
     ...Object.fromEntries(labels.map((label) => [`labels.${label}`, 'string'] as const)),
@@ -65,6 +66,8 @@ export function inputOf(config: Pick<MetricsConfig, 'metrics'>, params: Params):
 /** Where the reports of one rule are counted. */
 export interface MetricsSink {
   readonly labels: Labels;
+  /** Of a list, a gauge or histogram may be without a value. */
+  readonly isList: boolean;
   readonly counted: readonly { readonly family: Family; readonly input: string }[];
 }
 
@@ -98,6 +101,7 @@ export function openRegistry(config: MetricsConfig, host: Host, overflows: strin
       const names = namesOf(params);
       const { labels } = metricOf(config, names[0] as string);
       return {
+        isList: typeof params.metric !== 'string',
         labels: new Labels(labels, reductions, config.maxLabelLength),
         counted: names.map((name) => {
           metricOf(config, name);
@@ -122,23 +126,27 @@ export function openRegistry(config: MetricsConfig, host: Host, overflows: strin
 
 /** Counts all values of a report, or none if one of them is wrong. */
 function count(
-  { sink: { labels, counted }, input, timeMs }: ReportEntry<MetricsSink>,
+  { sink: { labels, counted, isList }, input, timeMs }: ReportEntry<MetricsSink>,
   nowMs: number,
 ): string | undefined {
   for (const { family, input: name } of counted) {
-    const problem = family.problemOf(valueOf(family, input[name]));
+    const value = valueOf(family, input[name]);
+    const problem = isList && isLeftOut(family, value) ? undefined : family.problemOf(value);
     if (problem !== undefined) return problem;
   }
   const key = labels.keyOf(input);
   const traceId = input['exemplar.trace_id'];
   for (const { family, input: name } of counted) {
-    const value = valueOf(family, input[name]) as number;
-    family.update(key, value, nowMs, exemplarOf(traceId, input['exemplar.span_id'], value, timeMs));
+    const value = valueOf(family, input[name]);
+    if (isList && isLeftOut(family, value)) continue;
+    family.update(key, value as number, nowMs, exemplarOf(traceId, input['exemplar.span_id'], value as number, timeMs));
   }
   return undefined;
 }
 
 const valueOf = ({ kind }: Family, value: unknown): unknown => (value === undefined && kind === 'counter' ? 1 : value);
+const isLeftOut = ({ kind }: Family, value: unknown): boolean =>
+  kind !== 'counter' && (value === undefined || value === null);
 
 /** OpenMetrics allows 128 characters in all, names included. */
 const MAX_EXEMPLAR_LENGTH = 128 - 'trace_id'.length - 'span_id'.length;

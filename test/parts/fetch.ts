@@ -138,6 +138,13 @@ export async function promtool(): Promise<string> {
   return found;
 }
 
+/** The server of the same package. */
+export async function prometheusProgram(): Promise<string> {
+  const found = await debian('prometheus', 'prometheus');
+  if (found === undefined) throw new Error('prometheus is missing: install Prometheus (Debian: prometheus)');
+  return found;
+}
+
 export async function java(): Promise<string> {
   const found = await debian('java', 'openjdk-17-jre-headless');
   if (found === undefined)
