@@ -1,4 +1,5 @@
 /** The content of a google.protobuf.Any as JSON, for protobuf's own types, which Envoy's and Istio's filter state use. */
+import { LRUCache } from 'lru-cache';
 import { createRegistry, type Registry, toJson } from '@bufbuild/protobuf';
 import {
   type Any,
@@ -39,8 +40,23 @@ const known = (): Registry =>
   ));
 const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as string[]);
 
+/** Proxies tell the same peers in entry after entry, and decoding one takes some 10 us. */
+const decoded = new LRUCache<string, { readonly json: Json | undefined }>({ max: 1000 });
+/** Longer values are not kept. */
+const MOST_KEPT_BYTES = 4096;
+
+/** Read-only: equal values share what was decoded once. */
 export function jsonOfAny(any: Any | undefined): Json | undefined {
   if (any === undefined) return undefined;
+  const { typeUrl, value } = any;
+  if (value.length > MOST_KEPT_BYTES) return jsonOf(any);
+  const key = `${typeUrl} ${Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')}`;
+  let known = decoded.get(key);
+  if (known === undefined) decoded.set(key, (known = { json: jsonOf(any) }));
+  return known.json;
+}
+
+function jsonOf(any: Any): Json | undefined {
   try {
     const message = anyUnpack(any, known());
     const schema = message === undefined ? undefined : known().getMessage(message.$typeName);

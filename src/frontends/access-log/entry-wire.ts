@@ -36,6 +36,7 @@ export abstract class EntryWire implements Wire {
   readonly weight = 0;
   readonly common: AccessLogCommon | undefined;
   readonly origin: LogOrigin;
+  #tags: Readonly<Record<string, string>> | undefined;
   #reporter: { readonly side: 'inbound' | 'outbound' | undefined } | undefined;
   #peers: { readonly downstream: Json | undefined; readonly upstream: Json | undefined } | undefined;
 
@@ -71,8 +72,10 @@ export abstract class EntryWire implements Wire {
     switch (carrier.kind) {
       case 'metadata':
         return metadataAt(common.metadata, carrier);
-      case 'customTag':
-        return Object.hasOwn(common.customTags, carrier.name) ? common.customTags[carrier.name] : undefined;
+      case 'customTag': {
+        const tags = (this.#tags ??= common.customTags); // decoded each time
+        return Object.hasOwn(tags, carrier.name) ? tags[carrier.name] : undefined;
+      }
       case 'filterState': {
         const json = jsonOfAny(anyAt(common.filterStateObjects, carrier.name));
         return json === undefined ? undefined : valueOfJson(json);
