@@ -1,9 +1,7 @@
-import { randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
-/** Unique in this process, and among the processes of a mesh with high probability: `k3f9a2-1z`. */
-const PREFIX = randomInt(36 ** 6)
-  .toString(36)
-  .padStart(6, '0');
+/** 64 random bits: ids outlive the process, in access logs and spooled reports. `1m4w8cx20kfpz-1z`. */
+const PREFIX = randomBytes(8).readBigUInt64BE().toString(36).padStart(13, '0');
 /** The last two digits, precomputed, since formatting a number in base 36 would dominate the cost of an id. */
 const LAST_DIGITS = Array.from({ length: 36 ** 2 }, (_, number) => number.toString(36).padStart(2, '0'));
 let head = `${PREFIX}-`;

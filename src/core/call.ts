@@ -102,11 +102,20 @@ export interface LimitVerdict {
   readonly reasons: readonly Reason[];
 }
 
+export type CheckKind = 'http' | 'tcp';
+
 /** The part of the engine that frontends use. */
 export interface Engine {
-  check(call: 'http' | 'tcp', wire: Wire, caller: Caller): Verdict | Promise<Verdict>;
+  check(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict>;
   /** One wire per descriptor of the request. */
   limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict>;
   /** A promise if a queue is full: back-pressure, the caller must wait for it before it reads on. */
   report(call: RecordKind, wire: Wire): undefined | Promise<void>;
+  /**
+   * Settles when every report queued so far is where its handler keeps it: in memory, or written to disk. `undefined`: they are already.
+   * A sender that is told that its entries have arrived must be told after this.
+   */
+  whenSafe(): Promise<void> | undefined;
+  /** Some handler of report rules has no room, so that new entries would wait. */
+  reportsFull(): boolean;
 }

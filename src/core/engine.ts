@@ -3,13 +3,13 @@
  * **In**: a wire, and its caller. **Out**: a verdict, synchronously if every handler answers synchronously; or a queued report.
  * **Fails**: never by throwing; without a policy, or if a rule says so, the outcome is `error`.
  */
-import type { Log } from '../adapters/contract.ts';
 import { RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind, RecordKind } from '../attributes/carrier.ts';
 import { messageOf } from '../text/message-of.ts';
 import { TimerWheel } from '../time/timer-wheel.ts';
 import { nextId } from './call-id.ts';
-import { type Caller, type LimitVerdict, NO_CALLER, type Reason, type Verdict } from './call.ts';
+import type { Caller, CheckKind, LimitVerdict, Reason, Verdict } from './call.ts';
+import { NO_CALLER } from './call.ts';
 import { askQuotas } from './dispatch/charge-quotas.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { enrichBag } from './dispatch/enrich.ts';
@@ -17,6 +17,7 @@ import { inspectQuotas } from './dispatch/inspect-quotas.ts';
 import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
 import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
+import { SILENT_LOG } from './handlers/live-handler.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
 import { KeptVerdicts } from './history/kept-verdicts.ts';
 import { metricFamilies } from './metrics/families.ts';
@@ -35,12 +36,8 @@ import { allOf, whenDone } from './when-done.ts';
 /** `globalThis.performance` is a getter; keep a local reference on the hot path. */
 const monotonic = performance;
 
-type CheckKind = 'http' | 'tcp';
-
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 export function createEngine(options: EngineOptions): RunningEngine {
-  const { clock = { nowMs: () => Date.now() }, log = SILENT, sampleReports = true } = options;
+  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, sampleReports = true } = options;
   const nowMs = (): number => clock.nowMs();
   const meters = new Meters();
   const kept = new KeptVerdicts();
@@ -285,6 +282,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     check,
     limit,
     report,
+    whenSafe: () => inForce.whenSafe(),
+    reportsFull: () => inForce.reportsFull(),
     use: (policy) => inForce.use(policy),
     prepare: (policy) => inForce.prepare(policy),
     drain: () => inForce.drain(),

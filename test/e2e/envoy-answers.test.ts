@@ -145,6 +145,8 @@ beforeAll(async () => {
       return VERDICTS[path] ?? ALLOW;
     },
     limit: () => OVER,
+    whenSafe: () => undefined,
+    reportsFull: () => false,
     report: (call, wire) => {
       if (call === 'log') CARRIED.log.set(String(read(wire, 'request.url_path') as string), wire);
       else CARRIED.tcpLog.push(wire);

@@ -41,7 +41,7 @@ export interface LiveHandlerContext {
 }
 
 /** Inspections return their failures instead. */
-const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
+export const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
 
 /** An open handler behind its gate. Kept over reloads while adapter and config stay equal. */

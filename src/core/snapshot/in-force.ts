@@ -85,6 +85,15 @@ export class PolicyInForce {
     return [...(this.current?.handlers.values() ?? [])];
   }
 
+  /** See Engine.whenSafe. */
+  whenSafe(): Promise<void> | undefined {
+    return undefined; // queues are in memory
+  }
+
+  reportsFull(): boolean {
+    return this.handlers().some(({ reports }) => reports?.isFull === true);
+  }
+
   /** Settles when every queued report is written or discarded. */
   async flush(): Promise<void> {
     await Promise.all(this.handlers().map(async ({ reports }) => reports?.flush()));

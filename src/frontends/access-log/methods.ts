@@ -85,6 +85,8 @@ export function accessLogMethods(
         }
         if (waiting !== undefined) await settledOr(waiting, ending);
       }
+      const safe = engine.whenSafe();
+      if (safe !== undefined) await safe; // the next message is read, and flow control goes on, when this one is safe
     }
     yield toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema));
   }

@@ -264,7 +264,7 @@ describe('a stream of log entries', () => {
     try {
       for await (const answer of stream(
         accessLogMethods(
-          { check: () => ALLOW, limit: () => GRANT, report },
+          { check: () => ALLOW, limit: () => GRANT, report, whenSafe: () => undefined, reportsFull: () => false },
           { onRefusedEntry: (why) => refused.refuse(why) },
         ),
       )(sent()))
@@ -274,6 +274,33 @@ describe('a stream of log entries', () => {
     }
     return { answers, read, error: undefined };
   }
+
+  test('the next message is read when the entries of the last one are safe', async () => {
+    const safe = Promise.withResolvers<void>();
+    let reported = 0;
+    let read = 0;
+    const methods = accessLogMethods({
+      check: () => ALLOW,
+      limit: () => GRANT,
+      report: () => void reported++,
+      whenSafe: () => safe.promise,
+      reportsFull: () => false,
+    });
+    async function* sent(): AsyncGenerator<Uint8Array, void, undefined> {
+      for (let message = 0; message < 2; message++) {
+        read++;
+        yield bytes({ logEntries: { case: 'httpLogs', value: { logEntry: [{}, {}] } } });
+      }
+    }
+    const ended = (async () => {
+      for await (const answer of stream(methods)(sent())) expect(answer).toHaveLength(0);
+    })();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([read, reported]).toEqual([1, 2]);
+    safe.resolve();
+    await ended;
+    expect([read, reported]).toEqual([2, 4]);
+  });
 
   test('the origin is sent once and holds for the stream; one answer at its end', async () => {
     const seen: [string, Value | undefined][] = [];
@@ -373,6 +400,8 @@ describe('a stream of log entries', () => {
       const methods = accessLogMethods({
         check: () => ALLOW,
         limit: () => GRANT,
+        whenSafe: () => undefined,
+        reportsFull: () => false,
         report: () => {
           reports++;
           return new Promise(() => {});

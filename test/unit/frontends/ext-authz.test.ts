@@ -23,7 +23,13 @@ const wireOf = (request: CheckRequest): CheckWire =>
   new CheckWire(rangeOf(toBinary(CheckRequestSchema, request)), () => NOW);
 
 function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
-  return { check: answer, limit: () => GRANT, report: () => undefined };
+  return {
+    check: answer,
+    limit: () => GRANT,
+    report: () => undefined,
+    whenSafe: () => undefined,
+    reportsFull: () => false,
+  };
 }
 const ask = (verdict: Verdict, request: CheckRequest = httpCheck()): CheckResponse => {
   const answer = unary(extAuthzMethods(engineThat(() => verdict)))(toBinary(CheckRequestSchema, request));

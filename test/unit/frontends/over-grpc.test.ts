@@ -26,6 +26,8 @@ beforeAll(async () => {
       statuses: wires.map(() => ({ over: true, rule: 'per-user', limit: 5, perMs: 60_000, remaining: 0, resetMs: 1 })),
     }),
     report: () => undefined,
+    whenSafe: () => undefined,
+    reportsFull: () => false,
   });
   server = await listen(new Map(methods), {
     host: '127.0.0.1',

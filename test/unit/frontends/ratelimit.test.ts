@@ -27,6 +27,8 @@ function ask(
   const engine = {
     check: () => ALLOW,
     report: () => undefined,
+    whenSafe: () => undefined,
+    reportsFull: () => false,
     limit: (asked: readonly Wire[]) => verdict((wires = asked)),
   };
   const answer = unary(ratelimitMethods(engine))(
@@ -257,6 +259,8 @@ describe('the answer to a limit call', () => {
           ratelimitMethods({
             check: () => ALLOW,
             report: () => undefined,
+            whenSafe: () => undefined,
+            reportsFull: () => false,
             limit: (asked) => ({ ...GRANT, statuses: asked.map(() => FREE) }),
           }),
         ),
@@ -283,7 +287,15 @@ describe('the answer to a limit call', () => {
 
   test('an error is a gRPC error, and so is a malformed request', () => {
     expect(failure(REQUEST, { outcome: 'error', statuses: [] }).code).toBe(Status.UNAVAILABLE);
-    const call = unary(ratelimitMethods({ check: () => ALLOW, report: () => undefined, limit: () => GRANT }));
+    const call = unary(
+      ratelimitMethods({
+        check: () => ALLOW,
+        report: () => undefined,
+        whenSafe: () => undefined,
+        reportsFull: () => false,
+        limit: () => GRANT,
+      }),
+    );
     expect(() => call(new Uint8Array([0x0a, 0x05]))).toThrow(GrpcError);
   });
 });

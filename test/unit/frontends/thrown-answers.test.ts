@@ -37,11 +37,27 @@ describe('a check', () => {
   const asking =
     (verdict: Verdict): Ask =>
     () =>
-      unary(extAuthzMethods({ check: () => verdict, limit: () => GRANT, report: () => undefined }))(request);
+      unary(
+        extAuthzMethods({
+          check: () => verdict,
+          limit: () => GRANT,
+          report: () => undefined,
+          whenSafe: () => undefined,
+          reportsFull: () => false,
+        }),
+      )(request);
   const asLate =
     (verdict: Verdict): Ask =>
     () =>
-      unary(extAuthzMethods({ check: async () => verdict, limit: () => GRANT, report: () => undefined }))(request);
+      unary(
+        extAuthzMethods({
+          check: async () => verdict,
+          limit: () => GRANT,
+          report: () => undefined,
+          whenSafe: () => undefined,
+          reportsFull: () => false,
+        }),
+      )(request);
 
   const changed = (): Verdict => ({
     ...ALLOW,
@@ -115,7 +131,15 @@ describe('a check', () => {
     const broken = Uint8Array.from([0x0a, 8, 0x22, 6, 0x12, 4, 0x1a, 2, 0x0a, 0x7f]);
     const next = asking(denied());
     const fresh = Buffer.from(await next());
-    await unary(extAuthzMethods({ check: () => changed(), limit: () => GRANT, report: () => undefined }))(broken);
+    await unary(
+      extAuthzMethods({
+        check: () => changed(),
+        limit: () => GRANT,
+        report: () => undefined,
+        whenSafe: () => undefined,
+        reportsFull: () => false,
+      }),
+    )(broken);
     expect(Buffer.from(await next()).equals(fresh)).toBe(true);
   });
 });
@@ -137,7 +161,15 @@ describe('a rate limit', () => {
   const asking =
     (said: LimitVerdict): Ask =>
     () =>
-      unary(ratelimitMethods({ check: () => ALLOW, report: () => undefined, limit: () => said }))(request);
+      unary(
+        ratelimitMethods({
+          check: () => ALLOW,
+          report: () => undefined,
+          whenSafe: () => undefined,
+          reportsFull: () => false,
+          limit: () => said,
+        }),
+      )(request);
 
   test('of the rules', async () => {
     expect(await afterEachThrow((looks) => asking(throwingAt(verdict(), looks)), asking(verdict()))).toBeGreaterThan(
