@@ -17,6 +17,7 @@ export default defineAdapter({
     },
   },
   selfContained: true,
+  metrics: ({ metrics }) => Object.keys(metrics).map((name) => ({ name, path: ['metrics', name] })),
   async open(config, host) {
     const registry = openRegistry(config, host, 'metrics_prometheus_overflow');
     host.metrics.page(() => pageOf(registry.families));

@@ -144,6 +144,12 @@ export interface AnyHandler {
   close?(): void | Promise<void>;
 }
 
+export interface PageMetric {
+  readonly name: string;
+  /** Where the config names it, for errors. */
+  readonly path: readonly (string | number)[];
+}
+
 /** An adapter without the types of its config, as the host uses it. */
 export interface Adapter {
   /** Capability, then backend: `quota-redis`. */
@@ -155,6 +161,8 @@ export interface Adapter {
   readonly serves: Serves;
   /** It needs nothing outside the process, so cases run it instead of a fake; a function if that depends on its config. */
   readonly selfContained: boolean | ((config: never) => boolean);
+  /** The metrics on the page of a handler with this config. Two handlers of a policy must not have the same one, since a page has it once. */
+  metrics?(config: never): readonly PageMetric[];
   /** Checks the config; must not need its backend. */
   open(config: unknown, host: Host): Promise<AnyHandler>;
 }
@@ -165,6 +173,7 @@ interface AdapterDefinition<C extends z.ZodType, S, B, K> {
   readonly config: C;
   readonly serves: S & { [N in Exclude<keyof S, Capability>]: never };
   readonly selfContained?: boolean | ((config: z.output<C>) => boolean);
+  readonly metrics?: (config: z.output<C>) => readonly PageMetric[];
   open(config: z.output<C>, host: Host): Promise<Handler<S, B, K>>;
 }
 

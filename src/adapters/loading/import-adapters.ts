@@ -136,6 +136,9 @@ function problemsOf(value: unknown, file: string): readonly AdapterError[] {
       ...(['boolean', 'function', 'undefined'].includes(typeof adapter.selfContained)
         ? []
         : [wrong('selfContained is neither true nor false, nor a function of the config')]),
+      ...(['function', 'undefined'].includes(typeof adapter.metrics)
+        ? []
+        : [wrong('metrics is not a function of the config')]),
       ...(versionOf(value) === undefined
         ? [wrong('it is not made by defineAdapter of sluice/plugin; write defineAdapter({ ... })')]
         : []),

@@ -8,8 +8,9 @@ import { dirname } from 'node:path';
 import type { Registry } from '../../../adapters/registry.ts';
 import { type Fields, checkName, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
-import type { MapNode, Node, Place } from '../yaml/nodes.ts';
+import { type MapNode, type Node, nodeAt, type Place } from '../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../schema-findings.ts';
@@ -32,6 +33,8 @@ export class HandlersSection implements DeclaredHandlers {
   readonly handlers = new Map<string, HandlerSpec>();
   readonly names = new Map<string, Place>();
   readonly used = new Set<string>();
+  /** Metrics on the common page, by name, with their handlers. */
+  readonly #metrics = new Map<string, string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
   readonly #adapters: Registry;
   readonly #someAreMissing: boolean;
@@ -152,6 +155,31 @@ export class HandlersSection implements DeclaredHandlers {
       ),
     };
     this.handlers.set(name, spec);
+    this.#checkMetrics(spec, configNode);
+  }
+
+  #checkMetrics({ name, adapter, implementation, config }: HandlerSpec, node: Node): void {
+    try {
+      for (const metric of implementation.metrics?.(config as never) ?? []) {
+        const other = this.#metrics.get(metric.name);
+        if (other === undefined) {
+          this.#metrics.set(metric.name, name);
+          continue;
+        }
+        const { node: at, entry } = nodeAt(node, metric.path);
+        this.#findings.error(
+          'RULES_DUPLICATE',
+          entry?.keyPlace ?? at.place,
+          `the metric ${metric.name} of ${name} is already a metric of the handler ${other}; rename it, or let the rules of both use one handler`,
+        );
+      }
+    } catch (error) {
+      this.#findings.error(
+        'RULES_CONFIG',
+        node.place,
+        `config of ${adapter}: the adapter failed to list its metrics: ${messageOf(error)}; report it to the author of the plugin`,
+      );
+    }
   }
 
   #local(name: string, fields: Fields): HandlerSpec['local'] {
