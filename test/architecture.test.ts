@@ -163,6 +163,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
       ['src/text', 'src/time', 'src/files', 'src/attributes', 'src/adapters'],
     ]),
   ),
+  // A spool knows octets alone.
+  'src/spool': ['src/text', 'src/time'],
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/outage-log.ts', 'src/adapters/registry.ts'],
   ...stagesOfCore,

@@ -1,0 +1,59 @@
+/**
+ * The cursor: the sequence of the last acknowledged record, in two slots that are written in turn, so that one of them is whole after
+ * a crash. A lost cursor means that records are delivered again, never that one is lost.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+
+const SLOT_BYTES = 32;
+const CHECKED_FROM = 4;
+const CHECKED_TO = 20;
+
+export class Cursor {
+  readonly #file: FileHandle;
+  #generation: number;
+  #saved: number;
+
+  private constructor(file: FileHandle, generation: number, saved: number) {
+    this.#file = file;
+    this.#generation = generation;
+    this.#saved = saved;
+  }
+
+  /** 0 if there is none, or no slot is whole. */
+  static async open(folder: string): Promise<Cursor> {
+    const path = join(folder, 'cursor');
+    const file = await open(path, 'r+').catch(() => open(path, 'w+'));
+    const slots = Buffer.alloc(2 * SLOT_BYTES);
+    await file.read(slots, 0, slots.length, 0).catch(() => undefined);
+    let [generation, sequence] = [0, 0];
+    for (const at of [0, SLOT_BYTES]) {
+      if (crc32(slots.subarray(at + CHECKED_FROM, at + CHECKED_TO)) !== slots.readUInt32LE(at)) continue;
+      const own = Number(slots.readBigUInt64LE(at + 4));
+      const saved = Number(slots.readBigUInt64LE(at + 12));
+      if (own > generation && Number.isSafeInteger(saved)) [generation, sequence] = [own, saved];
+    }
+    return new Cursor(file, generation, sequence);
+  }
+
+  /** The last sequence that is synced. */
+  get saved(): number {
+    return this.#saved;
+  }
+
+  /** Durable when it settles. One at a time. */
+  async save(sequence: number): Promise<void> {
+    const slot = Buffer.alloc(SLOT_BYTES);
+    slot.writeBigUInt64LE(BigInt(++this.#generation), 4);
+    slot.writeBigUInt64LE(BigInt(sequence), 12);
+    slot.writeUInt32LE(crc32(slot.subarray(CHECKED_FROM, CHECKED_TO)), 0);
+    await this.#file.write(slot, 0, SLOT_BYTES, (this.#generation % 2) * SLOT_BYTES);
+    await this.#file.datasync();
+    this.#saved = sequence;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * A spool: records of octets that survive the process, in an append-only log of segments.
+ * **In**: records. **Out**: the same records, in order, until they are acknowledged; also after a crash, then possibly again.
+ * **Fails**: to open, if the folder cannot be made or a living process holds it; never because of content. While open, a disk that fails
+ * is tried again.
+ */
+export { openSpool } from './spool.ts';
+export { lockedBy } from './lock.ts';
+export {
+  MAX_RECORD_BYTES,
+  type Spool,
+  type SpoolLog,
+  type SpoolOptions,
+  type SpoolRecord,
+  type SpoolState,
+  type Taken,
+} from './types.ts';

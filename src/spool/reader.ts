@@ -1,0 +1,192 @@
+/**
+ * Frames in the order of their writing, one segment after the other.
+ * **In**: the list of segments, which its writer extends. **Out**: frames. **Fails**: never because of content; a damaged place is
+ * stepped over and counted, and a segment that cannot be read is skipped.
+ */
+import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../text/message-of.ts';
+import { claimedBytes, FRAME_HEAD_BYTES, type FrameHead, frameRecords, nextMagic, readHead } from './frame.ts';
+import { SEGMENT_HEAD_BYTES, type Segment } from './segment.ts';
+import type { SpoolLog } from './types.ts';
+
+const CHUNK_BYTES = 256 * 1024;
+/** Frames that seem to begin inside of a damaged place are checked up to this many octets per octet of the segment. */
+const CHECKS_PER_BYTE = 16;
+/** Damaged octets kept for inspection, per place, and the number of places. */
+const KEPT_BYTES = 1024 * 1024;
+const MAX_KEPT = 16;
+
+export interface Frame extends FrameHead {
+  readonly records: readonly Uint8Array[];
+}
+
+export interface ReadPosition {
+  readonly segment: Segment;
+  readonly offset: number;
+}
+
+export class SegmentReader {
+  readonly #folder: string;
+  readonly #segments: readonly Segment[];
+  readonly #log: SpoolLog;
+  /** The segment that is still written; its end is not a damage. */
+  readonly #active: () => Segment | undefined;
+  #segment: Segment | undefined;
+  #offset = 0;
+  #file: FileHandle | undefined;
+  #buffer = Buffer.alloc(0);
+  #bufferAt = 0;
+  cutTails = 0;
+  damaged = 0;
+
+  constructor(folder: string, segments: readonly Segment[], active: () => Segment | undefined, log: SpoolLog) {
+    this.#folder = folder;
+    this.#segments = segments;
+    this.#active = active;
+    this.#log = log;
+  }
+
+  /** `undefined`: the oldest segment. */
+  async seek(position: ReadPosition | undefined): Promise<void> {
+    await this.#leave();
+    this.#segment = position?.segment;
+    this.#offset = position?.offset ?? 0;
+  }
+
+  /** `undefined`: all that is written has been read. */
+  async next(): Promise<Frame | undefined> {
+    for (;;) {
+      const segment = this.#segment;
+      if (segment === undefined || this.#offset >= segment.bytes || !this.#segments.includes(segment)) {
+        if (segment !== undefined && segment === this.#active()) return undefined;
+        if (!(await this.#advance())) return undefined;
+        continue;
+      }
+      try {
+        const frame = await this.#frameAt(segment);
+        if (frame === undefined) continue; // a damaged place was stepped over
+        this.#offset += frame.bytes;
+        return frame;
+      } catch (error) {
+        this.damaged++;
+        this.#log.error('a segment of a spool cannot be read; the rest of it is skipped', {
+          file: segment.path,
+          at: this.#offset,
+          why: messageOf(error),
+        });
+        this.#offset = segment.bytes;
+        if (segment === this.#active()) return undefined;
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#leave();
+  }
+
+  async #advance(): Promise<boolean> {
+    const after = this.#segment?.number ?? -1;
+    const next = this.#segments.find(({ number }) => number > after);
+    if (next === undefined) return false;
+    await this.#leave();
+    this.#segment = next;
+    this.#offset = SEGMENT_HEAD_BYTES;
+    return true;
+  }
+
+  async #leave(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    this.#buffer = Buffer.alloc(0);
+    await file?.close().catch(() => undefined);
+  }
+
+  async #frameAt(segment: Segment): Promise<Frame | undefined> {
+    if (this.#offset < SEGMENT_HEAD_BYTES) this.#offset = SEGMENT_HEAD_BYTES;
+    const head = await this.#headAt(segment, this.#offset);
+    const at = this.#offset - this.#bufferAt;
+    const records = head === undefined ? undefined : frameRecords(this.#buffer, at, head);
+    if (head !== undefined && records !== undefined) return { ...head, records };
+    await this.#stepOver(segment);
+    return undefined;
+  }
+
+  /** The head of the valid frame at `offset`, all of which is then in the buffer. */
+  async #headAt(segment: Segment, offset: number): Promise<FrameHead | undefined> {
+    let wanted = FRAME_HEAD_BYTES;
+    for (;;) {
+      const end = await this.#fill(segment, offset, wanted);
+      const at = offset - this.#bufferAt;
+      const head = readHead(this.#buffer, at, this.#buffer.length);
+      if (head !== 'more') return head;
+      if (end >= segment.bytes) return undefined;
+      wanted = Math.max(wanted + 1, claimedBytes(this.#buffer, at));
+    }
+  }
+
+  /** Makes the buffer hold `bytes` from `offset` on, or what there is of them; the position of its end. */
+  async #fill(segment: Segment, offset: number, bytes: number): Promise<number> {
+    const held = this.#bufferAt + this.#buffer.length;
+    if (offset >= this.#bufferAt && held >= Math.min(segment.bytes, offset + bytes)) return held;
+    const file = (this.#file ??= await open(segment.path, 'r'));
+    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(segment.bytes - offset, Math.max(bytes, CHUNK_BYTES))));
+    let read = 0;
+    while (read < buffer.length) {
+      const { bytesRead } = await file.read(buffer, read, buffer.length - read, offset + read);
+      if (bytesRead === 0) break;
+      read += bytesRead;
+    }
+    if (read < buffer.length) segment.bytes = offset + read; // somebody cut the file
+    this.#buffer = buffer.subarray(0, read);
+    this.#bufferAt = offset;
+    return offset + read;
+  }
+
+  /** Goes on at the next valid frame, or at the end of the segment. */
+  async #stepOver(segment: Segment): Promise<void> {
+    const from = this.#offset;
+    let budget = CHECKS_PER_BYTE * segment.bytes;
+    let at = from + 1;
+    while (at < segment.bytes && budget > 0) {
+      const end = await this.#fill(segment, at, CHUNK_BYTES);
+      const found = nextMagic(this.#buffer, at - this.#bufferAt, end - this.#bufferAt);
+      if (found < 0) {
+        at = Math.max(at + 1, end - 3); // a magic may lie across the end of the buffer
+        if (end >= segment.bytes) break;
+        continue;
+      }
+      at = this.#bufferAt + found;
+      const head = await this.#headAt(segment, at);
+      if (head !== undefined) {
+        this.damaged++;
+        await this.#keep(segment, from, at);
+        this.#offset = at;
+        return;
+      }
+      budget -= FRAME_HEAD_BYTES + Math.min(claimedBytes(this.#buffer, at - this.#bufferAt), segment.bytes - at);
+      at++;
+    }
+    if (budget <= 0) this.damaged++;
+    else this.cutTails++;
+    await this.#keep(segment, from, segment.bytes);
+    this.#offset = segment.bytes;
+  }
+
+  /** Copies damaged octets aside, so that somebody may look at them. */
+  async #keep(segment: Segment, from: number, to: number): Promise<void> {
+    const fields = { file: segment.path, at: from, bytes: to - from };
+    this.#log.warn('damaged octets in a spool are stepped over', fields);
+    try {
+      const folder = join(this.#folder, 'bad');
+      await mkdir(folder, { recursive: true });
+      if ((await readdir(folder)).length >= MAX_KEPT) return;
+      const bytes = Buffer.alloc(Math.min(KEPT_BYTES, to - from));
+      this.#file ??= await open(segment.path, 'r');
+      const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, from);
+      await writeFile(join(folder, `${segment.number}-${from}.bad`), bytes.subarray(0, bytesRead));
+    } catch (error) {
+      this.#log.warn('damaged octets of a spool could not be copied aside', { ...fields, why: messageOf(error) });
+    }
+  }
+}

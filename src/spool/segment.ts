@@ -1,0 +1,116 @@
+/**
+ * Segment files: `0000000001.spool`, numbered in the order in which they were made. A new number is above all that exist, and a file
+ * is never opened for writing again. The head, 32 octets: `SLUICESP`, version, id of the spool, sequence of the first record.
+ */
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+
+const MAGIC = 'SLUICESP';
+const VERSION = 1;
+export const SEGMENT_HEAD_BYTES = 32;
+const NAME = /^(\d{10})\.spool$/;
+
+export interface Segment {
+  readonly path: string;
+  readonly number: number;
+  /** Sequence of its first record; `undefined`: its head is damaged. */
+  readonly first: number | undefined;
+  /** Octets that are written. */
+  bytes: number;
+  /** At least the sequence of its last record. */
+  last: number;
+  /** When its last record was appended; `undefined`: not known. */
+  lastAtMs: number | undefined;
+}
+
+/** In order; other files are ignored. `last` is that of the next segment, and of the last segment `first - 1`: to be read. */
+export async function listSegments(folder: string): Promise<Segment[]> {
+  const found = (await readdir(folder))
+    .flatMap((name) => {
+      const number = NAME.exec(name)?.[1];
+      return number === undefined ? [] : [{ path: join(folder, name), number: Number(number) }];
+    })
+    .toSorted((a, b) => a.number - b.number);
+  const segments: Segment[] = [];
+  for (const one of found) {
+    const { first, bytes } = await headOf(one.path);
+    segments.push({ ...one, first, bytes, last: 0, lastAtMs: undefined });
+  }
+  let next = segments.at(-1)?.first ?? 1;
+  for (const segment of segments.toReversed()) {
+    segment.last = next - 1;
+    next = segment.first ?? next;
+  }
+  return segments;
+}
+
+async function headOf(path: string): Promise<{ readonly first: number | undefined; readonly bytes: number }> {
+  const file = await open(path, 'r');
+  try {
+    const head = Buffer.alloc(SEGMENT_HEAD_BYTES);
+    const { bytesRead } = await file.read(head, 0, head.length, 0).catch(() => ({ bytesRead: 0 }));
+    const { size } = await file.stat();
+    const first = Number(head.readBigUInt64LE(20));
+    const isWhole =
+      bytesRead === head.length &&
+      head.toString('latin1', 0, 8) === MAGIC &&
+      head.readUInt16LE(8) === VERSION &&
+      Number.isSafeInteger(first) &&
+      crc32(head.subarray(0, 28)) === head.readUInt32LE(28);
+    return { first: isWhole ? first : undefined, bytes: size };
+  } finally {
+    await file.close();
+  }
+}
+
+/** A new segment with its head written, and its name durable. Rejects if the file exists, or cannot be written. */
+export async function createSegment(
+  folder: string,
+  number: number,
+  first: number,
+  spoolId: Uint8Array,
+): Promise<{ readonly segment: Segment; readonly file: FileHandle }> {
+  const path = join(folder, `${String(number).padStart(10, '0')}.spool`);
+  const file = await open(path, 'wx+');
+  try {
+    const head = Buffer.alloc(SEGMENT_HEAD_BYTES);
+    head.write(MAGIC, 0, 'latin1');
+    head.writeUInt16LE(VERSION, 8);
+    head.set(spoolId, 12);
+    head.writeBigUInt64LE(BigInt(first), 20);
+    head.writeUInt32LE(crc32(head.subarray(0, 28)), 28);
+    await writeWhole(file, head, 0, head.length, 0);
+    await syncFolder(folder);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(path, { force: true }).catch(() => undefined); // nothing refers to it yet
+    throw error;
+  }
+  return { segment: { path, number, first, bytes: SEGMENT_HEAD_BYTES, last: first - 1, lastAtMs: undefined }, file };
+}
+
+/** A disk that is full may write a part and report it as a short write. */
+export async function writeWhole(
+  file: FileHandle,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  position: number,
+): Promise<void> {
+  for (let at = from; at < to;) {
+    const { bytesWritten } = await file.write(bytes, at, to - at, position + at - from);
+    if (bytesWritten === 0) throw Object.assign(new Error('the file takes no more octets'), { code: 'ENOSPC' });
+    at += bytesWritten;
+  }
+}
+
+/** A created or removed name is durable once its folder is synced. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,392 @@
+/**
+ * A spool in one folder: its writer, its reader, the memory window between them, and the cursor.
+ *
+ * While records are taken as fast as they come they stay in the window, and the disk is only written. Once the window is full, later
+ * records are read from the disk until the reader has caught up.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { messageOf } from '../text/message-of.ts';
+import { Cursor } from './cursor.ts';
+import { lockFolder, type FolderLock } from './lock.ts';
+import { type Frame, type ReadPosition, SegmentReader } from './reader.ts';
+import { listSegments, type Segment } from './segment.ts';
+import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
+import { Writer } from './writer.ts';
+
+const UPKEEP_MS = 1000;
+/** A full spool of few segments would drop, or keep, a large part at once. */
+const LEAST_SEGMENTS = 8;
+const LEAST_SEGMENT_BYTES = 64 * 1024;
+
+export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
+  await mkdir(options.folder, { recursive: true });
+  const lock = await lockFolder(options.folder);
+  try {
+    const cursor = await Cursor.open(options.folder);
+    const segments = await listSegments(options.folder);
+    const spool = new DiskSpool<T>(options, lock, cursor, segments, await lastSequence(options, segments));
+    await spool.upkeep();
+    return spool;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Reads the last segment, since a crash may have ended it anywhere; the sequences of the others follow from their heads. */
+async function lastSequence({ folder, log }: SpoolOptions, segments: readonly Segment[]): Promise<number> {
+  let last = Math.max(0, ...segments.map((segment) => segment.last));
+  // Without a head, the segments before it have to be read as well.
+  const unknown = segments.findLastIndex(({ first }) => first !== undefined);
+  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log);
+  for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
+    last = Math.max(last, frame.first + frame.count - 1);
+  await reader.close();
+  const final = segments.at(-1);
+  if (final !== undefined) final.last = Math.max(final.last, last);
+  return last;
+}
+
+class DiskSpool<T> implements Spool<T> {
+  readonly #options: SpoolOptions;
+  readonly #lock: FolderLock;
+  readonly #cursor: Cursor;
+  readonly #segments: Segment[];
+  readonly #writer: Writer<T>;
+  readonly #reader: SegmentReader;
+  readonly #maxBytes: number;
+  /** Records in memory, from `#taken + 1` on without a gap; empty while `#isBehind`. */
+  readonly #window: SpoolRecord<T>[] = [];
+  #windowHead = 0;
+  #windowBytes = 0;
+  /** The next record to take is read from the disk. */
+  #isBehind: boolean;
+  /** Where the window overflowed: the reader begins there. */
+  #overflowAt: ReadPosition | undefined;
+  /** The rest of a frame that was read. */
+  #ahead: { first: number; readonly atMs: number; records: readonly Uint8Array[] } | undefined;
+  #taken: number;
+  #acknowledged: number;
+  #appended = 0;
+  #droppedByAge = 0;
+  #droppedWhenFull = 0;
+  #oldest: { readonly sequence: number; readonly atMs: number } | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #keeping: Promise<void> | undefined;
+  #isTaking = false;
+  #room: PromiseWithResolvers<void> | undefined;
+  #stoppedSinceMs: number | undefined;
+  #stoppedMs = 0;
+
+  constructor(options: SpoolOptions, lock: FolderLock, cursor: Cursor, segments: Segment[], last: number) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#cursor = cursor;
+    this.#segments = segments;
+    this.#maxBytes = options.maxBytes;
+    this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
+    this.#isBehind = last > this.#acknowledged;
+    this.#writer = new Writer({
+      folder: options.folder,
+      segmentBytes: Math.max(
+        LEAST_SEGMENT_BYTES,
+        Math.min(options.segmentBytes, Math.floor(options.maxBytes / LEAST_SEGMENTS)),
+      ),
+      syncEveryMs: options.syncEveryMs,
+      log: options.log,
+      nowMs: options.nowMs,
+      segments,
+      nextSequence: Math.max(last, cursor.saved) + 1,
+      nextNumber: (segments.at(-1)?.number ?? 0) + 1,
+      onWritten: (records, first, segment, offset) => this.#written(records, first, segment, offset),
+      onChange: () => this.#roomChanged(),
+      assertOwned() {
+        if (lock.isLost) throw new Error('another process has taken over the folder');
+      },
+    });
+    this.#reader = new SegmentReader(options.folder, segments, () => this.#writer.active, options.log);
+    this.#timer = setInterval(() => void this.upkeep(), UPKEEP_MS);
+    this.#timer.unref();
+  }
+
+  async append(records: readonly SpoolRecord<T>[]): Promise<void> {
+    if (records.length > 0) await this.#writer.append(records);
+  }
+
+  #written(records: readonly SpoolRecord<T>[], first: number, segment: Segment, offset: number): void {
+    this.#appended += records.length;
+    if (this.#oldest === undefined && this.#acknowledged === first - 1)
+      this.#oldest = { sequence: first, atMs: segment.lastAtMs ?? this.#options.nowMs() };
+    if (!this.#isBehind) {
+      if (this.#windowBytes >= this.#options.windowBytes && this.#windowHead < this.#window.length) {
+        this.#isBehind = true;
+        this.#overflowAt = { segment, offset };
+      } else
+        for (const record of records) {
+          this.#window.push(record);
+          this.#windowBytes += record.bytes.length;
+        }
+    }
+    if (this.#isFull) void this.upkeep();
+  }
+
+  // ---------------------------------------------------------- out
+
+  async take(maxRecords: number, maxBytes: number): Promise<Taken<T> | undefined> {
+    if (this.#isTaking) throw new Error('take() is running already');
+    this.#isTaking = true;
+    try {
+      const fromWindow = this.#fromWindow(maxRecords, maxBytes);
+      if (fromWindow.length > 0) {
+        this.#taken += fromWindow.length;
+        return { through: this.#taken, records: fromWindow };
+      }
+      return this.#isBehind ? await this.#fromDisk(maxRecords, maxBytes) : undefined;
+    } finally {
+      this.#isTaking = false;
+    }
+  }
+
+  #fromWindow(maxRecords: number, maxBytes: number): SpoolRecord<T>[] {
+    const records: SpoolRecord<T>[] = [];
+    let bytes = 0;
+    while (this.#windowHead < this.#window.length && records.length < maxRecords) {
+      const record = this.#window[this.#windowHead] as SpoolRecord<T>;
+      if (records.length > 0 && bytes + record.bytes.length > maxBytes) break;
+      records.push(record);
+      bytes += record.bytes.length;
+      this.#windowHead++;
+    }
+    this.#windowBytes -= bytes;
+    if (this.#windowHead * 2 > this.#window.length) {
+      this.#window.splice(0, this.#windowHead);
+      this.#windowHead = 0;
+    }
+    return records;
+  }
+
+  async #fromDisk(maxRecords: number, maxBytes: number): Promise<Taken<T> | undefined> {
+    if (this.#overflowAt !== undefined) {
+      await this.#reader.seek(this.#overflowAt);
+      this.#overflowAt = undefined;
+    }
+    const records: SpoolRecord<T>[] = [];
+    let bytes = 0;
+    while (records.length < maxRecords && bytes < maxBytes) {
+      const { written } = this.#writer;
+      const ahead = (this.#ahead ??= await this.#nextFrame());
+      if (ahead === undefined) {
+        if (this.#writer.written === written) this.#caughtUp(written);
+        break;
+      }
+      let at = 0;
+      for (; at < ahead.records.length && records.length < maxRecords; at++) {
+        const record = ahead.records[at] as Uint8Array;
+        if (records.length > 0 && bytes + record.length > maxBytes) break;
+        records.push({ bytes: record, value: undefined });
+        bytes += record.length;
+      }
+      this.#taken = ahead.first + at - 1;
+      if (at === ahead.records.length) this.#ahead = undefined;
+      else {
+        this.#ahead = { ...ahead, first: ahead.first + at, records: ahead.records.slice(at) };
+        break;
+      }
+    }
+    return records.length === 0 ? undefined : { through: this.#taken, records };
+  }
+
+  /** The reader has seen all that is written; sequences that it did not find stood in damaged places. */
+  #caughtUp(written: number): void {
+    this.#isBehind = false;
+    if (this.#acknowledged === this.#taken) this.#acknowledged = Math.max(this.#acknowledged, written);
+    this.#taken = Math.max(this.#taken, written);
+  }
+
+  /** The next frame with records that were not taken and are not too old. */
+  async #nextFrame(): Promise<{ first: number; atMs: number; records: readonly Uint8Array[] } | undefined> {
+    for (;;) {
+      const frame = await this.#reader.next();
+      if (frame === undefined) return undefined;
+      const rest = this.#rest(frame);
+      if (rest === undefined) continue;
+      if (this.#isTooOld(rest.atMs)) {
+        this.#droppedByAge += rest.records.length;
+        this.#taken = rest.first + rest.records.length - 1;
+        continue;
+      }
+      this.#oldest =
+        this.#oldest === undefined || this.#oldest.sequence <= this.#acknowledged
+          ? { sequence: rest.first, atMs: rest.atMs }
+          : this.#oldest;
+      return rest;
+    }
+  }
+
+  #rest({
+    first,
+    count,
+    atMs,
+    records,
+  }: Frame): { first: number; atMs: number; records: readonly Uint8Array[] } | undefined {
+    const known = this.#taken - first + 1;
+    if (known >= count) return undefined;
+    return known <= 0 ? { first, atMs, records } : { first: first + known, atMs, records: records.slice(known) };
+  }
+
+  #isTooOld(atMs: number | undefined): boolean {
+    const { maxAgeMs, nowMs } = this.#options;
+    return maxAgeMs !== undefined && atMs !== undefined && nowMs() - atMs > maxAgeMs;
+  }
+
+  acknowledge(through: number): void {
+    if (through <= this.#acknowledged) return;
+    this.#acknowledged = Math.min(through, this.#taken);
+    if (this.#oldest !== undefined && this.#oldest.sequence <= this.#acknowledged)
+      this.#oldest =
+        this.#acknowledged >= this.#writer.written
+          ? undefined
+          : {
+              sequence: this.#acknowledged + 1,
+              atMs: this.#ahead?.atMs ?? this.#segmentOf(this.#acknowledged + 1)?.lastAtMs ?? this.#options.nowMs(),
+            };
+    const first = this.#segments[0];
+    if (this.#isFull || (first !== undefined && first !== this.#writer.active && first.last <= this.#acknowledged))
+      void this.upkeep();
+  }
+
+  rewind(): void {
+    this.#window.length = this.#windowHead = this.#windowBytes = 0;
+    this.#ahead = undefined;
+    this.#taken = this.#acknowledged;
+    this.#isBehind = this.#writer.written > this.#acknowledged;
+    const segment = this.#segmentOf(this.#acknowledged + 1);
+    this.#overflowAt = segment === undefined ? undefined : { segment, offset: 0 };
+  }
+
+  #segmentOf(sequence: number): Segment | undefined {
+    return this.#segments.find(({ last }) => last >= sequence);
+  }
+
+  // ---------------------------------------------------------- room and upkeep
+
+  get #bytesOnDisk(): number {
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  get #isFull(): boolean {
+    return this.#bytesOnDisk >= this.#maxBytes;
+  }
+
+  room(): Promise<void> | undefined {
+    this.#roomChanged();
+    return this.#room?.promise;
+  }
+
+  #roomChanged(): void {
+    const isStopped = this.#writer.diskError !== undefined || (this.#isFull && this.#options.whenFull === 'block');
+    if (isStopped) {
+      this.#stoppedSinceMs ??= performance.now();
+      this.#room ??= Promise.withResolvers<void>();
+      return;
+    }
+    if (this.#stoppedSinceMs !== undefined) this.#stoppedMs += performance.now() - this.#stoppedSinceMs;
+    this.#stoppedSinceMs = undefined;
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  /** Saves the cursor, and removes segments that nobody needs. */
+  upkeep(): Promise<void> {
+    return (this.#keeping ??= this.#keep()
+      .catch((error: unknown) => {
+        this.#options.log.warn('the cursor of a spool could not be saved; it is tried again', {
+          folder: this.#options.folder,
+          why: messageOf(error),
+        });
+      })
+      .finally(() => {
+        this.#keeping = undefined;
+        this.#roomChanged();
+      }));
+  }
+
+  async #keep(): Promise<void> {
+    this.#dropOldest();
+    if (this.#cursor.saved !== this.#acknowledged && !this.#lock.isLost) await this.#cursor.save(this.#acknowledged);
+    for (;;) {
+      const oldest = this.#segments[0];
+      if (oldest === undefined || oldest === this.#writer.active || oldest.last > this.#cursor.saved) break;
+      await rm(oldest.path, { force: true });
+      this.#segments.shift();
+    }
+    if (this.#isFull && this.#segments.length === 1 && this.#acknowledged >= this.#writer.written) this.#writer.roll();
+  }
+
+  /** Moves the cursor over whole segments that are too old, or that have to make room. */
+  #dropOldest(): void {
+    const { whenFull } = this.#options;
+    for (const segment of this.#segments) {
+      if (segment === this.#writer.active) return;
+      if (segment.last <= this.#acknowledged) continue;
+      const isTooOld = this.#isTooOld(segment.lastAtMs);
+      const left = this.#segments.reduce((sum, { last, bytes }) => sum + (last <= this.#acknowledged ? 0 : bytes), 0);
+      if (!isTooOld && !(whenFull === 'drop-oldest' && left >= this.#maxBytes)) return;
+      const dropped = segment.last - Math.max(this.#acknowledged, this.#taken);
+      if (dropped > 0) {
+        if (isTooOld) this.#droppedByAge += dropped;
+        else this.#droppedWhenFull += dropped;
+      }
+      this.#passOver(segment.last);
+    }
+  }
+
+  /** Records up to `last` will not be taken. */
+  #passOver(last: number): void {
+    this.#acknowledged = Math.max(this.#acknowledged, last);
+    this.#oldest = undefined;
+    if (this.#taken >= last) return;
+    const skipped = last - this.#taken;
+    const inWindow = Math.min(skipped, this.#window.length - this.#windowHead);
+    for (let at = 0; at < inWindow; at++)
+      this.#windowBytes -= (this.#window[this.#windowHead + at] as SpoolRecord<T>).bytes.length;
+    this.#windowHead += inWindow;
+    if (this.#ahead !== undefined && this.#ahead.first <= last) this.#ahead = undefined;
+    this.#taken = last;
+  }
+
+  get state(): SpoolState {
+    const writer = this.#writer;
+    const stoppedMs = this.#stoppedSinceMs === undefined ? 0 : performance.now() - this.#stoppedSinceMs;
+    return {
+      waiting: writer.written - this.#acknowledged,
+      bytesOnDisk: this.#bytesOnDisk,
+      segments: this.#segments.length,
+      oldestAtMs: this.#oldest?.atMs,
+      appended: this.#appended,
+      synced: writer.synced,
+      acknowledged: this.#acknowledged,
+      cutTails: this.#reader.cutTails,
+      damaged: this.#reader.damaged,
+      droppedByAge: this.#droppedByAge,
+      droppedWhenFull: this.#droppedWhenFull,
+      diskError: writer.diskError,
+      diskErrors: writer.diskErrors,
+      stoppedMs: this.#stoppedMs + stoppedMs,
+      syncs: writer.syncs,
+      syncMs: writer.syncMs,
+      longestSyncMs: writer.longestSyncMs,
+    };
+  }
+
+  async close(withinMs: number): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#writer.close(withinMs);
+    await this.#keeping; // it may have read the cursor before the last acknowledgement
+    await this.upkeep();
+    await this.#reader.close();
+    await this.#cursor.close();
+    await this.#lock.release();
+    this.#room?.resolve();
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * Appends frames to segments.
+ * **In**: records. **Out**: written and synced sequences. **Fails**: never while open; a disk that fails is tried again, with back-off.
+ *
+ * A failed fdatasync is final for its file, since the kernel may have dropped the pages: what was not synced is written again to a new
+ * segment. Readers skip what comes twice.
+ */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../text/message-of.ts';
+import { Throttle } from '../time/throttle.ts';
+import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
+import { createSegment, type Segment, writeWhole } from './segment.ts';
+import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
+
+const FIRST_RETRY_MS = 50;
+const LONGEST_RETRY_MS = 2000;
+/** Written octets that wait for a sync; above it, writing waits for the sync. */
+const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
+/** The place on the disk is still good; a later write to it may succeed. */
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+
+export interface WriterOptions<T> {
+  readonly folder: string;
+  readonly segmentBytes: number;
+  readonly syncEveryMs: number;
+  readonly log: SpoolLog;
+  readonly nowMs: () => number;
+  /** Extended by each new segment. */
+  readonly segments: Segment[];
+  readonly nextSequence: number;
+  readonly nextNumber: number;
+  /** Records are written: their first sequence, and where their frame begins. */
+  readonly onWritten: (records: readonly SpoolRecord<T>[], first: number, segment: Segment, offset: number) => void;
+  /** Called when the disk begins to fail, and when it works again. */
+  readonly onChange: () => void;
+  /** Throws when this process must not write any more. */
+  readonly assertOwned: () => void;
+}
+
+interface Pending<T> {
+  readonly records: readonly SpoolRecord<T>[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A written frame that is not synced yet. */
+interface Unsynced {
+  readonly bytes: Buffer;
+  readonly last: number;
+  readonly atMs: number;
+}
+
+export class Writer<T> {
+  readonly #options: WriterOptions<T>;
+  readonly #spoolId = randomBytes(8);
+  readonly #lines: Throttle;
+  #file: FileHandle | undefined;
+  active: Segment | undefined;
+  #pending: Pending<T>[] = [];
+  #flushing: Promise<void> | undefined;
+  #next: number;
+  #nextNumber: number;
+  #unsynced: Unsynced[] = [];
+  #unsyncedBytes = 0;
+  /** The file is sealed by an error: `#unsynced` goes to a new segment first. */
+  #isBroken = false;
+  #timer: NodeJS.Timeout | undefined;
+  #syncing: Promise<void> | undefined;
+  #isRolling = false;
+  readonly #giveUp = new AbortController();
+  #isClosed = false;
+  synced: number;
+  diskError: string | undefined;
+  diskErrors = 0;
+  syncs = 0;
+  syncMs = 0;
+  longestSyncMs = 0;
+
+  constructor(options: WriterOptions<T>) {
+    this.#options = options;
+    this.#next = options.nextSequence;
+    this.#nextNumber = options.nextNumber;
+    this.synced = options.nextSequence - 1;
+    this.#lines = new Throttle();
+  }
+
+  /** Sequence of the last written record. */
+  get written(): number {
+    return this.#next - 1;
+  }
+
+  append(records: readonly SpoolRecord<T>[]): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new Error('the spool is closed'));
+    const large = records.find(({ bytes }) => bytes.length > MAX_RECORD_BYTES);
+    if (large !== undefined)
+      return Promise.reject(
+        new RangeError(`a record of ${large.bytes.length} bytes; a spool takes at most ${MAX_RECORD_BYTES}`),
+      );
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ records, resolve, reject });
+      this.#start();
+    });
+  }
+
+  /** Seals the segment that is written, so that it can be removed once it is acknowledged. */
+  roll(): void {
+    if (this.active === undefined || this.#isClosed) return;
+    this.#isRolling = true;
+    this.#start();
+  }
+
+  async close(withinMs: number): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    const late = setTimeout(() => this.#giveUp.abort(), withinMs);
+    try {
+      while (this.#flushing !== undefined) await this.#flushing;
+      if (this.#options.syncEveryMs !== Infinity)
+        await this.#persistently(() => this.#syncAll()).catch(() => undefined);
+    } finally {
+      clearTimeout(late);
+    }
+    await this.#file?.close().catch(() => undefined);
+    this.#file = undefined;
+    this.active = undefined;
+  }
+
+  #start(): void {
+    this.#flushing ??= new Promise<void>((resolve) => {
+      setImmediate(resolve); // the appends of this turn share a write
+    })
+      .then(() => this.#flush())
+      .finally(() => {
+        this.#flushing = undefined;
+        if (this.#pending.length > 0 && !this.#giveUp.signal.aborted) this.#start();
+      });
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#isRolling) {
+      this.#isRolling = false;
+      await this.#persistently(() => this.#syncAll()).then(
+        () => this.#seal(),
+        () => undefined,
+      );
+      this.#options.onChange();
+    }
+    while (this.#pending.length > 0 || (this.#isBroken && this.#unsynced.length > 0)) {
+      const taken = this.#pending;
+      this.#pending = [];
+      const records = taken.length === 1 ? (taken[0] as Pending<T>).records : taken.flatMap((one) => one.records);
+      try {
+        await (records.length === 0 ? this.#persistently(() => this.#syncAll()) : this.#writeAll(records));
+        for (const { resolve } of taken) resolve();
+      } catch (error) {
+        for (const { reject } of [...taken, ...this.#pending]) reject(error as Error);
+        this.#pending = [];
+        return;
+      }
+    }
+  }
+
+  /** Rejects only when the writer gives up at its close. */
+  async #writeAll(records: readonly SpoolRecord<T>[]): Promise<void> {
+    const nowMs = this.#options.nowMs();
+    for (let from = 0; from < records.length;) {
+      let bytes = FRAME_HEAD_BYTES;
+      let to = from;
+      do bytes += recordBytes((records[to++] as SpoolRecord<T>).bytes);
+      while (to < records.length && bytes + recordBytes((records[to] as SpoolRecord<T>).bytes) <= MAX_FRAME_BYTES);
+      const frame = Buffer.allocUnsafe(bytes);
+      writeFrame(frame, 0, records, from, to, this.#next, nowMs);
+      const last = this.#next + to - from - 1;
+      const { segment, offset } = await this.#persistently(() => this.#write(frame, last, nowMs));
+      this.#options.onWritten(
+        from === 0 && to === records.length ? records : records.slice(from, to),
+        this.#next,
+        segment,
+        offset,
+      );
+      this.#next = last + 1;
+      from = to;
+    }
+    const { syncEveryMs } = this.#options;
+    if (syncEveryMs === 0) await this.#persistently(() => this.#syncAll());
+    else if (syncEveryMs !== Infinity) {
+      if (this.#unsyncedBytes > MAX_UNSYNCED_BYTES) await this.#persistently(() => this.#syncAll());
+      else this.#timer ??= setTimeout(() => void this.sync().catch(() => this.#start()), syncEveryMs).unref();
+    }
+  }
+
+  async #write(frame: Buffer, last: number, atMs: number): Promise<{ segment: Segment; offset: number }> {
+    this.#options.assertOwned();
+    const segment = await this.#segmentFor(frame.length);
+    const offset = segment.bytes;
+    await writeWhole(this.#file as FileHandle, frame, 0, frame.length, offset);
+    segment.bytes += frame.length;
+    segment.last = last;
+    segment.lastAtMs = atMs;
+    if (this.#options.syncEveryMs !== Infinity) {
+      this.#unsynced.push({ bytes: frame, last, atMs });
+      this.#unsyncedBytes += frame.length;
+    }
+    return { segment, offset };
+  }
+
+  async #segmentFor(bytes: number): Promise<Segment> {
+    const { active } = this;
+    if (this.#isBroken || active === undefined) return this.#begin();
+    if (active.last < (active.first ?? 0) || active.bytes + bytes <= this.#options.segmentBytes) return active;
+    if (this.#options.syncEveryMs !== Infinity) await this.sync();
+    if (this.#isBroken) return this.#begin();
+    await this.#seal();
+    return this.#begin();
+  }
+
+  /** A new segment, which begins with what a broken one may have lost. */
+  async #begin(): Promise<Segment> {
+    await this.#seal();
+    const first = this.#unsynced.length === 0 ? this.#next : this.synced + 1;
+    const { segment, file } = await createSegment(this.#options.folder, this.#nextNumber, first, this.#spoolId);
+    this.#nextNumber++;
+    this.#file = file;
+    this.active = segment;
+    this.#options.segments.push(segment);
+    try {
+      for (const { bytes, last, atMs } of this.#unsynced) {
+        await writeWhole(file, bytes, 0, bytes.length, segment.bytes);
+        segment.bytes += bytes.length;
+        segment.last = last;
+        segment.lastAtMs = atMs;
+      }
+    } catch (error) {
+      await this.#seal();
+      this.#options.segments.pop();
+      await rm(segment.path, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    this.#isBroken = false;
+    return segment;
+  }
+
+  async #syncAll(): Promise<void> {
+    if (this.#isBroken && this.#unsynced.length > 0) await this.#begin();
+    await this.sync();
+  }
+
+  async #seal(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    this.active = undefined;
+    await file?.close().catch(() => undefined);
+  }
+
+  /** Rejects if the disk fails. */
+  sync(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return (this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = undefined;
+    }));
+  }
+
+  async #sync(): Promise<void> {
+    const file = this.#file;
+    const count = this.#unsynced.length;
+    const last = this.#unsynced.at(-1)?.last;
+    if (file === undefined || last === undefined || this.#isBroken) return;
+    const beganAtMs = performance.now();
+    try {
+      await file.datasync();
+    } catch (error) {
+      this.#isBroken = true;
+      this.#failed(error);
+      throw error;
+    }
+    const tookMs = performance.now() - beganAtMs;
+    this.syncs++;
+    this.syncMs += tookMs;
+    this.longestSyncMs = Math.max(this.longestSyncMs, tookMs);
+    this.synced = Math.max(this.synced, last);
+    for (const { bytes } of this.#unsynced.splice(0, count)) this.#unsyncedBytes -= bytes.length;
+  }
+
+  /** Tries again until it succeeds, or the close gives up. */
+  async #persistently<R>(work: () => Promise<R>): Promise<R> {
+    for (let tries = 0; ; tries++) {
+      try {
+        const result = await work();
+        if (this.diskError !== undefined) {
+          this.diskError = undefined;
+          this.#options.log.info('a spool can be written again', { folder: this.#options.folder });
+          this.#options.onChange();
+        }
+        return result;
+      } catch (error) {
+        this.#failed(error);
+        if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) this.#isBroken = true;
+        if (this.#giveUp.signal.aborted) throw error;
+        await sleep(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)), undefined, {
+          signal: this.#giveUp.signal,
+        }).catch(() => undefined);
+      }
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.diskErrors++;
+    const isNew = this.diskError === undefined;
+    this.diskError = messageOf(error);
+    if (this.#lines.admit() > 0 || isNew)
+      this.#options.log.error('a spool cannot be written; reports wait until the disk accepts them', {
+        folder: this.#options.folder,
+        why: this.diskError,
+      });
+    if (isNew) this.#options.onChange();
+  }
+}
