@@ -25,16 +25,19 @@ export class Cursor {
   static async open(folder: string): Promise<Cursor> {
     const path = join(folder, 'cursor');
     const file = await open(path, 'r+').catch(() => open(path, 'w+'));
-    const slots = Buffer.alloc(2 * SLOT_BYTES);
-    await file.read(slots, 0, slots.length, 0).catch(() => undefined);
-    let [generation, sequence] = [0, 0];
-    for (const at of [0, SLOT_BYTES]) {
-      if (crc32(slots.subarray(at + CHECKED_FROM, at + CHECKED_TO)) !== slots.readUInt32LE(at)) continue;
-      const own = Number(slots.readBigUInt64LE(at + 4));
-      const saved = Number(slots.readBigUInt64LE(at + 12));
-      if (own > generation && Number.isSafeInteger(saved)) [generation, sequence] = [own, saved];
-    }
+    const { generation, sequence } = await newestOf(file);
     return new Cursor(file, generation, sequence);
+  }
+
+  /** What is saved, also beside its writer. */
+  static async read(folder: string): Promise<number> {
+    const file = await open(join(folder, 'cursor'), 'r').catch(() => undefined);
+    if (file === undefined) return 0;
+    try {
+      return (await newestOf(file)).sequence;
+    } finally {
+      await file.close();
+    }
   }
 
   /** The last sequence that is synced. */
@@ -56,4 +59,17 @@ export class Cursor {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+async function newestOf(file: FileHandle): Promise<{ readonly generation: number; readonly sequence: number }> {
+  const slots = Buffer.alloc(2 * SLOT_BYTES);
+  await file.read(slots, 0, slots.length, 0).catch(() => undefined);
+  let newest = { generation: 0, sequence: 0 };
+  for (const at of [0, SLOT_BYTES]) {
+    if (crc32(slots.subarray(at + CHECKED_FROM, at + CHECKED_TO)) !== slots.readUInt32LE(at)) continue;
+    const generation = Number(slots.readBigUInt64LE(at + 4));
+    const sequence = Number(slots.readBigUInt64LE(at + 12));
+    if (generation > newest.generation && Number.isSafeInteger(sequence)) newest = { generation, sequence };
+  }
+  return newest;
 }

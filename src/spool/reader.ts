@@ -32,6 +32,7 @@ export class SegmentReader {
   readonly #log: SpoolLog;
   /** The segment that is still written; its end is not a damage. */
   readonly #active: () => Segment | undefined;
+  readonly #keepsDamage: boolean;
   #segment: Segment | undefined;
   #offset = 0;
   #file: FileHandle | undefined;
@@ -40,7 +41,15 @@ export class SegmentReader {
   cutTails = 0;
   damaged = 0;
 
-  constructor(folder: string, segments: readonly Segment[], active: () => Segment | undefined, log: SpoolLog) {
+  /** `keepsDamage`: damaged octets are copied to `bad/` in the folder. */
+  constructor(
+    folder: string,
+    segments: readonly Segment[],
+    active: () => Segment | undefined,
+    log: SpoolLog,
+    keepsDamage = true,
+  ) {
+    this.#keepsDamage = keepsDamage;
     this.#folder = folder;
     this.#segments = segments;
     this.#active = active;
@@ -175,6 +184,7 @@ export class SegmentReader {
 
   /** Copies damaged octets aside, so that somebody may look at them. */
   async #keep(segment: Segment, from: number, to: number): Promise<void> {
+    if (!this.#keepsDamage) return;
     const fields = { file: segment.path, at: from, bytes: to - from };
     this.#log.warn('damaged octets in a spool are stepped over', fields);
     try {

@@ -11,6 +11,7 @@ import { lockFolder, type FolderLock } from './lock.ts';
 import { type Frame, type ReadPosition, SegmentReader } from './reader.ts';
 import { listSegments, type Segment } from './segment.ts';
 import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
+import { MemoryWindow } from './window.ts';
 import { Writer } from './writer.ts';
 
 const UPKEEP_MS = 1000;
@@ -55,10 +56,8 @@ class DiskSpool<T> implements Spool<T> {
   readonly #writer: Writer<T>;
   readonly #reader: SegmentReader;
   readonly #maxBytes: number;
-  /** Records in memory, from `#taken + 1` on without a gap; empty while `#isBehind`. */
-  readonly #window: SpoolRecord<T>[] = [];
-  #windowHead = 0;
-  #windowBytes = 0;
+  /** From `#taken + 1` on; empty while `#isBehind`, but for what it held when it overflowed. */
+  readonly #window: MemoryWindow<T>;
   /** The next record to take is read from the disk. */
   #isBehind: boolean;
   /** Where the window overflowed: the reader begins there. */
@@ -84,6 +83,7 @@ class DiskSpool<T> implements Spool<T> {
     this.#cursor = cursor;
     this.#segments = segments;
     this.#maxBytes = options.maxBytes;
+    this.#window = new MemoryWindow(options.windowBytes);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
     this.#isBehind = last > this.#acknowledged;
     this.#writer = new Writer({
@@ -118,14 +118,10 @@ class DiskSpool<T> implements Spool<T> {
     if (this.#oldest === undefined && this.#acknowledged === first - 1)
       this.#oldest = { sequence: first, atMs: segment.lastAtMs ?? this.#options.nowMs() };
     if (!this.#isBehind) {
-      if (this.#windowBytes >= this.#options.windowBytes && this.#windowHead < this.#window.length) {
+      if (this.#window.isFull) {
         this.#isBehind = true;
         this.#overflowAt = { segment, offset };
-      } else
-        for (const record of records) {
-          this.#window.push(record);
-          this.#windowBytes += record.bytes.length;
-        }
+      } else this.#window.push(records);
     }
     if (this.#isFull) void this.upkeep();
   }
@@ -136,7 +132,7 @@ class DiskSpool<T> implements Spool<T> {
     if (this.#isTaking) throw new Error('take() is running already');
     this.#isTaking = true;
     try {
-      const fromWindow = this.#fromWindow(maxRecords, maxBytes);
+      const fromWindow = this.#window.take(maxRecords, maxBytes);
       if (fromWindow.length > 0) {
         this.#taken += fromWindow.length;
         return { through: this.#taken, records: fromWindow };
@@ -145,24 +141,6 @@ class DiskSpool<T> implements Spool<T> {
     } finally {
       this.#isTaking = false;
     }
-  }
-
-  #fromWindow(maxRecords: number, maxBytes: number): SpoolRecord<T>[] {
-    const records: SpoolRecord<T>[] = [];
-    let bytes = 0;
-    while (this.#windowHead < this.#window.length && records.length < maxRecords) {
-      const record = this.#window[this.#windowHead] as SpoolRecord<T>;
-      if (records.length > 0 && bytes + record.bytes.length > maxBytes) break;
-      records.push(record);
-      bytes += record.bytes.length;
-      this.#windowHead++;
-    }
-    this.#windowBytes -= bytes;
-    if (this.#windowHead * 2 > this.#window.length) {
-      this.#window.splice(0, this.#windowHead);
-      this.#windowHead = 0;
-    }
-    return records;
   }
 
   async #fromDisk(maxRecords: number, maxBytes: number): Promise<Taken<T> | undefined> {
@@ -256,7 +234,7 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   rewind(): void {
-    this.#window.length = this.#windowHead = this.#windowBytes = 0;
+    this.#window.clear();
     this.#ahead = undefined;
     this.#taken = this.#acknowledged;
     this.#isBehind = this.#writer.written > this.#acknowledged;
@@ -346,11 +324,7 @@ class DiskSpool<T> implements Spool<T> {
     this.#acknowledged = Math.max(this.#acknowledged, last);
     this.#oldest = undefined;
     if (this.#taken >= last) return;
-    const skipped = last - this.#taken;
-    const inWindow = Math.min(skipped, this.#window.length - this.#windowHead);
-    for (let at = 0; at < inWindow; at++)
-      this.#windowBytes -= (this.#window[this.#windowHead + at] as SpoolRecord<T>).bytes.length;
-    this.#windowHead += inWindow;
+    this.#window.drop(last - this.#taken);
     if (this.#ahead !== undefined && this.#ahead.first <= last) this.#ahead = undefined;
     this.#taken = last;
   }

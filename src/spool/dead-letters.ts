@@ -1,0 +1,137 @@
+/**
+ * Records that a backend refused, kept for operators.
+ * **In**: a refused record with its id, rule and reason. **Out**: entries to list, to show, to send again, to drop.
+ * **Fails**: never for its writer; a disk that fails loses dead letters, counted and logged. It is bounded: the oldest go first.
+ *
+ * The log is a spool that nobody takes from. Entries that were sent again or dropped are named in `done`, so that a command can do both
+ * beside a running server.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { settlesWithin } from '../time/settles-within.ts';
+import { readRecords } from './read-only.ts';
+import { openSpool } from './spool.ts';
+import type { Spool, SpoolLog } from './types.ts';
+
+export interface DeadLetterHead {
+  readonly id: string;
+  readonly rule: string;
+  readonly why: string;
+  /** When it was refused; milliseconds since 1970. */
+  readonly atMs: number;
+}
+export interface DeadLetter extends DeadLetterHead {
+  /** The record as it stood in the spool. */
+  readonly bytes: Buffer;
+}
+
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+const SYNC_MS = 200;
+/** Dead letters that wait for the disk; a disk that fails must not fill the memory. */
+const MAX_WAITING = 10_000;
+const CLOSE_MS = 1000;
+const NEWLINE = 10;
+
+export class DeadLetters {
+  readonly #spool: Spool<never>;
+  readonly #log: SpoolLog;
+  readonly #folder: string;
+  #waiting = 0;
+  kept = 0;
+  /** Not kept, since the disk failed. */
+  lost = 0;
+
+  private constructor(spool: Spool<never>, folder: string, log: SpoolLog) {
+    this.#spool = spool;
+    this.#folder = folder;
+    this.#log = log;
+  }
+
+  /** Rejects if the folder cannot be made, or another process writes there. */
+  static async open(folder: string, maxBytes: number, log: SpoolLog): Promise<DeadLetters> {
+    const spool = await openSpool<never>({
+      folder,
+      maxBytes,
+      maxAgeMs: undefined,
+      segmentBytes: SEGMENT_BYTES,
+      syncEveryMs: SYNC_MS,
+      windowBytes: 0,
+      whenFull: 'drop-oldest',
+      log,
+      nowMs: () => Date.now(),
+    });
+    return new DeadLetters(spool, folder, log);
+  }
+
+  /** Dropped to make room for later ones. */
+  get dropped(): number {
+    return this.#spool.state.droppedWhenFull;
+  }
+
+  put(head: DeadLetterHead, bytes: Uint8Array): void {
+    if (this.#waiting >= MAX_WAITING) {
+      this.lost++;
+      return;
+    }
+    this.#waiting++;
+    void this.#spool
+      .append([{ bytes: Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]), value: undefined }])
+      .then(
+        () => void this.kept++,
+        (error: unknown) => {
+          this.lost++;
+          this.#log.error('a dead letter could not be kept', { folder: this.#folder, id: head.id, error });
+        },
+      )
+      .finally(() => void this.#waiting--);
+  }
+
+  async close(): Promise<void> {
+    await settlesWithin(2 * CLOSE_MS, this.#spool.close(CLOSE_MS));
+  }
+}
+
+/** In the order in which they were refused, without those that are done. Also beside a running server. */
+export async function* readDeadLetters(folder: string): AsyncGenerator<DeadLetter> {
+  const done = await doneIn(folder);
+  for await (const { bytes } of readRecords(folder)) {
+    const letter = parsed(bytes);
+    if (letter !== undefined && !done.has(letter.id)) yield letter;
+  }
+}
+
+/** They are not listed any more. One command at a time. */
+export async function markDone(folder: string, ids: Iterable<string>): Promise<void> {
+  const done = await doneIn(folder);
+  for (const id of ids) done.add(id);
+  const present = new Set<string>();
+  for await (const { bytes } of readRecords(folder)) {
+    const id = parsed(bytes)?.id;
+    if (id !== undefined) present.add(id);
+  }
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, 'done');
+  await writeFile(
+    `${path}.new`,
+    [...done]
+      .filter((id) => present.has(id))
+      .map((id) => `${id}\n`)
+      .join(''),
+  );
+  await rename(`${path}.new`, path);
+}
+
+async function doneIn(folder: string): Promise<Set<string>> {
+  const text = await readFile(join(folder, 'done'), 'utf8').catch(() => '');
+  return new Set(text.split('\n').filter((line) => line !== ''));
+}
+
+function parsed(record: Buffer): DeadLetter | undefined {
+  const end = record.indexOf(NEWLINE);
+  try {
+    const head = JSON.parse(record.toString('utf8', 0, end)) as DeadLetterHead;
+    return typeof head.id === 'string' ? { ...head, bytes: record.subarray(end + 1) } : undefined;
+  } catch {
+    return undefined; // of a later version
+  }
+}

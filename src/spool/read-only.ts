@@ -1,0 +1,57 @@
+import { lockedBy } from './lock.ts';
+import { Cursor } from './cursor.ts';
+import { SegmentReader } from './reader.ts';
+import { listSegments } from './segment.ts';
+
+export interface ReadRecord {
+  readonly sequence: number;
+  /** When it was appended; milliseconds since 1970. */
+  readonly atMs: number;
+  readonly bytes: Buffer;
+}
+
+const SILENT = { info() {}, warn() {}, error() {} };
+
+/** The records of a spool that are not acknowledged, as they stand on the disk, without taking them. Also beside its writer. */
+export async function* readRecords(folder: string): AsyncGenerator<ReadRecord> {
+  const after = await Cursor.read(folder);
+  const segments = await listSegments(folder).catch(() => []);
+  const reader = new SegmentReader(folder, segments, () => undefined, SILENT, false);
+  let last = after;
+  try {
+    for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
+      for (const [at, bytes] of frame.records.entries()) {
+        const sequence = frame.first + at;
+        if (sequence <= last) continue;
+        last = sequence;
+        yield { sequence, atMs: frame.atMs, bytes: Buffer.from(bytes) };
+      }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** A spool as it stands on the disk. */
+export interface SpoolOnDisk {
+  readonly waiting: number;
+  readonly bytes: number;
+  readonly oldestAtMs: number | undefined;
+  /** PID of the process that writes it. */
+  readonly owner: number | undefined;
+}
+
+export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
+  const segments = await listSegments(folder).catch(() => []);
+  let waiting = 0;
+  let oldestAtMs: number | undefined;
+  for await (const { atMs } of readRecords(folder)) {
+    waiting++;
+    oldestAtMs ??= atMs;
+  }
+  return {
+    waiting,
+    bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+    oldestAtMs,
+    owner: await lockedBy(folder),
+  };
+}

@@ -1,0 +1,88 @@
+/** Refused records are kept, listed, and dropped; also beside the server that writes them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { eventually } from '../../../src/adapters/testing/index.ts';
+import {
+  type DeadLetter,
+  DeadLetters,
+  inspectSpool,
+  markDone,
+  openSpool,
+  readDeadLetters,
+} from '../../../src/spool/index.ts';
+
+const SILENT = { info() {}, warn() {}, error() {} };
+
+function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-dead-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+async function listed(folder: string): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  for await (const one of readDeadLetters(folder)) letters.push(one);
+  return letters;
+}
+const letter = (id: string) => ({ id, rule: 'audit', why: 'too large', atMs: 1e12 });
+
+test('dead letters are listed in order beside their writer, until they are done', async () => {
+  const folder = scratch();
+  const letters = await DeadLetters.open(folder, 1e6, SILENT);
+  onTestFinished(() => letters.close());
+  for (const id of ['a', 'b', 'c']) letters.put(letter(id), Buffer.from(`bytes\nof ${id}`));
+  await eventually(() => expect(letters.kept).toBe(3));
+  expect((await listed(folder)).map(({ id, bytes }) => [id, bytes.toString()])).toEqual([
+    ['a', 'bytes\nof a'],
+    ['b', 'bytes\nof b'],
+    ['c', 'bytes\nof c'],
+  ]);
+  await markDone(folder, ['b', 'unknown']);
+  expect((await listed(folder)).map(({ id }) => id)).toEqual(['a', 'c']);
+  letters.put(letter('d'), Buffer.from(''));
+  await letters.close();
+  expect((await listed(folder)).map(({ id, rule, why }) => [id, rule, why])).toEqual(
+    ['a', 'c', 'd'].map((id) => [id, 'audit', 'too large']),
+  );
+});
+
+test('they survive a restart, and the oldest go when there is no room', async () => {
+  const folder = scratch();
+  for (let round = 0; round < 4; round++) {
+    const letters = await DeadLetters.open(folder, 600_000, SILENT);
+    for (let at = 0; at < 30; at++) {
+      letters.put(letter(`${round}-${at}`), Buffer.alloc(10_000));
+      if (at % 5 === 0) await new Promise((resolve) => void setTimeout(resolve, 2));
+    }
+    await letters.close();
+  }
+  const ids = (await listed(folder)).map(({ id }) => id);
+  expect(ids.at(-1)).toBe('3-29');
+  expect(ids.length).toBeLessThan(100);
+  expect(ids.length).toBeGreaterThan(30);
+});
+
+test('a folder without dead letters lists none', async () => {
+  expect(await listed(join(scratch(), 'none'))).toEqual([]);
+});
+
+test('a spool can be inspected beside its writer', async () => {
+  const folder = scratch();
+  const spool = await openSpool({
+    folder,
+    maxBytes: 1e6,
+    maxAgeMs: undefined,
+    segmentBytes: 1e6,
+    syncEveryMs: 5,
+    windowBytes: 0,
+    whenFull: 'block',
+    log: SILENT,
+    nowMs: () => 1e12,
+  });
+  await spool.append([{ bytes: Buffer.from('a'), value: undefined }]);
+  // This process is asked by its touches of the lock, as a thread of it may have crashed.
+  expect(await inspectSpool(folder)).toMatchObject({ waiting: 1, oldestAtMs: 1e12, owner: process.pid });
+  await spool.close(1000);
+  expect(await inspectSpool(folder)).toMatchObject({ waiting: 1, owner: undefined });
+});
