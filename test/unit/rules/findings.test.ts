@@ -261,7 +261,9 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and remove the client's own, or use another carrier`,
   ],
   [
-    alone('{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }'),
+    alone(
+      '{ name: a, match: request.method != "OPTIONS", deny: { unlessAllowed: true } }\n  - { name: b, allow: true }',
+    ),
     '2:5 RULES_TCP_OPEN a closes http calls but leaves tcp calls open; add a rule that closes tcp, or write calls: [http] if tcp is not used',
   ],
   [
@@ -515,6 +517,11 @@ describe('one invalid policy for each code', () => {
       'EXPRESSION_FAILED',
     ]); // the last is of `sluice eval`
   });
+});
+
+test('a rule that says it closes http calls only is not warned about tcp calls', async () => {
+  const text = '{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }';
+  expect((await load(alone(text))).map(said)).toEqual([]);
 });
 
 test('all errors are reported at once, from top to bottom, with the source line', async () => {

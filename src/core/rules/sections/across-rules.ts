@@ -13,6 +13,7 @@ interface RulePlaces {
   readonly rule: Place;
   readonly match: Place | undefined;
   readonly action: Node | undefined;
+  readonly calls: Place | undefined;
   readonly onError: Place | undefined;
 }
 
@@ -39,7 +40,7 @@ export class AcrossRules {
     if (action?.kind === 'allow') this.#groups.add(action.group);
     if (action?.kind === 'deny' && action.unlessAllowed !== undefined) {
       this.#needed.push({ group: action.unlessAllowed, place: placeAt(places.action, 'unlessAllowed') ?? places.rule });
-      if (calls.has('http') && !calls.has('tcp'))
+      if (places.calls === undefined && calls.has('http') && !calls.has('tcp'))
         this.#findings.warn(
           'RULES_TCP_OPEN',
           places.rule,

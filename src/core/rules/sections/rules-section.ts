@@ -160,6 +160,7 @@ export class RulesSection {
       rule: fields.place,
       match: matchNode?.place,
       action: actionNode,
+      calls: fields.node('calls')?.place,
       onError: fields.node('onError')?.place,
     });
     this.rules.push(rule);
