@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Exemplar, type Family, type Series, valuesOf } from '../metrics/registry.ts';
 
 /** Characters of a piece; made in about a millisecond. */
-const PIECE_LENGTH = 128 * 1024;
+const PIECE_LENGTH = 64 * 1024;
 
 export async function* pageOf(families: readonly Family[]): AsyncGenerator<string> {
   let piece = '';
@@ -56,7 +56,7 @@ function exemplarText(exemplar: Exemplar | undefined): string {
 }
 
 function labelsOf({ labels }: Family, series: Series): string {
-  return (series.labelsText ??= labelsText(labels, valuesOf(series.key, labels.length)));
+  return (series.labelsText ??= labels.length === 0 ? '' : labelsText(labels, valuesOf(series.key)));
 }
 
 const ESCAPED: ReadonlyMap<string, string> = new Map([

@@ -1,7 +1,7 @@
 /** From the labels of a report to the key of its series: templates of paths, the most frequent values, the maximum length. */
 import type { LabelConfig } from './config.ts';
 import { OTHER } from './family.ts';
-import { keyOf } from './label-key.ts';
+import { hasSeparator, keyOf } from './label-key.ts';
 import { PathTemplates } from './path-templates.ts';
 import { TopValues } from './top-values.ts';
 
@@ -34,29 +34,37 @@ interface Label extends Reduction {
 export class Labels {
   readonly #labels: readonly Label[];
   readonly #maxLength: number;
-  /** Raw values of the last report and their key: most reports in a row differ in few labels or in none. */
-  readonly #last: unknown[];
-  #lastKey: string | undefined;
+  /** Raw values of the last report, the texts and the key made of them: most reports in a row differ in few labels or in none. */
+  readonly #raw: unknown[];
+  readonly #texts: string[];
+  #withSeparator = 0;
+  #key: string;
 
   constructor(names: readonly string[], reductions: Reductions, maxLength: number) {
     this.#labels = names.map((name) => ({ input: `labels.${name}`, ...(reductions.get(name) ?? NONE) }));
     this.#maxLength = maxLength;
-    this.#last = names.map(() => undefined);
+    this.#raw = names.map(() => undefined);
+    this.#texts = names.map(() => FAILED);
+    this.#key = keyOf(this.#texts);
   }
 
   /** The key of the series that these labels count in. */
   keyOf(input: Readonly<Record<string, unknown>>): string {
-    const [labels, last] = [this.#labels, this.#last];
-    let isSame = this.#lastKey !== undefined;
+    const [labels, raw, texts] = [this.#labels, this.#raw, this.#texts];
+    let isSame = true;
     for (let at = 0; at < labels.length; at++) {
-      const { input: name, top } = labels[at] as Label;
-      const raw = input[name];
-      if (raw === last[at] && top === undefined) continue;
+      const label = labels[at] as Label;
+      const value = input[label.input];
+      if (value === raw[at] && label.top === undefined) continue;
+      raw[at] = value;
+      const text = this.#textOf(label, value);
+      const before = texts[at] as string;
+      if (text === before) continue;
+      this.#withSeparator += Number(hasSeparator(text)) - Number(hasSeparator(before));
+      texts[at] = text;
       isSame = false;
-      last[at] = raw;
     }
-    if (isSame) return this.#lastKey as string;
-    return (this.#lastKey = keyOf(labels.map((label, at) => this.#textOf(label, last[at]))));
+    return isSame ? this.#key : (this.#key = keyOf(texts, this.#withSeparator === 0));
   }
 
   #textOf({ paths, top }: Label, raw: unknown): string {

@@ -39,7 +39,7 @@ export function headerOf(line: string): Header | undefined {
 }
 
 /** Characters that are converted or merged in one turn of the event loop. */
-const PIECE_LENGTH = 256 * 1024;
+const PIECE_LENGTH = 128 * 1024;
 
 /** The same text in pieces of whole lines; each piece but the first comes in a turn of the event loop of its own. */
 export async function* linePieces(pieces: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {

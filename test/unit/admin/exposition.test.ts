@@ -145,5 +145,5 @@ test('a long page is converted in many turns of the event loop', async () => {
   const text = await converted(line, 'openmetrics', 10_000_000);
   clearImmediate(next);
   expect(text.match(/^a\{/gm)).toHaveLength(100_000);
-  expect(turns).toBeGreaterThan(6);
+  expect(turns).toBeGreaterThanOrEqual(Math.floor(line.length / (130 * 1024)));
 });
