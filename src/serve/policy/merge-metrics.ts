@@ -93,6 +93,9 @@ export class WorkerPages {
   readonly #families = new Map<string, Family>();
   readonly #nowMs: () => number;
   #round = 0;
+  #asked = 0;
+  /** By worker: the number of the ask after which its pages are those of its successor, or newer than others. */
+  readonly #takenUntil = new Map<number, number>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** `nowMs`: monotonic. */
@@ -100,8 +103,15 @@ export class WorkerPages {
     this.#nowMs = nowMs;
   }
 
-  /** Takes over the page of a worker, in pieces. */
-  update(worker: number, page: AsyncIterable<string> | Iterable<string>): Promise<void> {
+  /** Before workers are asked for their pages: what {@link update} compares them by. */
+  ask(): number {
+    return ++this.#asked;
+  }
+
+  /** Takes over the page of a worker, in pieces, unless the worker has ended since it was asked, or a later page has been taken. */
+  update(worker: number, page: AsyncIterable<string> | Iterable<string>, asked = this.ask()): Promise<void> {
+    if (asked <= (this.#takenUntil.get(worker) ?? 0)) return Promise.resolve();
+    this.#takenUntil.set(worker, asked);
     return this.#inOrder(async () => {
       const round = ++this.#round;
       const isWhole = await this.#read(worker, page, round);
@@ -116,6 +126,7 @@ export class WorkerPages {
   /** Counts since its last page are lost. */
   ended(worker: number): Promise<void> {
     const nowMs = this.#nowMs();
+    this.#takenUntil.set(worker, this.#asked);
     return this.#inOrder(() =>
       this.#each((family, name, series) => {
         family.leave(name, series, worker, nowMs);

@@ -45,8 +45,9 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
 
   /** The pages of workers are merged in slices, and one after the other. */
   async function* mergedMetrics(): AsyncGenerator<string> {
+    const asked = pages.ask();
     const answers = await crew.answersOf('metrics', undefined, METRICS_MS);
-    for (const { worker, answer } of answers) await pages.update(worker, decodedPage(answer));
+    await Promise.all(answers.map(({ worker, answer }) => pages.update(worker, decodedPage(answer), asked)));
     if (escaped !== undefined) await pages.update(SUPERVISOR, familiesText([escapedFamily(escaped)]));
     yield* supervisorPart(own.pieces());
     yield* await pages.merged();

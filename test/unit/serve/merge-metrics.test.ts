@@ -92,6 +92,21 @@ test('a sum does not fall when a worker removes a series, or begins it anew, whi
   expect(await value('a_total{x="1"}')).toBe(1);
 });
 
+test('a page of a worker that has ended since it was asked, or that is older than another, is not counted', async () => {
+  const { pages, value } = crew();
+  const page = (n: number): string[] => [family('a_total', 'counter', [`a_total ${n}`])];
+  const [first, second] = [pages.ask(), pages.ask()];
+  await pages.update(1, page(7), second);
+  await pages.update(1, page(5), first);
+  expect(await value('a_total')).toBe(7);
+  const third = pages.ask();
+  await pages.ended(1);
+  await pages.update(1, page(8), third);
+  expect(await value('a_total')).toBe(7);
+  await pages.update(1, page(1));
+  expect(await value('a_total')).toBe(8);
+});
+
 test('what an ended worker counted is dropped after an hour, if no other worker has the series', async () => {
   let nowMs = 0;
   const { update, pages, value } = crew(() => nowMs);
