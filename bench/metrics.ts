@@ -33,7 +33,11 @@ async function ours(kind: 'counter' | 'histogram'): Promise<Side> {
   let render: RenderPage = () => '';
   const host = {
     clock: { nowMs: () => 0, monotonicMs: () => 0 },
-    metrics: { counter: () => ({ add() {} }), page: (given: RenderPage) => (render = given) },
+    metrics: {
+      counter: () => ({ add() {} }),
+      page: (given: RenderPage) => (render = given),
+      kept: <T>(_: string, make: () => T): T => make(),
+    },
   };
   const config = adapter.config.parse({ metrics: { m_total: metric }, maxSeries: SERIES });
   const handler = await adapter.open(config, host as unknown as Host);

@@ -77,22 +77,29 @@ export interface Registry {
   write(entries: readonly ReportEntry<MetricsSink>[]): void;
 }
 
-/** `overflows`: the name of the counter of reports beyond `maxSeries`. */
+/**
+ * A metric whose definition a reload did not change goes on with its series: the next handler shares the family with this one, which is open
+ * until the policy is replaced. `overflows`: the name of the counter of reports beyond `maxSeries`.
+ */
 export function openRegistry(config: MetricsConfig, host: Host, overflows: string): Registry {
   const overflow = host.metrics.counter(
     overflows,
     'Reports counted in the series with labels "other", because maxSeries was reached.',
   );
+  const open = host.metrics.kept('families', () => new Map<string, WeakRef<Family>>());
+  for (const [key, family] of open) if (family.deref() === undefined) open.delete(key);
   const families = new Map(
-    Object.entries(config.metrics).map(([name, metric]) => [
-      name,
-      new Family(name, metric, {
-        maxSeries: config.maxSeries,
-        expireAfterMs: config.expireAfterMs,
-        clock: host.clock,
-        onOverflow: () => overflow.add(),
-      }),
-    ]),
+    Object.entries(config.metrics).map(([name, metric]) => {
+      const { maxSeries, expireAfterMs, maxLabelLength } = config;
+      const reduced = metric.labels.map((label) => (Object.hasOwn(config.labels, label) ? config.labels[label] : null));
+      const key = JSON.stringify([name, metric, reduced, maxSeries, expireAfterMs, maxLabelLength]);
+      let family = open.get(key)?.deref();
+      if (family === undefined) {
+        const options = { maxSeries, expireAfterMs, clock: host.clock, onOverflow: () => overflow.add() };
+        open.set(key, new WeakRef((family = new Family(name, metric, options))));
+      }
+      return [name, family] as const;
+    }),
   );
   const reductions = reductionsOf(config.labels);
   return {

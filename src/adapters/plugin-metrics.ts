@@ -3,7 +3,7 @@ import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
   /**
-   * The metrics of one open handler. `withdraw` removes its pages, and its counters unless a handler of the same name is open, since a reload
+   * The metrics of one open handler. `withdraw` removes its pages, and its counters and kept values unless a handler of the same name is open, since a reload
    * must not reset them.
    */
   forHandler(handler: string): Host['metrics'] & { withdraw(): void };
@@ -52,6 +52,9 @@ export function createPluginMetrics(log: Log): PluginMetrics {
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
   const openings = new Map<string, RenderPage[][]>();
 
+  /** By handler. */
+  const kept = new Map<string, Map<string, unknown>>();
+
   function counter(handler: string, name: string, help: string): Counter {
     checkCounterName(name);
     let family = counters.get(name);
@@ -97,11 +100,18 @@ export function createPluginMetrics(log: Log): PluginMetrics {
         page: (render) => {
           pages.push(render);
         },
+        kept: <T>(name: string, make: () => T) => {
+          let values = kept.get(handler);
+          if (values === undefined) kept.set(handler, (values = new Map()));
+          if (!values.has(name)) values.set(name, make());
+          return values.get(name) as T;
+        },
         withdraw() {
           const at = stack.indexOf(pages);
           if (at >= 0) stack.splice(at, 1);
           if (stack.length > 0 || openings.get(handler) !== stack) return;
           openings.delete(handler);
+          kept.delete(handler);
           for (const [name, { values }] of counters)
             if (values.delete(handler) && values.size === 0) counters.delete(name);
         },

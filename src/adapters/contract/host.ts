@@ -44,6 +44,11 @@ export interface Host {
      * after each. A sample may have an exemplar, as in OpenMetrics: `a_total 1 # {trace_id="4bf9"} 1 1700000000.123`.
      */
     page(render: () => PageText | Promise<PageText>): void;
+    /**
+     * A value that the next handler of this name finds again, such as counts: after a reload with another config it opens before this one
+     * closes. Made at the first call, and dropped when no handler of the name is open. A handler in a process of its own begins anew.
+     */
+    kept<T>(name: string, make: () => T): T;
   };
   /** With `serve --workers` each worker has a handler of this name. `number` starts at 1; `count` is 1 without workers. */
   readonly worker: { readonly number: number; readonly count: number };

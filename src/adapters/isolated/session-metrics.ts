@@ -7,6 +7,7 @@ export class SessionMetrics implements PluginMetrics {
   readonly #send: (message: FromHandler) => void;
   readonly #counters = new Map<string, Counter>();
   readonly #pages: RenderPage[] = [];
+  readonly #kept = new Map<string, unknown>();
 
   constructor(send: (message: FromHandler) => void) {
     this.#send = send;
@@ -17,6 +18,10 @@ export class SessionMetrics implements PluginMetrics {
       counter: (name, help) => this.#counter(name, help),
       page: (render) => {
         if (this.#pages.push(render) === 1) this.#send({ kind: 'hasPage' });
+      },
+      kept: <T>(name: string, make: () => T) => {
+        if (!this.#kept.has(name)) this.#kept.set(name, make());
+        return this.#kept.get(name) as T;
       },
       withdraw: () => {
         this.#pages.length = 0;
