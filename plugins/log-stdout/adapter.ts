@@ -1,10 +1,11 @@
-/** Lines of JSON on stdout or stderr. */
+/** Lines of JSON or text on stdout or stderr. */
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Adapter, defineAdapter, report, Unavailable } from 'sluice/plugin';
-import { Lines } from './lines.ts';
-import { appendTo } from './append.ts';
+import { lineFormat, textShape } from '../lines/format.ts';
+import { Lines } from '../lines/lines.ts';
+import { appendTo } from '../lines/append.ts';
 
 const RETRY_AFTER_MS = 1000;
 const CLOSE_MS = 1000;
@@ -18,19 +19,21 @@ interface Streams {
 export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Streams, number>>> = {}): Adapter {
   return defineAdapter({
     name: 'log-stdout',
-    summary: 'Writes each report as a line of JSON to stdout or stderr.',
+    summary: 'Writes each report as a line of JSON or text to stdout or stderr.',
     config: z.strictObject({
       stream: z.enum(['stdout', 'stderr']).default('stdout').describe('Where the lines go.'),
+      ...textShape,
     }),
     serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // fast enough to watch
-    async open({ stream: name }, host) {
+    async open({ stream: name, text }, host) {
       const stream = streams[name];
       const ignore = (): void => undefined; // the write reports the error; without a listener it would end the process
       stream.on('error', ignore);
-      const lines = new Lines(appendTo(stream, fds[name]));
+      const format = lineFormat(text);
+      const lines = new Lines(appendTo(stream, fds[name]), format.line);
       return {
         ...report({
-          sink: ({ rule }) => rule,
+          sink: format.sink,
           async write(entries) {
             try {
               await lines.write(entries);

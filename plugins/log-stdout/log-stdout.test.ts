@@ -8,13 +8,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { logTo } from './adapter.ts';
-import { lineOf } from './lines.ts';
+import { lineFormat } from '../lines/format.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-stdout-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Each handler under test writes to its own file. */
 let file = '';
+const lineOf = lineFormat(undefined).line;
 const opened: WriteStream[] = [];
 const fresh = (): WriteStream => {
   file = join(folder, `${opened.length}.jsonl`);
@@ -41,7 +42,10 @@ testAdapter(logTo(toFile), {
     current = fresh();
     return { stream: 'stderr' };
   },
-  badConfigs: [{ config: { stream: 'stdin' }, says: /stream/ }],
+  badConfigs: [
+    { config: { stream: 'stdin' }, says: /stream/ },
+    { config: { text: '%NO_SUCH%' }, says: /%NO_SUCH% is not supported; give the value to the rule as a field/ },
+  ],
   report: {
     input: (n) => ({ n, path: `/a/${n}`, big: 'ü'.repeat(1000) }),
     read: () =>

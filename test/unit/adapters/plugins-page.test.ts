@@ -8,7 +8,7 @@ import { type Checkout, makeCheckout } from '../../parts/checkout.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const PAGE = readFileSync(join(ROOT, 'docs/plugins.md'), 'utf8');
-const NAMES = ['check-hours', 'quota-small', 'log-file'] as const;
+const NAMES = ['check-hours', 'quota-small', 'log-append'] as const;
 const blocks = [...PAGE.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map(([, file = '', text = '']) => ({
   file,
   text,
@@ -108,8 +108,8 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
       const { Unavailable } = await import('./src/adapters/contract.ts');
       const built = await loadBuiltIns();
       const { openForTest, testCall } = await import('sluice/plugin/testing');
-      const { registry } = await built.withPlugins([{ name: './log-file', file: '${checkout.path('examples/policy.yaml')}' }]);
-      const { handler } = await openForTest(registry.get('log-file'), { config: { path: '/nowhere/at/all' } });
+      const { registry } = await built.withPlugins([{ name: './log-append', file: '${checkout.path('examples/policy.yaml')}' }]);
+      const { handler } = await openForTest(registry.get('log-append'), { config: { path: '/nowhere/at/all' } });
       const error = await handler.write([{ sink: 'r', id: '1', timeMs: 0, input: {} }], testCall()).catch((caught) => caught);
       console.log(JSON.stringify([error instanceof Unavailable, registry.names().includes('check-list')]));`;
     expect(JSON.parse(await inCheckout('--input-type=module', '-e', script))).toEqual([true, true]);

@@ -4,18 +4,19 @@
  * **Fails**: with the system's error; entries written before it are remembered until the next batch.
  */
 import type { ReportEntry } from 'sluice/plugin';
-import { reportJson } from '../values/json.ts';
 import type { Append } from './append.ts';
 
 /** Rendered and written at a time, so that a batch of large reports does not hold the event loop. */
 const CHUNK_CHARACTERS = 256 * 1024;
 
-/** `time`, `rule` and `id`, then the rule's fields in their order; a field with one of these names replaces it. */
-export const lineOf = ({ sink, id, timeMs, input }: ReportEntry<string>): string =>
-  `${reportJson({ time: new Date(timeMs).toISOString(), rule: sink, id, ...input })}\n`;
+interface Line {
+  readonly id: string;
+  readonly text: string;
+}
 
 export class Lines {
   readonly #append: Append;
+  readonly #lineOf: (entry: ReportEntry<string>) => string;
   /** Batches are written one after the other; a retried batch waits for its first attempt. */
   #last: Promise<void> = Promise.resolve();
   /** Ids of the last batch. */
@@ -24,8 +25,9 @@ export class Lines {
   /** The last line is incomplete; a line end is written before the next one. */
   #isTorn = false;
 
-  constructor(append: Append) {
+  constructor(append: Append, lineOf: (entry: ReportEntry<string>) => string) {
     this.#append = append;
+    this.#lineOf = lineOf;
   }
 
   /** Batches that are not settled. */
@@ -55,7 +57,7 @@ export class Lines {
     this.#written = written;
     const fresh = entries.filter(({ id }) => !before.has(id));
     for (const { id } of entries) if (before.has(id)) written.add(id);
-    for (const chunk of chunksOf(fresh)) await this.#writeChunk(chunk, written);
+    for (const chunk of this.#chunksOf(fresh)) await this.#writeChunk(chunk, written);
   }
 
   async #writeChunk(lines: readonly Line[], written: Set<string>): Promise<void> {
@@ -72,24 +74,19 @@ export class Lines {
     }
     if (error !== undefined) throw error;
   }
-}
 
-interface Line {
-  readonly id: string;
-  readonly text: string;
-}
-
-function* chunksOf(entries: readonly ReportEntry<string>[]): Generator<readonly Line[]> {
-  let lines: Line[] = [];
-  let characters = 0;
-  for (const entry of entries) {
-    const text = lineOf(entry);
-    lines.push({ id: entry.id, text });
-    characters += text.length;
-    if (characters < CHUNK_CHARACTERS) continue;
-    yield lines;
-    lines = [];
-    characters = 0;
+  *#chunksOf(entries: readonly ReportEntry<string>[]): Generator<readonly Line[]> {
+    let lines: Line[] = [];
+    let characters = 0;
+    for (const entry of entries) {
+      const text = this.#lineOf(entry);
+      lines.push({ id: entry.id, text });
+      characters += text.length;
+      if (characters < CHUNK_CHARACTERS) continue;
+      yield lines;
+      lines = [];
+      characters = 0;
+    }
+    if (lines.length > 0) yield lines;
   }
-  if (lines.length > 0) yield lines;
 }

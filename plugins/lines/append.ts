@@ -10,7 +10,7 @@ export interface Appended {
 export type Append = (chunk: Buffer) => Promise<Appended>;
 
 export const appendTo = (stream: Writable, fd: number | undefined): Append =>
-  fd !== undefined && isFile(fd) ? toFile(fd) : toStream(stream);
+  fd !== undefined && isFile(fd) ? (chunk) => appendToFile(fd, chunk) : toStream(stream);
 
 function isFile(fd: number): boolean {
   try {
@@ -24,17 +24,15 @@ function isFile(fd: number): boolean {
  * Node's stream for a file as stdout writes once and ignores a short write; on a full disk the rest of a line would be lost without an
  * error. `fs.write` runs in libuv's threads, so a slow disk blocks nothing.
  */
-function toFile(fd: number): Append {
-  return async (chunk) => {
-    let bytes = 0;
-    while (bytes < chunk.length) {
-      const { error, count } = await writeOnce(fd, chunk, bytes);
-      bytes += count;
-      if (error !== undefined) return { bytes, error };
-      if (count === 0) return { bytes, error: new Error('the system accepts no more bytes') };
-    }
-    return { bytes };
-  };
+export async function appendToFile(fd: number, chunk: Buffer): Promise<Appended> {
+  let bytes = 0;
+  while (bytes < chunk.length) {
+    const { error, count } = await writeOnce(fd, chunk, bytes);
+    bytes += count;
+    if (error !== undefined) return { bytes, error };
+    if (count === 0) return { bytes, error: new Error('the system accepts no more bytes') };
+  }
+  return { bytes };
 }
 
 function writeOnce(
