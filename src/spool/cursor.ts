@@ -2,9 +2,11 @@
  * The cursor: the sequence of the last acknowledged record, in two slots that are written in turn, so that one of them is whole after
  * a crash. A lost cursor means that records are delivered again, never that one is lost.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { writeWhole } from './segment.ts';
 
 const SLOT_BYTES = 32;
 const CHECKED_FROM = 4;
@@ -24,8 +26,14 @@ export class Cursor {
   /** 0 if there is none, or no slot is whole. */
   static async open(folder: string): Promise<Cursor> {
     const path = join(folder, 'cursor');
-    const file = await open(path, 'r+').catch(() => open(path, 'w+'));
+    const file = await open(path, 'r+').catch(async () => {
+      await rename(path, `${path}.bad-${randomUUID()}`).catch(() => undefined); // a folder, or a file that may not be written
+      return open(path, 'wx+');
+    });
     const { generation, sequence } = await newestOf(file);
+    // Takes its place on the disk now: on a disk that is full, the cursor has to move before anything can be removed.
+    if ((await file.stat()).size < 2 * SLOT_BYTES)
+      await file.write(Buffer.alloc(2 * SLOT_BYTES), 0, 2 * SLOT_BYTES, 0).catch(() => undefined);
     return new Cursor(file, generation, sequence);
   }
 
@@ -51,7 +59,7 @@ export class Cursor {
     slot.writeBigUInt64LE(BigInt(++this.#generation), 4);
     slot.writeBigUInt64LE(BigInt(sequence), 12);
     slot.writeUInt32LE(crc32(slot.subarray(CHECKED_FROM, CHECKED_TO)), 0);
-    await this.#file.write(slot, 0, SLOT_BYTES, (this.#generation % 2) * SLOT_BYTES);
+    await writeWhole(this.#file, slot, 0, SLOT_BYTES, (this.#generation % 2) * SLOT_BYTES);
     await this.#file.datasync();
     this.#saved = sequence;
   }

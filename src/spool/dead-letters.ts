@@ -6,10 +6,14 @@
  * The log is a spool that nobody takes from. Entries that were sent again or dropped are named in `done`, so that a command can do both
  * beside a running server.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
 import { readRecords } from './read-only.ts';
+import { INBOX, UNFINISHED } from './replay.ts';
+import { syncFolder } from './segment.ts';
 import { openSpool } from './spool.ts';
 import type { Spool, SpoolLog } from './types.ts';
 
@@ -27,16 +31,17 @@ export interface DeadLetter extends DeadLetterHead {
 
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 const SYNC_MS = 200;
-/** Dead letters that wait for the disk; a disk that fails must not fill the memory. */
-const MAX_WAITING = 10_000;
+/** Octets of dead letters that wait for the disk; a disk that fails must not fill the memory. */
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 const CLOSE_MS = 1000;
+const REPLAY_CLOSE_MS = 10_000;
 const NEWLINE = 10;
 
 export class DeadLetters {
   readonly #spool: Spool<never>;
   readonly #log: SpoolLog;
   readonly #folder: string;
-  #waiting = 0;
+  #waitingBytes = 0;
   kept = 0;
   /** Not kept, since the disk failed. */
   lost = 0;
@@ -68,22 +73,27 @@ export class DeadLetters {
     return this.#spool.state.droppedWhenFull;
   }
 
-  put(head: DeadLetterHead, bytes: Uint8Array): void {
-    if (this.#waiting >= MAX_WAITING) {
+  /** Settles when it is written, or lost. */
+  async put(head: DeadLetterHead, bytes: Uint8Array): Promise<void> {
+    if (this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.lost++;
       return;
     }
-    this.#waiting++;
-    void this.#spool
-      .append([{ bytes: Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]), value: undefined }])
-      .then(
-        () => void this.kept++,
-        (error: unknown) => {
-          this.lost++;
-          this.#log.error('a dead letter could not be kept', { folder: this.#folder, id: head.id, error });
-        },
-      )
-      .finally(() => void this.#waiting--);
+    const record = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]);
+    this.#waitingBytes += record.length;
+    try {
+      await this.#spool.append([{ bytes: record, value: undefined }]);
+      this.kept++;
+    } catch (error) {
+      this.lost++;
+      this.#log.error('a dead letter could not be kept', {
+        folder: this.#folder,
+        id: head.id,
+        why: messageOf(error),
+      });
+    } finally {
+      this.#waitingBytes -= record.length;
+    }
   }
 
   async close(): Promise<void> {
@@ -98,6 +108,28 @@ export async function* readDeadLetters(folder: string): AsyncGenerator<DeadLette
     const letter = parsed(bytes);
     if (letter !== undefined && !done.has(letter.id)) yield letter;
   }
+}
+
+/**
+ * Gives dead letters to the log in `spool`, whose server takes them up within seconds, or when it starts; they are not listed any more.
+ * A crash in between replays them twice.
+ */
+export async function replayDeadLetters(
+  folder: string,
+  spool: string,
+  isWanted: (letter: DeadLetterHead) => boolean,
+): Promise<readonly string[]> {
+  const ids: string[] = [];
+  const records = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const letter of readDeadLetters(folder)) {
+      if (!isWanted(letter)) continue;
+      ids.push(letter.id);
+      yield letter.bytes;
+    }
+  };
+  await sendToInbox(spool, records());
+  await markDone(folder, ids);
+  return ids;
 }
 
 /** They are not listed any more. One command at a time. */
@@ -119,6 +151,35 @@ export async function markDone(folder: string, ids: Iterable<string>): Promise<v
       .join(''),
   );
   await rename(`${path}.new`, path);
+}
+
+/** `folder`: of the log that is to have the records. Durable when it settles. */
+async function sendToInbox(folder: string, records: AsyncIterable<Uint8Array>): Promise<void> {
+  const inbox = join(folder, INBOX);
+  const made = join(inbox, `${Date.now()}-${randomUUID()}`);
+  const spool = await openSpool<never>({
+    folder: made + UNFINISHED,
+    maxBytes: Infinity,
+    maxAgeMs: undefined,
+    segmentBytes: SEGMENT_BYTES,
+    syncEveryMs: 1000,
+    windowBytes: 0,
+    whenFull: 'block',
+    log: { info() {}, warn() {}, error() {} },
+    nowMs: () => Date.now(),
+  });
+  let sent = 0;
+  try {
+    for await (const bytes of records) {
+      await spool.append([{ bytes, value: undefined }]);
+      sent++;
+    }
+  } finally {
+    await spool.close(REPLAY_CLOSE_MS);
+  }
+  if (sent === 0) return rm(made + UNFINISHED, { recursive: true, force: true });
+  await rename(made + UNFINISHED, made);
+  await syncFolder(inbox);
 }
 
 async function doneIn(folder: string): Promise<Set<string>> {

@@ -5,7 +5,14 @@
  * is tried again.
  */
 export { openSpool } from './spool.ts';
-export { DeadLetters, type DeadLetter, type DeadLetterHead, markDone, readDeadLetters } from './dead-letters.ts';
+export {
+  DeadLetters,
+  type DeadLetter,
+  type DeadLetterHead,
+  markDone,
+  readDeadLetters,
+  replayDeadLetters,
+} from './dead-letters.ts';
 export { inspectSpool, readRecords, type ReadRecord, type SpoolOnDisk } from './read-only.ts';
 export {
   MAX_RECORD_BYTES,

@@ -110,7 +110,7 @@ async function removeStale(path: string, stale: Owner | undefined): Promise<void
   } catch {
     return; // the other one was faster
   }
-  if ((await ownerOf(aside))?.token === stale?.token) await rm(aside, { force: true });
+  if ((await ownerOf(aside))?.token === stale?.token) await rm(aside, { force: true, recursive: true });
   else await rename(aside, path);
 }
 

@@ -5,6 +5,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../text/message-of.ts';
 import { claimedBytes, FRAME_HEAD_BYTES, type FrameHead, frameRecords, nextMagic, readHead } from './frame.ts';
 import { SEGMENT_HEAD_BYTES, type Segment } from './segment.ts';
@@ -16,6 +17,13 @@ const CHECKS_PER_BYTE = 16;
 /** Damaged octets kept for inspection, per place, and the number of places. */
 const KEPT_BYTES = 1024 * 1024;
 const MAX_KEPT = 16;
+
+/** Short of these, the process cannot read now; the file is not to blame. */
+const RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR', 'ETIMEDOUT']);
+const RETRY_MS = 100;
+/** 30 s: an unreadable file must not keep the process from starting. */
+const MOST_FAILURES = 300;
+const BLOCK_BYTES = 4096;
 
 export interface Frame extends FrameHead {
   readonly records: readonly Uint8Array[];
@@ -38,6 +46,7 @@ export class SegmentReader {
   #file: FileHandle | undefined;
   #buffer = Buffer.alloc(0);
   #bufferAt = 0;
+  #failures = 0;
   cutTails = 0;
   damaged = 0;
 
@@ -76,8 +85,14 @@ export class SegmentReader {
         const frame = await this.#frameAt(segment);
         if (frame === undefined) continue; // a damaged place was stepped over
         this.#offset += frame.bytes;
+        this.#failures = 0;
         return frame;
       } catch (error) {
+        if (RESOURCES.has((error as NodeJS.ErrnoException).code ?? '') && ++this.#failures < MOST_FAILURES) {
+          await sleep(RETRY_MS);
+          continue;
+        }
+        this.#failures = 0;
         this.damaged++;
         this.#log.error('a segment of a spool cannot be read; the rest of it is skipped', {
           file: segment.path,
@@ -142,7 +157,7 @@ export class SegmentReader {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(segment.bytes - offset, Math.max(bytes, CHUNK_BYTES))));
     let read = 0;
     while (read < buffer.length) {
-      const { bytesRead } = await file.read(buffer, read, buffer.length - read, offset + read);
+      const bytesRead = await readSome(file, buffer, read, offset + read);
       if (bytesRead === 0) break;
       read += bytesRead;
     }
@@ -198,5 +213,21 @@ export class SegmentReader {
     } catch (error) {
       this.#log.warn('damaged octets of a spool could not be copied aside', { ...fields, why: messageOf(error) });
     }
+  }
+}
+
+/** Blocks that the disk cannot read are zeros, so that their frames alone are lost. */
+async function readSome(file: FileHandle, into: Buffer, at: number, position: number): Promise<number> {
+  try {
+    return (await file.read(into, at, into.length - at, position)).bytesRead;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+  }
+  const length = Math.min(into.length - at, BLOCK_BYTES - (position % BLOCK_BYTES));
+  try {
+    return (await file.read(into, at, length, position)).bytesRead;
+  } catch {
+    into.fill(0, at, at + length);
+    return length;
   }
 }

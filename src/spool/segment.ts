@@ -24,7 +24,7 @@ export interface Segment {
   lastAtMs: number | undefined;
 }
 
-/** In order; other files are ignored. `last` is that of the next segment, and of the last segment `first - 1`: to be read. */
+/** In order; other files are ignored. `last` follows from the next head that is whole; Infinity: none is, the frames tell. */
 export async function listSegments(folder: string): Promise<Segment[]> {
   const found = (await readdir(folder))
     .flatMap((name) => {
@@ -34,10 +34,10 @@ export async function listSegments(folder: string): Promise<Segment[]> {
     .toSorted((a, b) => a.number - b.number);
   const segments: Segment[] = [];
   for (const one of found) {
-    const { first, bytes } = await headOf(one.path);
+    const { first, bytes } = await headOf(one.path).catch(() => ({ first: undefined, bytes: 0 }));
     segments.push({ ...one, first, bytes, last: 0, lastAtMs: undefined });
   }
-  let next = segments.at(-1)?.first ?? 1;
+  let next = Infinity;
   for (const segment of segments.toReversed()) {
     segment.last = next - 1;
     next = segment.first ?? next;

@@ -6,15 +6,20 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { messageOf } from '../text/message-of.ts';
+import { settlesWithin } from '../time/settles-within.ts';
+import { Throttle } from '../time/throttle.ts';
 import { Cursor } from './cursor.ts';
 import { lockFolder, type FolderLock } from './lock.ts';
 import { type Frame, type ReadPosition, SegmentReader } from './reader.ts';
 import { listSegments, type Segment } from './segment.ts';
+import { takeInbox } from './replay.ts';
 import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
 import { MemoryWindow } from './window.ts';
 import { Writer } from './writer.ts';
 
 const UPKEEP_MS = 1000;
+/** For the cursor and the lock; a disk that hangs must not keep the process from ending. */
+const CLOSE_MS = 2000;
 /** A full spool of few segments would drop, or keep, a large part at once. */
 const LEAST_SEGMENTS = 8;
 const LEAST_SEGMENT_BYTES = 64 * 1024;
@@ -27,6 +32,7 @@ export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
     const segments = await listSegments(options.folder);
     const spool = new DiskSpool<T>(options, lock, cursor, segments, await lastSequence(options, segments));
     await spool.upkeep();
+    void spool.takeReplayed();
     return spool;
   } catch (error) {
     await lock.release();
@@ -36,15 +42,14 @@ export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
 
 /** Reads the last segment, since a crash may have ended it anywhere; the sequences of the others follow from their heads. */
 async function lastSequence({ folder, log }: SpoolOptions, segments: readonly Segment[]): Promise<number> {
-  let last = Math.max(0, ...segments.map((segment) => segment.last));
+  let last = Math.max(0, ...segments.map((segment) => (segment.last === Infinity ? 0 : segment.last)));
   // Without a head, the segments before it have to be read as well.
   const unknown = segments.findLastIndex(({ first }) => first !== undefined);
   const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log);
   for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
     last = Math.max(last, frame.first + frame.count - 1);
   await reader.close();
-  const final = segments.at(-1);
-  if (final !== undefined) final.last = Math.max(final.last, last);
+  for (const segment of segments) segment.last = Math.min(segment.last, last);
   return last;
 }
 
@@ -72,7 +77,12 @@ class DiskSpool<T> implements Spool<T> {
   #oldest: { readonly sequence: number; readonly atMs: number } | undefined;
   readonly #timer: NodeJS.Timeout;
   #keeping: Promise<void> | undefined;
+  #replaying: Promise<void> | undefined;
+  #isClosed = false;
   #isTaking = false;
+  readonly #upkeepLines = new Throttle();
+  /** Milliseconds since 1970 by a clock that is never set: a step of the wall clock must not make records old. */
+  readonly #steadyMs: () => number;
   #room: PromiseWithResolvers<void> | undefined;
   #stoppedSinceMs: number | undefined;
   #stoppedMs = 0;
@@ -83,6 +93,9 @@ class DiskSpool<T> implements Spool<T> {
     this.#cursor = cursor;
     this.#segments = segments;
     this.#maxBytes = options.maxBytes;
+    const { monotonicMs = () => performance.now() } = options;
+    const offsetMs = options.nowMs() - monotonicMs();
+    this.#steadyMs = () => Math.floor(offsetMs + monotonicMs());
     this.#window = new MemoryWindow(options.windowBytes);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
     this.#isBehind = last > this.#acknowledged;
@@ -94,7 +107,7 @@ class DiskSpool<T> implements Spool<T> {
       ),
       syncEveryMs: options.syncEveryMs,
       log: options.log,
-      nowMs: options.nowMs,
+      nowMs: () => Math.max(options.nowMs(), this.#steadyMs()),
       segments,
       nextSequence: Math.max(last, cursor.saved) + 1,
       nextNumber: (segments.at(-1)?.number ?? 0) + 1,
@@ -105,7 +118,10 @@ class DiskSpool<T> implements Spool<T> {
       },
     });
     this.#reader = new SegmentReader(options.folder, segments, () => this.#writer.active, options.log);
-    this.#timer = setInterval(() => void this.upkeep(), UPKEEP_MS);
+    this.#timer = setInterval(() => {
+      void this.upkeep();
+      void this.takeReplayed();
+    }, UPKEEP_MS);
     this.#timer.unref();
   }
 
@@ -214,7 +230,7 @@ class DiskSpool<T> implements Spool<T> {
 
   #isTooOld(atMs: number | undefined): boolean {
     const { maxAgeMs, nowMs } = this.#options;
-    return maxAgeMs !== undefined && atMs !== undefined && nowMs() - atMs > maxAgeMs;
+    return maxAgeMs !== undefined && atMs !== undefined && Math.min(nowMs(), this.#steadyMs()) - atMs > maxAgeMs;
   }
 
   acknowledge(through: number): void {
@@ -262,7 +278,10 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   #roomChanged(): void {
-    const isStopped = this.#writer.diskError !== undefined || (this.#isFull && this.#options.whenFull === 'block');
+    const isStopped =
+      this.#writer.diskError !== undefined ||
+      this.#writer.isBehind ||
+      (this.#isFull && this.#options.whenFull === 'block');
     if (isStopped) {
       this.#stoppedSinceMs ??= performance.now();
       this.#room ??= Promise.withResolvers<void>();
@@ -274,14 +293,41 @@ class DiskSpool<T> implements Spool<T> {
     this.#room = undefined;
   }
 
+  takeReplayed(): Promise<void> {
+    return (this.#replaying ??= this.#takeReplayed().finally(() => {
+      this.#replaying = undefined;
+    }));
+  }
+
+  async #takeReplayed(): Promise<void> {
+    if (this.room() !== undefined) return;
+    try {
+      const records = await takeInbox(this.#options.folder, async (batch) => {
+        await this.#writer.append(batch);
+        await this.#writer.syncWritten();
+      });
+      if (records > 0) this.#options.onReplayed?.(records);
+    } catch (error) {
+      if (!this.#isClosed && this.#upkeepLines.admit() > 0)
+        this.#options.log.warn('dead letters to replay could not be taken up; it is tried again', {
+          folder: this.#options.folder,
+          why: messageOf(error),
+        });
+    }
+  }
+
   /** Saves the cursor, and removes segments that nobody needs. */
   upkeep(): Promise<void> {
     return (this.#keeping ??= this.#keep()
       .catch((error: unknown) => {
-        this.#options.log.warn('the cursor of a spool could not be saved; it is tried again', {
-          folder: this.#options.folder,
-          why: messageOf(error),
-        });
+        if (this.#upkeepLines.admit() > 0)
+          this.#options.log.warn(
+            'upkeep of a spool failed: its cursor is not saved, or a segment not removed; it is tried again',
+            {
+              folder: this.#options.folder,
+              why: messageOf(error),
+            },
+          );
       })
       .finally(() => {
         this.#keeping = undefined;
@@ -291,14 +337,29 @@ class DiskSpool<T> implements Spool<T> {
 
   async #keep(): Promise<void> {
     this.#dropOldest();
-    if (this.#cursor.saved !== this.#acknowledged && !this.#lock.isLost) await this.#cursor.save(this.#acknowledged);
-    for (;;) {
+    const unsaved = await this.#saveCursor();
+    // On a disk without space for the cursor something has to go first. The last segment stays, since sequences go on from it.
+    const through = unsaved === undefined ? this.#cursor.saved : this.#acknowledged;
+    const least = unsaved === undefined ? 0 : 1;
+    while (this.#segments.length > least && !this.#lock.isLost) {
       const oldest = this.#segments[0];
-      if (oldest === undefined || oldest === this.#writer.active || oldest.last > this.#cursor.saved) break;
-      await rm(oldest.path, { force: true });
+      if (oldest === undefined || oldest === this.#writer.active || oldest.last > through) break;
+      await rm(oldest.path, { force: true, recursive: true });
       this.#segments.shift();
     }
     if (this.#isFull && this.#segments.length === 1 && this.#acknowledged >= this.#writer.written) this.#writer.roll();
+    if (unsaved !== undefined) throw unsaved;
+  }
+
+  /** The error, if the disk does not take it. */
+  async #saveCursor(): Promise<Error | undefined> {
+    if (this.#cursor.saved === this.#acknowledged || this.#lock.isLost) return undefined;
+    try {
+      await this.#cursor.save(this.#acknowledged);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   /** Moves the cursor over whole segments that are too old, or that have to make room. */
@@ -354,13 +415,19 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   async close(withinMs: number): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     await this.#writer.close(withinMs);
+    await settlesWithin(CLOSE_MS, this.#release());
+    this.#room?.resolve();
+  }
+
+  async #release(): Promise<void> {
+    await this.#replaying;
     await this.#keeping; // it may have read the cursor before the last acknowledgement
     await this.upkeep();
     await this.#reader.close();
     await this.#cursor.close();
     await this.#lock.release();
-    this.#room?.resolve();
   }
 }

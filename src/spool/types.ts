@@ -35,6 +35,10 @@ export interface SpoolOptions {
   readonly log: SpoolLog;
   /** Milliseconds since 1970. */
   readonly nowMs: () => number;
+  /** For ages beside `nowMs`, since a step of the wall clock must not make records old; `performance.now` if not given. */
+  readonly monotonicMs?: () => number;
+  /** Called when records of another process were appended: dead letters that a command replays. */
+  readonly onReplayed?: (records: number) => void;
 }
 
 /** Counts since it was opened, and what is on disk now. */

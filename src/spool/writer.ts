@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../text/message-of.ts';
+import { settlesWithin } from '../time/settles-within.ts';
 import { Throttle } from '../time/throttle.ts';
 import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
 import { createSegment, type Segment, writeWhole } from './segment.ts';
@@ -16,8 +17,11 @@ import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
 
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 2000;
+const GIVE_UP_MS = 500;
 /** Written octets that wait for a sync; above it, writing waits for the sync. */
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
+/** Octets of records that wait to be written; above it, there is no room. */
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 /** The place on the disk is still good; a later write to it may succeed. */
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
@@ -59,6 +63,8 @@ export class Writer<T> {
   #file: FileHandle | undefined;
   active: Segment | undefined;
   #pending: Pending<T>[] = [];
+  /** Of records that are not written, those of the current write included. */
+  #pendingBytes = 0;
   #flushing: Promise<void> | undefined;
   #next: number;
   #nextNumber: number;
@@ -86,6 +92,11 @@ export class Writer<T> {
     this.#lines = new Throttle();
   }
 
+  /** More waits for the disk than the memory is meant to hold: it is slow, or hangs without an error. */
+  get isBehind(): boolean {
+    return this.#pendingBytes >= MAX_PENDING_BYTES;
+  }
+
   /** Sequence of the last written record. */
   get written(): number {
     return this.#next - 1;
@@ -98,6 +109,8 @@ export class Writer<T> {
       return Promise.reject(
         new RangeError(`a record of ${large.bytes.length} bytes; a spool takes at most ${MAX_RECORD_BYTES}`),
       );
+    for (const { bytes } of records) this.#pendingBytes += bytes.length;
+    if (this.isBehind) this.#options.onChange();
     return new Promise((resolve, reject) => {
       this.#pending.push({ records, resolve, reject });
       this.#start();
@@ -114,17 +127,19 @@ export class Writer<T> {
   async close(withinMs: number): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    const late = setTimeout(() => this.#giveUp.abort(), withinMs);
-    try {
-      while (this.#flushing !== undefined) await this.#flushing;
-      if (this.#options.syncEveryMs !== Infinity)
-        await this.#persistently(() => this.#syncAll()).catch(() => undefined);
-    } finally {
-      clearTimeout(late);
+    if (!(await settlesWithin(withinMs, this.#finish()))) {
+      this.#giveUp.abort();
+      // A call of the file system may hang without an error; then the process must end nevertheless.
+      await settlesWithin(GIVE_UP_MS, this.#finish());
+      void this.#seal();
     }
-    await this.#file?.close().catch(() => undefined);
-    this.#file = undefined;
     this.active = undefined;
+  }
+
+  async #finish(): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing;
+    if (this.#options.syncEveryMs !== Infinity) await this.#persistently(() => this.#syncAll()).catch(() => undefined);
+    await this.#seal();
   }
 
   #start(): void {
@@ -157,6 +172,7 @@ export class Writer<T> {
       } catch (error) {
         for (const { reject } of [...taken, ...this.#pending]) reject(error as Error);
         this.#pending = [];
+        this.#pendingBytes = 0;
         return;
       }
     }
@@ -174,6 +190,9 @@ export class Writer<T> {
       writeFrame(frame, 0, records, from, to, this.#next, nowMs);
       const last = this.#next + to - from - 1;
       const { segment, offset } = await this.#persistently(() => this.#write(frame, last, nowMs));
+      const wasBehind = this.isBehind;
+      for (let at = from; at < to; at++) this.#pendingBytes -= (records[at] as SpoolRecord<T>).bytes.length;
+      if (wasBehind && !this.isBehind) this.#options.onChange();
       this.#options.onWritten(
         from === 0 && to === records.length ? records : records.slice(from, to),
         this.#next,
@@ -210,7 +229,7 @@ export class Writer<T> {
     const { active } = this;
     if (this.#isBroken || active === undefined) return this.#begin();
     if (active.last < (active.first ?? 0) || active.bytes + bytes <= this.#options.segmentBytes) return active;
-    if (this.#options.syncEveryMs !== Infinity) await this.sync();
+    await this.syncWritten();
     if (this.#isBroken) return this.#begin();
     await this.#seal();
     return this.#begin();
@@ -219,14 +238,15 @@ export class Writer<T> {
   /** A new segment, which begins with what a broken one may have lost. */
   async #begin(): Promise<Segment> {
     await this.#seal();
-    const first = this.#unsynced.length === 0 ? this.#next : this.synced + 1;
-    const { segment, file } = await createSegment(this.#options.folder, this.#nextNumber, first, this.#spoolId);
-    this.#nextNumber++;
+    const again = this.#unsynced.slice(); // a sync of the old file may end meanwhile
+    const first = again.length === 0 ? this.#next : this.synced + 1;
+    // The number is used up even if this fails: what is left of the file must not be in the way.
+    const { segment, file } = await createSegment(this.#options.folder, this.#nextNumber++, first, this.#spoolId);
     this.#file = file;
     this.active = segment;
     this.#options.segments.push(segment);
     try {
-      for (const { bytes, last, atMs } of this.#unsynced) {
+      for (const { bytes, last, atMs } of again) {
         await writeWhole(file, bytes, 0, bytes.length, segment.bytes);
         segment.bytes += bytes.length;
         segment.last = last;
@@ -244,7 +264,15 @@ export class Writer<T> {
 
   async #syncAll(): Promise<void> {
     if (this.#isBroken && this.#unsynced.length > 0) await this.#begin();
-    await this.sync();
+    await this.syncWritten();
+  }
+
+  /** A sync that runs already began before the last writes. Rejects if the disk fails. */
+  async syncWritten(): Promise<void> {
+    const last = this.#unsynced.at(-1)?.last;
+    if (last === undefined) return;
+    while (this.synced < last && !this.#isBroken) await this.sync();
+    if (this.synced < last) throw new Error('the last writes could not be synced');
   }
 
   async #seal(): Promise<void> {

@@ -11,6 +11,7 @@ import {
   markDone,
   openSpool,
   readDeadLetters,
+  replayDeadLetters,
 } from '../../../src/spool/index.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
@@ -31,7 +32,7 @@ test('dead letters are listed in order beside their writer, until they are done'
   const folder = scratch();
   const letters = await DeadLetters.open(folder, 1e6, SILENT);
   onTestFinished(() => letters.close());
-  for (const id of ['a', 'b', 'c']) letters.put(letter(id), Buffer.from(`bytes\nof ${id}`));
+  for (const id of ['a', 'b', 'c']) void letters.put(letter(id), Buffer.from(`bytes\nof ${id}`));
   await eventually(() => expect(letters.kept).toBe(3));
   expect((await listed(folder)).map(({ id, bytes }) => [id, bytes.toString()])).toEqual([
     ['a', 'bytes\nof a'],
@@ -40,7 +41,7 @@ test('dead letters are listed in order beside their writer, until they are done'
   ]);
   await markDone(folder, ['b', 'unknown']);
   expect((await listed(folder)).map(({ id }) => id)).toEqual(['a', 'c']);
-  letters.put(letter('d'), Buffer.from(''));
+  void letters.put(letter('d'), Buffer.from(''));
   await letters.close();
   expect((await listed(folder)).map(({ id, rule, why }) => [id, rule, why])).toEqual(
     ['a', 'c', 'd'].map((id) => [id, 'audit', 'too large']),
@@ -52,7 +53,7 @@ test('they survive a restart, and the oldest go when there is no room', async ()
   for (let round = 0; round < 4; round++) {
     const letters = await DeadLetters.open(folder, 600_000, SILENT);
     for (let at = 0; at < 30; at++) {
-      letters.put(letter(`${round}-${at}`), Buffer.alloc(10_000));
+      void letters.put(letter(`${round}-${at}`), Buffer.alloc(10_000));
       if (at % 5 === 0) await new Promise((resolve) => void setTimeout(resolve, 2));
     }
     await letters.close();
@@ -85,4 +86,43 @@ test('a spool can be inspected beside its writer', async () => {
   expect(await inspectSpool(folder)).toMatchObject({ waiting: 1, oldestAtMs: 1e12, owner: process.pid });
   await spool.close(1000);
   expect(await inspectSpool(folder)).toMatchObject({ waiting: 1, owner: undefined });
+});
+
+test('dead letters are replayed into the log of a running server, and into one that opens later', async () => {
+  const root = scratch();
+  const letters = await DeadLetters.open(join(root, 'dead-letters'), 1e6, SILENT);
+  onTestFinished(() => letters.close());
+  for (const id of ['a', 'b', 'c']) await letters.put(letter(id), Buffer.from(`bytes of ${id}`));
+  let replayed = 0;
+  const options = {
+    folder: join(root, '1'),
+    maxBytes: 1e7,
+    maxAgeMs: undefined,
+    segmentBytes: 1e6,
+    syncEveryMs: 10,
+    windowBytes: 1000,
+    whenFull: 'block',
+    log: SILENT,
+    nowMs: () => Date.now(),
+    onReplayed: (records: number) => void (replayed += records),
+  } as const;
+  const spool = await openSpool<never>(options);
+  expect(await replayDeadLetters(join(root, 'dead-letters'), options.folder, ({ id }) => id !== 'b')).toEqual([
+    'a',
+    'c',
+  ]);
+  expect((await listed(join(root, 'dead-letters'))).map(({ id }) => id)).toEqual(['b']);
+  await eventually(() => expect(replayed).toBe(2));
+  const taken = await spool.take(10, 1e6);
+  expect(taken?.records.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(['bytes of a', 'bytes of c']);
+  spool.acknowledge(taken?.through ?? 0);
+  await spool.close(1000);
+  await replayDeadLetters(join(root, 'dead-letters'), options.folder, () => true);
+  expect(await replayDeadLetters(join(root, 'dead-letters'), options.folder, () => true)).toEqual([]);
+  const again = await openSpool<never>(options);
+  onTestFinished(() => again.close(1000));
+  await eventually(() => expect(replayed).toBe(3));
+  expect((await again.take(10, 1e6))?.records.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual([
+    'bytes of b',
+  ]);
 });

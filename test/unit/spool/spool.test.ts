@@ -1,7 +1,16 @@
 /** Records survive crashes, damage and full disks: each is read again, in order, until it is acknowledged. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -169,14 +178,24 @@ describe('a spool', () => {
     expect(left.length + droppedWhenFull).toBe(4000);
   });
 
-  test('drops what is too old, counted; a clock set back drops nothing', async () => {
+  test('drops what is too old, counted; a step of the wall clock drops nothing', async () => {
     const folder = scratch();
     let nowMs = 1e12;
-    const spool = await opened(folder, { maxAgeMs: 60_000, nowMs: () => nowMs, windowBytes: 0 });
+    let monotonicMs = 5;
+    const spool = await opened(folder, {
+      maxAgeMs: 60_000,
+      nowMs: () => nowMs,
+      monotonicMs: () => monotonicMs,
+      windowBytes: 0,
+    });
+    const pass = (ms: number): void => {
+      nowMs += ms;
+      monotonicMs += ms;
+    };
     await spool.append(numbered(0, 10));
-    nowMs += 50_000;
+    pass(50_000);
     await spool.append(numbered(10, 20));
-    nowMs += 20_000;
+    pass(20_000);
     spool.rewind();
     expect(numbersOf(await drained(spool))).toEqual(range(10, 20));
     expect(spool.state.droppedByAge).toBe(10);
@@ -184,6 +203,10 @@ describe('a spool', () => {
     await spool.append(numbered(20, 30));
     spool.rewind();
     expect(numbersOf(await drained(spool))).toEqual(range(20, 30));
+    await spool.append(numbered(30, 40));
+    nowMs += 1e11;
+    spool.rewind();
+    expect(numbersOf(await drained(spool))).toEqual(range(30, 40));
     expect(spool.state.droppedByAge).toBe(10);
   });
 
@@ -397,6 +420,87 @@ describe('damage', () => {
   });
 });
 
+test('a newest segment without a head, as a power cut leaves it, does not cost the one before it', async () => {
+  for (const rest of [Buffer.alloc(0), Buffer.alloc(4096)]) {
+    const folder = scratch();
+    const spool = await openSpool<string>(optionsOf(folder));
+    await spool.append(numbered(0, 10));
+    await spool.close(1000);
+    writeFileSync(join(folder, '0000000002.spool'), rest);
+    const again = await opened(folder);
+    expect(again.state.waiting).toBe(10);
+    expect(numbersOf(await drained(again))).toEqual(range(0, 10));
+  }
+});
+
+test('side files that are unusable are put aside, and nothing is lost', async () => {
+  const folder = scratch();
+  const spool = await openSpool<string>(optionsOf(folder));
+  await spool.append(numbered(0, 10));
+  await spool.close(1000);
+  rmSync(join(folder, 'cursor'));
+  for (const name of ['cursor', 'lock', '0000000007.spool'])
+    mkdirSync(join(folder, name, 'in it'), { recursive: true });
+  writeFileSync(join(folder, 'bad'), 'a file');
+  const again = await opened(folder);
+  expect(numbersOf(await drained(again))).toEqual(range(0, 10));
+  await again.close(1000);
+  expect((await opened(folder)).state).toMatchObject({ waiting: 0, segments: 0, acknowledged: 10 });
+});
+
+/** A file system of 2 MiB; undefined where mounting is not allowed. */
+function smallDisk(): string | undefined {
+  const folder = scratch();
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder]).status !== 0) return undefined;
+  onTestFinished(() => void spawnSync('umount', ['-l', folder]));
+  return folder;
+}
+
+test('a disk without space holds back, also its cursor, and goes on when records are acknowledged', async (context) => {
+  const disk = smallDisk();
+  if (disk === undefined) return context.skip('mounting a tmpfs is not allowed here');
+  const folder = join(disk, 'log');
+  const spool = await opened(folder, { segmentBytes: 64 * 1024, windowBytes: 0 });
+  let written = 0;
+  let appending = Promise.resolve();
+  for (let at = 0; spool.room() === undefined; at += 50) {
+    appending = spool.append(numbered(at, at + 50, '-'.repeat(500))).then(() => {
+      written = at + 50;
+    });
+    await Promise.race([appending, eventually(() => expect(spool.state.diskError).toBeDefined())]);
+  }
+  expect(spool.state.diskError).toContain('ENOSPC');
+  expect(written).toBeGreaterThan(2000);
+  const numbers = numbersOf(await drained(spool));
+  await appending;
+  await eventually(() => expect(spool.room()).toBeUndefined());
+  expect(numbers.concat(numbersOf(await drained(spool)))).toEqual(range(0, written));
+}, 30_000);
+
+test('the memory is bounded while a write hangs, and closing ends nevertheless', async () => {
+  const folder = scratch();
+  const spool = await openSpool<string>(optionsOf(folder));
+  await spool.append([record('0')]);
+  const handle = await open('/dev/null', 'r');
+  const prototype = Object.getPrototypeOf(handle) as Record<'write', (...args: unknown[]) => Promise<unknown>>;
+  await handle.close();
+  const { write } = prototype;
+  const hang = Promise.withResolvers<void>();
+  const hanging = vi.spyOn(prototype, 'write').mockImplementation(async function (this: unknown, ...args) {
+    await hang.promise;
+    return write.apply(this, args);
+  });
+  onTestFinished(() => hanging.mockRestore());
+  const megabyte = '-'.repeat(1e6);
+  let appended = 0;
+  for (; spool.room() === undefined; appended++) spool.append([record(megabyte)]).catch(() => undefined);
+  expect(appended).toBe(34);
+  const beganAtMs = performance.now();
+  await spool.close(200);
+  expect(performance.now() - beganAtMs).toBeLessThan(5000);
+  hang.resolve();
+}, 20_000);
+
 describe('a disk that fails', () => {
   /** Fails the calls of `method` on files of segments while it says so. */
   async function failing(method: 'datasync' | 'write', fails: () => NodeJS.ErrnoException | undefined): Promise<void> {
@@ -457,5 +561,58 @@ describe('a disk that fails', () => {
     expect(numbersOf(await drained(spool, false))).toEqual(range(0, 30));
     await spool.close(1000);
     expect(numbersOf(await drained(await opened(folder)))).toEqual(range(0, 30));
+  });
+
+  test('while another sync runs, sealing a segment waits for a sync of its last frames', async () => {
+    const folder = scratch();
+    const spool = await opened(folder, { segmentBytes: 64 * 1024, syncEveryMs: 1 });
+    let synced = 0;
+    await failing('datasync', () => {
+      synced++;
+      return undefined;
+    });
+    for (let at = 0; at < 100; at++) await spool.append(numbered(at * 10, at * 10 + 10, '-'.repeat(1000)));
+    expect(synced).toBeGreaterThan(10);
+    expect(spool.state.appended - spool.state.synced).toBeLessThan(100);
+  });
+
+  test('at one place of a segment costs the frames there, not the rest of the segment', async () => {
+    const folder = scratch();
+    const first = await openSpool<string>(optionsOf(folder));
+    for (let at = 0; at < 40; at++) await first.append(numbered(at * 5, at * 5 + 5, '-'.repeat(1000)));
+    await first.close(1000);
+    const handle = await open('/dev/null', 'r');
+    const prototype = Object.getPrototypeOf(handle) as Record<'read', (...args: unknown[]) => Promise<unknown>>;
+    await handle.close();
+    const read = prototype.read;
+    const spy = vi.spyOn(prototype, 'read').mockImplementation(function (this: unknown, ...args) {
+      const [, , length, position] = args as [unknown, number, number, number];
+      if (position < 53_248 && position + length > 49_152) return Promise.reject(errorOf('EIO'));
+      return read.apply(this, args);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const spool = await opened(folder);
+    const numbers = numbersOf(await drained(spool));
+    expect(numbers.at(-1)).toBe(199);
+    expect(numbers.length).toBeGreaterThanOrEqual(190);
+    expect(numbers.length).toBeLessThan(200);
+    expect(spool.state.damaged).toBe(1);
+  });
+
+  test('without file descriptors, a segment is read once there are some again', async () => {
+    const folder = scratch();
+    const spool = await opened(folder, { windowBytes: 0 });
+    await spool.append(numbered(0, 10));
+    let failures = 3;
+    const handle = await open('/dev/null', 'r');
+    const prototype = Object.getPrototypeOf(handle) as Record<'read', (...args: unknown[]) => Promise<unknown>>;
+    await handle.close();
+    const read = prototype.read;
+    const spy = vi.spyOn(prototype, 'read').mockImplementation(function (this: unknown, ...args) {
+      return failures-- > 0 ? Promise.reject(errorOf('ENFILE')) : read.apply(this, args);
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect(numbersOf(await drained(spool))).toEqual(range(0, 10));
+    expect(spool.state.damaged).toBe(0);
   });
 });

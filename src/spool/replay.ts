@@ -1,0 +1,42 @@
+/**
+ * The inbox of a spool: records that a command sends again beside the process that writes the log.
+ * **In**: what `replayDeadLetters` left there. **Out**: the same records, appended to the log. **Fails**: with `append`; the rest is taken
+ * up later. A crash in between appends some of them twice.
+ *
+ * Each sending is a small spool in `replay/`, which gets its final name when it is whole.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readRecords } from './read-only.ts';
+import type { SpoolRecord } from './types.ts';
+
+export const INBOX = 'replay';
+export const UNFINISHED = '.new';
+const BATCH_RECORDS = 100;
+const BATCH_BYTES = 1024 * 1024;
+
+/** Appends all that was sent; the number of records. `append` settles when they are durable. */
+export async function takeInbox(
+  folder: string,
+  append: (records: readonly SpoolRecord<never>[]) => Promise<void>,
+): Promise<number> {
+  const inbox = join(folder, INBOX);
+  const sent = (await readdir(inbox).catch(() => [])).filter((name) => !name.endsWith(UNFINISHED)).toSorted();
+  let taken = 0;
+  for (const name of sent) {
+    let batch: SpoolRecord<never>[] = [];
+    let batchBytes = 0;
+    for await (const { bytes } of readRecords(join(inbox, name))) {
+      batch.push({ bytes, value: undefined });
+      batchBytes += bytes.length;
+      taken++;
+      if (batch.length < BATCH_RECORDS && batchBytes < BATCH_BYTES) continue;
+      await append(batch);
+      batch = [];
+      batchBytes = 0;
+    }
+    if (batch.length > 0) await append(batch);
+    await rm(join(inbox, name), { recursive: true, force: true });
+  }
+  return taken;
+}
