@@ -144,7 +144,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
   // The API client knows neither the engine nor plugins: whatever watches Kubernetes uses it.
   'src/kubernetes': ['src/text', 'src/time'],
-  'src/transport': ['src/time/timer-wheel.ts'],
+  'src/transport': ['src/time/timer-wheel.ts', 'src/time/settles-within.ts'],
   // gRPC and HTTP/2 meet at the exchange alone.
   'src/transport/h2': [...SEAM_OF_TRANSPORT, 'src/transport/limits.ts', 'src/transport/percent.ts'],
   'src/transport/grpc': [

@@ -21,6 +21,7 @@ export interface GrpcListenerOptions {
   /** Sluice's HTTP/2 (the default), or Node's. */
   readonly kind?: 'own' | 'http2';
   readonly maxConnectionAgeMs?: number | undefined;
+  readonly maxStreamAgeMs?: number | undefined;
   /** Other workers listen at the same port. */
   readonly reusePort: boolean;
   readonly refused: RefusedConnections;
@@ -36,6 +37,7 @@ export function listenGrpc({
   tls,
   kind,
   maxConnectionAgeMs,
+  maxStreamAgeMs,
   reusePort,
   refused,
   log,
@@ -45,6 +47,7 @@ export function listenGrpc({
       ...at,
       ...(tls === undefined ? {} : { tls }),
       ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }),
+      ...(maxStreamAgeMs === undefined ? {} : { maxStreamAgeMs }),
       reusePort,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       onStranger: (stranger) => refused.take(stranger),

@@ -25,6 +25,8 @@ export interface Exchange {
   send(message: Uint8Array): boolean;
   /** Sends the status, after the messages. */
   end(code: number, details: string): void;
+  /** Sends the status OK, and goes on receiving: the receiver gets the rest of the request until its end. `end` then stops the peer. */
+  endReply(): void;
   /** Sends a plain HTTP reply to a request that is not gRPC. */
   refuse(httpStatus: number, text: string): void;
   /** Gives the sender flow-control credit for bytes of the body that are consumed. */
@@ -43,8 +45,8 @@ export interface Receiver {
   gone(): void;
   /** Once a second, by `performance.now()`: ends requests that take too long to arrive. */
   tick(nowMs: number): void;
-  /** Its connection drains: streams end once their clients are quiet. */
-  drain(): void;
+  /** Its connection is about to drain: streams end. True: GOAWAY should wait for the end of this one. May be repeated. */
+  drain(): boolean;
 }
 
 /** Time to receive a request, or a message of a stream, whatever deadline its caller sets. */
@@ -54,4 +56,4 @@ export const REQUEST_MS = 30_000;
 export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;
 
 /** For an exchange that is over; the rest of its request is ignored. */
-export const NO_RECEIVER: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };
+export const NO_RECEIVER: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain: () => false };

@@ -3,8 +3,10 @@
  * **In**: a server that does not listen yet, and its stack. **Out**: the transport. **Fails**: rejects if the address cannot be bound.
  */
 import type { Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bound, listening } from './address.ts';
 import { type GrpcServer, STREAMS_SHARE } from './grpc/serve.ts';
+import { settlesWithin } from '../time/settles-within.ts';
 import { RawSockets } from './raw-sockets.ts';
 import { renewTls, tlsEvent } from './tls.ts';
 import type { Transport, TransportOptions } from './transport.ts';
@@ -23,6 +25,10 @@ export interface Stack {
 const TICK_MS = 1000;
 /** How long a peer may take to acknowledge the drain. */
 const ANNOUNCE_MS = 500;
+/** By then every thread that shares the port has stopped listening. */
+const UNBOUND_MS = 100;
+/** How long clients may take to end their streams of records before connections are drained. */
+const RECORDS_MS = 1000;
 
 export async function runServer(
   server: Server,
@@ -44,18 +50,23 @@ export async function runServer(
     const closed = new Promise<void>((resolve) => {
       server.close(() => resolve());
     });
+    const endsAtMs = performance.now() + graceMs;
     const timers = [
-      setTimeout(() => stack.finishDrain(), Math.min(ANNOUNCE_MS, graceMs / 2)),
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
       setTimeout(() => {
         stack.destroy();
         raw.destroy();
       }, graceMs),
     ];
-    grpc.drain();
     raw.drain();
+    // A client that reconnects must not reach another thread of this process that is about to stop listening.
+    if (options.reusePort === true) await sleep(Math.min(UNBOUND_MS, graceMs / 4));
+    // A client would go on using a stream of records on a connection that it knows to end, and lose what it sends when that closes.
+    await settlesWithin(Math.min(RECORDS_MS, graceMs / 4), grpc.drain());
     stack.drain();
+    timers.push(setTimeout(() => stack.finishDrain(), Math.min(ANNOUNCE_MS, graceMs / 2)));
     await closed;
+    await settlesWithin(Math.max(1, endsAtMs - performance.now()), grpc.recordsRead());
     for (const timer of timers) clearTimeout(timer);
     clearInterval(ticking);
   };

@@ -76,7 +76,20 @@ export type StreamHandler = (requests: AsyncIterable<Uint8Array>, context: CallC
 export type Method =
   | { readonly kind: 'unary'; readonly handle: UnaryHandler }
   /** `oneRequest`: a second message ends the call with INVALID_ARGUMENT. */
-  | { readonly kind: 'stream'; readonly handle: StreamHandler; readonly oneRequest?: true };
+  | {
+      readonly kind: 'stream';
+      readonly handle: StreamHandler;
+      readonly oneRequest?: true;
+      readonly records?: Records;
+    };
+
+/**
+ * For a stream of records, such as log entries, that its client neither repeats nor keeps. The server ends it by sending `lastReply` and OK,
+ * and reads on until the client ends its side; messages that have arrived are read even if the client is gone.
+ */
+export interface Records {
+  readonly lastReply: Uint8Array;
+}
 
 /** By full path: `/envoy.service.auth.v3.Authorization/Check`. */
 export type Methods = ReadonlyMap<string, Method>;
@@ -98,6 +111,8 @@ export interface TransportOptions extends Address {
    * same time again, at most 60 s. Default: no limit.
    */
   readonly maxConnectionAgeMs?: number;
+  /** At this age a stream of records is ended with OK, so that its client opens another, perhaps at another server. Default: no limit. */
+  readonly maxStreamAgeMs?: number;
   /** Overrides of the default limits of a connection. */
   readonly limits?: Partial<Limits>;
 }
@@ -125,8 +140,8 @@ export interface TlsOptions {
 
 export interface Transport extends Address {
   /**
-   * Refuses new calls, lets calls in flight finish for at most `graceMs`, then closes. Streams end once their clients are quiet and the
-   * received messages are read. Idempotent.
+   * Refuses new calls, lets calls in flight finish for at most `graceMs`, then closes. Streams of records are ended with OK and read to
+   * their end; others end once their clients are quiet and the received messages are read. Idempotent.
    */
   drain(graceMs: number): Promise<void>;
   /** Applies to new connections. Throws and keeps the old certificate if certificate and key do not match, or in cleartext. */

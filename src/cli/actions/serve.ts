@@ -25,6 +25,7 @@ export interface ServeFlags {
   readonly workers: string;
   readonly transport: 'own' | 'http2';
   readonly maxConnectionAge?: string;
+  readonly maxStreamAge: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
@@ -96,14 +97,21 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
 
 const FLUSH_MS = 1000;
 
-function transportOf({ transport, maxConnectionAge }: ServeFlags): TransportFlags {
+function transportOf({ transport, maxConnectionAge, maxStreamAge }: ServeFlags): TransportFlags {
   const ageS = Number(maxConnectionAge ?? Infinity);
   if (!(ageS >= 1))
     throw new CliError(
       'CLI_USAGE',
       `--max-connection-age is "${maxConnectionAge}"; expected a number of seconds, at least 1`,
     );
-  return { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
+  const streamAgeS = Number(maxStreamAge);
+  if (!(streamAgeS >= 1))
+    throw new CliError('CLI_USAGE', `--max-stream-age is "${maxStreamAge}"; expected a number of seconds, at least 1`);
+  return {
+    kind: transport,
+    ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }),
+    maxStreamAgeMs: streamAgeS * 1000,
+  };
 }
 
 function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | undefined {

@@ -27,6 +27,10 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
       'drain connections of this age, so that proxies reconnect, perhaps to another server; default: never',
     ),
     new Option(
+      '--max-stream-age <seconds>',
+      'end streams of access logs at this age with OK, so that proxies open another, perhaps at another server; loses nothing',
+    ).default('300'),
+    new Option(
       '--tls-cert <file>',
       'PEM; with --tls-key, serve over TLS; a file renewed on disk applies to new connections',
     ),

@@ -32,6 +32,8 @@ function originOf(identifier: Buffer): LogOrigin {
   return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
 }
 
+const LAST_REPLY = toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema));
+
 export function accessLogMethods(
   engine: Engine,
   { onRefusedEntry }: FrontendOptions = {},
@@ -88,9 +90,11 @@ export function accessLogMethods(
       const safe = engine.whenSafe();
       if (safe !== undefined) await safe; // the next message is read, and flow control goes on, when this one is safe
     }
-    yield toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema));
+    yield LAST_REPLY;
   }
-  return [[`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle }]];
+  return [
+    [`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle, records: { lastReply: LAST_REPLY } }],
+  ];
 }
 
 /** A full queue has accepted the entry for which it delays the sender, so the end of a stream need not wait. */

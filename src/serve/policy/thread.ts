@@ -29,6 +29,8 @@ export interface TransportFlags {
   readonly kind: 'own' | 'http2';
   /** A connection of this age is drained, so that its proxy reconnects. */
   readonly maxConnectionAgeMs?: number;
+  /** A stream of access logs of this age is ended, so that its proxy opens another. */
+  readonly maxStreamAgeMs?: number;
 }
 
 /** The admin port's data of one engine, or of several as one. */

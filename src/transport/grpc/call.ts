@@ -9,6 +9,8 @@ import type { Decompressor } from './decompressor.ts';
 /** The context that calls get from their server. */
 export interface CallHost {
   readonly maxMessageBytes: number;
+  /** Of a stream of records. */
+  readonly maxStreamAgeMs: number;
   readonly wheel: TimerWheel;
   readonly decompressor: Decompressor;
   readonly draining: AbortSignal;

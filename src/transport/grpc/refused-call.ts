@@ -30,7 +30,9 @@ export class RefusedCall implements Receiver, Expiring {
 
   writable(): void {}
 
-  drain(): void {}
+  drain(): boolean {
+    return false;
+  }
 
   tick(): void {}
 

@@ -1,11 +1,15 @@
 import { type Exchange, type Head, type Receiver, REQUEST_MS } from '../exchange.ts';
-import { GrpcError, Status, type StreamHandler } from '../transport.ts';
+import { GrpcError, type Records, Status, type StreamHandler } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
 import { MessageQueue } from './message-queue.ts';
 
 /** How long a client must be quiet before a draining server ends its stream, so that no message in flight is lost. */
 const QUIET_MS = 100;
+/** A stream of records whose handler was behind is ended this long after it has caught up, though its client is never quiet. */
+const CATCH_UP_MS = 1000;
+/** Time for a client to end its side after ours. */
+const LINGER_MS = 5000;
 
 type Result = IteratorResult<Uint8Array, undefined>;
 const DONE: Result = { done: true, value: undefined };
@@ -27,6 +31,9 @@ export class StreamCall
   /** The handler reads no more. */
   #isUnread = false;
   #isDraining = false;
+  #hasReceived = false;
+  /** The handler was busy when the drain began. */
+  #isBehind = false;
   /** How the requests end, once the queue is read. `cut`: ended by the server, so the last message may be incomplete. */
   #end: 'complete' | 'cut' | GrpcError | undefined;
   /** The read of the handler that waits for a message. */
@@ -34,12 +41,24 @@ export class StreamCall
   #quietTimer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
   readonly #isOneRequest: boolean;
+  readonly #records: Records | undefined;
+  /** When a stream of records has reached its maximum age. */
+  readonly #retiresAtMs: number;
+  /** When its client must have ended its side. */
+  #lingersUntilMs: number | undefined;
+  /** When it is ended, whether its client is quiet or not. */
+  #endByMs: number | undefined;
   readonly #onOver: (call: StreamCall) => void;
 
   /** `onOver` is called when the call is over and needs no more events. */
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost, onOver: (call: StreamCall) => void) {
     super(exchange, head, callHead, host);
-    this.#isOneRequest = callHead.method.kind === 'stream' && callHead.method.oneRequest === true;
+    const { method } = callHead;
+    this.#isOneRequest = method.kind === 'stream' && method.oneRequest === true;
+    this.#records = method.kind === 'stream' ? method.records : undefined;
+    // 5 % jitter either way, so that streams opened together do not all end together.
+    this.#retiresAtMs =
+      this.#records === undefined ? Infinity : performance.now() + host.maxStreamAgeMs * (0.95 + Math.random() / 10);
     this.#queue = new MessageQueue(host.maxMessageBytes, callHead.encoding);
     this.#onOver = onOver;
     this.startTimer();
@@ -81,6 +100,8 @@ export class StreamCall
   }
 
   tick(nowMs: number): void {
+    if (nowMs > this.#retiresAtMs) this.drain();
+    if (this.#lingersUntilMs !== undefined && nowMs > this.#lingersUntilMs) this.endRequests();
     if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > REQUEST_MS)
       this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message took more than ${REQUEST_MS / 1000} s to arrive`));
   }
@@ -103,10 +124,43 @@ export class StreamCall
     this.#onOver(this);
   }
 
-  /** The server drains: the stream ends once the client is quiet. */
-  drain(): void {
+  /** The server drains, or the stream is old: it ends once the client is quiet, a stream of records as soon as its handler keeps up. */
+  drain(): boolean {
+    const isFirst = !this.#isDraining;
     this.#isDraining = true;
-    if (this.#pendingRead !== undefined) this.#beginQuiet();
+    if (isFirst && this.#pendingRead === undefined) this.#isBehind = true;
+    else if (this.#pendingRead !== undefined) this.#caughtUp();
+    return this.isRecords && this.isOpen;
+  }
+
+  get isRecords(): boolean {
+    return this.#records !== undefined;
+  }
+
+  /** Whether its client may still send. */
+  get isOpen(): boolean {
+    return !this.isOver && this.#end === undefined;
+  }
+
+  /** What has arrived of a stream of records is read, though its client is gone. */
+  override gone(): void {
+    if (this.#records === undefined) return super.gone();
+    this.isGone = true;
+    this.endRequests();
+  }
+
+  override expire(): void {
+    if (this.#records === undefined) return super.expire();
+    this.exchange.end(Status.DEADLINE_EXCEEDED, 'the deadline has passed');
+    this.endRequests();
+  }
+
+  /** Ends our side of a stream of records. Its client ends its own after the messages that are on their way. */
+  #endReply(): void {
+    if (this.#lingersUntilMs !== undefined || this.#records === undefined) return;
+    this.#lingersUntilMs = performance.now() + LINGER_MS;
+    this.exchange.send(this.#records.lastReply);
+    this.exchange.endReply();
   }
 
   /** The handler reads the messages that have arrived, and no more. */
@@ -129,7 +183,7 @@ export class StreamCall
     if (!this.#queue.isEmpty) this.#partialSinceMs = performance.now();
     return new Promise((resolve, reject) => {
       this.#pendingRead = { resolve, reject };
-      if (this.#isDraining || this.draining.aborted) this.#beginQuiet();
+      if (this.#isDraining || this.draining.aborted) this.#caughtUp();
     });
   }
 
@@ -172,6 +226,7 @@ export class StreamCall
       return this.#end === 'complete' || this.#end === 'cut' ? DONE : this.#end;
     }
     this.#partialSinceMs = undefined;
+    this.#hasReceived = true;
     this.#hold(-bytes);
     this.#credit(Math.min(this.#uncredited, bytes));
     if (!isNextCompressed) return { done: false, value: message };
@@ -213,9 +268,25 @@ export class StreamCall
     this.exchange.credit(bytes);
   }
 
+  /** While draining, the handler has read all that has arrived. */
+  #caughtUp(): void {
+    if (this.#lingersUntilMs !== undefined) return;
+    this.#endByMs ??= performance.now() + CATCH_UP_MS;
+    // A client drops what it could not send yet: the rest of a message that is larger than the window, as Envoy's first one, or what it kept
+    // while its window was closed.
+    const isBetweenMessages = this.#hasReceived && this.#queue.isEmpty;
+    if (this.#records !== undefined && isBetweenMessages && (!this.#isBehind || performance.now() > this.#endByMs))
+      this.#endReply();
+    else this.#beginQuiet();
+  }
+
   #beginQuiet(): void {
     clearTimeout(this.#quietTimer);
-    this.#quietTimer = setTimeout(() => this.endRequests(), QUIET_MS);
+    this.#quietTimer = setTimeout(() => {
+      if (this.#records === undefined) this.endRequests();
+      else if (this.#queue.isEmpty) this.#endReply();
+      else this.#beginQuiet();
+    }, QUIET_MS);
   }
 
   async #room(): Promise<void> {

@@ -37,7 +37,9 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
 
   writable(): void {}
 
-  drain(): void {}
+  drain(): boolean {
+    return false;
+  }
 
   tick(nowMs: number): void {
     if (!this.#isComplete && nowMs - this.arrivedAtMs > REQUEST_MS) this.expire();

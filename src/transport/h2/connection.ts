@@ -54,6 +54,7 @@ export class Connection implements StreamsHost {
   #isOver = false;
   #isInTurn = false;
   #isFlushDue = false;
+  #isRetiring = false;
   #draining: 'no' | 'announced' | 'final' = 'no';
   /** The frame or header block that was incomplete at the last tick, and for how many ticks. */
   #partial: unknown;
@@ -139,11 +140,16 @@ export class Connection implements StreamsHost {
 
   // ---------------------------------------------------------- drain
 
-  /** Drains for the connection's age: its streams end once their clients are quiet. Harmless when repeated. */
+  /**
+   * Drains for the connection's age; called once a second from then on. GOAWAY waits for streams of records, once: Envoy would go on using
+   * them on a connection that it knows to end.
+   */
   retire(): void {
-    if (this.#isOver || this.#draining !== 'no') return;
-    this.drain();
-    this.#streams.drain();
+    if (this.#isOver) return;
+    const isAwaited = this.#streams.drain();
+    this.flush();
+    if (!isAwaited || this.#isRetiring) this.drain();
+    this.#isRetiring = true;
   }
 
   /** Announces the end; requests in flight are still served (RFC 9113 section 6.8). */

@@ -25,6 +25,9 @@ export class Stream implements Exchange {
   sendWindow: number;
   #credit = 0;
   #held = 0;
+  /** Our side has ended, and the peer may still send. */
+  isReplied = false;
+  #isReading = false;
   #hasHead = false;
   #isEnded = false;
   /** Framed messages that wait for a window. */
@@ -89,11 +92,25 @@ export class Stream implements Exchange {
   }
 
   end(code: number, details: string): void {
-    if (this.isClosed || this.#isEnded) return;
+    if (this.isClosed) return;
+    if (this.#isEnded) return this.#stopReading();
     this.#isEnded = true;
     this.#ending = { code, details };
     this.pump();
     this.#streams.host.touched();
+  }
+
+  endReply(): void {
+    if (this.isClosed || this.#isEnded) return;
+    this.#isReading = true;
+    this.end(0, '');
+  }
+
+  /** After {@link endReply}: nothing more of the request is needed. */
+  #stopReading(): void {
+    if (!this.#isReading) return;
+    this.#isReading = false;
+    if (this.isReplied) this.#streams.answered(this);
   }
 
   refuse(httpStatus: number, text: string): void {
@@ -168,7 +185,8 @@ export class Stream implements Exchange {
         ending.code === 0 && this.#hasHead ? headers.ok() : headers.failed(ending.code, ending.details, !this.#hasHead);
       output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, this.id, block);
     }
-    streams.answered(this);
+    if (this.#isReading && !this.isRemoteEnded) this.isReplied = true;
+    else streams.answered(this);
   }
 
   /** Only {@link Streams} calls it: from here on nothing is sent or held. */

@@ -118,6 +118,7 @@ export class Streams {
     if (!isEnd || problem !== undefined || stream.bodyLeft > 0) return this.reset(id, ErrorCode.PROTOCOL_ERROR);
     stream.isRemoteEnded = true;
     stream.receiver.data(NO_BYTES, 0, 0, true);
+    if (stream.isReplied && !stream.isClosed) this.answered(stream);
   }
 
   /** `frameBytes` includes the padding, which counts for flow control. */
@@ -134,6 +135,7 @@ export class Streams {
       stream.isRemoteEnded = isEnd;
       if (frameBytes > to - from) stream.credit(frameBytes - (to - from));
       stream.receiver.data(bytes, from, to, isEnd);
+      if (isEnd && stream.isReplied && !stream.isClosed) this.answered(stream);
     }
     if (this.#receiveWindow.open()) this.host.touched();
   }
@@ -254,9 +256,13 @@ export class Streams {
     });
   }
 
-  /** Streams end once their clients are quiet. */
-  drain(): void {
-    this.#table.each((stream) => stream.receiver.drain());
+  /** Ends the streams of calls. True: GOAWAY should wait for some of them. */
+  drain(): boolean {
+    let isAwaited = false;
+    this.#table.each((stream) => {
+      if (stream.receiver.drain()) isAwaited = true;
+    });
+    return isAwaited;
   }
 
   /** Refuses every stream that the peer has not opened yet. */

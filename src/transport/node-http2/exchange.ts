@@ -34,6 +34,7 @@ export class NodeExchange implements Exchange {
   readonly arrivedAtMs = performance.now();
   readonly #stream: ServerHttp2Stream;
   #isEnded = false;
+  #isReading = false;
   #uncredited = 0;
 
   constructor(stream: ServerHttp2Stream) {
@@ -70,9 +71,19 @@ export class NodeExchange implements Exchange {
     return stream.write(framed(message));
   }
 
+  endReply(): void {
+    if (this.#isEnded) return;
+    this.#isReading = true;
+    this.end(0, '');
+  }
+
   end(code: number, details: string): void {
     const stream = this.#stream;
-    if (this.#isEnded || stream.destroyed) return;
+    if (stream.destroyed) return;
+    if (this.#isEnded) {
+      this.#isReading = false;
+      return this.#resetUnlessEnded();
+    }
     this.#isEnded = true;
     const status = {
       'grpc-status': String(code),
@@ -110,7 +121,7 @@ export class NodeExchange implements Exchange {
   /** The reply is complete; the rest of the request is not needed. */
   #resetUnlessEnded(): void {
     const stream = this.#stream;
-    if (!stream.readableEnded)
+    if (!this.#isReading && !stream.readableEnded)
       setImmediate(() => {
         if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
       });
