@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Rejected } from 'sluice/plugin';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { promtool } from '../../test/parts/fetch.ts';
+import { turnsDuring } from '../../test/parts/loop-turns.ts';
 import adapter from './adapter.ts';
 
 const METRICS = {
@@ -305,14 +306,10 @@ describe('metrics-prometheus', () => {
     const series = Array.from({ length: 100_000 }, (_, n) => labels('GET', String(n)));
     for (let from = 0; from < series.length; from += 10_000)
       await write('shop_requests_total', ...series.slice(from, from + 10_000));
-    let turns = 0;
-    const turn = (): void => {
-      turns += 1;
-      next = setImmediate(turn);
-    };
-    let next = setImmediate(turn);
-    const page = await metrics();
-    clearImmediate(next);
+    let page = '';
+    const turns = await turnsDuring(async () => {
+      page = await metrics();
+    });
     expect(page.match(/^shop_requests_total\{/gm)).toHaveLength(100_000);
     expect(turns).toBeGreaterThanOrEqual(Math.floor(page.length / (66 * 1024)));
   });

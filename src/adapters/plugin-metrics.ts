@@ -1,4 +1,5 @@
 /** Counters and metrics pages of plugins, for /metrics. */
+import { settlesWithin } from '../time/settles-within.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
@@ -26,17 +27,31 @@ export function checkCounterName(name: string): void {
   if (!isCounterName(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
 }
 
+/** The rest of the metrics page does not wait longer for the next piece of a handler. */
+const PIECE_WITHIN_MS = 3000;
+
 /** A page in pieces; its last line is ended, also if the page fails in the middle. */
-export async function* piecesOf(render: RenderPage): AsyncGenerator<string> {
+export async function* piecesOf(render: RenderPage, withinMs = PIECE_WITHIN_MS): AsyncGenerator<string> {
+  async function inTime<T>(work: T | Promise<T>): Promise<T> {
+    if (!(work instanceof Promise) || (await settlesWithin(withinMs, work))) return work;
+    throw new Error(`nothing came for ${withinMs} ms`);
+  }
   let last = '\n';
+  let pieces: AsyncIterator<string> | undefined;
   try {
-    const page = await render();
-    for await (const piece of typeof page === 'string' ? [page] : page) {
-      if (piece !== '') yield (last = piece);
+    const page = await inTime(render());
+    if (typeof page === 'string') {
+      if (page !== '') yield (last = page);
+    } else {
+      pieces = page[Symbol.asyncIterator]();
+      for (let next = await inTime(pieces.next()); next.done !== true; next = await inTime(pieces.next()))
+        if (next.value !== '') yield (last = next.value);
     }
   } catch (error) {
     if (!last.endsWith('\n')) yield '\n';
     throw error;
+  } finally {
+    void pieces?.return?.()?.catch(() => undefined); // not awaited: it ends after the piece that is late
   }
   if (!last.endsWith('\n')) yield '\n';
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Adapter, allow, defineAdapter, type Host } from '../../../src/adapters/contract.ts';
 import { type HandlerEnvironment, openHandler } from '../../../src/adapters/open-handler.ts';
-import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
+import { createPluginMetrics, joined, piecesOf } from '../../../src/adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
 import { eventually, type LogLine } from '../../../src/adapters/testing/index.ts';
 
@@ -319,6 +319,19 @@ describe('metrics', () => {
     await first.close(); // no policy has it any more
     expect(await text()).not.toMatch(/page [12]|"one"/);
     expect(await text()).toContain('{handler="an\\"other"} 2');
+  });
+
+  test('a page whose next piece does not come is left, with what it has', async () => {
+    async function* pieces(): AsyncGenerator<string> {
+      yield 'one\ntw';
+      await new Promise(() => {});
+    }
+    const read: string[] = [];
+    await expect(async () => {
+      for await (const piece of piecesOf(pieces, 20)) read.push(piece);
+    }).rejects.toThrow('nothing came for 20 ms');
+    expect(read).toEqual(['one\ntw', '\n']);
+    await expect(joined(piecesOf(() => new Promise<string>(() => {}), 20))).rejects.toThrow('nothing came');
   });
 
   test('a page that fails is omitted, which a line says, and logged; the others are shown', async () => {

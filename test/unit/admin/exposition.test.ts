@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { joined } from '../../../src/adapters/plugin-metrics.ts';
+import { turnsDuring } from '../../parts/loop-turns.ts';
 import { acceptedFormat, inFormat } from '../../../src/admin/exposition.ts';
 
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -136,14 +137,10 @@ u NaN
 
 test('a long page is converted in many turns of the event loop', async () => {
   const line = `# TYPE a counter\n${'a{path="/some/where"} 1\n'.repeat(100_000)}`;
-  let turns = 0;
-  const turn = (): void => {
-    turns += 1;
-    next = setImmediate(turn);
-  };
-  let next = setImmediate(turn);
-  const text = await converted(line, 'openmetrics', 10_000_000);
-  clearImmediate(next);
+  let text = '';
+  const turns = await turnsDuring(async () => {
+    text = await converted(line, 'openmetrics', 10_000_000);
+  });
   expect(text.match(/^a\{/gm)).toHaveLength(100_000);
   expect(turns).toBeGreaterThanOrEqual(Math.floor(line.length / (130 * 1024)));
 });

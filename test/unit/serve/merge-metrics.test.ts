@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { joined } from '../../../src/adapters/plugin-metrics.ts';
+import { turnsDuring } from '../../parts/loop-turns.ts';
 import { supervisorPart, WorkerPages } from '../../../src/serve/policy/merge-metrics.ts';
 
 const family = (name: string, type: string, samples: readonly string[]): string =>
@@ -153,17 +154,13 @@ test('updates and reads at the same time take place one after the other, in many
       'counter',
       Array.from({ length: 30_000 }, (_, at) => `a_total{at="${at}"} ${n}`),
     );
-  let turns = 0;
-  const turn = (): void => {
-    turns += 1;
-    next = setImmediate(turn);
-  };
-  let next = setImmediate(turn);
-  await pages.update(1, [page(1)]);
-  const all = Promise.all([pages.update(1, [page(2)]), pages.update(2, [page(5)]), pages.merged(), pages.ended(2)]);
-  const [, , merged] = await all;
-  clearImmediate(next);
-  expect(merged.join('').match(/ 7$/gm)).toHaveLength(30_000);
+  let together: readonly string[] = [];
+  const turns = await turnsDuring(async () => {
+    await pages.update(1, [page(1)]);
+    const all = [pages.update(1, [page(2)]), pages.update(2, [page(5)]), pages.merged(), pages.ended(2)] as const;
+    [, , together] = await Promise.all(all);
+  });
+  expect(together.join('').match(/ 7$/gm)).toHaveLength(30_000);
   expect(await value('a_total{at="29999"}')).toBe(7);
   expect(turns).toBeGreaterThan(20);
 });
