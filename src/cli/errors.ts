@@ -22,6 +22,10 @@ export const CLI_ERRORS = {
       'Check that it runs and that --to names its port: gRPC for call; for limits, the admin port of serve or the debug port of ratelimit. ' +
       'Its log shows errors on its side.',
   },
+  CLI_SPOOL: {
+    means: 'The folder of the spools cannot be read, or has no such handler or dead letter.',
+    fix: 'Give the folder of settings.spool.folder by --folder, or the policy by --policy; `sluice spool list` and `sluice deadletter list` show what is there.',
+  },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',
     fix: '`sluice plugins` lists all adapters.',

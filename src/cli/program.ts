@@ -10,6 +10,7 @@ import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
 import { ratelimit } from './commands/ratelimit.ts';
 import { serve } from './commands/serve.ts';
+import { deadletter, spool } from './commands/spool.ts';
 import { test } from './commands/test.ts';
 import { EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
 import { versionText } from './package.ts';
@@ -26,6 +27,8 @@ const COMMANDS: readonly CommandSpec[] = [
   explain,
   evaluate,
   call,
+  spool,
+  deadletter,
   plugins,
 ];
 

@@ -1,6 +1,6 @@
 import { lockedBy } from './lock.ts';
 import { Cursor } from './cursor.ts';
-import { SegmentReader } from './reader.ts';
+import { lastSequence, SegmentReader } from './reader.ts';
 import { listSegments } from './segment.ts';
 
 export interface ReadRecord {
@@ -33,6 +33,7 @@ export async function* readRecords(folder: string): AsyncGenerator<ReadRecord> {
 
 /** A spool as it stands on the disk. */
 export interface SpoolOnDisk {
+  /** By sequence; after damage, an upper bound. */
   readonly waiting: number;
   readonly bytes: number;
   readonly oldestAtMs: number | undefined;
@@ -42,16 +43,14 @@ export interface SpoolOnDisk {
 
 export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
   const segments = await listSegments(folder).catch(() => []);
-  let waiting = 0;
-  let oldestAtMs: number | undefined;
-  for await (const { atMs } of readRecords(folder)) {
-    waiting++;
-    oldestAtMs ??= atMs;
-  }
+  const last = await lastSequence(folder, segments, SILENT, false);
+  const records = readRecords(folder);
+  const oldest = await records.next();
+  await records.return(undefined);
   return {
-    waiting,
+    waiting: oldest.done === true ? 0 : last - oldest.value.sequence + 1,
     bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
-    oldestAtMs,
+    oldestAtMs: oldest.done === true ? undefined : oldest.value.atMs,
     owner: await lockedBy(folder),
   };
 }

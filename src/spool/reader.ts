@@ -216,6 +216,24 @@ export class SegmentReader {
   }
 }
 
+/** Reads the last segment, since a crash may have ended it anywhere; the sequences of the others follow from their heads. */
+export async function lastSequence(
+  folder: string,
+  segments: readonly Segment[],
+  log: SpoolLog,
+  keepsDamage = true,
+): Promise<number> {
+  let last = Math.max(0, ...segments.map((segment) => (segment.last === Infinity ? 0 : segment.last)));
+  // Without a head, the segments before it have to be read as well.
+  const unknown = segments.findLastIndex(({ first }) => first !== undefined);
+  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log, keepsDamage);
+  for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
+    last = Math.max(last, frame.first + frame.count - 1);
+  await reader.close();
+  for (const segment of segments) segment.last = Math.min(segment.last, last);
+  return last;
+}
+
 /** Blocks that the disk cannot read are zeros, so that their frames alone are lost. */
 async function readSome(file: FileHandle, into: Buffer, at: number, position: number): Promise<number> {
   try {

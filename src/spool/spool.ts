@@ -10,7 +10,7 @@ import { settlesWithin } from '../time/settles-within.ts';
 import { Throttle } from '../time/throttle.ts';
 import { Cursor } from './cursor.ts';
 import { lockFolder, type FolderLock } from './lock.ts';
-import { type Frame, type ReadPosition, SegmentReader } from './reader.ts';
+import { type Frame, lastSequence, type ReadPosition, SegmentReader } from './reader.ts';
 import { listSegments, type Segment } from './segment.ts';
 import { takeInbox } from './replay.ts';
 import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
@@ -30,7 +30,13 @@ export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
   try {
     const cursor = await Cursor.open(options.folder);
     const segments = await listSegments(options.folder);
-    const spool = new DiskSpool<T>(options, lock, cursor, segments, await lastSequence(options, segments));
+    const spool = new DiskSpool<T>(
+      options,
+      lock,
+      cursor,
+      segments,
+      await lastSequence(options.folder, segments, options.log),
+    );
     await spool.upkeep();
     void spool.takeReplayed();
     return spool;
@@ -38,19 +44,6 @@ export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
     await lock.release();
     throw error;
   }
-}
-
-/** Reads the last segment, since a crash may have ended it anywhere; the sequences of the others follow from their heads. */
-async function lastSequence({ folder, log }: SpoolOptions, segments: readonly Segment[]): Promise<number> {
-  let last = Math.max(0, ...segments.map((segment) => (segment.last === Infinity ? 0 : segment.last)));
-  // Without a head, the segments before it have to be read as well.
-  const unknown = segments.findLastIndex(({ first }) => first !== undefined);
-  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log);
-  for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
-    last = Math.max(last, frame.first + frame.count - 1);
-  await reader.close();
-  for (const segment of segments) segment.last = Math.min(segment.last, last);
-  return last;
 }
 
 class DiskSpool<T> implements Spool<T> {

@@ -49,6 +49,8 @@ describe('the command line', () => {
       ['plugins', 'show'],
       ['limits'],
       ['limits', 'inspect'],
+      ['spool', 'list'],
+      ...['list', 'show', 'replay', 'drop'].map((name) => ['deadletter', name]),
     ]) {
       const { code, out } = await run([...args, '--help']);
       expect(code, args.join(' ')).toBe(0);

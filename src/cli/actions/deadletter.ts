@@ -1,0 +1,95 @@
+/** `sluice deadletter list|show|replay|drop`: reports that a backend refused, read and settled beside a running server. */
+import { type DeadLetter, markDone, readDeadLetters, replayDeadLetters } from '../../spool/index.ts';
+import { paintOut } from '../../text/paint.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { type FolderFlags, type SpooledHandler, spooledHandlers } from '../spool-folders.ts';
+import { columns, printOut } from '../terminal.ts';
+
+export type DeadLetterFlags = FolderFlags & {
+  readonly handler?: string;
+  readonly all?: true;
+  readonly json?: true;
+};
+
+export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
+  const rows: { handler: string; id: string; rule: string; refused: string; bytes: number; why: string }[] = [];
+  for (const { name, deadLetters } of await handlersOf(flags))
+    for (const folder of deadLetters)
+      for await (const { id, rule, atMs, bytes, why } of readDeadLetters(folder))
+        rows.push({ handler: name, id, rule, refused: new Date(atMs).toISOString(), bytes: bytes.length, why });
+  if (flags.json === true) printOut(JSON.stringify(rows));
+  else if (rows.length === 0) printOut('no dead letters');
+  else
+    for (const line of columns(
+      [
+        ['HANDLER', 'ID', 'RULE', 'REFUSED', 'BYTES', 'WHY'],
+        ...rows.map((row) => [row.handler, row.id, row.rule, row.refused, String(row.bytes), row.why]),
+      ],
+      [paintOut.name],
+    ))
+      printOut(line);
+  return EXIT.ok;
+}
+
+export async function showLetter(id: string, flags: DeadLetterFlags): Promise<ExitCode> {
+  for (const { name, deadLetters } of await handlersOf(flags))
+    for (const folder of deadLetters)
+      for await (const letter of readDeadLetters(folder))
+        if (letter.id === id) {
+          printOut(JSON.stringify(shown(name, letter), undefined, 2));
+          return EXIT.ok;
+        }
+  throw noSuch([id]);
+}
+
+const shown = (handler: string, { id, rule, why, atMs, bytes }: DeadLetter): Readonly<Record<string, unknown>> => ({
+  handler,
+  id,
+  rule,
+  refused: new Date(atMs).toISOString(),
+  why,
+  record: bytes.toString('base64'),
+});
+
+export async function settleLetters(
+  how: 'replay' | 'drop',
+  ids: readonly string[],
+  flags: DeadLetterFlags,
+): Promise<ExitCode> {
+  if (ids.length > 0 === (flags.all === true)) throw new CliError('CLI_USAGE', 'expected ids, or --all');
+  const isWanted = ({ id }: { readonly id: string }): boolean => flags.all === true || ids.includes(id);
+  const missing = new Set(ids);
+  let settled = 0;
+  for (const { deadLetters, firstLog } of await handlersOf(flags))
+    for (const folder of deadLetters) {
+      const done = await (how === 'replay' ? replayDeadLetters(folder, firstLog, isWanted) : dropped(folder, isWanted));
+      settled += done.length;
+      for (const id of done) missing.delete(id);
+    }
+  printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
+  if (missing.size > 0) throw noSuch([...missing]);
+  return EXIT.ok;
+}
+
+async function dropped(folder: string, isWanted: (letter: DeadLetter) => boolean): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for await (const letter of readDeadLetters(folder)) if (isWanted(letter)) ids.push(letter.id);
+  if (ids.length > 0) await markDone(folder, ids);
+  return ids;
+}
+
+async function handlersOf(flags: DeadLetterFlags): Promise<readonly SpooledHandler[]> {
+  const handlers = await spooledHandlers(flags);
+  if (flags.handler === undefined) return handlers;
+  const named = handlers.filter(({ name }) => name === flags.handler);
+  if (named.length === 0)
+    throw new CliError(
+      'CLI_SPOOL',
+      `no handler ${flags.handler} has a spool there; these have: ${handlers.map(({ name }) => name).join(', ') || 'none'}`,
+    );
+  return named;
+}
+
+const noSuch = (ids: readonly string[]): CliError =>
+  new CliError('CLI_SPOOL', `no dead letter has the id ${ids.join(', ')}`);

@@ -1,0 +1,44 @@
+/** `sluice spool list`: what waits on disk, read beside the servers that write it. */
+import { inspectSpool } from '../../spool/index.ts';
+import { paintOut } from '../../text/paint.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { type FolderFlags, spooledHandlers } from '../spool-folders.ts';
+import { columns, printOut } from '../terminal.ts';
+
+export type SpoolFlags = FolderFlags & { readonly json?: true };
+
+export async function listSpools(flags: SpoolFlags): Promise<ExitCode> {
+  const rows = [];
+  for (const { name: handler, logs } of await spooledHandlers(flags))
+    for (const { worker, folder } of logs) rows.push({ handler, worker, folder, ...(await inspectSpool(folder)) });
+  if (flags.json === true) {
+    printOut(
+      JSON.stringify(
+        rows.map(({ oldestAtMs, owner, ...row }) => ({
+          ...row,
+          oldest: oldestAtMs === undefined ? null : new Date(oldestAtMs).toISOString(),
+          owner: owner ?? null,
+        })),
+      ),
+    );
+    return EXIT.ok;
+  }
+  if (rows.length === 0) printOut('no spools');
+  else
+    for (const line of columns(
+      [
+        ['HANDLER', 'WORKER', 'WAITING', 'BYTES', 'OLDEST', 'OWNER'],
+        ...rows.map(({ handler, worker, waiting, bytes, oldestAtMs, owner }) => [
+          handler,
+          String(worker),
+          String(waiting),
+          String(bytes),
+          oldestAtMs === undefined ? '-' : new Date(oldestAtMs).toISOString(),
+          owner === undefined ? 'orphan' : `pid ${owner}`,
+        ]),
+      ],
+      [paintOut.name],
+    ))
+      printOut(line);
+  return EXIT.ok;
+}
