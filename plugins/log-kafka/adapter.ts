@@ -1,9 +1,9 @@
 /** Reports as messages on a Kafka topic: none lost and none written twice while the broker is unavailable, restarts or hangs. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { defineAdapter, type Host, report, type ReportEntry } from 'sluice/plugin';
+import { defineAdapter, type Host, report, type ReportEntry, type ReportRule } from 'sluice/plugin';
 import type { BatchSender, Outgoing } from './batch-sender.ts';
-import { configSchema, type KafkaConfig, tlsOptions } from './config.ts';
-import { bytesOf, messageMaker } from './message.ts';
+import { configSchema, type KafkaConfig, type KafkaParams, paramsSchema, tlsOptions } from './config.ts';
+import { bytesOf, messageMaker, type MessageParts } from './message.ts';
 
 /** Time for messages in flight at the end: a broker that works accepts them within it. */
 const FLUSH_MS = 4000;
@@ -19,7 +19,7 @@ export default defineAdapter({
   summary:
     'Writes each report as a JSON message to a Kafka topic; none is lost, and a repeated message has the same id.',
   config: configSchema,
-  serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
+  serves: { report: { params: paramsSchema, input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(config, host) {
     const [tls, { openProducer }, { BatchSender }] = await Promise.all([
       tlsOptions(config, host.folder),
@@ -37,14 +37,26 @@ export default defineAdapter({
     producer.probe();
     let closed: Promise<void> | undefined;
     return {
-      ...report<string>({
-        sink: ({ rule }) => rule,
+      ...report<MessageParts, KafkaParams>({
+        sink: (rule) => partsOf(config, rule),
         write: async (entries) => sender.send(await render(entries)),
       }),
       close: () => (closed ??= close(sender, producer, host)),
     };
   },
 });
+
+/** Throws if a param names a field that the rule does not have. */
+function partsOf({ key: usualKey }: KafkaConfig, { rule, params, input }: ReportRule<KafkaParams>): MessageParts {
+  const { key = usualKey, headers, leaveOut } = params;
+  const named = [...(params.key === undefined ? [] : [params.key]), ...Object.values(headers), ...leaveOut];
+  const missing = named.find((field) => !Object.hasOwn(input, field));
+  if (missing !== undefined)
+    throw new Error(
+      `params name the field "${missing}", which the rule does not have; its fields are ${Object.keys(input).join(', ') || 'none'}`,
+    );
+  return { rule, key, headers, leaveOut: new Set(leaveOut) };
+}
 
 async function close(
   sender: BatchSender,
@@ -65,14 +77,14 @@ async function close(
   await producer.close(CLOSE_MS);
 }
 
-function renderer(config: KafkaConfig): (entries: readonly ReportEntry<string>[]) => Promise<Outgoing[]> {
+function renderer(config: KafkaConfig): (entries: readonly ReportEntry<MessageParts>[]) => Promise<Outgoing[]> {
   const messageFor = messageMaker(config);
   return async (entries) => {
     const batch: Outgoing[] = [];
     let bytes = 0;
     for (const entry of entries) {
       const message = messageFor(entry);
-      batch.push({ id: entry.id, rule: entry.sink, message });
+      batch.push({ id: entry.id, rule: entry.sink.rule, message });
       bytes += bytesOf(message);
       if (bytes < RENDERED_BYTES_PER_TURN) continue;
       bytes = 0;

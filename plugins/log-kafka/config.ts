@@ -68,6 +68,24 @@ export const configSchema = z.strictObject({
     .describe('TLS to the brokers: true, or its certificate files.'),
 });
 
+export const paramsSchema = z.strictObject({
+  key: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The field of this rule that is the message's key. Default: the key of the config."),
+  headers: z
+    .record(z.string().min(1), z.string().min(1))
+    .default({})
+    .describe('Headers from fields of this rule, as HEADER: FIELD; one whose field is absent is left out.')
+    .meta({ examples: [{ route: 'route' }] }),
+  leaveOut: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Fields of this rule that are not part of the value, such as one that is its key only.'),
+});
+
+export type KafkaParams = z.output<typeof paramsSchema>;
 export type KafkaConfig = z.output<typeof configSchema>;
 
 /** Reads the files that the config names, relative to its folder; `undefined` without TLS. */

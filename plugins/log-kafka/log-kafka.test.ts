@@ -1,13 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { Kafka, logLevel, type Consumer, type KafkaMessage } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { type Authority, makeAuthority } from '../../test/parts/certificates.ts';
 import { type KafkaPart, startKafka } from '../../test/parts/kafka.ts';
 import adapter from './adapter.ts';
 import { withoutSecrets } from './producer.ts';
 
 const TOPIC = 'audit';
+const NO_PARAMS = { headers: {}, leaveOut: [] };
 let kafka: KafkaPart;
+let authority: Authority;
+const PASSWORD = 's3cret-word';
 let consumer: Consumer;
 /** All messages of the topic, read by another client library. */
 const arrived: (KafkaMessage & { partition: number })[] = [];
@@ -16,7 +21,10 @@ const places = new Set<string>();
 const fields = (message: KafkaMessage): unknown => JSON.parse(message.value?.toString() ?? 'null');
 
 beforeAll(async () => {
-  kafka = await startKafka();
+  authority = await makeAuthority();
+  const { cert, key } = await authority.issue('broker', 'IP:127.0.0.1');
+  const pem = readFileSync(key, 'utf8') + readFileSync(cert, 'utf8');
+  kafka = await startKafka({ secure: { pem, username: 'ann', password: PASSWORD } });
   const client = new Kafka({
     brokers: [kafka.broker],
     logLevel: logLevel.NOTHING,
@@ -41,6 +49,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await consumer.disconnect();
   await kafka.stop();
+  await authority.remove();
 });
 
 const config = (more: object = {}) => ({
@@ -82,7 +91,7 @@ describe('log-kafka', () => {
   const open = (more: object = {}) => openForTest(adapter, { config: config(more) });
   type Opened = Awaited<ReturnType<typeof open>>;
   const entriesOf = ({ handler }: Opened, run: string, from: number, count: number): ReportEntry[] => {
-    const sink = handler.sink?.({ rule: 'some-rule', input: {}, params: undefined });
+    const sink = handler.sink?.({ rule: 'some-rule', input: {}, params: NO_PARAMS });
     return Array.from({ length: count }, (_, at) => ({
       sink,
       id: `${run}-${from + at}`,
@@ -117,7 +126,7 @@ describe('log-kafka', () => {
 
   test('a message has the fields as value, id, rule and headers, the key and the time', async () => {
     const opened = await open({ key: 'user', headers: { source: 'edge' } });
-    const sink = opened.handler.sink?.({ rule: 'slow-calls', input: {}, params: undefined });
+    const sink = opened.handler.sink?.({ rule: 'slow-calls', input: {}, params: NO_PARAMS });
     const input = {
       run: 'form',
       user: 'ann',
@@ -149,6 +158,55 @@ describe('log-kafka', () => {
     }).toEqual({ key: 'ann', timestamp: '1767225600000', rule: 'slow-calls', source: 'edge' });
     await opened.close();
   });
+
+  test('a rule gives its own key and headers from fields, and leaves fields out of the value', async () => {
+    const opened = await open({ key: 'user', headers: { source: 'edge', route: 'none' } });
+    const sink = opened.handler.sink?.({
+      rule: 'r',
+      input: { run: 'any', user: 'any', tenant: 'any', code: 'any', gone: 'any' },
+      params: {
+        key: 'tenant',
+        headers: { route: 'run', code: 'code', gone: 'gone' },
+        leaveOut: ['tenant', 'code', 'gone'],
+      },
+    });
+    const input = { run: 'parts', user: 'ann', tenant: 'acme', code: 200, gone: null };
+    await write(opened, [{ sink, id: 'id-1', timeMs: 0, input }]);
+    const found = () => arrived.filter((one) => (fields(one) as { run?: string }).run === 'parts');
+    await eventually(() => expect(found()).toHaveLength(1));
+    const [message] = found();
+    expect(fields(message as KafkaMessage)).toEqual({ run: 'parts', user: 'ann' });
+    expect(message?.key?.toString()).toBe('acme');
+    expect(
+      Object.fromEntries(Object.entries(message?.headers ?? {}).map(([name, value]) => [name, value?.toString()])),
+    ).toEqual({ source: 'edge', route: 'parts', code: '200', 'sluice-id': 'id-1', 'sluice-rule': 'r' });
+    expect(() => opened.handler.sink?.({ rule: 'r', input: { a: 'any' }, params: { ...NO_PARAMS, key: 'b' } })).toThrow(
+      'params name the field "b", which the rule does not have; its fields are a',
+    );
+    await opened.close();
+  });
+
+  test.each(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'])(
+    'writes over TLS with credentials by %s',
+    async (mechanism) => {
+      const run = `sasl-${mechanism}`;
+      const secure = (password: string) =>
+        open({
+          brokers: [kafka.secureBroker],
+          tls: { ca: authority.ca },
+          sasl: { mechanism, username: 'ann', password },
+        });
+      const opened = await secure(PASSWORD);
+      await write(opened, entriesOf(opened, run, 0, 20));
+      await eventually(() => expect(numbersOf(run)).toEqual(counted(20)));
+      await opened.close();
+      const wrong = await secure('wrong-word');
+      await expect(write(wrong, entriesOf(wrong, run, 20, 1))).rejects.toThrow(Unavailable);
+      expect(wrong.readiness()).toMatchObject({ ready: false });
+      expect(wrong.readiness().why).not.toContain('wrong-word');
+      await wrong.close();
+    },
+  );
 
   test('one key goes to one partition; without a key all partitions are used', async () => {
     const [keyed, plain] = [await open({ key: 'run' }), await open()];

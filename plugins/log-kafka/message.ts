@@ -12,25 +12,42 @@ export interface Message {
   readonly partition?: number;
 }
 
-/** The value is the rule's fields as JSON; the headers are the report's id (the same in each retry), its rule, and the config's headers. */
+/** Where the parts of a rule's messages come from: names of its fields. */
+export interface MessageParts {
+  readonly rule: string;
+  readonly key: string | undefined;
+  /** Field by header. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Fields that are not part of the value. */
+  readonly leaveOut: ReadonlySet<string>;
+}
+
+/** The value is the rule's fields as JSON; the headers are the report's id (the same in each retry), its rule, the config's and the rule's. */
 export function messageMaker({
   topic,
-  key,
   headers,
-}: Pick<KafkaConfig, 'topic' | 'key' | 'headers'>): (entry: ReportEntry<string>) => Message {
+}: Pick<KafkaConfig, 'topic' | 'headers'>): (entry: ReportEntry<MessageParts>) => Message {
   const fixed = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
   return ({ sink, id, timeMs, input }) => {
-    const keyValue = key === undefined ? undefined : input[key];
+    const keyValue = sink.key === undefined ? undefined : input[sink.key];
+    const ofRule: Record<string, Buffer> = {};
+    for (const [name, field] of Object.entries(sink.headers)) {
+      const value = input[field];
+      if (value !== undefined && value !== null) ofRule[name] = bytesFor(value);
+    }
+    const { leaveOut } = sink;
+    const fields =
+      leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
     return {
       topic,
-      value: Buffer.from(reportJson(input)),
-      headers: { ...fixed, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink) },
+      value: Buffer.from(reportJson(fields)),
+      headers: { ...fixed, ...ofRule, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink.rule) },
       timestamp: BigInt(Math.trunc(timeMs)),
-      ...(keyValue === undefined || keyValue === null
-        ? {}
-        : { key: Buffer.from(typeof keyValue === 'string' ? keyValue : reportJson(keyValue)) }),
+      ...(keyValue === undefined || keyValue === null ? {} : { key: bytesFor(keyValue) }),
     };
   };
 }
+
+const bytesFor = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : reportJson(value));
 
 export const bytesOf = ({ value, key }: Message): number => value.length + (key?.length ?? 0);

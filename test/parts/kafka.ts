@@ -20,6 +20,8 @@ const JVM = [
 export interface KafkaPart {
   readonly port: number;
   readonly broker: string;
+  /** The listener with TLS and SASL, if it was asked for. */
+  readonly secureBroker: string;
   freeze(): void;
   thaw(): void;
   /** SIGKILL; keeps its data. */
@@ -32,13 +34,34 @@ export interface KafkaPart {
   stop(): Promise<void>;
 }
 
+/** A second listener: TLS with this certificate and key, SASL by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. */
+export interface SecureListener {
+  /** PEM: the private key, then the certificate. */
+  readonly pem: string;
+  readonly username: string;
+  readonly password: string;
+}
+
 /** A real Kafka (KRaft, one broker) on free ports; topics are created by the admin client. `isAbsent`: its data folder is prepared, but it is not started. */
-export async function startKafka(options: { readonly isAbsent?: boolean } = {}): Promise<KafkaPart> {
+export async function startKafka(
+  options: { readonly isAbsent?: boolean; readonly secure?: SecureListener } = {},
+): Promise<KafkaPart> {
   const [program, classPath] = [await java(), await kafkaClassPath()];
-  const [port, controllerPort] = [await freePort(), await freePort()];
+  const [port, controllerPort, securePort] = [await freePort(), await freePort(), await freePort()];
   const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
   const file = join(folder, 'server.properties');
-  await writeFile(file, properties(port, controllerPort, join(folder, 'data')));
+  const pem = join(folder, 'broker.pem');
+  const { secure } = options;
+  if (secure !== undefined) await writeFile(pem, secure.pem);
+  await writeFile(
+    file,
+    properties(
+      port,
+      controllerPort,
+      join(folder, 'data'),
+      secure === undefined ? [] : secureLines(securePort, pem, secure),
+    ),
+  );
   const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
   await promisify(execFile)(program, [
     ...JVM,
@@ -51,6 +74,12 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
     id,
     '-c',
     file,
+    ...(secure === undefined
+      ? []
+      : ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => [
+          '--add-scram',
+          `${mechanism}=[name=${secure.username},password=${secure.password}]`,
+        ])),
   ]);
 
   let part: Part | undefined;
@@ -62,6 +91,7 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
   return {
     port,
     broker: `127.0.0.1:${port}`,
+    secureBroker: `127.0.0.1:${securePort}`,
     freeze: () => part?.freeze(),
     thaw: () => part?.thaw(),
     kill: async () => {
@@ -94,13 +124,35 @@ function answersApiVersions(port: number): Promise<boolean> {
   });
 }
 
-const properties = (port: number, controllerPort: number, data: string): string => `process.roles=broker,controller
+/** The listener itself, then lines of its properties. */
+function secureLines(port: number, pem: string, { username, password }: SecureListener): string[] {
+  const listener = 'listener.name.sasl_ssl';
+  const login = 'org.apache.kafka.common.security';
+  return [
+    `,SASL_SSL://127.0.0.1:${port}`,
+    `${listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512`,
+    `${listener}.plain.sasl.jaas.config=${login}.plain.PlainLoginModule required user_${username}="${password}";`,
+    ...['256', '512'].map(
+      (bits) => `${listener}.scram-sha-${bits}.sasl.jaas.config=${login}.scram.ScramLoginModule required;`,
+    ),
+    `${listener}.ssl.keystore.type=PEM`,
+    `${listener}.ssl.keystore.location=${pem}`,
+  ];
+}
+
+const properties = (
+  port: number,
+  controllerPort: number,
+  data: string,
+  [secure = '', ...more]: string[],
+): string => `process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
+listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${secure}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
 log.dirs=${data}
 num.partitions=3
 default.replication.factor=1
@@ -118,4 +170,5 @@ log.cleaner.dedupe.buffer.size=16777216
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=1500
 auto.create.topics.enable=false
+${more.join('\n')}
 `;
