@@ -170,8 +170,12 @@ function jsonOf(value: Value): unknown {
 }
 
 const EXT_AUTHZ = ['envoy.filters.http.ext_authz', 'envoy.filters.network.ext_authz'] as const;
-const metadataOfCheck = (path: readonly string[]): ((bag: RequestBag) => Value | undefined) => {
-  const carriers = EXT_AUTHZ.map((namespace) => ({ kind: 'metadata', namespace, path }) as const);
+const RATELIMIT = ['envoy.filters.http.ratelimit'] as const;
+const metadataOf = (
+  namespaces: readonly string[],
+  path: readonly string[],
+): ((bag: RequestBag) => Value | undefined) => {
+  const carriers = namespaces.map((namespace) => ({ kind: 'metadata', namespace, path }) as const);
   return (bag) => {
     for (const carrier of carriers) {
       const value = bag.wire.carried(carrier);
@@ -181,17 +185,21 @@ const metadataOfCheck = (path: readonly string[]): ((bag: RequestBag) => Value |
   };
 };
 
-/** From the dynamic metadata of the check, `sluice: { id, rule, outcome }`. */
-export const verdictFact = (fact: 'id' | 'rule' | 'outcome'): Derive => {
-  const said = metadataOfCheck(['sluice', fact]);
-  return (bag) => {
-    const value = said(bag);
-    return typeof value === 'string' && value !== '' ? value : undefined;
+/** From the dynamic metadata of the filter, `sluice: { id, rule, outcome }`. */
+const factOf =
+  (namespaces: readonly string[]) =>
+  (fact: 'id' | 'rule' | 'outcome'): Derive => {
+    const said = metadataOf(namespaces, ['sluice', fact]);
+    return (bag) => {
+      const value = said(bag);
+      return typeof value === 'string' && value !== '' ? value : undefined;
+    };
   };
-};
+export const verdictFact = factOf(EXT_AUTHZ);
+export const limitFact = factOf(RATELIMIT);
 
 /** In milliseconds. */
-const durationOfCheck = metadataOfCheck(['ext_authz_duration']);
+const durationOfCheck = metadataOf(EXT_AUTHZ, ['ext_authz_duration']);
 export const verdictLatency: Derive = (bag) => {
   const ms = durationOfCheck(bag);
   return typeof ms === 'number' ? Duration.fromMs(ms) : undefined;

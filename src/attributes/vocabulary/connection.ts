@@ -38,7 +38,7 @@ export const CONNECTION = [
   row(
     'connection.received.bytes',
     INT,
-    'Bytes received since the previous entry; all of them if there are final entries only.',
+    "Bytes received since the connection's previous entry; all of them if only its end is logged.",
     { 'tcp-log': 'connection_properties.received_bytes' },
     { always: true },
   ),
@@ -52,7 +52,7 @@ export const CONNECTION = [
   row(
     'connection.sent.bytes',
     INT,
-    'Bytes sent since the previous entry; all of them if there are final entries only.',
+    "Bytes sent since the connection's previous entry; all of them if only its end is logged.",
     { 'tcp-log': 'connection_properties.sent_bytes' },
     { always: true },
   ),

@@ -16,10 +16,12 @@ import {
 } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
   HTTPAccessLogEntrySchema,
+  type TCPAccessLogEntry,
   TCPAccessLogEntrySchema,
 } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
+import { type ByteTotals, ConnectionBytes, NO_TOTALS } from './connection-bytes.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import { LogOrigin } from './log-origin.ts';
 import { isInterim } from './log-type.ts';
@@ -38,6 +40,8 @@ export function accessLogMethods(
   engine: Engine,
   { onRefusedEntry }: FrontendOptions = {},
 ): [path: string, method: Method][] {
+  const connections = new ConnectionBytes();
+
   function refused(error: unknown): void {
     if (!(error instanceof Malformed)) throw error;
     onRefusedEntry?.(error.message);
@@ -56,8 +60,19 @@ export function accessLogMethods(
       return engine.report(isInterim(entry.commonProperties) ? 'log-interim' : 'log', new HttpEntryWire(entry, origin));
     }
     const entry = lazyMessage(TCPAccessLogEntrySchema, bytes, from, to);
-    const call = isInterim(entry.commonProperties) ? 'tcp-log-interim' : 'tcp-log';
-    return engine.report(call, new TcpEntryWire(entry, origin));
+    const interim = isInterim(entry.commonProperties);
+    return engine.report(
+      interim ? 'tcp-log-interim' : 'tcp-log',
+      new TcpEntryWire(entry, origin, bytesBefore(entry, origin, interim)),
+    );
+  }
+
+  /** Connections that log only their end are not remembered. */
+  function bytesBefore(entry: TCPAccessLogEntry, { node }: LogOrigin, interim: boolean): ByteTotals {
+    const id = entry.commonProperties?.streamId ?? '';
+    if (id === '' || (!interim && connections.size === 0)) return NO_TOTALS;
+    const { receivedBytes: received = 0n, sentBytes: sent = 0n } = entry.connectionProperties ?? {};
+    return connections.before(`${node?.id ?? ''} ${id}`, { received, sent }, interim);
   }
 
   function scanned(bytes: Buffer): LogScan {

@@ -3,6 +3,7 @@ import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
+import { type ByteTotals, NO_TOTALS } from './connection-bytes.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
 import { phaseOf } from './log-type.ts';
@@ -11,9 +12,13 @@ import { phaseOf } from './log-type.ts';
 export class TcpEntryWire extends EntryWire {
   readonly entry: TCPAccessLogEntry;
 
-  constructor(entry: TCPAccessLogEntry, origin: LogOrigin) {
+  /** Totals of the connection's entry before this one. */
+  readonly before: ByteTotals;
+
+  constructor(entry: TCPAccessLogEntry, origin: LogOrigin, before: ByteTotals = NO_TOTALS) {
     super(entry.commonProperties, origin);
     this.entry = entry;
+    this.before = before;
   }
 
   protected value(number: number): Value | undefined {
@@ -24,6 +29,8 @@ export class TcpEntryWire extends EntryWire {
 }
 
 type Reader = (wire: TcpEntryWire) => Value | undefined;
+/** Entries may overtake each other when a proxy's stream ends: never negative. */
+const since = (total = 0n, before: bigint): Value => intOf(total > before ? total - before : 0n);
 const received: Reader = ({ entry }) => intOf(entry.connectionProperties?.receivedBytes ?? 0n);
 const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes ?? 0n);
 
@@ -39,9 +46,9 @@ const READERS = byNumber<Reader>({
   'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
   'connection.event': ({ common }) => EVENTS[phaseOf(common)] ?? 'close',
   'connection.duration': ({ duration }) => duration,
-  'connection.received.bytes': received,
+  'connection.received.bytes': ({ entry, before }) => since(entry.connectionProperties?.receivedBytes, before.received),
   'connection.received.bytes_total': received,
-  'connection.sent.bytes': sent,
+  'connection.sent.bytes': ({ entry, before }) => since(entry.connectionProperties?.sentBytes, before.sent),
   'connection.sent.bytes_total': sent,
   'context.protocol': () => 'tcp',
 });

@@ -138,6 +138,7 @@ const common = () => ({
   metadata: {
     filterMetadata: {
       'envoy.filters.http.jwt_authn': JWT,
+      'envoy.filters.http.ratelimit': { sluice: { id: 'v-8', rule: 'per-user', outcome: 'deny' } },
       'envoy.filters.http.ext_authz': {
         sluice: { id: 'v-1', rule: 'closed', outcome: 'deny', shadow: [] },
         ext_authz_duration: 3,
