@@ -29,8 +29,9 @@ const OF_PROCESS = /^process_/;
 const COUNTED = new Set(['counter', 'histogram']);
 /** How long a series is kept whose worker ended. */
 const KEPT_MS = 3_600_000;
-/** Series visited in one turn of the event loop. */
+/** Series visited in one turn of the event loop, and characters of the page that are written in one. */
 const SERIES_PER_TURN = 5000;
+const PIECE_LENGTH = 64 * 1024;
 
 interface Value {
   value: number;
@@ -139,14 +140,13 @@ export class WorkerPages {
     return this.#inOrder(async () => {
       const pieces: string[] = [];
       let piece = '';
-      let visited = 0;
       const expiredAtMs = this.#nowMs() - KEPT_MS;
       for (const [family, { headers, merge, series: all }] of this.#families) {
         for (const [word, rest] of headers) piece += `# ${word} ${family} ${rest}\n`;
         for (const [name, series] of all) {
           if ((series.endedAtMs ?? Infinity) <= expiredAtMs) all.delete(name);
           else piece += `${name} ${valueText(series, merge)}\n`;
-          if (++visited % SERIES_PER_TURN !== 0) continue;
+          if (piece.length < PIECE_LENGTH) continue;
           pieces.push(piece);
           piece = '';
           await nextTurn();
