@@ -258,11 +258,7 @@ export class Streams {
 
   /** Ends the streams of calls. True: GOAWAY should wait for some of them. */
   drain(): boolean {
-    let isAwaited = false;
-    this.#table.each((stream) => {
-      if (stream.receiver.drain()) isAwaited = true;
-    });
-    return isAwaited;
+    return this.#table.all().filter((stream) => stream.receiver.drain()).length > 0;
   }
 
   /** Refuses every stream that the peer has not opened yet. */
@@ -274,8 +270,6 @@ export class Streams {
   end(): void {
     for (const stream of this.#table.all()) this.#abort(stream, false);
   }
-
-  // ----------------------------------------------------------
 
   #close(stream: Stream, byUs: boolean): void {
     this.#table.remove(stream, byUs);
