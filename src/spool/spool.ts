@@ -9,10 +9,13 @@ import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
 import { Throttle } from '../time/throttle.ts';
 import { Cursor } from './cursor.ts';
+import { DiskRecords } from './disk-records.ts';
 import { lockFolder, type FolderLock } from './lock.ts';
-import { type Frame, lastSequence, type ReadPosition, SegmentReader } from './reader.ts';
+import { lastSequence, SegmentReader } from './reader.ts';
 import { listSegments, type Segment } from './segment.ts';
 import { takeInbox } from './replay.ts';
+import { RecordAge } from './record-age.ts';
+import { Room } from './room.ts';
 import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
 import { MemoryWindow } from './window.ts';
 import { Writer } from './writer.ts';
@@ -58,10 +61,7 @@ class DiskSpool<T> implements Spool<T> {
   readonly #window: MemoryWindow<T>;
   /** The next record to take is read from the disk. */
   #isBehind: boolean;
-  /** Where the window overflowed: the reader begins there. */
-  #overflowAt: ReadPosition | undefined;
-  /** The rest of a frame that was read. */
-  #ahead: { first: number; readonly atMs: number; records: readonly Uint8Array[] } | undefined;
+  readonly #disk: DiskRecords;
   #taken: number;
   #acknowledged: number;
   #appended = 0;
@@ -74,11 +74,8 @@ class DiskSpool<T> implements Spool<T> {
   #isClosed = false;
   #isTaking = false;
   readonly #upkeepLines = new Throttle();
-  /** Milliseconds since 1970 by a clock that is never set: a step of the wall clock must not make records old. */
-  readonly #steadyMs: () => number;
-  #room: PromiseWithResolvers<void> | undefined;
-  #stoppedSinceMs: number | undefined;
-  #stoppedMs = 0;
+  readonly #age: RecordAge;
+  readonly #room: Room;
 
   constructor(options: SpoolOptions, lock: FolderLock, cursor: Cursor, segments: Segment[], last: number) {
     this.#options = options;
@@ -86,9 +83,11 @@ class DiskSpool<T> implements Spool<T> {
     this.#cursor = cursor;
     this.#segments = segments;
     this.#maxBytes = options.maxBytes;
-    const { monotonicMs = () => performance.now() } = options;
-    const offsetMs = options.nowMs() - monotonicMs();
-    this.#steadyMs = () => Math.floor(offsetMs + monotonicMs());
+    this.#age = new RecordAge(options);
+    this.#room = new Room(
+      () =>
+        this.#writer.diskError !== undefined || this.#writer.isBehind || (this.#isFull && options.whenFull === 'block'),
+    );
     this.#window = new MemoryWindow(options.windowBytes);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
     this.#isBehind = last > this.#acknowledged;
@@ -100,17 +99,23 @@ class DiskSpool<T> implements Spool<T> {
       ),
       syncEveryMs: options.syncEveryMs,
       log: options.log,
-      nowMs: () => Math.max(options.nowMs(), this.#steadyMs()),
+      nowMs: () => this.#age.nowMs(),
       segments,
       nextSequence: Math.max(last, cursor.saved) + 1,
       nextNumber: (segments.at(-1)?.number ?? 0) + 1,
       onWritten: (records, first, segment, offset) => this.#written(records, first, segment, offset),
-      onChange: () => this.#roomChanged(),
+      onChange: () => this.#room.changed(),
       assertOwned() {
         if (lock.isLost) throw new Error('another process has taken over the folder');
       },
     });
     this.#reader = new SegmentReader(options.folder, segments, () => this.#writer.active, options.log);
+    this.#disk = new DiskRecords(
+      this.#reader,
+      this.#age,
+      () => this.#taken,
+      () => this.#writer.written,
+    );
     this.#timer = setInterval(() => {
       void this.upkeep();
       void this.takeReplayed();
@@ -125,11 +130,11 @@ class DiskSpool<T> implements Spool<T> {
   #written(records: readonly SpoolRecord<T>[], first: number, segment: Segment, offset: number): void {
     this.#appended += records.length;
     if (this.#oldest === undefined && this.#acknowledged === first - 1)
-      this.#oldest = { sequence: first, atMs: segment.lastAtMs ?? this.#options.nowMs() };
+      this.#oldest = { sequence: first, atMs: segment.lastAtMs ?? this.#age.nowMs() };
     if (!this.#isBehind) {
       if (this.#window.isFull) {
         this.#isBehind = true;
-        this.#overflowAt = { segment, offset };
+        this.#disk.startAt({ segment, offset });
       } else this.#window.push(records);
     }
     if (this.#isFull) void this.upkeep();
@@ -153,34 +158,14 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   async #fromDisk(maxRecords: number, maxBytes: number): Promise<Taken<T> | undefined> {
-    if (this.#overflowAt !== undefined) {
-      await this.#reader.seek(this.#overflowAt);
-      this.#overflowAt = undefined;
-    }
-    const records: SpoolRecord<T>[] = [];
-    let bytes = 0;
-    while (records.length < maxRecords && bytes < maxBytes) {
-      const { written } = this.#writer;
-      const ahead = (this.#ahead ??= await this.#nextFrame());
-      if (ahead === undefined) {
-        if (this.#writer.written === written) this.#caughtUp(written);
-        break;
-      }
-      let at = 0;
-      for (; at < ahead.records.length && records.length < maxRecords; at++) {
-        const record = ahead.records[at] as Uint8Array;
-        if (records.length > 0 && bytes + record.length > maxBytes) break;
-        records.push({ bytes: record, value: undefined });
-        bytes += record.length;
-      }
-      this.#taken = ahead.first + at - 1;
-      if (at === ahead.records.length) this.#ahead = undefined;
-      else {
-        this.#ahead = { ...ahead, first: ahead.first + at, records: ahead.records.slice(at) };
-        break;
-      }
-    }
-    return records.length === 0 ? undefined : { through: this.#taken, records };
+    const { records, through, oldest, end } = await this.#disk.take(maxRecords, maxBytes);
+    this.#taken = Math.max(this.#taken, through); // records may have been dropped meanwhile
+    if (oldest !== undefined && (this.#oldest === undefined || this.#oldest.sequence <= this.#acknowledged))
+      this.#oldest = oldest;
+    if (end !== undefined) this.#caughtUp(end);
+    return records.length === 0
+      ? undefined
+      : { through: this.#taken, records: records.map((bytes) => ({ bytes, value: undefined })) };
   }
 
   /** The reader has seen all that is written; sequences that it did not find stood in damaged places. */
@@ -188,42 +173,6 @@ class DiskSpool<T> implements Spool<T> {
     this.#isBehind = false;
     if (this.#acknowledged === this.#taken) this.#acknowledged = Math.max(this.#acknowledged, written);
     this.#taken = Math.max(this.#taken, written);
-  }
-
-  /** The next frame with records that were not taken and are not too old. */
-  async #nextFrame(): Promise<{ first: number; atMs: number; records: readonly Uint8Array[] } | undefined> {
-    for (;;) {
-      const frame = await this.#reader.next();
-      if (frame === undefined) return undefined;
-      const rest = this.#rest(frame);
-      if (rest === undefined) continue;
-      if (this.#isTooOld(rest.atMs)) {
-        this.#droppedByAge += rest.records.length;
-        this.#taken = rest.first + rest.records.length - 1;
-        continue;
-      }
-      this.#oldest =
-        this.#oldest === undefined || this.#oldest.sequence <= this.#acknowledged
-          ? { sequence: rest.first, atMs: rest.atMs }
-          : this.#oldest;
-      return rest;
-    }
-  }
-
-  #rest({
-    first,
-    count,
-    atMs,
-    records,
-  }: Frame): { first: number; atMs: number; records: readonly Uint8Array[] } | undefined {
-    const known = this.#taken - first + 1;
-    if (known >= count) return undefined;
-    return known <= 0 ? { first, atMs, records } : { first: first + known, atMs, records: records.slice(known) };
-  }
-
-  #isTooOld(atMs: number | undefined): boolean {
-    const { maxAgeMs, nowMs } = this.#options;
-    return maxAgeMs !== undefined && atMs !== undefined && Math.min(nowMs(), this.#steadyMs()) - atMs > maxAgeMs;
   }
 
   acknowledge(through: number): void {
@@ -235,7 +184,7 @@ class DiskSpool<T> implements Spool<T> {
           ? undefined
           : {
               sequence: this.#acknowledged + 1,
-              atMs: this.#ahead?.atMs ?? this.#segmentOf(this.#acknowledged + 1)?.lastAtMs ?? this.#options.nowMs(),
+              atMs: this.#disk.nextAtMs ?? this.#segmentOf(this.#acknowledged + 1)?.lastAtMs ?? this.#age.nowMs(),
             };
     const first = this.#segments[0];
     if (this.#isFull || (first !== undefined && first !== this.#writer.active && first.last <= this.#acknowledged))
@@ -244,11 +193,10 @@ class DiskSpool<T> implements Spool<T> {
 
   rewind(): void {
     this.#window.clear();
-    this.#ahead = undefined;
     this.#taken = this.#acknowledged;
     this.#isBehind = this.#writer.written > this.#acknowledged;
     const segment = this.#segmentOf(this.#acknowledged + 1);
-    this.#overflowAt = segment === undefined ? undefined : { segment, offset: 0 };
+    this.#disk.startAt(segment === undefined ? undefined : { segment, offset: 0 });
   }
 
   #segmentOf(sequence: number): Segment | undefined {
@@ -266,24 +214,7 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   room(): Promise<void> | undefined {
-    this.#roomChanged();
-    return this.#room?.promise;
-  }
-
-  #roomChanged(): void {
-    const isStopped =
-      this.#writer.diskError !== undefined ||
-      this.#writer.isBehind ||
-      (this.#isFull && this.#options.whenFull === 'block');
-    if (isStopped) {
-      this.#stoppedSinceMs ??= performance.now();
-      this.#room ??= Promise.withResolvers<void>();
-      return;
-    }
-    if (this.#stoppedSinceMs !== undefined) this.#stoppedMs += performance.now() - this.#stoppedSinceMs;
-    this.#stoppedSinceMs = undefined;
-    this.#room?.resolve();
-    this.#room = undefined;
+    return this.#room.promise;
   }
 
   takeReplayed(): Promise<void> {
@@ -324,7 +255,7 @@ class DiskSpool<T> implements Spool<T> {
       })
       .finally(() => {
         this.#keeping = undefined;
-        this.#roomChanged();
+        this.#room.changed();
       }));
   }
 
@@ -361,7 +292,7 @@ class DiskSpool<T> implements Spool<T> {
     for (const segment of this.#segments) {
       if (segment === this.#writer.active) return;
       if (segment.last <= this.#acknowledged) continue;
-      const isTooOld = this.#isTooOld(segment.lastAtMs);
+      const isTooOld = this.#age.isTooOld(segment.lastAtMs);
       const left = this.#segments.reduce((sum, { last, bytes }) => sum + (last <= this.#acknowledged ? 0 : bytes), 0);
       if (!isTooOld && !(whenFull === 'drop-oldest' && left >= this.#maxBytes)) return;
       const dropped = segment.last - Math.max(this.#acknowledged, this.#taken);
@@ -379,13 +310,12 @@ class DiskSpool<T> implements Spool<T> {
     this.#oldest = undefined;
     if (this.#taken >= last) return;
     this.#window.drop(last - this.#taken);
-    if (this.#ahead !== undefined && this.#ahead.first <= last) this.#ahead = undefined;
+    this.#disk.passOver(last);
     this.#taken = last;
   }
 
   get state(): SpoolState {
     const writer = this.#writer;
-    const stoppedMs = this.#stoppedSinceMs === undefined ? 0 : performance.now() - this.#stoppedSinceMs;
     return {
       waiting: writer.written - this.#acknowledged,
       bytesOnDisk: this.#bytesOnDisk,
@@ -396,11 +326,11 @@ class DiskSpool<T> implements Spool<T> {
       acknowledged: this.#acknowledged,
       cutTails: this.#reader.cutTails,
       damaged: this.#reader.damaged,
-      droppedByAge: this.#droppedByAge,
+      droppedByAge: this.#droppedByAge + this.#disk.droppedByAge,
       droppedWhenFull: this.#droppedWhenFull,
       diskError: writer.diskError,
       diskErrors: writer.diskErrors,
-      stoppedMs: this.#stoppedMs + stoppedMs,
+      stoppedMs: this.#room.stoppedMs,
       syncs: writer.syncs,
       syncMs: writer.syncMs,
       longestSyncMs: writer.longestSyncMs,
@@ -412,7 +342,7 @@ class DiskSpool<T> implements Spool<T> {
     clearInterval(this.#timer);
     await this.#writer.close(withinMs);
     await settlesWithin(CLOSE_MS, this.#release());
-    this.#room?.resolve();
+    this.#room.release();
   }
 
   async #release(): Promise<void> {

@@ -128,7 +128,7 @@ export class Writer<T> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     if (!(await settlesWithin(withinMs, this.#finish()))) {
-      this.#giveUp.abort();
+      this.#giveUp.abort(new Error('closed before the disk had taken everything'));
       // A call of the file system may hang without an error; then the process must end nevertheless.
       await settlesWithin(GIVE_UP_MS, this.#finish());
       void this.#seal();
@@ -212,6 +212,7 @@ export class Writer<T> {
 
   async #write(frame: Buffer, last: number, atMs: number): Promise<{ segment: Segment; offset: number }> {
     this.#options.assertOwned();
+    this.#giveUp.signal.throwIfAborted(); // the folder may belong to another process soon
     const segment = await this.#segmentFor(frame.length);
     const offset = segment.bytes;
     await writeWhole(this.#file as FileHandle, frame, 0, frame.length, offset);

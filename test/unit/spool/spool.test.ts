@@ -499,6 +499,7 @@ test('the memory is bounded while a write hangs, and closing ends nevertheless',
   await spool.close(200);
   expect(performance.now() - beganAtMs).toBeLessThan(5000);
   hang.resolve();
+  await eventually(() => expect(readdirSync(folder)).not.toContain('lock'));
 }, 20_000);
 
 describe('a disk that fails', () => {
