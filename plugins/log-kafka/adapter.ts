@@ -17,7 +17,7 @@ const LOGGED_REFUSALS_PER_MINUTE = 20;
 export default defineAdapter({
   name: 'log-kafka',
   summary:
-    'Writes each report as a JSON message to a Kafka topic; none is lost, and a repeated message has the same id.',
+    'Writes each report as a message of JSON or protobuf to a Kafka topic; none is lost, and a repeated message has the same id.',
   config: configSchema,
   serves: { report: { params: paramsSchema, input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(config, host) {
@@ -107,7 +107,7 @@ function refusalLog(host: Host): (outgoing: Outgoing, why: string) => void {
       return;
     }
     lines += 1;
-    host.log.error('Kafka rejects this report permanently; it is dropped', {
+    host.log.error('Kafka rejects this report permanently', {
       report: id,
       rule,
       bytes: bytesOf(message),

@@ -29,6 +29,12 @@ export const configSchema = z.strictObject({
     .record(z.string(), z.string())
     .default({})
     .describe('Headers of every message, in addition to sluice-id and sluice-rule.'),
+  value: z
+    .enum(['json', 'protobuf'])
+    .default('json')
+    .describe(
+      'The value of a message: the fields as JSON, or a sluice.report.v1.Report (plugins/log-kafka/report.proto).',
+    ),
   compression: z
     .enum(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
     .default('lz4')

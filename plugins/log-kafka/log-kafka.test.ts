@@ -6,6 +6,7 @@ import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/te
 import { type Authority, makeAuthority } from '../../test/parts/certificates.ts';
 import { type KafkaPart, startKafka } from '../../test/parts/kafka.ts';
 import adapter from './adapter.ts';
+import { reportProtobuf } from './protobuf.ts';
 import { withoutSecrets } from './producer.ts';
 
 const TOPIC = 'audit';
@@ -73,6 +74,7 @@ testAdapter(adapter, {
     bad({ brokers: ['http://127.0.0.1:9092'] }, /a broker is HOST:PORT/),
     bad({ topic: 'a b' }, /a topic is/),
     bad({ compression: 'best' }, /compression/),
+    bad({ value: 'avro' }, /value/),
     bad({ sasl: { mechanism: 'PLAIN', username: 'a' } }, /password/),
     bad({ tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
   ],
@@ -208,6 +210,28 @@ describe('log-kafka', () => {
     },
   );
 
+  test('with value: protobuf a message has a Report in place of JSON', async () => {
+    const opened = await open({ value: 'protobuf', topic: 'narrow-protobuf' });
+    const client = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING });
+    const admin = client.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'narrow-protobuf', numPartitions: 1 }] });
+    await admin.disconnect();
+    const reader = client.consumer({ groupId: 'protobuf', maxWaitTimeInMs: 100 });
+    const values: (Buffer | null)[] = [];
+    await reader.connect();
+    await reader.subscribe({ topic: 'narrow-protobuf', fromBeginning: true });
+    await reader.run({ eachMessage: async ({ message }) => void values.push(message.value) });
+    const [entry] = entriesOf(opened, 'protobuf', 7, 1);
+    await writeUntilTaken(opened, entry === undefined ? [] : [entry]);
+    await eventually(() => expect(values).toHaveLength(1), 30_000);
+    expect(values[0]).toEqual(
+      reportProtobuf({ id: 'protobuf-7', timeMs: Date.UTC(2026, 0, 1) }, 'some-rule', { run: 'protobuf', n: 7 }),
+    );
+    await reader.disconnect();
+    await opened.close();
+  }, 60_000);
+
   test('one key goes to one partition; without a key all partitions are used', async () => {
     const [keyed, plain] = [await open({ key: 'run' }), await open()];
     for (let at = 0; at < 6; at++) {
@@ -239,7 +263,7 @@ describe('log-kafka', () => {
     expect(opened.logged).toMatchObject([
       {
         level: 'error',
-        message: 'Kafka rejects this report permanently; it is dropped',
+        message: 'Kafka rejects this report permanently',
         fields: { report: 'large-1', rule: 'some-rule', bytes: expect.any(Number) as number },
       },
     ]);

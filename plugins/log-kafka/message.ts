@@ -2,6 +2,7 @@
 import type { ReportEntry } from 'sluice/plugin';
 import { reportJson } from '../values/json.ts';
 import type { KafkaConfig } from './config.ts';
+import { reportProtobuf } from './protobuf.ts';
 
 export interface Message {
   readonly topic: string;
@@ -22,11 +23,12 @@ export interface MessageParts {
   readonly leaveOut: ReadonlySet<string>;
 }
 
-/** The value is the rule's fields as JSON; the headers are the report's id (the same in each retry), its rule, the config's and the rule's. */
+/** The value is the rule's fields as JSON or protobuf; the headers are the report's id (the same in each retry), its rule, the config's and the rule's. */
 export function messageMaker({
   topic,
   headers,
-}: Pick<KafkaConfig, 'topic' | 'headers'>): (entry: ReportEntry<MessageParts>) => Message {
+  value: format,
+}: Pick<KafkaConfig, 'topic' | 'headers' | 'value'>): (entry: ReportEntry<MessageParts>) => Message {
   const fixed = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
   return ({ sink, id, timeMs, input }) => {
     const keyValue = sink.key === undefined ? undefined : input[sink.key];
@@ -40,7 +42,7 @@ export function messageMaker({
       leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
     return {
       topic,
-      value: Buffer.from(reportJson(fields)),
+      value: format === 'json' ? Buffer.from(reportJson(fields)) : reportProtobuf({ id, timeMs }, sink.rule, fields),
       headers: { ...fixed, ...ofRule, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink.rule) },
       timestamp: BigInt(Math.trunc(timeMs)),
       ...(keyValue === undefined || keyValue === null ? {} : { key: bytesFor(keyValue) }),

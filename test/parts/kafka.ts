@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +9,33 @@ import { promisify } from 'node:util';
 import { type Part, startChild, untilReady } from './child.ts';
 import { java, kafkaClassPath } from './fetch.ts';
 import { freePort } from './free-port.ts';
+
+interface RequestQueue {
+  throttledUntil: number;
+  throttleCheckTimeoutId: NodeJS.Timeout | null;
+  checkPendingRequests(): void;
+}
+const CHECK_PENDING_MS = 10;
+
+/**
+ * kafkajs 2.2.4 asks for a timer of `-1 - Date.now()` ms while it is not throttled, so Node warns (TimeoutNegativeWarning) and the queue
+ * is looked at every millisecond. This looks at it every 10 ms, as kafkajs does where requests wait.
+ */
+function mendKafkajs(): void {
+  const queue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as { readonly prototype: object };
+  Object.assign(queue.prototype, {
+    scheduleCheckPendingRequests(this: RequestQueue) {
+      this.throttleCheckTimeoutId ??= setTimeout(
+        () => {
+          this.throttleCheckTimeoutId = null;
+          this.checkPendingRequests();
+        },
+        Math.max(this.throttledUntil - Date.now(), CHECK_PENDING_MS),
+      );
+    },
+  });
+}
+mendKafkajs();
 
 const JVM = [
   '-Xms64m',
