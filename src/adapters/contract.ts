@@ -27,6 +27,8 @@ export interface ReportServes {
   readonly params?: z.ZodType;
   readonly input: ShapeSpec<never, never>;
   readonly batch?: BatchDefaults;
+  /** Entries are counted in this process as they are written; one that is written again is counted again, so they are never spooled on disk. */
+  readonly counts?: boolean;
 }
 export interface EnrichServes {
   readonly params?: z.ZodType;

@@ -60,6 +60,6 @@ export class ReportWriter {
     }
     const { values, failed } = action.input(bag);
     meters.texts += failed.length;
-    return reports.push({ sink, id: nextId(), timeMs: this.#nowMs(), input: values }, rule.name);
+    return reports.push({ sink, id: nextId(), timeMs: this.#nowMs(), input: values }, rule);
   }
 }

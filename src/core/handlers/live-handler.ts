@@ -1,6 +1,8 @@
 import { deadlinesOf } from '../actions.ts';
 import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
-import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
+import { BatchDelivery } from './batch-delivery.ts';
+import { MemoryQueue } from './memory-queue.ts';
+import type { ReportQueue, ReportQueueOptions } from './report-queue.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { BURST_SILENCE_MS } from './answer-times.ts';
@@ -79,13 +81,8 @@ export class LiveHandler {
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
-      this.reports = new ReportQueue(
-        this.gate,
-        (entries, call) => handler.write?.(entries, call),
-        spec,
-        context.reports,
-        context.log,
-      );
+      const delivery = new BatchDelivery(this.gate, (entries, call) => handler.write?.(entries, call), spec);
+      this.reports = new MemoryQueue(delivery, spec, context.reports, context.log);
     }
   }
 

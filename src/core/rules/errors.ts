@@ -65,6 +65,10 @@ export const RULES_ERRORS = {
     means: "The handler's adapter does not serve this kind of action.",
     fix: 'Use a handler whose adapter does; `sluice plugins show NAME` prints what an adapter serves.',
   },
+  RULES_SPOOL: {
+    means: 'A handler cannot spool its reports on disk.',
+    fix: 'Write `settings: { spool: { folder: ... } }`, or remove `spool` from a handler that serves no reports or counts them in this process.',
+  },
   RULES_CONFIG: {
     means: "The config of a handler does not match its adapter's schema.",
     fix: "`sluice plugins show NAME` prints the adapter's config.",

@@ -73,6 +73,15 @@ export class Fields {
     );
   }
 
+  /** A number of bytes, or text such as `64MiB`. */
+  bytes(key: string, least: number): number | undefined {
+    return this.#scalar(key, `a number of bytes of at least ${least}, such as ${least} or 64MiB`, (value) => {
+      const [, amount, unit = ''] = /^(\d+)(KiB|MiB|GiB)?$/.exec(String(value)) ?? [];
+      const bytes = Number(amount) * (UNIT_BYTES[unit] ?? NaN);
+      return bytes >= least && Number.isSafeInteger(bytes) ? bytes : undefined;
+    });
+  }
+
   number(key: string, least: number, most: number): number | undefined {
     return this.#scalar(key, `a number from ${least} to ${most}`, (value) =>
       typeof value === 'number' && value >= least && value <= most ? value : undefined,
@@ -103,6 +112,8 @@ export class Fields {
     return value;
   }
 }
+
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
 

@@ -140,12 +140,12 @@ async function loadBy(
   const plugins = await loadedPlugins(sections.plugins, builtIn, findings);
   const someAreMissing = plugins.problems.length > 0;
   const dialled = await dialledHandlers(sections.handlers, plugins.registry, someAreMissing, findings);
+  const settings = settingsOf(sections.settings, findings);
   const handlers = new HandlersSection(
-    { adapters: plugins.registry, someAreMissing, dialled, env, readText, unsetEnv },
+    { adapters: plugins.registry, someAreMissing, dialled, spool: settings.spool, env, readText, unsetEnv },
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
-  const settings = settingsOf(sections.settings, findings);
   const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);

@@ -3,6 +3,7 @@ import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Rule } from './rule.ts';
 import type { HandlerRun } from './sections/run-key.ts';
+import type { HandlerSpool } from './sections/spool-key.ts';
 import type { Position } from './yaml/source-text.ts';
 
 /** A handler as the policy declares it, its config parsed; not open. */
@@ -32,6 +33,8 @@ export interface HandlerSpec {
   /** The fallback that counts while this handler is unavailable, for rules that allow it; each replica has its part of a limit. */
   readonly local: { readonly handler: string; readonly replicas: number } | undefined;
   readonly batch: { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number };
+  /** Where reports wait for the handler. */
+  readonly spool: HandlerSpool;
 }
 
 /** A complete policy: every rule compiled, every handler's config parsed. Read-only. */

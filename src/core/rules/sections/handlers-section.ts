@@ -17,8 +17,9 @@ import { parsedBy, withoutSecrets } from '../schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
 import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
+import { type SpoolSettings, spoolOf } from './spool-key.ts';
 
-const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache'];
+const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache', 'spool'];
 
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 
@@ -27,6 +28,7 @@ export interface HandlerSources extends ValueSources {
   /** A plugin of the policy could not be loaded, and an unknown adapter may be one of its; the plugin's error is reported. */
   readonly someAreMissing: boolean;
   readonly dialled: DialledHandlers;
+  readonly spool: SpoolSettings;
 }
 
 export class HandlersSection implements DeclaredHandlers {
@@ -39,13 +41,15 @@ export class HandlersSection implements DeclaredHandlers {
   readonly #adapters: Registry;
   readonly #someAreMissing: boolean;
   readonly #dialled: DialledHandlers;
+  readonly #spool: SpoolSettings;
   readonly #values: ConfigValues;
   readonly #findings: Findings;
 
-  constructor({ adapters, someAreMissing, dialled, ...sources }: HandlerSources, findings: Findings) {
+  constructor({ adapters, someAreMissing, dialled, spool, ...sources }: HandlerSources, findings: Findings) {
     this.#adapters = adapters;
     this.#someAreMissing = someAreMissing;
     this.#dialled = dialled;
+    this.#spool = spool;
     this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
   }
@@ -124,6 +128,7 @@ export class HandlersSection implements DeclaredHandlers {
     const folder = dirname(fields.place.source.file);
     const origin = this.#adapters.origin(adapterName);
     const run = runOf(fields, origin, this.#findings);
+    const spool = spoolOf(name, fields, adapter, this.#spool, this.#findings);
     const spec: HandlerSpec = {
       name,
       adapter: adapterName,
@@ -132,7 +137,7 @@ export class HandlersSection implements DeclaredHandlers {
       run,
       config: config.value,
       signature: createHash('sha256')
-        .update(JSON.stringify([adapterName, folder, run, written.value]))
+        .update(JSON.stringify([adapterName, folder, run, written.value, spool]))
         .digest('hex'),
       shown: withoutSecrets(written.shown, adapter.config),
       folder,
@@ -147,6 +152,7 @@ export class HandlersSection implements DeclaredHandlers {
         windowMs: breaker?.durationMs('window', ['ms', 's', 'm']) ?? 250,
       },
       local,
+      spool,
       batch: Object.fromEntries(
         Object.entries({
           ...adapter.serves.report?.batch,

@@ -1,17 +1,19 @@
 /**
  * `settings:` of a policy.
- * **In**: the maps of all documents. **Out**: how attributes are read, and how many rules are expected. **Fails**: with findings.
+ * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, and how many rules are expected. **Fails**: with findings.
  */
 import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
+import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
-const KEYS = ['trustedHops', 'path', 'pathParameters', 'rules'] as const;
+const KEYS = ['trustedHops', 'path', 'pathParameters', 'rules', 'spool'] as const;
 type Key = (typeof KEYS)[number];
 
 export interface Settings {
   readonly attributes: AttributeSettings;
+  readonly spool: SpoolSettings;
   /** Reports a wrong number of rules; a truncated file is often still a valid policy. */
   checkCount(rules: number): void;
 }
@@ -19,6 +21,7 @@ export interface Settings {
 export function settingsOf(nodes: readonly Node[], findings: Findings): Settings {
   const known = new Map<Key, Node>();
   let attributes = DEFAULT_ATTRIBUTE_SETTINGS;
+  let spool = DEFAULT_SPOOL;
   let wantedRules: number | undefined;
   for (const node of nodes) {
     const fields = fieldsOf(node, 'settings', findings)?.only(KEYS);
@@ -29,10 +32,12 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
       path: fields.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? attributes.path,
       pathParameters: fields.word('pathParameters', ['keep', 'strip']) ?? attributes.pathParameters,
     };
+    spool = spoolSettings(fields.map('spool', 'settings.spool'), spool, findings);
     wantedRules = fields.wholeNumber('rules', 1) ?? wantedRules;
   }
   return {
     attributes,
+    spool,
     checkCount: (rules) => {
       const place = known.get('rules')?.place;
       if (wantedRules === undefined || wantedRules === rules || place === undefined) return;

@@ -1,0 +1,84 @@
+/**
+ * Delivers batches of reports to a handler.
+ * **In**: a batch. **Out**: which of its entries the backend refused. **Fails**: never; a batch is retried without end, with jittered
+ * back-off, while the backend is unavailable.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Call, ReportEntry } from '../../adapters/contract.ts';
+import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
+import { deadlinesOf } from '../actions.ts';
+import { nextId } from '../call-id.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
+import { backgroundScope } from './call-scope.ts';
+import { Failure } from './failure.ts';
+import type { Gate } from './gate.ts';
+
+export type Write = (entries: readonly ReportEntry[], call: Call) => void | Promise<void>;
+
+export interface Delivered {
+  /** Indexes of the entries that the same handler would refuse again. */
+  readonly refused: readonly number[];
+  readonly why: string;
+}
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 10_000;
+const ALL_WRITTEN: Delivered = { refused: [], why: '' };
+
+export class BatchDelivery {
+  readonly gate: Gate;
+  readonly #write: Write;
+  #deadlineMs: number;
+  /** Aborts the back-off before a retry. */
+  #retry = new AbortController();
+  lastWhy = 'it has not answered';
+
+  constructor(gate: Gate, write: Write, spec: HandlerSpec) {
+    this.gate = gate;
+    this.#write = write;
+    this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
+  }
+
+  configure(spec: HandlerSpec): void {
+    this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
+  }
+
+  /** A retry that waits is made now. */
+  hurry(): void {
+    this.#retry.abort();
+  }
+
+  /** `undefined` if `stop` was aborted before the backend took or refused the batch. The last attempt is waited for. */
+  async deliver(entries: readonly ReportEntry[], stop: AbortSignal): Promise<Delivered | undefined> {
+    const id = nextId();
+    for (let tries = 0; !stop.aborted; tries++) {
+      const answer = await this.gate.ask<readonly ReportEntry[], void>(
+        this.#write,
+        entries,
+        backgroundScope(id),
+        this.#deadlineMs,
+        () => undefined,
+      );
+      if (!(answer instanceof Failure)) return ALL_WRITTEN;
+      const { kind, why, entries: refused = entries.keys() } = answer;
+      this.lastWhy = why;
+      if (kind === 'rejected' || kind === 'fault')
+        return { refused: [...refused].filter((index) => index < entries.length), why };
+      if (stop.aborted) break;
+      this.gate.health.meters.retried += 1;
+      await this.#pause(
+        Math.max(answer.retryAfterMs, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10))),
+        stop,
+      );
+    }
+    return undefined;
+  }
+
+  /** Spread by a quarter, so that replicas do not return together. */
+  async #pause(ms: number, stop: AbortSignal): Promise<void> {
+    this.#retry = new AbortController();
+    await sleep(Math.min(ms * (0.75 + Math.random() / 2), LONGEST_TIMER_MS), undefined, {
+      signal: AbortSignal.any([this.#retry.signal, stop]),
+    }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * `spool:` of a report handler, and `settings.spool`.
+ * **In**: both. **Out**: where the reports of a handler wait. **Fails**: with a finding for a spool on disk without a folder, or for a
+ * handler that cannot use one.
+ */
+import { dirname, resolve } from 'node:path';
+import type { Adapter } from '../../../adapters/contract.ts';
+import { type Fields, fieldsOf } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type Node, nodeText } from '../yaml/nodes.ts';
+
+/** `settings.spool`. */
+export interface SpoolSettings {
+  /** Absolute; each handler has a folder of its name in it. */
+  readonly folder: string | undefined;
+  /** Of one handler, in one worker. */
+  readonly maxBytes: number;
+  readonly maxAgeMs: number | undefined;
+  readonly segmentBytes: number;
+  /** Milliseconds between fdatasyncs; 0: before each append settles; Infinity: never. */
+  readonly syncEveryMs: number;
+}
+export const DEFAULT_SPOOL: SpoolSettings = {
+  folder: undefined,
+  maxBytes: 1024 ** 3,
+  maxAgeMs: undefined,
+  segmentBytes: 16 * 1024 ** 2,
+  syncEveryMs: 50,
+};
+
+export type HandlerSpool =
+  | { readonly kind: 'memory' }
+  | (SpoolSettings & {
+      readonly kind: 'disk';
+      readonly folder: string;
+      readonly whenFull: 'block' | 'drop-oldest';
+    });
+export const IN_MEMORY: HandlerSpool = { kind: 'memory' };
+
+const AGE_UNITS = ['s', 'm', 'h', 'd'] as const;
+const LEAST_SEGMENT_BYTES = 1024 ** 2;
+
+export function spoolSettings(fields: Fields | undefined, before: SpoolSettings, findings: Findings): SpoolSettings {
+  if (fields === undefined) return before;
+  fields.only(['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync']);
+  const folder = fields.text('folder');
+  const place = fields.node('folder')?.place ?? fields.place;
+  const segmentBytes = fields.bytes('segmentBytes', LEAST_SEGMENT_BYTES) ?? before.segmentBytes;
+  const maxBytes = fields.bytes('maxBytes', LEAST_SEGMENT_BYTES) ?? before.maxBytes;
+  checkRoom(maxBytes, segmentBytes, fields, findings);
+  return {
+    folder: folder === undefined ? before.folder : resolve(dirname(place.source.file), folder),
+    maxBytes,
+    segmentBytes,
+    maxAgeMs: fields.durationMs('maxAge', AGE_UNITS) ?? before.maxAgeMs,
+    syncEveryMs: syncOf(fields, findings) ?? before.syncEveryMs,
+  };
+}
+
+/** A log is freed segment by segment, so it must hold at least two. */
+function checkRoom(maxBytes: number, segmentBytes: number, fields: Fields, findings: Findings): void {
+  if (maxBytes < 2 * segmentBytes)
+    findings.error(
+      'RULES_VALUE',
+      (fields.node('maxBytes') ?? fields.node('segmentBytes'))?.place ?? fields.place,
+      `maxBytes is ${maxBytes}, less than two segments of ${segmentBytes} bytes; raise maxBytes, or lower settings.spool.segmentBytes`,
+    );
+}
+
+function syncOf(fields: Fields, findings: Findings): number | undefined {
+  const node = fields.node('sync');
+  if (node === undefined) return undefined;
+  if (node.kind === 'scalar' && node.value === 'always') return 0;
+  if (node.kind === 'scalar' && node.value === 'never') return Infinity;
+  if (node.kind === 'scalar' && /^\d/.test(String(node.value))) return fields.durationMs('sync', ['ms', 's']);
+  findings.error(
+    'RULES_VALUE',
+    node.place,
+    `sync is ${nodeText(node)}; expected always, never, or a duration such as 50ms`,
+  );
+  return undefined;
+}
+
+/** `disk`, `memory`, or a map with `kind`. */
+export function spoolOf(
+  name: string,
+  fields: Fields,
+  adapter: Adapter,
+  settings: SpoolSettings,
+  findings: Findings,
+): HandlerSpool {
+  const node = fields.node('spool');
+  if (node === undefined) return IN_MEMORY;
+  const written = node.kind === 'map' ? ofMap(node, settings, findings) : ofWord(fields, settings);
+  if (written === undefined) return IN_MEMORY;
+  const problem = problemOf(name, adapter, written.kind === 'disk' && settings.folder === undefined);
+  if (adapter.serves.report === undefined || (written.kind === 'disk' && problem !== undefined)) {
+    findings.error('RULES_SPOOL', node.place, problem ?? '');
+    return IN_MEMORY;
+  }
+  return written.kind === 'memory' || settings.folder === undefined
+    ? IN_MEMORY
+    : { ...written, folder: resolve(settings.folder, name) };
+}
+
+type Written = { readonly kind: 'memory' } | Omit<Extract<HandlerSpool, { kind: 'disk' }>, 'folder'>;
+
+function ofWord(fields: Fields, settings: SpoolSettings): Written | undefined {
+  const kind = fields.word('spool', ['disk', 'memory']);
+  return kind === 'disk' ? { ...settings, kind, whenFull: 'block' } : kind === undefined ? undefined : { kind };
+}
+
+function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written | undefined {
+  const map = fieldsOf(node, 'spool', findings)?.only(['kind', 'whenFull', 'maxBytes', 'maxAge']);
+  map?.required('kind', 'disk or memory');
+  const kind = map?.word('kind', ['disk', 'memory']);
+  if (map === undefined || kind === undefined) return undefined;
+  if (kind === 'memory') {
+    map.only(['kind']);
+    return { kind };
+  }
+  const maxBytes = map.bytes('maxBytes', LEAST_SEGMENT_BYTES) ?? settings.maxBytes;
+  if (map.has('maxBytes')) checkRoom(maxBytes, settings.segmentBytes, map, findings);
+  return {
+    ...settings,
+    kind,
+    maxBytes,
+    maxAgeMs: map.durationMs('maxAge', AGE_UNITS) ?? settings.maxAgeMs,
+    whenFull: map.word('whenFull', ['block', 'drop-oldest']) ?? 'block',
+  };
+}
+
+function problemOf(name: string, adapter: Adapter, hasNoFolder: boolean): string | undefined {
+  if (adapter.serves.report === undefined)
+    return `${name} is a ${adapter.name}, which serves no reports; only reports are spooled, so remove spool`;
+  if (adapter.serves.report.counts === true)
+    return `${name} is a ${adapter.name}, which counts its entries in this process at once; entries from a disk would be counted twice after a restart, so remove spool`;
+  return hasNoFolder
+    ? 'a spool on disk needs a folder; write settings: { spool: { folder: /var/lib/sluice/spool } }'
+    : undefined;
+}
