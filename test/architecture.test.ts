@@ -15,6 +15,9 @@ const GROUND = [
   'src/counting/calendar.ts',
 ];
 
+/** Reports on disk: the spool, and the form of values that they share with handlers behind gRPC. */
+const OF_SPOOLED_REPORTS = ['src/spool', 'src/protobuf', 'src/adapters/remote/codec'];
+
 /** The stages of the core, each of which may import those before it. */
 const STAGES_OF_CORE: readonly (readonly string[])[] = [
   [
@@ -47,6 +50,7 @@ const stagesOfCore = Object.fromEntries(
         'src/adapters/open-handler.ts',
         'src/adapters/outage-log.ts',
         'src/adapters/registry.ts',
+        ...(place === 'src/core/handlers' ? OF_SPOOLED_REPORTS : []),
         ...STAGES_OF_CORE.slice(0, at + 1).flat(),
       ],
     ]),
@@ -166,7 +170,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A spool knows octets alone.
   'src/spool': ['src/text', 'src/time'],
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
-  'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/outage-log.ts', 'src/adapters/registry.ts'],
+  'src/core': [
+    ...GROUND,
+    'src/adapters/open-handler.ts',
+    'src/adapters/outage-log.ts',
+    'src/adapters/registry.ts',
+    ...OF_SPOOLED_REPORTS,
+  ],
   ...stagesOfCore,
   'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
   ...stagesOfRatelimit,

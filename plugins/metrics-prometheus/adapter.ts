@@ -13,6 +13,7 @@ export default defineAdapter({
     report: {
       params: paramsSchema,
       input: inputOf,
+      counts: true,
       batch: { max: 1000, maxAgeMs: 200 }, // shorter than any scrape interval
     },
   },

@@ -18,6 +18,7 @@ import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
 import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
+import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
 import { KeptVerdicts } from './history/kept-verdicts.ts';
 import { metricFamilies } from './metrics/families.ts';
@@ -37,7 +38,7 @@ import { allOf, whenDone } from './when-done.ts';
 const monotonic = performance;
 
 export function createEngine(options: EngineOptions): RunningEngine {
-  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, sampleReports = true } = options;
+  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, sampleReports = true, graceMs = 5000 } = options;
   const nowMs = (): number => clock.nowMs();
   const meters = new Meters();
   const kept = new KeptVerdicts();
@@ -51,7 +52,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
       deadlines: new TimerWheel(),
       log,
       reports: options.reports ?? DEFAULT_REPORT_QUEUE,
-      graceMs: options.graceMs ?? 5000,
+      graceMs,
+      spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
     },
     (snapshot) =>
       void kept

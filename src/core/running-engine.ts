@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly reports?: ReportQueueOptions;
   /** Time for queued reports and running calls when a handler closes; 5 s by default. */
   readonly graceMs?: number;
+  /** Its place in a crew, whose workers spool in folders of their own. Absent: all reports wait in memory, whatever the policy says. */
+  readonly worker?: { readonly number: number; readonly count: number } | undefined;
 }
 
 export interface RunningEngine extends Engine {

@@ -2,7 +2,8 @@ import { deadlinesOf } from '../actions.ts';
 import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { BatchDelivery } from './batch-delivery.ts';
 import { MemoryQueue } from './memory-queue.ts';
-import type { ReportQueue, ReportQueueOptions } from './report-queue.ts';
+import type { ReportQueue, ReportQueueOptions, ReportQueueState } from './report-queue.ts';
+import type { MakeQueue } from './spools.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { BURST_SILENCE_MS } from './answer-times.ts';
@@ -25,6 +26,8 @@ export interface HandlerState {
   readonly running: number;
   readonly waiting: number;
   readonly queued: number;
+  /** Of a handler that serves report. */
+  readonly reports: ReportQueueState | undefined;
   /** `inline`, `worker`, or an address. */
   readonly runs: string;
   /** Of its worker or connection. */
@@ -63,8 +66,10 @@ export class LiveHandler {
   #spec: HandlerSpec;
   #snapshots = 0;
   #closed: Promise<void> | undefined;
+  readonly #whenClosed = Promise.withResolvers<void>();
 
-  constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext) {
+  /** `queue`: absent if reports wait in memory. */
+  constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext, queue?: MakeQueue) {
     this.#spec = spec;
     this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.open = open;
@@ -82,7 +87,7 @@ export class LiveHandler {
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
       const delivery = new BatchDelivery(this.gate, (entries, call) => handler.write?.(entries, call), spec);
-      this.reports = new MemoryQueue(delivery, spec, context.reports, context.log);
+      this.reports = queue?.(handler, delivery) ?? new MemoryQueue(delivery, spec, context.reports, context.log);
     }
   }
 
@@ -124,6 +129,7 @@ export class LiveHandler {
       running,
       waiting,
       queued: this.reports?.size ?? 0,
+      reports: this.reports?.state,
       runs: where,
       restarts,
       lastError: lastEnd !== undefined && lastEnd.atMs >= (lastError?.atMs ?? 0) ? lastEnd : lastError,
@@ -140,6 +146,11 @@ export class LiveHandler {
     return this.#snapshots > 0 ? Promise.resolve() : this.close();
   }
 
+  /** Settles when it has closed. */
+  get closed(): Promise<void> {
+    return this.#whenClosed.promise;
+  }
+
   get isClosing(): boolean {
     return this.#closed !== undefined;
   }
@@ -149,7 +160,7 @@ export class LiveHandler {
   }
 
   close(): Promise<void> {
-    return (this.#closed ??= this.#close());
+    return (this.#closed ??= this.#close().finally(() => this.#whenClosed.resolve()));
   }
 
   async #close(): Promise<void> {

@@ -72,6 +72,8 @@ export class MemoryQueue implements ReportQueue {
     };
   }
 
+  prepare(): void {}
+
   /** In memory at once. */
   whenSafe(): undefined {
     return undefined;

@@ -21,7 +21,10 @@ export interface ReportQueue {
   /** Entries queued or being written. */
   readonly size: number;
   readonly isFull: boolean;
+  /** In force, with this spec. */
   configure(spec: HandlerSpec): void;
+  /** A rule will push reports. Throws if they cannot be kept. */
+  prepare(rule: Rule): void;
   /** Always accepts the entry; returns a promise for room if the queue is now full. */
   push(entry: ReportEntry, rule: Rule): Promise<void> | undefined;
   /** Settles when the entries pushed so far are where the queue keeps them; `undefined`: they are already. */
@@ -32,7 +35,7 @@ export interface ReportQueue {
   flush(): Promise<void>;
   /** The handler closes; settles within about `withinMs`. */
   close(withinMs: number): Promise<void>;
-  readonly state: ReportQueueState;
+  readonly state: ReportQueueState | undefined;
 }
 
 export interface ReportQueueState {
@@ -49,10 +52,49 @@ export interface ReportQueueState {
 
 export interface DiskState {
   readonly segments: number;
-  /** Damaged ends that were cut off, and damaged frames in the middle that were put aside. */
-  readonly cutFrames: number;
-  readonly quarantinedFrames: number;
+  /** Damaged ends of segments that were cut off, and damaged places inside that were stepped over. */
+  readonly cutTails: number;
+  readonly damaged: number;
   readonly droppedByAge: number;
-  readonly droppedOldest: number;
-  readonly lastError: string | undefined;
+  readonly droppedWhenFull: number;
+  readonly syncs: number;
+  readonly syncMs: number;
+  readonly diskErrors: number;
+  /** Why nothing can be written now. */
+  readonly diskError: string | undefined;
+}
+
+const ofBoth = (
+  one: number | undefined,
+  other: number | undefined,
+  of: (...both: number[]) => number,
+): number | undefined => (one === undefined || other === undefined ? (one ?? other) : of(one, other));
+
+/** The state of several queues as one; `undefined`: of none. */
+export function mergedStates(states: readonly (ReportQueueState | undefined)[]): ReportQueueState | undefined {
+  return states.reduce((one, other) => {
+    if (one === undefined || other === undefined) return one ?? other;
+    return {
+      waiting: one.waiting + other.waiting,
+      bytes: one.bytes + other.bytes,
+      oldestMs: ofBoth(one.oldestMs, other.oldestMs, Math.min),
+      stoppedMs: one.stoppedMs + other.stoppedMs,
+      disk: mergedDisks(one.disk, other.disk),
+    };
+  }, undefined);
+}
+
+function mergedDisks(one: DiskState | undefined, other: DiskState | undefined): DiskState | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return {
+    segments: one.segments + other.segments,
+    cutTails: one.cutTails + other.cutTails,
+    damaged: one.damaged + other.damaged,
+    droppedByAge: one.droppedByAge + other.droppedByAge,
+    droppedWhenFull: one.droppedWhenFull + other.droppedWhenFull,
+    syncs: one.syncs + other.syncs,
+    syncMs: one.syncMs + other.syncMs,
+    diskErrors: one.diskErrors + other.diskErrors,
+    diskError: one.diskError ?? other.diskError,
+  };
 }

@@ -25,6 +25,8 @@ export class PolicyInForce {
   readonly #prepared = new Set<Snapshot>();
   /** Replaced, but with calls still running. */
   readonly #retiring = new Set<Promise<void>>();
+  /** No longer in the policy, but with reports on disk that they still send. */
+  readonly #leaving = new Set<LiveHandler>();
   #lastOpening: Promise<unknown> | undefined;
   #isDraining = false;
   #drained: Promise<void> | undefined;
@@ -64,7 +66,7 @@ export class PolicyInForce {
       abandon: async () => {
         if (!this.#prepared.delete(next)) return;
         await next.retire();
-        keepMetersOf(this.current, this.#context.meters);
+        this.#keepMeters();
       },
     };
   }
@@ -74,20 +76,38 @@ export class PolicyInForce {
     const { policy, handlers } = next;
     this.current = next;
     for (const handler of handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
-    keepMetersOf(next, this.#context.meters);
+    this.#keepMeters();
     this.#onCommit(next);
     if (last === undefined) return;
+    for (const [name, handler] of last.handlers) if (handlers.get(name) !== handler) this.#leave(handler);
     const retired = last.retire().finally(() => this.#retiring.delete(retired));
     this.#retiring.add(retired);
   }
 
+  #leave(handler: LiveHandler): void {
+    if (handler.spec.spool.kind === 'memory') return;
+    this.#leaving.add(handler);
+    void handler.closed.then(() => {
+      this.#leaving.delete(handler);
+      this.#keepMeters();
+    });
+  }
+
+  #keepMeters(): void {
+    const leaving = [...this.#leaving].map(({ spec }) => spec.name);
+    keepMetersOf(this.current, this.#context.meters, leaving);
+  }
+
+  /** Of the policy, and those that still send reports of an earlier one. */
   handlers(): readonly LiveHandler[] {
-    return [...(this.current?.handlers.values() ?? [])];
+    const current = this.current?.handlers;
+    const leaving = [...this.#leaving].filter(({ spec }) => current?.has(spec.name) !== true);
+    return [...(current?.values() ?? []), ...leaving];
   }
 
   /** See Engine.whenSafe. */
   whenSafe(): Promise<void> | undefined {
-    return undefined; // queues are in memory
+    return this.#context.spools.whenSafe();
   }
 
   reportsFull(): boolean {
@@ -102,6 +122,7 @@ export class PolicyInForce {
   /** Closes everything, reports first. Idempotent. */
   drain(): Promise<void> {
     this.#isDraining = true;
+    this.#context.spools.stop();
     return (this.#drained ??= this.#drain());
   }
 

@@ -9,10 +9,12 @@ import { candidatesOf, rulesOf } from '../match/candidates.ts';
 import type { Meters, RuleMeters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
+import type { MakeQueue, Spools } from '../handlers/spools.ts';
 import { LiveHandler, type LiveHandlerContext, type OpenHandlers } from '../handlers/live-handler.ts';
 import { Preparations } from './preparations.ts';
 import { prepareRule } from './prepare-rule.ts';
 import { Snapshot } from './snapshot.ts';
+import type { OpenHandler } from '../../adapters/open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Finding } from '../rules/yaml/findings.ts';
 import type { PreparedRule } from '../outcome.ts';
@@ -22,6 +24,7 @@ export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
   readonly openHandlers: OpenHandlers;
   readonly meters: Meters;
   readonly nowMs: () => number;
+  readonly spools: Spools;
 }
 
 export async function openSnapshot(
@@ -68,8 +71,13 @@ export async function openSnapshot(
 }
 
 /** Drops the counters of all rules and handlers but those of this snapshot. */
-export function keepMetersOf(snapshot: Snapshot | undefined, meters: Meters): void {
-  meters.keepOnly(new Set(snapshot?.policy.rules.map(({ name }) => name)), new Set(snapshot?.handlers.keys()));
+export function keepMetersOf(
+  snapshot: Snapshot | undefined,
+  meters: Meters,
+  alsoHandlers: Iterable<string> = [],
+): void {
+  const handlers = new Set([...(snapshot?.handlers.keys() ?? []), ...alsoHandlers]);
+  meters.keepOnly(new Set(snapshot?.policy.rules.map(({ name }) => name)), handlers);
 }
 
 async function openAll(
@@ -78,14 +86,19 @@ async function openAll(
 ): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
   const opened = new Map<string, LiveHandler>();
   const findings: Finding[] = [];
-  const results = await Promise.allSettled(specs.map(async (spec) => context.openHandlers(spec)));
+  const results = await Promise.allSettled(specs.map((spec) => openOne(spec, context)));
   for (const [index, result] of results.entries()) {
     const spec = specs[index];
     if (spec === undefined) continue;
     if (result.status === 'fulfilled')
       opened.set(
         spec.name,
-        new LiveHandler(spec, result.value, { ...context, meters: context.meters.ofHandler(spec.name) }),
+        new LiveHandler(
+          spec,
+          result.value.open,
+          { ...context, meters: context.meters.ofHandler(spec.name) },
+          result.value.queue,
+        ),
       );
     else
       findings.push(
@@ -97,6 +110,19 @@ async function openAll(
       );
   }
   return { opened, findings };
+}
+
+async function openOne(
+  spec: HandlerSpec,
+  { openHandlers, spools }: SnapshotContext,
+): Promise<{ readonly open: OpenHandler; readonly queue: MakeQueue | undefined }> {
+  const open = await openHandlers(spec);
+  try {
+    return { open, queue: await spools.queueOf(spec) };
+  } catch (error) {
+    await open.close();
+    throw error;
+  }
 }
 
 async function preparedRules(

@@ -106,6 +106,7 @@ function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations
       }
       case 'report': {
         if (handler.sink === undefined) throw new Error('it does not serve report');
+        live.reports?.prepare(rule);
         return { ...NOTHING, sink: noted(handler.sink({ rule: name, params: action.params, input: action.shape })) };
       }
       case 'deny':

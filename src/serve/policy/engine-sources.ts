@@ -4,6 +4,7 @@ import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { AskedCall } from '../../admin/sources.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
+import type { ReportQueueState } from '../../core/handlers/report-queue.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
@@ -103,5 +104,79 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
     gauge('sluice_handler_running', 'Calls to the handler in flight.', ({ running }) => running),
     gauge('sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting),
     gauge('sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued),
+    ...reportFamilies(handlers),
   ];
 }
+
+type OfQueue = (state: ReportQueueState) => number | undefined;
+const QUEUES: readonly (readonly [MetricFamily['kind'], name: string, help: string, read: OfQueue])[] = [
+  [
+    'gauge',
+    'sluice_handler_oldest_report_seconds',
+    'Age of the oldest report in the queue of the handler; 0 if none waits.',
+    ({ oldestMs }) => (oldestMs === undefined ? 0 : Math.max(0, (Date.now() - oldestMs) / 1000)),
+  ],
+  [
+    'counter',
+    'sluice_handler_stopped_seconds_total',
+    'Time for which access log streams were not read because the queue of the handler was full.',
+    ({ stoppedMs }) => stoppedMs / 1000,
+  ],
+  [
+    'gauge',
+    'sluice_handler_queued_bytes',
+    'Size of the queue of the handler, in memory or on disk.',
+    ({ bytes }) => bytes,
+  ],
+  ['gauge', 'sluice_spool_segments', 'Files of the log of the handler.', ({ disk }) => disk?.segments],
+  [
+    'counter',
+    'sluice_spool_cut_tails_total',
+    'Unfinished writes at the end of a segment, which a crash or a power cut left.',
+    ({ disk }) => disk?.cutTails,
+  ],
+  [
+    'counter',
+    'sluice_spool_damaged_total',
+    'Damaged places inside of a segment that were stepped over.',
+    ({ disk }) => disk?.damaged,
+  ],
+  [
+    'counter',
+    'sluice_spool_dropped_by_age_total',
+    'Reports dropped because they were older than maxAge.',
+    ({ disk }) => disk?.droppedByAge,
+  ],
+  [
+    'counter',
+    'sluice_spool_dropped_when_full_total',
+    'Reports dropped by whenFull: drop-oldest.',
+    ({ disk }) => disk?.droppedWhenFull,
+  ],
+  [
+    'counter',
+    'sluice_spool_disk_errors_total',
+    'Writes and syncs that the disk failed.',
+    ({ disk }) => disk?.diskErrors,
+  ],
+  ['counter', 'sluice_spool_syncs_total', 'Calls of fdatasync.', ({ disk }) => disk?.syncs],
+  [
+    'counter',
+    'sluice_spool_sync_seconds_total',
+    'Time spent in fdatasync.',
+    ({ disk }) => (disk === undefined ? undefined : disk.syncMs / 1000),
+  ],
+];
+
+/** Of handlers that serve report; `sluice_spool_*` of those that spool on disk. */
+const reportFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
+  QUEUES.map(([kind, name, help, read]) => ({
+    kind,
+    name,
+    help,
+    read: () =>
+      handlers().flatMap(({ name: handler, reports }) => {
+        const value = reports === undefined ? undefined : read(reports);
+        return value === undefined ? [] : [{ labels: { handler }, value }];
+      }),
+  }));

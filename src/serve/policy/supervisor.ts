@@ -6,6 +6,7 @@ import { familiesText, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
+import { mergedStates } from '../../core/handlers/report-queue.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import { Crew } from '../crew/crew.ts';
@@ -111,6 +112,7 @@ function mergedHandlers(views: readonly (readonly HandlerState[])[]): readonly H
             running: known.running + one.running,
             waiting: known.waiting + one.waiting,
             queued: known.queued + one.queued,
+            reports: mergedStates([known.reports, one.reports]),
             restarts: known.restarts + one.restarts,
             lastError: (known.lastError?.atMs ?? 0) >= (one.lastError?.atMs ?? 0) ? known.lastError : one.lastError,
           },

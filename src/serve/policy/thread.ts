@@ -80,7 +80,12 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   const callsMs = graceMs * CALLS_SHARE;
   const handlersMs = graceMs - callsMs;
   const handlers = handlerOpener(log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE), options.escaped);
-  const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
+  const engine = createEngine({
+    openHandlers: handlers.openHandlers,
+    log,
+    graceMs: handlersMs,
+    worker: worker?.place ?? { number: 1, count: 1 },
+  });
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
   let policy: Policy | undefined;

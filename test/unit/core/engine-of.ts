@@ -163,6 +163,7 @@ export async function engineOf(
     openHandlers: (spec) => openHandler(spec.implementation, spec, around),
     log,
     graceMs: 200,
+    worker: { number: 1, count: 1 },
     ...options,
   });
   let policy: Policy | undefined;

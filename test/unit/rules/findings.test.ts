@@ -173,6 +173,18 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '11:34 RULES_CAPABILITY mem is a quota-memory, which serves quota, not check',
   ],
   [
+    `handlers:\n  x: { adapter: log-stdout, spool: disk, config: {} }\n${alone('{ name: a, report: { handler: x, input: { path: request.path } } }')}`,
+    '2:36 RULES_SPOOL a spool on disk needs a folder; write settings: { spool: { folder: /var/lib/sluice/spool } }',
+  ],
+  [
+    `settings: { spool: { folder: spool, sync: often, maxBytes: 5 } }\nhandlers:\n  x: { adapter: quota-memory, spool: disk, config: {} }\n  m: { adapter: metrics-prometheus, spool: { kind: disk }, config: { metrics: { calls: { kind: counter, help: Calls. } } } }\n${alone('{ name: a, report: { handler: m, params: { metric: calls } } }')}`,
+    '1:43 RULES_VALUE sync is the text "often"; expected always, never, or a duration such as 50ms',
+    '1:60 RULES_VALUE maxBytes is the number 5; expected a number of bytes of at least 1048576, such as 1048576 or 64MiB',
+    '3:3 RULES_UNUSED no rule uses the handler x; remove it, or use it in a rule',
+    '3:38 RULES_SPOOL x is a quota-memory, which serves no reports; only reports are spooled, so remove spool',
+    '4:44 RULES_SPOOL m is a metrics-prometheus, which counts its entries in this process at once; entries from a disk would be counted twice after a restart, so remove spool',
+  ],
+  [
     `handlers:\n  x: { adapter: check-list, config: { kind: sidr, values: [] } }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`,
     '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"host"|"cidr"|"regex"',
   ],

@@ -57,7 +57,7 @@ const FIELDS = message<{ readonly fields: readonly { name: string; type: ShapeTy
   fields: [1, list(FIELD)],
 });
 
-const shape: FieldCodec<Shape | undefined> = {
+export const shape: FieldCodec<Shape | undefined> = {
   ...maybe(FIELDS),
   write: (writer, number, value, holder) =>
     maybe(FIELDS).write(

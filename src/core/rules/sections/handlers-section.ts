@@ -19,7 +19,19 @@ import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
 import { type SpoolSettings, spoolOf } from './spool-key.ts';
 
-const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache', 'spool'];
+const KEYS = [
+  'adapter',
+  'config',
+  'deadline',
+  'concurrency',
+  'queue',
+  'breaker',
+  'batch',
+  'local',
+  'run',
+  'cache',
+  'spool',
+];
 
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 

@@ -38,33 +38,20 @@ export type HandlerSpool =
 export const IN_MEMORY: HandlerSpool = { kind: 'memory' };
 
 const AGE_UNITS = ['s', 'm', 'h', 'd'] as const;
-const LEAST_SEGMENT_BYTES = 1024 ** 2;
+const LEAST_BYTES = 1024 ** 2;
 
 export function spoolSettings(fields: Fields | undefined, before: SpoolSettings, findings: Findings): SpoolSettings {
   if (fields === undefined) return before;
   fields.only(['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync']);
   const folder = fields.text('folder');
   const place = fields.node('folder')?.place ?? fields.place;
-  const segmentBytes = fields.bytes('segmentBytes', LEAST_SEGMENT_BYTES) ?? before.segmentBytes;
-  const maxBytes = fields.bytes('maxBytes', LEAST_SEGMENT_BYTES) ?? before.maxBytes;
-  checkRoom(maxBytes, segmentBytes, fields, findings);
   return {
     folder: folder === undefined ? before.folder : resolve(dirname(place.source.file), folder),
-    maxBytes,
-    segmentBytes,
+    maxBytes: fields.bytes('maxBytes', LEAST_BYTES) ?? before.maxBytes,
+    segmentBytes: fields.bytes('segmentBytes', LEAST_BYTES) ?? before.segmentBytes,
     maxAgeMs: fields.durationMs('maxAge', AGE_UNITS) ?? before.maxAgeMs,
     syncEveryMs: syncOf(fields, findings) ?? before.syncEveryMs,
   };
-}
-
-/** A log is freed segment by segment, so it must hold at least two. */
-function checkRoom(maxBytes: number, segmentBytes: number, fields: Fields, findings: Findings): void {
-  if (maxBytes < 2 * segmentBytes)
-    findings.error(
-      'RULES_VALUE',
-      (fields.node('maxBytes') ?? fields.node('segmentBytes'))?.place ?? fields.place,
-      `maxBytes is ${maxBytes}, less than two segments of ${segmentBytes} bytes; raise maxBytes, or lower settings.spool.segmentBytes`,
-    );
 }
 
 function syncOf(fields: Fields, findings: Findings): number | undefined {
@@ -119,12 +106,10 @@ function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written
     map.only(['kind']);
     return { kind };
   }
-  const maxBytes = map.bytes('maxBytes', LEAST_SEGMENT_BYTES) ?? settings.maxBytes;
-  if (map.has('maxBytes')) checkRoom(maxBytes, settings.segmentBytes, map, findings);
   return {
     ...settings,
     kind,
-    maxBytes,
+    maxBytes: map.bytes('maxBytes', LEAST_BYTES) ?? settings.maxBytes,
     maxAgeMs: map.durationMs('maxAge', AGE_UNITS) ?? settings.maxAgeMs,
     whenFull: map.word('whenFull', ['block', 'drop-oldest']) ?? 'block',
   };

@@ -1,0 +1,325 @@
+/**
+ * The reports to one handler in a log on disk, which outlives the handler: a reload gives the log to the new handler of its name.
+ * **In**: reports, and who sends them. **Out**: batches in order, one at a time; the cursor moves when a batch is delivered or refused.
+ * **Fails**: never; what cannot be sent stays on disk. While the disk is full or fails, there is no room.
+ */
+import type { Log, ReportEntry } from '../../../adapters/contract.ts';
+import { MAX_RECORD_BYTES, type Spool, type SpoolRecord } from '../../../spool/index.ts';
+import { messageOf } from '../../../text/message-of.ts';
+import { settlesWithin } from '../../../time/settles-within.ts';
+import { LONGEST_TIMER_MS } from '../../../time/timer-wheel.ts';
+import type { Rule } from '../../rules/rule.ts';
+import type { ReportQueueState } from '../report-queue.ts';
+import {
+  decodeReport,
+  definitionOf,
+  type EncodedDefinition,
+  encodeReport,
+  endGroup,
+  isEndOfGroup,
+  type StoredReport,
+} from './record.ts';
+
+/** A report and what its sink is made from. */
+export interface LoggedReport extends StoredReport {
+  readonly definition: EncodedDefinition;
+}
+
+export interface RefusedReport {
+  readonly report: LoggedReport | undefined;
+  readonly bytes: Uint8Array;
+  readonly why: string;
+}
+
+/** A handler that sends the reports of a log. */
+export interface Sender {
+  batch(): { readonly max: number; readonly maxBytes: number; readonly maxAgeMs: number };
+  /** Aborted when another sender takes over, or the handler closes. */
+  readonly stop: AbortSignal;
+  /** The refused ones; `undefined`: it was stopped before the backend had answered. */
+  send(
+    reports: readonly LoggedReport[],
+  ): Promise<readonly { readonly index: number; readonly why: string }[] | undefined>;
+  refused(reports: readonly RefusedReport[]): void;
+  /** Nothing waits; sinks may be forgotten. */
+  emptied(): void;
+}
+
+interface Batch {
+  readonly through: number;
+  readonly records: readonly Uint8Array[];
+  readonly reports: readonly (LoggedReport | string)[];
+}
+
+/** A group is one message of a stream in most cases; larger ones are split, since a group is sent again as a whole after a crash. */
+const MOST_IN_GROUP = 100;
+const MOST_GROUP_BYTES = 256 * 1024;
+
+export class ReportLog {
+  readonly name: string;
+  readonly folder: string;
+  readonly #spool: Spool<LoggedReport>;
+  readonly #log: Log;
+  /** For a batch whose sender stopped and whose answer is not known. */
+  readonly #graceMs: number;
+  #group: SpoolRecord<LoggedReport>[] = [];
+  #groupBytes = 0;
+  readonly #inGroup = new Set<EncodedDefinition>();
+  #roomOfGroup: Promise<void> | undefined;
+  /** Appended, but not yet written. */
+  #unsettled = 0;
+  #safe: Promise<void> | undefined;
+  readonly #definitions = new Map<string, EncodedDefinition>();
+  #sender: Sender | undefined;
+  #pending: Batch | undefined;
+  #inFlight: { readonly sender: Sender; readonly sent: Promise<void> } | undefined;
+  /** Reports that have arrived since the last batch was due. */
+  #fresh = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** At first for what an earlier process left. */
+  #isDue = true;
+  #wake: PromiseWithResolvers<void> | undefined;
+  #isClosed = false;
+  readonly #sending: Promise<void>;
+  readonly #emptied: (() => void)[] = [];
+
+  constructor(name: string, folder: string, spool: Spool<LoggedReport>, log: Log, graceMs: number) {
+    this.name = name;
+    this.folder = folder;
+    this.#spool = spool;
+    this.#log = log;
+    this.#graceMs = graceMs;
+    this.#sending = this.#sendAll();
+  }
+
+  // ---------------------------------------------------------- in
+
+  /** Throws if the report has no form on disk. */
+  push(entry: ReportEntry, rule: Rule): Promise<void> | undefined {
+    const definition = definitionOf(rule);
+    const { id, timeMs, input } = entry;
+    const bytes = encodeReport(entry, definition, !this.#inGroup.has(definition));
+    if (bytes.length > MAX_RECORD_BYTES)
+      throw new RangeError(`a report of ${bytes.length} bytes; at most ${MAX_RECORD_BYTES} are spooled`);
+    if (this.#group.length === 0) {
+      this.#roomOfGroup = this.#spool.room();
+      queueMicrotask(() => this.#append());
+    }
+    this.#inGroup.add(definition);
+    this.#definitions.set(definition.key, definition);
+    this.#group.push({ bytes, value: { id, timeMs, input, definition } });
+    this.#groupBytes += bytes.length;
+    if (this.#group.length >= MOST_IN_GROUP || this.#groupBytes >= MOST_GROUP_BYTES) this.#append();
+    return this.#roomOfGroup;
+  }
+
+  #append(): void {
+    const last = this.#group.at(-1);
+    if (last === undefined) return;
+    endGroup(last.bytes);
+    const group = this.#group;
+    this.#group = [];
+    this.#groupBytes = 0;
+    this.#inGroup.clear();
+    this.#unsettled += group.length;
+    const safe = this.#spool.append(group).finally(() => {
+      this.#unsettled -= group.length;
+      if (this.#safe === safe) this.#safe = undefined;
+      this.arrived(group.length);
+    });
+    this.#safe = safe;
+    safe.catch((error: unknown) =>
+      this.#log.error('reports could not be written to their log', {
+        handler: this.name,
+        entries: group.length,
+        error: messageOf(error),
+      }),
+    );
+  }
+
+  /** Appends settle in order, so the last one stands for all. */
+  whenSafe(): Promise<void> | undefined {
+    this.#append();
+    return this.#safe;
+  }
+
+  get isFull(): boolean {
+    return this.#spool.room() !== undefined;
+  }
+
+  get size(): number {
+    return this.#spool.state.waiting + this.#unsettled + this.#group.length;
+  }
+
+  get state(): ReportQueueState {
+    const { bytesOnDisk, oldestAtMs, stoppedMs, ...disk } = this.#spool.state;
+    return { waiting: this.size, bytes: bytesOnDisk, oldestMs: oldestAtMs, stoppedMs, disk };
+  }
+
+  // ---------------------------------------------------------- out
+
+  /** From now on this one sends; `undefined`: nobody does. */
+  sendBy(sender: Sender | undefined): void {
+    this.#sender = sender;
+    this.#due();
+  }
+
+  isSentBy(sender: Sender): boolean {
+    return this.#sender === sender;
+  }
+
+  /** It sends no more. Settles when its last batch is answered, or given up. */
+  async stopped(sender: Sender): Promise<void> {
+    if (this.#sender === sender) this.#sender = undefined;
+    if (this.#inFlight?.sender === sender) await this.#inFlight.sent.catch(() => undefined);
+  }
+
+  /** Settles when nothing waits, or nobody sends. */
+  async flush(): Promise<void> {
+    this.#append();
+    await this.#safe?.catch(() => undefined);
+    if (this.size === 0 || this.#sender === undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#emptied.push(resolve);
+    this.#due();
+    await promise;
+  }
+
+  /** Reports can be taken: those of a group, or dead letters that an operator replays. */
+  arrived(reports: number): void {
+    const { max = 1, maxAgeMs = 0 } = this.#sender?.batch() ?? {};
+    this.#fresh += reports;
+    if (this.#fresh >= max) this.#due();
+    else this.#timer ??= setTimeout(() => this.#due(), Math.min(maxAgeMs, LONGEST_TIMER_MS)).unref();
+  }
+
+  #due(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#fresh = 0;
+    this.#isDue = true;
+    this.#wake?.resolve();
+    this.#wake = undefined;
+  }
+
+  async #sendAll(): Promise<void> {
+    while (!this.#isClosed) {
+      const sender = this.#sender;
+      try {
+        if (sender === undefined || !this.#isDue) await (this.#wake ??= Promise.withResolvers<void>()).promise;
+        else if ((this.#pending ??= await this.#next(sender)) === undefined) this.#ranOut(sender);
+        else {
+          this.#inFlight = { sender, sent: this.#send(this.#pending, sender) };
+          await this.#inFlight.sent;
+        }
+      } catch (error) {
+        this.#log.error('internal error while sending reports; they stay on disk', {
+          handler: this.name,
+          error: messageOf(error),
+        });
+        this.#isDue = false;
+        this.#timer ??= setTimeout(() => this.#due(), AFTER_FAULT_MS).unref();
+      }
+    }
+    this.#notifyEmptied();
+  }
+
+  #ranOut(sender: Sender): void {
+    this.#isDue = false;
+    if (this.size > 0) return; // written in a moment, which makes a batch due
+    this.#definitions.clear();
+    sender.emptied();
+    this.#notifyEmptied();
+  }
+
+  #notifyEmptied(): void {
+    for (const resolve of this.#emptied.splice(0)) resolve();
+  }
+
+  async #next(sender: Sender): Promise<Batch | undefined> {
+    const { max, maxBytes } = sender.batch();
+    const taken = await this.#spool.take(max, maxBytes);
+    if (taken === undefined) return undefined;
+    return {
+      through: taken.through,
+      records: taken.records.map(({ bytes }) => bytes),
+      reports: taken.records.map(({ bytes, value }) => value ?? this.#decoded(bytes)),
+    };
+  }
+
+  /** The report, or why it cannot be read. */
+  #decoded(bytes: Uint8Array): LoggedReport | string {
+    try {
+      const { key, definition, ...report } = decodeReport(bytes);
+      if (definition !== undefined) this.#definitions.set(key, definition);
+      const known = this.#definitions.get(key);
+      return known === undefined
+        ? 'the definition of its sink is lost; the log was damaged there'
+        : { ...report, definition: known };
+    } catch (error) {
+      return `it cannot be read: ${messageOf(error)}`;
+    }
+  }
+
+  async #send(batch: Batch, sender: Sender): Promise<void> {
+    const readable = [...batch.reports.entries()].filter(
+      (entry): entry is [number, LoggedReport] => typeof entry[1] !== 'string',
+    );
+    const refused = batch.reports.flatMap((report, index) =>
+      typeof report === 'string' ? [{ index, why: report }] : [],
+    );
+    if (readable.length > 0) {
+      const sent = await this.#answered(sender.send(readable.map(([, report]) => report)), sender.stop);
+      if (sent === undefined) {
+        if (this.#sender === sender) this.#sender = undefined; // the batch is for the next one
+        if (this.#sender === undefined) this.#notifyEmptied();
+        return;
+      }
+      for (const { index, why } of sent) refused.push({ index: readable[index]?.[0] ?? 0, why });
+    }
+    if (refused.length > 0) sender.refused(refused.map(({ index, why }) => this.#refusal(batch, index, why)));
+    this.#pending = undefined;
+    // Only to the end of a group; its definitions stand at its beginning.
+    const end = batch.records.findLastIndex(isEndOfGroup);
+    if (end >= 0) this.#spool.acknowledge(batch.through - (batch.records.length - 1 - end));
+  }
+
+  #refusal({ records, reports }: Batch, index: number, why: string): RefusedReport {
+    const report = reports[index];
+    const bytes = records[index] ?? new Uint8Array();
+    if (report === undefined || typeof report === 'string') return { report: undefined, bytes, why };
+    const alone = encodeReport(report, report.definition, true);
+    endGroup(alone);
+    return { report, bytes: alone, why };
+  }
+
+  /** A sender that was stopped has a moment for its answer, so that the batch need not be sent twice. */
+  async #answered<T>(answer: Promise<T | undefined>, stop: AbortSignal): Promise<T | undefined> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const onStop = (): void => {
+      void settlesWithin(this.#graceMs, answer).then(
+        () => resolve(undefined),
+        () => resolve(undefined),
+      );
+    };
+    if (stop.aborted) onStop();
+    else stop.addEventListener('abort', onStop, { once: true });
+    try {
+      return await Promise.race([answer, promise]);
+    } finally {
+      stop.removeEventListener('abort', onStop);
+    }
+  }
+
+  /** Syncs; what waits stays on disk. */
+  async close(withinMs: number): Promise<void> {
+    this.#append();
+    this.#isClosed = true;
+    this.#due();
+    clearTimeout(this.#timer);
+    await settlesWithin(withinMs, this.#sending);
+    await this.#spool.close(withinMs);
+  }
+}
+
+const AFTER_FAULT_MS = 1000;

@@ -1,0 +1,195 @@
+/** Reports that wait in a log on disk: kept over crashes, reloads and handlers, with a real engine and a real spool. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
+import { type DeadLetter, readDeadLetters } from '../../../src/spool/index.ts';
+import { engineOf, type Script } from './engine-of.ts';
+
+async function spoolFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const RULES = `rules:
+  - { name: written, report: { handler: out, input: { path: request.path, code: response.code, took: response.duration, at: request.time } }, calls: [log] }`;
+const policy = (
+  folder: string,
+  { spool = 'disk', batch = '{ max: 3, maxAge: 10ms }', version = 1, rules = RULES } = {},
+): string => `
+settings: { spool: { folder: ${folder} } }
+handlers: { out: { adapter: log-script, config: { script: out, version: ${version} }, batch: ${batch}, spool: ${spool} } }
+${rules}`;
+const NO_RULES = 'rules: [{ name: none, deny: {}, match: "false" }]';
+
+interface Sink extends Script {
+  isAway: boolean;
+  readonly entries: ReportEntry[];
+}
+function sink(isAway = false): Sink {
+  const out: Sink = {
+    isAway,
+    entries: [],
+    write: async (entries) => {
+      await Promise.resolve();
+      if (out.isAway) throw new Unavailable('away');
+      out.entries.push(...entries);
+    },
+  };
+  return out;
+}
+const paths = ({ entries }: Sink): unknown[] => entries.map(({ input }) => input['path']);
+const sent = (log: (values: Record<string, unknown>) => unknown, from: number, to: number): void => {
+  for (let entry = from; entry < to; entry++) void log({ 'request.path': `/${entry}`, 'response.code': 200 + entry });
+};
+const numbered = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, at) => `/${from + at}`);
+
+describe('reports on disk', () => {
+  test('are safe when they are written, and are sent in order', async () => {
+    const out = sink();
+    const { log, engine } = await engineOf(policy(await spoolFolder()), { out });
+    sent(log, 0, 7);
+    const safe = engine.whenSafe();
+    expect(safe).toBeInstanceOf(Promise);
+    await safe;
+    expect(engine.whenSafe()).toBeUndefined();
+    await engine.flush();
+    expect(paths(out)).toEqual(numbered(0, 7));
+    expect(engine.meters.ofHandler('out').written).toBe(7);
+    expect(engine.handlers()[0]).toMatchObject({ queued: 0 });
+  });
+
+  test('outlive the engine while the backend is away, with their ids, times and types', async () => {
+    const folder = await spoolFolder();
+    const away = sink(true);
+    const first = await engineOf(policy(folder), { out: away });
+    sent(first.log, 0, 250);
+    await first.engine.whenSafe();
+    const beganAtMs = performance.now();
+    await first.engine.drain();
+    expect(performance.now() - beganAtMs).toBeLessThan(4000);
+    expect(first.engine.meters.ofHandler('out').lost).toBe(0);
+
+    const out = sink();
+    const second = await engineOf(policy(folder), { out });
+    sent(second.log, 250, 253);
+    await vi.waitFor(() => expect(out.entries).toHaveLength(253), { timeout: 5000 });
+    expect(paths(out)).toEqual(numbered(0, 253));
+    expect(new Set(out.entries.map(({ id }) => id)).size).toBe(253);
+    const [old, fresh] = [out.entries[0], out.entries.at(-1)];
+    for (const name of ['path', 'code', 'took', 'at'])
+      expect(typeof old?.input[name], name).toBe(typeof fresh?.input[name]);
+    expect(old?.timeMs).toBeGreaterThan(Date.now() - 60_000);
+  });
+
+  test('of a rule that is gone are sent by a sink of its stored definition', async () => {
+    const folder = await spoolFolder();
+    const first = await engineOf(policy(folder), { out: sink(true) });
+    sent(first.log, 0, 5);
+    await first.engine.whenSafe();
+    await first.engine.drain();
+
+    const out = sink();
+    const other = RULES.replace('name: written', 'name: other').replace('path: request.path', 'where: request.path');
+    await engineOf(policy(folder, { rules: other }), { out });
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 5000 });
+    expect(out.entries[0]?.sink).toBe('written');
+  });
+});
+
+describe('a reload', () => {
+  test('that changes the handler goes on at the cursor; nothing is lost, nothing sent twice', async () => {
+    const folder = await spoolFolder();
+    const out = sink();
+    const { log, engine, load } = await engineOf(policy(folder), { out });
+    for (let version = 2; version < 8; version++) {
+      sent(log, (version - 2) * 20, (version - 1) * 20);
+      await engine.use(await load(policy(folder, { version })));
+    }
+    await engine.flush();
+    await vi.waitFor(() => expect(out.entries).toHaveLength(120), { timeout: 5000 });
+    expect(paths(out)).toEqual(numbered(0, 120));
+  });
+
+  test('that removes the handler leaves it sending, and operators see it', async () => {
+    const folder = await spoolFolder();
+    const out = sink(true);
+    const { log, engine, load } = await engineOf(policy(folder), { out });
+    sent(log, 0, 10);
+    await engine.use(await load(NO_RULES));
+    expect(engine.handlers()).toMatchObject([{ name: 'out', queued: 10 }]);
+    out.isAway = false;
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 10)), { timeout: 5000 });
+    await vi.waitFor(() => expect(engine.handlers()).toEqual([]), { timeout: 5000 });
+  });
+
+  test('that is refused leaves the log with the handler in force', async () => {
+    const folder = await spoolFolder();
+    const out = sink();
+    const { log, engine, load } = await engineOf(policy(folder), { out });
+    const prepared = await engine.prepare(await load(policy(folder, { version: 2 })));
+    await prepared.abandon();
+    sent(log, 0, 5);
+    await engine.flush();
+    expect(paths(out)).toEqual(numbered(0, 5));
+  });
+});
+
+test('a refused report goes to the dead letters with its id, the others are written', async () => {
+  const folder = await spoolFolder();
+  const written: ReportEntry[] = [];
+  const out: Script = {
+    write: (entries) => {
+      const at = entries.findIndex(({ input }) => input['path'] === '/1');
+      written.push(...entries.filter((_, index) => index !== at));
+      if (at >= 0) throw new Rejected('too large', [at]);
+    },
+  };
+  const { log, engine, logged } = await engineOf(policy(folder), { out });
+  sent(log, 0, 3);
+  await engine.flush();
+  await engine.drain();
+  const letters: DeadLetter[] = [];
+  for await (const letter of readDeadLetters(join(folder, 'out', 'dead-letters'))) letters.push(letter);
+  expect(letters).toMatchObject([{ rule: 'written', why: expect.stringContaining('too large') }]);
+  const id = letters[0]?.id ?? '';
+  expect(written.map((entry) => entry.id)).not.toContain(id);
+  expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 1 });
+  expect(logged.find(({ message }) => message === 'reports were rejected and are put aside')?.fields).toMatchObject({
+    rejected: 1,
+    show: `sluice deadletter show ${id}`,
+  });
+});
+
+test('a stuck handler delays no other, and a hung one does not delay the end', async () => {
+  const folder = await spoolFolder();
+  const hung: Script = { write: () => new Promise(() => {}) };
+  const out = sink();
+  const { log, engine } = await engineOf(
+    policy(folder).replace(
+      'handlers: {',
+      'handlers: { hung: { adapter: log-script, config: { script: hung }, spool: disk, deadline: 60s },',
+    ) + `\n  - { name: stuck, report: { handler: hung, input: { path: request.path } }, calls: [log] }`,
+    { out, hung },
+    { graceMs: 400 },
+  );
+  sent(log, 0, 500);
+  await vi.waitFor(() => expect(out.entries).toHaveLength(500), { timeout: 5000 });
+  const beganAtMs = performance.now();
+  await engine.drain();
+  expect(performance.now() - beganAtMs).toBeLessThan(3000);
+});
+
+test('the log of a worker that is no more is adopted by the first, and its folder goes', async () => {
+  const folder = await spoolFolder();
+  const third = await engineOf(policy(folder), { out: sink(true) }, { worker: { number: 3, count: 3 } });
+  sent(third.log, 0, 5);
+  await third.engine.whenSafe();
+  await third.engine.drain();
+  const out = sink();
+  await engineOf(policy(folder), { out }, { worker: { number: 1, count: 2 } });
+  await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 5000 });
+  await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 5000 });
+});
