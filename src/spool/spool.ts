@@ -86,7 +86,9 @@ class DiskSpool<T> implements Spool<T> {
     this.#age = new RecordAge(options);
     this.#room = new Room(
       () =>
-        this.#writer.diskError !== undefined || this.#writer.isBehind || (this.#isFull && options.whenFull === 'block'),
+        this.#writer.retry.error !== undefined ||
+        this.#writer.isBehind ||
+        (this.#isFull && options.whenFull === 'block'),
     );
     this.#window = new MemoryWindow(options.windowBytes);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
@@ -328,8 +330,8 @@ class DiskSpool<T> implements Spool<T> {
       damaged: this.#reader.damaged,
       droppedByAge: this.#droppedByAge + this.#disk.droppedByAge,
       droppedWhenFull: this.#droppedWhenFull,
-      diskError: writer.diskError,
-      diskErrors: writer.diskErrors,
+      diskError: writer.retry.error,
+      diskErrors: writer.retry.errors,
       stoppedMs: this.#room.stoppedMs,
       syncs: writer.syncs,
       syncMs: writer.syncMs,

@@ -7,16 +7,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
-import { Throttle } from '../time/throttle.ts';
+import { DiskRetry } from './disk-retry.ts';
 import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
 import { createSegment, type Segment, writeWhole } from './segment.ts';
 import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
 
-const FIRST_RETRY_MS = 50;
-const LONGEST_RETRY_MS = 2000;
 const GIVE_UP_MS = 500;
 /** Written octets that wait for a sync; above it, writing waits for the sync. */
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
@@ -59,7 +55,6 @@ interface Unsynced {
 export class Writer<T> {
   readonly #options: WriterOptions<T>;
   readonly #spoolId = randomBytes(8);
-  readonly #lines: Throttle;
   #file: FileHandle | undefined;
   active: Segment | undefined;
   #pending: Pending<T>[] = [];
@@ -75,11 +70,9 @@ export class Writer<T> {
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
   #isRolling = false;
-  readonly #giveUp = new AbortController();
+  readonly retry: DiskRetry;
   #isClosed = false;
   synced: number;
-  diskError: string | undefined;
-  diskErrors = 0;
   syncs = 0;
   syncMs = 0;
   longestSyncMs = 0;
@@ -89,7 +82,7 @@ export class Writer<T> {
     this.#next = options.nextSequence;
     this.#nextNumber = options.nextNumber;
     this.synced = options.nextSequence - 1;
-    this.#lines = new Throttle();
+    this.retry = new DiskRetry(options.folder, options.log, options.onChange);
   }
 
   /** More waits for the disk than the memory is meant to hold: it is slow, or hangs without an error. */
@@ -128,7 +121,7 @@ export class Writer<T> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     if (!(await settlesWithin(withinMs, this.#finish()))) {
-      this.#giveUp.abort(new Error('closed before the disk had taken everything'));
+      this.retry.giveUp();
       // A call of the file system may hang without an error; then the process must end nevertheless.
       await settlesWithin(GIVE_UP_MS, this.#finish());
       void this.#seal();
@@ -149,7 +142,7 @@ export class Writer<T> {
       .then(() => this.#flush())
       .finally(() => {
         this.#flushing = undefined;
-        if (this.#pending.length > 0 && !this.#giveUp.signal.aborted) this.#start();
+        if (this.#pending.length > 0 && !this.retry.hasGivenUp) this.#start();
       });
   }
 
@@ -212,7 +205,7 @@ export class Writer<T> {
 
   async #write(frame: Buffer, last: number, atMs: number): Promise<{ segment: Segment; offset: number }> {
     this.#options.assertOwned();
-    this.#giveUp.signal.throwIfAborted(); // the folder may belong to another process soon
+    this.retry.throwIfGivenUp(); // the folder may belong to another process soon
     const segment = await this.#segmentFor(frame.length);
     const offset = segment.bytes;
     await writeWhole(this.#file as FileHandle, frame, 0, frame.length, offset);
@@ -302,7 +295,7 @@ export class Writer<T> {
       await file.datasync();
     } catch (error) {
       this.#isBroken = true;
-      this.#failed(error);
+      this.retry.failed(error);
       throw error;
     }
     const tookMs = performance.now() - beganAtMs;
@@ -313,37 +306,9 @@ export class Writer<T> {
     for (const { bytes } of this.#unsynced.splice(0, count)) this.#unsyncedBytes -= bytes.length;
   }
 
-  /** Tries again until it succeeds, or the close gives up. */
-  async #persistently<R>(work: () => Promise<R>): Promise<R> {
-    for (let tries = 0; ; tries++) {
-      try {
-        const result = await work();
-        if (this.diskError !== undefined) {
-          this.diskError = undefined;
-          this.#options.log.info('a spool can be written again', { folder: this.#options.folder });
-          this.#options.onChange();
-        }
-        return result;
-      } catch (error) {
-        this.#failed(error);
-        if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) this.#isBroken = true;
-        if (this.#giveUp.signal.aborted) throw error;
-        await sleep(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)), undefined, {
-          signal: this.#giveUp.signal,
-        }).catch(() => undefined);
-      }
-    }
-  }
-
-  #failed(error: unknown): void {
-    this.diskErrors++;
-    const isNew = this.diskError === undefined;
-    this.diskError = messageOf(error);
-    if (this.#lines.admit() > 0 || isNew)
-      this.#options.log.error('a spool cannot be written; reports wait until the disk accepts them', {
-        folder: this.#options.folder,
-        why: this.diskError,
-      });
-    if (isNew) this.#options.onChange();
+  #persistently<R>(work: () => Promise<R>): Promise<R> {
+    return this.retry.persist(work, (error) => {
+      if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) this.#isBroken = true;
+    });
   }
 }
