@@ -231,6 +231,7 @@ export class Writer<T> {
 
   /** A new segment, which begins with what a broken one may have lost. */
   async #begin(): Promise<Segment> {
+    this.retry.throwIfGivenUp();
     await this.#seal();
     const again = this.#unsynced.slice(); // a sync of the old file may end meanwhile
     const first = again.length === 0 ? this.#next : this.synced + 1;

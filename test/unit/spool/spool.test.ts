@@ -24,7 +24,7 @@ const SILENT = { info() {}, warn() {}, error() {} };
 
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-spool-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 
