@@ -16,7 +16,7 @@ export interface HttpRequest {
   readonly path: string;
   /** Name, value, name, value. */
   readonly headers: readonly string[];
-  readonly body?: string;
+  readonly body?: string | Buffer | undefined;
 }
 
 const text = z.string().superRefine((value, context) => explain(context, () => plainTemplate(value)));

@@ -1,0 +1,105 @@
+/**
+ * What an answer of a collector means, by the OTLP specification.
+ *
+ * Where credentials or the path are wrong the specification allows no retry; an operator can mend them, so these wait as well.
+ */
+import { fieldsOf } from './wire.ts';
+
+export type Answer =
+  /** `refused` entries of the request were not taken, and the collector does not say which. */
+  | { readonly kind: 'taken'; readonly refused: number; readonly message: string }
+  | { readonly kind: 'later'; readonly why: string; readonly retryAfterMs: number }
+  /** The request is too large for the collector. */
+  | { readonly kind: 'too-large'; readonly why: string }
+  | { readonly kind: 'rejected'; readonly why: string };
+
+/** The body of an answer of 2xx: Export...ServiceResponse. A body that cannot be read does not undo that the request was taken. */
+export function takenAnswer(body: Buffer): Answer {
+  let refused = 0;
+  let message = '';
+  try {
+    for (const { field, bytes } of fieldsOf(body))
+      if (field === 1)
+        for (const inner of fieldsOf(bytes))
+          if (inner.field === 1) refused = Number(inner.value);
+          else if (inner.field === 2) message = inner.bytes.toString();
+  } catch {
+    message = 'its answer cannot be read';
+  }
+  return { kind: 'taken', refused: Math.max(0, refused), message: shortOf(message) };
+}
+
+const RETRIED_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
+const MENDABLE_STATUSES = new Set([401, 403, 404, 405, 407]);
+
+export function httpAnswer(
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Buffer,
+  nowMs: number,
+): Answer {
+  if (status >= 200 && status < 300) return takenAnswer(body);
+  const isText = /^text\/|json/.test(headers['content-type'] ?? '');
+  const said = isText ? body.toString() : statusOf(body).message;
+  const why = `it answered ${status}${said === '' ? '' : `: ${shortOf(said)}`}`;
+  if (RETRIED_STATUSES.has(status)) return { kind: 'later', why, retryAfterMs: retryAfterMs(headers, nowMs) };
+  if (MENDABLE_STATUSES.has(status))
+    return { kind: 'later', why: `${why}; check url and headers of the handler`, retryAfterMs: 0 };
+  if (status === 413) return { kind: 'too-large', why };
+  return { kind: 'rejected', why };
+}
+
+function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number {
+  const text = headers['retry-after'];
+  if (text === undefined) return 0;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+}
+
+const [CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED] = [1, 4, 7, 8];
+const [ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED] = [10, 11, 12, 14, 15, 16];
+const RETRIED_CODES = new Set([CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS]);
+const MENDABLE_CODES = new Set([PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED]);
+
+/** `status`: the trailer grpc-status-details-bin, an encoded google.rpc.Status. */
+export function grpcFailure(code: number, details: string, status: Buffer | undefined): Answer {
+  const why = `it answered with the gRPC status ${code}${details === '' ? '' : `: ${shortOf(details)}`}`;
+  const retryMs = status === undefined ? undefined : statusOf(status).retryMs;
+  if (code === RESOURCE_EXHAUSTED)
+    return retryMs === undefined ? { kind: 'too-large', why } : { kind: 'later', why, retryAfterMs: retryMs };
+  if (RETRIED_CODES.has(code)) return { kind: 'later', why, retryAfterMs: retryMs ?? 0 };
+  if (MENDABLE_CODES.has(code))
+    return { kind: 'later', why: `${why}; check url and headers of the handler`, retryAfterMs: 0 };
+  return { kind: 'rejected', why };
+}
+
+/** google.rpc.Status: message = 2, details = 3 (Any: type_url = 1, value = 2); RetryInfo.retry_delay = 1 (seconds = 1, nanos = 2). */
+function statusOf(bytes: Buffer): { readonly message: string; readonly retryMs: number | undefined } {
+  let message = '';
+  let retryMs: number | undefined;
+  try {
+    for (const part of fieldsOf(bytes)) {
+      if (part.field === 2) message = part.bytes.toString();
+      if (part.field !== 3) continue;
+      const any = [...fieldsOf(part.bytes)];
+      if (
+        any
+          .find(({ field }) => field === 1)
+          ?.bytes.toString()
+          .endsWith('/google.rpc.RetryInfo') !== true
+      )
+        continue;
+      retryMs = 0;
+      for (const delay of fieldsOf(any.find(({ field }) => field === 2)?.bytes ?? Buffer.alloc(0)))
+        if (delay.field === 1)
+          for (const { field, value } of fieldsOf(delay.bytes))
+            retryMs += field === 1 ? Number(value) * 1000 : field === 2 ? Number(value) / 1e6 : 0;
+    }
+  } catch {
+    // Not a Status; its code says enough.
+  }
+  return { message, retryMs: retryMs === undefined ? undefined : Math.max(0, retryMs) };
+}
+
+const MAX_TEXT = 300;
+const shortOf = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text);

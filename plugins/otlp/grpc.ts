@@ -1,0 +1,93 @@
+/** Requests to a collector over gRPC. A renewed certificate is used for new connections. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Client, compressionAlgorithms, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type Host, Unavailable, watchedFile } from 'sluice/plugin';
+import { Readiness } from '../http/readiness.ts';
+import { type Answer, grpcFailure, takenAnswer } from './answers.ts';
+import type { OtlpConfig, Signal } from './config.ts';
+import type { Exporter } from './exporter.ts';
+
+const METHODS: Readonly<Record<Signal, string>> = {
+  logs: '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
+  traces: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+  metrics: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
+};
+const [DEADLINE_EXCEEDED, UNAVAILABLE] = [4, 14];
+const same = (bytes: Buffer): Buffer => bytes;
+
+export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host: Host): Promise<Exporter> {
+  const { host: address, protocol } = new URL(config.url);
+  const { tls, compression } = config;
+  const readiness = new Readiness(host);
+  const pem = async (path: string | undefined) => {
+    if (path === undefined) return undefined;
+    await readFile(resolve(host.folder, path)); // a file that is not there fails the opening
+    return watchedFile(host, { path, parse: (text) => text });
+  };
+  const [ca, cert, key] = await Promise.all([pem(tls?.ca), pem(tls?.cert), pem(tls?.key)]);
+  const pems = (): readonly (Buffer | null)[] =>
+    [ca, key, cert].map((file) => (file === undefined ? null : Buffer.from(file.current)));
+  const shown = (): string => pems().map(String).join('\n');
+
+  let made = '';
+  let client: Client | undefined;
+  function current(): Client {
+    const now = protocol === 'https:' ? shown() : '';
+    if (client !== undefined && made === now) return client;
+    client?.close();
+    made = now;
+    const [roots = null, privateKey = null, chain = null] = pems();
+    client = new Client(
+      address,
+      protocol === 'https:' ? credentials.createSsl(roots, privateKey, chain) : credentials.createInsecure(),
+      {
+        'grpc.default_compression_algorithm':
+          compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
+        'grpc.initial_reconnect_backoff_ms': 200,
+        'grpc.max_reconnect_backoff_ms': 10_000,
+        'grpc.max_send_message_length': -1,
+        ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+      },
+    );
+    return client;
+  }
+  current();
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(config.headers)) metadata.set(name, value);
+
+  return {
+    send: (request, call) =>
+      new Promise<Answer>((done, fail) => {
+        const deadline = Date.now() + Math.max(1, call.remainingMs);
+        const running = current().makeUnaryRequest(
+          METHODS[signal],
+          same,
+          same,
+          request,
+          metadata,
+          { deadline },
+          answered,
+        );
+        const cancel = (): void => running.cancel();
+        call.signal.addEventListener('abort', cancel, { once: true });
+        function answered(error: ServiceError | null, reply?: Buffer): void {
+          call.signal.removeEventListener('abort', cancel);
+          if (error === null) {
+            readiness.set('connection', undefined);
+            return done(takenAnswer(reply ?? Buffer.alloc(0)));
+          }
+          const [status] = error.metadata.get('grpc-status-details-bin');
+          const answer = grpcFailure(error.code, error.details, Buffer.isBuffer(status) ? status : undefined);
+          const isAway = status === undefined && (error.code === UNAVAILABLE || error.code === DEADLINE_EXCEEDED);
+          readiness.set('connection', isAway ? `${address}: ${error.details}` : undefined);
+          if (isAway) fail(new Unavailable(`${address}: ${error.details}`, 0, { cause: error }));
+          else done(answer);
+        }
+      }),
+    close() {
+      client?.close();
+      return Promise.resolve();
+    },
+  };
+}

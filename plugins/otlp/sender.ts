@@ -1,0 +1,136 @@
+/**
+ * Entries in requests of bounded size.
+ * **In**: encoded records, each with its resource. **Out**: all of them taken. **Fails**: with `Unavailable` (the batch is sent again,
+ * without the records that were taken) or `Rejected` with the indexes of the refused ones.
+ */
+import { type Call, type Host, Rejected, Unavailable } from 'sluice/plugin';
+import type { Exporter } from './exporter.ts';
+import { WireWriter } from './wire.ts';
+
+/** A log record, a span or a metric, encoded. */
+export interface EncodedEntry {
+  /** Index in the batch. */
+  readonly index: number;
+  /** The report, by which a record that was taken is known when the batch is sent again. */
+  readonly of: object;
+  /** An encoded Resource; one object for all records of a resource. */
+  readonly resource: Uint8Array;
+  readonly record: Uint8Array;
+}
+
+/** Of Export...ServiceRequest, Resource..., Scope...: the same in logs, traces and metrics. */
+const [RESOURCES, RESOURCE, SCOPES, SCOPE, RECORDS, SCOPE_NAME] = [1, 1, 2, 1, 2, 1];
+/** Tags and lengths around a record, and around a resource. */
+const RECORD_OVERHEAD = 8;
+const RESOURCE_OVERHEAD = 48;
+
+export class OtlpSender {
+  readonly #exporter: Exporter;
+  readonly #host: Host;
+  readonly #maxBytes: number;
+  readonly #shown: string;
+  readonly #taken = new WeakSet();
+  readonly #out = new WireWriter();
+  readonly #refused;
+
+  constructor(exporter: Exporter, { url, maxRequestBytes }: { url: string; maxRequestBytes: number }, host: Host) {
+    this.#exporter = exporter;
+    this.#host = host;
+    this.#maxBytes = maxRequestBytes;
+    this.#shown = new URL(url).host;
+    this.#refused = host.metrics.counter(
+      'otlp_refused',
+      'Records that a collector refused in an answer of partial success; it does not say which.',
+    );
+  }
+
+  async send(entries: readonly EncodedEntry[], call: Call): Promise<void> {
+    const refused: number[] = [];
+    let why = '';
+    const refuse = (those: readonly EncodedEntry[], reason: string): void => {
+      refused.push(...those.map(({ index }) => index));
+      why ||= `${this.#shown}: ${reason}`;
+    };
+    const left = entries.filter(({ of, record, resource }) => {
+      if (this.#taken.has(of)) return false;
+      return record.length + resource.length + RECORD_OVERHEAD + RESOURCE_OVERHEAD <= this.#maxBytes;
+    });
+    const large = entries.filter((one) => !this.#taken.has(one.of) && !left.includes(one));
+    if (large.length > 0) refuse(large, `a record is larger than maxRequestBytes (${this.#maxBytes})`);
+    const requests = this.#requestsOf(left);
+    for (let request = requests.shift(); request !== undefined; request = requests.shift()) {
+      const answer = await this.#exporter.send(this.#encoded(request), call);
+      switch (answer.kind) {
+        case 'taken':
+          for (const { of } of request) this.#taken.add(of);
+          if (answer.refused > 0 || answer.message !== '') this.#warn(answer.refused, request.length, answer.message);
+          break;
+        case 'later':
+          throw new Unavailable(`${this.#shown}: ${answer.why}`, answer.retryAfterMs);
+        case 'too-large':
+          if (request.length === 1) refuse(request, answer.why);
+          else requests.unshift(request.slice(0, request.length / 2), request.slice(request.length / 2));
+          break;
+        case 'rejected':
+          for (const { of } of request) this.#taken.add(of); // a later failure of the batch must not send them again
+          refuse(request, answer.why);
+      }
+    }
+    if (refused.length > 0)
+      throw new Rejected(
+        why,
+        refused.toSorted((a, b) => a - b),
+      );
+  }
+
+  #warn(refused: number, sent: number, message: string): void {
+    this.#refused.add(refused);
+    this.#host.log.warn(
+      refused > 0
+        ? 'a collector refused records, and does not say which'
+        : 'a collector took all records with a warning',
+      { refused, sent, says: message },
+    );
+  }
+
+  #requestsOf(entries: readonly EncodedEntry[]): EncodedEntry[][] {
+    const requests: EncodedEntry[][] = [];
+    let request: EncodedEntry[] = [];
+    let bytes = 0;
+    let resources = new Set<Uint8Array>();
+    for (const entry of entries) {
+      const own = (): number =>
+        entry.record.length +
+        RECORD_OVERHEAD +
+        (resources.has(entry.resource) ? 0 : entry.resource.length + RESOURCE_OVERHEAD);
+      if (request.length > 0 && bytes + own() > this.#maxBytes) {
+        requests.push(request);
+        request = [];
+        bytes = 0;
+        resources = new Set();
+      }
+      bytes += own();
+      resources.add(entry.resource);
+      request.push(entry);
+    }
+    if (request.length > 0) requests.push(request);
+    return requests;
+  }
+
+  #encoded(entries: readonly EncodedEntry[]): Buffer {
+    const out = this.#out;
+    out.clear();
+    for (const [resource, own] of Map.groupBy(entries, (one) => one.resource)) {
+      const all = out.begin(RESOURCES);
+      out.bytes(RESOURCE, resource);
+      const scopes = out.begin(SCOPES);
+      const scope = out.begin(SCOPE);
+      out.text(SCOPE_NAME, 'sluice');
+      out.end(scope);
+      for (const { record } of own) out.bytes(RECORDS, record);
+      out.end(scopes);
+      out.end(all);
+    }
+    return Buffer.from(out.written);
+  }
+}
