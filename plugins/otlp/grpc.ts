@@ -13,7 +13,7 @@ const METHODS: Readonly<Record<Signal, string>> = {
   traces: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
   metrics: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
 };
-const [DEADLINE_EXCEEDED, UNAVAILABLE] = [4, 14];
+const UNAVAILABLE = 14;
 const same = (bytes: Buffer): Buffer => bytes;
 
 export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host: Host): Promise<Exporter> {
@@ -59,16 +59,7 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
   return {
     send: (request, call) =>
       new Promise<Answer>((done, fail) => {
-        const deadline = Date.now() + Math.max(1, call.remainingMs);
-        const running = current().makeUnaryRequest(
-          METHODS[signal],
-          same,
-          same,
-          request,
-          metadata,
-          { deadline },
-          answered,
-        );
+        const running = current().makeUnaryRequest(METHODS[signal], same, same, request, metadata, answered);
         const cancel = (): void => running.cancel();
         call.signal.addEventListener('abort', cancel, { once: true });
         function answered(error: ServiceError | null, reply?: Buffer): void {
@@ -79,9 +70,10 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
           }
           const [status] = error.metadata.get('grpc-status-details-bin');
           const answer = grpcFailure(error.code, error.details, Buffer.isBuffer(status) ? status : undefined);
-          const isAway = status === undefined && (error.code === UNAVAILABLE || error.code === DEADLINE_EXCEEDED);
-          readiness.set('connection', isAway ? `${address}: ${error.details}` : undefined);
-          if (isAway) fail(new Unavailable(`${address}: ${error.details}`, 0, { cause: error }));
+          const why = `${address}: ${call.signal.aborted ? 'it has not answered in time' : error.details}`;
+          const isAway = status === undefined && (error.code === UNAVAILABLE || call.signal.aborted);
+          readiness.set('connection', isAway ? why : undefined);
+          if (isAway) fail(new Unavailable(why, 0, { cause: error }));
           else done(answer);
         }
       }),
