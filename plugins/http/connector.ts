@@ -28,23 +28,36 @@ export async function connectorOf(
     const connector = make({});
     return () => connector;
   }
-  const files = await watchedPems(tls, host);
-  const read = (): Pems => Object.fromEntries(files.map(([name, file]) => [name, file.current]));
-  let pems = read();
-  const problem = pairProblem(pems);
-  if (problem !== undefined) throw new Error(`tls: ${problem}`);
+  const current = await certificatesOf(tls, host);
+  let pems = current();
   let connector = make(pems);
   return () => {
-    const now = read();
-    if (FILES.every((name) => now[name] === pems[name])) return connector;
+    const now = current();
+    if (now === pems) return connector;
     pems = now;
+    return (connector = make(now));
+  };
+}
+
+/** The certificates that are on disk now, one object while they stay; the last good ones while cert and key do not belong together. */
+export async function certificatesOf(tls: TlsConfig, host: Host): Promise<() => Pems> {
+  const files = await watchedPems(tls, host);
+  const read = (): Pems => Object.fromEntries(files.map(([name, file]) => [name, file.current]));
+  let seen = read();
+  const problem = pairProblem(seen);
+  if (problem !== undefined) throw new Error(`tls: ${problem}`);
+  let good = seen;
+  return () => {
+    const now = read();
+    if (FILES.every((name) => now[name] === seen[name])) return good;
+    seen = now;
     const why = pairProblem(now);
-    if (why === undefined) connector = make(now);
+    if (why === undefined) good = now;
     else
       host.log.warn('renewed certificate cannot be used; the last good one stays until cert and key belong together', {
         why,
       });
-    return connector;
+    return good;
   };
 }
 

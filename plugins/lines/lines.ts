@@ -3,7 +3,9 @@
  * **In**: batches; one that failed or timed out is retried with the same ids. **Out**: lines, each once.
  * **Fails**: with the system's error; entries written before it are remembered until the next batch.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReportEntry } from 'sluice/plugin';
+import { OrderedBatches } from '../batches/ordered-batches.ts';
 import type { Append } from './append.ts';
 
 /** Rendered and written at a time, so that a batch of large reports does not hold the event loop. */
@@ -17,11 +19,7 @@ interface Line {
 export class Lines {
   readonly #append: Append;
   readonly #lineOf: (entry: ReportEntry<string>) => string;
-  /** Batches are written one after the other; a retried batch waits for its first attempt. */
-  #last: Promise<void> = Promise.resolve();
-  /** Ids of the last batch. */
-  #written: ReadonlySet<string> = new Set();
-  #pending = 0;
+  readonly #batches = new OrderedBatches();
   /** The last line is incomplete; a line end is written before the next one. */
   #isTorn = false;
 
@@ -32,32 +30,21 @@ export class Lines {
 
   /** Batches that are not settled. */
   get pending(): number {
-    return this.#pending;
+    return this.#batches.pending;
   }
 
   write(entries: readonly ReportEntry<string>[]): Promise<void> {
-    this.#pending += 1;
-    const written = this.#last
-      .then(() => this.#writeBatch(entries))
-      .finally(() => {
-        this.#pending -= 1;
-      });
-    this.#last = written.catch(() => undefined);
-    return written;
+    return this.#batches.run(entries, async (batch, written) => {
+      const fresh = batch.filter(({ id }) => !written.has(id));
+      for (const chunk of this.#chunksOf(fresh)) await this.#writeChunk(chunk, written);
+    });
   }
 
-  /** Resolves when no batch is pending. */
-  flush(): Promise<void> {
-    return this.#last;
-  }
-
-  async #writeBatch(entries: readonly ReportEntry<string>[]): Promise<void> {
-    const before = this.#written;
-    const written = new Set<string>();
-    this.#written = written;
-    const fresh = entries.filter(({ id }) => !before.has(id));
-    for (const { id } of entries) if (before.has(id)) written.add(id);
-    for (const chunk of this.#chunksOf(fresh)) await this.#writeChunk(chunk, written);
+  /** Waits until no batch is pending, at most `ms`. */
+  async flush(ms: number): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.#batches.idle(), sleep(ms, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
   }
 
   async #writeChunk(lines: readonly Line[], written: Set<string>): Promise<void> {

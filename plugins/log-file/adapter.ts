@@ -1,6 +1,5 @@
 /** Lines of JSON or text in a file, rotated by size and age. */
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineAdapter, report, Unavailable } from 'sluice/plugin';
 import { lineFormat, textShape } from '../lines/format.ts';
@@ -81,9 +80,7 @@ export default defineAdapter({
       }),
       async close() {
         forgetSignal();
-        const late = new AbortController();
-        await Promise.race([lines.flush(), sleep(CLOSE_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
-        late.abort();
+        await lines.flush(CLOSE_MS);
         if (lines.pending > 0)
           host.log.error(`${file.path}: the handler closed before its last lines were written`, {
             batches: lines.pending,

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
+import { OrderedBatches } from '../batches/ordered-batches.ts';
 import type { Sink } from './chunk.ts';
 import { defineAdapter, type ReportEntry, report, Unavailable } from 'sluice/plugin';
 
@@ -81,28 +82,16 @@ export default defineAdapter({
     };
     // Shows whether it can be reached before the first report.
     client.connect().then(() => host.ready(true), failed);
-    let last: Promise<unknown> = Promise.resolve();
-    /** Ids of the last batch that are acknowledged; a retry skips them. */
-    let acknowledged: ReadonlySet<string> = new Set();
+    const batches = new OrderedBatches();
 
-    async function writeBatch(entries: readonly ReportEntry<Sink>[]): Promise<void> {
-      const before = acknowledged;
-      const now = new Set<string>();
-      acknowledged = now;
-      const byTag = new Map<string, ReportEntry<Sink>[]>();
-      for (const entry of entries) {
-        if (before.has(entry.id)) now.add(entry.id);
-        else {
-          const of = byTag.get(entry.sink.tag);
-          if (of === undefined) byTag.set(entry.sink.tag, [entry]);
-          else of.push(entry);
-        }
-      }
+    async function writeBatch(entries: readonly ReportEntry<Sink>[], acknowledged: Set<string>): Promise<void> {
+      const left = entries.filter(({ id }) => !acknowledged.has(id));
+      const byTag = Map.groupBy(left, ({ sink }) => sink.tag);
       const sent = await Promise.allSettled(
         [...byTag].map(async ([name, those]) => {
           const chunk = await chunkOf(name, those, compress);
           await client.send(chunk);
-          for (const { id } of those) now.add(id);
+          for (const { id } of those) acknowledged.add(id);
         }),
       );
       for (const one of sent) if (one.status === 'rejected') throw failed(one.reason);
@@ -112,11 +101,7 @@ export default defineAdapter({
       ...report<Sink>({
         // Entries of equal sinks share a chunk, which has one tag; the rule is a field of the event if the tag does not name it.
         sink: ({ rule }) => ({ rule, tag: tag.replace('{rule}', () => rule) }),
-        write(entries) {
-          const done = last.then(() => writeBatch(entries));
-          last = done.catch(() => undefined);
-          return done;
-        },
+        write: (entries) => batches.run(entries, writeBatch),
       }),
       close: () => client.close(),
     };

@@ -59,6 +59,6 @@ export function logSink(
     if (own['trace_sampled'] === true) out.fixed32(FLAGS, 1);
     const event = own['event_name'];
     out.text(EVENT_NAME, typeof event === 'string' ? event : eventName);
-    return { index, of: input, resource: resourceOf(own), record: Buffer.from(out.written) };
+    return { index, id, resource: resourceOf(own), record: Buffer.from(out.written) };
   };
 }

@@ -9,6 +9,7 @@
  */
 import { Rejected, type Host, type ReportEntry, Unavailable } from 'sluice/plugin';
 import type { Connection } from 'sluice/counting';
+import { OrderedBatches } from '../batches/ordered-batches.ts';
 import { type EntryOptions, fieldsOf, keyOf } from './entry.ts';
 
 export interface StreamWriterOptions extends EntryOptions {
@@ -32,10 +33,7 @@ type Outcome = 'written' | Rejected | Unavailable;
 export class StreamWriter {
   readonly #connection: Connection;
   readonly #options: StreamWriterOptions;
-  /** Ids of the last batch that are written; a retry skips them. */
-  #written: ReadonlySet<string> = new Set();
-  /** Batches run one after the other; a retried batch waits for its first attempt. */
-  #last: Promise<void> = Promise.resolve();
+  readonly #batches = new OrderedBatches();
   /** Whether the server has XADD IDMP; asked anew on each connection, since servers are upgraded. */
   #idempotence: { readonly connection: number; readonly isThere: boolean } | undefined;
   /** Streams whose number of kept ids is large enough, on this connection. */
@@ -48,19 +46,14 @@ export class StreamWriter {
   }
 
   write(entries: readonly ReportEntry<string>[]): Promise<void> {
-    const done = this.#last.then(() => this.#writeBatch(entries));
-    this.#last = done.catch(() => undefined);
-    return done;
+    return this.#batches.run(entries, (batch, written) => this.#writeBatch(batch, written));
   }
 
-  async #writeBatch(entries: readonly ReportEntry<string>[]): Promise<void> {
-    const before = this.#written;
-    const written = new Set<string>();
-    this.#written = written;
+  async #writeBatch(entries: readonly ReportEntry<string>[], written: Set<string>): Promise<void> {
     const isIdempotent = await this.#hasIdempotence();
     const outcomes = await Promise.all(
       entries.map(async (entry): Promise<Outcome> => {
-        if (before.has(entry.id)) return 'written';
+        if (written.has(entry.id)) return 'written';
         return this.#add(entry, isIdempotent);
       }),
     );

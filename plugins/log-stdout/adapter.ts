@@ -1,6 +1,5 @@
 /** Lines of JSON or text on stdout or stderr. */
 import type { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Adapter, defineAdapter, report, Unavailable } from 'sluice/plugin';
 import { lineFormat, textShape } from '../lines/format.ts';
@@ -46,12 +45,7 @@ export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Strea
           },
         }),
         async close() {
-          const late = new AbortController();
-          await Promise.race([
-            lines.flush(),
-            sleep(CLOSE_MS, undefined, { signal: late.signal }).catch(() => undefined),
-          ]);
-          late.abort();
+          await lines.flush(CLOSE_MS);
           if (lines.pending > 0)
             host.log.error(`${name} was closed before its reader had read everything; unread lines are lost`, {
               batches: lines.pending,

@@ -1,8 +1,7 @@
 /** Requests to a collector over gRPC. A renewed certificate is used for new connections. */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { Client, compressionAlgorithms, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { type Host, Unavailable, watchedFile } from 'sluice/plugin';
+import { type Host, Unavailable } from 'sluice/plugin';
+import { certificatesOf } from '../http/connector.ts';
 import { Readiness } from '../http/readiness.ts';
 import { type Answer, grpcFailure, takenAnswer } from './answers.ts';
 import type { OtlpConfig, Signal } from './config.ts';
@@ -20,39 +19,35 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
   const { host: address, protocol } = new URL(config.url);
   const { tls, compression } = config;
   const readiness = new Readiness(host);
-  const pem = async (path: string | undefined) => {
-    if (path === undefined) return undefined;
-    await readFile(resolve(host.folder, path)); // a file that is not there fails the opening
-    return watchedFile(host, { path, parse: (text) => text });
+  const isTls = protocol === 'https:';
+  const certificates = await certificatesOf(tls ?? {}, readiness.hostFor('certificates'));
+  const options = {
+    'grpc.default_compression_algorithm':
+      compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
+    'grpc.initial_reconnect_backoff_ms': 200,
+    'grpc.max_reconnect_backoff_ms': 10_000,
+    'grpc.max_send_message_length': -1,
+    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
   };
-  const [ca, cert, key] = await Promise.all([pem(tls?.ca), pem(tls?.cert), pem(tls?.key)]);
-  const pems = (): readonly (Buffer | null)[] =>
-    [ca, key, cert].map((file) => (file === undefined ? null : Buffer.from(file.current)));
-  const shown = (): string => pems().map(String).join('\n');
+  const bytesOf = (pem: string | undefined): Buffer | null => (pem === undefined ? null : Buffer.from(pem));
 
-  let made = '';
-  let client: Client | undefined;
-  function current(): Client {
-    const now = protocol === 'https:' ? shown() : '';
-    if (client !== undefined && made === now) return client;
-    client?.close();
-    made = now;
-    const [roots = null, privateKey = null, chain = null] = pems();
-    client = new Client(
+  let made = certificates();
+  const make = (): Client =>
+    new Client(
       address,
-      protocol === 'https:' ? credentials.createSsl(roots, privateKey, chain) : credentials.createInsecure(),
-      {
-        'grpc.default_compression_algorithm':
-          compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
-        'grpc.initial_reconnect_backoff_ms': 200,
-        'grpc.max_reconnect_backoff_ms': 10_000,
-        'grpc.max_send_message_length': -1,
-        ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
-      },
+      isTls
+        ? credentials.createSsl(bytesOf(made.ca), bytesOf(made.key), bytesOf(made.cert))
+        : credentials.createInsecure(),
+      options,
     );
-    return client;
+  let client = make();
+  function current(): Client {
+    const now = certificates();
+    if (now === made) return client;
+    client.close();
+    made = now;
+    return (client = make());
   }
-  current();
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(config.headers)) metadata.set(name, value);
 
@@ -78,7 +73,7 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
         }
       }),
     close() {
-      client?.close();
+      client.close();
       return Promise.resolve();
     },
   };

@@ -4,6 +4,7 @@
  * without the records that were taken) or `Rejected` with the indexes of the refused ones.
  */
 import { type Call, type Host, Rejected, Unavailable } from 'sluice/plugin';
+import { OrderedBatches } from '../batches/ordered-batches.ts';
 import type { Exporter } from './exporter.ts';
 import { WireWriter } from './wire.ts';
 
@@ -11,8 +12,8 @@ import { WireWriter } from './wire.ts';
 export interface EncodedEntry {
   /** Index in the batch. */
   readonly index: number;
-  /** The report, by which a record that was taken is known when the batch is sent again. */
-  readonly of: object;
+  /** Of the report. */
+  readonly id: string;
   /** An encoded Resource; one object for all records of a resource. */
   readonly resource: Uint8Array;
   readonly record: Uint8Array;
@@ -29,7 +30,7 @@ export class OtlpSender {
   readonly #host: Host;
   readonly #maxBytes: number;
   readonly #shown: string;
-  readonly #taken = new WeakSet();
+  readonly #batches = new OrderedBatches();
   readonly #out = new WireWriter();
   readonly #refused;
 
@@ -44,25 +45,28 @@ export class OtlpSender {
     );
   }
 
-  async send(entries: readonly EncodedEntry[], call: Call): Promise<void> {
+  send(entries: readonly EncodedEntry[], call: Call): Promise<void> {
+    return this.#batches.run(entries, (batch, taken) => this.#send(batch, taken, call));
+  }
+
+  async #send(entries: readonly EncodedEntry[], taken: Set<string>, call: Call): Promise<void> {
     const refused: number[] = [];
     let why = '';
     const refuse = (those: readonly EncodedEntry[], reason: string): void => {
       refused.push(...those.map(({ index }) => index));
       why ||= `${this.#shown}: ${reason}`;
     };
-    const left = entries.filter(({ of, record, resource }) => {
-      if (this.#taken.has(of)) return false;
-      return record.length + resource.length + RECORD_OVERHEAD + RESOURCE_OVERHEAD <= this.#maxBytes;
-    });
-    const large = entries.filter((one) => !this.#taken.has(one.of) && !left.includes(one));
+    const isLarge = ({ record, resource }: EncodedEntry): boolean =>
+      record.length + resource.length + RECORD_OVERHEAD + RESOURCE_OVERHEAD > this.#maxBytes;
+    const left = entries.filter(({ id }) => !taken.has(id));
+    const large = left.filter(isLarge);
     if (large.length > 0) refuse(large, `a record is larger than maxRequestBytes (${this.#maxBytes})`);
-    const requests = this.#requestsOf(left);
+    const requests = this.#requestsOf(left.filter((one) => !isLarge(one)));
     for (let request = requests.shift(); request !== undefined; request = requests.shift()) {
       const answer = await this.#exporter.send(this.#encoded(request), call);
       switch (answer.kind) {
         case 'taken':
-          for (const { of } of request) this.#taken.add(of);
+          for (const { id } of request) taken.add(id);
           if (answer.refused > 0 || answer.message !== '') this.#warn(answer.refused, request.length, answer.message);
           break;
         case 'later':
@@ -72,7 +76,7 @@ export class OtlpSender {
           else requests.unshift(request.slice(0, request.length / 2), request.slice(request.length / 2));
           break;
         case 'rejected':
-          for (const { of } of request) this.#taken.add(of); // a later failure of the batch must not send them again
+          for (const { id } of request) taken.add(id); // a later failure of the batch must not send them again
           refuse(request, answer.why);
       }
     }
