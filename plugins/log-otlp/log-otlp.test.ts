@@ -186,6 +186,21 @@ describe('an answer', () => {
   });
 });
 
+test('records that were refused before the rest of their batch failed are still reported as refused', async () => {
+  const { collector, sinkOf, write } = await opened('http', { maxRequestBytes: 5000 });
+  const entries = entriesOf(sinkOf({ text: 'string' }), 8, () => ({ text: 'x'.repeat(1000) }));
+  const answers = [{ status: 400 }, { status: 503 }, { status: 400 }];
+  collector.answer = () => answers.shift() ?? {};
+  await expect(write(entries)).rejects.toBeInstanceOf(Unavailable);
+  await expect(write(entries)).rejects.toMatchObject({ name: 'Rejected', entries: [0, 1, 2, 3] });
+  expect(collector.logs.map(({ attributes }) => attributes['log.record.uid'])).toEqual([
+    'id-4',
+    'id-5',
+    'id-6',
+    'id-7',
+  ]);
+});
+
 test('a batch that is sent again leaves out the records that were taken', async () => {
   const { collector, sinkOf, write } = await opened('http', { maxRequestBytes: 5000 });
   const entries = entriesOf(sinkOf({ text: 'string' }), 30, () => ({ text: 'x'.repeat(1000) }));

@@ -76,7 +76,6 @@ export class OtlpSender {
           else requests.unshift(request.slice(0, request.length / 2), request.slice(request.length / 2));
           break;
         case 'rejected':
-          for (const { id } of request) taken.add(id); // a later failure of the batch must not send them again
           refuse(request, answer.why);
       }
     }
