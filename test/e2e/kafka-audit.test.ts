@@ -1,14 +1,14 @@
 /** Access log entries of Envoy arrive in a real Kafka, although the broker goes away in between. */
-import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type KafkaPart, startKafka } from '../parts/kafka.ts';
+import { createTopic, kafkaClient } from '../parts/kafka-topic.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 import { until } from './sluice.ts';
 
 const TOPIC = 'audit';
 const POLICY = `
 handlers:
-  audit: { adapter: log-kafka, config: { brokers: [{ $env: KAFKA_BROKER }], topic: ${TOPIC}, compression: gzip }, batch: { max: 20, maxAge: 100ms } }
+  audit: { adapter: log-kafka, config: { brokers: [{ $env: KAFKA_BROKER }], topic: ${TOPIC} }, batch: { max: 20, maxAge: 100ms } }
 rules:
   - name: no-deletes
     match: request.method == "DELETE"
@@ -30,18 +30,14 @@ interface Entry {
 
 let kafka: KafkaPart;
 let mesh: Mesh;
-const client = (): Kafka => new Kafka({ clientId: 'reader', brokers: [kafka.broker], logLevel: logLevel.NOTHING });
 /** By id: a message that the client repeats has the same id. */
 const arrived = new Map<string, Entry>();
 let stopReading: () => Promise<void>;
 
 beforeAll(async () => {
   kafka = await startKafka();
-  const admin = client().admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3 }], waitForLeaders: true });
-  await admin.disconnect();
-  const consumer = client().consumer({ groupId: 'audit-test' });
+  await createTopic(kafka.broker, TOPIC, 3);
+  const consumer = kafkaClient(kafka.broker).consumer({ groupId: 'audit-test' });
   await consumer.connect();
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
   await consumer.run({

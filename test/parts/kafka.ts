@@ -6,6 +6,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { compressionsAlgorithms } from '@platformatic/kafka';
+import { CompressionCodecs, CompressionTypes } from 'kafkajs';
 import { type Part, startChild, untilReady } from './child.ts';
 import { java, kafkaClassPath } from './fetch.ts';
 import { freePort } from './free-port.ts';
@@ -36,6 +38,13 @@ function mendKafkajs(): void {
   });
 }
 mendKafkajs();
+
+/** kafkajs reads gzip alone; LZ4 is the default of log-kafka. */
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: ({ buffer }: { readonly buffer: Buffer }) =>
+    Promise.resolve(compressionsAlgorithms.lz4.compressSync(buffer)),
+  decompress: (bytes: Buffer) => Promise.resolve(compressionsAlgorithms.lz4.decompressSync(bytes)),
+});
 
 const JVM = [
   '-Xms64m',
