@@ -86,6 +86,7 @@ const FRONTENDS_MAY = [
   'gen',
   'src/text/message-of.ts',
   'src/time/throttle.ts',
+  'src/time/time-slice.ts',
   'src/transport/index.ts',
   'src/transport/transport.ts',
   'src/transport/byte-range.ts',
@@ -100,6 +101,9 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/any-json.ts',
   'src/frontends/header-pairs.ts',
   'src/frontends/verdict-metadata.ts',
+  'src/frontends/connection-bytes.ts',
+  'src/frontends/istio-cluster.ts',
+  'src/frontends/settled-or-ending.ts',
 ];
 
 const OF_REMOTE_HANDLERS = ['src/transport', 'src/protobuf', 'gen'];
@@ -184,7 +188,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/frontends': FRONTENDS_MAY,
   // No frontend imports another; what several need stands beside them.
   ...Object.fromEntries(
-    ['ext-authz', 'ratelimit', 'access-log'].map((frontend) => [
+    ['ext-authz', 'ratelimit', 'access-log', 'otlp'].map((frontend) => [
       `src/frontends/${frontend}`,
       [...FRONTENDS_MAY, ...SHARED_BY_FRONTENDS],
     ]),

@@ -7,11 +7,24 @@ export type Carrier =
   | { readonly kind: 'header'; readonly name: string };
 
 /** The kinds of calls that reach the engine (docs/rules.md, section 4). */
-export const CALL_KINDS = ['http', 'tcp', 'limit', 'log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
+export const CALL_KINDS = [
+  'http',
+  'tcp',
+  'limit',
+  'log',
+  'tcp-log',
+  'log-interim',
+  'tcp-log-interim',
+  'otlp-log',
+] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
 
-/** Calls that record what happened; nobody waits for a verdict. `interim`: an entry of a request or connection that has not ended. */
-export const RECORD_KINDS = ['log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
+/** Entries of an access log. `interim`: of a request or connection that has not ended. */
+export const ENTRY_KINDS = ['log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+
+/** Calls that record what happened; nobody waits for a verdict. */
+export const RECORD_KINDS = [...ENTRY_KINDS, 'otlp-log'] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
 const RECORDS: ReadonlySet<CallKind> = new Set(RECORD_KINDS);
@@ -24,8 +37,8 @@ export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallK
 /** The calls that can have each carrier. */
 export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {
   contextExtension: ['http'],
-  metadata: ['http', 'tcp', ...RECORD_KINDS],
-  filterState: RECORD_KINDS,
-  customTag: RECORD_KINDS,
+  metadata: ['http', 'tcp', ...ENTRY_KINDS],
+  filterState: ENTRY_KINDS,
+  customTag: ENTRY_KINDS,
   header: ['http', 'log', 'log-interim'],
 };

@@ -6,6 +6,7 @@ import type { Attribute } from './attributes.ts';
 import { CONNECTION } from './vocabulary/connection.ts';
 import { CONTEXT } from './vocabulary/context.ts';
 import { DESTINATION } from './vocabulary/destination.ts';
+import { LOG } from './vocabulary/log.ts';
 import { METADATA, VERDICT } from './vocabulary/metadata.ts';
 import { RATELIMIT } from './vocabulary/ratelimit.ts';
 import { REQUEST } from './vocabulary/request.ts';
@@ -26,6 +27,7 @@ export const VOCABULARY: readonly Attribute[] = Object.freeze(
     ...TRACE,
     ...METADATA,
     ...VERDICT,
+    ...LOG,
   ].map((row, number) => Object.freeze({ ...row, number })),
 );
 

@@ -40,7 +40,12 @@ export interface ActionTraits {
 }
 
 const DECIDING_CALLS: ActionTraits['calls'] = { http: 'default', tcp: 'default', limit: 'named' };
-const INTERIM_IF_NAMED: ActionTraits['calls'] = { 'log-interim': 'named', 'tcp-log-interim': 'named' };
+/** Records beside the final entries of the access log. */
+const RECORDS_IF_NAMED: ActionTraits['calls'] = {
+  'log-interim': 'named',
+  'tcp-log-interim': 'named',
+  'otlp-log': 'named',
+};
 const DENIED = { default: 'deny', words: [] } as const;
 const SKIPPED = { default: 'allow', words: [] } as const;
 
@@ -91,7 +96,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   quota: {
     stage: 'quota',
     capability: 'quota',
-    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named', ...INTERIM_IF_NAMED },
+    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named', ...RECORDS_IF_NAMED },
     refuses: true,
     takes: ['onAllow', 'onDeny'],
     onError: {
@@ -102,7 +107,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   report: {
     stage: 'report',
     capability: 'report',
-    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default', ...INTERIM_IF_NAMED },
+    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default', ...RECORDS_IF_NAMED },
     refuses: false,
     takes: ['sample'],
     onError: { input: SKIPPED, handler: SKIPPED },

@@ -8,13 +8,15 @@ import type { Method } from '../transport/transport.ts';
 import { accessLogMethods } from './access-log/methods.ts';
 import { extAuthzMethods } from './ext-authz/methods.ts';
 import type { FrontendOptions } from './frontend-options.ts';
+import { otlpMethods } from './otlp/methods.ts';
 import { AccessLogService } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { LogsService } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
 import { RateLimitService } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { ratelimitMethods } from './ratelimit/methods.ts';
 
-export { accessLogMethods, extAuthzMethods, ratelimitMethods };
-export { RefusedEntries } from './access-log/refused-entries.ts';
+export { accessLogMethods, extAuthzMethods, otlpMethods, ratelimitMethods };
+export { RefusedEntries } from './refused-entries.ts';
 export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';
@@ -23,7 +25,12 @@ export type { FrontendOptions } from './frontend-options.ts';
 export const RATELIMIT_SERVICES: readonly DescService[] = [RateLimitService];
 
 /** For server reflection. */
-export const FRONTEND_SERVICES: readonly DescService[] = [Authorization, RateLimitService, AccessLogService];
+export const FRONTEND_SERVICES: readonly DescService[] = [
+  Authorization,
+  RateLimitService,
+  AccessLogService,
+  LogsService,
+];
 
 /** For the health service: `envoy.service.auth.v3.Authorization` and so on. */
 export const FRONTEND_SERVICE_NAMES: readonly string[] = FRONTEND_SERVICES.map(({ typeName }) => typeName);
@@ -34,5 +41,6 @@ export function frontendMethods(engine: Engine, options: FrontendOptions = {}): 
     ...extAuthzMethods(engine, options),
     ...ratelimitMethods(engine, options),
     ...accessLogMethods(engine, options),
+    ...otlpMethods(engine, options),
   ];
 }

@@ -23,8 +23,8 @@ export interface Exchange {
   reply(message: Uint8Array): void;
   /** Sends one of several messages. False: wait for `Receiver.writable` before the next one. */
   send(message: Uint8Array): boolean;
-  /** Sends the status, after the messages. */
-  end(code: number, details: string): void;
+  /** Sends the status, after the messages. `richStatus`: an encoded google.rpc.Status, for the trailer grpc-status-details-bin. */
+  end(code: number, details: string, richStatus?: Uint8Array): void;
   /** Sends the status OK, and goes on receiving: the receiver gets the rest of the request until its end. `end` then stops the peer. */
   endReply(): void;
   /** Sends a plain HTTP reply to a request that is not gRPC. */

@@ -28,10 +28,13 @@ export type StatusCode = (typeof Status)[keyof typeof Status];
 /** Thrown by a handler to end its call with this status; any other error ends the call with INTERNAL. */
 export class GrpcError extends Error {
   readonly code: number;
-  constructor(code: number, message: string, options?: ErrorOptions) {
+  /** An encoded google.rpc.Status with further details, such as a RetryInfo; sent in the trailer grpc-status-details-bin. */
+  readonly richStatus: Uint8Array | undefined;
+  constructor(code: number, message: string, options?: ErrorOptions & { readonly richStatus?: Uint8Array }) {
     super(message, options);
     this.name = 'GrpcError';
     this.code = code;
+    this.richStatus = options?.richStatus;
   }
 }
 

@@ -22,12 +22,13 @@ export const CONTEXT = [
   row(
     'context.time',
     TIMESTAMP,
-    'For checks and limits, when Sluice received the call; for logs, when the request or connection ended.',
+    'For checks and limits, when Sluice received the call; for access logs, when the request or connection ended.',
     {
       http: 'the clock of Sluice',
       tcp: 'the clock of Sluice',
       limit: 'the clock of Sluice',
       ...COMMON('start_time + duration'),
+      'otlp-log': 'log_record.time_unix_nano, else observed_time_unix_nano, else the clock of Sluice',
     },
     { always: true },
   ),

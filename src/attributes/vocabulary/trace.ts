@@ -19,7 +19,7 @@ export const TRACE = [
     'trace.id',
     STRING,
     'The trace id: 32 hex digits; an id of 64 bits is padded on the left.',
-    carriedBy('trace_id', HEADERS),
+    { ...carriedBy('trace_id', HEADERS), 'otlp-log': 'log_record.trace_id' },
     {
       derive: traceFact('id'),
     },
@@ -27,8 +27,12 @@ export const TRACE = [
   row(
     'trace.span_id',
     STRING,
-    "Envoy's own span, which Envoy exports: 16 hex digits. Absent while Envoy's tracer is off.",
-    { log: 'custom_tags["span_id"]', 'tcp-log': 'custom_tags["span_id"]' },
+    "Envoy's own span, which Envoy exports: 16 hex digits. Absent while Envoy's tracer is off. Of an otlp-log call, the span of the record.",
+    {
+      log: 'custom_tags["span_id"]',
+      'tcp-log': 'custom_tags["span_id"]',
+      'otlp-log': 'log_record.span_id',
+    },
     { derive: traceFact('span') },
   ),
   row(
@@ -42,7 +46,7 @@ export const TRACE = [
     'trace.sampled',
     BOOL,
     "Whether the trace is recorded: the flag of the header, else Envoy's mark in x-request-id.",
-    carriedBy(undefined, `${HEADERS}, else x-request-id`),
+    { ...carriedBy(undefined, `${HEADERS}, else x-request-id`), 'otlp-log': 'log_record.flags' },
     { derive: traceFact('sampled') },
   ),
 ];

@@ -5,7 +5,7 @@ import {
   type StreamAccessLogsMessage,
 } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { ResponseFlagsSchema } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { RECORD_KINDS, type RecordKind } from '../../attributes/carrier.ts';
+import { ENTRY_KINDS, type EntryKind } from '../../attributes/carrier.ts';
 import {
   asDuration,
   asHeaders,
@@ -203,9 +203,9 @@ export function logRequest(request: unknown): StreamAccessLogsMessage {
     return fromJson(StreamAccessLogsMessageSchema, request);
   const given = flat(request, KNOWN);
   const call: JsonValue = given.find(([name]) => name === 'call')?.[1] ?? 'log';
-  const kind = RECORD_KINDS.find((known) => known === call);
+  const kind = ENTRY_KINDS.find((known) => known === call);
   if (kind === undefined)
-    throw wrong(`call is ${JSON.stringify(call)}; expected one of ${RECORD_KINDS.join(', ')} for an entry`);
+    throw wrong(`call is ${JSON.stringify(call)}; expected one of ${ENTRY_KINDS.join(', ')} for an entry`);
   const isHttp = kind === 'log' || kind === 'log-interim';
   const values = given.filter(([name]) => name !== 'call');
   const ofEntry = values.filter(([name]) => !(name in IDENTIFIER_PLACES));
@@ -226,14 +226,14 @@ export function logRequest(request: unknown): StreamAccessLogsMessage {
   return fromJson(StreamAccessLogsMessageSchema, message);
 }
 
-const ENTRY_TYPES: Readonly<Record<RecordKind, string>> = {
+const ENTRY_TYPES: Readonly<Record<EntryKind, string>> = {
   log: 'DownstreamEnd',
   'tcp-log': 'TcpConnectionEnd',
   'log-interim': 'DownstreamPeriodic',
   'tcp-log-interim': 'TcpPeriodic',
 };
 
-function beginning(call: RecordKind, values: readonly (readonly [string, JsonValue])[]): JsonObject {
+function beginning(call: EntryKind, values: readonly (readonly [string, JsonValue])[]): JsonObject {
   const given = new Map(values);
   const here = (address: JsonValue): JsonObject => ({ socketAddress: { address, portValue: 0 } });
   const source = given.get('source.ip') ?? given.get('origin.ip') ?? '127.0.0.1';

@@ -24,6 +24,7 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
       case 'tcp-log':
       case 'log-interim':
       case 'tcp-log-interim':
+      case 'otlp-log':
         await engine.report(one.call, wire);
         return undefined;
     }

@@ -19,11 +19,16 @@ import {
   RateLimitResponse_Code,
   RateLimitService,
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  ExportLogsServiceRequestSchema,
+  LogsService,
+} from '../../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
 import type { HeaderValueOption } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/index.ts';
 import { checkRequest } from '../call/check-request.ts';
 import { limitRequest } from '../call/limit-request.ts';
 import { logRequest } from '../call/log-request.ts';
+import { otlpLogRequest } from '../call/otlp-log-request.ts';
 import { methodsOf } from '../../serve/policy/methods.ts';
 import type { Driver } from './driver.ts';
 import type { Case } from './schema.ts';
@@ -86,6 +91,11 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
       for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], {
         timeoutMs: 5000,
       })); // read up to the status at its end
+      return undefined;
+    }
+    case 'otlp-log': {
+      const bytes = toBinary(ExportLogsServiceRequestSchema, otlpLogRequest(asked(one, first)));
+      await client.unary(`/${LogsService.typeName}/Export`, bytes, { timeoutMs: 5000 });
       return undefined;
     }
   }

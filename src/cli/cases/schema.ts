@@ -76,6 +76,7 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   'tcp-log': LOG_WANTS,
   'log-interim': LOG_WANTS,
   'tcp-log-interim': LOG_WANTS,
+  'otlp-log': LOG_WANTS,
 };
 
 /** The parts of a case other than its call and want. */

@@ -27,6 +27,7 @@ import {
   principalOf,
   timestampOf,
 } from '../wire-values.ts';
+import { reporterOf, serviceHostOf, servicePartOf } from '../istio-cluster.ts';
 import type { LogOrigin } from './log-origin.ts';
 import { logTypeName, phaseOf } from './log-type.ts';
 import { shortFlags } from './response-flags.ts';
@@ -89,7 +90,8 @@ export abstract class EntryWire implements Wire {
 
   /** Whether the proxy is on the side of the destination or the client: by the name of Istio's cluster, else by the log's name. */
   get reporter(): 'inbound' | 'outbound' | undefined {
-    return (this.#reporter ??= reporterOf(this.common?.upstreamCluster ?? '', this.origin.logName ?? '')).side;
+    return (this.#reporter ??= { side: reporterOf(this.common?.upstreamCluster ?? '', this.origin.logName ?? '') })
+      .side;
   }
 
   /** In Istio: an inbound proxy's data about its peer, or an outbound proxy's about itself. */
@@ -137,16 +139,6 @@ export abstract class EntryWire implements Wire {
   }
 }
 
-/** Istio's clusters of inbound and outbound traffic, and those without a service. */
-const OF_DIRECTION =
-  /^(?:(inbound|outbound)(?:-vip)?_?\.?\||(Inbound)PassthroughCluster|(?:PassthroughCluster|BlackHoleCluster)$)/;
-
-function reporterOf(cluster: string, logName: string): { readonly side: 'inbound' | 'outbound' | undefined } {
-  const match = OF_DIRECTION.exec(cluster);
-  if (match === null) return { side: /inbound|outbound/.exec(logName)?.[0] as 'inbound' | 'outbound' | undefined };
-  return { side: match[1] === 'inbound' || match[2] !== undefined ? 'inbound' : 'outbound' };
-}
-
 const NO_TIME = new Duration(0, 0);
 
 const TLS_VERSIONS = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
@@ -167,12 +159,7 @@ const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefine
   return new Map(Object.entries(json).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
 };
 
-/** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` for services of the mesh. */
-const ISTIO_CLUSTER = /^(?:inbound|outbound)(?:-vip)?_?\.?\|\d*\|[^|]*\|(.+)$/;
-const serviceHost = ({ common }: EntryWire): string | undefined =>
-  ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
-const servicePart = (wire: EntryWire, part: 1 | 2): string | undefined =>
-  /^([^.]+)\.([^.]+)\.svc(?:\.|$)/.exec(serviceHost(wire) ?? '')?.[part];
+const clusterOf = ({ common }: EntryWire): string => common?.upstreamCluster ?? '';
 
 const span =
   (
@@ -222,9 +209,9 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'destination.port': ({ common }) => portOf(common?.downstreamLocalAddress),
   'destination.principal': (wire) => principalIn(localOf(wire)),
   'destination.labels': (wire) => textMap(wire.destinationFact('labels', 'LABELS')) ?? new Map(),
-  'destination.service.host': serviceHost,
-  'destination.service.name': (wire) => servicePart(wire, 1),
-  'destination.service.namespace': (wire) => servicePart(wire, 2),
+  'destination.service.host': (wire) => serviceHostOf(clusterOf(wire)),
+  'destination.service.name': (wire) => servicePartOf(clusterOf(wire), 1),
+  'destination.service.namespace': (wire) => servicePartOf(clusterOf(wire), 2),
   'destination.namespace': (wire) => text(wire.destinationFact('namespace', 'NAMESPACE')),
   'destination.name': (wire) => text(wire.destinationFact('name', 'NAME')),
   'destination.owner': (wire) => text(wire.destinationFact(undefined, 'OWNER')),

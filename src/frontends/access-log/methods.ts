@@ -21,7 +21,8 @@ import {
 } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
-import { type ByteTotals, ConnectionBytes, NO_TOTALS } from './connection-bytes.ts';
+import { type ByteTotals, ConnectionBytes, NO_TOTALS } from '../connection-bytes.ts';
+import { settledOrEnding } from '../settled-or-ending.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import { LogOrigin } from './log-origin.ts';
 import { isInterim } from './log-type.ts';
@@ -100,7 +101,7 @@ export function accessLogMethods(
         } catch (error) {
           refused(error);
         }
-        if (waiting !== undefined) await settledOr(waiting, ending);
+        if (waiting !== undefined) await settledOrEnding(waiting, ending);
       }
       const safe = engine.whenSafe();
       if (safe !== undefined) await safe; // the next message is read, and flow control goes on, when this one is safe
@@ -110,17 +111,4 @@ export function accessLogMethods(
   return [
     [`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle, records: { lastReply: LAST_REPLY } }],
   ];
-}
-
-/** A full queue has accepted the entry for which it delays the sender, so the end of a stream need not wait. */
-async function settledOr(waiting: Promise<void>, ending: AbortSignal): Promise<void> {
-  if (ending.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const onEnding = (): void => resolve();
-  ending.addEventListener('abort', onEnding, { once: true });
-  try {
-    await Promise.race([waiting, promise]);
-  } finally {
-    ending.removeEventListener('abort', onEnding);
-  }
 }

@@ -3,7 +3,7 @@ import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
-import { type ByteTotals, NO_TOTALS } from './connection-bytes.ts';
+import { type ByteTotals, NO_TOTALS } from '../connection-bytes.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
 import { phaseOf } from './log-type.ts';

@@ -102,9 +102,9 @@ export abstract class Call implements CallContext, Expiring {
     const isStop = this.isGone && error instanceof Error && (error.name === 'AbortError' || error instanceof GrpcError);
     if (isInternal(error) && !isStop) this.host.onFault(this.callHead.path, error);
     if (this.isOver) return;
-    const { code, details } = statusOf(error);
+    const { code, details, richStatus } = statusOf(error);
     this.over(undefined);
-    this.exchange.end(code, details);
+    this.exchange.end(code, details, richStatus);
   }
 
   /** Starts its deadline; a call that is answered synchronously needs none. */

@@ -73,12 +73,15 @@ export class ReplyHeaders {
   }
 
   /** A status as trailers; with a head, as a reply of headers alone. */
-  failed(code: number, details: string, withHead: boolean): Uint8Array {
+  failed(code: number, details: string, withHead: boolean, richStatus?: Uint8Array): Uint8Array {
     return this.#after(
       Uint8Array.from([
         ...(withHead ? PLAIN_HEAD : []),
         ...literal('grpc-status', String(code)),
         ...(details === '' ? [] : literal('grpc-message', percentEncoded(details))),
+        ...(richStatus === undefined
+          ? []
+          : literal('grpc-status-details-bin', Buffer.from(richStatus).toString('base64'))),
         ...(code === UNIMPLEMENTED ? literal('grpc-accept-encoding', 'identity,gzip') : []),
       ]),
     );

@@ -8,7 +8,7 @@ const NO_BYTES = new Uint8Array(0);
 const NOTHING: Uint8Array[] = [];
 
 /** The end of a reply: a status in trailers, or the end of the body of a plain HTTP reply. */
-type Ending = { readonly code: number; readonly details: string } | 'body';
+type Ending = { readonly code: number; readonly details: string; readonly richStatus: Uint8Array | undefined } | 'body';
 
 export class Stream implements Exchange {
   readonly id: number;
@@ -91,11 +91,11 @@ export class Stream implements Exchange {
     return this.#streams.hasRoom(this);
   }
 
-  end(code: number, details: string): void {
+  end(code: number, details: string, richStatus?: Uint8Array): void {
     if (this.isClosed) return;
     if (this.#isEnded) return this.#stopReading();
     this.#isEnded = true;
-    this.#ending = { code, details };
+    this.#ending = { code, details, richStatus };
     this.pump();
     this.#streams.host.touched();
   }
@@ -182,7 +182,9 @@ export class Stream implements Exchange {
     if (ending === 'body') output.frame(FrameType.DATA, Flag.END_STREAM, this.id, NO_BYTES);
     else {
       const block =
-        ending.code === 0 && this.#hasHead ? headers.ok() : headers.failed(ending.code, ending.details, !this.#hasHead);
+        ending.code === 0 && this.#hasHead
+          ? headers.ok()
+          : headers.failed(ending.code, ending.details, !this.#hasHead, ending.richStatus);
       output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, this.id, block);
     }
     if (this.#isReading && !this.isRemoteEnded) this.isReplied = true;

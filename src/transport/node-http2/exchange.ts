@@ -77,7 +77,7 @@ export class NodeExchange implements Exchange {
     this.end(0, '');
   }
 
-  end(code: number, details: string): void {
+  end(code: number, details: string, richStatus?: Uint8Array): void {
     const stream = this.#stream;
     if (stream.destroyed) return;
     if (this.#isEnded) {
@@ -88,6 +88,7 @@ export class NodeExchange implements Exchange {
     const status = {
       'grpc-status': String(code),
       ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }),
+      ...(richStatus === undefined ? {} : { 'grpc-status-details-bin': Buffer.from(richStatus).toString('base64') }),
     };
     if (!stream.headersSent) {
       stream.respond({ ...HEAD, ...status }, { endStream: true });

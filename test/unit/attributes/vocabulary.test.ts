@@ -17,6 +17,7 @@ const ROOTS = [
   'trace',
   'metadata',
   'verdict',
+  'log',
 ];
 
 describe('the vocabulary', () => {

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../src/core/call.ts';
-import { ConnectionBytes } from '../../../src/frontends/access-log/connection-bytes.ts';
+import { ConnectionBytes } from '../../../src/frontends/connection-bytes.ts';
 import { accessLogMethods } from '../../../src/frontends/index.ts';
 import { AccessLogType } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';

@@ -1,4 +1,4 @@
-import { Throttle } from '../../time/throttle.ts';
+import { Throttle } from '../time/throttle.ts';
 
 /** Counts malformed access log entries, which are dropped. */
 export class RefusedEntries {
