@@ -24,7 +24,8 @@ export class OutageLog {
     this.#lines = new Throttle({ nowMs });
   }
 
-  failed(message: string, why: string): void {
+  /** `more`: fields that are read if a line is written. */
+  failed(message: string, why: string, more?: () => LogFields): void {
     const nowMs = this.#nowMs();
     if (!this.#isDown) {
       this.#isDown = true;
@@ -40,11 +41,12 @@ export class OutageLog {
       why,
       failures: this.#failures,
       downMs: Math.round(nowMs - this.#downSinceMs),
+      ...more?.(),
     });
   }
 
   /** Cheap while the backend is up: it is called for each answer. */
-  succeeded(message: string): void {
+  succeeded(message: string, more?: () => LogFields): void {
     if (!this.#isDown) return;
     this.#isDown = false;
     if (this.#isLogged)
@@ -52,6 +54,7 @@ export class OutageLog {
         ...this.#fields,
         failures: this.#failures,
         downMs: Math.round(this.#nowMs() - this.#downSinceMs),
+        ...more?.(),
       });
   }
 }

@@ -1,6 +1,6 @@
-/** The folders of spools: `FOLDER/HANDLER/WORKER` for logs, `FOLDER/HANDLER/dead-letters` (and `dead-letters-WORKER`) beside them. */
-import { readdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+/** The folder of the spools that a command names, by itself or by a policy. */
+import { dirname, resolve } from 'node:path';
+import { type SpooledHandler, spooledHandlers } from '../core/handlers/spooled/folders.ts';
 import { readPolicyFiles } from '../core/rules/policy-files.ts';
 import { parseDocuments } from '../core/rules/yaml/document.ts';
 import { Findings } from '../core/rules/yaml/findings.ts';
@@ -15,42 +15,11 @@ export interface FolderFlags {
   readonly policy?: string;
 }
 
-export interface SpooledHandler {
-  readonly name: string;
-  /** By worker number. */
-  readonly logs: readonly { readonly worker: number; readonly folder: string }[];
-  readonly deadLetters: readonly string[];
-  /** Where dead letters are replayed: there always is a first worker. */
-  readonly firstLog: string;
-}
-
 /** In the order of their names. */
-export async function spooledHandlers(flags: FolderFlags): Promise<readonly SpooledHandler[]> {
+export async function handlersIn(flags: FolderFlags): Promise<readonly SpooledHandler[]> {
   const folder = await folderOf(flags);
-  const handlers: SpooledHandler[] = [];
-  for (const name of await foldersIn(folder)) {
-    const own = join(folder, name);
-    const inside = await foldersIn(own);
-    handlers.push({
-      name,
-      logs: inside
-        .filter((one) => /^\d+$/.test(one))
-        .map((one) => ({ worker: Number(one), folder: join(own, one) }))
-        .toSorted((a, b) => a.worker - b.worker),
-      deadLetters: inside.filter((one) => /^dead-letters(-\d+)?$/.test(one)).map((one) => join(own, one)),
-      firstLog: join(own, '1'),
-    });
-  }
-  return handlers;
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name)
-      .toSorted();
+    return await spooledHandlers(folder);
   } catch (error) {
     throw new CliError('CLI_SPOOL', `${folder} cannot be read: ${messageOf(error)}`, { cause: error });
   }

@@ -3,8 +3,8 @@
  * **In**: a refused record with its id, rule and reason. **Out**: entries to list, to show, to send again, to drop.
  * **Fails**: never for its writer; a disk that fails loses dead letters, counted and logged. It is bounded: the oldest go first.
  *
- * The log is a spool that nobody takes from. Entries that were sent again or dropped are named in `done`, so that a command can do both
- * beside a running server.
+ * The log is a spool that nobody takes from. Entries that were sent again or dropped are named by their sequence in `done`, so that a
+ * command can do both beside a running server, and a report that is refused again, under its old id, is listed again.
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
@@ -25,14 +25,14 @@ export interface DeadLetterHead {
   readonly atMs: number;
 }
 export interface DeadLetter extends DeadLetterHead {
+  /** Its place in the log; an id may come again. */
+  readonly sequence: number;
   /** The record as it stood in the spool. */
   readonly bytes: Buffer;
 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 const SYNC_MS = 200;
-/** Octets of dead letters that wait for the disk; a disk that fails must not fill the memory. */
-const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 const CLOSE_MS = 1000;
 const REPLAY_CLOSE_MS = 10_000;
 const NEWLINE = 10;
@@ -41,7 +41,6 @@ export class DeadLetters {
   readonly #spool: Spool<never>;
   readonly #log: SpoolLog;
   readonly #folder: string;
-  #waitingBytes = 0;
   kept = 0;
   /** Not kept, since the disk failed. */
   lost = 0;
@@ -73,14 +72,9 @@ export class DeadLetters {
     return this.#spool.state.droppedWhenFull;
   }
 
-  /** Settles when it is written, or lost. */
+  /** Settles when it is written, or lost; a disk that fails is waited for until `close`. */
   async put(head: DeadLetterHead, bytes: Uint8Array): Promise<void> {
-    if (this.#waitingBytes >= MAX_WAITING_BYTES) {
-      this.lost++;
-      return;
-    }
     const record = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]);
-    this.#waitingBytes += record.length;
     try {
       await this.#spool.append([{ bytes: record, value: undefined }]);
       this.kept++;
@@ -91,8 +85,6 @@ export class DeadLetters {
         id: head.id,
         why: messageOf(error),
       });
-    } finally {
-      this.#waitingBytes -= record.length;
     }
   }
 
@@ -104,9 +96,9 @@ export class DeadLetters {
 /** In the order in which they were refused, without those that are done. Also beside a running server. */
 export async function* readDeadLetters(folder: string): AsyncGenerator<DeadLetter> {
   const done = await doneIn(folder);
-  for await (const { bytes } of readRecords(folder)) {
-    const letter = parsed(bytes);
-    if (letter !== undefined && !done.has(letter.id)) yield letter;
+  for await (const { sequence, bytes } of readRecords(folder)) {
+    const letter = done.has(sequence) ? undefined : parsed(bytes);
+    if (letter !== undefined) yield { ...letter, sequence };
   }
 }
 
@@ -119,35 +111,32 @@ export async function replayDeadLetters(
   spool: string,
   isWanted: (letter: DeadLetterHead) => boolean,
 ): Promise<readonly string[]> {
-  const ids: string[] = [];
+  const sent: { readonly id: string; readonly sequence: number }[] = [];
   const records = async function* (): AsyncGenerator<Uint8Array> {
     for await (const letter of readDeadLetters(folder)) {
       if (!isWanted(letter)) continue;
-      ids.push(letter.id);
+      sent.push({ id: letter.id, sequence: letter.sequence });
       yield letter.bytes;
     }
   };
   await sendToInbox(spool, records());
-  await markDone(folder, ids);
-  return ids;
+  await markDone(folder, sent);
+  return sent.map(({ id }) => id);
 }
 
 /** They are not listed any more. One command at a time. */
-export async function markDone(folder: string, ids: Iterable<string>): Promise<void> {
+export async function markDone(folder: string, letters: readonly Pick<DeadLetter, 'sequence'>[]): Promise<void> {
   const done = await doneIn(folder);
-  for (const id of ids) done.add(id);
-  const present = new Set<string>();
-  for await (const { bytes } of readRecords(folder)) {
-    const id = parsed(bytes)?.id;
-    if (id !== undefined) present.add(id);
-  }
+  for (const { sequence } of letters) done.add(sequence);
+  const present = new Set<number>();
+  for await (const { sequence } of readRecords(folder)) present.add(sequence);
   await mkdir(folder, { recursive: true });
   const path = join(folder, 'done');
   await writeFile(
     `${path}.new`,
     [...done]
-      .filter((id) => present.has(id))
-      .map((id) => `${id}\n`)
+      .filter((sequence) => present.has(sequence))
+      .map((sequence) => `${sequence}\n`)
       .join(''),
   );
   await rename(`${path}.new`, path);
@@ -182,12 +171,17 @@ async function sendToInbox(folder: string, records: AsyncIterable<Uint8Array>): 
   await syncFolder(inbox);
 }
 
-async function doneIn(folder: string): Promise<Set<string>> {
+async function doneIn(folder: string): Promise<Set<number>> {
   const text = await readFile(join(folder, 'done'), 'utf8').catch(() => '');
-  return new Set(text.split('\n').filter((line) => line !== ''));
+  return new Set(
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number),
+  );
 }
 
-function parsed(record: Buffer): DeadLetter | undefined {
+function parsed(record: Buffer): Omit<DeadLetter, 'sequence'> | undefined {
   const end = record.indexOf(NEWLINE);
   try {
     const head = JSON.parse(record.toString('utf8', 0, end)) as DeadLetterHead;

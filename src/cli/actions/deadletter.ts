@@ -1,9 +1,12 @@
 /** `sluice deadletter list|show|replay|drop`: reports that a backend refused, read and settled beside a running server. */
+import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
+import { decodeReport } from '../../core/handlers/spooled/record.ts';
 import { type DeadLetter, markDone, readDeadLetters, replayDeadLetters } from '../../spool/index.ts';
+import { messageOf } from '../../text/message-of.ts';
 import { paintOut } from '../../text/paint.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { type FolderFlags, type SpooledHandler, spooledHandlers } from '../spool-folders.ts';
+import { type FolderFlags, handlersIn } from '../spool-folders.ts';
 import { columns, printOut } from '../terminal.ts';
 
 export type DeadLetterFlags = FolderFlags & {
@@ -37,7 +40,7 @@ export async function showLetter(id: string, flags: DeadLetterFlags): Promise<Ex
     for (const folder of deadLetters)
       for await (const letter of readDeadLetters(folder))
         if (letter.id === id) {
-          printOut(JSON.stringify(shown(name, letter), undefined, 2));
+          printOut(JSON.stringify(shown(name, letter), jsonValue, 2));
           return EXIT.ok;
         }
   throw noSuch([id]);
@@ -49,8 +52,24 @@ const shown = (handler: string, { id, rule, why, atMs, bytes }: DeadLetter): Rea
   rule,
   refused: new Date(atMs).toISOString(),
   why,
-  record: bytes.toString('base64'),
+  ...contentOf(bytes),
 });
+
+/** The record itself, in base64, if this version cannot read it. */
+function contentOf(bytes: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const { timeMs, input, definition } = decodeReport(bytes);
+    return { reported: new Date(timeMs).toISOString(), values: input, params: definition?.params };
+  } catch (error) {
+    return { unreadable: messageOf(error), record: bytes.toString('base64') };
+  }
+}
+
+/** Bytes as base64, and numbers that JSON lacks as text. */
+function jsonValue(_key: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? String(value) : value;
+}
 
 export async function settleLetters(
   how: 'replay' | 'drop',
@@ -73,14 +92,15 @@ export async function settleLetters(
 }
 
 async function dropped(folder: string, isWanted: (letter: DeadLetter) => boolean): Promise<readonly string[]> {
-  const ids: string[] = [];
-  for await (const letter of readDeadLetters(folder)) if (isWanted(letter)) ids.push(letter.id);
-  if (ids.length > 0) await markDone(folder, ids);
-  return ids;
+  const letters: { readonly id: string; readonly sequence: number }[] = [];
+  for await (const letter of readDeadLetters(folder))
+    if (isWanted(letter)) letters.push({ id: letter.id, sequence: letter.sequence });
+  if (letters.length > 0) await markDone(folder, letters);
+  return letters.map(({ id }) => id);
 }
 
 async function handlersOf(flags: DeadLetterFlags): Promise<readonly SpooledHandler[]> {
-  const handlers = await spooledHandlers(flags);
+  const handlers = await handlersIn(flags);
   if (flags.handler === undefined) return handlers;
   const named = handlers.filter(({ name }) => name === flags.handler);
   if (named.length === 0)

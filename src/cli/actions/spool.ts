@@ -2,14 +2,14 @@
 import { inspectSpool } from '../../spool/index.ts';
 import { paintOut } from '../../text/paint.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { type FolderFlags, spooledHandlers } from '../spool-folders.ts';
+import { type FolderFlags, handlersIn } from '../spool-folders.ts';
 import { columns, printOut } from '../terminal.ts';
 
 export type SpoolFlags = FolderFlags & { readonly json?: true };
 
 export async function listSpools(flags: SpoolFlags): Promise<ExitCode> {
   const rows = [];
-  for (const { name: handler, logs } of await spooledHandlers(flags))
+  for (const { name: handler, logs } of await handlersIn(flags))
     for (const { worker, folder } of logs) rows.push({ handler, worker, folder, ...(await inspectSpool(folder)) });
   if (flags.json === true) {
     printOut(

@@ -2,7 +2,7 @@
  * Whether a handler's backend answers.
  * **In**: how each call ended. **Out**: the breaker's state, metrics, log lines. **Fails**: never.
  */
-import type { Log } from '../../adapters/contract.ts';
+import type { Log, LogFields } from '../../adapters/contract.ts';
 import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
@@ -21,6 +21,8 @@ export class Health {
   readonly #faults: ThrottledLine;
   readonly #slowCalls: ThrottledLine;
   readonly #outage: OutageLog;
+  /** Entries that wait for the backend, on the lines of an outage; set if the handler serves report. */
+  waitingReports: (() => number) | undefined;
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
   #lateInARow = 0;
@@ -90,7 +92,7 @@ export class Health {
     this.#lateInARow = 0;
     if (this.#downWhy === undefined) return;
     this.#downWhy = undefined;
-    this.#outage.succeeded('a handler answers again');
+    this.#outage.succeeded('a handler answers again', this.#waiting);
   }
 
   /** An unavailable backend, a breaker that opens, or many late calls mean that it is down. */
@@ -106,8 +108,12 @@ export class Health {
         ? 'a handler does not answer: its breaker is open, and it is not asked for a while'
         : 'a handler does not answer',
       why,
+      this.#waiting,
     );
   }
+
+  readonly #waiting = (): LogFields =>
+    this.waitingReports === undefined ? {} : { waitingReports: this.waitingReports() };
 
   #counted(failure: Failure): Failure {
     this.meters.failures[failure.kind]++;

@@ -87,7 +87,9 @@ export class LiveHandler {
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
       const delivery = new BatchDelivery(this.gate, (entries, call) => handler.write?.(entries, call), spec);
-      this.reports = queue?.(handler, delivery) ?? new MemoryQueue(delivery, spec, context.reports, context.log);
+      const reports = queue?.(handler, delivery) ?? new MemoryQueue(delivery, spec, context.reports, context.log);
+      this.gate.health.waitingReports = () => reports.size;
+      this.reports = reports;
     }
   }
 

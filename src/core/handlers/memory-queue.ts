@@ -14,6 +14,9 @@ import { batchOf, type ReportQueue, type ReportQueueOptions, type ReportQueueSta
 import { inputBytes, shownReport } from './report-size.ts';
 import { ThrottledLine } from './throttled-line.ts';
 
+/** Rejected entries that a log line names, each by its id and rule. */
+const MOST_NAMED = 20;
+
 export class MemoryQueue implements ReportQueue {
   readonly #delivery: BatchDelivery;
   readonly #options: ReportQueueOptions;
@@ -198,7 +201,13 @@ export class MemoryQueue implements ReportQueue {
     meters.written += written;
     if (rejected === 0) return;
     meters.deadLettered += rejected;
-    const first = this.#shown(delivered.refused[0] ?? 0);
-    this.#rejections.write(() => ({ why: delivered.why, rejected, written, first }));
+    const { refused, why } = delivered;
+    this.#rejections.write(() => ({
+      why,
+      rejected,
+      written,
+      first: this.#shown(refused[0] ?? 0),
+      entries: refused.slice(0, MOST_NAMED).map((at) => `${entries[at]?.id} of ${this.#rules[at]}`),
+    }));
   }
 }

@@ -176,6 +176,7 @@ async function loadBy(
         rules: rules.rules,
         enrich,
         plugins: plugins.found,
+        spoolFolder: settings.spool.folder,
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;

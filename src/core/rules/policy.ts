@@ -48,6 +48,8 @@ export interface Policy {
   readonly enrich: readonly Rule[];
   /** Of `plugins:`, with the module of each. */
   readonly plugins: readonly FoundPlugin[];
+  /** `settings.spool.folder`, absolute. */
+  readonly spoolFolder: string | undefined;
   /** Files and folders to watch: the policy's own, and files named in configs. */
   readonly watched: readonly string[];
 }

@@ -78,7 +78,10 @@ export class PolicyInForce {
     for (const handler of handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
     this.#keepMeters();
     this.#onCommit(next);
-    if (last === undefined) return;
+    if (last === undefined) {
+      void this.#context.spools.logOrphans(policy);
+      return;
+    }
     for (const [name, handler] of last.handlers) if (handlers.get(name) !== handler) this.#leave(handler);
     const retired = last.retire().finally(() => this.#retiring.delete(retired));
     this.#retiring.add(retired);

@@ -16,6 +16,7 @@ const POLICY: Policy = {
   rules: [],
   enrich: [],
   plugins: [],
+  spoolFolder: undefined,
   watched: [],
 };
 const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict => ({

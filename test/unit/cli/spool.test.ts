@@ -38,7 +38,14 @@ test('logs and dead letters are listed, shown, replayed and dropped', async () =
   const listed = await run(['deadletter', 'list', ...at, '--handler', 'audit']);
   expect(listed.out).toMatch(/^audit +a-2 +slow-calls +2026-09-21T14:13:20.000Z +12 +too large$/m);
   const shown = await run(['deadletter', 'show', 'a-2', ...at]);
-  expect(JSON.parse(shown.out)).toMatchObject({ handler: 'audit', id: 'a-2', rule: 'slow-calls', why: 'too large' });
+  expect(JSON.parse(shown.out)).toMatchObject({
+    handler: 'audit',
+    id: 'a-2',
+    rule: 'slow-calls',
+    why: 'too large',
+    unreadable: expect.stringContaining('a report of form'),
+    record: Buffer.from('bytes of a-2').toString('base64'),
+  });
 
   writeFileSync(
     join(root, 'policy.yaml'),

@@ -114,6 +114,7 @@ describe('a backend', () => {
         rejected: 1,
         written: 2,
         first: expect.stringMatching(/^rule written, id \S+, \d+ bytes: path=text of 2, code=200$/),
+        entries: [expect.stringMatching(/^\S+ of written$/)],
         times: 1,
       },
     ]);

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
-import { type DeadLetter, readDeadLetters } from '../../../src/spool/index.ts';
-import { engineOf, type Script } from './engine-of.ts';
+import { type DeadLetter, openSpool, readDeadLetters } from '../../../src/spool/index.ts';
+import { SILENT_LOG } from '../../../src/core/handlers/live-handler.ts';
+import { type LoggedReport, ReportLog } from '../../../src/core/handlers/spooled/report-log.ts';
+import { engineOf, pause, type Script } from './engine-of.ts';
 
 async function spoolFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
@@ -116,10 +118,18 @@ describe('a reload', () => {
   test('that removes the handler leaves it sending, and operators see it', async () => {
     const folder = await spoolFolder();
     const out = sink(true);
-    const { log, engine, load } = await engineOf(policy(folder), { out });
+    const { log, engine, load, logged } = await engineOf(policy(folder), { out });
     sent(log, 0, 10);
+    await vi.waitFor(() => expect(logged.map(({ fields }) => fields['waitingReports'])).toContain(10));
     await engine.use(await load(NO_RULES));
     expect(engine.handlers()).toMatchObject([{ name: 'out', queued: 10 }]);
+    await vi.waitFor(() =>
+      expect(logged).toContainEqual({
+        level: 'warn',
+        message: 'a removed handler still has reports on disk; it goes on until they are sent',
+        fields: { handler: 'log-script/out', reports: 10, list: `sluice spool list --folder ${folder}` },
+      }),
+    );
     out.isAway = false;
     await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 10)), { timeout: 5000 });
     await vi.waitFor(() => expect(engine.handlers()).toEqual([]), { timeout: 5000 });
@@ -159,8 +169,58 @@ test('a refused report goes to the dead letters with its id, the others are writ
   expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 1 });
   expect(logged.find(({ message }) => message === 'reports were rejected and are put aside')?.fields).toMatchObject({
     rejected: 1,
-    show: `sluice deadletter show ${id}`,
+    show: `sluice deadletter show ${id} --folder ${folder}`,
   });
+});
+
+test('the cursor waits until refused reports are dead letters', async () => {
+  const folder = await spoolFolder();
+  const options = { folder, maxBytes: 1e7, maxAgeMs: undefined, segmentBytes: 1e6, syncEveryMs: 10, windowBytes: 1e6 };
+  const spool = await openSpool<LoggedReport>({
+    ...options,
+    whenFull: 'block',
+    log: SILENT_LOG,
+    nowMs: () => Date.now(),
+  });
+  const reports = new ReportLog('out', folder, spool, SILENT_LOG, 100);
+  const kept = Promise.withResolvers<void>();
+  const refused = vi.fn(() => kept.promise);
+  reports.sendBy({
+    batch: () => ({ max: 10, maxBytes: 1e6, maxAgeMs: 1 }),
+    stop: new AbortController().signal,
+    send: (batch) => Promise.resolve(batch.map((_, index) => ({ index, why: 'too large' }))),
+    refused,
+    emptied: () => undefined,
+  });
+  const { load } = await engineOf(policy(folder, { spool: 'memory' }), { out: sink() });
+  const [rule] = (await load(policy(folder))).rules;
+  if (rule === undefined) throw new Error('no rule');
+  void reports.push({ sink: undefined, id: 'a-1', timeMs: 1, input: { path: '/', code: 200 } }, rule);
+  await vi.waitFor(() => expect(refused).toHaveBeenCalledTimes(1));
+  await pause(50);
+  expect(spool.state.acknowledged).toBe(0);
+  kept.resolve();
+  await vi.waitFor(() => expect(spool.state.acknowledged).toBe(1));
+  await reports.close(1000);
+});
+
+test('reports of a handler that is no longer spooled are named when the server starts', async () => {
+  const folder = await spoolFolder();
+  const first = await engineOf(policy(folder), { out: sink(true) });
+  sent(first.log, 0, 7);
+  await first.engine.whenSafe();
+  await first.engine.drain();
+  const { logged } = await engineOf(policy(folder, { spool: 'memory' }), { out: sink() });
+  await vi.waitFor(() =>
+    expect(logged).toContainEqual({
+      level: 'warn',
+      message: 'reports wait on disk for handlers that the policy does not spool; they are kept, and not sent',
+      fields: { handlers: ['out'], reports: 7, list: `sluice spool list --folder ${folder}` },
+    }),
+  );
+  const quiet = await engineOf(policy(folder), { out: sink() });
+  await quiet.engine.flush();
+  expect(quiet.logged.filter(({ level }) => level === 'warn')).toEqual([]);
 });
 
 test('a stuck handler delays no other, and a hung one does not delay the end', async () => {

@@ -2,7 +2,8 @@
  * The reports of one open handler, in logs on disk: its own, and those of workers that are no more.
  * **In**: reports. **Out**: batches to the handler while it is in force, or while its log has no other handler. **Fails**: as the logs do.
  */
-import type { AnyHandler, Log } from '../../../adapters/contract.ts';
+import { dirname } from 'node:path';
+import type { AnyHandler, Log, LogFields } from '../../../adapters/contract.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { settlesWithin } from '../../../time/settles-within.ts';
 import type { HandlerSpec } from '../../rules/policy.ts';
@@ -12,6 +13,7 @@ import { batchOf, mergedStates, type ReportQueue, type ReportQueueState } from '
 import { shownReport } from '../report-size.ts';
 import { ThrottledLine } from '../throttled-line.ts';
 import type { ReportEntry } from '../../../adapters/contract.ts';
+import { commandFor } from './folders.ts';
 import { definitionOf, type EncodedDefinition } from './record.ts';
 import type { LoggedReport, RefusedReport, ReportLog, Sender } from './report-log.ts';
 import type { ReportLogs } from './report-logs.ts';
@@ -36,6 +38,8 @@ export class DiskQueue implements ReportQueue {
   readonly #adopted: Set<ReportLog>;
   readonly #refusals: ThrottledLine;
   readonly #log: Log;
+  /** Of all spools. */
+  readonly #folder: string;
   readonly #stop = new AbortController();
   readonly #senders = new Map<ReportLog, Sender>();
   /** By the key of their definition. */
@@ -52,6 +56,7 @@ export class DiskQueue implements ReportQueue {
     this.#own = own;
     this.#adopted = new Set(adopted);
     this.#log = log;
+    this.#folder = dirname(dirname(own.folder));
     this.#batch = batchOf(spec);
     this.#refusals = new ThrottledLine(log, 'warn', 'reports were rejected and are put aside', {
       handler: delivery.gate.label,
@@ -103,6 +108,12 @@ export class DiskQueue implements ReportQueue {
   /** Without a successor it goes on until nothing waits, or the engine stops; then the rest stays on disk. */
   async close(withinMs: number): Promise<void> {
     const ours = this.#all().filter((log) => this.#isSending(log));
+    if (ours.length > 0 && this.size > 0 && !this.#logs.isStopping)
+      this.#log.warn('a removed handler still has reports on disk; it goes on until they are sent', {
+        handler: this.#delivery.gate.label,
+        reports: this.size,
+        list: commandFor('spool list', this.#folder),
+      });
     if (ours.length > 0) await Promise.race([this.#logs.stopping, Promise.all(ours.map((log) => this.#left(log)))]);
     this.#stop.abort();
     const endsAtMs = performance.now() + withinMs;
@@ -170,22 +181,22 @@ export class DiskQueue implements ReportQueue {
     return made;
   }
 
-  #refused(reports: readonly RefusedReport[]): void {
+  async #refused(reports: readonly RefusedReport[]): Promise<void> {
     this.#delivery.gate.health.meters.deadLettered += reports.length;
-    for (const refused of reports) this.#logs.putAside(this.#own, refused);
+    const kept = this.#logs.putAside(this.#own, reports);
     const [first] = reports;
-    if (first === undefined) return;
-    const { report, bytes, why } = first;
-    this.#refusals.write(() => ({
+    if (first !== undefined) this.#refusals.write(() => this.#refusalFields(first, reports.length));
+    await kept;
+  }
+
+  #refusalFields({ report, bytes, why }: RefusedReport, rejected: number): LogFields {
+    if (report === undefined) return { why, rejected, list: commandFor('deadletter list', this.#folder) };
+    return {
       why,
-      rejected: reports.length,
-      ...(report === undefined
-        ? {}
-        : {
-            first: shownReport(report.definition.rule, { ...report, sink: undefined }, bytes.length),
-            show: `sluice deadletter show ${report.id}`,
-          }),
-    }));
+      rejected,
+      first: shownReport(report.definition.rule, { ...report, sink: undefined }, bytes.length),
+      show: commandFor(`deadletter show ${report.id}`, this.#folder),
+    };
   }
 
   #emptied(log: ReportLog): void {

@@ -40,7 +40,8 @@ export interface Sender {
   send(
     reports: readonly LoggedReport[],
   ): Promise<readonly { readonly index: number; readonly why: string }[] | undefined>;
-  refused(reports: readonly RefusedReport[]): void;
+  /** Settles when they are kept, or cannot be; the cursor moves then. */
+  refused(reports: readonly RefusedReport[]): Promise<void>;
   /** Nothing waits; sinks may be forgotten. */
   emptied(): void;
 }
@@ -277,7 +278,8 @@ export class ReportLog {
       }
       for (const { index, why } of sent) refused.push({ index: readable[index]?.[0] ?? 0, why });
     }
-    if (refused.length > 0) sender.refused(refused.map(({ index, why }) => this.#refusal(batch, index, why)));
+    if (refused.length > 0) await sender.refused(refused.map(({ index, why }) => this.#refusal(batch, index, why)));
+    if (this.#isClosed) return; // those that could not be kept are sent again
     this.#pending = undefined;
     // Only to the end of a group; its definitions stand at its beginning.
     const end = batch.records.findLastIndex(isEndOfGroup);

@@ -8,6 +8,7 @@ import type { Log } from '../../../adapters/contract.ts';
 import { DeadLetters, openSpool } from '../../../spool/index.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import type { HandlerSpool } from '../../rules/sections/spool-key.ts';
+import { deadLetterFolder } from './folders.ts';
 import { type LoggedReport, type RefusedReport, ReportLog } from './report-log.ts';
 
 type DiskSpool = Extract<HandlerSpool, { kind: 'disk' }>;
@@ -18,7 +19,6 @@ export interface ReportLogsOptions {
   readonly nowMs: () => number;
   /** Its place among the workers; each has a folder of its own in that of the handler. */
   readonly worker: { readonly number: number; readonly count: number };
-  readonly stopping: Promise<void>;
 }
 
 interface Opened {
@@ -29,7 +29,6 @@ interface Opened {
 
 /** Records of a sink that keeps up are taken from memory. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
-const DEAD_LETTERS = 'dead-letters';
 const DEAD_LETTER_BYTES = 64 * 1024 * 1024;
 
 export class ReportLogs {
@@ -38,13 +37,21 @@ export class ReportLogs {
   /** Open, in any order. */
   readonly #ready = new Set<ReportLog>();
   readonly #closing = new Map<string, Promise<void>>();
+  readonly #stopping = Promise.withResolvers<void>();
+  isStopping = false;
 
   constructor(options: ReportLogsOptions) {
     this.#options = options;
   }
 
+  /** Settles when the engine stops. */
   get stopping(): Promise<void> {
-    return this.#options.stopping;
+    return this.#stopping.promise;
+  }
+
+  stop(): void {
+    this.isStopping = true;
+    this.#stopping.resolve();
   }
 
   /** Of this worker, then of workers that are no more. */
@@ -73,10 +80,7 @@ export class ReportLogs {
     if (opened === undefined) {
       opened = {
         log: this.#openLog(handler, folder, spool),
-        letters: new DeadLetterFolder(
-          join(spool.folder, worker === 1 ? DEAD_LETTERS : `${DEAD_LETTERS}-${worker}`),
-          this.#options.log,
-        ),
+        letters: new DeadLetterFolder(deadLetterFolder(spool.folder, worker), this.#options.log),
         users: 0,
       };
       this.#opened.set(folder, opened);
@@ -110,8 +114,10 @@ export class ReportLogs {
     if (opened === undefined || --opened.users > 0) return;
     this.#opened.delete(log.folder);
     this.#ready.delete(log);
-    const closing = Promise.all([log.close(withinMs), opened.letters.close()])
-      .then(() => undefined)
+    // In this order: a dead letter that the log waits for is either kept, or its report is sent again.
+    const closing = log
+      .close(withinMs)
+      .then(() => opened.letters.close())
       .finally(() => this.#closing.delete(log.folder));
     this.#closing.set(log.folder, closing);
     await closing;
@@ -136,11 +142,18 @@ export class ReportLogs {
         : Promise.all(waiting).then(() => undefined);
   }
 
-  putAside(log: ReportLog, { report, bytes, why }: RefusedReport): void {
-    const letters = this.#opened.get(log.folder)?.letters;
-    letters?.put(
-      { id: report?.id ?? `unreadable-${Date.now()}`, rule: report?.definition.rule ?? '', why, atMs: Date.now() },
-      bytes,
+  /** Settles when they are dead letters, or cannot be. */
+  async putAside(log: ReportLog, refused: readonly RefusedReport[]): Promise<void> {
+    const letters = await this.#opened.get(log.folder)?.letters.open();
+    const atMs = Date.now();
+    if (letters === undefined) return;
+    await Promise.all(
+      refused.map(({ report, bytes, why }, at) =>
+        letters.put(
+          { id: report?.id ?? `unreadable-${atMs}-${at}`, rule: report?.definition.rule ?? '', why, atMs },
+          bytes,
+        ),
+      ),
     );
   }
 }
@@ -156,13 +169,13 @@ class DeadLetterFolder {
     this.#log = log;
   }
 
-  put(head: Parameters<DeadLetters['put']>[0], bytes: Uint8Array): void {
-    this.#open ??= DeadLetters.open(this.#folder, DEAD_LETTER_BYTES, this.#log).catch((error: unknown) => {
+  /** `undefined`: they cannot be kept; logged. */
+  open(): Promise<DeadLetters | undefined> {
+    return (this.#open ??= DeadLetters.open(this.#folder, DEAD_LETTER_BYTES, this.#log).catch((error: unknown) => {
       this.#log.error('dead letters cannot be kept', { folder: this.#folder, error: messageOf(error) });
       this.#open = undefined;
       return undefined;
-    });
-    void this.#open.then((letters) => letters?.put(head, bytes));
+    }));
   }
 
   async close(): Promise<void> {

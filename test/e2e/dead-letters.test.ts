@@ -1,0 +1,79 @@
+/** Reports that a sink rejects, settled by commands beside the server that runs. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../../src/adapters/testing/index.ts';
+import { PER_STREAM, sendStreams, Streams } from '../parts/numbered-streams.ts';
+import type { SinkFault } from '../parts/sink/adapter.ts';
+import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
+import { run, type Serving, serving } from './command.ts';
+
+const POLICY = `
+plugins: [${join(import.meta.dirname, '../parts/sink/adapter.ts')}]
+settings: { spool: { folder: "a spool" } }
+handlers:
+  out: { adapter: log-faulty, config: { out: OUT, fault: FAULT }, spool: disk }
+rules:
+  - { name: all, report: { handler: out, input: { path: request.path, code: response.code } } }
+`;
+
+let workspace: Workspace;
+let server: Serving;
+const fault = (now: SinkFault): void => writeFileSync(workspace.path('fault'), now);
+
+beforeAll(async () => {
+  workspace = makeWorkspace();
+  workspace.write(
+    'policy.yaml',
+    POLICY.replace('OUT', workspace.path('out')).replace('FAULT', workspace.path('fault')),
+  );
+  fault('reject');
+  server = await serving([workspace.path('policy.yaml')]);
+});
+afterAll(async () => {
+  await server.stop();
+  workspace.remove();
+});
+
+interface Letter {
+  readonly id: string;
+  readonly rule: string;
+}
+/** By the command line `sluice ...` of a log line, in a shell's words. */
+const byLine = (line: string) =>
+  run([...line.replace(/^sluice /, '').matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? ''));
+const listed = async (): Promise<Letter[]> =>
+  JSON.parse((await run(['deadletter', 'list', '--json', '--folder', workspace.path('a spool')])).out) as Letter[];
+
+test('the log line names a command that shows the values; replayed letters are sent, or refused again, by the running server', async () => {
+  const load = sendStreams(server.grpc, new Streams(), 1, PER_STREAM);
+  await load.stop();
+  await eventually(async () => expect(await listed()).toHaveLength(PER_STREAM));
+  expect(existsSync(workspace.path('out'))).toBe(false);
+
+  const line = server.err().match(/"show":"([^"]*)"/)?.[1] ?? '';
+  const shown = await byLine(line);
+  expect(shown.code, `${line}\n${shown.err}`).toBe(0);
+  expect(JSON.parse(shown.out)).toMatchObject({
+    handler: 'out',
+    rule: 'all',
+    why: expect.stringContaining('it takes nothing today'),
+    values: { path: expect.stringMatching(/^\/\d+$/), code: 200 },
+  });
+
+  const before = (await listed()).map(({ id }) => id);
+  const replay = () => run(['deadletter', 'replay', '--all', '--policy', workspace.path('policy.yaml')]);
+  expect((await replay()).out).toBe(`${PER_STREAM} dead letters will be sent again\n`);
+  await eventually(async () => expect((await listed()).map(({ id }) => id)).toEqual(before));
+
+  fault('none');
+  expect((await replay()).code).toBe(0);
+  const written = (): { id: string; path: string }[] =>
+    readFileSync(workspace.path('out'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((one) => JSON.parse(one) as { id: string; path: string });
+  await eventually(() => expect(written()).toHaveLength(PER_STREAM));
+  expect(written().map(({ id }) => id)).toEqual(before);
+  expect(await listed()).toEqual([]);
+}, 120_000);

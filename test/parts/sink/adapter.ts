@@ -1,0 +1,50 @@
+/** A sink that appends its entries to a file, and has the fault that another file names at the moment. */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Adapter, defineAdapter, Rejected, report, Unavailable } from 'sluice/plugin';
+import { z } from 'zod';
+
+const SLOW_MS = 200;
+
+/** Instead of taking a batch, or besides. */
+const FAULTS = {
+  none: (take: () => void) => take(),
+  reject: () => Promise.reject(new Rejected('it takes nothing today')),
+  away: () => Promise.reject(new Unavailable('it is away')),
+  hang: () => new Promise<void>(() => undefined),
+  exit: () => process.exit(7),
+  slow: (take: () => void) => sleep(SLOW_MS).then(take),
+  forgotten(take: () => void) {
+    void Promise.reject(new Error('nobody awaits this'));
+    take();
+  },
+} satisfies Readonly<Record<string, (take: () => void) => void | Promise<void>>>;
+export type SinkFault = keyof typeof FAULTS;
+
+function faultIn(file: string): SinkFault {
+  try {
+    return readFileSync(file, 'utf8').trim() as SinkFault;
+  } catch {
+    return 'none';
+  }
+}
+
+const sink = defineAdapter({
+  name: 'log-faulty',
+  summary: 'Appends entries to a file, with faults.',
+  config: z.strictObject({
+    out: z.string().describe('The file of the entries, one a line as JSON.'),
+    fault: z.string().describe('The file that names the fault; without it, there is none.'),
+  }),
+  serves: { report: { input: 'any', batch: { max: 100, maxAgeMs: 20 } } },
+  open: async ({ out, fault }) =>
+    report<string>({
+      sink: ({ rule }) => rule,
+      write: async (entries) => {
+        const lines = entries.map(({ id, input, sink: rule }) => `${JSON.stringify({ id, rule, ...input })}\n`);
+        await FAULTS[faultIn(fault)](() => appendFileSync(out, lines.join('')));
+      },
+    }),
+});
+
+export default [sink] satisfies readonly Adapter[];
