@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Rejected, type ReportEntry, type Shape, Unavailable } from 'sluice/plugin';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
-import { type LogCollector, retryStatus, startLogCollector } from '../../test/parts/log-collector.ts';
+import { type Collector, retryStatus, startCollector } from '../../test/parts/otlp-collector.ts';
 import adapter from './adapter.ts';
 
 describe.each(['http', 'grpc'] as const)('over %s', (protocol) => {
-  let collector: LogCollector;
+  let collector: Collector;
   beforeAll(async () => {
-    collector = await startLogCollector(protocol);
+    collector = await startCollector(protocol);
   });
   afterAll(() => collector.stop());
 
@@ -34,7 +34,7 @@ describe.each(['http', 'grpc'] as const)('over %s', (protocol) => {
 });
 
 async function opened(protocol: 'http' | 'grpc', config: object = {}) {
-  const collector = await startLogCollector(protocol);
+  const collector = await startCollector(protocol);
   const handler = await openForTest(adapter, { config: { url: collector.url, protocol, ...config } });
   onTestFinished(async () => {
     await handler.close();
