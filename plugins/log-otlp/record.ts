@@ -19,8 +19,6 @@ const OWN = new Set(['time', 'body', 'severity', 'event_name', 'trace_id', 'span
 
 export type LogSink = (entry: ReportEntry<LogSink>, index: number, observedMs: number) => EncodedEntry;
 
-export const nanos = (ms: number): bigint => BigInt(Math.round(Math.max(0, ms) * 1000)) * 1000n;
-
 /** All records of a process are written one after the other. */
 const out = new WireWriter();
 
@@ -40,8 +38,8 @@ export function logSink(
     const own = input as Readonly<Record<string, unknown>>;
     out.clear();
     const time = own['time'];
-    out.fixed64(TIME, nanos(time instanceof Date ? time.getTime() : timeMs));
-    out.fixed64(OBSERVED, nanos(observedMs));
+    out.time(TIME, time instanceof Date ? time.getTime() : timeMs);
+    out.time(OBSERVED, observedMs);
     const level = NUMBERS.has(own['severity']) ? (own['severity'] as Severity) : severity;
     out.uint(SEVERITY, NUMBERS.get(level) as number);
     out.text(SEVERITY_TEXT, level);

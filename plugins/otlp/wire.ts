@@ -71,6 +71,11 @@ export class WireWriter {
     this.#at = this.#bytes.writeBigUInt64LE(value, this.#at);
   }
 
+  /** Milliseconds since 1970, as nanoseconds. */
+  time(field: number, ms: number): void {
+    this.fixed64(field, BigInt(Math.round(Math.max(0, ms) * 1000)) * 1000n);
+  }
+
   fixed32(field: number, value: number): void {
     this.#tag(field, 5);
     this.#room(4);
