@@ -109,9 +109,14 @@ const SHARED_BY_FRONTENDS = [
 const OF_REMOTE_HANDLERS = ['src/transport', 'src/protobuf', 'gen'];
 
 /** What both commands that serve have in common, beside the crew. */
-const SERVE_GROUND = ['contain-errors', 'errors', 'grpc-listener', 'refused-connections', 'tls-files'].map(
-  (name) => `src/serve/${name}.ts`,
-);
+const SERVE_GROUND = [
+  'contain-errors',
+  'errors',
+  'grpc-listener',
+  'http-listener',
+  'refused-connections',
+  'tls-files',
+].map((name) => `src/serve/${name}.ts`);
 
 /** For each folder, the folders (or files) of ours that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

@@ -17,6 +17,7 @@ import { ratelimitMethods } from './ratelimit/methods.ts';
 
 export { accessLogMethods, extAuthzMethods, otlpMethods, ratelimitMethods };
 export { RefusedEntries } from './refused-entries.ts';
+export { LOGS_PATH, otlpHttpHandler } from './otlp/http.ts';
 export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';

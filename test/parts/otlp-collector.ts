@@ -296,6 +296,21 @@ function responseOf({ partial }: CollectorAnswer): Buffer {
   return Buffer.from(type('Response').encode(message).finish());
 }
 
+/** An ExportLogsServiceRequest of records with a text as body and texts as attributes. */
+export function encodedLogs(
+  records: readonly { readonly body?: string; readonly attributes?: Readonly<Record<string, string>> }[],
+): Buffer {
+  const logRecords = records.map(({ body, attributes = {} }) => ({
+    ...(body === undefined ? {} : { body: { stringValue: body } }),
+    attributes: Object.entries(attributes).map(([key, value]) => ({ key, value: { stringValue: value } })),
+  }));
+  return Buffer.from(
+    type('Logs')
+      .encode({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] })
+      .finish(),
+  );
+}
+
 /** A google.rpc.Status with a RetryInfo. */
 export function retryStatus(code: number, seconds: number): Buffer {
   const value = type('RetryInfo').encode({ retryDelay: { seconds } }).finish();

@@ -6,6 +6,7 @@ import { CliError, exitOf, isExpected } from '../cli-error.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { logFindings, shownPath } from '../findings.ts';
+import { LOGS_PATH } from '../../frontends/index.ts';
 import { makeLog, type OwnLog } from '../../log/log.ts';
 import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../package.ts';
@@ -19,6 +20,7 @@ import { paintErr } from '../../text/paint.ts';
 
 export interface ServeFlags {
   readonly grpc: string;
+  readonly otlpHttp?: string;
   readonly admin: string;
   readonly watchPlugins?: true;
   readonly grace: string;
@@ -63,6 +65,9 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
     );
   const transport = transportOf(flags);
   const tls = tlsFilesOf(flags);
+  const otlpHttp = flags.otlpHttp === undefined ? undefined : parseAddress(flags.otlpHttp);
+  if (workers > 1 && otlpHttp?.port === 0)
+    throw new CliError('CLI_USAGE', '--workers share the port of --otlp-http; write one other than 0');
   const admin = parseAddress(flags.admin);
   const escaped = containErrors(log);
   return serveUntilStopped<Server>({
@@ -71,6 +76,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
       startServer({
         configs,
         grpc,
+        otlpHttp,
         admin,
         log,
         ...(workers === 1
@@ -85,10 +91,11 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         onFindings: (findings) => logFindings(findings, flags.logFormat, log),
       }),
     onServing(server) {
-      if (flags.logFormat === 'text') greet(server);
+      if (flags.logFormat === 'text') greet(server, tls === undefined ? 'http' : 'https');
       else
         log.info('serving', {
           grpc: addressText(server.grpc),
+          ...(server.otlpHttp === undefined ? {} : { otlpHttp: addressText(server.otlpHttp) }),
           admin: server.admin === undefined ? null : addressText(server.admin),
         });
     },
@@ -121,11 +128,17 @@ function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | un
   return { cert: tlsCert, key: tlsKey, ...(tlsClientCa === undefined ? {} : { ca: tlsClientCa }) };
 }
 
-function greet(server: Server): void {
+function greet(server: Server, scheme: 'http' | 'https'): void {
   const line = (text: string): void => writeLog(`${text}\n`);
   const policy = server.policy();
   line(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
-  line(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
+  line(
+    `  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, OTLP logs, health`,
+  );
+  if (server.otlpHttp !== undefined)
+    line(
+      `  OTLP   ${paintErr.name(`${scheme}://${addressText(server.otlpHttp)}${LOGS_PATH}`)}  for log records over HTTP`,
+    );
   if (server.admin !== undefined)
     line(
       `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for operators and Prometheus: /metrics /readyz /rules /handlers /verdicts`,

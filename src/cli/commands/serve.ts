@@ -15,6 +15,10 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
   flags: [
     new Option('--grpc <host:port>', 'the gRPC port for Envoy; unix:PATH is a unix socket').default('127.0.0.1:9091'),
     new Option(
+      '--otlp-http <host:port>',
+      'the HTTP port for logs of OpenTelemetry (/v1/logs), with the TLS of --grpc; they are taken at --grpc too; default: none',
+    ),
+    new Option(
       '--admin <host:port>',
       'the HTTP port for operators and Prometheus: /metrics /healthz /readyz /rules /handlers /verdicts /limits/*',
     ).default('127.0.0.1:15014'),

@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly configs: readonly string[];
   /** Port 0: any free port. */
   readonly grpc: Address;
+  /** For logs by OTLP over HTTP; absent: not served. With several workers, a port other than 0. */
+  readonly otlpHttp?: Address | undefined;
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
@@ -51,6 +53,7 @@ export interface ServerOptions {
 export interface Server {
   readonly grpc: Address;
   readonly admin: Address | undefined;
+  readonly otlpHttp: Address | undefined;
   readonly grpcPort: number;
   readonly adminPort: number | undefined;
   /** The policy in force. */
@@ -72,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const common = {
     at: { address: options.grpc, tls },
     transport,
+    otlpHttp: options.otlpHttp,
     graceMs,
     log,
     escaped,
@@ -113,7 +117,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await Promise.all([source.close(), service.drain()]);
   });
   await source.start();
-  const grpc = await service.listen();
+  const { grpc, otlpHttp } = await service.listen();
   if (options.watch === true) source.follow();
   if (options.tls !== undefined && tls !== undefined) {
     const watching = watchTls(options.tls, tls, (renewed) => service.renewTls(renewed), log);
@@ -124,6 +128,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   let drained: Promise<void> | undefined;
   return {
     grpc,
+    otlpHttp,
     grpcPort: grpc.port,
     admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
     adminPort: admin?.port,

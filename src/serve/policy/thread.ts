@@ -10,12 +10,14 @@ import { createEngine } from '../../core/engine.ts';
 import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import { RefusedEntries } from '../../frontends/index.ts';
+import { otlpHttpHandler, RefusedEntries } from '../../frontends/index.ts';
 import type { OwnLog } from '../../log/log.ts';
+import { messageOf } from '../../text/message-of.ts';
 import { settlesWithin } from '../../time/settles-within.ts';
 import type { Address, TlsOptions, Transport } from '../../transport/index.ts';
 import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
 import { listenGrpc } from '../grpc-listener.ts';
+import { type HttpListener, listenHttp } from '../http-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { engineSources } from './engine-sources.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
@@ -36,11 +38,16 @@ export interface TransportFlags {
 /** The admin port's data of one engine, or of several as one. */
 export type EngineSources = Pick<AdminSources, 'handlers' | 'verdicts' | 'limits' | 'metrics' | 'startingWhy'>;
 
+export interface ServedAddresses {
+  readonly grpc: Address;
+  readonly otlpHttp: Address | undefined;
+}
+
 /** An engine that serves: in this thread, or in a crew of workers. */
 export interface PolicyService {
   /** Rejects if the policy cannot be in force; the last one stays. */
   use(policy: Policy, texts: PolicyTexts): Promise<void>;
-  listen(): Promise<Address>;
+  listen(): Promise<ServedAddresses>;
   renewTls(tls: TlsOptions): void | Promise<void>;
   readonly sources: EngineSources;
   /** For the log line of a reload. */
@@ -51,6 +58,8 @@ export interface PolicyService {
 export interface PolicyThreadOptions {
   readonly log: OwnLog;
   readonly transport: TransportFlags;
+  /** For logs by OTLP over HTTP. With several workers, a port other than 0. */
+  readonly otlpHttp?: Address | undefined;
   /** Drain timeout: calls in flight end, reports are written, handlers close. */
   readonly graceMs: number;
   readonly escaped?: EscapedErrors | undefined;
@@ -63,10 +72,15 @@ export interface PolicyThreadOptions {
 export interface PolicyThread {
   /** Opens the policy without putting it in force. Rejects if it cannot be in force. */
   prepare(policy: Policy): Promise<PreparedPolicy>;
-  listen(at: ListenAt): Promise<Transport>;
+  /** At all its ports. */
+  listen(at: ListenAt): Promise<ListeningThread>;
   readonly sources: EngineSources;
   /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. */
   drain(): Promise<void>;
+}
+
+export interface ListeningThread extends Pick<Transport, 'host' | 'port' | 'renewTls'> {
+  readonly otlpHttp: Address | undefined;
 }
 
 /** Parts of the grace: for handlers that close after it, and for calls in flight; the rest is for reports and for closing. */
@@ -91,6 +105,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   let policy: Policy | undefined;
   let isDraining = false;
   let transport: Transport | undefined;
+  let otlpHttp: HttpListener | undefined;
   let forwardedFor: ForwardedForCheck | undefined;
 
   async function drain(): Promise<void> {
@@ -99,8 +114,13 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     engine.flush().catch(() => undefined); // queued reports are written while calls end
     forwardedFor?.[Symbol.dispose]();
     // Each step has its own time limit, however long the previous one took.
-    if (transport !== undefined)
-      await within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log);
+    const ports = [transport, otlpHttp].flatMap((port) => (port === undefined ? [] : [port.drain(callsMs)]));
+    await within(
+      callsMs + SLACK_MS,
+      Promise.all(ports).then(() => undefined),
+      'connections did not end in time',
+      log,
+    );
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
     await within(leftMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log);
   }
@@ -117,8 +137,19 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       };
     },
     async listen({ address, tls }) {
+      const onRefusedEntry = (why: string): void => refusedEntries.refuse(why);
+      if (options.otlpHttp !== undefined)
+        otlpHttp = await listenHttp({
+          address: options.otlpHttp,
+          tls,
+          reusePort: worker !== undefined,
+          handle: otlpHttpHandler(engine, {
+            onRefusedEntry,
+            onFault: (error) => log.error('internal error while taking logs over HTTP', { error: messageOf(error) }),
+          }),
+        });
       transport = await listenGrpc({
-        methods: methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }),
+        methods: methodsOf(engine, () => !isDraining, { onRefusedEntry }),
         address,
         tls,
         ...flags,
@@ -131,7 +162,16 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
         policy: () => policy,
         shortOnes: () => unreadable.forwardedForShort,
       });
-      return transport;
+      const { host, port } = transport;
+      return {
+        host,
+        port,
+        otlpHttp: otlpHttp === undefined ? undefined : { host: otlpHttp.host, port: otlpHttp.port },
+        renewTls(renewed) {
+          transport?.renewTls(renewed);
+          otlpHttp?.renewTls(renewed);
+        },
+      };
     },
     sources: engineSources({
       engine,
@@ -149,14 +189,15 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
 /** The engine in this thread alone. */
 export function serveInThread(options: PolicyThreadOptions & { readonly at: ListenAt }): PolicyService {
   const thread = openPolicyThread(options);
-  let transport: Transport | undefined;
+  let listening: ListeningThread | undefined;
   return {
     use: async (policy) => (await thread.prepare(policy)).commit(),
     async listen() {
-      transport = await thread.listen(options.at);
-      return { host: transport.host, port: transport.port };
+      listening = await thread.listen(options.at);
+      const { host, port, otlpHttp } = listening;
+      return { grpc: { host, port }, otlpHttp };
     },
-    renewTls: (tls) => transport?.renewTls(tls),
+    renewTls: (tls) => listening?.renewTls(tls),
     sources: thread.sources,
     drain: () => thread.drain(),
   };

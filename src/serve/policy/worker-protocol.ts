@@ -4,12 +4,14 @@ import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
+import type { Address } from '../../transport/index.ts';
 import type { PolicyTexts } from './source.ts';
 import type { TransportFlags } from './thread.ts';
 
 export interface PolicyProtocol {
   readonly data: {
     readonly transport: TransportFlags;
+    readonly otlpHttp: Address | undefined;
     readonly graceMs: number;
     readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   };
