@@ -7,7 +7,7 @@ export async function settlesWithin(ms: number, work: Promise<unknown>): Promise
   try {
     return await Promise.race([
       work.then(() => true),
-      sleep(Math.min(ms, LONGEST_TIMER_MS), false, { signal: over.signal }),
+      sleep(Math.min(Math.max(ms, 0), LONGEST_TIMER_MS), false, { signal: over.signal }),
     ]);
   } finally {
     over.abort();

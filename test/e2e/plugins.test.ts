@@ -374,6 +374,16 @@ const FAULTS: readonly (readonly [what: string, named: string, files: Files, say
     /ADAPTER_LOAD_FAILED \S+\/inner\.js:1:\d+: Invalid or unexpected token/,
   ],
   [
+    'a syntax error in a package of ES modules, of which Node names no place',
+    './esm',
+    {
+      'esm/package.json': manifest('esm', { type: 'module', main: 'main.js' }),
+      'esm/main.js': "import './parts/inner.js';",
+      'esm/parts/inner.js': 'export const a = 1;\nexport const b = a +;\n',
+    },
+    /ADAPTER_LOAD_FAILED \S+\/esm\/parts\/inner\.js:2:21: Unexpected token ';'/,
+  ],
+  [
     'an error that it throws',
     'thrower',
     {

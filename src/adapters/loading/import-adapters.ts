@@ -13,12 +13,11 @@ import { AdapterError } from '../errors.ts';
 import type { PluginModule } from '../registry.ts';
 import { reloadUrl, resolveOwnModules, withoutReload } from './own-modules.ts';
 import { notePlace } from './plugin-places.ts';
+import { placeBySyntaxCheck, placeInExcerpt } from './syntax-place.ts';
 import { withInstallAdvice } from '../missing-package.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
-/** The source line above the message of a syntax error. */
-const MOST_EXCERPT_LINES = 8;
 
 /** With problems it may have any shape. */
 export interface ImportedAdapter {
@@ -169,33 +168,33 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
     return await Promise.race([import(url) as Promise<Readonly<Record<string, unknown>>>, late]);
   } catch (error) {
     if (error instanceof AdapterError) throw error;
-    throw new AdapterError('ADAPTER_LOAD_FAILED', whyNotImported(url, error), { cause: error });
+    throw new AdapterError('ADAPTER_LOAD_FAILED', await whyNotImported(url, error), { cause: error });
   } finally {
     over.abort();
   }
 }
 
 /** `FILE:LINE:COLUMN: message`, with advice where there is some. */
-function whyNotImported(url: string, error: unknown): string {
+async function whyNotImported(url: string, error: unknown): Promise<string> {
   const message = withoutReload(withInstallAdvice(error, pathOf(url)));
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const advice =
     code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING'
       ? '; Node runs no TypeScript below node_modules, so a package ships JavaScript: compile it before it is published (tsc), and let exports lead to the result'
       : '';
-  return `${placeIn(url, error) ?? pathOf(url)}: ${message}${advice}`;
+  return `${(await placeOf(url, error)) ?? pathOf(url)}: ${message}${advice}`;
 }
 
-/** Syntax errors name their place above the message; others in the first stack frame. */
-function placeIn(url: string, error: unknown): string | undefined {
+/** Syntax errors name their place above the message, if at all; others in the first stack frame. */
+async function placeOf(url: string, error: unknown): Promise<string | undefined> {
   const stack = error instanceof Error && typeof error.stack === 'string' ? withoutReload(error.stack) : '';
-  const [first = '', ...below] = stack.split('\n');
-  const caret = below.slice(0, MOST_EXCERPT_LINES).find((line) => /^\s*\^+\s*$/.test(line));
-  const above = /^(?:file:\/\/)?(\/.+):(\d+)$/.exec(first);
-  if (above !== null) return `${above[1]}:${above[2]}${caret === undefined ? '' : `:${caret.indexOf('^') + 1}`}`;
   const folder = dirname(pathOf(url));
   const frame = stack.split('\n').find((line) => line.trim().startsWith('at ') && line.includes(`${folder}/`));
-  return frame === undefined ? undefined : /(\/[^()]*:\d+:\d+)\)?$/.exec(frame.replace('file://', ''))?.[1];
+  return (
+    placeInExcerpt(stack) ??
+    (frame === undefined ? undefined : /(\/[^()]*:\d+:\d+)\)?$/.exec(frame.replace('file://', ''))?.[1]) ??
+    (error instanceof SyntaxError ? placeBySyntaxCheck(pathOf(url)) : undefined)
+  );
 }
 
 const pathOf = (url: string): string => fileURLToPath(withoutReload(url));

@@ -1,5 +1,6 @@
 /** Config of a Redis, for every adapter that uses one. */
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
@@ -187,7 +188,7 @@ export async function connectionOptions(
     host,
     port: at,
     ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }),
-    ...(isTls ? { tls: { servername: host, ...secure } } : {}),
+    ...(isTls ? { tls: { ...(isIP(host) === 0 ? { servername: host } : {}), ...secure } } : {}), // an address is no SNI (RFC 6066)
   };
 }
 

@@ -26,3 +26,13 @@ test('a rejection in time is passed on', async () => {
 test('a limit beyond the longest timer does not end at once', async () => {
   expect(await settlesWithin(Number.MAX_SAFE_INTEGER, sleep(5))).toBe(true);
 });
+
+test('a time that has passed is no time, and Node warns of nothing', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): number => warnings.push(warning);
+  process.on('warning', onWarning);
+  expect(await settlesWithin(-5, new Promise(() => undefined))).toBe(false);
+  await sleep(1);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});
