@@ -40,6 +40,14 @@ export const headerText =
   (bag, attributes) =>
     headerOf(bag, attributes, header);
 
+/** Where the wire joins the values of a repeated header, they stay joined. */
+export const headerValues: Derive = (bag, attributes) => {
+  const headers = valueOf(bag, attributes, 'request.headers');
+  return headers instanceof Map
+    ? new Map([...(headers as ReadonlyMap<string, string>)].map(([name, value]) => [name, [value]]))
+    : undefined;
+};
+
 export const urlPath: Derive = (bag, attributes) => {
   const path = textOf(bag, attributes, 'request.path');
   return path === undefined ? undefined : urlPathOf(path, attributes.settings);

@@ -8,6 +8,7 @@ import type { Wire } from './bag.ts';
 import type { CallKind, Carrier } from './carrier.ts';
 import { AttributeError } from './errors.ts';
 import { type Json, jsonAt, valueOfJson } from './json-value.ts';
+import { labelsOf } from './labels.ts';
 import { meant } from '../text/nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
 import type { Value } from './values.ts';
@@ -50,6 +51,7 @@ export function plainWire(
     if (there && !values.has(name) && (call === undefined || carriedBy[call] !== undefined))
       values.set(name, new Map());
   }
+  if (!('destination.labels' in given)) completeLabels(values, carried);
   return new PlainWire(values, sent, carried, given);
 }
 
@@ -135,6 +137,15 @@ function completeMetadata(values: Map<string, Value>, carried: PlainCarried): vo
   const metadata = new Map(values.get('metadata') as ReadonlyMap<string, Value> | undefined);
   for (const [namespace, json] of Object.entries(carried.metadata)) metadata.set(namespace, valueOfJson(json as Json));
   values.set('metadata', metadata);
+}
+
+/** As over the wire: labels that are not of the form are absent. */
+function completeLabels(values: Map<string, Value>, { contextExtension }: PlainCarried): void {
+  const text = contextExtension?.['destination.labels'];
+  if (text === undefined) return;
+  const labels = labelsOf(text);
+  if (labels === undefined) values.delete('destination.labels');
+  else values.set('destination.labels', labels);
 }
 
 class PlainWire implements Wire {

@@ -6,6 +6,7 @@ import { withoutCredentials } from './credentials.ts';
 import type { RequestBag } from './bag.ts';
 import {
   HEADER_MAPS,
+  mapTexts,
   HIDDEN,
   isSecretEntry,
   QUERY_MAPS,
@@ -82,11 +83,7 @@ export class RedactedRequest {
       return Object.fromEntries(
         [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
           key,
-          isSecretEntry(attributes, name, key)
-            ? HIDDEN
-            : typeof text === 'string'
-              ? withoutSecretParameters(text)
-              : jsonOfValue(text),
+          isSecretEntry(attributes, name, key) ? HIDDEN : jsonOfValue(mapTexts(text, withoutSecretParameters)),
         ]),
       );
     }

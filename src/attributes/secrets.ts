@@ -37,7 +37,12 @@ const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'xgoogsignature',
 ]);
 const isSecretParameter = (name: string): boolean => SECRET_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_.]/g, ''));
-export const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
+export const HEADER_MAPS: ReadonlySet<string> = new Set([
+  'request.headers',
+  'request.header_values',
+  'response.headers',
+  'response.trailers',
+]);
 export const QUERY_MAPS: ReadonlySet<string> = new Set(['request.query', 'request.query_params']);
 /** Attributes whose text may be a URL. */
 const URL_TEXTS: ReadonlySet<string> = new Set(['request.path', 'request.referer']);
@@ -99,7 +104,7 @@ export class SecretlessBag extends RequestBag {
       return new Map(
         [...texts]
           .filter(([header]) => !isSecretEntry(this.attributes, name, header))
-          .map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]),
+          .map(([header, value]) => [header, mapTexts(value, withoutSecretParameters)]),
       );
     if (QUERY_MAPS.has(name))
       return new Map(
@@ -127,7 +132,7 @@ export class MaskedBag extends RequestBag {
     return new Map(
       [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
         key,
-        isSecretEntry(this.attributes, name, key) ? HIDDEN : text,
+        isSecretEntry(this.attributes, name, key) ? mapTexts(text, () => HIDDEN) : text,
       ]),
     );
   }
@@ -168,11 +173,19 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
       const value = attributes.resolve(slot, bag);
       if (value instanceof Map)
         for (const [key, text] of value as ReadonlyMap<string, Value>)
-          if (isSecretEntry(attributes, name, key)) add(text);
+          if (isSecretEntry(attributes, name, key)) for (const one of [text].flat()) add(one);
     }
   }
   return [...texts].toSorted((a, b) => b.length - a.length);
 }
+
+/** A text, or each text of a list. */
+export const mapTexts = (value: Value, change: (text: string) => string): Value =>
+  typeof value === 'string'
+    ? change(value)
+    : Array.isArray(value)
+      ? (value as readonly Value[]).map((item) => mapTexts(item, change))
+      : value;
 
 const SHORTEST = 4;
 

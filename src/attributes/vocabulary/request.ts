@@ -3,6 +3,7 @@ import {
   apiKey,
   bodyIsPartial,
   headerText,
+  headerValues,
   host,
   jwtAudiences,
   jwtClaims,
@@ -108,6 +109,13 @@ export const REQUEST = [
       'x-forwarded-for, x-request-id, and the headers that Envoy is configured to log.',
     { http: 'request.http.headers or header_map', log: 'request.request_headers' },
     { always: true },
+  ),
+  row(
+    'request.header_values',
+    mapOf(STRING, listOf(STRING)),
+    'The headers, each value of a repeated one by itself where the proxy sends raw headers (encode_raw_headers), else joined by a comma.',
+    { http: 'request.http.header_map, else derived from request.headers', log: 'derived from request.headers' },
+    { always: true, derive: headerValues },
   ),
   row(
     'request.id',

@@ -3,6 +3,7 @@ import type { Read } from '../../expression/index.ts';
 
 const SENT = new Set([
   'request.headers',
+  'request.header_values',
   'request.id',
   'request.useragent',
   'request.referer',

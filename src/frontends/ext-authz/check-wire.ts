@@ -5,6 +5,7 @@
  */
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
+import { labelsOf } from '../../attributes/labels.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
@@ -18,7 +19,7 @@ import { CachedText, ParsedTextCache } from '../../protobuf/utf8-text.ts';
 import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part } from './check-scan.ts';
-import { rawHeaders } from './raw-headers.ts';
+import { rawHeaders, rawHeaderValues } from './raw-headers.ts';
 
 /** Present if the body was sent, even if empty; `true` if it is incomplete. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
@@ -150,6 +151,7 @@ const READERS = byNumber<Reader>({
   'request.scheme': ({ scan }) => scan.text(Part.SCHEME, cache.scheme),
   'request.protocol': ({ scan }) => scan.text(Part.PROTOCOL, cache.protocol),
   'request.headers': (wire) => wire.headers(),
+  'request.header_values': ({ scan }) => (scan.has(Part.RAW_HEADERS) ? rawHeaderValues(scan) : undefined),
   'request.time': ({ scan }) => timestampOf(scan.message(Part.TIME, TimestampSchema)),
   'request.size': bodySize,
   'request.body': (wire) => bodyBytesOf(wire)?.toString('utf8'),
@@ -161,8 +163,10 @@ const READERS = byNumber<Reader>({
   'destination.ip': ({ scan }) => scan.socketAddress(Part.DESTINATION, addresses),
   'destination.port': ({ scan }) => scan.socket(Part.DESTINATION)?.port,
   'destination.principal': ({ scan }) => principalOf(scan.textIn(Part.DESTINATION, PRINCIPAL)),
-  'destination.labels': ({ scan }) =>
-    stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {}),
+  'destination.labels': ({ scan }) => {
+    const labels = stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {});
+    return labels.size === 0 ? labelsOf(scan.extension('destination.labels')) : labels;
+  },
   'connection.mtls': ({ scan }) => scan.textIn(Part.SOURCE, CERTIFICATE) !== undefined || undefined,
   'connection.requested_server_name': ({ scan, isHttp }) =>
     scan.textIn(Part.TLS, SNI) ?? (isHttp ? undefined : scan.textIn(Part.DESTINATION, SERVICE)),

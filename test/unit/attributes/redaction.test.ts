@@ -57,6 +57,12 @@ describe('redacted are', () => {
       }),
     );
     expect(shown.named('request.api_key')).toBe('(secret)');
+    expect(shown.named('request.header_values')).toEqual({
+      authorization: '(secret)',
+      cookie: '(secret)',
+      'x-user': ['ann'],
+      referer: ['https://h/?token=(secret)#code=(secret)'],
+    });
     expect(shown.named('request.headers')).toEqual({
       authorization: '(secret)',
       cookie: '(secret)',

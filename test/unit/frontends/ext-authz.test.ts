@@ -183,6 +183,34 @@ describe('the attributes of a check', () => {
         ['x-b', 'plain'],
       ]),
     );
+    expect(read('request.header_values')).toEqual(
+      new Map([
+        ['x-a', ['one', 'twö']],
+        ['x-b', ['plain']],
+      ]),
+    );
+  });
+
+  test('headers that the proxy has joined are one value each', () => {
+    const http = { headers: { 'x-a': 'one,two' } };
+    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http } } })));
+    expect(read('request.header_values')).toEqual(new Map([['x-a', ['one,two']]]));
+  });
+
+  test('labels come from a context extension if the proxy has none; text of another form is absent, not an empty map', () => {
+    const labels = (contextExtensions: Record<string, string>, own: Record<string, string> = {}): unknown =>
+      readerOf(
+        wireOf(
+          create(CheckRequestSchema, {
+            attributes: { destination: { labels: own }, contextExtensions, request: { http: {} } },
+          }),
+        ),
+      )('destination.labels');
+    const app = new Map([['app', 'web']]);
+    expect(labels({ 'destination.labels': 'app=web' })).toEqual(app);
+    expect(labels({ 'destination.labels': 'app=other' }, { app: 'web' })).toEqual(app);
+    expect(labels({})).toEqual(new Map());
+    expect(labels({ 'destination.labels': 'web' })).toBeUndefined();
   });
 
   test.each([

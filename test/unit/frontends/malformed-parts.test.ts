@@ -126,7 +126,7 @@ describe('malformed parts of a check', () => {
     [
       'the raw headers',
       request({ http: field(13, BROKEN) }),
-      ['request.headers', 'request.size', 'request.body_is_partial', 'context.protocol'],
+      ['request.headers', 'request.header_values', 'request.size', 'request.body_is_partial', 'context.protocol'],
     ],
   ])('%s: only what it would have said is absent', (_name, bytes, absent) => {
     const values = valuesOf(new CheckWire(rangeOf(bytes), () => 0), 'http');
