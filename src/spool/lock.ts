@@ -1,13 +1,14 @@
 /**
- * The lock of a folder: one process writes a spool, also where several containers share a volume.
+ * The lock of a folder: one thread writes a spool, also where several containers share a volume.
  *
- * A file names its owner, which touches it every second. Whether another process of the same PID namespace lives is read from /proc; any
- * other owner (in another container, a thread of this process) is gone if it has not touched the file for {@link SILENT_MS}.
+ * A file names its owner, which touches it every second. Whether a thread of the same PID namespace lives is read from /proc; any other
+ * owner (in another container, or without /proc) is gone if it has not touched the file for {@link SILENT_MS}. A thread ends when the
+ * calls of the file system that it has begun have ended, so that none of them writes after its lock is taken over.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const TOUCH_MS = 1000;
@@ -16,21 +17,23 @@ export const SILENT_MS = 4000;
 interface Owner {
   readonly token: string;
   readonly pid: number;
+  /** Of its thread, as the kernel numbers it. */
+  readonly tid: string;
   readonly startedAt: string;
   readonly boot: string;
   readonly pidNamespace: string;
 }
 
 export interface FolderLock {
-  /** Another process has taken it over, since this one was silent for too long. */
+  /** Another one has taken it over, since this one was silent for too long. */
   readonly isLost: boolean;
   release(): Promise<void>;
 }
 
-/** Rejects if a living process holds it. */
+/** Rejects if a living thread holds it. */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, 'lock');
-  const own: Owner = { token: randomUUID(), ...thisProcess() };
+  const own: Owner = { token: randomUUID(), ...thisThread() };
   for (let tries = 0; !(await created(path, own)); tries++) {
     const owner = await ownerOf(path);
     if (tries > 2 || (owner !== undefined && (await isAlive(path, owner))))
@@ -89,10 +92,9 @@ async function ownerOf(path: string): Promise<Owner | undefined> {
 }
 
 async function isAlive(path: string, owner: Owner): Promise<boolean> {
-  const own = thisProcess();
+  const own = thisThread();
   const isNear = owner.boot === own.boot && owner.pidNamespace === own.pidNamespace && own.pidNamespace !== '';
-  // A thread of this process may have crashed without releasing it.
-  if (isNear && owner.pid !== own.pid) return startOf(owner.pid) === owner.startedAt && owner.startedAt !== '';
+  if (isNear && own.startedAt !== '') return startOf(owner.pid, owner.tid) === owner.startedAt;
   const touched = async (): Promise<number> => (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
   const before = await touched();
   for (let waitedMs = 0; waitedMs < SILENT_MS; waitedMs += TOUCH_MS / 4) {
@@ -116,23 +118,27 @@ async function removeStale(path: string, stale: Owner | undefined): Promise<void
 
 let known: Omit<Owner, 'token'> | undefined;
 
-function thisProcess(): Omit<Owner, 'token'> {
-  return (known ??= {
+function thisThread(): Omit<Owner, 'token'> {
+  if (known !== undefined) return known;
+  const tid = textOr(() => basename(readlinkSync('/proc/thread-self')));
+  return (known = {
     pid: process.pid,
-    startedAt: startOf(process.pid),
+    tid,
+    startedAt: startOf(process.pid, tid),
     boot: textOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
     pidNamespace: textOr(() => readlinkSync('/proc/self/ns/pid')),
   });
 }
 
-/** Clock ticks since boot when the process started, the 22nd field of its stat; empty: there is none, or no /proc. */
-const startOf = (pid: number): string =>
-  textOr(
-    () =>
-      readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')[19] ?? '',
-  );
+/** Clock ticks since boot when the thread started; empty: it has ended, or there is no /proc. */
+const startOf = (pid: number, tid: string): string =>
+  textOr(() => {
+    // From the third field on: the state, ..., and as the 22nd the start.
+    const fields = readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
+  });
 
 function textOr(read: () => string): string {
   try {

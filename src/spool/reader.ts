@@ -105,6 +105,11 @@ export class SegmentReader {
     }
   }
 
+  /** An open file keeps its space on the disk. Not during a `next`. */
+  async leaveRemoved(): Promise<void> {
+    if (this.#segment !== undefined && !this.#segments.includes(this.#segment)) await this.#leave();
+  }
+
   close(): Promise<void> {
     return this.#leave();
   }

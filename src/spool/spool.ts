@@ -107,6 +107,8 @@ class DiskSpool<T> implements Spool<T> {
       nextNumber: (segments.at(-1)?.number ?? 0) + 1,
       onWritten: (records, first, segment, offset) => this.#written(records, first, segment, offset),
       onChange: () => this.#room.changed(),
+      isAcknowledged: (sequence) => sequence <= this.#acknowledged,
+      makeSpace: () => this.upkeep(),
       assertOwned() {
         if (lock.isLost) throw new Error('another process has taken over the folder');
       },
@@ -273,6 +275,7 @@ class DiskSpool<T> implements Spool<T> {
       await rm(oldest.path, { force: true, recursive: true });
       this.#segments.shift();
     }
+    if (!this.#isTaking) await this.#reader.leaveRemoved();
     if (this.#isFull && this.#segments.length === 1 && this.#acknowledged >= this.#writer.written) this.#writer.roll();
     if (unsaved !== undefined) throw unsaved;
   }

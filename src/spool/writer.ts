@@ -35,6 +35,10 @@ export interface WriterOptions<T> {
   readonly onWritten: (records: readonly SpoolRecord<T>[], first: number, segment: Segment, offset: number) => void;
   /** Called when the disk begins to fail, and when it works again. */
   readonly onChange: () => void;
+  /** No record up to this one is needed any more. */
+  readonly isAcknowledged: (sequence: number) => boolean;
+  /** Removes the sealed segments that nobody needs. */
+  readonly makeSpace: () => Promise<void>;
   /** Throws when this process must not write any more. */
   readonly assertOwned: () => void;
 }
@@ -222,10 +226,14 @@ export class Writer<T> {
   async #segmentFor(bytes: number): Promise<Segment> {
     const { active } = this;
     if (this.#isBroken || active === undefined) return this.#begin();
-    if (active.last < (active.first ?? 0) || active.bytes + bytes <= this.#options.segmentBytes) return active;
+    if (active.last < (active.first ?? 0)) return active;
+    // A segment may fill the disk before it has its size; once its records are acknowledged, its space is all that is needed.
+    const isInTheWay = this.retry.error !== undefined && this.#options.isAcknowledged(active.last);
+    if (!isInTheWay && active.bytes + bytes <= this.#options.segmentBytes) return active;
     await this.syncWritten();
     if (this.#isBroken) return this.#begin();
     await this.#seal();
+    if (isInTheWay) await this.#options.makeSpace();
     return this.#begin();
   }
 

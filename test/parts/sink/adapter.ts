@@ -1,10 +1,10 @@
 /** A sink that appends its entries to a file, and has the fault that another file names at the moment. */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Adapter, defineAdapter, Rejected, report, Unavailable } from 'sluice/plugin';
 import { z } from 'zod';
 
-const SLOW_MS = 200;
+const SLOW_MS = 50;
 
 /** Instead of taking a batch, or besides. */
 const FAULTS = {
@@ -12,18 +12,23 @@ const FAULTS = {
   reject: () => Promise.reject(new Rejected('it takes nothing today')),
   away: () => Promise.reject(new Unavailable('it is away')),
   hang: () => new Promise<void>(() => undefined),
-  exit: () => process.exit(7),
+  /** Once; of a thread, if it runs in one. */
+  exit(_: () => void, file: string) {
+    rmSync(file);
+    process.exit(7);
+  },
   slow: (take: () => void) => sleep(SLOW_MS).then(take),
   forgotten(take: () => void) {
     void Promise.reject(new Error('nobody awaits this'));
     take();
   },
-} satisfies Readonly<Record<string, (take: () => void) => void | Promise<void>>>;
+} satisfies Readonly<Record<string, (take: () => void, file: string) => void | Promise<void>>>;
 export type SinkFault = keyof typeof FAULTS;
 
 function faultIn(file: string): SinkFault {
   try {
-    return readFileSync(file, 'utf8').trim() as SinkFault;
+    // The file is empty for a moment while a test writes it.
+    return (readFileSync(file, 'utf8') || 'none') as SinkFault;
   } catch {
     return 'none';
   }
@@ -42,7 +47,7 @@ const sink = defineAdapter({
       sink: ({ rule }) => rule,
       write: async (entries) => {
         const lines = entries.map(({ id, input, sink: rule }) => `${JSON.stringify({ id, rule, ...input })}\n`);
-        await FAULTS[faultIn(fault)](() => appendFileSync(out, lines.join('')));
+        await FAULTS[faultIn(fault)](() => appendFileSync(out, lines.join('')), fault);
       },
     }),
 });

@@ -13,10 +13,12 @@ import {
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { SILENT_MS } from '../../../src/spool/lock.ts';
 import { openSpool, type Spool, type SpoolOptions, type SpoolRecord } from '../../../src/spool/index.ts';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 
@@ -232,23 +234,41 @@ describe('a spool', () => {
     const spool = await opened(folder);
     expect(spool.state.waiting).toBeGreaterThan(0);
   });
+
+  test('is refused while another thread of this process writes it, and taken over at once when that has ended', async () => {
+    const folder = scratch();
+    const thread = new Worker(writing(folder, '{}', 0), { eval: true, stdout: true });
+    await once(thread.stdout, 'data');
+    const openedHere = () => openSpool<string>(optionsOf(folder));
+    await expect(openedHere()).rejects.toThrow(`in use by the process ${process.pid}`);
+    await thread.terminate();
+    const beganAtMs = performance.now();
+    const spool = await opened(folder);
+    expect(performance.now() - beganAtMs).toBeLessThan(SILENT_MS);
+    const waiting = numbersOf(await drained(spool));
+    expect(waiting.length).toBeGreaterThan(0);
+    expect(gapsOf(waiting, 0)).toEqual([]);
+    await expect(openedHere()).rejects.toThrow('in use by');
+  });
 });
 
-/** A process that appends numbers in batches of 50 as fast as it can, and prints the last one of each that is written. */
-function writer(folder: string, options = '{}') {
-  const program = `
+/** A program that appends numbers from `from` on in batches of 50 as fast as it can, and prints the last one of each that is written. */
+const writing = (folder: string, options: string, from: number): string => `
     import { openSpool } from ${JSON.stringify(join(import.meta.dirname, '../../../src/spool/index.ts'))};
     const log = { info() {}, warn() {}, error() {} };
-    const spool = await openSpool({ folder: process.argv[1], maxBytes: 1e9, maxAgeMs: undefined, segmentBytes: 100_000,
+    const spool = await openSpool({ folder: ${JSON.stringify(folder)}, maxBytes: 1e9, maxAgeMs: undefined, segmentBytes: 100_000,
       syncEveryMs: 20, windowBytes: 10_000, whenFull: 'block', log, nowMs: () => Date.now(), ...${options} });
-    let next = Number(process.argv[2]);
+    let next = ${from};
     for (;;) {
       const bytes = Array.from({ length: 50 }, () => ({ bytes: Buffer.from(String(next++) + '-'.repeat(200)), value: undefined }));
       await spool.append(bytes);
       process.stdout.write(next - 1 + '\\n');
     }`;
+
+/** A process that runs it. */
+function writer(folder: string, options = '{}') {
   const start = (from: number) => {
-    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program, folder, String(from)], {
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', writing(folder, options, from)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let last = -1;
@@ -456,26 +476,32 @@ function smallDisk(): string | undefined {
   return folder;
 }
 
-test('a disk without space holds back, also its cursor, and goes on when records are acknowledged', async (context) => {
-  const disk = smallDisk();
-  if (disk === undefined) return context.skip('mounting a tmpfs is not allowed here');
-  const folder = join(disk, 'log');
-  const spool = await opened(folder, { segmentBytes: 64 * 1024, windowBytes: 0 });
-  let written = 0;
-  let appending = Promise.resolve();
-  for (let at = 0; spool.room() === undefined; at += 50) {
-    appending = spool.append(numbered(at, at + 50, '-'.repeat(500))).then(() => {
-      written = at + 50;
-    });
-    await Promise.race([appending, eventually(() => expect(spool.state.diskError).toBeDefined())]);
-  }
-  expect(spool.state.diskError).toContain('ENOSPC');
-  expect(written).toBeGreaterThan(2000);
-  const numbers = numbersOf(await drained(spool));
-  await appending;
-  await eventually(() => expect(spool.room()).toBeUndefined());
-  expect(numbers.concat(numbersOf(await drained(spool)))).toEqual(range(0, written));
-}, 30_000);
+test.for([
+  ['of many segments', 64 * 1024],
+  ['of one segment', 16 * 1024 * 1024],
+] as const)(
+  'a full disk %s holds back, also its cursor, and goes on when records are acknowledged',
+  async ([, segmentBytes], context) => {
+    const disk = smallDisk();
+    if (disk === undefined) return context.skip('mounting a tmpfs is not allowed here');
+    const folder = join(disk, 'log');
+    const spool = await opened(folder, { segmentBytes, maxBytes: 1e9, windowBytes: 0 });
+    let written = 0;
+    let appending = Promise.resolve();
+    for (let at = 0; spool.room() === undefined; at += 50) {
+      appending = spool.append(numbered(at, at + 50, '-'.repeat(500))).then(() => {
+        written = at + 50;
+      });
+      await Promise.race([appending, eventually(() => expect(spool.state.diskError).toBeDefined())]);
+    }
+    expect(spool.state.diskError).toContain('ENOSPC');
+    expect(written).toBeGreaterThan(2000);
+    const numbers = numbersOf(await drained(spool));
+    await appending;
+    await eventually(() => expect(spool.room()).toBeUndefined());
+    expect(numbers.concat(numbersOf(await drained(spool)))).toEqual(range(0, written));
+  },
+);
 
 test('the memory is bounded while a write hangs, and closing ends nevertheless', async () => {
   const folder = scratch();

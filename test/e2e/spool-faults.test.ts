@@ -1,0 +1,146 @@
+/** A spool on disk behind the real server, while handlers, workers and the disk fail: every confirmed entry reaches the sink, in order. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../../src/adapters/testing/index.ts';
+import { missing, outOfOrder, sendStreams, Streams } from '../parts/numbered-streams.ts';
+import type { SinkFault } from '../parts/sink/adapter.ts';
+import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
+import { program, type Program, type Serving, serving } from './command.ts';
+
+const SINK = join(import.meta.dirname, '../parts/sink/adapter.ts');
+
+let workspace: Workspace;
+let server: Serving;
+let streams: Streams;
+let mounted: string | undefined;
+const running: Program[] = [];
+beforeEach(() => {
+  workspace = makeWorkspace();
+  streams = new Streams();
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((one) => one.stop()));
+  if (mounted !== undefined) spawnSync('umount', ['-l', mounted]);
+  mounted = undefined;
+  workspace.remove();
+});
+
+async function start(run: string, args: readonly string[] = []): Promise<void> {
+  const policy = workspace.write(
+    'policy.yaml',
+    `
+plugins: [${SINK}]
+settings: { spool: { folder: spool } }
+handlers:
+  out:
+    adapter: log-faulty
+    config: { out: ${workspace.path('out')}, fault: ${workspace.path('fault')} }
+    run: ${run}
+    deadline: 300ms
+    spool: disk
+rules:
+  - { name: all, report: { handler: out, input: { path: request.path } } }
+`,
+  );
+  server = await serving([policy], { args });
+  running.push(server);
+}
+
+const fault = (now: SinkFault): void => writeFileSync(workspace.path('fault'), now);
+const arrived = (): number[] =>
+  readFileSync(workspace.path('out'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => Number((JSON.parse(line) as { path: string }).path.slice(1)));
+
+async function allArrive(leastStreams: number): Promise<void> {
+  expect(streams.confirmed.length).toBeGreaterThanOrEqual(leastStreams);
+  expect(server.err()).not.toContain('put aside');
+  await eventually(() => expect(missing(streams, arrived())).toEqual([]), 30_000);
+  expect(outOfOrder(arrived())).toEqual([]);
+}
+
+/** The sink takes entries, has the fault for a while, and takes entries again. */
+async function whileIt(now: SinkFault, forMs: number): Promise<void> {
+  const load = sendStreams(server.grpc, streams, 2, 4000);
+  await sleep(200);
+  fault(now);
+  await sleep(forMs);
+  fault('none');
+  await sleep(100);
+  await load.stop();
+}
+
+describe.each([
+  ['inline', 'inline', ['away', 'hang', 'slow']],
+  ['in a process of its own', 'worker', ['away', 'hang', 'exit']],
+  ['behind an address', 'dial', ['away', 'hang']],
+] as const)('a sink that runs %s', (_, kind, faults) => {
+  const socket = (): string => `unix:${workspace.path('plugin.sock')}`;
+  const plugin = async (): Promise<Program> => {
+    const started = await program(['plugins', 'serve', SINK, '--listen', socket()], /serving plugins/);
+    running.push(started);
+    return started;
+  };
+
+  test('loses nothing while it is away, hangs, is slow or dies', async () => {
+    const remote = kind === 'dial' ? await plugin() : undefined;
+    await start(kind === 'dial' ? `{ dial: "${socket()}" }` : kind);
+    for (const now of faults) await whileIt(now, 400);
+    if (remote !== undefined) {
+      const load = sendStreams(server.grpc, streams, 2, 4000);
+      await sleep(200);
+      remote.signal('SIGKILL');
+      await remote.ended;
+      await plugin();
+      await load.stop();
+    }
+    await allArrive(10 * faults.length);
+  }, 120_000);
+});
+
+test('a worker that crashes with a batch is replaced, and its successor sends what waits', async () => {
+  await start('inline', ['--workers', '2']);
+  const load = sendStreams(server.grpc, streams, 4, 4000);
+  await sleep(300);
+  fault('exit');
+  await eventually(() => expect(existsSync(workspace.path('fault'))).toBe(false));
+  const before = arrived().length;
+  const restarted = async () =>
+    (await (await fetch(`http://${server.admin}/metrics`)).text()).includes('sluice_worker_restarts_total 1\n');
+  await eventually(async () => expect(await restarted()).toBe(true));
+  await server.said(/reports that an earlier process left on disk are sent/);
+  await eventually(() => expect(arrived().length).toBeGreaterThan(before));
+  await load.stop();
+  await allArrive(10);
+}, 60_000);
+
+test('a full disk holds the streams back, says so, and goes on when the sink works again', async (context) => {
+  const folder = workspace.path('spool');
+  workspace.write('spool/.keep', '');
+  rmSync(join(folder, '.keep'));
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).status !== 0)
+    return context.skip('mounting a tmpfs is not allowed here');
+  mounted = folder;
+  fault('away');
+  await start('inline');
+  const load = sendStreams(server.grpc, streams, 4);
+  await server.said(/a spool cannot be written; reports wait until the disk accepts them/);
+  const queued = async (): Promise<number> => {
+    const page = (await (await fetch(`http://${server.admin}/handlers`)).json()) as { handlers: { queued: number }[] };
+    return page.handlers[0]?.queued ?? 0;
+  };
+  await sleep(300);
+  const held = await queued();
+  await sleep(700);
+  expect(await queued()).toBe(held); // the streams stand still
+  fault('none');
+  await server.said(/"msg":"a spool can be written again/);
+  await eventually(async () => expect((await queued()) < held).toBe(true));
+  await load.stop();
+  await allArrive(10);
+  expect(server.err().match(/a spool cannot be written/g)).toHaveLength(1);
+}, 60_000);
