@@ -1,0 +1,100 @@
+/**
+ * Where a call has its token.
+ * **In**: locations of the config. **Out**: the inputs of a rule, and a function that finds the token in them. **Fails**: never; what is
+ * ambiguous, such as two Authorization headers, is a {@link Refused}.
+ */
+import type { Shape } from 'sluice/plugin';
+import type { JwtConfig, Location } from './config.ts';
+import { Refused } from './refused.ts';
+
+/** A token, and the number of its location among {@link allLocations}. */
+export interface FoundToken {
+  readonly token: string;
+  readonly location: number;
+}
+export type Inputs = Readonly<Record<string, unknown>>;
+
+const inputOf = ({ header, query }: Location): string =>
+  header !== undefined ? `headers.${header}` : query !== undefined ? `query.${query}` : 'headers.cookie';
+
+/** Those of the handler, then those that single issuers add. */
+export function allLocations({ locations, issuers }: Pick<JwtConfig, 'locations' | 'issuers'>): readonly Location[] {
+  const isDefaultUsed = issuers.some((issuer) => issuer.locations === undefined);
+  const all = [...(isDefaultUsed ? locations : []), ...issuers.flatMap((issuer) => issuer.locations ?? [])];
+  return [...new Map(all.map((location) => [keyOf(location), location])).values()];
+}
+
+export const keyOf = ({ header, prefix, cookie, query }: Location): string =>
+  JSON.stringify([header, prefix.toLowerCase(), cookie, query]);
+
+export const inputsOf = (config: JwtConfig): Shape =>
+  Object.fromEntries(allLocations(config).map((location) => [inputOf(location), 'string?' as const]));
+
+/** `undefined`: no location has a token. */
+export function tokenFinder(locations: readonly Location[]): (inputs: Inputs) => FoundToken | Refused | undefined {
+  const steps = locations.map((location) => ({ input: inputOf(location), find: finderOf(location) }));
+  return (inputs) => {
+    for (let at = 0; at < steps.length; at++) {
+      const { input, find } = steps[at] as (typeof steps)[number];
+      const text = inputs[input];
+      if (typeof text !== 'string' || text === '') continue;
+      const found = find(text);
+      if (found instanceof Refused) return found;
+      if (found !== '') return { token: found, location: at };
+    }
+    return undefined;
+  };
+}
+
+/** Empty text: there is none. */
+function finderOf({ prefix, cookie }: Location): (text: string) => string | Refused {
+  if (cookie !== undefined) return (text) => cookieOf(text, cookie);
+  if (prefix === '') return (text) => text.trim();
+  const start = prefix.toLowerCase();
+  return (text) => afterPrefix(text.trimStart(), start);
+}
+
+/**
+ * A proxy joins headers of one name by commas. A second part that begins like a token would be read by some servers and not by others, so
+ * neither counts.
+ */
+function afterPrefix(text: string, start: string): string | Refused {
+  const isAmbiguous = (from: number): boolean => {
+    for (let comma = text.indexOf(',', from); comma >= 0; comma = text.indexOf(',', comma + 1))
+      if (startsWith(text.slice(comma + 1, comma + 1 + start.length + MOST_BLANKS).trimStart(), start)) return true;
+    return false;
+  };
+  if (isAmbiguous(0)) return TWO_TOKENS;
+  return startsWith(text, start) ? text.slice(start.length).trim() : '';
+}
+
+const MOST_BLANKS = 16;
+const startsWith = (text: string, start: string): boolean => text.slice(0, start.length).toLowerCase() === start;
+
+/** Cookies of one name are sent by a browser for several paths or domains; which one the upstream reads is unknown (RFC 6265 section 5.4). */
+function cookieOf(text: string, name: string): string | Refused {
+  let found = '';
+  for (const part of text.split(';')) {
+    const equals = part.indexOf('=');
+    if (equals < 0 || part.slice(0, equals).trim() !== name) continue;
+    const value = part.slice(equals + 1).trim();
+    if (found !== '' && value !== found) return TWO_COOKIES;
+    found = value;
+  }
+  return found;
+}
+
+const TWO_TOKENS = new Refused('invalid_request', 'the header occurs several times');
+const TWO_COOKIES = new Refused('invalid_request', 'the cookie occurs several times with different values');
+
+/** For messages: `the header authorization or the cookie session`. */
+export const shownLocations = (locations: readonly Location[]): string =>
+  locations
+    .map(({ header, cookie, query }) =>
+      header !== undefined
+        ? `the header ${header}`
+        : query !== undefined
+          ? `the query parameter ${query}`
+          : `the cookie ${cookie ?? ''}`,
+    )
+    .join(' or ');

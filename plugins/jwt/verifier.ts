@@ -1,0 +1,158 @@
+/**
+ * Tokens to what they prove.
+ * **In**: a token and its location. **Out**: what is proven, synchronously for a token seen before; or a {@link Refused}.
+ * **Fails**: with `Unavailable` or `Rejected` while the keys of its issuer are not there.
+ */
+import { hash } from 'node:crypto';
+import { decodeJwt, decodeProtectedHeader, type JWSHeaderParameters, type JWTPayload } from 'jose';
+import { LRUCache } from 'lru-cache';
+import type { Outputs } from './claims.ts';
+import type { Issuer } from './issuer.ts';
+import type { FoundToken } from './locations.ts';
+import { Refused, shown } from './refused.ts';
+
+export interface Verified {
+  readonly outputs: Outputs;
+  readonly scopes: readonly string[];
+}
+export type Proof = Verified | Refused;
+
+/** An issuer with the numbers of the locations that its tokens may come from. */
+export interface KnownIssuer {
+  readonly issuer: Issuer;
+  readonly locations: ReadonlySet<number>;
+}
+
+interface Kept {
+  readonly proof: Proof;
+  readonly from: KnownIssuer | undefined;
+  /** The keys that it was verified with; with others it is verified again. */
+  readonly keys: unknown;
+  /** Milliseconds since 1970. */
+  readonly untilMs: number;
+}
+
+export interface VerifierOptions {
+  readonly issuers: ReadonlyMap<string, KnownIssuer>;
+  readonly outputsOf: (payload: JWTPayload) => Outputs;
+  readonly maxTokenBytes: number;
+  readonly maxCacheBytes: number;
+  readonly nowMs: () => number;
+}
+
+/** A claim below more lists and maps is refused: what reads it may recurse. */
+const MOST_NESTED = 32;
+/** Refusals are kept apart, so that bad tokens never take the place of good ones. */
+const MOST_REFUSALS = 1000;
+const REFUSED_FOR_MS = 5000;
+/** Approximate memory of a kept token: a constant part, and its claims for each character. */
+const KEPT_BYTES = 1000;
+const KEPT_BYTES_PER_CHARACTER = 4;
+
+export class Verifier {
+  readonly #options: VerifierOptions;
+  readonly #good: LRUCache<string, Kept> | undefined;
+  readonly #bad = new LRUCache<string, Kept>({ max: MOST_REFUSALS });
+  /** Tokens that are being verified. */
+  readonly #running = new Map<string, Promise<Proof>>();
+
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+    const { maxCacheBytes } = options;
+    if (maxCacheBytes > 0) this.#good = new LRUCache({ maxSize: maxCacheBytes });
+  }
+
+  verify({ token, location }: FoundToken): Proof | Promise<Proof> {
+    if (token.length > this.#options.maxTokenBytes)
+      return new Refused(
+        'invalid_token',
+        'the token is too long',
+        `the token has more than ${this.#options.maxTokenBytes} bytes (maxTokenBytes)`,
+      );
+    const digest = hash('sha256', token, 'base64url');
+    const kept = this.#good?.get(digest) ?? this.#bad.get(digest);
+    if (kept !== undefined && this.#holds(kept)) return atLocation(kept, location);
+    const running = this.#running.get(digest);
+    if (running !== undefined) return running.then(() => this.verify({ token, location }));
+    return this.#begin(token, digest, location);
+  }
+
+  #holds({ untilMs, from, keys }: Kept): boolean {
+    return untilMs > this.#options.nowMs() && (from === undefined || from.issuer.keys.current === keys);
+  }
+
+  #begin(token: string, digest: string, location: number): Proof | Promise<Proof> {
+    const read = this.#read(token);
+    if (read instanceof Refused) return read;
+    const { header, from } = read;
+    if (!from.locations.has(location)) return WRONG_LOCATION;
+    const keys = from.issuer.keys.current;
+    const running = from.issuer
+      .verify(token, header)
+      .then((payload) => {
+        const kept = this.#kept(payload, from, keys);
+        this.#keep(digest, kept, token.length);
+        return kept.proof;
+      })
+      .finally(() => this.#running.delete(digest));
+    this.#running.set(digest, running);
+    return running;
+  }
+
+  /** What can be said without the keys. */
+  #read(token: string): Refused | { readonly header: JWSHeaderParameters; readonly from: KnownIssuer } {
+    if (!COMPACT.test(token)) return ENCRYPTED_COMPACT.test(token) ? ENCRYPTED : MALFORMED;
+    let header: JWSHeaderParameters;
+    let iss: unknown;
+    try {
+      header = decodeProtectedHeader(token);
+      ({ iss } = decodeJwt(token));
+    } catch {
+      return MALFORMED;
+    }
+    const from = typeof iss === 'string' ? this.#options.issuers.get(iss) : undefined;
+    return from === undefined
+      ? new Refused('invalid_token', 'the issuer is unknown', `the issuer ${shown(iss)} is unknown`)
+      : { header, from };
+  }
+
+  #kept(payload: JWTPayload | Refused, from: KnownIssuer, keys: unknown): Kept {
+    const nowMs = this.#options.nowMs();
+    const refused = payload instanceof Refused ? payload : problemOf(payload);
+    if (refused !== undefined) return { proof: refused, from, keys, untilMs: nowMs + REFUSED_FOR_MS };
+    const { exp, iat } = payload as JWTPayload;
+    const endMs = from.issuer.endMs(exp, iat);
+    const outputs = this.#options.outputsOf(payload as JWTPayload);
+    return { proof: { outputs, scopes: outputs['scopes'] as readonly string[] }, from, keys, untilMs: endMs };
+  }
+
+  #keep(digest: string, kept: Kept, length: number): void {
+    if (kept.proof instanceof Refused) this.#bad.set(digest, kept);
+    else this.#good?.set(digest, kept, { size: KEPT_BYTES + KEPT_BYTES_PER_CHARACTER * length });
+  }
+}
+
+const atLocation = ({ proof, from }: Kept, location: number): Proof =>
+  from === undefined || from.locations.has(location) ? proof : WRONG_LOCATION;
+
+function problemOf(payload: JWTPayload): Refused | undefined {
+  if (isDeeper(payload, MOST_NESTED)) return NESTED;
+  for (const name of ['iss', 'sub'] as const)
+    if (payload[name] !== undefined && typeof payload[name] !== 'string') return MALFORMED;
+  const { aud } = payload;
+  const isAudience =
+    aud === undefined || typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
+  return isAudience ? undefined : MALFORMED;
+}
+
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return most === 0 || Object.values(value).some((one) => isDeeper(one, most - 1));
+}
+
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+const ENCRYPTED_COMPACT = /^[\w-]+(\.[\w-]*){4}$/;
+const MALFORMED = new Refused('invalid_token', 'the token is malformed');
+const ENCRYPTED = new Refused('invalid_token', 'encrypted tokens are not accepted');
+const NESTED = new Refused('invalid_token', 'the claims are nested too deeply');
+const WRONG_LOCATION = new Refused('invalid_token', 'tokens of the issuer are not accepted here');
