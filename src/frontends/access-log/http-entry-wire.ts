@@ -1,7 +1,8 @@
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { HTTPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { asBuffer } from '../../transport/byte-range.ts';
+import { FieldScan, wideValue, WireType } from '../../protobuf/scan.ts';
 import { anyAt, between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
@@ -57,13 +58,11 @@ function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): stri
 function grpcMessages({ common }: HttpEntryWire, field: 1 | 2): number | undefined {
   const any = anyAt(common?.filterStateObjects ?? {}, 'envoy.filters.http.grpc_stats');
   if (any === undefined) return undefined;
-  const reader = new BinaryReader(any.value);
+  const bytes = asBuffer(any.value);
+  const fields = new FieldScan(bytes, 0, bytes.length);
   let count = 0;
-  while (reader.pos < reader.len) {
-    const [number, wireType] = reader.tag();
-    if (number === field && wireType === WireType.Varint) count = Number(reader.uint64());
-    else reader.skip(wireType);
-  }
+  for (let number = fields.next(); number !== 0; number = fields.next())
+    if (number === field && fields.type === WireType.VARINT) count = Number(wideValue(bytes, fields.from, fields.to));
   return count;
 }
 

@@ -83,6 +83,16 @@ describe('metadata nested deeper than a decoder goes', () => {
     expect(readerOf(wire)('verdict.id')).toBe('v-1');
   });
 
+  test('a malformed object of grpc_stats leaves its counts absent', () => {
+    const entry = httpEntry();
+    const stats = entry.commonProperties?.filterStateObjects['envoy.filters.http.grpc_stats'];
+    for (const value of [[0x47], BROKEN, [0x08]]) {
+      Object.assign(stats ?? {}, { value: new Uint8Array(value) });
+      const read = readerOf(new HttpEntryWire(entry, new LogOrigin(identifier())));
+      expect([read('request.grpc_messages'), read('request.method')]).toEqual([undefined, 'POST']);
+    }
+  });
+
   test('the node of an access log: the rest of it is read', () => {
     const who = identifier();
     Object.assign(who, { node: { ...who.node, metadata: { ...who.node?.metadata, deep: deep(LEVELS) } } });
