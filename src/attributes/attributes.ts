@@ -49,6 +49,10 @@ export interface Attribute {
 export interface AttributeSettings {
   /** The number of trusted proxies in front of Envoy (X-Forwarded-For); `undefined`: not configured. */
   readonly trustedHops: number | undefined;
+  /** Number of elements of x-forwarded-client-cert to the right of the client's; `undefined`: the header is not trusted, and not read. */
+  readonly trustedCertificateHops: number | undefined;
+  /** SPIFFE trust domains, and the one as which each of them reads. */
+  readonly trustDomainAliases: ReadonlyMap<string, string>;
   readonly path: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
   /** Whether the text after `;` in a segment of the path is part of it, or a parameter that is removed (as in Tomcat and Spring). */
   readonly pathParameters: 'keep' | 'strip';
@@ -56,6 +60,8 @@ export interface AttributeSettings {
 
 export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = {
   trustedHops: undefined,
+  trustedCertificateHops: undefined,
+  trustDomainAliases: new Map(),
   path: 'DECODE_AND_MERGE_SLASHES',
   pathParameters: 'keep',
 };

@@ -4,8 +4,10 @@
  */
 import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
+import { type ForwardedCertificate, forwardedCertificate } from './forwarded-certificate.ts';
 import { phaseOfType } from './log-phase.ts';
 import { parseIpOfPeer } from './network.ts';
+import { provenId, type SpiffeId } from './spiffe.ts';
 import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
 import { Duration, type Value } from './values.ts';
 
@@ -107,15 +109,70 @@ export const originIp: Derive = (bag, attributes) => {
   return address ?? valueOf(bag, attributes, 'source.ip');
 };
 
-/** `cluster.local/ns/NAMESPACE/sa/ACCOUNT`, as Istio writes SPIFFE identities. */
-const SPIFFE_PARTS = /^([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
-const spiffePart =
-  (index: 1 | 2 | 3): Derive =>
-  (bag, attributes) =>
-    SPIFFE_PARTS.exec(textOf(bag, attributes, 'source.principal') ?? '')?.[index];
-export const spiffeTrustDomain = spiffePart(1);
-export const spiffeNamespace = spiffePart(2);
-export const spiffeServiceAccount = spiffePart(3);
+const textsOf = (bag: RequestBag, attributes: Attributes, name: string): readonly string[] =>
+  (valueOf(bag, attributes, name) as readonly string[] | undefined) ?? [];
+
+/** The SPIFFE ID that the URI SANs under `name` prove, with its trust domain by `settings.trustDomainAliases`. */
+function identityOf(bag: RequestBag, attributes: Attributes, name: string): SpiffeId | undefined {
+  const id = provenId(textsOf(bag, attributes, name));
+  const canonical = id === undefined ? undefined : attributes.settings.trustDomainAliases.get(id.trustDomain);
+  return id === undefined || canonical === undefined ? id : { ...id, trustDomain: canonical };
+}
+
+/** The parts of `source.spiffe` and `origin.spiffe`. */
+export const SPIFFE_PARTS = {
+  id: ({ trustDomain, path }: SpiffeId): string => `spiffe://${trustDomain}${path}`,
+  trustDomain: ({ trustDomain }: SpiffeId): string => trustDomain,
+  path: ({ path }: SpiffeId): string | undefined => (path === '' ? undefined : path),
+  namespace: ({ namespace }: SpiffeId): string | undefined => namespace,
+  serviceAccount: ({ serviceAccount }: SpiffeId): string | undefined => serviceAccount,
+} as const;
+
+export const spiffePart =
+  (
+    uris: 'connection.uri_sans_peer_certificate' | 'origin.certificate.uri_sans',
+    part: keyof typeof SPIFFE_PARTS,
+  ): Derive =>
+  (bag, attributes) => {
+    const id = identityOf(bag, attributes, uris);
+    return id === undefined ? undefined : SPIFFE_PARTS[part](id);
+  };
+
+/** The certificate by which `source.*` names the peer, in the form of one that a proxy forwards. */
+const peerNames = (bag: RequestBag, attributes: Attributes): ForwardedCertificate => ({
+  uris: textsOf(bag, attributes, 'connection.uri_sans_peer_certificate'),
+  dns: textsOf(bag, attributes, 'connection.dns_sans_peer_certificate'),
+  subject: textOf(bag, attributes, 'connection.subject_peer_certificate'),
+  sha256: textOf(bag, attributes, 'connection.sha256_peer_certificate_digest'),
+});
+
+/** Undefined: the client is the peer. A connection has no headers. */
+const certificateHops = (bag: RequestBag, attributes: Attributes): number | undefined =>
+  textOf(bag, attributes, 'context.protocol') === 'tcp' ? undefined : attributes.settings.trustedCertificateHops;
+
+/** Absent, and never the peer's, if the header is trusted and does not have the element: the request then came without a certificate. */
+function originCertificate(bag: RequestBag, attributes: Attributes): ForwardedCertificate | undefined {
+  const trustedCertificateHops = certificateHops(bag, attributes);
+  if (trustedCertificateHops === undefined) return peerNames(bag, attributes);
+  const header = headerOf(bag, attributes, 'x-forwarded-client-cert');
+  return header === undefined ? undefined : forwardedCertificate(header, trustedCertificateHops);
+}
+
+/** An empty list or text is absent. */
+export const originCertificatePart =
+  (part: keyof ForwardedCertificate): Derive =>
+  (bag, attributes) => {
+    const value = originCertificate(bag, attributes)?.[part];
+    return value === undefined || value.length === 0 ? undefined : value;
+  };
+
+/** As Envoy names a peer: the first URI SAN without `spiffe://`, else the first DNS SAN, else the subject. */
+export const originPrincipal: Derive = (bag, attributes) => {
+  if (certificateHops(bag, attributes) === undefined) return valueOf(bag, attributes, 'source.principal');
+  const certificate = originCertificate(bag, attributes);
+  const name = certificate?.uris[0] ?? certificate?.dns[0] ?? certificate?.subject;
+  return name?.startsWith('spiffe://') === true ? name.slice('spiffe://'.length) : name;
+};
 
 export const peerIsKnown: Derive = (bag, attributes) => textOf(bag, attributes, 'source.principal') !== undefined;
 

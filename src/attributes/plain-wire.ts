@@ -11,6 +11,7 @@ import { type Json, jsonAt, valueOfJson } from './json-value.ts';
 import { labelsOf } from './labels.ts';
 import { meant } from '../text/nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
+import { uriOfPrincipal } from './spiffe.ts';
 import type { Value } from './values.ts';
 
 /** Values that a proxy sends under names that the operator chose. */
@@ -25,7 +26,7 @@ export interface PlainCarried {
 /**
  * Values may be given for built-in attributes, and for attributes of the policy that come `from` a wire. Defaults:
  * `ratelimit.entries` and `ratelimit.descriptor` are made from each other, `ratelimit.hits` is 1, the maps that `call`
- * always carries are empty, and `request.host` is the authority. Derived attributes are derived as usual.
+ * always carries are empty, `request.host` is the authority, and the URI SAN of a SPIFFE principal is the principal. Derived attributes are derived as usual.
  */
 export function plainWire(
   attributes: Attributes,
@@ -43,6 +44,8 @@ export function plainWire(
     else sent.set(placeOf(carrier), valueOfJson(plain as Json));
   }
   completeBody(values);
+  completeIdentity(values);
+  if (call?.startsWith('tcp') === true && !values.has('context.protocol')) values.set('context.protocol', 'tcp');
   completeLimit(values, given);
   completeMetadata(values, carried);
   for (const name of attributes.names()) {
@@ -104,6 +107,17 @@ function completeBody(values: Map<string, Value>): void {
   if (headers?.get('x-envoy-auth-partial-body') !== 'true') return;
   values.delete('request.body');
   values.delete('request.raw_body');
+}
+
+/** As over the wire: a SPIFFE ID is the URI SAN of the certificate. */
+function completeIdentity(values: Map<string, Value>): void {
+  const all = 'connection.uri_sans_peer_certificate';
+  if (values.has(all)) return;
+  const principal = values.get('source.principal') as string | undefined;
+  const first =
+    values.get('connection.uri_san_peer_certificate') ??
+    (principal === undefined ? undefined : uriOfPrincipal(principal));
+  if (first !== undefined) values.set(all, [first]);
 }
 
 function completeLimit(values: Map<string, Value>, given: Readonly<Record<string, unknown>>): void {

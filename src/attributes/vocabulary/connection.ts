@@ -1,6 +1,6 @@
 /** `connection.*`: the connection between the client and Envoy. Certificates are the client's (`peer`) and Envoy's own (`local`). */
 import { peerIsKnown } from '../derive.ts';
-import { BOOL, DURATION, INT, STRING } from '../types.ts';
+import { BOOL, DURATION, INT, listOf, STRING } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
 
 const PEM = 'source.certificate (include_peer_certificate)';
@@ -117,6 +117,16 @@ export const CONNECTION = [
     ...onLogs(`${PEER}.subject_alt_name`),
   }),
   row('connection.dns_san_peer_certificate', STRING, "The first DNS SAN of the peer's certificate.", {
+    ...onChecks(PEM),
+    ...onLogs(`${PEER}.subject_alt_name`),
+  }),
+  row(
+    'connection.uri_sans_peer_certificate',
+    listOf(STRING),
+    "All URI SANs of the peer's certificate; of a check without include_peer_certificate, the URI in source.principal.",
+    { ...onChecks(`${PEM}, else source.principal`), ...onLogs(`${PEER}.subject_alt_name`) },
+  ),
+  row('connection.dns_sans_peer_certificate', listOf(STRING), "All DNS SANs of the peer's certificate.", {
     ...onChecks(PEM),
     ...onLogs(`${PEER}.subject_alt_name`),
   }),

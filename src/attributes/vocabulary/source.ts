@@ -1,13 +1,44 @@
 /** `source.*`: the peer of Envoy's connection, and `origin.*`: the client behind it. */
-import { originIp, spiffeNamespace, spiffeServiceAccount, spiffeTrustDomain } from '../derive.ts';
-import { INT, IP, STRING, STRING_MAP } from '../types.ts';
-import { onChecks, onLogs, row } from './row.ts';
+import { originCertificatePart, originIp, originPrincipal, spiffePart } from '../derive.ts';
+import { INT, IP, listOf, STRING, STRING_MAP } from '../types.ts';
+import { type CarriedBy, onChecks, onLogs, row } from './row.ts';
 
 /** Istio's proxies describe the peer in the filter state, and themselves in the node's metadata. */
 const peer = (key: string, ofNode: string) =>
   onLogs(`filter_state_objects["downstream_peer"].${key}; of an outbound proxy node.metadata.${ofNode}`);
 const CERTIFICATE = 'tls_properties.peer_certificate_properties';
-const SPIFFE = 'derived from source.principal';
+const SPIFFE = 'derived from connection.uri_sans_peer_certificate';
+const PEER_URIS = 'connection.uri_sans_peer_certificate';
+const PEER_DNS = 'connection.dns_sans_peer_certificate';
+const PEER_SUBJECT = 'connection.subject_peer_certificate';
+const PEER_DIGEST = 'connection.sha256_peer_certificate_digest';
+const CLIENT_URIS = 'origin.certificate.uri_sans';
+const FORWARDED = "header x-forwarded-client-cert, else the peer's certificate";
+
+/** What `source.spiffe` and `origin.spiffe` have in common. */
+const spiffeRows = (
+  whose: 'source' | 'origin',
+  uris: typeof PEER_URIS | typeof CLIENT_URIS,
+  of: string,
+  carriedBy: CarriedBy,
+) =>
+  (
+    [
+      [
+        'id',
+        `The SPIFFE ID of ${of}, its trust domain by settings.trustDomainAliases. A certificate with several URI SANs has none.`,
+      ],
+      ['trustDomain', `The trust domain of the SPIFFE ID of ${of}, by settings.trustDomainAliases.`],
+      ['path', `The path of the SPIFFE ID of ${of}, with its first slash.`],
+      [
+        'namespace',
+        `The namespace of ${of}, if the path of its SPIFFE ID is /ns/NAMESPACE/sa/ACCOUNT, as Istio writes it.`,
+      ],
+      ['serviceAccount', `The service account of ${of}, if the path of its SPIFFE ID is /ns/NAMESPACE/sa/ACCOUNT.`],
+    ] as const
+  ).map(([part, meaning]) =>
+    row(`${whose}.spiffe.${part}`, STRING, meaning, carriedBy, { derive: spiffePart(uris, part) }),
+  );
 
 export const SOURCE = [
   row(
@@ -35,22 +66,23 @@ export const SOURCE = [
     STRING,
     'The trust domain of a SPIFFE principal.',
     { ...onChecks(SPIFFE), ...onLogs(SPIFFE) },
-    { derive: spiffeTrustDomain, extension: true },
+    { derive: spiffePart(PEER_URIS, 'trustDomain'), extension: true },
   ),
   row(
     'source.namespace',
     STRING,
     'The Kubernetes namespace of the peer.',
     { ...onChecks(SPIFFE), ...peer('namespace', 'NAMESPACE') },
-    { derive: spiffeNamespace, extension: true },
+    { derive: spiffePart(PEER_URIS, 'namespace'), extension: true },
   ),
   row(
     'source.serviceAccount',
     STRING,
     'The Kubernetes service account of the peer.',
     { ...onChecks(SPIFFE), ...onLogs(`${SPIFFE}; of an outbound proxy node.metadata.SERVICE_ACCOUNT`) },
-    { derive: spiffeServiceAccount, extension: true },
+    { derive: spiffePart(PEER_URIS, 'serviceAccount'), extension: true },
   ),
+  ...spiffeRows('source', PEER_URIS, 'the peer', { ...onChecks(SPIFFE), ...onLogs(SPIFFE) }),
   row(
     'source.cluster',
     STRING,
@@ -112,6 +144,48 @@ export const ORIGIN = [
       'tcp-log': 'common_properties.downstream_remote_address',
     },
     { always: true, derive: originIp },
+  ),
+  row(
+    'origin.principal',
+    STRING,
+    "The identity in the client's certificate: by settings.trustedCertificateHops from x-forwarded-client-cert, and absent if that has " +
+      'none; without the setting, source.principal.',
+    { http: FORWARDED, tcp: 'source.principal', log: FORWARDED, 'tcp-log': 'source.principal' },
+    { derive: originPrincipal },
+  ),
+  ...spiffeRows('origin', CLIENT_URIS, 'the client', {
+    http: FORWARDED,
+    tcp: SPIFFE,
+    log: FORWARDED,
+    'tcp-log': SPIFFE,
+  }),
+  row(
+    CLIENT_URIS,
+    listOf(STRING),
+    "All URI SANs of the client's certificate.",
+    { http: FORWARDED, tcp: PEER_URIS, log: FORWARDED, 'tcp-log': PEER_URIS },
+    { derive: originCertificatePart('uris') },
+  ),
+  row(
+    'origin.certificate.dns_sans',
+    listOf(STRING),
+    "All DNS SANs of the client's certificate.",
+    { http: FORWARDED, tcp: PEER_DNS, log: FORWARDED, 'tcp-log': PEER_DNS },
+    { derive: originCertificatePart('dns') },
+  ),
+  row(
+    'origin.certificate.subject',
+    STRING,
+    "The subject of the client's certificate (RFC 2253).",
+    { http: FORWARDED, tcp: PEER_SUBJECT, log: FORWARDED, 'tcp-log': PEER_SUBJECT },
+    { derive: originCertificatePart('subject') },
+  ),
+  row(
+    'origin.certificate.sha256',
+    STRING,
+    "The SHA-256 of the client's certificate, in lower-case hex.",
+    { http: FORWARDED, tcp: PEER_DIGEST, log: FORWARDED },
+    { derive: originCertificatePart('sha256') },
   ),
   row('origin.uid', STRING, "Istio's identity of the client; Envoy never sends it.", {}),
   row('origin.user', STRING, "Istio's user name of the client; Envoy never sends it.", {}),

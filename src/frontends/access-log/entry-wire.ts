@@ -143,8 +143,15 @@ const NO_TIME = new Duration(0, 0);
 
 const TLS_VERSIONS = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 
+/** Absent rather than empty. */
+function namesIn(certificate: CertificateProperties | undefined, kind: 'uri' | 'dns'): readonly string[] | undefined {
+  const names = certificate?.subjectAltName.flatMap(({ san }) =>
+    san.case === kind && san.value !== '' ? [san.value] : [],
+  );
+  return names === undefined || names.length === 0 ? undefined : names;
+}
 const nameIn = (certificate: CertificateProperties | undefined, kind: 'uri' | 'dns'): string | undefined =>
-  present(certificate?.subjectAltName.find(({ san }) => san.case === kind)?.san.value);
+  namesIn(certificate, kind)?.[0];
 const principalIn = (certificate: CertificateProperties | undefined): string | undefined =>
   principalOf(nameIn(certificate, 'uri') ?? nameIn(certificate, 'dns') ?? certificate?.subject);
 
@@ -241,6 +248,8 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'connection.issuer_peer_certificate': (wire) => present(peerOf(wire)?.issuer),
   'connection.uri_san_peer_certificate': (wire) => nameIn(peerOf(wire), 'uri'),
   'connection.dns_san_peer_certificate': (wire) => nameIn(peerOf(wire), 'dns'),
+  'connection.uri_sans_peer_certificate': (wire) => namesIn(peerOf(wire), 'uri'),
+  'connection.dns_sans_peer_certificate': (wire) => namesIn(peerOf(wire), 'dns'),
   'connection.subject_local_certificate': (wire) => present(localOf(wire)?.subject),
   'connection.uri_san_local_certificate': (wire) => nameIn(localOf(wire), 'uri'),
   'connection.dns_san_local_certificate': (wire) => nameIn(localOf(wire), 'dns'),

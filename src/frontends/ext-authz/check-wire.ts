@@ -6,6 +6,7 @@
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
 import { labelsOf } from '../../attributes/labels.ts';
+import { type PeerCertificate, peerCertificate } from '../../attributes/peer-certificate.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
@@ -17,7 +18,6 @@ import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import { CachedText, ParsedTextCache } from '../../protobuf/utf8-text.ts';
 import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
-import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part } from './check-scan.ts';
 import { rawHeaders, rawHeaderValues } from './raw-headers.ts';
 
@@ -101,7 +101,7 @@ export class CheckWire implements Wire {
   certificate(): PeerCertificate | undefined {
     if (this.#certificate === undefined) {
       const encoded = this.scan.textIn(Part.SOURCE, CERTIFICATE);
-      if (encoded !== undefined) this.#certificate = new PeerCertificate(encoded);
+      if (encoded !== undefined) this.#certificate = peerCertificate(encoded);
     }
     return this.#certificate;
   }
@@ -143,6 +143,17 @@ function bodySize(wire: CheckWire): Value | undefined {
   return received > 0 || size < 0n ? received : intOf(size);
 }
 
+/** The names of the certificate, which may be more than the one that Envoy takes for the principal. */
+function peerUris(wire: CheckWire): Value | undefined {
+  const certificate = wire.certificate();
+  if (certificate !== undefined) return someOf(certificate.uris);
+  const principal = wire.scan.textIn(Part.SOURCE, PRINCIPAL);
+  return principal?.startsWith('spiffe://') === true ? [principal] : undefined;
+}
+
+const someOf = (names: readonly string[] | undefined): readonly string[] | undefined =>
+  names === undefined || names.length === 0 ? undefined : names;
+
 type Reader = (wire: CheckWire) => Value | undefined;
 const READERS = byNumber<Reader>({
   'request.method': ({ scan }) => scan.text(Part.METHOD, cache.method),
@@ -174,8 +185,10 @@ const READERS = byNumber<Reader>({
   'connection.peer_certificate': (wire) => wire.certificate()?.pem,
   'connection.subject_peer_certificate': (wire) => wire.certificate()?.subject,
   'connection.issuer_peer_certificate': (wire) => wire.certificate()?.issuer,
-  'connection.uri_san_peer_certificate': (wire) => wire.certificate()?.alternativeName('URI'),
-  'connection.dns_san_peer_certificate': (wire) => wire.certificate()?.alternativeName('DNS'),
+  'connection.uri_san_peer_certificate': (wire) => wire.certificate()?.uris[0],
+  'connection.uri_sans_peer_certificate': peerUris,
+  'connection.dns_sans_peer_certificate': (wire) => someOf(wire.certificate()?.dns),
+  'connection.dns_san_peer_certificate': (wire) => wire.certificate()?.dns[0],
   'connection.sha256_peer_certificate_digest': (wire) => wire.certificate()?.sha256,
   'context.protocol': ({ isHttp }) => (isHttp ? undefined : 'tcp'),
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),

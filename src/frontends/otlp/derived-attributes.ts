@@ -1,5 +1,6 @@
 /** Attributes of an entry that follow from others, if the record does not have them; as an access log stream derives them. */
 import type { LogPhase } from '../../attributes/log-phase.ts';
+import { uriOfPrincipal } from '../../attributes/spiffe.ts';
 import type { Duration, Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
 import type { ByteTotals } from '../connection-bytes.ts';
@@ -34,6 +35,14 @@ const principalIn =
         firstOf(wire.text(`connection.dns_san_${side}_certificate`)) ??
         wire.text(`connection.subject_${side}_certificate`),
     );
+/** An entry may name the principal alone. */
+const peerUris: Reader = (wire) => {
+  const names = namesIn(wire, 'connection.uri_san_peer_certificate');
+  if (names !== undefined || !wire.isSent('source.principal')) return names;
+  const uri = uriOfPrincipal(wire.text('source.principal') ?? '');
+  return uri === undefined ? undefined : [uri];
+};
+const namesIn = (wire: FormattedEntryWire, name: string): readonly string[] | undefined => wire.text(name)?.split(',');
 const sum =
   (one: string, other: string): Reader =>
   (wire) => {
@@ -86,6 +95,8 @@ export const DERIVED = byNumber<Reader>({
     PEER_CERTIFICATE.some((name) => wire.isSent(name))
       ? wire.read('source.principal') !== undefined || wire.read('connection.issuer_peer_certificate') !== undefined
       : undefined,
+  'connection.uri_sans_peer_certificate': peerUris,
+  'connection.dns_sans_peer_certificate': (wire) => namesIn(wire, 'connection.dns_san_peer_certificate'),
   'connection.id': (wire) => wire.text('context.stream_id'),
   'connection.event': ({ isTcp, phase }) => (isTcp ? (EVENTS[phase] ?? 'close') : undefined),
   'connection.received.bytes': since('connection.received.bytes_total', 'received'),

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type Attribute, Attributes, type AttributeSettings } from '../../../src/attributes/attributes.ts';
+import {
+  type Attribute,
+  Attributes,
+  type AttributeSettings,
+  DEFAULT_ATTRIBUTE_SETTINGS,
+} from '../../../src/attributes/attributes.ts';
 import { RequestBag } from '../../../src/attributes/bag.ts';
 import { AttributeError } from '../../../src/attributes/errors.ts';
 import { parseIp } from '../../../src/attributes/network.ts';
@@ -18,9 +23,7 @@ interface Request {
 }
 function readerOf({ given, carried, call, settings, own = [] }: Request): (name: string) => Value | undefined {
   const attributes = new Attributes([...VOCABULARY, ...own], {
-    trustedHops: undefined,
-    path: 'DECODE_AND_MERGE_SLASHES',
-    pathParameters: 'keep',
+    ...DEFAULT_ATTRIBUTE_SETTINGS,
     ...settings,
   });
   const bag = new RequestBag(attributes, plainWire(attributes, given, carried, call));

@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { Attributes } from '../../../src/attributes/attributes.ts';
+import { Attributes, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../src/attributes/attributes.ts';
 import { RequestBag } from '../../../src/attributes/bag.ts';
 import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 
 const ATTRIBUTES = new Attributes(VOCABULARY, {
+  ...DEFAULT_ATTRIBUTE_SETTINGS,
   trustedHops: 0,
-  path: 'DECODE_AND_MERGE_SLASHES',
-  pathParameters: 'keep',
 });
 
 function traceOf(

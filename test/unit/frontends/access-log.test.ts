@@ -19,7 +19,7 @@ import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts'
 import { Status } from '../../../src/transport/transport.ts';
 import { all, serve, TRANSPORTS, waitUntil } from '../transport/serving.ts';
 import { ALLOW, GRANT, readerOf, stream } from './call.ts';
-import { httpEntry, identifier, tcpEntry } from './messages.ts';
+import { FORWARDED_CERTIFICATE, httpEntry, identifier, tcpEntry } from './messages.ts';
 
 const ORIGIN = new LogOrigin(identifier());
 const outbound = (entry = httpEntry()): HttpEntryWire => {
@@ -54,6 +54,7 @@ describe('the attributes of a log entry', () => {
       'request.total_size': 105,
       'request.headers': new Map([
         ['x-api-key', 'k'],
+        ['x-forwarded-client-cert', FORWARDED_CERTIFICATE],
         ['traceparent', `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01`],
         ['user-agent', 'curl'],
         ['referer', 'https://r'],
@@ -76,6 +77,9 @@ describe('the attributes of a log entry', () => {
       'source.serviceAccount': 'web',
       'source.workload.name': 'web',
       'source.labels': new Map([['app', 'web']]),
+      'source.spiffe.serviceAccount': 'web',
+      'connection.uri_sans_peer_certificate': ['spiffe://cluster.local/ns/shop/sa/web'],
+      'origin.spiffe.id': 'spiffe://cluster.local/ns/phone/sa/app',
       'destination.principal': 'cluster.local/ns/shop/sa/shop',
       'destination.namespace': 'prod',
       'destination.name': 'shop-1',

@@ -1,5 +1,5 @@
 /** Calls a frontend's methods as the transport does, with an engine that returns a given verdict and records its calls. */
-import { Attributes } from '../../../src/attributes/attributes.ts';
+import { Attributes, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../src/attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../../src/attributes/bag.ts';
 import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
@@ -41,9 +41,9 @@ export const CONTEXT: CallContext = {
 };
 
 const ATTRIBUTES = new Attributes(VOCABULARY, {
+  ...DEFAULT_ATTRIBUTE_SETTINGS,
   trustedHops: 0,
-  path: 'DECODE_AND_MERGE_SLASHES',
-  pathParameters: 'keep',
+  trustedCertificateHops: 0,
 });
 export const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
 export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {

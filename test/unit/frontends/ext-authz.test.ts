@@ -89,7 +89,11 @@ describe('the attributes of a check', () => {
       'source.principal': 'cluster.local/ns/shop/sa/web',
       'source.port': 40000,
       'source.namespace': 'shop',
+      'source.spiffe.id': 'spiffe://cluster.local/ns/shop/sa/web',
       'source.cluster': 'front',
+      'origin.principal': 'cluster.local/ns/phone/sa/app',
+      'origin.spiffe.namespace': 'phone',
+      'origin.certificate.sha256': 'ab',
       'destination.port': 8080,
       'destination.principal': 'cluster.local/ns/shop/sa/shop',
       'destination.labels': new Map([['app', 'shop']]),
@@ -100,6 +104,8 @@ describe('the attributes of a check', () => {
       'connection.issuer_peer_certificate': 'CN=web,O=Shop,C=NL',
       'connection.uri_san_peer_certificate': 'spiffe://cluster.local/ns/shop/sa/web',
       'connection.dns_san_peer_certificate': 'web.shop',
+      'connection.uri_sans_peer_certificate': ['spiffe://cluster.local/ns/shop/sa/web'],
+      'connection.dns_sans_peer_certificate': ['web.shop'],
       'connection.sha256_peer_certificate_digest': '1e42c6d909ba81fbf315e84e27e262b5bd6845378e52b53b584c893a7c39a10a',
       'request.auth.principal': 'https://issuer/ann',
       'context.protocol': 'http',
@@ -156,6 +162,17 @@ describe('the attributes of a check', () => {
       read('metadata'),
       read('destination.labels'),
     ]).toEqual([false, new Map(), new Map(), new Map()]);
+  });
+
+  test('without a certificate, a principal is a SPIFFE ID only if Envoy names it by its URI', () => {
+    const idOf = (principal: string): Value | undefined =>
+      readerOf(wireOf(tcpCheck({ principal })))('source.spiffe.id');
+    expect(idOf('spiffe://td/ns/shop/sa/web')).toBe('spiffe://td/ns/shop/sa/web');
+    expect(['td/ns/shop/sa/web', 'CN=td/ns/shop/sa/web', 'https://td/ns/shop/sa/web'].map(idOf)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('a certificate without a name is still mutual TLS; a malformed one has no parts', () => {

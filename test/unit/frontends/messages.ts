@@ -26,6 +26,9 @@ olc8P6HeuK+1QdFWJ+s=
 -----END CERTIFICATE-----
 `;
 
+export const FORWARDED_CERTIFICATE =
+  'Hash=ab;Subject="CN=app";URI=spiffe://cluster.local/ns/phone/sa/app;DNS=app.phone;By=spiffe://cluster.local/ns/shop/sa/web';
+
 const address = (ip: string, port: number) =>
   ({
     address: { case: 'socketAddress', value: { address: ip, portSpecifier: { case: 'portValue', value: port } } },
@@ -64,6 +67,7 @@ export const httpCheck = (): MessageShape<typeof CheckRequestSchema> =>
             'user-agent': 'curl',
             referer: 'https://r',
             'x-forwarded-for': '203.0.113.9',
+            'x-forwarded-client-cert': FORWARDED_CERTIFICATE,
             traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`,
             'x-api-key': 'k',
             'content-type': 'text/plain',
@@ -204,7 +208,11 @@ export const httpEntry = (): MessageShape<typeof HTTPAccessLogEntrySchema> =>
       requestId: 'r-1',
       requestHeadersBytes: 100n,
       requestBodyBytes: 5n,
-      requestHeaders: { 'X-Api-Key': 'k', traceparent: `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01` },
+      requestHeaders: {
+        'X-Api-Key': 'k',
+        'x-forwarded-client-cert': FORWARDED_CERTIFICATE,
+        traceparent: `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01`,
+      },
     },
     response: {
       responseCode: 503,

@@ -330,7 +330,8 @@ describe('a record of an access log', () => {
       'source.ip': parseIp('10.0.0.7'),
       'source.port': 40_000,
       'source.principal': 'cluster.local/ns/shop/sa/web',
-      'source.namespace': 'shop',
+      'source.namespace': undefined, // two URI SANs are no SPIFFE ID
+      'connection.uri_sans_peer_certificate': ['spiffe://cluster.local/ns/shop/sa/web', 'spiffe://other'],
       'connection.mtls': true,
       'destination.service.name': 'shop',
       'trace.id': '0af7651916cd43dd8448eb211c80319c',
@@ -358,6 +359,20 @@ describe('a record of an access log', () => {
       carried?.({ kind: 'filterState', name: 'none' }),
       carried?.({ kind: 'header', name: 'User-Agent' }),
     ]).toEqual(['blue', undefined, 'said', 'said', undefined, 'curl']);
+  });
+
+  test.each([
+    ['connection.uri_san_peer_certificate', 'spiffe://td/ns/shop/sa/web'],
+    ['source.principal', 'td/ns/shop/sa/web'],
+  ])('proves a SPIFFE ID by %s', async (name, value) => {
+    const ids: unknown[] = [];
+    await send(requestOf([entry({ 'sluice.call': 'log', [name]: value })], {}), {
+      report: (_, wire) => {
+        ids.push(readerOf(wire)('source.spiffe.id'));
+        return undefined;
+      },
+    });
+    expect(ids).toEqual(['spiffe://td/ns/shop/sa/web']);
   });
 
   test('of a connection has bytes as differences between its entries', async () => {

@@ -65,6 +65,6 @@ describe('docs/rules.md', () => {
   });
 
   test('it has the expected number of examples', () => {
-    expect([policies.length, cases.length]).toEqual([12, 4]);
+    expect([policies.length, cases.length]).toEqual([13, 4]);
   });
 });

@@ -291,6 +291,12 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:20 RULES_COUNT settings.rules is 2, but the policy has 1; if no file was truncated, write rules: 1',
   ],
   [
+    `settings: { trustDomainAliases: { old: cluster.local, Old: b, c: "d/e", e: old } }\n${alone('{ name: a, deny: {} }')}`,
+    '1:55 RULES_VALUE settings.trustDomainAliases has Old; expected the name of a trust domain: lower-case letters, digits, dots, - and _',
+    '1:66 RULES_VALUE settings.trustDomainAliases has the text "d/e"; expected the name of a trust domain: lower-case letters, digits, dots, - and _',
+    '1:76 RULES_VALUE settings.trustDomainAliases has e for old, which is an alias itself; name the trust domain as which all of them read',
+  ],
+  [
     `settings: { path: BASE, trustedHops: 1 }\n---\nsettings: { path: NONE, trustedHops: 1 }\n${alone('{ name: a, deny: {} }')}`,
     '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; remove one of the two',
   ],

@@ -3,12 +3,21 @@
  * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, and how many rules are expected. **Fails**: with findings.
  */
 import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
+import { spiffeId } from '../../../attributes/spiffe.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
-const KEYS = ['trustedHops', 'path', 'pathParameters', 'rules', 'spool'] as const;
+const KEYS = [
+  'trustedHops',
+  'trustedCertificateHops',
+  'trustDomainAliases',
+  'path',
+  'pathParameters',
+  'rules',
+  'spool',
+] as const;
 type Key = (typeof KEYS)[number];
 
 export interface Settings {
@@ -29,6 +38,8 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
     checkSame(fields, known, findings);
     attributes = {
       trustedHops: fields.wholeNumber('trustedHops', 0, 100) ?? attributes.trustedHops,
+      trustedCertificateHops: fields.wholeNumber('trustedCertificateHops', 0, 100) ?? attributes.trustedCertificateHops,
+      trustDomainAliases: aliasesOf(fields.node('trustDomainAliases'), findings) ?? attributes.trustDomainAliases,
       path: fields.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? attributes.path,
       pathParameters: fields.word('pathParameters', ['keep', 'strip']) ?? attributes.pathParameters,
     };
@@ -66,4 +77,29 @@ function checkSame(fields: Fields, known: Map<Key, Node>, findings: Findings): v
       );
     }
   }
+}
+
+/** `{ ALIAS: TRUST_DOMAIN }`. An alias of an alias would make the result depend on the order of a chain. */
+function aliasesOf(node: Node | undefined, findings: Findings): ReadonlyMap<string, string> | undefined {
+  const what = 'settings.trustDomainAliases';
+  if (node === undefined || fieldsOf(node, what, findings) === undefined || node.kind !== 'map') return undefined;
+  const aliases = new Map<string, string>();
+  for (const { key, keyPlace, value } of node.entries.values()) {
+    const meant = value.kind === 'scalar' ? value.value : undefined;
+    const wrong = [key, meant].find((name) => typeof name !== 'string' || spiffeId(`spiffe://${name}`)?.path !== '');
+    if (wrong !== undefined || typeof meant !== 'string')
+      findings.error(
+        'RULES_VALUE',
+        wrong === key ? keyPlace : value.place,
+        `${what} has ${wrong === key ? key : nodeText(value)}; expected the name of a trust domain: lower-case letters, digits, dots, - and _`,
+      );
+    else if (node.entries.has(meant))
+      findings.error(
+        'RULES_VALUE',
+        value.place,
+        `${what} has ${key} for ${meant}, which is an alias itself; name the trust domain as which all of them read`,
+      );
+    else aliases.set(key, meant);
+  }
+  return aliases;
 }
