@@ -1,9 +1,7 @@
+import { KEYS } from './keys.ts';
 import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
 import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
-
-const POLICY_KEYS = ['settings', 'plugins', 'attributes', 'handlers', 'rules'];
-const CASES_KEYS = ['policy', 'cases'];
 
 export type DocumentKind =
   | { readonly kind: 'policy'; readonly root: MapNode }
@@ -17,7 +15,7 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     findings.error(
       'RULES_DOCUMENT',
       root.place,
-      `a policy must be a map with the keys ${POLICY_KEYS.join(', ')}; found ${nodeText(root)}`,
+      `a policy must be a map with the keys ${KEYS.policy.join(', ')}; found ${nodeText(root)}`,
     );
     return REFUSED;
   }
@@ -28,11 +26,11 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     return REFUSED;
   }
   const kind = root.entries.has('cases') ? 'cases' : 'policy';
-  const known = kind === 'cases' ? CASES_KEYS : POLICY_KEYS;
+  const known: readonly string[] = KEYS[kind];
   for (const { key, keyPlace } of root.entries.values()) {
     if (known.includes(key)) continue;
     const elsewhere =
-      kind === 'cases' && POLICY_KEYS.includes(key)
+      kind === 'cases' && (KEYS.policy as readonly string[]).includes(key)
         ? '; put it into a separate document (after a line ---)'
         : meant(key, known);
     findings.error(

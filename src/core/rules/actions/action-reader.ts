@@ -11,6 +11,7 @@ import { quotaOf } from './quota-reader.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import type { CheckAction, EnrichOutput } from '../rule.ts';
 import { masked } from './secrecy.ts';
+import { KEYS } from '../keys.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export class ActionReader {
@@ -36,7 +37,7 @@ export class ActionReader {
       case 'allow':
         return this.#allow(node);
       case 'check': {
-        const fields = fieldsOf(node, 'check', this.#context.findings)?.only(['handler', 'params', 'input']);
+        const fields = fieldsOf(node, 'check', this.#context.findings)?.only(KEYS.check);
         return fields === undefined ? undefined : this.#check(fields);
       }
       case 'quota':
@@ -50,7 +51,7 @@ export class ActionReader {
 
   #deny(node: Node): ReadAction | undefined {
     const { findings, changes } = this.#context;
-    const fields = fieldsOf(node, 'deny', findings)?.only(['status', 'headers', 'body', 'unlessAllowed']);
+    const fields = fieldsOf(node, 'deny', findings)?.only(KEYS.deny);
     if (fields === undefined) return undefined;
     const answer = changes.denyAnswer(fields);
     const group = fields.node('unlessAllowed');
@@ -82,7 +83,7 @@ export class ActionReader {
         ? undefined
         : { action: { kind: 'allow', group, ...asksNothing }, compiled: [], output: {} };
     }
-    const fields = new Fields(node, 'allow', this.#context.findings).only(['group', 'handler', 'params', 'input']);
+    const fields = new Fields(node, 'allow', this.#context.findings).only(KEYS.allow);
     const groupNode = fields.node('group');
     const group = groupNode === undefined ? '' : this.#group(groupNode, 'group');
     const asks = fields.has('handler') ? this.#check(fields) : undefined;
@@ -112,7 +113,7 @@ export class ActionReader {
   }
 
   #report(node: Node): ReadAction | undefined {
-    const fields = fieldsOf(node, 'report', this.#context.findings)?.only(['handler', 'params', 'input']);
+    const fields = fieldsOf(node, 'report', this.#context.findings)?.only(KEYS.report);
     const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'report');
     if (fields === undefined || use === undefined) return undefined;
     const shape = this.#context.handlers.shape(use.serves.input, use, fields.node('params')?.place ?? fields.place);
@@ -143,7 +144,7 @@ export class ActionReader {
   }
 
   #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {
-    const fields = fieldsOf(node, 'enrich', this.#context.findings)?.only(['handler', 'params', 'input', 'as']);
+    const fields = fieldsOf(node, 'enrich', this.#context.findings)?.only(KEYS.enrich);
     const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'enrich');
     if (fields === undefined || use === undefined) return undefined;
     const shape = this.#context.handlers.shape(use.serves.input, use, fields.place);

@@ -6,6 +6,7 @@ import { Fields, fieldsOf, listOfNodes } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, type Place, nodeText } from '../yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
+import { KEYS } from '../keys.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from '../rule.ts';
 
 /** Headers that route or delimit a message (RFC 9110 section 7.6.1); changing them could split it in two. */
@@ -56,9 +57,9 @@ export class ChangesReader {
   }
 
   onAllow(node: Node): Changes | undefined {
-    const fields = fieldsOf(node, 'onAllow', this.#findings)?.only(['request', 'response', 'query', 'metadata']);
+    const fields = fieldsOf(node, 'onAllow', this.#findings)?.only(KEYS.onAllow);
     if (fields === undefined) return undefined;
-    const query = fields.map('query', 'query')?.only(['set', 'remove']);
+    const query = fields.map('query', 'query')?.only(KEYS.queryChanges);
     return {
       request: this.#headers(fields.map('request', 'request')),
       response: this.#headers(fields.map('response', 'response')),
@@ -71,7 +72,7 @@ export class ChangesReader {
   }
 
   #headers(fields: Fields | undefined): HeaderChanges {
-    fields?.only(['set', 'append', 'remove']);
+    fields?.only(KEYS.headerChanges);
     return {
       set: this.#texts(fields?.node('set'), 'set', { areHeaders: true }),
       append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true }),

@@ -11,25 +11,9 @@ import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS, WORDS } from '../keys.ts';
 import type { Node } from '../yaml/nodes.ts';
 
-const KEYS = [
-  'handler',
-  'key',
-  'limit',
-  'per',
-  'cost',
-  'algorithm',
-  'burst',
-  'counter',
-  'once',
-  'override',
-  'params',
-  'partial',
-  'policy',
-  'zone',
-];
-const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
 const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'uint', 'dyn']);
 /** A string of RFC 9651. */
@@ -45,7 +29,7 @@ export function quotaOf(
   given: ReadonlySet<string>,
   { attributes, handlers, findings, secrecy }: ActionContext,
 ): ReadAction | undefined {
-  const fields = fieldsOf(node, 'quota', findings)?.only(KEYS);
+  const fields = fieldsOf(node, 'quota', findings)?.only(KEYS.quota);
   if (fields === undefined) return undefined;
   const use = handlers.named(fields, 'quota');
   fields.required('per', 'the period, such as 1m');
@@ -157,7 +141,7 @@ function periodOf(
 }
 
 function algorithmOf(fields: Fields, findings: Findings): Algorithm | undefined {
-  const word = fields.word('algorithm', ALGORITHMS);
+  const word = fields.word('algorithm', WORDS.algorithm);
   if (word === 'concurrency' && !fields.has('once'))
     findings.error(
       'RULES_MISSING_KEY',

@@ -13,6 +13,7 @@ import type { Carriage } from '../carriage.ts';
 import { expressionOf } from '../expressions.ts';
 import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS } from '../keys.ts';
 import { type MapNode, type Node, type Place, nodeText, plain } from '../yaml/nodes.ts';
 
 interface Named {
@@ -22,7 +23,6 @@ interface Named {
   readonly secret: boolean;
 }
 const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
-const CARRIERS = ['contextExtension', 'metadata', 'filterState', 'customTag', 'header'];
 
 export class AttributesSection {
   attributes: Attributes;
@@ -52,13 +52,7 @@ export class AttributesSection {
         );
         continue;
       }
-      const fields = fieldsOf(value, 'an attribute', this.#findings)?.only([
-        'is',
-        'type',
-        'from',
-        'secret',
-        'description',
-      ]);
+      const fields = fieldsOf(value, 'an attribute', this.#findings)?.only(KEYS.attribute);
       if (fields !== undefined) this.#one(key, fields, keyPlace);
       if (this.attributes.slotOf(key) === undefined && !this.#named.has(key)) this.#findings.undeclared.add(key);
     }
@@ -120,19 +114,19 @@ export class AttributesSection {
   }
 
   #carrier(node: Node): Carrier[] {
-    const fields = fieldsOf(node, 'a carrier', this.#findings)?.only(CARRIERS);
-    const kind = CARRIERS.find((name) => fields?.has(name) === true);
+    const fields = fieldsOf(node, 'a carrier', this.#findings)?.only(KEYS.carrier);
+    const kind = KEYS.carrier.find((name) => fields?.has(name) === true);
     if (fields === undefined) return [];
     if (kind === undefined) {
       this.#findings.error(
         'RULES_MISSING_KEY',
         node.place,
-        `a carrier must be one of ${CARRIERS.join(', ')}; found ${nodeText(node)}`,
+        `a carrier must be one of ${KEYS.carrier.join(', ')}; found ${nodeText(node)}`,
       );
       return [];
     }
     if (kind === 'metadata') {
-      const metadata = fields.map('metadata', 'metadata')?.only(['namespace', 'path']);
+      const metadata = fields.map('metadata', 'metadata')?.only(KEYS.metadataCarrier);
       const namespace = metadata?.text('namespace');
       const path = metadata?.node('path');
       const parts = path === undefined ? undefined : plain(path);

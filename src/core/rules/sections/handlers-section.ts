@@ -17,21 +17,8 @@ import { parsedBy, withoutSecrets } from '../schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
 import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
+import { KEYS } from '../keys.ts';
 import { type SpoolSettings, spoolOf } from './spool-key.ts';
-
-const KEYS = [
-  'adapter',
-  'config',
-  'deadline',
-  'concurrency',
-  'queue',
-  'breaker',
-  'batch',
-  'local',
-  'run',
-  'cache',
-  'spool',
-];
 
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 
@@ -79,7 +66,7 @@ export class HandlersSection implements DeclaredHandlers {
       }
       this.names.set(key, keyPlace);
       checkName(key, keyPlace, 'a handler', this.#findings);
-      const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS);
+      const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS.handler);
       if (fields !== undefined) this.#handler(key, fields, value);
     }
   }
@@ -95,10 +82,10 @@ export class HandlersSection implements DeclaredHandlers {
   #handler(name: string, fields: Fields, node: Node): void {
     fields.required('adapter', 'the name of an adapter, such as quota-memory');
     const adapterName = fields.text('adapter');
-    const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor', 'window']);
+    const breaker = fields.map('breaker', 'breaker')?.only(KEYS.breaker);
     const local = this.#local(name, fields);
-    const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
-    const cache = fields.map('cache', 'cache')?.only(['maxBytes']);
+    const batch = fields.map('batch', 'batch')?.only(KEYS.batch);
+    const cache = fields.map('cache', 'cache')?.only(KEYS.cache);
     const batchSpec = {
       max: batch?.wholeNumber('max', 1),
       maxAgeMs: batch?.durationMs('maxAge', ['ms', 's', 'm']),
@@ -201,7 +188,7 @@ export class HandlersSection implements DeclaredHandlers {
   }
 
   #local(name: string, fields: Fields): HandlerSpec['local'] {
-    const local = fields.map('local', 'local')?.only(['handler', 'replicas']);
+    const local = fields.map('local', 'local')?.only(KEYS.local);
     if (local === undefined) return undefined;
     local.required('handler', 'the handler that counts while this one is unavailable, such as one of quota-memory');
     local.required('replicas', 'the number of servers that share a limit; each admits its part');

@@ -7,6 +7,7 @@ import { expressionOf } from '../expressions.ts';
 import type { Fields } from '../fields.ts';
 import type { Mode, Rule } from '../rule.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS } from '../keys.ts';
 import { nodeText } from '../yaml/nodes.ts';
 
 const ENFORCE: Mode = { kind: 'enforce' };
@@ -16,7 +17,7 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
   const node = fields.node('mode');
   if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return ENFORCE;
   if (node.kind === 'scalar' && node.value === 'shadow') return SHADOW;
-  const percentage = node.kind === 'map' ? fields.map('mode', 'mode')?.only(['percent', 'by']) : undefined;
+  const percentage = node.kind === 'map' ? fields.map('mode', 'mode')?.only(KEYS.percentage) : undefined;
   if (percentage === undefined) {
     findings.error(
       'RULES_VALUE',
@@ -45,7 +46,7 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
 }
 
 export function sampleOf(fields: Fields, attributes: Attributes, findings: Findings): Rule['sample'] {
-  const sample = fields.map('sample', 'sample')?.only(['percent', 'by']);
+  const sample = fields.map('sample', 'sample')?.only(KEYS.percentage);
   if (sample === undefined) return undefined;
   sample.required('percent', 'a number from 0 to 100');
   return {

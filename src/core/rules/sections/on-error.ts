@@ -3,9 +3,10 @@ import { ACTIONS, type ErrorWord, type HandlerErrorWord, type RuleKind } from '.
 import { fieldsOf } from '../fields.ts';
 import type { Rule } from '../rule.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS } from '../keys.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 
-type Part = 'input' | 'handler';
+type Part = (typeof KEYS.onError)[number];
 
 /** `asksHandler`: an allow rule may do without one. */
 export function onErrorOf(
@@ -21,7 +22,7 @@ export function onErrorOf(
     input: input.words,
     handler: asksHandler ? handler.words : [],
   };
-  const parts = (['input', 'handler'] as const).filter((part) => words[part].length > 0);
+  const parts = KEYS.onError.filter((part) => words[part].length > 0);
   if (parts.length === 0) {
     findings.error(
       'RULES_ON_ERROR',

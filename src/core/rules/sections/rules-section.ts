@@ -23,20 +23,8 @@ import type { ReadAction } from '../actions/read-action.ts';
 import type { Action, Changes, DenyAnswer, EnrichOutput, Rule } from '../rule.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS } from '../keys.ts';
 import type { LaterItems, Node, Place } from '../yaml/nodes.ts';
-
-const KEYS = [
-  'name',
-  'description',
-  'match',
-  'calls',
-  ...ACTION_KINDS,
-  'onAllow',
-  'onDeny',
-  'onError',
-  'mode',
-  'sample',
-];
 
 /** `rules:` of one document. */
 export interface RuleList {
@@ -94,7 +82,7 @@ export class RulesSection {
 
   async #items(items: readonly Node[], slice: TimeSlice): Promise<void> {
     for (const item of items) {
-      const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS);
+      const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS.rule);
       if (fields !== undefined) this.#rule(fields);
       if (slice.isOver) await slice.next();
     }
@@ -223,7 +211,7 @@ export class RulesSection {
         : [];
     const changes = new ChangesReader(attributes, this.#context.findings, this.#secrecy, handed);
     const onAllowNode = fields.node('onAllow');
-    const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
+    const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny);
     const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields);
     const isPlain = answer !== undefined && answer.headers.length === 0 && answer.body === undefined;
     return {

@@ -4,6 +4,7 @@ import type { AdapterOrigin, DialTarget } from '../../../adapters/registry.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { parseAddress } from '../../../text/parse-address.ts';
+import { KEYS } from '../keys.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export type HandlerRun =
@@ -46,10 +47,8 @@ export function runOf(fields: Fields, origin: AdapterOrigin | undefined, finding
       node.place,
       'this adapter is not the export of a module, so a worker cannot import it',
     );
-  const worker = isMap
-    ? fieldsOf(node, 'run', findings)?.only(['worker', 'dial', 'tls']).map('worker', 'worker')
-    : undefined;
-  return { kind: 'worker', memoryBytes: memoryOf(worker?.only(['memory']), findings) };
+  const worker = isMap ? fieldsOf(node, 'run', findings)?.only(KEYS.run).map('worker', 'worker') : undefined;
+  return { kind: 'worker', memoryBytes: memoryOf(worker?.only(KEYS.worker), findings) };
 }
 
 function memoryOf(worker: Fields | undefined, findings: Findings): number | undefined {
@@ -70,7 +69,7 @@ function memoryOf(worker: Fields | undefined, findings: Findings): number | unde
 const LEAST_MEMORY_BYTES = 32 * 1024 ** 2;
 
 function dialOf(node: Node, findings: Findings): HandlerRun {
-  const fields = fieldsOf(node, 'run', findings)?.only(['dial', 'tls']);
+  const fields = fieldsOf(node, 'run', findings)?.only(KEYS.runDial);
   fields?.required('dial', 'the address of the plugin, such as unix:/run/revoked.sock');
   const address = fields?.text('dial');
   const place = fields?.node('dial')?.place;
@@ -85,7 +84,7 @@ function dialOf(node: Node, findings: Findings): HandlerRun {
   }
   const folder = dirname(place.source.file);
   const target = { address: address.replace(/^unix:(?!\/)(.*)/, (_, path: string) => `unix:${resolve(folder, path)}`) };
-  const tls = fields?.map('tls', 'tls')?.only(['ca', 'cert', 'key', 'serverName']);
+  const tls = fields?.map('tls', 'tls')?.only(KEYS.tls);
   if (tls === undefined) return { kind: 'dial', target };
   const file = (key: string): { [file: string]: string } => {
     const path = tls.text(key);

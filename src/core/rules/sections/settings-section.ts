@@ -7,18 +7,10 @@ import { spiffeId } from '../../../attributes/spiffe.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
+import { KEYS, WORDS } from '../keys.ts';
 import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
-const KEYS = [
-  'trustedHops',
-  'trustedCertificateHops',
-  'trustDomainAliases',
-  'path',
-  'pathParameters',
-  'rules',
-  'spool',
-] as const;
-type Key = (typeof KEYS)[number];
+type Key = (typeof KEYS.settings)[number];
 
 export interface Settings {
   readonly attributes: AttributeSettings;
@@ -33,15 +25,15 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   let spool = DEFAULT_SPOOL;
   let wantedRules: number | undefined;
   for (const node of nodes) {
-    const fields = fieldsOf(node, 'settings', findings)?.only(KEYS);
+    const fields = fieldsOf(node, 'settings', findings)?.only(KEYS.settings);
     if (fields === undefined) continue;
     checkSame(fields, known, findings);
     attributes = {
       trustedHops: fields.wholeNumber('trustedHops', 0, 100) ?? attributes.trustedHops,
       trustedCertificateHops: fields.wholeNumber('trustedCertificateHops', 0, 100) ?? attributes.trustedCertificateHops,
       trustDomainAliases: aliasesOf(fields.node('trustDomainAliases'), findings) ?? attributes.trustDomainAliases,
-      path: fields.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? attributes.path,
-      pathParameters: fields.word('pathParameters', ['keep', 'strip']) ?? attributes.pathParameters,
+      path: fields.word('path', WORDS.path) ?? attributes.path,
+      pathParameters: fields.word('pathParameters', WORDS.pathParameters) ?? attributes.pathParameters,
     };
     spool = spoolSettings(fields.map('spool', 'settings.spool'), spool, findings);
     wantedRules = fields.wholeNumber('rules', 1) ?? wantedRules;
@@ -63,7 +55,7 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
 
 /** Settings hold for the whole policy, so two documents must not disagree. */
 function checkSame(fields: Fields, known: Map<Key, Node>, findings: Findings): void {
-  for (const key of KEYS) {
+  for (const key of KEYS.settings) {
     const node = fields.node(key);
     if (node === undefined) continue;
     const before = known.get(key);

@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
+import { KEYS, WORDS } from '../keys.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 
 /** `settings.spool`. */
@@ -42,7 +43,7 @@ const LEAST_BYTES = 1024 ** 2;
 
 export function spoolSettings(fields: Fields | undefined, before: SpoolSettings, findings: Findings): SpoolSettings {
   if (fields === undefined) return before;
-  fields.only(['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync']);
+  fields.only(KEYS.settingsSpool);
   const folder = fields.text('folder');
   const place = fields.node('folder')?.place ?? fields.place;
   return {
@@ -93,17 +94,17 @@ export function spoolOf(
 type Written = { readonly kind: 'memory' } | Omit<Extract<HandlerSpool, { kind: 'disk' }>, 'folder'>;
 
 function ofWord(fields: Fields, settings: SpoolSettings): Written | undefined {
-  const kind = fields.word('spool', ['disk', 'memory']);
+  const kind = fields.word('spool', WORDS.spool);
   return kind === 'disk' ? { ...settings, kind, whenFull: 'block' } : kind === undefined ? undefined : { kind };
 }
 
 function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written | undefined {
-  const map = fieldsOf(node, 'spool', findings)?.only(['kind', 'whenFull', 'maxBytes', 'maxAge']);
+  const map = fieldsOf(node, 'spool', findings)?.only(KEYS.spool);
   map?.required('kind', 'disk or memory');
-  const kind = map?.word('kind', ['disk', 'memory']);
+  const kind = map?.word('kind', WORDS.spool);
   if (map === undefined || kind === undefined) return undefined;
   if (kind === 'memory') {
-    map.only(['kind']);
+    map.only(KEYS.memorySpool);
     return { kind };
   }
   return {
@@ -111,7 +112,7 @@ function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written
     kind,
     maxBytes: map.bytes('maxBytes', LEAST_BYTES) ?? settings.maxBytes,
     maxAgeMs: map.durationMs('maxAge', AGE_UNITS) ?? settings.maxAgeMs,
-    whenFull: map.word('whenFull', ['block', 'drop-oldest']) ?? 'block',
+    whenFull: map.word('whenFull', WORDS.whenFull) ?? 'block',
   };
 }
 

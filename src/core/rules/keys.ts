@@ -1,0 +1,80 @@
+/**
+ * The keys of each map of a policy, and the words of each key that has a fixed set.
+ * The readers refuse all others; `sluice schema` describes each one.
+ */
+import type { Algorithm } from '../../adapters/contract.ts';
+import { ACTION_KINDS } from '../actions.ts';
+
+const ASK = ['handler', 'params', 'input'] as const;
+const ANSWER = ['status', 'headers', 'body'] as const;
+
+export const KEYS = {
+  policy: ['settings', 'plugins', 'attributes', 'handlers', 'rules'],
+  cases: ['policy', 'cases'],
+  settings: ['trustedHops', 'trustedCertificateHops', 'trustDomainAliases', 'path', 'pathParameters', 'rules', 'spool'],
+  settingsSpool: ['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync'],
+  attribute: ['is', 'type', 'from', 'secret', 'description'],
+  carrier: ['contextExtension', 'metadata', 'filterState', 'customTag', 'header'],
+  metadataCarrier: ['namespace', 'path'],
+  handler: [
+    'adapter',
+    'config',
+    'deadline',
+    'concurrency',
+    'queue',
+    'breaker',
+    'batch',
+    'local',
+    'run',
+    'cache',
+    'spool',
+  ],
+  breaker: ['failures', 'openFor', 'window'],
+  batch: ['max', 'maxAge', 'maxBytes'],
+  local: ['handler', 'replicas'],
+  cache: ['maxBytes'],
+  run: ['worker', 'dial', 'tls'],
+  worker: ['memory'],
+  runDial: ['dial', 'tls'],
+  tls: ['ca', 'cert', 'key', 'serverName'],
+  spool: ['kind', 'whenFull', 'maxBytes', 'maxAge'],
+  memorySpool: ['kind'],
+  rule: ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'],
+  deny: [...ANSWER, 'unlessAllowed'],
+  allow: ['group', ...ASK],
+  check: ASK,
+  quota: [
+    'handler',
+    'key',
+    'limit',
+    'per',
+    'cost',
+    'algorithm',
+    'burst',
+    'counter',
+    'once',
+    'override',
+    'params',
+    'partial',
+    'policy',
+    'zone',
+  ],
+  report: ASK,
+  enrich: [...ASK, 'as'],
+  onAllow: ['request', 'response', 'query', 'metadata'],
+  headerChanges: ['set', 'append', 'remove'],
+  queryChanges: ['set', 'remove'],
+  onDeny: ANSWER,
+  onError: ['input', 'handler'],
+  percentage: ['percent', 'by'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type KeyTable = typeof KEYS;
+
+export const WORDS = {
+  path: ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'],
+  pathParameters: ['keep', 'strip'],
+  spool: ['disk', 'memory'],
+  whenFull: ['block', 'drop-oldest'],
+  algorithm: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] satisfies readonly Algorithm[],
+} as const;
