@@ -104,6 +104,9 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/connection-bytes.ts',
   'src/frontends/istio-cluster.ts',
   'src/frontends/settled-or-ending.ts',
+  'src/frontends/log-origin.ts',
+  'src/frontends/node-readers.ts',
+  'src/frontends/record-stream.ts',
 ];
 
 const OF_REMOTE_HANDLERS = ['src/transport', 'src/protobuf', 'gen'];
@@ -193,7 +196,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/frontends': FRONTENDS_MAY,
   // No frontend imports another; what several need stands beside them.
   ...Object.fromEntries(
-    ['ext-authz', 'ratelimit', 'access-log', 'otlp'].map((frontend) => [
+    ['ext-authz', 'ratelimit', 'access-log', 'otlp', 'metrics'].map((frontend) => [
       `src/frontends/${frontend}`,
       [...FRONTENDS_MAY, ...SHARED_BY_FRONTENDS],
     ]),

@@ -16,6 +16,7 @@ export const CALL_KINDS = [
   'log-interim',
   'tcp-log-interim',
   'otlp-log',
+  'envoy-metric',
 ] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
 
@@ -24,7 +25,7 @@ export const ENTRY_KINDS = ['log', 'tcp-log', 'log-interim', 'tcp-log-interim'] 
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
 /** Calls that record what happened; nobody waits for a verdict. */
-export const RECORD_KINDS = [...ENTRY_KINDS, 'otlp-log'] as const;
+export const RECORD_KINDS = [...ENTRY_KINDS, 'otlp-log', 'envoy-metric'] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
 const RECORDS: ReadonlySet<CallKind> = new Set(RECORD_KINDS);

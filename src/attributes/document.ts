@@ -17,6 +17,7 @@ const ROOTS: Readonly<Record<string, string>> = {
   trace:
     'The distributed trace of the request. Envoy logs what it is configured to: docs/envoy.md names the custom tags and headers.',
   log: 'A log record of OpenTelemetry that is not an entry of an access log (docs/otlp.md).',
+  metric: "A sample of one of Envoy's statistics (docs/metrics.md).",
   metadata: "Dynamic metadata of Envoy's filters.",
   verdict:
     "The verdict of the check, read back from the access log. Envoy's TCP filter drops it for denied connections.",
@@ -29,7 +30,7 @@ const HEAD = `# Attributes
 The attributes that a rule may read. The names are Istio's, or Envoy's where Istio has none; a policy's own begin with \`my.\`.
 The last column names the calls that can carry an attribute, each with the field of Envoy's message: \`http\` and \`tcp\` are
 authorization checks, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs (\`log-interim\` and \`tcp-log-interim\`, the entries
-of what has not ended, carry the same), \`otlp-log\` is a log record of OpenTelemetry. *nothing*: Envoy sends it in no call.
+of what has not ended, carry the same), \`otlp-log\` is a log record of OpenTelemetry, \`envoy-metric\` a sample of Envoy's statistics. *nothing*: Envoy sends it in no call.
 
 - *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.
 - *hidden*: redacted wherever it would be shown.

@@ -7,6 +7,7 @@ import { CONNECTION } from './vocabulary/connection.ts';
 import { CONTEXT } from './vocabulary/context.ts';
 import { DESTINATION } from './vocabulary/destination.ts';
 import { LOG } from './vocabulary/log.ts';
+import { METRIC } from './vocabulary/metric.ts';
 import { METADATA, VERDICT } from './vocabulary/metadata.ts';
 import { RATELIMIT } from './vocabulary/ratelimit.ts';
 import { REQUEST } from './vocabulary/request.ts';
@@ -28,6 +29,7 @@ export const VOCABULARY: readonly Attribute[] = Object.freeze(
     ...METADATA,
     ...VERDICT,
     ...LOG,
+    ...METRIC,
   ].map((row, number) => Object.freeze({ ...row, number })),
 );
 

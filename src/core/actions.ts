@@ -45,6 +45,7 @@ const RECORDS_IF_NAMED: ActionTraits['calls'] = {
   'log-interim': 'named',
   'tcp-log-interim': 'named',
   'otlp-log': 'named',
+  'envoy-metric': 'named',
 };
 const DENIED = { default: 'deny', words: [] } as const;
 const SKIPPED = { default: 'allow', words: [] } as const;

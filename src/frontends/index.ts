@@ -8,14 +8,16 @@ import type { Method } from '../transport/transport.ts';
 import { accessLogMethods } from './access-log/methods.ts';
 import { extAuthzMethods } from './ext-authz/methods.ts';
 import type { FrontendOptions } from './frontend-options.ts';
+import { metricsMethods } from './metrics/methods.ts';
 import { otlpMethods } from './otlp/methods.ts';
 import { AccessLogService } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { MetricsService } from '../../gen/envoy/service/metrics/v3/metrics_service_pb.ts';
 import { LogsService } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
 import { RateLimitService } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { ratelimitMethods } from './ratelimit/methods.ts';
 
-export { accessLogMethods, extAuthzMethods, otlpMethods, ratelimitMethods };
+export { accessLogMethods, extAuthzMethods, metricsMethods, otlpMethods, ratelimitMethods };
 export { RefusedEntries } from './refused-entries.ts';
 export { LOGS_PATH, otlpHttpHandler } from './otlp/http.ts';
 export { healthMethods, type HealthOptions } from './health.ts';
@@ -31,6 +33,7 @@ export const FRONTEND_SERVICES: readonly DescService[] = [
   RateLimitService,
   AccessLogService,
   LogsService,
+  MetricsService,
 ];
 
 /** For the health service: `envoy.service.auth.v3.Authorization` and so on. */
@@ -43,5 +46,6 @@ export function frontendMethods(engine: Engine, options: FrontendOptions = {}): 
     ...ratelimitMethods(engine, options),
     ...accessLogMethods(engine, options),
     ...otlpMethods(engine, options),
+    ...metricsMethods(engine, options),
   ];
 }

@@ -3,7 +3,10 @@ import { phaseOfEntry, protocolOfHeaders } from '../derive.ts';
 import { DURATION, DYN, INT, IP, mapOf, STRING, TIMESTAMP } from '../types.ts';
 import { onLogs, row } from './row.ts';
 
-const NODE = (field: string) => onLogs(`identifier.node.${field}`);
+const NODE = (field: string) => ({
+  ...onLogs(`identifier.node.${field}`),
+  'envoy-metric': `identifier.node.${field}`,
+});
 const COMMON = (field: string) => onLogs(`common_properties.${field}`);
 
 export const CONTEXT = [
@@ -29,6 +32,7 @@ export const CONTEXT = [
       limit: 'the clock of Sluice',
       ...COMMON('start_time + duration'),
       'otlp-log': 'log_record.time_unix_nano, else observed_time_unix_nano, else the clock of Sluice',
+      'envoy-metric': 'envoy_metrics[].metric[].timestamp_ms, else the clock of Sluice',
     },
     { always: true },
   ),

@@ -25,6 +25,7 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
       case 'log-interim':
       case 'tcp-log-interim':
       case 'otlp-log':
+      case 'envoy-metric':
         await engine.report(one.call, wire);
         return undefined;
     }

@@ -23,11 +23,16 @@ import {
   ExportLogsServiceRequestSchema,
   LogsService,
 } from '../../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
+import {
+  MetricsService,
+  StreamMetricsMessageSchema,
+} from '../../../gen/envoy/service/metrics/v3/metrics_service_pb.ts';
 import type { HeaderValueOption } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/index.ts';
 import { checkRequest } from '../call/check-request.ts';
 import { limitRequest } from '../call/limit-request.ts';
 import { logRequest } from '../call/log-request.ts';
+import { metricRequest } from '../call/metric-request.ts';
 import { otlpLogRequest } from '../call/otlp-log-request.ts';
 import { methodsOf } from '../../serve/policy/methods.ts';
 import type { Driver } from './driver.ts';
@@ -88,9 +93,12 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
     case 'log-interim':
     case 'tcp-log-interim': {
       const bytes = toBinary(StreamAccessLogsMessageSchema, logRequest(asked(one, first)));
-      for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], {
-        timeoutMs: 5000,
-      })); // read up to the status at its end
+      await sendStream(client, `/${AccessLogService.typeName}/StreamAccessLogs`, bytes);
+      return undefined;
+    }
+    case 'envoy-metric': {
+      const bytes = toBinary(StreamMetricsMessageSchema, metricRequest(asked(one, first)));
+      await sendStream(client, `/${MetricsService.typeName}/StreamMetrics`, bytes);
       return undefined;
     }
     case 'otlp-log': {
@@ -99,6 +107,11 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
       return undefined;
     }
   }
+}
+
+/** Reads up to the status at its end. */
+async function sendStream(client: GrpcClient, path: string, message: Uint8Array): Promise<void> {
+  for await (const _reply of client.stream(path, [message], { timeoutMs: 5000 }));
 }
 
 function asked({ call, carried }: Case, given: Readonly<Record<string, unknown>> = {}): JsonObject {

@@ -77,6 +77,7 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   'log-interim': LOG_WANTS,
   'tcp-log-interim': LOG_WANTS,
   'otlp-log': LOG_WANTS,
+  'envoy-metric': LOG_WANTS,
 };
 
 /** The parts of a case other than its call and want. */

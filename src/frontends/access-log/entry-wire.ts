@@ -5,7 +5,7 @@
  */
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
-import { jsonAt, type Json, mapOfJson, valueOfJson } from '../../attributes/json-value.ts';
+import { jsonAt, type Json, valueOfJson } from '../../attributes/json-value.ts';
 import { Duration, type Timestamp, type Value } from '../../attributes/values.ts';
 import { numberOf } from '../../attributes/vocabulary.ts';
 import { jsonOfAny } from '../any-json.ts';
@@ -28,7 +28,8 @@ import {
   timestampOf,
 } from '../wire-values.ts';
 import { reporterOf, serviceHostOf, servicePartOf } from '../istio-cluster.ts';
-import type { LogOrigin } from './log-origin.ts';
+import type { LogOrigin } from '../log-origin.ts';
+import { NODE_READERS } from '../node-readers.ts';
 import { logTypeName, phaseOf } from './log-type.ts';
 import { shortFlags } from './response-flags.ts';
 
@@ -197,6 +198,7 @@ const CANONICAL_REVISION = 'service.istio.io/canonical-revision';
 
 type EntryReader = (wire: EntryWire) => Value | undefined;
 export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
+  ...NODE_READERS,
   'source.ip': ({ common }) => ipOf(common?.downstreamDirectRemoteAddress),
   'source.port': ({ common }) => portOf(common?.downstreamDirectRemoteAddress),
   'source.principal': (wire) => principalIn(peerOf(wire)),
@@ -256,20 +258,12 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'response.flags': ({ common }) => shortFlags(common?.responseFlags),
   'context.time': ({ end }) => end,
   'context.reporter.kind': ({ reporter }) => reporter,
-  'context.reporter.uid': ({ origin }) => present(origin.node?.id),
-  'context.proxy_version': ({ origin }) => origin.proxyVersion,
   'context.proxy_error_code': ({ common }) => shortFlags(common?.responseFlags).join(',') || '-',
   'context.auth_failure_reason': ({ common }) =>
     common?.responseFlags?.unauthorizedDetails?.reason === 1 ? 'EXTERNAL_SERVICE' : undefined,
   'context.log_name': ({ origin }) => origin.logName,
   'context.log_type': ({ common }) => logTypeName(common),
   'context.log_phase': ({ common }) => phaseOf(common),
-  'context.node.id': ({ origin }) => present(origin.node?.id),
-  'context.node.cluster': ({ origin }) => present(origin.node?.cluster),
-  'context.node.region': ({ origin }) => present(origin.node?.locality?.region),
-  'context.node.zone': ({ origin }) => present(origin.node?.locality?.zone),
-  'context.node.sub_zone': ({ origin }) => present(origin.node?.locality?.subZone),
-  'context.node.metadata': ({ origin }) => mapOfJson((origin.node?.metadata ?? {}) as Readonly<Record<string, Json>>),
   'context.route_name': ({ common }) => present(common?.routeName),
   'context.stream_id': ({ common }) => present(common?.streamId),
   'context.upstream.cluster': ({ common }) => present(common?.upstreamCluster),

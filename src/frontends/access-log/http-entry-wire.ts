@@ -5,7 +5,7 @@ import { asBuffer } from '../../transport/byte-range.ts';
 import { FieldScan, wideValue, WireType } from '../../protobuf/scan.ts';
 import { anyAt, between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
-import type { LogOrigin } from './log-origin.ts';
+import type { LogOrigin } from '../log-origin.ts';
 
 /** The access log entry of a request. */
 export class HttpEntryWire extends EntryWire {

@@ -5,7 +5,7 @@ import type { TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/acc
 import { intOf, ipOf } from '../wire-values.ts';
 import { type ByteTotals, NO_TOTALS } from '../connection-bytes.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
-import type { LogOrigin } from './log-origin.ts';
+import type { LogOrigin } from '../log-origin.ts';
 import { phaseOf } from './log-type.ts';
 
 /** The access log entry of a connection. */

@@ -18,6 +18,7 @@ const ROOTS = [
   'metadata',
   'verdict',
   'log',
+  'metric',
 ];
 
 describe('the vocabulary', () => {

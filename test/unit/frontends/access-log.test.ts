@@ -6,7 +6,7 @@ import { Duration, Timestamp, type Value } from '../../../src/attributes/values.
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import type { Engine } from '../../../src/core/call.ts';
 import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire.ts';
-import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
+import { LogOrigin } from '../../../src/frontends/log-origin.ts';
 import { TcpEntryWire } from '../../../src/frontends/access-log/tcp-entry-wire.ts';
 import { accessLogMethods, RefusedEntries } from '../../../src/frontends/index.ts';
 import {

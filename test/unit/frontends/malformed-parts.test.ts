@@ -5,7 +5,7 @@ import type { Wire } from '../../../src/attributes/bag.ts';
 import type { CallKind } from '../../../src/attributes/carrier.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire.ts';
-import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
+import { LogOrigin } from '../../../src/frontends/log-origin.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { HTTPAccessLogEntrySchema } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessage_IdentifierSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';

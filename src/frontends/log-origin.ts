@@ -1,15 +1,14 @@
-import { jsonAt, type Json } from '../../attributes/json-value.ts';
-import type { Node } from '../../../gen/envoy/config/core/v3/base_pb.ts';
-import type { StreamAccessLogsMessage_Identifier } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
-import { ifWellFormed, present } from '../wire-values.ts';
+import { jsonAt, type Json } from '../attributes/json-value.ts';
+import type { Node } from '../../gen/envoy/config/core/v3/base_pb.ts';
+import { ifWellFormed, present } from './wire-values.ts';
 
-/** The proxy that sends a stream of log entries, which Envoy names in the first message only. Malformed parts of it are absent. */
+/** The proxy that sends a stream of records, which Envoy names in the first message only. Malformed parts of it are absent. */
 export class LogOrigin {
   readonly node: Node | undefined;
   readonly logName: string | undefined;
   readonly proxyVersion: string | undefined;
 
-  constructor(identifier: StreamAccessLogsMessage_Identifier | undefined) {
+  constructor(identifier: { readonly node?: Node | undefined; readonly logName: string } | undefined) {
     this.node = ifWellFormed(() => identifier?.node);
     this.logName = ifWellFormed(() => present(identifier?.logName));
     this.proxyVersion = ifWellFormed(() => versionOf(this.node));
