@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { defineAdapter, report, type ReportEntry } from 'sluice/plugin';
 import { checkServer } from '../http/config.ts';
 import { otlpShape } from '../otlp/config.ts';
-import { type LogSink, logSink, SEVERITIES } from './record.ts';
+import type { LogSink } from './record.ts';
+
+export const SEVERITIES = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'] as const;
 
 const paramsSchema = z.strictObject({
   eventName: z
@@ -26,10 +28,11 @@ export default defineAdapter({
     report: { params: paramsSchema, input: 'any', batch: { max: 1000, maxAgeMs: 500, maxBytes: 2 * 1024 * 1024 } },
   },
   async open(config, host) {
-    const [{ openExporter }, { OtlpSender }, { Resources }] = await Promise.all([
+    const [{ openExporter }, { OtlpSender }, { Resources }, { logSink }] = await Promise.all([
       import('../otlp/exporter.ts'),
       import('../otlp/sender.ts'),
       import('../otlp/resources.ts'),
+      import('./record.ts'),
     ]);
     const exporter = await openExporter(config, 'logs', host);
     const sender = new OtlpSender(exporter, config, host);

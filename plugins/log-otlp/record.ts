@@ -5,8 +5,8 @@ import { isOfResource, type Resources } from '../otlp/resources.ts';
 import type { EncodedEntry } from '../otlp/sender.ts';
 import { idOf, SPAN_ID_DIGITS, TRACE_ID_DIGITS } from '../otlp/trace-ids.ts';
 import { WireWriter } from '../otlp/wire.ts';
+import { SEVERITIES } from './adapter.ts';
 
-export const SEVERITIES = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'] as const;
 type Severity = (typeof SEVERITIES)[number];
 /** The first of the four numbers of each. */
 const NUMBERS: ReadonlyMap<unknown, number> = new Map(SEVERITIES.map((text, at) => [text, at * 4 + 1]));

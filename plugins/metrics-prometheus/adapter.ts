@@ -1,14 +1,14 @@
 /** Counters, gauges and histograms from reports, on Sluice's /metrics page. */
 import { z } from 'zod';
 import { defineAdapter, report } from 'sluice/plugin';
-import { checkMetrics, metricsFields } from '../metrics/config.ts';
+import { checkMetricsOf, metricsFieldsOf, PROMETHEUS } from '../metrics/config.ts';
 import { inputOf, openRegistry, paramsSchema } from '../metrics/registry.ts';
 import { pageOf } from './page.ts';
 
 export default defineAdapter({
   name: 'metrics-prometheus',
   summary: 'Turns reports into Prometheus counters, gauges and histograms, served at /metrics.',
-  config: z.strictObject(metricsFields).check(checkMetrics),
+  config: z.strictObject(metricsFieldsOf(PROMETHEUS)).check(checkMetricsOf(PROMETHEUS)),
   serves: {
     report: {
       params: paramsSchema,

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { defineAdapter, report, type ReportEntry } from 'sluice/plugin';
 import { checkServer } from '../http/config.ts';
 import { otlpShape } from '../otlp/config.ts';
-import { KINDS, type SpanSink, spanSink } from './span.ts';
+import { KINDS } from './conventions.ts';
+import type { SpanSink } from './span.ts';
 
 const paramsSchema = z.strictObject({
   kind: z
@@ -38,10 +39,11 @@ export default defineAdapter({
     report: { params: paramsSchema, input: 'any', batch: { max: 1000, maxAgeMs: 500, maxBytes: 2 * 1024 * 1024 } },
   },
   async open(config, host) {
-    const [{ openExporter }, { OtlpSender }, { Resources }] = await Promise.all([
+    const [{ openExporter }, { OtlpSender }, { Resources }, { spanSink }] = await Promise.all([
       import('../otlp/exporter.ts'),
       import('../otlp/sender.ts'),
       import('../otlp/resources.ts'),
+      import('./span.ts'),
     ]);
     const exporter = await openExporter(config, 'traces', host);
     const sender = new OtlpSender(exporter, config, host);

@@ -9,11 +9,8 @@ import { isOfResource, type Resources } from '../otlp/resources.ts';
 import type { EncodedEntry } from '../otlp/sender.ts';
 import { idOf, SPAN_ID_DIGITS, TRACE_ID_DIGITS } from '../otlp/trace-ids.ts';
 import { WireWriter } from '../otlp/wire.ts';
-import { errorTypeOf } from './status.ts';
+import { errorTypeOf, type Kind, KINDS } from './conventions.ts';
 
-/** In the order of their numbers. */
-export const KINDS = ['INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'] as const;
-export type Kind = (typeof KINDS)[number];
 const NUMBERS: ReadonlyMap<unknown, number> = new Map(KINDS.map((kind, at) => [kind, at + 1]));
 
 const [TRACE_ID, SPAN_ID, PARENT_SPAN_ID, NAME, KIND, START, END, ATTRIBUTES, EVENTS, STATUS, FLAGS] = [

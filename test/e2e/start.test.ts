@@ -73,6 +73,9 @@ test.each([
   'src/cli/eval/',
   'src/counting/redis/connection',
   'plugins/log-kafka/producer',
+  'plugins/otlp/exporter',
+  'plugins/otlp/wire',
+  'plugins/metrics-otlp/pusher',
 ])('%s, which the example does not use, is not loaded', (place) =>
   expect(loaded.filter((url) => url.includes(`/${place}`))).toEqual([]),
 );

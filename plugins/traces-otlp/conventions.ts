@@ -1,5 +1,8 @@
-/** Whether a span is an error, by the semantic conventions of HTTP and gRPC spans. */
-import type { Kind } from './span.ts';
+/** Kinds of spans, and which of them are errors by the semantic conventions of HTTP and gRPC. */
+
+/** In the order of their numbers. */
+export const KINDS = ['INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'] as const;
+export type Kind = (typeof KINDS)[number];
 
 /** By number; the conventions write the names. */
 const GRPC_CODES = [
