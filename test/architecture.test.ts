@@ -196,7 +196,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/frontends': FRONTENDS_MAY,
   // No frontend imports another; what several need stands beside them.
   ...Object.fromEntries(
-    ['ext-authz', 'ratelimit', 'access-log', 'otlp', 'metrics'].map((frontend) => [
+    ['ext-authz', 'ratelimit', 'access-log', 'otlp', 'http', 'metrics'].map((frontend) => [
       `src/frontends/${frontend}`,
       [...FRONTENDS_MAY, ...SHARED_BY_FRONTENDS],
     ]),
@@ -247,6 +247,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/frontends',
     'src/admin',
     'src/time/settles-within.ts',
+    'src/time/throttle.ts',
     'src/serve/crew',
     ...SERVE_GROUND,
   ],

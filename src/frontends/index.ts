@@ -20,6 +20,16 @@ import { ratelimitMethods } from './ratelimit/methods.ts';
 export { accessLogMethods, extAuthzMethods, metricsMethods, otlpMethods, ratelimitMethods };
 export { RefusedEntries } from './refused-entries.ts';
 export { LOGS_PATH, otlpHttpHandler } from './otlp/http.ts';
+export { httpDoor } from './http/door.ts';
+export {
+  DEFAULT_ROUTES,
+  DIALECTS,
+  type Dialect,
+  type HttpRoute,
+  routesProblem,
+  TRUSTABLE,
+  type Trustable,
+} from './http/routes.ts';
 export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';

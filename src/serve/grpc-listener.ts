@@ -29,7 +29,7 @@ export interface GrpcListenerOptions {
 }
 
 /** gRPC's own limit; a check contains the request's body if Envoy is configured to send it. */
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 export function listenGrpc({
   methods,

@@ -3,7 +3,7 @@
  * **In**: an address, a handler. **Out**: a server that drains. **Fails**: with a StartError if it cannot listen.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { settlesWithin } from '../time/settles-within.ts';
@@ -17,6 +17,7 @@ export interface HttpListenerOptions {
   readonly tls: TlsOptions | undefined;
   /** Other workers listen at the same port. */
   readonly reusePort: boolean;
+  readonly limits?: ServerOptions;
   /** `ending` is aborted when a draining server can wait no longer. */
   readonly handle: (request: IncomingMessage, response: ServerResponse, ending: AbortSignal) => void;
 }
@@ -29,21 +30,36 @@ export interface HttpListener extends Address {
 
 /** Time to receive a whole request. */
 const REQUEST_MS = 10_000;
-const MAX_CONNECTIONS = 10_000;
+/** A caller by HTTP/1 has one for each call that waits. */
+const MAX_CONNECTIONS = 20_000;
+/** Connections that wait to be accepted: a proxy opens many at once. */
+const BACKLOG = 4096;
 /** The share of a drain's grace after which handlers are told to stop waiting. */
 const WAITING_SHARE = 0.8;
 
-export async function listenHttp({ address, tls, reusePort, handle }: HttpListenerOptions): Promise<HttpListener> {
+export async function listenHttp({
+  address,
+  tls,
+  reusePort,
+  limits,
+  handle,
+}: HttpListenerOptions): Promise<HttpListener> {
   const ending = new AbortController();
-  const options = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, connectionsCheckingInterval: 1000 };
+  const options: ServerOptions = {
+    requestTimeout: REQUEST_MS,
+    headersTimeout: REQUEST_MS,
+    connectionsCheckingInterval: 1000,
+    ...limits,
+  };
   const take = (request: IncomingMessage, response: ServerResponse): void => handle(request, response, ending.signal);
   const server: Server =
     tls === undefined
       ? createServer(options, take)
       : createTlsServer({ ...options, ...tls, minVersion: MIN_TLS, requestCert: tls.ca !== undefined }, take);
   server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = 0; // Node would leave out the headers beyond its number; their size is limited
   await atAddress(address, async ({ host, port }) => {
-    server.listen({ host, port, reusePort });
+    server.listen({ host, port, reusePort, backlog: BACKLOG });
     await once(server, 'listening');
   });
   const { port } = server.address() as AddressInfo;

@@ -15,6 +15,8 @@ export interface ServedSluice {
   readonly policyFile: string;
   readonly grpcPort: number;
   readonly adminPort: number;
+  /** With `--http`. */
+  readonly httpPort: number | undefined;
   /** Lines of stdout, one JSON object each, written by log-stdout. */
   readonly written: readonly Readonly<Record<string, unknown>>[];
   /** Lines of stderr. */
@@ -57,31 +59,36 @@ export async function serveSluice(
   );
   const written: Readonly<Record<string, unknown>>[] = [];
   const log: string[] = [];
-  const ports = new Promise<{ grpcPort: number; adminPort: number }>((resolve, reject) => {
-    let grpcPort: number | undefined;
-    let adminPort: number | undefined;
-    const read = (line: string): void => {
-      grpcPort ??= portIn(/grpc\S*.*?127\.0\.0\.1:(\d+)/i, line);
-      adminPort ??= portIn(/admin\S*.*?127\.0\.0\.1:(\d+)/i, line);
-      if (grpcPort !== undefined && adminPort !== undefined) resolve({ grpcPort, adminPort });
-    };
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      log.push(line);
-      read(line);
-    });
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.startsWith('{')) written.push(JSON.parse(line) as Record<string, unknown>);
-      else read(line);
-    });
-    child.once('exit', (code) => reject(new Error(`sluice serve ended with ${code}:\n${log.join('\n')}`)));
-  });
-  const { grpcPort, adminPort } = await ports;
+  const ports = new Promise<{ grpcPort: number; adminPort: number; httpPort: number | undefined }>(
+    (resolve, reject) => {
+      let grpcPort: number | undefined;
+      let httpPort: number | undefined;
+      let adminPort: number | undefined;
+      const read = (line: string): void => {
+        grpcPort ??= portIn(/grpc\S*.*?127\.0\.0\.1:(\d+)/i, line);
+        httpPort ??= portIn(/^ +HTTP .*?127\.0\.0\.1:(\d+)/, line);
+        adminPort ??= portIn(/admin\S*.*?127\.0\.0\.1:(\d+)/i, line);
+        if (grpcPort !== undefined && adminPort !== undefined) resolve({ grpcPort, adminPort, httpPort });
+      };
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        log.push(line);
+        read(line);
+      });
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (line.startsWith('{')) written.push(JSON.parse(line) as Record<string, unknown>);
+        else read(line);
+      });
+      child.once('exit', (code) => reject(new Error(`sluice serve ended with ${code}:\n${log.join('\n')}`)));
+    },
+  );
+  const { grpcPort, adminPort, httpPort } = await ports;
   return {
     child,
     folder,
     policyFile,
     grpcPort,
     adminPort,
+    httpPort,
     written,
     log,
     admin: async (path) => fetch(`http://127.0.0.1:${adminPort}${path}`),

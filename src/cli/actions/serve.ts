@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../flag-values.ts';
+import { parseHttpRoutes } from '../http-routes.ts';
 import { CliError, exitOf, isExpected } from '../cli-error.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
 import type { ExitCode } from '../exit-codes.ts';
@@ -12,6 +13,7 @@ import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../package.ts';
 import { RUNS_FROM_SOURCE } from '../../files/program.ts';
 import { type Server, startServer } from '../../serve/policy/server.ts';
+import type { HttpChecks } from '../../serve/policy/http-checks.ts';
 import type { TransportFlags } from '../../serve/policy/thread.ts';
 import type { TlsFiles } from '../../serve/tls-files.ts';
 import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
@@ -21,6 +23,8 @@ import { paintErr } from '../../text/paint.ts';
 export interface ServeFlags {
   readonly grpc: string;
   readonly otlpHttp?: string;
+  readonly http?: string;
+  readonly httpRoute?: readonly string[];
   readonly admin: string;
   readonly watchPlugins?: true;
   readonly grace: string;
@@ -66,8 +70,10 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
   const transport = transportOf(flags);
   const tls = tlsFilesOf(flags);
   const otlpHttp = flags.otlpHttp === undefined ? undefined : parseAddress(flags.otlpHttp);
-  if (workers > 1 && otlpHttp?.port === 0)
-    throw new CliError('CLI_USAGE', '--workers share the port of --otlp-http; write one other than 0');
+  const http = httpChecksOf(flags);
+  for (const [flag, address] of [['--otlp-http', otlpHttp] as const, ['--http', http?.address] as const])
+    if (workers > 1 && address?.port === 0)
+      throw new CliError('CLI_USAGE', `--workers share the port of ${flag}; write one other than 0`);
   const admin = parseAddress(flags.admin);
   const escaped = containErrors(log);
   return serveUntilStopped<Server>({
@@ -77,6 +83,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         configs,
         grpc,
         otlpHttp,
+        http,
         admin,
         log,
         ...(workers === 1
@@ -96,6 +103,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         log.info('serving', {
           grpc: addressText(server.grpc),
           ...(server.otlpHttp === undefined ? {} : { otlpHttp: addressText(server.otlpHttp) }),
+          ...(server.http === undefined ? {} : { http: addressText(server.http) }),
           admin: server.admin === undefined ? null : addressText(server.admin),
         });
     },
@@ -121,6 +129,12 @@ function transportOf({ transport, maxConnectionAge, maxStreamAge }: ServeFlags):
   };
 }
 
+function httpChecksOf({ http, httpRoute }: ServeFlags): HttpChecks | undefined {
+  if (http !== undefined) return { address: parseAddress(http), routes: parseHttpRoutes(httpRoute) };
+  if (httpRoute !== undefined) throw new CliError('CLI_USAGE', '--http-route needs --http');
+  return undefined;
+}
+
 function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | undefined {
   if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined)
@@ -138,6 +152,10 @@ function greet(server: Server, scheme: 'http' | 'https'): void {
   if (server.otlpHttp !== undefined)
     line(
       `  OTLP   ${paintErr.name(`${scheme}://${addressText(server.otlpHttp)}${LOGS_PATH}`)}  for log records over HTTP`,
+    );
+  if (server.http !== undefined)
+    line(
+      `  HTTP   ${paintErr.name(`${scheme}://${addressText(server.http)}`)}  for proxies that ask by HTTP: ext_authz, forward-auth`,
     );
   if (server.admin !== undefined)
     line(

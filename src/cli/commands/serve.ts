@@ -14,6 +14,13 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
   args: [configArgument()],
   flags: [
     new Option('--grpc <host:port>', 'the gRPC port for Envoy; unix:PATH is a unix socket').default('127.0.0.1:9091'),
+    new Option('--http <host:port>', 'the port for proxies that ask by HTTP (docs/http.md); default: none'),
+    new Option(
+      '--http-route <prefix=dialect>',
+      'a path of the HTTP port and how its proxy asks: envoy, forward (Traefik, Caddy, HAProxy) or nginx, with the headers that ' +
+        'it sets itself, if any: /envoy=envoy,source.principal=x-client-principal,extensions=x-context-; may be repeated; ' +
+        'default: /envoy=envoy, /forward=forward, /nginx=nginx',
+    ).argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]),
     new Option(
       '--otlp-http <host:port>',
       'the HTTP port for logs of OpenTelemetry (/v1/logs), with the TLS of --grpc; they are taken at --grpc too; default: none',

@@ -15,6 +15,7 @@ import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
 import { atAddress } from '../grpc-listener.ts';
 import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
+import type { HttpChecks } from './http-checks.ts';
 import { Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
 import { serveByCrew } from './supervisor.ts';
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly grpc: Address;
   /** For logs by OTLP over HTTP; absent: not served. With several workers, a port other than 0. */
   readonly otlpHttp?: Address | undefined;
+  /** For checks over HTTP; absent: not served. With several workers, a port other than 0. */
+  readonly http?: HttpChecks | undefined;
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
@@ -54,6 +57,7 @@ export interface Server {
   readonly grpc: Address;
   readonly admin: Address | undefined;
   readonly otlpHttp: Address | undefined;
+  readonly http: Address | undefined;
   readonly grpcPort: number;
   readonly adminPort: number | undefined;
   /** The policy in force. */
@@ -76,6 +80,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     at: { address: options.grpc, tls },
     transport,
     otlpHttp: options.otlpHttp,
+    http: options.http,
     graceMs,
     log,
     escaped,
@@ -117,7 +122,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await Promise.all([source.close(), service.drain()]);
   });
   await source.start();
-  const { grpc, otlpHttp } = await service.listen();
+  const { grpc, otlpHttp, http } = await service.listen();
   if (options.watch === true) source.follow();
   if (options.tls !== undefined && tls !== undefined) {
     const watching = watchTls(options.tls, tls, (renewed) => service.renewTls(renewed), log);
@@ -129,6 +134,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return {
     grpc,
     otlpHttp,
+    http,
     grpcPort: grpc.port,
     admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
     adminPort: admin?.port,

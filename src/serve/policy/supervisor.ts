@@ -30,7 +30,7 @@ const METRICS_MS = 5000;
 const SUPERVISOR = 0;
 
 export function serveByCrew(options: PolicyCrewOptions): PolicyService {
-  const { at, transport, otlpHttp, graceMs, log, escaped, families = [] } = options;
+  const { at, transport, otlpHttp, http, graceMs, log, escaped, families = [] } = options;
   const { count } = options.workers;
   const pages = new WorkerPages();
   const crew = new Crew<PolicyProtocol>({
@@ -39,7 +39,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
     log,
     ...at,
     module: 'serve/policy/worker',
-    dataOf: () => ({ transport, otlpHttp, graceMs, log: options.workers.log }),
+    dataOf: () => ({ transport, otlpHttp, http, graceMs, log: options.workers.log }),
     onEnded: (number) => void pages.ended(number),
   });
   let hasStarted = false;
@@ -63,7 +63,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
       await crew.listen();
       await crew.start();
     },
-    listen: async () => ({ grpc: await crew.listen(), otlpHttp }),
+    listen: async () => ({ grpc: await crew.listen(), otlpHttp, http: http?.address }),
     renewTls: (tls) => crew.renewTls(tls),
     fields: () => ({ workers: crew.servingCount }),
     drain: () => crew.drain(),

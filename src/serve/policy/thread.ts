@@ -22,6 +22,7 @@ import { RefusedConnections } from '../refused-connections.ts';
 import { engineSources } from './engine-sources.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
 import { handlerOpener, MOST_CLOSE_MS } from './handler-opener.ts';
+import { type HttpChecks, listenForChecks } from './http-checks.ts';
 import { methodsOf } from './methods.ts';
 import type { PolicyTexts } from './source.ts';
 
@@ -41,6 +42,7 @@ export type EngineSources = Pick<AdminSources, 'handlers' | 'verdicts' | 'limits
 export interface ServedAddresses {
   readonly grpc: Address;
   readonly otlpHttp: Address | undefined;
+  readonly http: Address | undefined;
 }
 
 /** An engine that serves: in this thread, or in a crew of workers. */
@@ -60,6 +62,8 @@ export interface PolicyThreadOptions {
   readonly transport: TransportFlags;
   /** For logs by OTLP over HTTP. With several workers, a port other than 0. */
   readonly otlpHttp?: Address | undefined;
+  /** For checks over HTTP. With several workers, a port other than 0. */
+  readonly http?: HttpChecks | undefined;
   /** Drain timeout: calls in flight end, reports are written, handlers close. */
   readonly graceMs: number;
   readonly escaped?: EscapedErrors | undefined;
@@ -81,6 +85,7 @@ export interface PolicyThread {
 
 export interface ListeningThread extends Pick<Transport, 'host' | 'port' | 'renewTls'> {
   readonly otlpHttp: Address | undefined;
+  readonly http: Address | undefined;
 }
 
 /** Parts of the grace: for handlers that close after it, and for calls in flight; the rest is for reports and for closing. */
@@ -106,6 +111,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   let isDraining = false;
   let transport: Transport | undefined;
   let otlpHttp: HttpListener | undefined;
+  let http: HttpListener | undefined;
   let forwardedFor: ForwardedForCheck | undefined;
 
   async function drain(): Promise<void> {
@@ -114,7 +120,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     engine.flush().catch(() => undefined); // queued reports are written while calls end
     forwardedFor?.[Symbol.dispose]();
     // Each step has its own time limit, however long the previous one took.
-    const ports = [transport, otlpHttp].flatMap((port) => (port === undefined ? [] : [port.drain(callsMs)]));
+    const ports = [transport, otlpHttp, http].flatMap((port) => (port === undefined ? [] : [port.drain(callsMs)]));
     await within(
       callsMs + SLACK_MS,
       Promise.all(ports).then(() => undefined),
@@ -148,6 +154,14 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
             onFault: (error) => log.error('internal error while taking logs over HTTP', { error: messageOf(error) }),
           }),
         });
+      if (options.http !== undefined)
+        http = await listenForChecks(options.http, {
+          engine,
+          tls,
+          reusePort: worker !== undefined,
+          isDraining: () => isDraining,
+          log,
+        });
       transport = await listenGrpc({
         methods: methodsOf(engine, () => !isDraining, { onRefusedEntry }),
         address,
@@ -166,10 +180,12 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       return {
         host,
         port,
-        otlpHttp: otlpHttp === undefined ? undefined : { host: otlpHttp.host, port: otlpHttp.port },
+        otlpHttp: addressOf(otlpHttp),
+        http: addressOf(http),
         renewTls(renewed) {
           transport?.renewTls(renewed);
           otlpHttp?.renewTls(renewed);
+          http?.renewTls(renewed);
         },
       };
     },
@@ -194,14 +210,17 @@ export function serveInThread(options: PolicyThreadOptions & { readonly at: List
     use: async (policy) => (await thread.prepare(policy)).commit(),
     async listen() {
       listening = await thread.listen(options.at);
-      const { host, port, otlpHttp } = listening;
-      return { grpc: { host, port }, otlpHttp };
+      const { host, port, otlpHttp, http } = listening;
+      return { grpc: { host, port }, otlpHttp, http };
     },
     renewTls: (tls) => listening?.renewTls(tls),
     sources: thread.sources,
     drain: () => thread.drain(),
   };
 }
+
+const addressOf = (listener: HttpListener | undefined): Address | undefined =>
+  listener === undefined ? undefined : { host: listener.host, port: listener.port };
 
 /** Waits for the work, at most `ms`. */
 async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {

@@ -5,6 +5,7 @@ import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
+import type { HttpChecks } from './http-checks.ts';
 import type { PolicyTexts } from './source.ts';
 import type { TransportFlags } from './thread.ts';
 
@@ -12,6 +13,7 @@ export interface PolicyProtocol {
   readonly data: {
     readonly transport: TransportFlags;
     readonly otlpHttp: Address | undefined;
+    readonly http: HttpChecks | undefined;
     readonly graceMs: number;
     readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   };

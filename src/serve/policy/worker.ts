@@ -11,8 +11,8 @@ await runWorker<PolicyProtocol>(
   ({ log }) => makeLog(log.format, log.level),
   async ({ data, place, log, escaped, shared }) => {
     const registry = await loadBuiltIns();
-    const { transport, otlpHttp, graceMs } = data;
-    const thread = openPolicyThread({ log, transport, otlpHttp, graceMs, escaped, worker: { place, shared } });
+    const { transport, otlpHttp, http, graceMs } = data;
+    const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, worker: { place, shared } });
     const { sources } = thread;
     return {
       prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),

@@ -1,0 +1,51 @@
+/** Routes of the HTTP port, read from flags: `PREFIX=DIALECT[,ATTRIBUTE=HEADER...]`. Fails with CLI_USAGE. */
+import {
+  DEFAULT_ROUTES,
+  DIALECTS,
+  type HttpRoute,
+  routesProblem,
+  TRUSTABLE,
+  type Trustable,
+} from '../frontends/index.ts';
+import { CliError } from './cli-error.ts';
+
+/** A token of RFC 9110, by which a header is named. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+/** The key of a prefix of headers that are context extensions. */
+const EXTENSIONS = 'extensions';
+
+export function parseHttpRoutes(texts: readonly string[] | undefined): readonly HttpRoute[] {
+  if (texts === undefined) return DEFAULT_ROUTES;
+  const routes = texts.map(parseHttpRoute);
+  const problem = routesProblem(routes.map(({ prefix }) => prefix));
+  if (problem !== undefined) throw new CliError('CLI_USAGE', `--http-route: ${problem}`);
+  return routes;
+}
+
+function parseHttpRoute(text: string): HttpRoute {
+  const fail = (why: string): never => {
+    throw new CliError('CLI_USAGE', `--http-route is "${text}": ${why}`);
+  };
+  const [path = '', ...headers] = text.split(',');
+  const [prefix, word] = splitAtLast(path);
+  const dialect = DIALECTS.find((known) => known === word);
+  if (dialect === undefined || !/^\/[\w./~-]*$/.test(prefix))
+    return fail(`expected PREFIX=DIALECT, such as /envoy=envoy; dialects are ${DIALECTS.join(', ')}`);
+  const trusted: Partial<Record<Trustable, string>> = {};
+  let extensions: string | undefined;
+  for (const pair of headers) {
+    const [key, name] = splitAtLast(pair);
+    const header = name.toLowerCase();
+    const attribute = TRUSTABLE.find((known) => known === key);
+    if (!HEADER_NAME.test(header)) return fail(`"${name}" is not the name of a header`);
+    if (key === EXTENSIONS) extensions = header;
+    else if (attribute !== undefined) trusted[attribute] = header;
+    else return fail(`no header can carry "${key}", only ${[...TRUSTABLE, EXTENSIONS].join(', ')}`);
+  }
+  return { prefix, dialect, trusted, extensions };
+}
+
+function splitAtLast(text: string): readonly [before: string, after: string] {
+  const at = text.lastIndexOf('=');
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}
