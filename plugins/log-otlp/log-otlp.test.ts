@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Rejected, type ReportEntry, type Shape, Unavailable } from 'sluice/plugin';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { makeAuthority } from '../../test/parts/certificates.ts';
 import { type Collector, retryStatus, startCollector } from '../../test/parts/otlp-collector.ts';
 import adapter from './adapter.ts';
 
@@ -227,3 +229,59 @@ test.each(['http', 'grpc'] as const)(
     expect(readiness().ready).toBe(false);
   },
 );
+
+describe.each(['http', 'grpc'] as const)('over TLS, %s', (protocol) => {
+  const sent = async (tls: (files: { ca: string; cert: string; key: string }) => object, names: string) => {
+    const authority = await makeAuthority();
+    const { cert, key } = await authority.issue('server', names);
+    const client = await authority.issue('client', 'DNS:client');
+    const [serverCert, serverKey, ca] = await Promise.all([cert, key, authority.ca].map((path) => readFile(path)));
+    const collector = await startCollector(protocol, {
+      tls: { cert: serverCert as Buffer, key: serverKey as Buffer, ca: ca as Buffer },
+    });
+    onTestFinished(async () => {
+      await collector.stop();
+      await authority.remove();
+    });
+    const handler = await openForTest(adapter, {
+      config: { url: collector.url, protocol, tls: tls({ ca: authority.ca, ...client }) },
+    });
+    onTestFinished(() => handler.close());
+    const sink = handler.handler.sink?.({ rule: 'r', input: {}, params: adapter.serves.report?.params?.parse({}) });
+    const write = async (): Promise<void> => {
+      await handler.handler.write?.(entriesOf(sink, 3), testCall(1500));
+    };
+    return { collector, write, readiness: handler.readiness };
+  };
+
+  test('records arrive with a client certificate', async () => {
+    const { collector, write } = await sent((files) => files, 'IP:127.0.0.1');
+    await write();
+    expect(collector.logs.length).toBe(3);
+  });
+
+  test('the certificate of the collector may have another name, if the config has it', async () => {
+    const { collector, write } = await sent(
+      (files) => ({ ...files, serverName: 'collector.test' }),
+      'DNS:collector.test',
+    );
+    await write();
+    expect(collector.logs.length).toBe(3);
+  });
+
+  test.each([
+    [
+      'of an authority that is not trusted',
+      ({ cert, key }: { cert: string; key: string }) => ({ cert, key }),
+      'IP:127.0.0.1',
+    ],
+    ['of another name', (files: object) => files, 'DNS:other.test'],
+    ['that asks for a client certificate', ({ ca }: { ca: string }) => ({ ca }), 'IP:127.0.0.1'],
+  ] as const)('a collector %s gets no records, and the handler is not ready', async (_, tls, names) => {
+    const { collector, write, readiness } = await sent(tls, names);
+    await expect(write()).rejects.toBeInstanceOf(Unavailable);
+    expect(readiness().ready).toBe(false);
+    expect(readiness().why).toMatch(/127\.0\.0\.1/);
+    expect(collector.requests).toEqual([]);
+  });
+});
