@@ -103,7 +103,7 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/verdict-metadata.ts',
   'src/frontends/connection-bytes.ts',
   'src/frontends/istio-cluster.ts',
-  'src/frontends/settled-or-ending.ts',
+  'src/frontends/waits.ts',
   'src/frontends/log-origin.ts',
   'src/frontends/node-readers.ts',
   'src/frontends/record-stream.ts',

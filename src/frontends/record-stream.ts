@@ -13,7 +13,7 @@ import type { CallContext, Method } from '../transport/transport.ts';
 import { StreamAccessLogsMessage_IdentifierSchema } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import type { FrontendOptions } from './frontend-options.ts';
 import { LogOrigin } from './log-origin.ts';
-import { settledOrEnding } from './settled-or-ending.ts';
+import { settledOrEnding, untilSafe } from './waits.ts';
 
 export interface ScannedMessage {
   /** The encoded identifier: a node, and for access logs a name. */
@@ -77,7 +77,7 @@ export function recordStream(
       if (message.identifier !== undefined) origin = originOf(message.identifier);
       await reportAll(message, origin, ending);
       const safe = engine.whenSafe();
-      if (safe !== undefined) await safe; // the next message is read, and flow control goes on, when this one is safe
+      if (safe !== undefined) await untilSafe(safe); // the next message is read, and flow control goes on, when this one is safe
     }
     yield LAST_REPLY;
   }

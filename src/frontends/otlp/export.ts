@@ -16,7 +16,7 @@ import { TimeSlice } from '../../time/time-slice.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ConnectionBytes } from '../connection-bytes.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { settledOrEnding } from '../settled-or-ending.ts';
+import { settledOrEnding, untilSafe } from '../waits.ts';
 import { RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
 import { entryKind, FormattedEntryWire } from './entry-wire.ts';
@@ -25,7 +25,7 @@ import { RecordWire } from './record-wire.ts';
 import { checkRequest, type FoundRecord, recordsOf } from './request-scan.ts';
 
 export const RETRY_AFTER_S = 1;
-const FULL = 'the queue of a handler is full; nothing was accepted, send it again';
+const FULL = 'too much waits for a handler or its disk; nothing was accepted, send it again';
 const RICH_STATUS = toBinary(
   StatusSchema,
   create(StatusSchema, {
@@ -51,12 +51,22 @@ export interface Exported {
 
 export type ExportLogs = (request: ByteRange, context: Pick<CallContext, 'ending'>) => Exported | Promise<Exported>;
 
+/**
+ * Of requests whose answer waits, since a disk hangs or a queue has no room; above it requests are refused. Half of what a connection may
+ * hold, so that checks on the same connection go on.
+ */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+const MAX_WAITING = 512;
 /** The clock is read once for so many records. */
 const RECORDS_BETWEEN_LOOKS = 64;
 const ACCEPTED: Exported = { rejected: 0, why: '' };
 
 export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowMs }: FrontendOptions = {}): ExportLogs {
   const connections = new ConnectionBytes();
+  let waitingRequests = 0;
+  let waitingBytes = 0;
+  const hasRoom = (bytes: number): boolean =>
+    waitingRequests === 0 || (waitingRequests < MAX_WAITING && waitingBytes + bytes <= MAX_WAITING_BYTES);
 
   /** A promise if the sender should wait. Throws a {@link Malformed} if the record is rejected. */
   function report(bytes: Buffer, { from, to, resource, scope }: FoundRecord): undefined | Promise<void> {
@@ -91,7 +101,8 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
       if (error instanceof Malformed) onRefusedEntry?.(error.message);
       throw error;
     }
-    if (engine.reportsFull()) throw new QueuesFull();
+    const size = request.to - request.from;
+    if (engine.reportsFull() || !hasRoom(size)) throw new QueuesFull();
 
     const records = recordsOf(bytes, request.from, request.to);
     let [total, rejected, why] = [0, 0, ''];
@@ -113,14 +124,26 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
     }
     const exported = (): Exported =>
       rejected === 0 ? ACCEPTED : { rejected, why: `${rejected} of ${total} records were rejected; ${why}` };
-    async function rest(waiting: Promise<void> | undefined, slice: TimeSlice): Promise<Exported> {
-      for (let next = waiting; next !== undefined; next = more(slice)) await next;
-      await engine.whenSafe();
+    async function rest(waiting: Promise<void>, slice: TimeSlice): Promise<Exported> {
+      for (let next: Promise<void> | undefined = waiting; next !== undefined; next = more(slice)) await next;
+      await untilSafe(engine.whenSafe());
       return exported();
+    }
+    async function counted(answer: Promise<Exported>): Promise<Exported> {
+      waitingRequests++;
+      waitingBytes += size;
+      try {
+        return await answer;
+      } finally {
+        waitingRequests--;
+        waitingBytes -= size;
+      }
     }
 
     const slice = new TimeSlice();
     const waiting = more(slice);
-    return waiting === undefined && engine.whenSafe() === undefined ? exported() : rest(waiting, slice);
+    if (waiting !== undefined) return counted(rest(waiting, slice));
+    const safe = engine.whenSafe();
+    return safe === undefined ? exported() : counted(untilSafe(safe).then(exported));
   };
 }

@@ -11,7 +11,7 @@ import type { Engine } from '../../core/call.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { rangeOf } from '../../transport/byte-range.ts';
-import { Status } from '../../transport/transport.ts';
+import { GrpcError, Status } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
 import { ExportLogsServiceResponseSchema } from '../../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
@@ -116,6 +116,7 @@ function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof QueuesFull) return new Refusal(429, error.code, error.message, RETRY);
   if (error instanceof Malformed) return new Refusal(400, error.code, error.message);
+  if (error instanceof GrpcError) return new Refusal(503, error.code, error.message, RETRY);
   return new Refusal(500, Status.INTERNAL, 'internal error; see the log of the server');
 }
 

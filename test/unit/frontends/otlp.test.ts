@@ -507,6 +507,16 @@ describe('an export', () => {
     expect(reported).toBe(3);
   });
 
+  test('whose records cannot be written is UNAVAILABLE, so that it is sent again', async () => {
+    const error: unknown = await send(requestOf([{}]), {
+      whenSafe: () => Promise.reject(new Error('the spool is closed')),
+    }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: Status.UNAVAILABLE,
+      message: 'the records could not be written to disk: the spool is closed',
+    });
+  });
+
   test.each([
     ['not protobuf', Buffer.from('{"resourceLogs":[]}')],
     ['cut off', Buffer.from(requestOf([{ severityText: 'a long text' }])).subarray(0, -3)],
@@ -521,8 +531,8 @@ describe('an export', () => {
     expect((await send(new Uint8Array())).partial).toBeUndefined();
   });
 
-  test('of 100 000 records is taken in slices, so that others are served', async () => {
-    const request = requestOf(Array.from({ length: 100_000 }, () => ({})));
+  test('of 20 000 records is taken in slices, so that others are served', async () => {
+    const request = requestOf(Array.from({ length: 20_000 }, () => ({})));
     let reported = 0;
     let turns = 0;
     let isOver = false;
@@ -539,8 +549,8 @@ describe('an export', () => {
       },
     });
     isOver = true;
-    expect([partial, reported]).toEqual([undefined, 100_000]);
-    expect(turns).toBeGreaterThan(10);
+    expect([partial, reported]).toEqual([undefined, 20_000]);
+    expect(turns).toBeGreaterThan(5);
   });
 
   test('decodes no text that no rule reads', async () => {
