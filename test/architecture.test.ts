@@ -29,7 +29,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
     'src/core/key-text.ts',
     'src/core/metrics',
   ],
-  ['src/core/rules/yaml', 'src/core/rules/errors.ts'],
+  ['src/core/rules/yaml', 'src/core/rules/errors.ts', 'src/core/rules/fields.ts'],
   ['src/core/rules'],
   ['src/core/handlers'],
   ['src/core/outcome.ts'],
@@ -51,6 +51,7 @@ const stagesOfCore = Object.fromEntries(
         'src/adapters/outage-log.ts',
         'src/adapters/registry.ts',
         ...(place === 'src/core/handlers' ? OF_SPOOLED_REPORTS : []),
+        ...(place === 'src/core/rules' ? ['src/importers/istio/index.ts'] : []),
         ...STAGES_OF_CORE.slice(0, at + 1).flat(),
       ],
     ]),
@@ -157,7 +158,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/expression/closures',
   ],
   'src/expression/generate': ['src/expression/check', 'src/expression/closures'],
-  'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
+  'src/importers/mixer': ['src/text', 'src/attributes', 'src/expression/index.ts'],
+  // Documents of a peer become nodes of rules, which core/rules reads like any others.
+  'src/importers/istio': [
+    'src/text',
+    'src/attributes',
+    'src/core/rules/yaml',
+    'src/core/rules/errors.ts',
+    'src/core/rules/fields.ts',
+  ],
   // The API client knows neither the engine nor plugins: whatever watches Kubernetes uses it.
   'src/kubernetes': ['src/text', 'src/time'],
   'src/transport': ['src/time/timer-wheel.ts', 'src/time/settles-within.ts'],
@@ -184,6 +193,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [
     ...GROUND,
+    'src/importers/istio/index.ts',
     'src/adapters/open-handler.ts',
     'src/adapters/outage-log.ts',
     'src/adapters/registry.ts',

@@ -1,4 +1,5 @@
 import { KEYS } from './keys.ts';
+import { isIstio } from '../../importers/istio/index.ts';
 import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
 import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
@@ -6,10 +7,12 @@ import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
 export type DocumentKind =
   | { readonly kind: 'policy'; readonly root: MapNode }
   | { readonly kind: 'cases'; readonly root: MapNode }
+  /** Translated by importers/istio. */
+  | { readonly kind: 'istio'; readonly root: MapNode }
   | { readonly kind: 'refused' };
 const REFUSED: DocumentKind = { kind: 'refused' };
 
-/** The kind of a document, by its keys. Anything but a policy or cases is refused by name. */
+/** The kind of a document, by its keys. Anything but a policy, cases and documents of Istio is refused by name. */
 export function documentKind({ root }: Document, findings: Findings): DocumentKind {
   if (root.kind !== 'map') {
     findings.error(
@@ -19,6 +22,8 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     );
     return REFUSED;
   }
+  const version = root.entries.get('apiVersion')?.value;
+  if (version?.kind === 'scalar' && isIstio(String(version.value))) return { kind: 'istio', root };
   const peer = peerFormat(root);
   if (peer !== undefined) {
     const first = [...root.entries.values()][0];

@@ -24,6 +24,7 @@ import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
 import type { Registry } from '../../adapters/registry.ts';
+import { translateIstio } from '../../importers/istio/index.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
@@ -35,6 +36,8 @@ export interface LoadOptions {
   readonly readText?: (file: string) => string;
   /** Severity of `{ $env: NAME }` if NAME is not set: a warning where a policy is only checked, not served. Default: error. */
   readonly unsetEnv?: 'error' | 'warning';
+  /** Whether a CUSTOM policy of Istio with an unknown provider denies, as in Istio. Default: it is an error. */
+  readonly isLenient?: boolean;
 }
 
 /** A document with cases, not parsed further; the test runner knows their form. */
@@ -73,6 +76,7 @@ export async function loadPolicyText(files: ReadonlyMap<string, string>, options
 interface Sections {
   readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes', readonly Node[]>>;
   readonly rules: RuleList[];
+  readonly istio: readonly MapNode[];
   readonly policies: number;
   readonly cases: readonly CasesDocument[];
   readonly isBroken: boolean;
@@ -94,6 +98,7 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
   const roots: (Document & { readonly root: MapNode })[] = [];
   const cases: CasesDocument[] = [];
+  const istio: MapNode[] = [];
   let isBroken = files.findings.length > 0 || parsed.some(({ broken }) => broken);
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
@@ -101,6 +106,7 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
       const kind = documentKind(document, findings);
       if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
       else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
+      else if (kind.kind === 'istio') istio.push(kind.root);
       else isBroken = true;
     }
   }
@@ -112,7 +118,8 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   return {
     of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes') },
     rules,
-    policies: roots.length,
+    istio,
+    policies: roots.length + istio.length,
     cases,
     isBroken,
   };
@@ -131,12 +138,19 @@ export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions):
 async function loadBy(
   parse: Parse,
   files: PolicyFiles,
-  { adapters: builtIn, env = process.env, readText, unsetEnv }: LoadOptions,
+  { adapters: builtIn, env = process.env, readText, unsetEnv, isLenient = false }: LoadOptions,
 ): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
   findings.take(files.findings);
-  const { of: sections, rules: ruleLists, policies, cases, isBroken } = await sectionsOf(files, parse, findings, slice);
+  const {
+    of: sections,
+    rules: ruleLists,
+    istio,
+    policies,
+    cases,
+    isBroken,
+  } = await sectionsOf(files, parse, findings, slice);
   const plugins = await loadedPlugins(sections.plugins, builtIn, findings);
   const someAreMissing = plugins.problems.length > 0;
   const dialled = await dialledHandlers(sections.handlers, plugins.registry, someAreMissing, findings);
@@ -146,6 +160,14 @@ async function loadBy(
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
+  const imported = translateIstio(
+    istio,
+    { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
+    findings,
+  );
+  const [place] = imported;
+  if (place !== undefined)
+    ruleLists.push({ node: { kind: 'list', place: place.place, items: imported }, later: [], isImported: true });
   const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);

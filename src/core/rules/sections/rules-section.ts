@@ -31,6 +31,8 @@ export interface RuleList {
   readonly node: Node;
   /** The remaining items, after those of the node. */
   readonly later: readonly LaterItems[];
+  /** Names are those of the peer's documents, and may have any characters. */
+  readonly isImported?: boolean;
 }
 
 export interface RulesContext {
@@ -75,15 +77,15 @@ export class RulesSection {
     this.#across = new AcrossRules(handlers, findings);
   }
 
-  async read({ node, later }: RuleList, slice: TimeSlice): Promise<void> {
-    await this.#items(listOfNodes(node, 'rules', this.#context.findings)?.items ?? [], slice);
-    for (const part of later) await this.#items(part.items(), slice);
+  async read({ node, later, isImported = false }: RuleList, slice: TimeSlice): Promise<void> {
+    await this.#items(listOfNodes(node, 'rules', this.#context.findings)?.items ?? [], isImported, slice);
+    for (const part of later) await this.#items(part.items(), isImported, slice);
   }
 
-  async #items(items: readonly Node[], slice: TimeSlice): Promise<void> {
+  async #items(items: readonly Node[], isImported: boolean, slice: TimeSlice): Promise<void> {
     for (const item of items) {
       const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS.rule);
-      if (fields !== undefined) this.#rule(fields);
+      if (fields !== undefined) this.#rule(fields, isImported);
       if (slice.isOver) await slice.next();
     }
   }
@@ -93,9 +95,9 @@ export class RulesSection {
     this.#across.end();
   }
 
-  #rule(fields: Fields): void {
+  #rule(fields: Fields, isImported: boolean): void {
     const { findings, attributes, enrichOutputs } = this.#context;
-    const name = this.#name(fields);
+    const name = this.#name(fields, isImported);
     const actionKind = this.#kind(fields);
     const kind = actionKind ?? 'none';
     const matchNode = fields.node('match');
@@ -154,13 +156,13 @@ export class RulesSection {
     this.rules.push(rule);
   }
 
-  #name(fields: Fields): string {
+  #name(fields: Fields, isImported: boolean): string {
     const { findings } = this.#context;
     const entry = fields.entry('name');
     fields.required('name', 'its name in verdicts, logs and metrics, such as no-path-tricks');
     const name = fields.text('name') ?? '';
     if (name === '' || entry === undefined) return name;
-    checkName(name, entry.value.place, 'a rule', findings);
+    if (!isImported) checkName(name, entry.value.place, 'a rule', findings);
     if (this.#names.has(name))
       findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is declared twice; rename one`);
     this.#names.add(name);

@@ -4,6 +4,7 @@
  */
 import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { spiffeId } from '../../../attributes/spiffe.ts';
+import { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from '../../../importers/istio/index.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
@@ -15,6 +16,7 @@ type Key = (typeof KEYS.settings)[number];
 export interface Settings {
   readonly attributes: AttributeSettings;
   readonly spool: SpoolSettings;
+  readonly istio: IstioSettings;
   /** Reports a wrong number of rules; a truncated file is often still a valid policy. */
   checkCount(rules: number): void;
 }
@@ -23,6 +25,7 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   const known = new Map<Key, Node>();
   let attributes = DEFAULT_ATTRIBUTE_SETTINGS;
   let spool = DEFAULT_SPOOL;
+  let istio = DEFAULT_ISTIO_SETTINGS;
   let wantedRules: number | undefined;
   for (const node of nodes) {
     const fields = fieldsOf(node, 'settings', findings)?.only(KEYS.settings);
@@ -36,11 +39,14 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
       pathParameters: fields.word('pathParameters', WORDS.pathParameters) ?? attributes.pathParameters,
     };
     spool = spoolSettings(fields.map('spool', 'settings.spool'), spool, findings);
+    const ofIstio = fields.map('istio', 'settings.istio')?.only(KEYS.settingsIstio);
+    if (ofIstio !== undefined) istio = istioSettings(ofIstio, findings);
     wantedRules = fields.wholeNumber('rules', 1) ?? wantedRules;
   }
   return {
     attributes,
     spool,
+    istio,
     checkCount: (rules) => {
       const place = known.get('rules')?.place;
       if (wantedRules === undefined || wantedRules === rules || place === undefined) return;
@@ -60,7 +66,7 @@ function checkSame(fields: Fields, known: Map<Key, Node>, findings: Findings): v
     if (node === undefined) continue;
     const before = known.get(key);
     if (before === undefined) known.set(key, node);
-    else if (nodeText(before) !== nodeText(node)) {
+    else if (nodeText(before) !== nodeText(node) || key === 'istio') {
       const { file, line, column } = before.place.source.positionAt(before.place.start);
       findings.error(
         'RULES_DUPLICATE',

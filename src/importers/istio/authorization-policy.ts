@@ -1,0 +1,222 @@
+/**
+ * AuthorizationPolicy (security.istio.io/v1, v1beta1).
+ * **In**: objects of all documents. **Out**: rules, in Istio's order: CUSTOM, DENY, the deny of what no ALLOW policy allows, ALLOW, AUDIT.
+ * **Fails**: with findings; a policy with an error has no rules.
+ */
+import { fieldsOf, type Fields } from '../../core/rules/fields.ts';
+import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { operationTests, sourceTests, whenTests } from './conditions.ts';
+import { mapNode, type Plain } from './nodes.ts';
+import { type IstioObject, report, selection, type Translation } from './object.ts';
+import { allOf, anyOf, type Test } from './tests.ts';
+
+type Calls = 'http' | 'tcp';
+
+/** Any of `from`, any of `to`, and all of `when`; an empty list is met by any call. */
+interface PolicyRule {
+  readonly place: Place;
+  readonly from: readonly (readonly Test[])[];
+  readonly to: readonly (readonly Test[])[];
+  readonly when: readonly Test[];
+}
+
+export interface RulesOfPolicies {
+  readonly custom: Node[];
+  readonly deny: Node[];
+  readonly unlessAllowed: Node[];
+  readonly allow: Node[];
+  readonly audit: Node[];
+}
+
+const ALLOWED = 'istio';
+/** ALLOW policies that are tried out allow among themselves. */
+const ALLOWED_IN_DRY_RUN = 'istio-dry-run';
+
+export class AuthorizationPolicies {
+  readonly rules: RulesOfPolicies = { custom: [], deny: [], unlessAllowed: [], allow: [], audit: [] };
+  readonly #translation: Translation;
+  /** Selections of workloads that ALLOW policies have closed, by group. */
+  readonly #closed = new Set<string>();
+  /** CEL of all selections. */
+  readonly selections: Set<string> = new Set();
+
+  constructor(translation: Translation) {
+    this.#translation = translation;
+  }
+
+  add(object: IstioObject): void {
+    const { findings } = this.#translation;
+    const { spec, annotations, place } = object;
+    spec.only(['selector', 'targetRef', 'targetRefs', 'rules', 'action', 'provider']);
+    const action = spec.has('action') ? spec.word('action', ['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']) : 'ALLOW';
+    const selected = selection(object, this.#translation);
+    if (selected !== undefined) this.selections.add(selected);
+    const rules = this.#rulesOf(object);
+    if (action === undefined) return;
+    const dryRun = annotations.get('istio.io/dry-run');
+    if (dryRun !== undefined && dryRun !== 'true' && dryRun !== 'false')
+      report(
+        findings,
+        'ISTIO_VALUE',
+        place,
+        `the annotation istio.io/dry-run is ${dryRun}; expected "true" or "false"`,
+      );
+    if (action !== 'CUSTOM' && spec.has('provider'))
+      report(
+        findings,
+        'ISTIO_VALUE',
+        spec.node('provider')?.place ?? place,
+        `a provider is for CUSTOM, not for ${action}`,
+      );
+    if (rules.length === 0 && action !== 'ALLOW')
+      report(findings, 'ISTIO_NEVER', place, `${object.name} has no rules, so this ${action} policy never applies`);
+    const policy = new PolicyWriter(object, selected, dryRun === 'true');
+    switch (action) {
+      case 'ALLOW':
+        return this.#allow(policy, rules);
+      case 'DENY':
+        return policy.each(rules, 'wider', (rule) => this.rules.deny.push(rule({ deny: { status: 403 } })));
+      case 'AUDIT':
+        return policy.each(rules, 'wider', (rule, id) =>
+          this.rules.audit.push(rule({ onAllow: { metadata: { istio_audit: id } } })),
+        );
+      case 'CUSTOM':
+        return this.#custom(object, policy, rules);
+    }
+  }
+
+  #allow(policy: PolicyWriter, rules: readonly PolicyRule[]): void {
+    const group = policy.isDryRun ? ALLOWED_IN_DRY_RUN : ALLOWED;
+    policy.each(rules, 'narrower', (rule) => this.rules.allow.push(rule({ allow: group })));
+    const key = `${group} ${policy.selected ?? ''}`;
+    if (this.#closed.has(key)) return;
+    this.#closed.add(key);
+    this.rules.unlessAllowed.push(policy.whole({ deny: { status: 403, unlessAllowed: group } }));
+    // Without an allow rule in the group, nothing would declare it.
+    if (!this.#closed.has(group)) {
+      this.#closed.add(group);
+      this.rules.allow.push(policy.nothing(group));
+    }
+  }
+
+  #custom(object: IstioObject, policy: PolicyWriter, rules: readonly PolicyRule[]): void {
+    const { findings, settings, handlers, isLenient } = this.#translation;
+    const provider = object.spec.map('provider', 'provider')?.only(['name']);
+    const name = provider?.text('name');
+    if (name === undefined) {
+      report(
+        findings,
+        'ISTIO_PROVIDER',
+        object.place,
+        `${object.name} is CUSTOM, which needs provider: { name: NAME }`,
+      );
+      return;
+    }
+    const check = settings.providers.get(name) ?? (handlers.has(name) ? { handler: name } : undefined);
+    const place = provider?.node('name')?.place ?? object.place;
+    if (check === undefined) {
+      const message = `no handler and no provider of settings.istio is named ${name}`;
+      if (!isLenient) {
+        report(findings, 'ISTIO_PROVIDER', place, `${message}; declare one that serves check`);
+        return;
+      }
+      findings.add('warning', 'ISTIO_PROVIDER', place, `${message}; calls of ${object.name} are denied`);
+    }
+    policy.each(rules, 'wider', (rule) =>
+      this.rules.custom.push(rule(check === undefined ? { deny: { status: 403 } } : { check })),
+    );
+  }
+
+  #rulesOf({ spec, namespace }: IstioObject): readonly PolicyRule[] {
+    const context = { namespace, translation: this.#translation };
+    const { findings } = this.#translation;
+    const parts = (of: Fields, key: string, inner: string, read: (fields: Fields) => Test[]): Test[][] =>
+      items(of, key, findings).map((item) => {
+        const fields = fieldsOf(item, `an item of ${key}`, findings)?.only([inner]);
+        fields?.required(inner, `the fields of ${key}`);
+        const inside = fields?.map(inner, `${key}.${inner}`);
+        return inside === undefined ? [] : read(inside);
+      });
+    return items(spec, 'rules', findings).map((item) => {
+      const fields = isNothing(item) ? undefined : fieldsOf(item, 'a rule', findings)?.only(['from', 'to', 'when']);
+      const when = fields === undefined ? [] : items(fields, 'when', findings);
+      return {
+        place: item.place,
+        from: fields === undefined ? [] : parts(fields, 'from', 'source', (source) => sourceTests(source, context)),
+        to:
+          fields === undefined
+            ? []
+            : parts(fields, 'to', 'operation', (operation) => operationTests(operation, context)),
+        when: when.flatMap((one) => {
+          const condition = fieldsOf(one, 'a condition', findings);
+          return condition === undefined ? [] : whenTests(condition, context);
+        }),
+      };
+    });
+  }
+}
+
+const isNothing = (node: Node): boolean => node.kind === 'scalar' && node.value === null;
+
+function items(fields: Fields, key: string, findings: Translation['findings']): readonly Node[] {
+  const node = fields.node(key);
+  if (node === undefined || isNothing(node)) return [];
+  if (node.kind === 'list') return node.items;
+  findings.error('RULES_VALUE', node.place, `${key} must be a list`);
+  return [];
+}
+
+type Rule = (action: Readonly<Record<string, Plain | Node>>) => Node;
+
+/** Writes the rules of one policy under Istio's policy ids. */
+class PolicyWriter {
+  readonly selected: string | undefined;
+  readonly isDryRun: boolean;
+  readonly #id: string;
+  readonly #place: Place;
+
+  constructor({ namespace, name, place }: IstioObject, selected: string | undefined, isDryRun: boolean) {
+    this.selected = selected;
+    this.isDryRun = isDryRun;
+    this.#id = `ns[${namespace}]-policy[${name}]`;
+    this.#place = place;
+  }
+
+  /** Calls `write` with each rule. `tcp`: what a rule means on a connection, where it has tests that need HTTP. */
+  each(rules: readonly PolicyRule[], tcp: 'wider' | 'narrower', write: (rule: Rule, id: string) => void): void {
+    for (const [index, rule] of rules.entries()) {
+      const id = `${this.#id}-rule[${index}]`;
+      const needsHttp = [...rule.from.flat(), ...rule.to.flat(), ...rule.when].some((test) => test.needsHttp);
+      const both: Calls[] = ['http', 'tcp'];
+      write(this.#rule(id, this.#matchOf(rule, false), needsHttp ? ['http'] : both, rule.place), id);
+      if (needsHttp && tcp === 'wider')
+        write(this.#rule(`${id}-tcp`, this.#matchOf(rule, true), ['tcp'], rule.place), id);
+    }
+  }
+
+  /** A rule about all workloads of the policy. */
+  whole(action: Readonly<Record<string, Plain>>): Node {
+    return this.#rule(this.#id, this.selected, ['http', 'tcp'], this.#place)(action);
+  }
+
+  /** An allow rule that allows nothing. */
+  nothing(group: string): Node {
+    return this.#rule(`${this.#id}-${group}`, 'false', ['http', 'tcp'], this.#place)({ allow: group });
+  }
+
+  #matchOf({ from, to, when }: PolicyRule, isTcp: boolean): string | undefined {
+    const kept = (tests: readonly Test[]): string[] =>
+      tests.filter(({ needsHttp }) => !isTcp || !needsHttp).map(({ cel }) => cel);
+    const any = (parts: readonly (readonly Test[])[]): string[] => {
+      const all = parts.map(kept);
+      if (all.length === 0 || all.some((tests) => tests.length === 0)) return [];
+      return [anyOf(all.map((tests) => (all.length > 1 && tests.length > 1 ? `(${allOf(tests)})` : allOf(tests))))];
+    };
+    const parts = [...(this.selected === undefined ? [] : [this.selected]), ...any(from), ...any(to), ...kept(when)];
+    return parts.length === 0 ? undefined : allOf(parts);
+  }
+
+  #rule(name: string, match: string | undefined, calls: readonly Calls[], place: Place): Rule {
+    return (action) => mapNode({ name, match, calls, ...action, mode: this.isDryRun ? 'shadow' : undefined }, place);
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * `from`, `to` and `when` of a rule of AuthorizationPolicy.
+ * **In**: their nodes. **Out**: tests, as CEL. **Fails**: with findings at the field or value.
+ */
+import { parseCidr, parseIp } from '../../attributes/network.ts';
+import { meant } from '../../text/nearest.ts';
+import type { Fields } from '../../core/rules/fields.ts';
+import type { Node } from '../../core/rules/yaml/nodes.ts';
+import { report, type Translation } from './object.ts';
+import { texts, withAliases } from './settings.ts';
+import {
+  addressTests,
+  allOf,
+  anyOf,
+  claimTests,
+  dynTests,
+  namespaceTests,
+  noneOf,
+  pathTests,
+  principalTests,
+  quoted,
+  serviceAccountTests,
+  type Test,
+  textTests,
+  trustDomainTests,
+} from './tests.ts';
+
+/** Turns the values of a field into tests, any of which is enough. */
+interface Condition {
+  readonly needsHttp: boolean;
+  readonly tests: (values: readonly string[]) => readonly string[];
+}
+interface Context {
+  /** Of the policy. */
+  readonly namespace: string;
+  readonly translation: Translation;
+}
+type Make = (context: Context) => Condition;
+
+const always =
+  (needsHttp: boolean, tests: Condition['tests']): Make =>
+  () => ({ needsHttp, tests });
+const byToken =
+  (tests: (values: readonly string[], claims: string) => readonly string[]): Make =>
+  ({ translation: { claims } }) => ({ needsHttp: true, tests: (values) => tests(values, claims) });
+const byClaim = (claim: string): Make => byToken((values, claims) => [claimTests([claim], values, claims)]);
+
+const PRINCIPALS: Make = ({ translation: { settings } }) => ({
+  needsHttp: false,
+  tests: (values) => principalTests(withAliases(values, settings.trustDomains)),
+});
+const SERVICE_ACCOUNTS: Make = ({ namespace }) => ({
+  needsHttp: false,
+  tests: (values) => serviceAccountTests(values, namespace),
+});
+const TRUST_DOMAINS: Make = ({ translation: { settings } }) => ({
+  needsHttp: false,
+  tests: (values) =>
+    trustDomainTests([
+      ...new Set(values.flatMap((one) => (settings.trustDomains.includes(one) ? settings.trustDomains : [one]))),
+    ]),
+});
+const NAMESPACES = always(false, namespaceTests);
+const SOURCE_IP = always(false, (values) => addressTests(values, 'source.ip'));
+const REMOTE_IP = always(false, (values) => addressTests(values, 'origin.ip'));
+const DESTINATION_IP = always(false, (values) => addressTests(values, 'destination.ip'));
+const PORTS = always(false, (values) => [`destination.?port.orValue(0) in [${values.join(', ')}]`]);
+const SNI = always(false, (values) => textTests(values, 'connection.?requested_server_name.orValue("").lowerAscii()'));
+const METHODS = always(true, (values) => textTests(values, 'request.?method.orValue("")'));
+const HOSTS = always(true, (values) =>
+  textTests(
+    values.map((value) => value.toLowerCase()),
+    'request.?authority.orValue("").lowerAscii()',
+  ),
+);
+const PATHS = always(true, (values) => pathTests(values, 'request.?url_path.orValue("")'));
+
+/** `ISSUER/SUBJECT`, which meet at the last slash. Issuer and subject are matched apart. */
+const REQUEST_PRINCIPALS = byToken((values, claims) =>
+  values.map((value) => {
+    const at = value.lastIndexOf('/');
+    const [issuer, subject] = at < 0 ? [value, ''] : [value.slice(0, at), value.slice(at + 1)];
+    const [issuerPattern, subjectPattern] =
+      value === '*'
+        ? ['*', '*']
+        : value.startsWith('*')
+          ? at < 0
+            ? ['*', value]
+            : [issuer, literal(subject)]
+          : value.endsWith('*')
+            ? at < 0
+              ? [value, '*']
+              : [literal(issuer), subject]
+            : [literal(issuer), literal(subject)];
+    const claim = (name: string, pattern: string | Literal): string =>
+      `${claims}[?${quoted(name)}].optMap(claim, ${typeof pattern === 'string' ? dynTests([pattern], 'claim')[0] : `claim == ${quoted(pattern.text)}`}).orValue(false)`;
+    return allOf([claim('iss', issuerPattern), claim('sub', subjectPattern)]);
+  }),
+);
+interface Literal {
+  readonly text: string;
+}
+/** An asterisk in it has no meaning. */
+const literal = (text: string): Literal => ({ text });
+
+const SOURCE: Readonly<Record<string, Make>> = {
+  principals: PRINCIPALS,
+  requestPrincipals: REQUEST_PRINCIPALS,
+  namespaces: NAMESPACES,
+  serviceAccounts: SERVICE_ACCOUNTS,
+  trustDomains: TRUST_DOMAINS,
+  ipBlocks: SOURCE_IP,
+  remoteIpBlocks: REMOTE_IP,
+};
+const OPERATION: Readonly<Record<string, Make>> = { hosts: HOSTS, ports: PORTS, methods: METHODS, paths: PATHS };
+
+const KEYS: Readonly<Record<string, Make>> = {
+  'source.ip': SOURCE_IP,
+  'remote.ip': REMOTE_IP,
+  'source.namespace': NAMESPACES,
+  'source.principal': PRINCIPALS,
+  'source.serviceAccount': SERVICE_ACCOUNTS,
+  'source.trustDomain': TRUST_DOMAINS,
+  'request.auth.principal': REQUEST_PRINCIPALS,
+  'request.auth.audiences': byClaim('aud'),
+  'request.auth.presenter': byClaim('azp'),
+  'destination.ip': DESTINATION_IP,
+  'destination.port': PORTS,
+  'connection.sni': SNI,
+};
+const WITH_BRACKETS = ['request.headers[NAME]', 'request.auth.claims[NAME]', 'experimental.envoy.filters.NAME[KEY]'];
+/** Keys that Istio has had, and what to write instead. */
+const FORMER: Readonly<Record<string, string>> = {
+  'destination.namespace': 'metadata.namespace selects the namespace',
+  'destination.labels': 'spec.selector selects workloads by labels',
+  'destination.name': 'spec.selector selects workloads by labels',
+  'destination.user': 'spec.selector selects workloads by labels',
+};
+
+const notName = (name: string): string => `not${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+
+export const sourceTests = (fields: Fields, context: Context): Test[] =>
+  fieldTests(fields, SOURCE, 'from.source', context);
+export const operationTests = (fields: Fields, context: Context): Test[] =>
+  fieldTests(fields, OPERATION, 'to.operation', context);
+
+function fieldTests(fields: Fields, known: Readonly<Record<string, Make>>, what: string, context: Context): Test[] {
+  fields.only(Object.keys(known).flatMap((name) => [name, notName(name)]));
+  const found = Object.entries(known).flatMap(([name, make]) => [
+    ...testsOf(make(context), fields.node(name), false, `${what}.${name}`, name, context),
+    ...testsOf(make(context), fields.node(notName(name)), true, `${what}.${notName(name)}`, name, context),
+  ]);
+  if (found.length === 0 && !context.translation.findings.hasErrors)
+    report(context.translation.findings, 'ISTIO_VALUE', fields.place, `${what} is empty; name a field, or remove it`);
+  return found;
+}
+
+export function whenTests(fields: Fields, context: Context): Test[] {
+  const { findings } = context.translation;
+  fields.only(['key', 'values', 'notValues']);
+  fields.required('key', 'what is compared, such as source.ip');
+  const key = fields.text('key');
+  const make = key === undefined ? undefined : conditionOf(key, fields, context);
+  if (key === undefined || make === undefined) return [];
+  if (!fields.has('values') && !fields.has('notValues'))
+    report(findings, 'ISTIO_VALUE', fields.place, `the condition on ${key} needs values or notValues`);
+  return [
+    ...testsOf(make(context), fields.node('values'), false, 'values', key, context),
+    ...testsOf(make(context), fields.node('notValues'), true, 'notValues', key, context),
+  ];
+}
+
+function conditionOf(key: string, fields: Fields, { translation: { findings } }: Context): Make | undefined {
+  const known = KEYS[key];
+  if (known !== undefined) return known;
+  const [, header] = /^request\.headers\[(.+)\]$/.exec(key) ?? [];
+  if (header !== undefined) return headerCondition(header);
+  const [, claims] = /^request\.auth\.claims((?:\[[^\]]+\])+)$/.exec(key) ?? [];
+  if (claims !== undefined) {
+    const path = claims.slice(1, -1).split('][');
+    return byToken((values, of) => [claimTests(path, values, of)]);
+  }
+  const [, filter, name] = /^experimental\.(envoy\.filters\.[^[]+)\[(.+)\]$/.exec(key) ?? [];
+  if (filter !== undefined && name !== undefined) return metadataCondition(filter, name);
+  const former = FORMER[key.replace(/\[.*$/, '')];
+  const [begin] = key.split('[');
+  const like = WITH_BRACKETS.find((one) => one.startsWith(`${begin}[`));
+  report(
+    findings,
+    'ISTIO_KEY',
+    fields.node('key')?.place ?? fields.place,
+    former !== undefined
+      ? `a condition has no key ${key}; ${former}`
+      : like !== undefined
+        ? `the key ${key} is not of the form ${like}`
+        : `a condition has no key ${key}${meant(key, Object.keys(KEYS))}; the keys are ${[...Object.keys(KEYS), ...WITH_BRACKETS].join(', ')}`,
+  );
+  return undefined;
+}
+
+/** Each value of a repeated header is matched by itself; an empty value is present. */
+function headerCondition(written: string): Make {
+  const lower = written.toLowerCase();
+  const name = quoted(lower === 'host' ? ':authority' : lower);
+  const present = `${name} in request.header_values`;
+  return always(true, (values) => [
+    ...(values.includes('*') ? [present] : []),
+    ...(values.every((value) => value === '*')
+      ? []
+      : [
+          `request.header_values[?${name}].orValue([]).exists(value, ${anyOf(
+            textTests(
+              values.filter((value) => value !== '*'),
+              'value',
+            ),
+          )})`,
+        ]),
+  ]);
+}
+
+/** Of the metadata that the proxy sends: `[value]` looks for a value in a list. */
+function metadataCondition(filter: string, name: string): Make {
+  return always(false, (values) =>
+    values.map((value) => {
+      const isList = value.startsWith('[') && value.endsWith(']');
+      const test = isList
+        ? `type(found) == list && found.exists(item, ${dynTests([value.replaceAll(/^\[+|\]+$/g, '')], 'item')[0]})`
+        : dynTests([value], 'found')[0];
+      return `metadata[?${quoted(filter)}].optFlatMap(part, type(part) == map ? part[?${quoted(name)}] : optional.none()).optMap(found, ${test}).orValue(false)`;
+    }),
+  );
+}
+
+function testsOf(
+  { needsHttp, tests }: Condition,
+  node: Node | undefined,
+  isNegated: boolean,
+  what: string,
+  field: string,
+  { translation: { findings } }: Context,
+): Test[] {
+  const values = texts(node, what, findings);
+  if (node?.kind === 'list') checkValues(node.items, field, findings);
+  if (values.length === 0) return [];
+  const parts = tests(values);
+  return [{ cel: isNegated ? noneOf(parts) : anyOf(parts.map(grouped(parts))), needsHttp }];
+}
+
+/** A conjunction needs parentheses beside another test, which `anyOf` adds only around alternatives. */
+const grouped =
+  (parts: readonly string[]): ((part: string) => string) =>
+  (part) =>
+    parts.length > 1 && part.includes(' && ') ? `(${part})` : part;
+
+function checkValues(items: readonly Node[], field: string, findings: Translation['findings']): void {
+  const problem = PROBLEMS[field];
+  for (const item of items) {
+    if (item.kind !== 'scalar' || typeof item.value !== 'string') continue;
+    const why = problem?.(item.value);
+    if (why !== undefined) report(findings, 'ISTIO_VALUE', item.place, `${JSON.stringify(item.value)} ${why}`);
+  }
+}
+
+type Problem = (value: string) => string | undefined;
+const address: Problem = (value) =>
+  (value.includes('/') ? parseCidr(value) : parseIp(value)) === undefined
+    ? 'is not an IP address or a CIDR range such as 10.0.0.0/8'
+    : undefined;
+const port: Problem = (value) =>
+  /^\d{1,5}$/.test(value) && Number(value) <= 65535 ? undefined : 'is not a port from 0 to 65535';
+const serviceAccount: Problem = (value) =>
+  value.includes('*')
+    ? 'has a wildcard, which a service account may not have'
+    : value.split('/').length > 2 || value.startsWith('/') || value.endsWith('/')
+      ? 'is not a service account: write NAME or NAMESPACE/NAME'
+      : undefined;
+/** Besides `{*}` and `{**}`, a template has no braces and no asterisks. */
+const path: Problem = (value) => {
+  if (!value.includes('{*}') && !value.includes('{**}')) return undefined;
+  const segments = value.split('/');
+  if (segments.some((segment) => /[{}*]/.test(segment) && segment !== '{*}' && segment !== '{**}'))
+    return 'is not a path template: {*} and {**} stand for whole segments, beside which it has no braces and no *';
+  const rest = segments.indexOf('{**}');
+  return rest >= 0 && rest !== segments.length - 1
+    ? 'is not a path template: {**} must be its last segment'
+    : undefined;
+};
+const spiffe: Problem = (value) =>
+  value.startsWith('spiffe://') ? 'never matches: a principal is written without spiffe://' : undefined;
+
+const PROBLEMS: Readonly<Record<string, Problem>> = {
+  ipBlocks: address,
+  remoteIpBlocks: address,
+  'source.ip': address,
+  'remote.ip': address,
+  'destination.ip': address,
+  ports: port,
+  'destination.port': port,
+  serviceAccounts: serviceAccount,
+  'source.serviceAccount': serviceAccount,
+  paths: path,
+  principals: spiffe,
+  'source.principal': spiffe,
+};
