@@ -1,5 +1,6 @@
 /** CheckRequest: from its own JSON form (recognised by the key `attributes`), or from attributes by name. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { uriOfPrincipal } from '../../attributes/spiffe.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
 import { CheckRequestSchema, type CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
@@ -20,6 +21,23 @@ const HTTP = 'attributes.request.http';
 const header = (name: string) => ({ path: ['attributes', 'request', 'http', 'headers', name], write: asText });
 const pem = (value: JsonValue, name: string): JsonValue => encodeURIComponent(asText(value, name));
 
+/** As Envoy sends it: a SPIFFE ID is a URI. */
+const asPrincipal = (value: JsonValue, name: string): JsonValue => {
+  const text = asText(value, name);
+  return uriOfPrincipal(text) ?? text;
+};
+
+/** As with encode_raw_headers. */
+const asRawHeaders = (value: JsonValue, name: string): JsonValue => {
+  if (!isObject(value)) throw wrong(`${name} is ${JSON.stringify(value)}; expected a map of names to lists of values`);
+  return Object.entries(value).flatMap(([key, values]) =>
+    [values as JsonValue].flat().map((one) => ({
+      key: key.toLowerCase(),
+      rawValue: Buffer.from(asText(one, name)).toString('base64'),
+    })),
+  );
+};
+
 const PLACES: Places = {
   'request.method': at(`${HTTP}.method`, asText),
   'request.path': at(`${HTTP}.path`, asText),
@@ -28,6 +46,7 @@ const PLACES: Places = {
   'request.scheme': at(`${HTTP}.scheme`, asText),
   'request.protocol': at(`${HTTP}.protocol`, asText),
   'request.headers': at(`${HTTP}.headers`, asHeaders),
+  'request.header_values': at(`${HTTP}.headerMap.headers`, asRawHeaders),
   'request.size': at(`${HTTP}.size`),
   'request.body': at(`${HTTP}.body`, asText),
   'request.raw_body': at(`${HTTP}.rawBody`, asText),
@@ -38,7 +57,7 @@ const PLACES: Places = {
   'request.api_key': header('x-api-key'),
   'source.ip': at('attributes.source.address.socketAddress.address', asText),
   'source.port': at('attributes.source.address.socketAddress.portValue'),
-  'source.principal': at('attributes.source.principal', asText),
+  'source.principal': at('attributes.source.principal', asPrincipal),
   'source.cluster': at('attributes.source.service', asText),
   'destination.ip': at('attributes.destination.address.socketAddress.address', asText),
   'destination.port': at('attributes.destination.address.socketAddress.portValue'),

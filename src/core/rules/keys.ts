@@ -11,7 +11,16 @@ const ANSWER = ['status', 'headers', 'body'] as const;
 export const KEYS = {
   policy: ['settings', 'plugins', 'attributes', 'handlers', 'rules'],
   cases: ['policy', 'cases'],
-  settings: ['trustedHops', 'trustedCertificateHops', 'trustDomainAliases', 'path', 'pathParameters', 'rules', 'spool', 'istio'],
+  settings: [
+    'trustedHops',
+    'trustedCertificateHops',
+    'trustDomainAliases',
+    'path',
+    'pathParameters',
+    'rules',
+    'spool',
+    'istio',
+  ],
   settingsSpool: ['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync'],
   settingsIstio: ['namespace', 'labels', 'rootNamespace', 'trustDomain', 'trustDomainAliases', 'providers'],
   attribute: ['is', 'type', 'from', 'secret', 'description'],

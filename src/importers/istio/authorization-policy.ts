@@ -37,6 +37,9 @@ export class AuthorizationPolicies {
   readonly #translation: Translation;
   /** Selections of workloads that ALLOW policies have closed, by group. */
   readonly #closed = new Set<string>();
+  /** Groups with rules. A deny that waits for a group needs a rule of it, though it allow nothing. */
+  readonly #allowing = new Set<string>();
+  readonly #allowingNothing = new Map<string, PolicyWriter>();
   /** CEL of all selections. */
   readonly selections: Set<string> = new Set();
 
@@ -85,18 +88,21 @@ export class AuthorizationPolicies {
     }
   }
 
+  /** After all policies. */
+  end(): void {
+    for (const [group, policy] of this.#allowingNothing)
+      if (!this.#allowing.has(group)) this.rules.allow.push(policy.nothing(group));
+  }
+
   #allow(policy: PolicyWriter, rules: readonly PolicyRule[]): void {
     const group = policy.isDryRun ? ALLOWED_IN_DRY_RUN : ALLOWED;
     policy.each(rules, 'narrower', (rule) => this.rules.allow.push(rule({ allow: group })));
+    if (rules.length === 0) this.#allowingNothing.set(group, policy);
+    else this.#allowing.add(group);
     const key = `${group} ${policy.selected ?? ''}`;
     if (this.#closed.has(key)) return;
     this.#closed.add(key);
     this.rules.unlessAllowed.push(policy.whole({ deny: { status: 403, unlessAllowed: group } }));
-    // Without an allow rule in the group, nothing would declare it.
-    if (!this.#closed.has(group)) {
-      this.#closed.add(group);
-      this.rules.allow.push(policy.nothing(group));
-    }
   }
 
   #custom(object: IstioObject, policy: PolicyWriter, rules: readonly PolicyRule[]): void {
@@ -201,7 +207,7 @@ class PolicyWriter {
 
   /** An allow rule that allows nothing. */
   nothing(group: string): Node {
-    return this.#rule(`${this.#id}-${group}`, 'false', ['http', 'tcp'], this.#place)({ allow: group });
+    return this.#rule(`${this.#id}-nothing`, 'false', ['http', 'tcp'], this.#place)({ allow: group });
   }
 
   #matchOf({ from, to, when }: PolicyRule, isTcp: boolean): string | undefined {

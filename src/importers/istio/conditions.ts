@@ -3,7 +3,7 @@
  * **In**: their nodes. **Out**: tests, as CEL. **Fails**: with findings at the field or value.
  */
 import { parseCidr, parseIp } from '../../attributes/network.ts';
-import { meant } from '../../text/nearest.ts';
+import { nearest } from '../../text/nearest.ts';
 import type { Fields } from '../../core/rules/fields.ts';
 import type { Node } from '../../core/rules/yaml/nodes.ts';
 import { report, type Translation } from './object.ts';
@@ -162,7 +162,11 @@ export function whenTests(fields: Fields, context: Context): Test[] {
   const key = fields.text('key');
   const make = key === undefined ? undefined : conditionOf(key, fields, context);
   if (key === undefined || make === undefined) return [];
-  if (!fields.has('values') && !fields.has('notValues'))
+  const isEmpty = (name: string): boolean => {
+    const node = fields.node(name);
+    return node === undefined || (node.kind === 'list' && node.items.length === 0);
+  };
+  if (isEmpty('values') && isEmpty('notValues'))
     report(findings, 'ISTIO_VALUE', fields.place, `the condition on ${key} needs values or notValues`);
   return [
     ...testsOf(make(context), fields.node('values'), false, 'values', key, context),
@@ -182,18 +186,20 @@ function conditionOf(key: string, fields: Fields, { translation: { findings } }:
   }
   const [, filter, name] = /^experimental\.(envoy\.filters\.[^[]+)\[(.+)\]$/.exec(key) ?? [];
   if (filter !== undefined && name !== undefined) return metadataCondition(filter, name);
-  const former = FORMER[key.replace(/\[.*$/, '')];
-  const [begin] = key.split('[');
+  const [begin = key] = key.split('[');
   const like = WITH_BRACKETS.find((one) => one.startsWith(`${begin}[`));
+  const near = nearest(begin, [...Object.keys(KEYS), ...WITH_BRACKETS.map((one) => one.slice(0, one.indexOf('[')))]);
+  const meantKey = WITH_BRACKETS.find((one) => one.startsWith(`${near}[`)) ?? near;
+  const hint =
+    FORMER[begin] ??
+    (meantKey === undefined
+      ? `the keys are ${[...Object.keys(KEYS), ...WITH_BRACKETS].join(', ')}`
+      : `did you mean ${meantKey}?`);
   report(
     findings,
     'ISTIO_KEY',
     fields.node('key')?.place ?? fields.place,
-    former !== undefined
-      ? `a condition has no key ${key}; ${former}`
-      : like !== undefined
-        ? `the key ${key} is not of the form ${like}`
-        : `a condition has no key ${key}${meant(key, Object.keys(KEYS))}; the keys are ${[...Object.keys(KEYS), ...WITH_BRACKETS].join(', ')}`,
+    like === undefined ? `a condition has no key ${key}; ${hint}` : `the key ${key} is not of the form ${like}`,
   );
   return undefined;
 }
@@ -239,8 +245,7 @@ function testsOf(
   field: string,
   { translation: { findings } }: Context,
 ): Test[] {
-  const values = texts(node, what, findings);
-  if (node?.kind === 'list') checkValues(node.items, field, findings);
+  const values = texts(node, what, findings).filter((value, at) => isSound(value, node, at, field, findings));
   if (values.length === 0) return [];
   const parts = tests(values);
   return [{ cel: isNegated ? noneOf(parts) : anyOf(parts.map(grouped(parts))), needsHttp }];
@@ -252,13 +257,22 @@ const grouped =
   (part) =>
     parts.length > 1 && part.includes(' && ') ? `(${part})` : part;
 
-function checkValues(items: readonly Node[], field: string, findings: Translation['findings']): void {
-  const problem = PROBLEMS[field];
-  for (const item of items) {
-    if (item.kind !== 'scalar' || typeof item.value !== 'string') continue;
-    const why = problem?.(item.value);
-    if (why !== undefined) report(findings, 'ISTIO_VALUE', item.place, `${JSON.stringify(item.value)} ${why}`);
-  }
+/** Reports a value that its field does not take. Unsound values are left out, and the policy does not load. */
+function isSound(
+  value: string,
+  node: Node | undefined,
+  at: number,
+  field: string,
+  findings: Translation['findings'],
+): boolean {
+  const why = PROBLEMS[field]?.(value);
+  if (why === undefined) return true;
+  const item =
+    node?.kind === 'list'
+      ? (node.items.find((one) => one.kind === 'scalar' && one.value === value) ?? node.items[at])
+      : node;
+  if (item !== undefined) report(findings, 'ISTIO_VALUE', item.place, `${JSON.stringify(value)} ${why}`);
+  return false;
 }
 
 type Problem = (value: string) => string | undefined;

@@ -54,6 +54,7 @@ export function translateIstio(
     first ??= object.place;
     policies.add(object);
   }
+  policies.end();
   const { custom, deny, unlessAllowed, allow, audit } = policies.rules;
   const rules = [...custom, ...deny, ...unlessAllowed, ...allow, ...audit];
   return first === undefined ? rules : [...unknownWorkload(policies.selections, first), ...rules];

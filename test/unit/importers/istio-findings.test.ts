@@ -1,0 +1,121 @@
+/** Documents of Istio that cannot be meant are refused by name, at their line. */
+import { expect, test } from 'vitest';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
+import { loadPolicyText } from '../../../src/core/rules/load.ts';
+import type { Policy } from '../../../src/core/rules/policy.ts';
+
+const HEAD = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: a, namespace: foo }\n';
+
+async function loaded(text: string, isLenient = false): Promise<{ found: string[]; policy: Policy | undefined }> {
+  const { findings, policy } = await loadPolicyText(new Map([['p.yaml', text]]), {
+    adapters: await loadBuiltIns(),
+    isLenient,
+  });
+  return {
+    policy,
+    found: findings.map(({ position: { line, column }, code, message }) => `${line}:${column} ${code} ${message}`),
+  };
+}
+
+test.each([
+  ['spec: { rulez: [] }', '4:9 RULES_UNKNOWN_KEY spec has no key rulez; did you mean rules?'],
+  [
+    'spec: { action: LOG, rules: [{}] }',
+    '4:17 RULES_VALUE action is the text "LOG"; expected one of ALLOW, DENY, AUDIT, CUSTOM',
+  ],
+  [
+    'spec: { rules: [{ from: [{ source: { ipBlocks: ["10.0.0.0/40"] } }] }] }',
+    '4:49 ISTIO_VALUE "10.0.0.0/40" is not an IP address or a CIDR range such as 10.0.0.0/8',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { ports: ["http"] } }] }] }',
+    '4:47 ISTIO_VALUE "http" is not a port from 0 to 65535',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { ports: [80] } }] }] }',
+    '4:47 RULES_VALUE to.operation.ports must be a list of texts; found the number 80; quote it: "80"',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { paths: ["/a/{**}/b"] } }] }] }',
+    '4:47 ISTIO_VALUE "/a/{**}/b" is not a path template: {**} must be its last segment',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { paths: ["/a/{*}/b*"] } }] }] }',
+    '4:47 ISTIO_VALUE "/a/{*}/b*" is not a path template: {*} and {**} stand for whole segments, beside which it has no braces and no *',
+  ],
+  [
+    'spec: { rules: [{ from: [{ source: { serviceAccounts: ["a/*"] } }] }] }',
+    '4:56 ISTIO_VALUE "a/*" has a wildcard, which a service account may not have',
+  ],
+  [
+    'spec: { rules: [{ from: [{ source: { principals: ["spiffe://td/ns/a/sa/b"] } }] }] }',
+    '4:51 ISTIO_VALUE "spiffe://td/ns/a/sa/b" never matches: a principal is written without spiffe://',
+  ],
+  [
+    'spec: { rules: [{ when: [{ key: "request.header[x]", values: [a] }] }] }',
+    '4:33 ISTIO_KEY a condition has no key request.header[x]; did you mean request.headers[NAME]?',
+  ],
+  [
+    'spec: { rules: [{ when: [{ key: request.headers, values: [a] }] }] }',
+    '4:33 ISTIO_KEY the key request.headers is not of the form request.headers[NAME]',
+  ],
+  [
+    'spec: { rules: [{ when: [{ key: "destination.labels[app]", values: [a] }] }] }',
+    '4:33 ISTIO_KEY a condition has no key destination.labels[app]; spec.selector selects workloads by labels',
+  ],
+  [
+    'spec: { rules: [{ when: [{ key: source.ip }] }] }',
+    '4:26 ISTIO_VALUE the condition on source.ip needs values or notValues',
+  ],
+  [
+    'spec: { rules: [{ from: [{ source: {} }] }] }',
+    '4:36 ISTIO_VALUE from.source is empty; name a field, or remove it',
+  ],
+  [
+    'spec: { targetRefs: [{ kind: ServiceEntry, name: x }], rules: [{}] }',
+    '4:30 ISTIO_UNSUPPORTED a call does not say which ServiceEntry it is for; select workloads by a selector, or target a Gateway or a Service',
+  ],
+  [
+    'spec: { action: CUSTOM, provider: { name: opa }, rules: [{}] }',
+    '4:43 ISTIO_PROVIDER no handler and no provider of settings.istio is named opa; declare one that serves check',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { methods: [""] } }] }] }',
+    '4:49 RULES_VALUE to.operation.methods must be a list of texts; found empty text',
+  ],
+])('%s', async (spec, finding) => {
+  const { found, policy } = await loaded(`${HEAD}${spec}\n`);
+  expect([found, policy]).toEqual([[finding], undefined]);
+});
+
+test('a kind that is not translated is refused, so that nothing in the folder is silently not in force', async () => {
+  const { found, policy } = await loaded(HEAD.replace('AuthorizationPolicy', 'PeerAuthentication'));
+  expect([found, policy]).toEqual([
+    [
+      '2:7 ISTIO_KIND Sluice does not translate PeerAuthentication of security.istio.io/v1, so nothing in it would be in force',
+    ],
+    undefined,
+  ]);
+});
+
+test('a document that is there twice is refused', async () => {
+  const { found } = await loaded(`${HEAD}spec: {}\n---\n${HEAD}spec: {}\n`);
+  expect(found).toEqual(['8:19 RULES_DUPLICATE AuthorizationPolicy foo/a is declared twice; remove one of the two']);
+});
+
+test('with --lenient, a policy whose provider nobody declares denies, as in Istio', async () => {
+  const { found, policy } = await loaded(
+    `${HEAD}spec: { action: CUSTOM, provider: { name: opa }, rules: [{}] }\n`,
+    true,
+  );
+  expect(found).toEqual([
+    '4:43 ISTIO_PROVIDER no handler and no provider of settings.istio is named opa; calls of a are denied',
+  ]);
+  expect(policy?.rules.at(-1)).toMatchObject({ name: 'ns[foo]-policy[a]-rule[0]', action: { kind: 'deny' } });
+});
+
+test('a policy that never applies is a warning', async () => {
+  const { found, policy } = await loaded(`${HEAD}spec: { action: DENY }\n---\nrules: [{ name: x, deny: {} }]\n`);
+  expect(found).toEqual(['3:19 ISTIO_NEVER a has no rules, so this DENY policy never applies']);
+  expect(policy).toBeDefined();
+});
