@@ -92,6 +92,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
     ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
     stat_prefix: door,
     use_remote_address: true,
+    delayed_close_timeout: '0.05s',
     http_protocol_options: { accept_http_10: true },
     ...paths,
     http_filters: [

@@ -1,0 +1,146 @@
+/** Paths and hosts come to the values of the table, through gRPC and HTTP, behind real Envoys with and without normalisation. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
+import { freePort } from '../parts/free-port.ts';
+import { sendRaw } from '../parts/raw-http.ts';
+import { startUpstream, type Upstream } from '../parts/upstream.ts';
+import { type ServedSluice, serveSluice } from './sluice.ts';
+import { type Door, ROUTE, twoDoorsConfig } from './two-doors-config.ts';
+
+interface PathCase {
+  readonly path: string;
+  readonly url_path: string;
+  readonly strip?: string;
+  readonly plain: boolean;
+  readonly envoy?: number;
+  readonly normalised?: string | number;
+}
+interface HostCase {
+  readonly authority: string;
+  readonly host: string;
+  readonly port?: number;
+}
+const TABLE = parse(readFileSync(join(import.meta.dirname, '../parts/request-targets.yaml'), 'utf8')) as {
+  readonly paths: readonly PathCase[];
+  readonly hosts: readonly HostCase[];
+};
+
+const POLICY = (pathParameters: string): string => `
+settings: { pathParameters: ${pathParameters} }
+rules:
+  - name: told
+    deny:
+      status: 403
+      body: "\${request.url_path} \${request.path_is_plain} \${request.host} \${request.?port.orValue(0)}"
+`;
+
+let upstream: Upstream;
+let sluice: ServedSluice;
+let stripping: ServedSluice;
+const envoys: EnvoyPart[] = [];
+const ports = new Map<'raw' | 'normalising', Readonly<Record<Door, number>>>();
+
+beforeAll(async () => {
+  upstream = await startUpstream();
+  const args = [
+    '--http',
+    '127.0.0.1:0',
+    '--http-route',
+    ROUTE,
+    '--http-route',
+    '/forward=forward',
+    '--http-route',
+    '/nginx=nginx',
+  ];
+  [sluice, stripping] = [await serveSluice(POLICY('keep'), { args }), await serveSluice(POLICY('strip'), { args })];
+  const normalising = {
+    normalize_path: true,
+    merge_slashes: true,
+    path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD',
+  };
+  for (const [name, paths] of [
+    ['raw', {}],
+    ['normalising', normalising],
+  ] as const) {
+    const [adminPort, own] = [await freePort(), { grpc: await freePort(), http: await freePort() }];
+    const asked = { grpc: sluice.grpcPort, http: sluice.httpPort ?? 0 };
+    const config = twoDoorsConfig({ adminPort, ports: own, sluice: asked, upstreamPort: upstream.httpPort, paths });
+    envoys.push(await startEnvoy({ adminPort, config }));
+    ports.set(name, own);
+  }
+});
+afterAll(async () => {
+  await Promise.all(envoys.map(async (envoy) => envoy.stop()));
+  await Promise.all([sluice, stripping].map(async (served) => served.stop()));
+  await upstream.stop();
+});
+
+const WAYS = ['grpc', 'http', '/forward', '/nginx'] as const;
+type Way = (typeof WAYS)[number];
+
+/** The body of the answer, or the status of a proxy that did not ask. */
+async function told(way: Way, path: string, authority: string, behind: 'raw' | 'normalising' = 'raw', of = sluice) {
+  const { status, body } =
+    way === '/forward' || way === '/nginx'
+      ? await sendRaw(of.httpPort ?? 0, `GET ${way} HTTP/1.1`, presented(way, path, authority))
+      : await sendRaw(ports.get(behind)?.[way] ?? 0, `GET ${path} HTTP/1.1`, [`host: ${authority}`]);
+  return status === 403 ? body.trim() : status;
+}
+
+const presented = (way: '/forward' | '/nginx', path: string, authority: string): string[] =>
+  way === '/nginx'
+    ? [`host: ${authority}`, 'x-original-method: GET', `x-original-uri: ${path}`]
+    : ['host: sluice', 'x-forwarded-method: GET', `x-forwarded-uri: ${path}`, `x-forwarded-host: ${authority}`];
+
+describe('a path comes to one value', () => {
+  for (const { path, url_path, strip, plain, envoy, normalised } of TABLE.paths)
+    test(path, async () => {
+      const wanted = `${url_path} ${plain} a 0`;
+      const found: Record<string, unknown> = {};
+      for (const way of WAYS) found[way] = await told(way, path, 'a');
+      for (const door of ['grpc', 'http'] as const)
+        found[`${door}, normalising`] = pathOf(await told(door, path, 'a', 'normalising'));
+      const behind = envoy ?? normalised ?? url_path;
+      expect(found).toEqual({
+        grpc: envoy ?? wanted,
+        http: envoy ?? wanted,
+        '/forward': wanted,
+        '/nginx': wanted,
+        'grpc, normalising': behind,
+        'http, normalising': behind,
+      });
+      if (strip !== undefined)
+        expect(await told('/forward', path, 'a', 'raw', stripping)).toBe(`${strip} ${plain} a 0`);
+    });
+});
+
+const pathOf = (text: string | number): string | number =>
+  typeof text === 'string' ? (text.split(' ')[0] ?? '') : text;
+
+describe('a host comes to one value', () => {
+  for (const { authority, host, port = 0 } of TABLE.hosts)
+    test(authority, async () => {
+      for (const way of WAYS) expect(await told(way, '/a', authority), way).toBe(`/a true ${host} ${port}`);
+    });
+
+  test("an absolute target's host is the host, whatever the Host header says", async () => {
+    for (const door of ['grpc', 'http'] as const)
+      expect(await told(door, 'http://Other.example:81/x', 'shop.example'), door).toBe('/x true other.example 81');
+  });
+});
+
+test('docs/rules.md has the table', () => {
+  const document = readFileSync(join(import.meta.dirname, '../../docs/rules.md'), 'utf8');
+  const cell = (text: string | number | undefined): string => (text === undefined ? '' : `\`${text}\``);
+  const rows = [
+    ...TABLE.paths.map(
+      ({ path, url_path, strip, plain }) =>
+        `| ${cell(path)} | ${cell(url_path)} | ${cell(strip)} | ${plain ? 'yes' : 'no'} |`,
+    ),
+    ...TABLE.hosts.map(({ authority, host, port }) => `| ${cell(authority)} | ${cell(host)} | ${cell(port)} |`),
+  ];
+  expect(rows.filter((row) => !document.includes(`\n${row}\n`))).toEqual([]);
+});
