@@ -26,6 +26,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
     'src/core/actions.ts',
     'src/core/when-done.ts',
     'src/core/status.ts',
+    'src/core/header-names.ts',
     'src/core/key-text.ts',
     'src/core/metrics',
   ],

@@ -1,4 +1,4 @@
-/** Every case of test/cases, in process and over real gRPC: the specification by example. */
+/** Every case of test/cases and of examples with tokens, in process and over real gRPC: the specification by example. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
@@ -8,7 +8,10 @@ import { realAdapters } from '../src/cli/cases/real-adapters.ts';
 import { runCase } from '../src/cli/cases/run.ts';
 
 const registry = await loadBuiltIns();
-const { cases, findings } = await findCases([join(import.meta.dirname, 'cases')], registry);
+const { cases, findings } = await findCases(
+  [join(import.meta.dirname, 'cases'), join(import.meta.dirname, '../examples/jwt')],
+  registry,
+);
 /** Its cases have the phase of entries, which the message of a case over gRPC cannot. */
 const example = await findCases([join(import.meta.dirname, '../examples/otlp')], registry);
 const options = { adapters: registry, open: realAdapters() };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { allow, type CheckAnswer, defineAdapter, type LookupAnswer } from 'sluice/plugin';
 import { configSchema, outputShape } from './config.ts';
 import { Denials } from './denial.ts';
-import { allLocations, inputsOf, shownLocations } from './locations.ts';
+import { allLocations, inputDefaults, inputsOf, shownLocations } from './locations.ts';
 import { Refused } from './refused.ts';
 import type { Proof } from './verifier.ts';
 
@@ -33,9 +33,9 @@ export default defineAdapter({
     check: {
       params: paramsSchema,
       input: inputsOf,
-      output: { challenge: 'string?' },
+      defaults: inputDefaults,
     },
-    enrich: { input: inputsOf, output: outputShape },
+    enrich: { input: inputsOf, defaults: inputDefaults, output: outputShape },
   },
   selfContained: true,
   async open(config, host) {

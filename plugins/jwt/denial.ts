@@ -34,6 +34,6 @@ export class Denials {
 
   #deny(code: number, reason: string, parts: readonly string[]): Deny {
     const challenge = ['Bearer', [...this.#realm, ...parts].join(', ')].join(' ').trim();
-    return deny(code, reason, { output: { challenge } });
+    return deny(code, reason, { headers: { 'www-authenticate': challenge } });
   }
 }

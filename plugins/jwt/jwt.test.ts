@@ -92,7 +92,7 @@ async function opened(config: unknown = CONFIG, params: unknown = {}) {
   const ask = (input: Record<string, unknown>) => check?.(input, testCall()) as CheckAnswer | Promise<CheckAnswer>;
   const said = async (input: Record<string, unknown>) => {
     const answer = await ask(input);
-    return answer.kind === 'allow' ? 'allow' : `${answer.code} ${String(answer.output?.['challenge'])}`;
+    return answer.kind === 'allow' ? 'allow' : `${answer.code} ${String(answer.headers?.['www-authenticate'])}`;
   };
   const claims = async (input: Record<string, unknown>) =>
     valuesOf((await lookup?.(input, testCall())) as LookupAnswer);
@@ -188,6 +188,12 @@ describe('jwt refuses', () => {
     ['a token without exp', () => signed({ exp: undefined } as never), 'a claim is missing or not accepted'],
     ['an exp that is text', () => signed({ exp: '9999999999' } as never), 'a claim is missing or not accepted'],
     ['a token of tomorrow', () => signed({ nbf: seconds(NOW_MS) + 86_400 }), 'the token is not valid yet'],
+    ['a subject with a line break', () => signed({ sub: 'an\nn' }), 'iss, sub, azp or aud is not plain text'],
+    [
+      'a subject that is a map',
+      () => signed({ sub: { toString: 1 } } as never),
+      'iss, sub, azp or aud is not plain text',
+    ],
     ['a second token in the header', () => `${good}, Bearer ${forged}`, ''],
     ['a token with a comma', () => `${good},${forged}`, 'the token is malformed'],
     ['a NUL at the end', () => `${good}\0`, 'the token is malformed'],

@@ -30,6 +30,16 @@ export const keyOf = ({ header, prefix, cookie, query }: Location): string =>
 export const inputsOf = (config: JwtConfig): Shape =>
   Object.fromEntries(allLocations(config).map((location) => [inputOf(location), 'string?' as const]));
 
+/** A policy need not write them. */
+export const inputDefaults = (config: JwtConfig): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    allLocations(config).map((location) => {
+      const { header = 'cookie', query } = location;
+      const [attribute, key] = query === undefined ? ['request.headers', header] : ['request.query', query];
+      return [inputOf(location), `${attribute}[?"${key}"].orValue("")`];
+    }),
+  );
+
 /** `undefined`: no location has a token. */
 export function tokenFinder(locations: readonly Location[]): (inputs: Inputs) => FoundToken | Refused | undefined {
   const steps = locations.map((location) => ({ input: inputOf(location), find: finderOf(location) }));

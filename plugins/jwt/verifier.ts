@@ -137,12 +137,14 @@ const atLocation = ({ proof, from }: Kept, location: number): Proof =>
 
 function problemOf(payload: JWTPayload): Refused | undefined {
   if (isDeeper(payload, MOST_NESTED)) return NESTED;
-  for (const name of ['iss', 'sub'] as const)
-    if (payload[name] !== undefined && typeof payload[name] !== 'string') return MALFORMED;
+  for (const name of ['iss', 'sub', 'azp'] as const) {
+    const value = payload[name];
+    if (value !== undefined && (typeof value !== 'string' || /\p{Cc}/u.test(value))) return BAD_IDENTITY;
+  }
   const { aud } = payload;
   const isAudience =
     aud === undefined || typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
-  return isAudience ? undefined : MALFORMED;
+  return isAudience ? undefined : BAD_IDENTITY;
 }
 
 function isDeeper(value: unknown, most: number): boolean {
@@ -154,5 +156,7 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const ENCRYPTED_COMPACT = /^[\w-]+(\.[\w-]*){4}$/;
 const MALFORMED = new Refused('invalid_token', 'the token is malformed');
 const ENCRYPTED = new Refused('invalid_token', 'encrypted tokens are not accepted');
+/** Control characters are left out of headers, so that `ann` and `an\nn` would be one. */
+const BAD_IDENTITY = new Refused('invalid_token', 'iss, sub, azp or aud is not plain text');
 const NESTED = new Refused('invalid_token', 'the claims are nested too deeply');
 const WRONG_LOCATION = new Refused('invalid_token', 'tokens of the issuer are not accepted here');

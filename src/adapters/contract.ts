@@ -14,9 +14,15 @@ export * from './contract/host.ts';
 export * from './contract/quota.ts';
 export * from './contract/shapes.ts';
 
+/** Expressions of inputs for a rule that leaves them out, by name; checked as if the rule had them. */
+export type InputDefaults =
+  | Readonly<Record<string, string>>
+  | ((config: never, params: never) => Readonly<Record<string, string>>);
+
 export interface CheckServes {
   readonly params?: z.ZodType;
   readonly input: ShapeSpec<never, never>;
+  readonly defaults?: InputDefaults;
   readonly output?: Shape;
 }
 export interface QuotaServes {
@@ -33,6 +39,7 @@ export interface ReportServes {
 export interface EnrichServes {
   readonly params?: z.ZodType;
   readonly input: ShapeSpec<never, never>;
+  readonly defaults?: InputDefaults;
   readonly output: Shape | ((config: never, params: never) => Shape);
 }
 

@@ -64,7 +64,7 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
   switch (capability) {
     case 'check':
       return [
-        ...shapeLines('input', serves.check?.input),
+        ...shapeLines('input', serves.check?.input, serves.check?.defaults),
         ...outputLines('# its output, for onAllow and onDeny: out.reason', serves.check?.output, 'out.'),
       ];
     case 'quota':
@@ -79,7 +79,7 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
       return shapeLines('input', serves.report?.input);
     case 'enrich':
       return [
-        ...shapeLines('input', serves.enrich?.input),
+        ...shapeLines('input', serves.enrich?.input, serves.enrich?.defaults),
         'as: my.enriched',
         ...outputLines(
           '# its output:',
@@ -90,18 +90,22 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
   }
 }
 
-function shapeLines(key: string, shape: unknown): string[] {
+function shapeLines(key: string, shape: unknown, defaults: unknown = {}): string[] {
   if (shape === 'any') return [`${key}: { any_name: EXPRESSION }  # any names`];
   if (typeof shape !== 'object' || shape === null)
-    return [`${key}: { ... }  # names and types follow from config and params`];
+    return [
+      typeof defaults === 'function'
+        ? `# ${key}: { ... }  # names, types and defaults follow from config and params; may be left out`
+        : `${key}: { ... }  # names and types follow from config and params`,
+    ];
   const fields = Object.entries(shape as Readonly<Record<string, string>>);
-  return [
-    `${key}:`,
-    ...fields.map(
-      ([name, type]) =>
-        `  ${name}: EXPRESSION  # ${type.endsWith('?') ? `${type.slice(0, -1)}, may be left out` : type}`,
-    ),
-  ];
+  const lines = fields.map(([name, type]) => {
+    const given = (defaults as Readonly<Record<string, string>>)[name];
+    const bare = type.endsWith('?') ? type.slice(0, -1) : type;
+    if (given !== undefined) return `# ${name}: ${given}  # ${bare}, the default`;
+    return `${name}: EXPRESSION  # ${bare === type ? type : `${bare}, may be left out`}`;
+  });
+  return under(key, lines);
 }
 
 function outputLines(title: string, shape: Readonly<Record<string, string>> | undefined, before: string): string[] {

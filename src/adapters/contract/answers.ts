@@ -30,6 +30,8 @@ export interface Deny {
   readonly reason: string;
   readonly validForMs: Validity['validForMs'];
   readonly output: Readonly<Record<string, unknown>> | undefined;
+  /** Headers of the HTTP answer, names in lower case, such as `www-authenticate`; the rule's onDeny replaces those that it names. */
+  readonly headers: Readonly<Record<string, string>> | undefined;
 }
 export type CheckAnswer = Allow | Deny;
 
@@ -47,9 +49,20 @@ export function allow(
 export function deny(
   code: number,
   reason: string,
-  options: { validForMs?: number; output?: Readonly<Record<string, unknown>> } = {},
+  options: {
+    validForMs?: number;
+    output?: Readonly<Record<string, unknown>>;
+    headers?: Readonly<Record<string, string>>;
+  } = {},
 ): Deny {
-  return { kind: 'deny', code, reason, validForMs: options.validForMs, output: options.output };
+  return {
+    kind: 'deny',
+    code,
+    reason,
+    validForMs: options.validForMs,
+    output: options.output,
+    headers: options.headers,
+  };
 }
 
 /** A lookup's values with their validity; `undefined`: nothing is known of this input, which may stay valid too. */

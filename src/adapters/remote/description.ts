@@ -5,7 +5,15 @@
  */
 import { create, fromJson, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { z } from 'zod';
-import { type Adapter, CAPABILITIES, type Serves, type Shape, type ShapeSpec, type ShapeType } from '../contract.ts';
+import {
+  type Adapter,
+  CAPABILITIES,
+  type InputDefaults,
+  type Serves,
+  type Shape,
+  type ShapeSpec,
+  type ShapeType,
+} from '../contract.ts';
 import { CONTRACT, CONTRACT_VERSION } from '../contract/version.ts';
 import { descriptionProblems } from '../description.ts';
 import { AdapterError } from '../errors.ts';
@@ -43,6 +51,7 @@ function descriptionOf({ name, summary, config, serves }: Adapter): AdapterDescr
   if (check !== undefined) {
     description.check = create(CheckSchema, { paramsSchema: paramsText(check), input: inputOf(check.input) });
     if (check.output !== undefined) description.check.output = shapeOf(check.output);
+    description.check.defaults = fixedDefaults(check);
   }
   if (quota !== undefined) {
     const algorithms = quota.algorithms.map((one) => (ALGORITHMS.indexOf(one) + 1) as number as AlgorithmNumber);
@@ -56,6 +65,7 @@ function descriptionOf({ name, summary, config, serves }: Adapter): AdapterDescr
     description.enrich = create(EnrichSchema, { paramsSchema: paramsText(enrich), input: inputOf(enrich.input) });
     if (typeof enrich.output === 'function') description.enrich.outputDependsOnConfig = true;
     else description.enrich.output = shapeOf(enrich.output);
+    description.enrich.defaults = fixedDefaults(enrich);
   }
   return description;
 }
@@ -63,6 +73,10 @@ function descriptionOf({ name, summary, config, serves }: Adapter): AdapterDescr
 /** Without refinements and transforms, which only the adapter's own process can do. */
 export const schemaText = (schema: z.ZodType): string =>
   JSON.stringify(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', cycles: 'ref' }));
+
+/** Those that depend on the config come with a shape that does, for which the host loads the adapter's module. */
+const fixedDefaults = ({ defaults }: { readonly defaults?: InputDefaults }): Record<string, string> =>
+  typeof defaults === 'function' ? {} : { ...defaults };
 
 const paramsText = ({ params }: { readonly params?: z.ZodType }): string =>
   params === undefined ? '' : schemaText(params);
@@ -192,6 +206,7 @@ export function describedAdapter(described: AdapterDescription): Adapter {
   const serves = {
     ...served('check', check, (one) => ({
       input: input('check', one.input),
+      defaults: one.defaults,
       ...(one.output === undefined ? {} : { output: shapeFrom(one.output) }),
     })),
     ...served('quota', quota, (one) => ({ algorithms: one.algorithms.map((number) => ALGORITHMS[number - 1]) })),
@@ -200,6 +215,7 @@ export function describedAdapter(described: AdapterDescription): Adapter {
       if (one.outputDependsOnConfig) throw needsModule(`adapter ${name}: the output of enrich`);
       return {
         input: input('enrich', one.input),
+        defaults: one.defaults,
         output: one.output === undefined ? undefined : shapeFrom(one.output),
       };
     }),

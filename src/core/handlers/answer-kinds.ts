@@ -1,6 +1,7 @@
 /** What the host reads of an answer of a check or a lookup before a rule uses it. A plugin may return anything. */
 import { type CheckAnswer, isFound, type LookupAnswer, type Validity } from '../../adapters/contract.ts';
 import { isDenialCode } from '../status.ts';
+import { isChangeableHeader } from '../header-names.ts';
 
 export interface AnswerKind<A> {
   /** What is wrong with an answer; `undefined` if nothing is. Throws what reading the answer throws. */
@@ -20,7 +21,11 @@ export const CHECK_ANSWERS: AnswerKind<CheckAnswer> = {
       return 'a check must return allow() or deny()';
     if (answer.kind === 'deny' && !isDenialCode(answer.code))
       return `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`;
-    return validityProblem(answer.validForMs, answer.kind === 'allow' ? answer.uses : Infinity);
+    const headers = answer.kind === 'deny' ? answer.headers : undefined;
+    return (
+      (headers === undefined ? undefined : headersProblem(headers)) ??
+      validityProblem(answer.validForMs, answer.kind === 'allow' ? answer.uses : Infinity)
+    );
   },
   validityOf: (answer) => (answer.kind === 'allow' ? answer : { validForMs: answer.validForMs, uses: Infinity }),
   asKept: (answer): Kept<CheckAnswer> => ({ ...answer, fromCache: true }),
@@ -39,6 +44,17 @@ export const LOOKUP_ANSWERS: AnswerKind<LookupAnswer> = {
   validityOf: (answer) => (isFound(answer) ? answer : undefined),
   asKept: (answer) => answer,
 };
+
+/** A header from an answer must not end before its line does, nor delimit the message. */
+function headersProblem(headers: unknown): string | undefined {
+  if (typeof headers !== 'object' || headers === null) return 'the headers of deny() are texts by name';
+  for (const [name, value] of Object.entries(headers)) {
+    if (!isChangeableHeader(name)) return `deny() cannot set the header ${JSON.stringify(name.slice(0, 100))}`;
+    if (typeof value !== 'string' || /\p{Cc}/u.test(value))
+      return `the header ${name} of deny() must be text without control characters`;
+  }
+  return undefined;
+}
 
 function validityProblem(validForMs: unknown, uses: unknown): string | undefined {
   if (validForMs === undefined) return undefined;

@@ -109,7 +109,13 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
       headers: withLimits(headers, result.quota),
       body,
     };
-  if (said?.kind === 'deny') return { status: answer?.status ?? httpOfCode(said.code), code: said.code, headers, body };
+  if (said?.kind === 'deny')
+    return {
+      status: answer?.status ?? httpOfCode(said.code),
+      code: said.code,
+      headers: said.headers === undefined ? headers : withDefaults(headers, Object.entries(said.headers)),
+      body,
+    };
   const status = answer?.status ?? 403;
   return { status, code: codeOfHttp(status), headers, body };
 }
@@ -118,14 +124,19 @@ const seconds = (ms: number): string => String(Math.max(0, Math.ceil(ms / 1000))
 
 /** Adds `retry-after` and `x-ratelimit-*`, unless the rule sets them. */
 function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: QuotaRefusal): readonly Pair[] {
-  const named = new Set(headers.map(([name]) => name));
   const own: readonly Pair[] = [
     ['retry-after', seconds(Math.max(1000, retryAfterMs))],
     ['x-ratelimit-limit', String(Math.floor(answer.limit))],
     ['x-ratelimit-remaining', String(Math.floor(least.remaining))],
     ['x-ratelimit-reset', seconds(answer.resetMs)],
   ];
-  return [...headers, ...own.filter(([name]) => !named.has(name))];
+  return withDefaults(headers, own);
+}
+
+/** Headers that the rule names are its own. */
+function withDefaults(headers: readonly Pair[], defaults: readonly Pair[]): readonly Pair[] {
+  const named = new Set(headers.map(([name]) => name));
+  return [...headers, ...defaults.filter(([name]) => !named.has(name))];
 }
 
 /** Names of rules that would have refused if they were enforced. */

@@ -406,3 +406,34 @@ test('without a policy every call is an error, never allowed', async () => {
   expect(await http({}, PATIENT)).toMatchObject({ outcome: 'error', code: 14 });
   expect(await limit([{ a: '1' }])).toMatchObject({ outcome: 'error', statuses: [] });
 });
+
+describe('the headers of a denial', () => {
+  const denying = (headers: object): Script => ({
+    check: () => deny(PERMISSION_DENIED, 'no', { headers: headers as Record<string, string> }),
+  });
+
+  test('are sent, and the rule replaces those that it names', async () => {
+    const script = denying({ 'www-authenticate': 'Bearer', 'x-why': 'no' });
+    const plain = await (await engineOf(policy(), { h: script })).http();
+    expect(plain.headers).toEqual([
+      ['www-authenticate', 'Bearer'],
+      ['x-why', 'no'],
+    ]);
+    const own = await (await engineOf(policy('', ', onDeny: { headers: { X-Why: mine } }'), { h: script })).http();
+    expect(own.headers).toEqual([
+      ['x-why', 'mine'],
+      ['www-authenticate', 'Bearer'],
+    ]);
+  });
+
+  test.each([
+    [{ 'x-a': 'b\r\nx-c: d' }, /the header x-a of deny\(\) must be text without control characters/],
+    [{ 'content-length': '0' }, /deny\(\) cannot set the header "content-length"/],
+    [{ 'X-A': 'b' }, /deny\(\) cannot set the header "X-A"/],
+    [{ 'x-a': 1 }, /the header x-a of deny\(\) must be text/],
+  ])('that cannot be sent are a fault of the plugin: %j', async (headers, says) => {
+    const verdict = await (await engineOf(policy(), { h: denying(headers) })).http();
+    expect(verdict).toMatchObject({ outcome: 'failed', status: 503 });
+    expect(why(verdict)).toMatch(says);
+  });
+});

@@ -17,6 +17,8 @@ interface DenyFields {
   readonly reason: string;
   readonly validForMs: number | undefined;
   readonly output: Values | undefined;
+  /** Texts. */
+  readonly headers: Values | undefined;
 }
 
 export interface CheckAnswered {
@@ -115,6 +117,7 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
             reason: [2, text],
             validForMs: [3, optional(double)],
             output: [4, output],
+            headers: [5, output],
           }),
         ),
       ],

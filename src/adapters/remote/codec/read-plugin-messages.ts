@@ -81,7 +81,10 @@ function toHost(read: PluginMessage): FromHandler | Pong {
 const answered = (number: number, answer: Answered['answer']): Answered => ({ kind: 'answered', number, answer });
 
 function decisionOf({ allow: allowed, deny: denied }: CheckAnswered): CheckAnswer | undefined {
-  if (denied !== undefined) return deny(denied.code, denied.reason, given(denied));
+  if (denied !== undefined) {
+    const { code, reason, headers } = denied;
+    return deny(code, reason, { ...given(denied), ...(headers === undefined ? {} : { headers: headers as Headers }) });
+  }
   return allowed === undefined ? undefined : allow(given(allowed));
 }
 
@@ -89,6 +92,9 @@ const validityOf = ({ validForMs, uses }: LookupAnswered): Pick<Answered, 'valid
   validForMs === undefined && uses === undefined
     ? {}
     : { validity: { validForMs, uses: uses ?? Number.MAX_SAFE_INTEGER } };
+
+/** The host checks that they are texts. */
+type Headers = Readonly<Record<string, string>>;
 
 /** The members that are there. */
 const given = ({

@@ -99,7 +99,7 @@ export class ActionReader {
     const use = this.#context.handlers.read(fields, 'check');
     const shape = use === undefined ? undefined : this.#context.handlers.shape(use.serves.input, use, fields.place);
     if (use === undefined || shape === undefined) return undefined;
-    const inputs = this.#inputs(fields, shape);
+    const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     return {
       action: { kind: 'check', handler: use.handler, params: use.params, input: inputMaker(inputs) },
       compiled: inputs.compiled,
@@ -107,9 +107,9 @@ export class ActionReader {
     };
   }
 
-  #inputs(fields: Fields, shape: Shape | 'any'): Inputs {
+  #inputs(fields: Fields, shape: Shape | 'any', defaults: Readonly<Record<string, string>> = {}): Inputs {
     const { attributes, findings } = this.#context;
-    return inputsOf(fields.node('input'), fields.place, shape, attributes, findings, this.#given);
+    return inputsOf(fields.node('input'), fields.place, shape, attributes, findings, { given: this.#given, defaults });
   }
 
   #report(node: Node): ReadAction | undefined {
@@ -149,7 +149,7 @@ export class ActionReader {
     if (fields === undefined || use === undefined) return undefined;
     const shape = this.#context.handlers.shape(use.serves.input, use, fields.place);
     if (shape === undefined) return undefined;
-    const inputs = this.#inputs(fields, shape);
+    const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     const { handler, params } = use;
     return {
       action: { kind: 'enrich', handler, params, input: inputMaker(inputs), outputs },

@@ -1,4 +1,5 @@
 /** `onAllow`, `onDeny` and the answer of a deny: texts and header names, checked when the policy loads. */
+import { isChangeableHeader, OF_THE_PROXY } from '../../header-names.ts';
 import type { Attributes } from '../../../attributes/attributes.ts';
 import type { CompiledText } from '../../../expression/index.ts';
 import { textOfNode } from '../expressions.ts';
@@ -8,19 +9,6 @@ import { type Node, type Place, nodeText } from '../yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
 import { KEYS } from '../keys.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from '../rule.ts';
-
-/** Headers that route or delimit a message (RFC 9110 section 7.6.1); changing them could split it in two. */
-const OF_THE_PROXY: ReadonlySet<string> = new Set([
-  'host',
-  'connection',
-  'content-length',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 interface TextsOptions {
   readonly areHeaders?: boolean;
@@ -156,7 +144,7 @@ export class ChangesReader {
   /** In lower case: an RFC 9110 token that is not reserved for the proxy. */
   #header(written: string, place: Place): string | undefined {
     const name = written.toLowerCase();
-    if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !OF_THE_PROXY.has(name)) return name;
+    if (isChangeableHeader(name)) return name;
     const why = OF_THE_PROXY.has(name)
       ? `${name} belongs to the proxy: it routes or delimits the message`
       : 'a header name has letters, digits and hyphens; names with : belong to the proxy';

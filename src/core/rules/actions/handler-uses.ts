@@ -3,7 +3,7 @@
  * **In**: `handler` and `params` of an action. **Out**: the handler, its params parsed, the shapes of its input and output.
  * **Fails**: with findings, and `undefined`.
  */
-import type { Adapter, Capability, Shape } from '../../../adapters/contract.ts';
+import type { Adapter, Capability, InputDefaults, Shape } from '../../../adapters/contract.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
 import type { Fields } from '../fields.ts';
@@ -87,6 +87,18 @@ export class HandlerUses {
       'params',
       this.#findings,
     );
+  }
+
+  /** Expressions of inputs that a rule may leave out. */
+  defaults(
+    serves: { readonly defaults?: InputDefaults },
+    use: Pick<HandlerUse<Capability>, 'spec' | 'params'>,
+    place: Place,
+  ): Readonly<Record<string, string>> {
+    const { defaults } = serves;
+    return typeof defaults === 'function'
+      ? ((this.shape(defaults, use, place) as Readonly<Record<string, string>> | undefined) ?? {})
+      : (defaults ?? {});
   }
 
   /** A shape may be a function of config and params, which is the plugin's code and may throw. */

@@ -27,6 +27,13 @@ export interface Inputs {
   readonly shape: Shape;
 }
 
+interface InputsOptions {
+  /** Attributes that the rule's match proves to be present. */
+  readonly given?: ReadonlySet<string>;
+  /** Expressions of the adapter for inputs that `node` lacks. */
+  readonly defaults?: Readonly<Record<string, string>>;
+}
+
 /** `shape` with names like `labels.method` is written nested in YAML, and reaches the adapter under the dotted name. */
 export function inputsOf(
   node: Node | undefined,
@@ -34,14 +41,15 @@ export function inputsOf(
   shape: Shape | 'any',
   attributes: Attributes,
   findings: Findings,
-  given?: ReadonlySet<string>,
+  { given, defaults = {} }: InputsOptions = {},
 ): Inputs {
   const parts: Part[] = [];
-  const leaves =
+  const written =
     node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
+  const leaves = [...written, ...defaultLeaves(defaults, new Set(written.map(({ name }) => name)), at)];
   for (const { name, value, place } of leaves) {
-    const written = shape === 'any' ? 'any' : shape[name];
-    if (written === undefined) {
+    const declared = shape === 'any' ? 'any' : shape[name];
+    if (declared === undefined) {
       findings.error(
         'RULES_UNKNOWN_INPUT',
         place,
@@ -49,8 +57,8 @@ export function inputsOf(
       );
       continue;
     }
-    const optional = written.endsWith('?');
-    const type = (optional ? written.slice(0, -1) : written) as ShapeType;
+    const optional = declared.endsWith('?');
+    const type = (optional ? declared.slice(0, -1) : declared) as ShapeType;
     const compiled = expressionOf(value, `input ${name}`, attributes, findings, given === undefined ? {} : { given });
     if (compiled === undefined) continue;
     if (!isTaken(type, compiled.type))
@@ -76,6 +84,20 @@ export function inputsOf(
     shape: shape === 'any' ? Object.fromEntries(parts.map(({ name }) => [name, 'any' as const])) : shape,
   };
 }
+
+/** Of the adapter, at the place of the action, since no text of the policy has them. */
+const defaultLeaves = (
+  defaults: Readonly<Record<string, string>>,
+  written: ReadonlySet<string>,
+  place: Place,
+): Leaf[] =>
+  Object.entries(defaults)
+    .filter(([name]) => !written.has(name))
+    .map(([name, text]) => ({
+      name,
+      value: { kind: 'scalar', place, value: text, written: text, style: 'plain' },
+      place,
+    }));
 
 interface Leaf {
   readonly name: string;

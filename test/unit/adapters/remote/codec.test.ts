@@ -88,7 +88,17 @@ const PLUGIN: PluginMessage[] = [
   { kind: 'prepared', slot: 2, why: '' },
   { kind: 'check', number: 1, allow: { validForMs: 0, uses: undefined, output: undefined } },
   { kind: 'check', number: 2, allow: { validForMs: undefined, uses: 3, output: written } },
-  { kind: 'check', number: 3, deny: { code: 7, reason: 'revoked', validForMs: 60_000, output: { why: 'listed' } } },
+  {
+    kind: 'check',
+    number: 3,
+    deny: {
+      code: 7,
+      reason: 'revoked',
+      validForMs: 60_000,
+      output: { why: 'listed' },
+      headers: { 'www-authenticate': 'Bearer' },
+    },
+  },
   { kind: 'check', number: 4 },
   { kind: 'lookup', number: 5, output: { zone: 'eu' }, validForMs: undefined, uses: undefined },
   { kind: 'lookup', number: 6, output: undefined, validForMs: 1000, uses: undefined },
@@ -174,7 +184,11 @@ describe('the codec of sluice.plugin.v1', () => {
     expect(answers).toEqual({
       1: allow({ validForMs: 0 }),
       2: allow({ uses: 3, output: written }),
-      3: deny(7, 'revoked', { validForMs: 60_000, output: { why: 'listed' } }),
+      3: deny(7, 'revoked', {
+        validForMs: 60_000,
+        output: { why: 'listed' },
+        headers: { 'www-authenticate': 'Bearer' },
+      }),
       4: undefined,
       5: { zone: 'eu' },
       6: undefined,
