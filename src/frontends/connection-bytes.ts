@@ -17,7 +17,8 @@ interface LastEntry {
 
 /**
  * The totals of the last entry of each connection that lasts, since Envoy logs totals and counters need differences.
- * **In**: the totals of each entry. **Out**: those of the entry before it. **Fails**: never; a connection that is not known begins at zero.
+ * **In**: the totals of each entry. **Out**: those of the entry before it. **Fails**: never; a connection that is not known
+ * begins at zero, or at its own totals if its entries went elsewhere before.
  */
 export class ConnectionBytes {
   /** Oldest entry first. */
@@ -33,8 +34,8 @@ export class ConnectionBytes {
     return this.#last.size;
   }
 
-  /** `id`: unique among the connections of all proxies. */
-  before(id: string, totals: ByteTotals, isInterim: boolean): ByteTotals {
+  /** `id`: unique among the connections of all proxies. `isOld`: whether a connection without an entry here had some elsewhere. */
+  before(id: string, totals: ByteTotals, isInterim: boolean, isOld: () => boolean = () => false): ByteTotals {
     const last = this.#last.get(id);
     if (last !== undefined) this.#last.delete(id); // inserted again as the newest
     if (isInterim) {
@@ -42,7 +43,7 @@ export class ConnectionBytes {
       this.#last.set(id, { totals, atMs: nowMs });
       this.#evict(nowMs);
     }
-    return last?.totals ?? NO_TOTALS;
+    return last?.totals ?? (isOld() ? totals : NO_TOTALS);
   }
 
   #evict(nowMs: number): void {

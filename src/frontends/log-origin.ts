@@ -7,8 +7,16 @@ export class LogOrigin {
   readonly node: Node | undefined;
   readonly logName: string | undefined;
   readonly proxyVersion: string | undefined;
+  /** When its stream began here, by `performance.now()`. */
+  readonly openedAtMs: number;
+  /** It has sent entries of connections that last. */
+  sendsInterim = false;
 
-  constructor(identifier: { readonly node?: Node | undefined; readonly logName: string } | undefined) {
+  constructor(
+    identifier: { readonly node?: Node | undefined; readonly logName: string } | undefined,
+    openedAtMs = -Infinity,
+  ) {
+    this.openedAtMs = openedAtMs;
     this.node = ifWellFormed(() => identifier?.node);
     this.logName = ifWellFormed(() => present(identifier?.logName));
     this.proxyVersion = ifWellFormed(() => versionOf(this.node));

@@ -28,9 +28,9 @@ const RECORDS_BETWEEN_LOOKS = 64;
 const LAST_REPLY = new Uint8Array();
 
 /** A copy, since the origin outlives its message. */
-function originOf(identifier: Buffer): LogOrigin {
+function originOf(identifier: Buffer, openedAtMs: number): LogOrigin {
   const own = Buffer.from(identifier);
-  return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
+  return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length), openedAtMs);
 }
 
 export function recordStream(
@@ -71,10 +71,11 @@ export function recordStream(
     messages: AsyncIterable<Uint8Array>,
     { ending }: CallContext,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    let origin = new LogOrigin(undefined);
+    const openedAtMs = performance.now();
+    let origin = new LogOrigin(undefined, openedAtMs);
     for await (const bytes of messages) {
       const message = scanned(asBuffer(bytes));
-      if (message.identifier !== undefined) origin = originOf(message.identifier);
+      if (message.identifier !== undefined) origin = originOf(message.identifier, openedAtMs);
       await reportAll(message, origin, ending);
       const safe = engine.whenSafe();
       if (safe !== undefined) await untilSafe(safe); // the next message is read, and flow control goes on, when this one is safe

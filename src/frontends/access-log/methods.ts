@@ -4,6 +4,7 @@ import type { Method } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';
 import { AccessLogService } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
+  type AccessLogCommon,
   HTTPAccessLogEntrySchema,
   type TCPAccessLogEntry,
   TCPAccessLogEntrySchema,
@@ -11,6 +12,7 @@ import {
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { type ByteTotals, ConnectionBytes, NO_TOTALS } from '../connection-bytes.ts';
 import { recordStream, type ScannedMessage } from '../record-stream.ts';
+import { durationOf } from '../wire-values.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import type { LogOrigin } from '../log-origin.ts';
 import { isInterim } from './log-type.ts';
@@ -41,11 +43,18 @@ export function accessLogMethods(engine: Engine, options: FrontendOptions = {}):
   }
 
   /** Connections that log only their end are not remembered. */
-  function bytesBefore(entry: TCPAccessLogEntry, { node }: LogOrigin, interim: boolean): ByteTotals {
-    const id = entry.commonProperties?.streamId ?? '';
-    if (id === '' || (!interim && connections.size === 0)) return NO_TOTALS;
-    const { receivedBytes: received = 0n, sentBytes: sent = 0n } = entry.connectionProperties ?? {};
-    return connections.before(`${node?.id ?? ''} ${id}`, { received, sent }, interim);
+  function bytesBefore(entry: TCPAccessLogEntry, origin: LogOrigin, interim: boolean): ByteTotals {
+    if (interim) origin.sendsInterim = true;
+    const { commonProperties, connectionProperties } = entry;
+    const id = commonProperties?.streamId ?? '';
+    if (id === '' || (!interim && !origin.sendsInterim && connections.size === 0)) return NO_TOTALS;
+    const { receivedBytes: received = 0n, sentBytes: sent = 0n } = connectionProperties ?? {};
+    return connections.before(
+      `${origin.node?.id ?? ''} ${id}`,
+      { received, sent },
+      interim,
+      () => origin.sendsInterim && isOlderThanStream(commonProperties, origin),
+    );
   }
 
   function scan(bytes: Buffer): ScannedMessage {
@@ -62,4 +71,13 @@ export function accessLogMethods(engine: Engine, options: FrontendOptions = {}):
     };
   }
   return [[`/${AccessLogService.typeName}/StreamAccessLogs`, recordStream(engine, scan, options)]];
+}
+
+/** For entries that wait in the proxy's buffer. */
+const SLACK_MS = 2000;
+
+/** The connection began before the stream did, so its earlier entries went to another server or thread, or were lost with it. */
+function isOlderThanStream(common: AccessLogCommon | undefined, { openedAtMs }: LogOrigin): boolean {
+  const ageMs = durationOf(common?.duration)?.toMs() ?? 0;
+  return ageMs > performance.now() - openedAtMs + SLACK_MS;
 }

@@ -7,7 +7,7 @@ import { AccessLogType } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb
 import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { ALLOW, CONTEXT, GRANT, readerOf } from './call.ts';
 
-type Entry = readonly [id: string, type: AccessLogType, received: bigint, sent: bigint];
+type Entry = readonly [id: string, type: AccessLogType, received: bigint, sent: bigint, ageS?: number];
 
 /** Call, received and sent since the last entry, received in total. */
 async function reportsOf(...messages: readonly (readonly [node: string, ...entries: Entry[]])[]): Promise<unknown[][]> {
@@ -36,8 +36,12 @@ async function reportsOf(...messages: readonly (readonly [node: string, ...entri
       logEntries: {
         case: 'tcpLogs',
         value: {
-          logEntry: entries.map(([streamId, accessLogType, receivedBytes, sentBytes]) => ({
-            commonProperties: { streamId, accessLogType },
+          logEntry: entries.map(([streamId, accessLogType, receivedBytes, sentBytes, ageS]) => ({
+            commonProperties: {
+              streamId,
+              accessLogType,
+              ...(ageS === undefined ? {} : { duration: { seconds: BigInt(ageS) } }),
+            },
             connectionProperties: { receivedBytes, sentBytes },
           })),
         },
@@ -55,6 +59,40 @@ async function reportsOf(...messages: readonly (readonly [node: string, ...entri
 const { TcpConnectionStart: START, TcpPeriodic: PERIODIC, TcpConnectionEnd: END } = AccessLogType;
 
 describe('bytes of a connection since its last entry', () => {
+  test('are 0 in the first entry of a connection that is older than its stream, and exact from there on', async () => {
+    expect(
+      await reportsOf(
+        ['edge', ['old', PERIODIC, 1000n, 7n, 60], ['old', PERIODIC, 1010n, 7n, 65], ['old', END, 1015n, 8n, 66]],
+        ['edge', ['other', PERIODIC, 500n, 5n, 60], ['ended', END, 300n, 3n, 60]],
+      ),
+    ).toEqual([
+      ['tcp-log-interim', 0, 0, 1000],
+      ['tcp-log-interim', 10, 0, 1010],
+      ['tcp-log', 5, 1, 1015],
+      ['tcp-log-interim', 0, 0, 500],
+      ['tcp-log', 0, 0, 300],
+    ]);
+  });
+
+  test('are all of them in the first entry of a connection that is younger than its stream, or whose age is not known', async () => {
+    expect(
+      await reportsOf([
+        'edge',
+        ['young', PERIODIC, 10n, 1n, 1],
+        ['ageless', PERIODIC, 20n, 2n],
+        ['young', END, 15n, 1n, 2],
+      ]),
+    ).toEqual([
+      ['tcp-log-interim', 10, 1, 10],
+      ['tcp-log-interim', 20, 2, 20],
+      ['tcp-log', 5, 0, 15],
+    ]);
+  });
+
+  test('are all of them where a proxy logs only ends, however old the connection', async () => {
+    expect(await reportsOf(['edge', ['old', END, 1000n, 7n, 600]])).toEqual([['tcp-log', 1000, 7, 1000]]);
+  });
+
   test('grow while it lasts, and its end adds only the rest, over streams of the same proxy', async () => {
     expect(
       await reportsOf(
