@@ -3,6 +3,8 @@
 /** A length that is not known yet takes this many octets: a padded varint, up to 256 MiB. */
 const LENGTH_BYTES = 4;
 const FIRST_BYTES = 16 * 1024;
+/** Octets; shorter values are copied in a loop. Their length takes one octet. */
+const SHORT = 64;
 
 /** Messages are written in one pass; nested ones between `begin` and `end`. */
 export class WireWriter {
@@ -83,10 +85,32 @@ export class WireWriter {
   }
 
   text(field: number, value: string): void {
+    if (value.length < SHORT && this.#ascii(field, value)) return;
     const open = this.begin(field);
     this.#room(value.length * 3);
     this.#at += this.#bytes.write(value, this.#at, 'utf8');
     this.end(open);
+  }
+
+  /** For short texts a loop is faster than the call of `Buffer.write`. False, with nothing written, if a character is not ASCII. */
+  #ascii(field: number, value: string): boolean {
+    const { length } = value;
+    const from = this.#at;
+    this.#tag(field, 2);
+    this.#room(length + 1);
+    const bytes = this.#bytes;
+    let at = this.#at;
+    bytes[at++] = length;
+    for (let nth = 0; nth < length; nth++) {
+      const code = value.charCodeAt(nth);
+      if (code > 127) {
+        this.#at = from;
+        return false;
+      }
+      bytes[at++] = code;
+    }
+    this.#at = at;
+    return true;
   }
 
   bytes(field: number, value: Uint8Array): void {
@@ -97,9 +121,14 @@ export class WireWriter {
 
   /** Encoded fields. */
   raw(value: Uint8Array): void {
-    this.#room(value.length);
-    this.#bytes.set(value, this.#at);
-    this.#at += value.length;
+    const { length } = value;
+    this.#room(length);
+    if (length < SHORT) {
+      const bytes = this.#bytes;
+      let at = this.#at;
+      for (let nth = 0; nth < length; nth++) bytes[at++] = value[nth] as number;
+    } else this.#bytes.set(value, this.#at);
+    this.#at += length;
   }
 
   begin(field: number): number {
