@@ -89,6 +89,8 @@ const config = z
     }
   });
 
+const EMPTY = 'it is empty; if that is intended, write a comment into it';
+
 export default defineAdapter({
   name: 'check-list',
   summary: 'Allows only the values on a list, or denies them.',
@@ -120,13 +122,22 @@ export default defineAdapter({
       url === undefined
         ? undefined
         : await (
-            await import('./remote-list.ts')
-          ).openRemoteList(
+            await import('../http/remote-document.ts')
+          ).openRemoteDocument(
             {
               ...options,
               url,
+              what: 'list',
+              accept: 'text/plain, */*',
               maxBytes,
-              parse,
+              parse: (text, turn) => {
+                if (text.trim() === '') throw new Error(EMPTY);
+                return parse(text, turn);
+              },
+              failures: host.metrics.counter(
+                'list_refresh_failures',
+                'Downloads of a list that failed; the last good one stayed in use.',
+              ),
               onState: (why) => readiness.set('url', inFile === undefined ? why : undefined),
             },
             readiness.hostFor('certificates'),

@@ -37,10 +37,11 @@ export default defineAdapter({
     },
     enrich: { input: inputsOf, defaults: inputDefaults, output: outputShape },
   },
-  selfContained: true,
+  selfContained: ({ issuers }) => issuers.every(({ url, discovery }) => url === undefined && discovery === undefined),
   async open(config, host) {
     const { openVerifier } = await import('./open-verifier.ts');
-    const { verifier, find } = await openVerifier(config, host);
+    const opened = await openVerifier(config, host);
+    const { verifier, find } = opened;
     const missing = `no token in ${shownLocations(allLocations(config))}`;
     const passed = allow();
     return {
@@ -67,6 +68,7 @@ export default defineAdapter({
           return proof instanceof Promise ? proof.then(valuesOf) : valuesOf(proof);
         };
       },
+      close: () => opened.close(),
     };
   },
 });

@@ -1,6 +1,7 @@
 /** The config of a handler: issuers, where tokens are, which claims become attributes. */
 import { z } from 'zod';
 import type { Shape } from 'sluice/plugin';
+import { checkServer, serverShape } from '../http/config.ts';
 import { pointerSchema } from '../http/pointer.ts';
 import { publicKeysOf } from './public-keys.ts';
 
@@ -118,6 +119,38 @@ const issuerSchema = z
         'A file with its public keys, as under keys. It is watched; the last good keys stay while it is invalid.',
       )
       .meta({ examples: ['keys.json'] }),
+    url: z
+      .string()
+      .optional()
+      .describe(
+        'The URL of its public keys, a JSON Web Key Set. It is loaded again before its cache-control says that it is stale, and for a key ' +
+          'that is not in it; the last good keys stay while it cannot be loaded. Redirects are not followed.',
+      )
+      .meta({ examples: ['https://accounts.example.com/jwks.json'] }),
+    discovery: z
+      .literal(true)
+      .optional()
+      .describe('Find that URL by OpenID Connect Discovery, at issuer + /.well-known/openid-configuration.'),
+    refreshMs: z
+      .int()
+      .min(1000)
+      .max(86_400_000)
+      .default(300_000)
+      .describe('How often keys of a url are loaded where the service sends no cache-control with max-age.'),
+    refetchMs: z
+      .int()
+      .min(100)
+      .max(3_600_000)
+      .default(10_000)
+      .describe('How often, at most, they are loaded because of a token with an unknown key.'),
+    downloadTimeoutMs: z.int().min(1).max(600_000).default(5000).describe('How long a download of keys may take.'),
+    maxKeysBytes: z
+      .int()
+      .min(1)
+      .max(16 * 1024 * 1024)
+      .default(256 * 1024)
+      .describe('A larger key set is not read.'),
+    ...serverShape,
     secret: z
       .string()
       .refine((text) => Buffer.byteLength(text) >= 32, 'it must have at least 32 bytes')
@@ -144,9 +177,13 @@ const issuerSchema = z
       .optional()
       .describe('Where tokens of this issuer are looked for. Default: the locations of the handler.'),
   })
-  .superRefine(({ keys, file, secret, algorithms }, context) => {
-    const sources = [keys, file, secret].filter((one) => one !== undefined).length;
-    if (sources !== 1) context.addIssue({ code: 'custom', message: 'expected exactly one of keys, file and secret' });
+  .check(checkServer)
+  .superRefine(({ issuer, keys, file, url, discovery, secret, algorithms }, context) => {
+    const sources = [keys, file, url, discovery, secret].filter((one) => one !== undefined).length;
+    if (sources !== 1)
+      context.addIssue({ code: 'custom', message: 'expected exactly one of keys, file, url, discovery and secret' });
+    if (discovery !== undefined && !/^https?:\/\/[^/?#]+[^?#]*$/.test(issuer))
+      context.addIssue({ code: 'custom', path: ['issuer'], message: 'discovery needs an issuer that is a URL' });
     const problem = keys === undefined ? undefined : keysProblem(keys);
     if (problem !== undefined) context.addIssue({ code: 'custom', path: ['keys'], message: problem });
     for (const [at, name] of (algorithms ?? []).entries())

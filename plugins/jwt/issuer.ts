@@ -19,6 +19,8 @@ import { Refused, shown } from './refused.ts';
 export interface Keys {
   /** Finds the public key of a token, or is the shared secret. Another value after each change. Throws until there is one. */
   readonly current: JWTVerifyGetKey | Uint8Array;
+  /** Whether there are other keys now, for a token whose key is unknown. */
+  refetch?(): Promise<boolean>;
 }
 
 export class Issuer {
@@ -56,7 +58,7 @@ export class Issuer {
     return Math.min((exp ?? Infinity) * 1000, oldMs) + this.clockSkewMs;
   }
 
-  async verify(token: string, { alg, kid }: JWSHeaderParameters): Promise<JWTPayload | Refused> {
+  async verify(token: string, { alg, kid }: JWSHeaderParameters, isFirst = true): Promise<JWTPayload | Refused> {
     if (alg === undefined || !this.#algorithms.has(alg))
       return new Refused(
         'invalid_token',
@@ -70,6 +72,8 @@ export class Issuer {
       return (await verified).payload;
     } catch (error) {
       if (error instanceof errors.JWKSMultipleMatchingKeys) return tryEach(token, error, options);
+      const isNew = error instanceof errors.JWKSNoMatchingKey && isFirst && (await this.keys.refetch?.()) === true;
+      if (isNew) return this.verify(token, { alg, kid } as JWSHeaderParameters, false);
       return refusalOf(error, kid);
     }
   }

@@ -43,6 +43,7 @@ testAdapter(adapter, {
   runner: { describe, test },
   in: ['process', 'protocol'],
   config: CONFIG,
+  unreachable: { issuers: [{ issuer: ISSUER, url: 'http://127.0.0.1:1' }] },
   clock: () => fakeClock(NOW_MS),
   check: {
     allowed: [bearer(good), bearer(byEc)],
@@ -333,7 +334,9 @@ describe('jwt', () => {
 
 describe('the config of jwt', () => {
   const bad: [says: RegExp, issuer: object][] = [
-    [/expected exactly one of keys, file and secret/, {}],
+    [/expected exactly one of keys, file, url, discovery and secret/, {}],
+    [/expected exactly one/, { keys: JWKS, url: 'https://issuer.test/keys' }],
+    [/expected http:/, { url: 'file:///etc/passwd' }],
     [/HS256 takes a secret; public keys must not verify it/, { keys: JWKS, algorithms: ['RS256', 'HS256'] }],
     [/RS256 takes a public key, not a secret/, { secret: 'x'.repeat(32), algorithms: ['RS256'] }],
     [/Invalid option/, { keys: JWKS, algorithms: ['none'] }],
