@@ -14,7 +14,7 @@ import { settlesWithin } from '../time/settles-within.ts';
 import { readRecords } from './read-only.ts';
 import { INBOX, UNFINISHED } from './replay.ts';
 import { syncFolder } from './segment.ts';
-import { openSpool } from './spool.ts';
+import { openSpool } from './open-spool.ts';
 import type { Spool, SpoolLog } from './types.ts';
 
 export interface DeadLetterHead {

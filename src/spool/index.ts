@@ -4,7 +4,7 @@
  * **Fails**: to open, if the folder cannot be made or a living process holds it; never because of content. While open, a disk that fails
  * is tried again.
  */
-export { openSpool } from './spool.ts';
+export { openSpool } from './open-spool.ts';
 export {
   DeadLetters,
   type DeadLetter,

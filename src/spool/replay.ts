@@ -7,16 +7,65 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../text/message-of.ts';
+import { Throttle } from '../time/throttle.ts';
 import { readRecords } from './read-only.ts';
-import type { SpoolRecord } from './types.ts';
+import type { SpoolOptions, SpoolRecord } from './types.ts';
 
 export const INBOX = 'replay';
 export const UNFINISHED = '.new';
 const BATCH_RECORDS = 100;
 const BATCH_BYTES = 1024 * 1024;
 
-/** Appends all that was sent; the number of records. `append` settles when they are durable. */
-export async function takeInbox(
+export class Inbox {
+  readonly #options: SpoolOptions;
+  readonly #hasRoom: () => boolean;
+  readonly #append: (records: readonly SpoolRecord<never>[]) => Promise<void>;
+  readonly #lines = new Throttle();
+  #taking: Promise<void> | undefined;
+  #isClosed = false;
+
+  /** `append` settles when the records are durable. */
+  constructor(
+    options: SpoolOptions,
+    hasRoom: () => boolean,
+    append: (records: readonly SpoolRecord<never>[]) => Promise<void>,
+  ) {
+    this.#options = options;
+    this.#hasRoom = hasRoom;
+    this.#append = append;
+  }
+
+  /** Takes up what was sent, if there is room. Never rejects. */
+  take(): Promise<void> {
+    return (this.#taking ??= this.#take().finally(() => {
+      this.#taking = undefined;
+    }));
+  }
+
+  async #take(): Promise<void> {
+    if (!this.#hasRoom()) return;
+    try {
+      const records = await takeInbox(this.#options.folder, this.#append);
+      if (records > 0) this.#options.onReplayed?.(records);
+    } catch (error) {
+      if (!this.#isClosed && this.#lines.admit() > 0)
+        this.#options.log.warn('dead letters to replay could not be taken up; it is tried again', {
+          folder: this.#options.folder,
+          why: messageOf(error),
+        });
+    }
+  }
+
+  /** Settles when the append that runs has ended; to be called before the writer closes. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#taking;
+  }
+}
+
+/** Appends all that was sent; the number of records. */
+async function takeInbox(
   folder: string,
   append: (records: readonly SpoolRecord<never>[]) => Promise<void>,
 ): Promise<number> {

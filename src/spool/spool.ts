@@ -4,17 +4,17 @@
  * While records are taken as fast as they come they stay in the window, and the disk is only written. Once the window is full, later
  * records are read from the disk until the reader has caught up.
  */
-import { mkdir, rm } from 'node:fs/promises';
 import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
 import { Throttle } from '../time/throttle.ts';
-import { Cursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import { DiskRecords } from './disk-records.ts';
-import { lockFolder, type FolderLock } from './lock.ts';
-import { lastSequence, SegmentReader } from './reader.ts';
-import { listSegments, type Segment } from './segment.ts';
-import { takeInbox } from './replay.ts';
+import type { FolderLock } from './lock.ts';
+import { SegmentReader } from './reader.ts';
+import type { Segment } from './segment.ts';
+import { Inbox } from './replay.ts';
 import { RecordAge } from './record-age.ts';
+import { Retention } from './retention.ts';
 import { Room } from './room.ts';
 import type { Spool, SpoolOptions, SpoolRecord, SpoolState, Taken } from './types.ts';
 import { MemoryWindow } from './window.ts';
@@ -27,36 +27,13 @@ const CLOSE_MS = 2000;
 const LEAST_SEGMENTS = 8;
 const LEAST_SEGMENT_BYTES = 64 * 1024;
 
-export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
-  await mkdir(options.folder, { recursive: true });
-  const lock = await lockFolder(options.folder);
-  try {
-    const cursor = await Cursor.open(options.folder);
-    const segments = await listSegments(options.folder);
-    const spool = new DiskSpool<T>(
-      options,
-      lock,
-      cursor,
-      segments,
-      await lastSequence(options.folder, segments, options.log),
-    );
-    await spool.upkeep();
-    void spool.takeReplayed();
-    return spool;
-  } catch (error) {
-    await lock.release();
-    throw error;
-  }
-}
-
-class DiskSpool<T> implements Spool<T> {
+export class DiskSpool<T> implements Spool<T> {
   readonly #options: SpoolOptions;
   readonly #lock: FolderLock;
   readonly #cursor: Cursor;
-  readonly #segments: Segment[];
+  readonly #retention: Retention;
   readonly #writer: Writer<T>;
   readonly #reader: SegmentReader;
-  readonly #maxBytes: number;
   /** From `#taken + 1` on; empty while `#isBehind`, but for what it held when it overflowed. */
   readonly #window: MemoryWindow<T>;
   /** The next record to take is read from the disk. */
@@ -65,13 +42,10 @@ class DiskSpool<T> implements Spool<T> {
   #taken: number;
   #acknowledged: number;
   #appended = 0;
-  #droppedByAge = 0;
-  #droppedWhenFull = 0;
   #oldest: { readonly sequence: number; readonly atMs: number } | undefined;
   readonly #timer: NodeJS.Timeout;
   #keeping: Promise<void> | undefined;
-  #replaying: Promise<void> | undefined;
-  #isClosed = false;
+  readonly inbox: Inbox;
   #isTaking = false;
   readonly #upkeepLines = new Throttle();
   readonly #age: RecordAge;
@@ -81,14 +55,13 @@ class DiskSpool<T> implements Spool<T> {
     this.#options = options;
     this.#lock = lock;
     this.#cursor = cursor;
-    this.#segments = segments;
-    this.#maxBytes = options.maxBytes;
     this.#age = new RecordAge(options);
+    this.#retention = new Retention(segments, options, this.#age);
     this.#room = new Room(
       () =>
         this.#writer.retry.error !== undefined ||
         this.#writer.isBehind ||
-        (this.#isFull && options.whenFull === 'block'),
+        (this.#retention.isFull && options.whenFull === 'block'),
     );
     this.#window = new MemoryWindow(options.windowBytes);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
@@ -120,9 +93,17 @@ class DiskSpool<T> implements Spool<T> {
       () => this.#taken,
       () => this.#writer.written,
     );
+    this.inbox = new Inbox(
+      options,
+      () => this.room() === undefined,
+      async (batch) => {
+        await this.#writer.append(batch);
+        await this.#writer.syncWritten();
+      },
+    );
     this.#timer = setInterval(() => {
       void this.upkeep();
-      void this.takeReplayed();
+      void this.inbox.take();
     }, UPKEEP_MS);
     this.#timer.unref();
   }
@@ -141,7 +122,7 @@ class DiskSpool<T> implements Spool<T> {
         this.#disk.startAt({ segment, offset });
       } else this.#window.push(records);
     }
-    if (this.#isFull) void this.upkeep();
+    if (this.#retention.isFull) void this.upkeep();
   }
 
   // ---------------------------------------------------------- out
@@ -188,10 +169,13 @@ class DiskSpool<T> implements Spool<T> {
           ? undefined
           : {
               sequence: this.#acknowledged + 1,
-              atMs: this.#disk.nextAtMs ?? this.#segmentOf(this.#acknowledged + 1)?.lastAtMs ?? this.#age.nowMs(),
+              atMs: this.#disk.nextAtMs ?? this.#retention.of(this.#acknowledged + 1)?.lastAtMs ?? this.#age.nowMs(),
             };
-    const first = this.#segments[0];
-    if (this.#isFull || (first !== undefined && first !== this.#writer.active && first.last <= this.#acknowledged))
+    const [first] = this.#retention.segments;
+    if (
+      this.#retention.isFull ||
+      (first !== undefined && first !== this.#writer.active && first.last <= this.#acknowledged)
+    )
       void this.upkeep();
   }
 
@@ -199,49 +183,14 @@ class DiskSpool<T> implements Spool<T> {
     this.#window.clear();
     this.#taken = this.#acknowledged;
     this.#isBehind = this.#writer.written > this.#acknowledged;
-    const segment = this.#segmentOf(this.#acknowledged + 1);
+    const segment = this.#retention.of(this.#acknowledged + 1);
     this.#disk.startAt(segment === undefined ? undefined : { segment, offset: 0 });
-  }
-
-  #segmentOf(sequence: number): Segment | undefined {
-    return this.#segments.find(({ last }) => last >= sequence);
   }
 
   // ---------------------------------------------------------- room and upkeep
 
-  get #bytesOnDisk(): number {
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
-  }
-
-  get #isFull(): boolean {
-    return this.#bytesOnDisk >= this.#maxBytes;
-  }
-
   room(): Promise<void> | undefined {
     return this.#room.promise;
-  }
-
-  takeReplayed(): Promise<void> {
-    return (this.#replaying ??= this.#takeReplayed().finally(() => {
-      this.#replaying = undefined;
-    }));
-  }
-
-  async #takeReplayed(): Promise<void> {
-    if (this.room() !== undefined) return;
-    try {
-      const records = await takeInbox(this.#options.folder, async (batch) => {
-        await this.#writer.append(batch);
-        await this.#writer.syncWritten();
-      });
-      if (records > 0) this.#options.onReplayed?.(records);
-    } catch (error) {
-      if (!this.#isClosed && this.#upkeepLines.admit() > 0)
-        this.#options.log.warn('dead letters to replay could not be taken up; it is tried again', {
-          folder: this.#options.folder,
-          why: messageOf(error),
-        });
-    }
   }
 
   /** Saves the cursor, and removes segments that nobody needs. */
@@ -264,19 +213,21 @@ class DiskSpool<T> implements Spool<T> {
   }
 
   async #keep(): Promise<void> {
-    this.#dropOldest();
+    const dropped = this.#retention.dropThrough(this.#writer.active, this.#acknowledged, this.#taken);
+    if (dropped !== undefined) this.#passOver(dropped);
     const unsaved = await this.#saveCursor();
     // On a disk without space for the cursor something has to go first. The last segment stays, since sequences go on from it.
     const through = unsaved === undefined ? this.#cursor.saved : this.#acknowledged;
     const least = unsaved === undefined ? 0 : 1;
-    while (this.#segments.length > least && !this.#lock.isLost) {
-      const oldest = this.#segments[0];
-      if (oldest === undefined || oldest === this.#writer.active || oldest.last > through) break;
-      await rm(oldest.path, { force: true, recursive: true });
-      this.#segments.shift();
-    }
+    await this.#retention.remove(
+      through,
+      () => this.#writer.active,
+      least,
+      () => !this.#lock.isLost,
+    );
     if (!this.#isTaking) await this.#reader.leaveRemoved();
-    if (this.#isFull && this.#segments.length === 1 && this.#acknowledged >= this.#writer.written) this.#writer.roll();
+    if (this.#retention.isFull && this.#retention.segments.length === 1 && this.#acknowledged >= this.#writer.written)
+      this.#writer.roll();
     if (unsaved !== undefined) throw unsaved;
   }
 
@@ -288,24 +239,6 @@ class DiskSpool<T> implements Spool<T> {
       return undefined;
     } catch (error) {
       return error as Error;
-    }
-  }
-
-  /** Moves the cursor over whole segments that are too old, or that have to make room. */
-  #dropOldest(): void {
-    const { whenFull } = this.#options;
-    for (const segment of this.#segments) {
-      if (segment === this.#writer.active) return;
-      if (segment.last <= this.#acknowledged) continue;
-      const isTooOld = this.#age.isTooOld(segment.lastAtMs);
-      const left = this.#segments.reduce((sum, { last, bytes }) => sum + (last <= this.#acknowledged ? 0 : bytes), 0);
-      if (!isTooOld && !(whenFull === 'drop-oldest' && left >= this.#maxBytes)) return;
-      const dropped = segment.last - Math.max(this.#acknowledged, this.#taken);
-      if (dropped > 0) {
-        if (isTooOld) this.#droppedByAge += dropped;
-        else this.#droppedWhenFull += dropped;
-      }
-      this.#passOver(segment.last);
     }
   }
 
@@ -323,35 +256,35 @@ class DiskSpool<T> implements Spool<T> {
     const writer = this.#writer;
     return {
       waiting: writer.written - this.#acknowledged,
-      bytesOnDisk: this.#bytesOnDisk,
-      segments: this.#segments.length,
+      bytesOnDisk: this.#retention.bytes,
+      segments: this.#retention.segments.length,
       oldestAtMs: this.#oldest?.atMs,
       appended: this.#appended,
-      synced: writer.synced,
+      synced: writer.unsynced.synced,
       acknowledged: this.#acknowledged,
       cutTails: this.#reader.cutTails,
       damaged: this.#reader.damaged,
-      droppedByAge: this.#droppedByAge + this.#disk.droppedByAge,
-      droppedWhenFull: this.#droppedWhenFull,
+      droppedByAge: this.#retention.droppedByAge + this.#disk.droppedByAge,
+      droppedWhenFull: this.#retention.droppedWhenFull,
       diskError: writer.retry.error,
       diskErrors: writer.retry.errors,
       stoppedMs: this.#room.stoppedMs,
-      syncs: writer.syncs,
-      syncMs: writer.syncMs,
-      longestSyncMs: writer.longestSyncMs,
+      syncs: writer.unsynced.syncs,
+      syncMs: writer.unsynced.syncMs,
+      longestSyncMs: writer.unsynced.longestSyncMs,
     };
   }
 
   async close(withinMs: number): Promise<void> {
-    this.#isClosed = true;
     clearInterval(this.#timer);
+    const replayed = this.inbox.close();
     await this.#writer.close(withinMs);
-    await settlesWithin(CLOSE_MS, this.#release());
+    await settlesWithin(CLOSE_MS, this.#release(replayed));
     this.#room.release();
   }
 
-  async #release(): Promise<void> {
-    await this.#replaying;
+  async #release(replayed: Promise<void>): Promise<void> {
+    await replayed;
     await this.#keeping; // it may have read the cursor before the last acknowledgement
     await this.upkeep();
     await this.#reader.close();

@@ -12,6 +12,7 @@ import { DiskRetry } from './disk-retry.ts';
 import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
 import { createSegment, type Segment, writeWhole } from './segment.ts';
 import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
+import { UnsyncedFrames } from './unsynced.ts';
 
 const GIVE_UP_MS = 500;
 /** Written octets that wait for a sync; above it, writing waits for the sync. */
@@ -49,13 +50,6 @@ interface Pending<T> {
   readonly reject: (error: Error) => void;
 }
 
-/** A written frame that is not synced yet. */
-interface Unsynced {
-  readonly bytes: Buffer;
-  readonly last: number;
-  readonly atMs: number;
-}
-
 export class Writer<T> {
   readonly #options: WriterOptions<T>;
   readonly #spoolId = randomBytes(8);
@@ -67,25 +61,20 @@ export class Writer<T> {
   #flushing: Promise<void> | undefined;
   #next: number;
   #nextNumber: number;
-  #unsynced: Unsynced[] = [];
-  #unsyncedBytes = 0;
-  /** The file is sealed by an error: `#unsynced` goes to a new segment first. */
+  readonly unsynced: UnsyncedFrames;
+  /** The file is sealed by an error: `unsynced` goes to a new segment first. */
   #isBroken = false;
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
   #isRolling = false;
   readonly retry: DiskRetry;
   #isClosed = false;
-  synced: number;
-  syncs = 0;
-  syncMs = 0;
-  longestSyncMs = 0;
 
   constructor(options: WriterOptions<T>) {
     this.#options = options;
     this.#next = options.nextSequence;
     this.#nextNumber = options.nextNumber;
-    this.synced = options.nextSequence - 1;
+    this.unsynced = new UnsyncedFrames(options.nextSequence - 1);
     this.retry = new DiskRetry(options.folder, options.log, options.onChange);
   }
 
@@ -159,7 +148,7 @@ export class Writer<T> {
       );
       this.#options.onChange();
     }
-    while (this.#pending.length > 0 || (this.#isBroken && this.#unsynced.length > 0)) {
+    while (this.#pending.length > 0 || (this.#isBroken && this.unsynced.last !== undefined)) {
       const taken = this.#pending;
       this.#pending = [];
       const records = taken.length === 1 ? (taken[0] as Pending<T>).records : taken.flatMap((one) => one.records);
@@ -202,7 +191,7 @@ export class Writer<T> {
     const { syncEveryMs } = this.#options;
     if (syncEveryMs === 0) await this.#persistently(() => this.#syncAll());
     else if (syncEveryMs !== Infinity) {
-      if (this.#unsyncedBytes > MAX_UNSYNCED_BYTES) await this.#persistently(() => this.#syncAll());
+      if (this.unsynced.bytes > MAX_UNSYNCED_BYTES) await this.#persistently(() => this.#syncAll());
       else this.#timer ??= setTimeout(() => void this.sync().catch(() => this.#start()), syncEveryMs).unref();
     }
   }
@@ -216,10 +205,7 @@ export class Writer<T> {
     segment.bytes += frame.length;
     segment.last = last;
     segment.lastAtMs = atMs;
-    if (this.#options.syncEveryMs !== Infinity) {
-      this.#unsynced.push({ bytes: frame, last, atMs });
-      this.#unsyncedBytes += frame.length;
-    }
+    if (this.#options.syncEveryMs !== Infinity) this.unsynced.add({ bytes: frame, last, atMs });
     return { segment, offset };
   }
 
@@ -241,8 +227,8 @@ export class Writer<T> {
   async #begin(): Promise<Segment> {
     this.retry.throwIfGivenUp();
     await this.#seal();
-    const again = this.#unsynced.slice(); // a sync of the old file may end meanwhile
-    const first = again.length === 0 ? this.#next : this.synced + 1;
+    const again = this.unsynced.frames();
+    const first = again.length === 0 ? this.#next : this.unsynced.synced + 1;
     // The number is used up even if this fails: what is left of the file must not be in the way.
     const { segment, file } = await createSegment(this.#options.folder, this.#nextNumber++, first, this.#spoolId);
     this.#file = file;
@@ -266,16 +252,16 @@ export class Writer<T> {
   }
 
   async #syncAll(): Promise<void> {
-    if (this.#isBroken && this.#unsynced.length > 0) await this.#begin();
+    if (this.#isBroken && this.unsynced.last !== undefined) await this.#begin();
     await this.syncWritten();
   }
 
   /** A sync that runs already began before the last writes. Rejects if the disk fails. */
   async syncWritten(): Promise<void> {
-    const last = this.#unsynced.at(-1)?.last;
+    const { last } = this.unsynced;
     if (last === undefined) return;
-    while (this.synced < last && !this.#isBroken) await this.sync();
-    if (this.synced < last) throw new Error('the last writes could not be synced');
+    while (this.unsynced.synced < last && !this.#isBroken) await this.sync();
+    if (this.unsynced.synced < last) throw new Error('the last writes could not be synced');
   }
 
   async #seal(): Promise<void> {
@@ -295,24 +281,14 @@ export class Writer<T> {
   }
 
   async #sync(): Promise<void> {
-    const file = this.#file;
-    const count = this.#unsynced.length;
-    const last = this.#unsynced.at(-1)?.last;
-    if (file === undefined || last === undefined || this.#isBroken) return;
-    const beganAtMs = performance.now();
+    if (this.#file === undefined || this.#isBroken) return;
     try {
-      await file.datasync();
+      await this.unsynced.sync(this.#file);
     } catch (error) {
       this.#isBroken = true;
       this.retry.failed(error);
       throw error;
     }
-    const tookMs = performance.now() - beganAtMs;
-    this.syncs++;
-    this.syncMs += tookMs;
-    this.longestSyncMs = Math.max(this.longestSyncMs, tookMs);
-    this.synced = Math.max(this.synced, last);
-    for (const { bytes } of this.#unsynced.splice(0, count)) this.#unsyncedBytes -= bytes.length;
   }
 
   #persistently<R>(work: () => Promise<R>): Promise<R> {

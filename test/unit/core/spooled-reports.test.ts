@@ -6,7 +6,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
 import { type DeadLetter, openSpool, readDeadLetters } from '../../../src/spool/index.ts';
 import { SILENT_LOG } from '../../../src/core/handlers/live-handler.ts';
-import { type LoggedReport, ReportLog } from '../../../src/core/handlers/spooled/report-log.ts';
+import type { LoggedReport } from '../../../src/core/handlers/spooled/group-writer.ts';
+import { ReportLog } from '../../../src/core/handlers/spooled/report-log.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 async function spoolFolder(): Promise<string> {

@@ -15,7 +15,8 @@ import { ThrottledLine } from '../throttled-line.ts';
 import type { ReportEntry } from '../../../adapters/contract.ts';
 import { commandFor } from './folders.ts';
 import { definitionOf, type EncodedDefinition } from './record.ts';
-import type { LoggedReport, RefusedReport, ReportLog, Sender } from './report-log.ts';
+import type { LoggedReport } from './group-writer.ts';
+import type { RefusedReport, ReportLog, Sender } from './report-log.ts';
 import type { ReportLogs } from './report-logs.ts';
 
 export interface DiskQueueOptions {

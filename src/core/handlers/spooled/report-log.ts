@@ -4,26 +4,14 @@
  * **Fails**: never; what cannot be sent stays on disk. While the disk is full or fails, there is no room.
  */
 import type { Log, ReportEntry } from '../../../adapters/contract.ts';
-import { MAX_RECORD_BYTES, type Spool, type SpoolRecord } from '../../../spool/index.ts';
+import type { Spool } from '../../../spool/index.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { settlesWithin } from '../../../time/settles-within.ts';
 import { LONGEST_TIMER_MS } from '../../../time/timer-wheel.ts';
 import type { Rule } from '../../rules/rule.ts';
 import type { ReportQueueState } from '../report-queue.ts';
-import {
-  decodeReport,
-  definitionOf,
-  type EncodedDefinition,
-  encodeReport,
-  endGroup,
-  isEndOfGroup,
-  type StoredReport,
-} from './record.ts';
-
-/** A report and what its sink is made from. */
-export interface LoggedReport extends StoredReport {
-  readonly definition: EncodedDefinition;
-}
+import { GroupWriter, type LoggedReport } from './group-writer.ts';
+import { decodeReport, definitionOf, type EncodedDefinition, encodeReport, endGroup, isEndOfGroup } from './record.ts';
 
 export interface RefusedReport {
   readonly report: LoggedReport | undefined;
@@ -52,10 +40,6 @@ interface Batch {
   readonly reports: readonly (LoggedReport | string)[];
 }
 
-/** A group is one message of a stream in most cases; larger ones are split, since a group is sent again as a whole after a crash. */
-const MOST_IN_GROUP = 100;
-const MOST_GROUP_BYTES = 256 * 1024;
-
 export class ReportLog {
   readonly name: string;
   readonly folder: string;
@@ -63,13 +47,7 @@ export class ReportLog {
   readonly #log: Log;
   /** For a batch whose sender stopped and whose answer is not known. */
   readonly #graceMs: number;
-  #group: SpoolRecord<LoggedReport>[] = [];
-  #groupBytes = 0;
-  readonly #inGroup = new Set<EncodedDefinition>();
-  #roomOfGroup: Promise<void> | undefined;
-  /** Appended, but not yet written. */
-  #unsettled = 0;
-  #safe: Promise<void> | undefined;
+  readonly #groups: GroupWriter;
   readonly #definitions = new Map<string, EncodedDefinition>();
   #sender: Sender | undefined;
   #pending: Batch | undefined;
@@ -90,6 +68,7 @@ export class ReportLog {
     this.#spool = spool;
     this.#log = log;
     this.#graceMs = graceMs;
+    this.#groups = new GroupWriter(name, spool, log, (reports) => this.arrived(reports));
     this.#sending = this.#sendAll();
   }
 
@@ -98,50 +77,12 @@ export class ReportLog {
   /** Throws if the report has no form on disk. */
   push(entry: ReportEntry, rule: Rule): Promise<void> | undefined {
     const definition = definitionOf(rule);
-    const { id, timeMs, input } = entry;
-    const bytes = encodeReport(entry, definition, !this.#inGroup.has(definition));
-    if (bytes.length > MAX_RECORD_BYTES)
-      throw new RangeError(`a report of ${bytes.length} bytes; at most ${MAX_RECORD_BYTES} are spooled`);
-    if (this.#group.length === 0) {
-      this.#roomOfGroup = this.#spool.room();
-      queueMicrotask(() => this.#append());
-    }
-    this.#inGroup.add(definition);
     this.#definitions.set(definition.key, definition);
-    this.#group.push({ bytes, value: { id, timeMs, input, definition } });
-    this.#groupBytes += bytes.length;
-    if (this.#group.length >= MOST_IN_GROUP || this.#groupBytes >= MOST_GROUP_BYTES) this.#append();
-    return this.#roomOfGroup;
+    return this.#groups.push(entry, definition);
   }
 
-  #append(): void {
-    const last = this.#group.at(-1);
-    if (last === undefined) return;
-    endGroup(last.bytes);
-    const group = this.#group;
-    this.#group = [];
-    this.#groupBytes = 0;
-    this.#inGroup.clear();
-    this.#unsettled += group.length;
-    const safe = this.#spool.append(group).finally(() => {
-      this.#unsettled -= group.length;
-      if (this.#safe === safe) this.#safe = undefined;
-      this.arrived(group.length);
-    });
-    this.#safe = safe;
-    safe.catch((error: unknown) =>
-      this.#log.error('reports could not be written to their log', {
-        handler: this.name,
-        entries: group.length,
-        error: messageOf(error),
-      }),
-    );
-  }
-
-  /** Appends settle in order, so the last one stands for all. */
   whenSafe(): Promise<void> | undefined {
-    this.#append();
-    return this.#safe;
+    return this.#groups.whenSafe();
   }
 
   get isFull(): boolean {
@@ -149,7 +90,7 @@ export class ReportLog {
   }
 
   get size(): number {
-    return this.#spool.state.waiting + this.#unsettled + this.#group.length;
+    return this.#spool.state.waiting + this.#groups.size;
   }
 
   get state(): ReportQueueState {
@@ -177,8 +118,7 @@ export class ReportLog {
 
   /** Settles when nothing waits, or nobody sends. */
   async flush(): Promise<void> {
-    this.#append();
-    await this.#safe?.catch(() => undefined);
+    await this.whenSafe()?.catch(() => undefined);
     if (this.size === 0 || this.#sender === undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#emptied.push(resolve);
@@ -315,7 +255,7 @@ export class ReportLog {
 
   /** Syncs; what waits stays on disk. */
   async close(withinMs: number): Promise<void> {
-    this.#append();
+    this.#groups.append();
     this.#isClosed = true;
     this.#due();
     clearTimeout(this.#timer);

@@ -9,7 +9,8 @@ import { DeadLetters, openSpool } from '../../../spool/index.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import type { HandlerSpool } from '../../rules/sections/spool-key.ts';
 import { deadLetterFolder } from './folders.ts';
-import { type LoggedReport, type RefusedReport, ReportLog } from './report-log.ts';
+import type { LoggedReport } from './group-writer.ts';
+import { type RefusedReport, ReportLog } from './report-log.ts';
 
 type DiskSpool = Extract<HandlerSpool, { kind: 'disk' }>;
 
