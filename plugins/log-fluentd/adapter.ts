@@ -1,12 +1,12 @@
 /** Reports as events of fluentd or Fluent Bit, over the forward protocol. */
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
 import { OrderedBatches } from '../batches/ordered-batches.ts';
 import type { Sink } from './chunk.ts';
-import { defineAdapter, type ReportEntry, report, Unavailable } from 'sluice/plugin';
+import { defineAdapter, type Host, report, type ReportEntry, Unavailable } from 'sluice/plugin';
+import { certificatesOf } from '../http/connector.ts';
+import { Readiness } from '../http/readiness.ts';
 
 const RETRY_AFTER_MS = 200;
 
@@ -69,19 +69,21 @@ export default defineAdapter({
   serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(options, host) {
     const { tag, compress } = options;
+    const readiness = new Readiness(host);
+    const server = readiness.hostFor('server');
     const [tls, { ForwardClient }, { chunkOf }] = await Promise.all([
-      tlsOptions(options.tls, options.host, host.folder),
+      tlsOptions(options.tls, options.host, readiness.hostFor('certificates')),
       import('./forward-client.ts'),
       import('./chunk.ts'),
     ]);
     const client = new ForwardClient({ ...options, tls, hostname: options.hostname ?? hostname() });
     const failed = (error: unknown): Unavailable => {
       const why = `${client.shown}: ${error instanceof Error ? error.message : String(error)}`;
-      host.ready(false, why);
+      server.ready(false, why);
       return new Unavailable(why, RETRY_AFTER_MS, { cause: error });
     };
     // Shows whether it can be reached before the first report.
-    client.connect().then(() => host.ready(true), failed);
+    client.connect().then(() => server.ready(true), failed);
     const batches = new OrderedBatches();
 
     async function writeBatch(entries: readonly ReportEntry<Sink>[], acknowledged: Set<string>): Promise<void> {
@@ -95,7 +97,7 @@ export default defineAdapter({
         }),
       );
       for (const one of sent) if (one.status === 'rejected') throw failed(one.reason);
-      host.ready(true);
+      server.ready(true);
     }
     return {
       ...report<Sink>({
@@ -108,20 +110,14 @@ export default defineAdapter({
   },
 });
 
+/** Options with the certificates that are on disk now. */
 async function tlsOptions(
   tls: z.output<typeof config>['tls'],
   serverName: string,
-  folder: string,
-): Promise<TlsOptions | undefined> {
+  host: Host,
+): Promise<(() => TlsOptions) | undefined> {
   if (tls === undefined) return undefined;
-  const read = async (file: string | undefined): Promise<string | undefined> =>
-    file === undefined ? undefined : readFile(resolve(folder, file), 'utf8');
-  const [ca, cert, key] = await Promise.all([tls.ca, tls.cert, tls.key].map(read));
-  return {
-    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    host: serverName,
-  };
+  const current = await certificatesOf(tls, host);
+  const servername = tls.serverName === undefined ? {} : { servername: tls.serverName };
+  return () => ({ ...current(), ...servername, host: serverName });
 }

@@ -15,7 +15,8 @@ import type { Chunk } from './chunk.ts';
 export interface ForwardOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: TlsOptions | undefined;
+  /** Called for each connection. */
+  readonly tls: (() => TlsOptions) | undefined;
   readonly hostname: string;
   readonly sharedKey?: string | undefined;
   readonly username?: string | undefined;
@@ -96,7 +97,7 @@ export class ForwardClient {
 
   async #open(): Promise<Connection> {
     const { host, port, tls, sharedKey, connectTimeoutMs } = this.#options;
-    const socket = tls === undefined ? connectTcp({ host, port, noDelay: true }) : connectTls({ ...tls, host, port });
+    const socket = tls === undefined ? connectTcp({ host, port, noDelay: true }) : connectTls({ ...tls(), host, port });
     this.#socket = socket;
     const waiting = new Map<string, Waiting>();
     let reason: Error = new Error('the connection was closed');

@@ -1,6 +1,7 @@
 /** Reports as messages on a Kafka topic: none lost and none written twice while the broker is unavailable, restarts or hangs. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { defineAdapter, type Host, report, type ReportEntry, type ReportRule } from 'sluice/plugin';
+import { Readiness } from '../http/readiness.ts';
 import type { BatchSender, Outgoing } from './batch-sender.ts';
 import { configSchema, type KafkaConfig, type KafkaParams, paramsSchema, tlsOptions } from './config.ts';
 import { bytesOf, messageMaker, type MessageParts } from './message.ts';
@@ -21,12 +22,14 @@ export default defineAdapter({
   config: configSchema,
   serves: { report: { params: paramsSchema, input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(config, host) {
+    const readiness = new Readiness(host);
+    const broker = readiness.hostFor('broker');
     const [tls, { openProducer }, { BatchSender }] = await Promise.all([
-      tlsOptions(config, host.folder),
+      tlsOptions(config, readiness.hostFor('certificates')),
       import('./producer.ts'),
       import('./batch-sender.ts'),
     ]);
-    const producer = openProducer(config, tls, (isReady, why) => host.ready(isReady, why));
+    const producer = openProducer(config, tls, (isReady, why) => broker.ready(isReady, why));
     const sender = new BatchSender({
       send: producer.send,
       unavailableAfterMs: config.unavailableAfterMs,

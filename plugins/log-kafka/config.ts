@@ -1,8 +1,8 @@
 /** Config of log-kafka. */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { Host } from 'sluice/plugin';
 import { z } from 'zod';
+import { certificatesOf } from '../http/connector.ts';
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+)(:\d{1,5})?$/;
 
@@ -71,7 +71,7 @@ export const configSchema = z.strictObject({
       }),
     ])
     .default(false)
-    .describe('TLS to the brokers: true, or its certificate files.'),
+    .describe('TLS to the brokers: true, or its certificate files. New connections use a renewed file.'),
 });
 
 export const paramsSchema = z.strictObject({
@@ -94,16 +94,11 @@ export const paramsSchema = z.strictObject({
 export type KafkaParams = z.output<typeof paramsSchema>;
 export type KafkaConfig = z.output<typeof configSchema>;
 
-/** Reads the files that the config names, relative to its folder; `undefined` without TLS. */
-export async function tlsOptions({ tls }: KafkaConfig, folder: string): Promise<TlsOptions | undefined> {
+/** Options whose certificates are the ones on disk at the moment of a connection; `undefined` without TLS. */
+export async function tlsOptions({ tls }: KafkaConfig, host: Host): Promise<TlsOptions | undefined> {
   if (tls === false) return undefined;
   if (tls === true) return {};
-  const read = async (file: string | undefined): Promise<string | undefined> =>
-    file === undefined ? undefined : readFile(resolve(folder, file), 'utf8');
-  const [ca, cert, key] = await Promise.all([tls.ca, tls.cert, tls.key].map(read));
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  };
+  const current = await certificatesOf(tls, host);
+  const read = (name: keyof ReturnType<typeof current>) => ({ enumerable: true, get: () => current()[name] });
+  return Object.defineProperties({}, { ca: read('ca'), cert: read('cert'), key: read('key') });
 }

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Kafka, logLevel, type Consumer, type KafkaMessage } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
@@ -81,7 +83,7 @@ testAdapter(adapter, {
   report: {
     input: (n) => ({ n, path: `/ü/${n}` }),
     read: () => arrived.slice(arrivedBefore).map(fields),
-    away: { begin: () => kafka.down(), end: () => kafka.restart() },
+    away: { begin: async () => kafka.freeze(), end: async () => kafka.thaw() },
   },
 });
 
@@ -192,8 +194,9 @@ describe('log-kafka', () => {
     'writes over TLS with credentials by %s',
     async (mechanism) => {
       const run = `sasl-${mechanism}`;
-      const secure = (password: string) =>
+      const secure = (password: string, unavailableAfterMs = 1500) =>
         open({
+          unavailableAfterMs,
           brokers: [kafka.secureBroker],
           tls: { ca: authority.ca },
           sasl: { mechanism, username: 'ann', password },
@@ -202,13 +205,29 @@ describe('log-kafka', () => {
       await write(opened, entriesOf(opened, run, 0, 20));
       await eventually(() => expect(numbersOf(run)).toEqual(counted(20)));
       await opened.close();
-      const wrong = await secure('wrong-word');
+      const wrong = await secure('wrong-word', 300);
       await expect(write(wrong, entriesOf(wrong, run, 20, 1))).rejects.toThrow(Unavailable);
       expect(wrong.readiness()).toMatchObject({ ready: false });
       expect(wrong.readiness().why).not.toContain('wrong-word');
       await wrong.close();
     },
   );
+
+  test('a renewed file of authorities is used for the next connection', async () => {
+    const other = await makeAuthority();
+    const ca = join(mkdtempSync(join(tmpdir(), 'sluice-kafka-ca-')), 'ca.pem');
+    copyFileSync(other.ca, ca);
+    const sasl = { mechanism: 'PLAIN', username: 'ann', password: PASSWORD };
+    const opened = await open({ brokers: [kafka.secureBroker], tls: { ca }, sasl, unavailableAfterMs: 300 });
+    const entries = entriesOf(opened, 'renewed', 0, 3);
+    await expect(write(opened, entries)).rejects.toThrow(/certificate/);
+    copyFileSync(authority.ca, ca);
+    await writeUntilTaken(opened, entries);
+    await eventually(() => expect(numbersOf('renewed')).toEqual(counted(3)));
+    await opened.close();
+    rmSync(dirname(ca), { recursive: true });
+    await other.remove();
+  });
 
   test('with value: protobuf a message has a Report in place of JSON', async () => {
     const opened = await open({ value: 'protobuf', topic: 'narrow-protobuf' });
@@ -360,17 +379,17 @@ describe('log-kafka', () => {
   );
 
   test('without a broker it opens at once, is not ready, and delivers once when the broker comes', async () => {
-    const late = await startKafka({ isAbsent: true });
+    await kafka.down();
     const beganMs = performance.now();
     const opened = await openForTest(adapter, {
-      config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 },
+      config: config({ topic: 'late', unavailableAfterMs: 300 }),
     });
     expect(performance.now() - beganMs).toBeLessThan(2000);
     const entries = entriesOf(opened, 'late', 0, 10);
     for (let times = 0; times < 3; times++) await expect(write(opened, entries)).rejects.toThrow(Unavailable);
-    expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining(late.broker) as string });
+    expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining(kafka.broker) as string });
     const given = await openForTest(adapter, {
-      config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 },
+      config: config({ topic: 'late', unavailableAfterMs: 300 }),
     });
     await expect(write(given, entriesOf(given, 'given-up', 0, 7))).rejects.toThrow(Unavailable);
     const closingMs = performance.now();
@@ -380,17 +399,16 @@ describe('log-kafka', () => {
       { messages: 7, rules: { 'some-rule': 7 }, first: 'given-up-0', last: 'given-up-6' },
     ]);
 
-    await late.restart();
-    const admin = new Kafka({ brokers: [late.broker], logLevel: logLevel.NOTHING }).admin();
+    await kafka.restart();
+    const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
     await expect(write(opened, entries)).rejects.toThrow(/does not exist|does not host|UNKNOWN_TOPIC|topic/i);
-    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3 }] });
+    await admin.createTopics({ topics: [{ topic: 'late', numPartitions: 3 }] });
     await writeUntilTaken(opened, entries);
-    expect((await admin.fetchTopicOffsets(TOPIC)).reduce((sum, { offset }) => sum + Number(offset), 0)).toBe(10);
+    expect((await admin.fetchTopicOffsets('late')).reduce((sum, { offset }) => sum + Number(offset), 0)).toBe(10);
     expect(opened.readiness().ready).toBe(true);
     await admin.disconnect();
     await opened.close();
     expect(opened.logged.filter(({ level }) => level === 'error')).toEqual([]);
-    await late.stop();
   }, 90_000);
 });

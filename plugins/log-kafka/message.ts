@@ -23,7 +23,10 @@ export interface MessageParts {
   readonly leaveOut: ReadonlySet<string>;
 }
 
-/** The value is the rule's fields as JSON or protobuf; the headers are the report's id (the same in each retry), its rule, the config's and the rule's. */
+/**
+ * The value is the rule's fields as JSON or protobuf; the headers are the report's id (the same in each retry), its rule, and those of the
+ * config and the rule.
+ */
 export function messageMaker({
   topic,
   headers,
