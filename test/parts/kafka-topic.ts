@@ -1,12 +1,12 @@
 /** Topics of a Kafka of the tests, created and read by another client library than that of the plugin. */
 import { randomUUID } from 'node:crypto';
-import { Kafka, type KafkaMessage, logLevel } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaMessage } from 'kafkajs';
 
 export const kafkaClient = (broker: string): Kafka =>
-  new Kafka({
+  new kafkajs.Kafka({
     clientId: 'test',
     brokers: [broker],
-    logLevel: logLevel.NOTHING,
+    logLevel: kafkajs.logLevel.NOTHING,
     retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 1000 },
   });
 

@@ -1,15 +1,16 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { compressionsAlgorithms } from '@platformatic/kafka';
-import { CompressionCodecs, CompressionTypes } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { type Part, startChild, untilReady } from './child.ts';
-import { java, kafkaClassPath } from './fetch.ts';
+import { java, kafkaClassArchive, kafkaClassPath } from './fetch.ts';
 import { freePort } from './free-port.ts';
 
 interface RequestQueue {
@@ -40,7 +41,7 @@ function mendKafkajs(): void {
 mendKafkajs();
 
 /** kafkajs reads gzip alone; LZ4 is the default of log-kafka. */
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
+kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
   compress: ({ buffer }: { readonly buffer: Buffer }) =>
     Promise.resolve(compressionsAlgorithms.lz4.compressSync(buffer)),
   decompress: (bytes: Buffer) => Promise.resolve(compressionsAlgorithms.lz4.decompressSync(bytes)),
@@ -53,6 +54,9 @@ const JVM = [
   '-XX:TieredStopAtLevel=1',
   '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
 ];
+
+/** For the first broker on a machine, which writes its classes to a file when it ends. */
+const ARCHIVING_MS = 90_000;
 
 export interface KafkaPart {
   readonly port: number;
@@ -79,16 +83,14 @@ export interface SecureListener {
   readonly password: string;
 }
 
-/** A real Kafka (KRaft, one broker) on free ports; topics are created by the admin client. `isAbsent`: its data folder is prepared, but it is not started. */
-export async function startKafka(
-  options: { readonly isAbsent?: boolean; readonly secure?: SecureListener } = {},
-): Promise<KafkaPart> {
-  const [program, classPath] = [await java(), await kafkaClassPath()];
+/** A real Kafka (KRaft, one broker) on free ports; topics are created by the admin client. */
+export async function startKafka({ secure }: { readonly secure?: SecureListener } = {}): Promise<KafkaPart> {
+  const [program, classPath, archive] = [await java(), await kafkaClassPath(), await kafkaClassArchive()];
+  const isArchived = existsSync(archive);
   const [port, controllerPort, securePort] = [await freePort(), await freePort(), await freePort()];
   const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
   const file = join(folder, 'server.properties');
   const pem = join(folder, 'broker.pem');
-  const { secure } = options;
   if (secure !== undefined) await writeFile(pem, secure.pem);
   await writeFile(
     file,
@@ -99,9 +101,11 @@ export async function startKafka(
       secure === undefined ? [] : secureLines(securePort, pem, secure),
     ),
   );
+  const unfinished = `${archive}.${process.pid}-${port}`;
+  const jvm = [...JVM, isArchived ? `-XX:SharedArchiveFile=${archive}` : `-XX:ArchiveClassesAtExit=${unfinished}`];
   const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
   await promisify(execFile)(program, [
-    ...JVM,
+    ...(isArchived ? jvm : JVM),
     '-cp',
     classPath,
     'kafka.tools.StorageTool',
@@ -121,10 +125,14 @@ export async function startKafka(
 
   let part: Part | undefined;
   const up = async (): Promise<void> => {
-    part = startChild(program, [...JVM, '-cp', classPath, 'kafka.Kafka', file]);
+    part = startChild(program, [...jvm, '-cp', classPath, 'kafka.Kafka', file]);
     await untilReady('kafka', part, () => answersApiVersions(port), 60_000);
   };
-  if (options.isAbsent !== true) await up();
+  const down = async (): Promise<void> => {
+    await part?.stop(isArchived ? 15_000 : ARCHIVING_MS);
+    if (!isArchived) await rename(unfinished, archive).catch(() => undefined);
+  };
+  await up();
   return {
     port,
     broker: `127.0.0.1:${port}`,
@@ -135,11 +143,9 @@ export async function startKafka(
       await part?.kill();
     },
     restart: up,
-    down: async () => {
-      await part?.stop(15_000);
-    },
+    down,
     stop: async () => {
-      await part?.stop(15_000);
+      await down();
       await rm(folder, { recursive: true, force: true });
     },
   };
