@@ -22,4 +22,9 @@ export interface CommandSpec {
 export const configArgument = (): Argument => new Argument('<config...>', 'a policy: a YAML file, or a folder of them');
 export const callOption = (): Option =>
   new Option('--call <kind>', 'the kind of call, unless the file names it').choices(CALL_KINDS);
+export const lenientOption = (): Option =>
+  new Option(
+    '--lenient',
+    'a CUSTOM policy of Istio whose provider is unknown denies, as in Istio, instead of being an error',
+  );
 export const jsonOption = (): Option => new Option('--json', 'as JSON, for programs');

@@ -22,16 +22,16 @@ export interface Loaded {
   readonly findings: readonly Finding[];
 }
 
-export async function load(configs: readonly string[], registry: Registry): Promise<LoadedPolicy> {
+export async function load(configs: readonly string[], registry: Registry, isLenient = false): Promise<LoadedPolicy> {
   return loadPolicy(
     configs.map((path) => resolve(path)),
-    { adapters: registry, unsetEnv: 'warning' },
+    { adapters: registry, unsetEnv: 'warning', isLenient },
   );
 }
 
 /** Also opens the handlers without a backend, so that a missing file of a list is an error. */
-export async function loadAndTry(configs: readonly string[], registry: Registry): Promise<Loaded> {
-  const { policy, findings } = await load(configs, registry);
+export async function loadAndTry(configs: readonly string[], registry: Registry, isLenient = false): Promise<Loaded> {
+  const { policy, findings } = await load(configs, registry, isLenient);
   if (policy === undefined) return { policy, findings };
   const { openHandlers } = handlerOpener(SILENT);
   const engine = createEngine({

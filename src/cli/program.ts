@@ -5,6 +5,7 @@ import { call } from './commands/call.ts';
 import { evaluate } from './commands/eval.ts';
 import { explain } from './commands/explain.ts';
 import { healthcheck } from './commands/healthcheck.ts';
+import { importCommand } from './commands/import.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
@@ -26,6 +27,7 @@ const COMMANDS: readonly CommandSpec[] = [
   test,
   explain,
   evaluate,
+  importCommand,
   call,
   spool,
   deadletter,

@@ -13,13 +13,14 @@ import { columns, printOut } from '../terminal.ts';
 export interface LintFlags {
   readonly quiet?: true;
   readonly json?: true;
+  readonly lenient?: true;
 }
 
 /** Findings are the output, so they go to stdout. */
 export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {
   const paths = configs.map((path) => resolve(path));
   if (await holdLimits(paths)) return lintLimits(paths, flags);
-  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
+  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns(), flags.lenient);
   const exit = exitOf(findings);
   if (flags.json === true) {
     printOut(

@@ -27,6 +27,7 @@ export interface ServeFlags {
   readonly httpRoute?: readonly string[];
   readonly admin: string;
   readonly watchPlugins?: true;
+  readonly lenient?: true;
   readonly grace: string;
   readonly workers: string;
   readonly transport: 'own' | 'http2';
@@ -93,6 +94,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         tls,
         watch: true,
         watchPlugins: flags.watchPlugins,
+        isLenient: flags.lenient,
         graceMs,
         escaped,
         onFindings: (findings) => logFindings(findings, flags.logFormat, log),

@@ -1,6 +1,6 @@
 import { Argument, Option } from 'commander';
 import type { LintFlags } from '../actions/lint.ts';
-import { type CommandSpec, jsonOption } from '../command.ts';
+import { type CommandSpec, jsonOption, lenientOption } from '../command.ts';
 
 export const lint: CommandSpec = {
   name: 'lint',
@@ -17,7 +17,7 @@ export const lint: CommandSpec = {
       'a policy: a YAML file, or a folder of them; or a file of rate limits, or a folder of them',
     ),
   ],
-  flags: [new Option('--quiet', 'only the errors and warnings'), jsonOption()],
+  flags: [new Option('--quiet', 'only the errors and warnings'), lenientOption(), jsonOption()],
   run: async (configs: readonly string[], flags: LintFlags) =>
     (await import('../actions/lint.ts')).lint(configs, flags),
 };

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { ServeFlags } from '../actions/serve.ts';
-import { type CommandSpec, configArgument } from '../command.ts';
+import { type CommandSpec, configArgument, lenientOption } from '../command.ts';
 
 export const serve: CommandSpec = {
   name: 'serve',
@@ -51,6 +51,7 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
       '--watch-plugins',
       'in development: load the local plugins of the policy again when their files change; old ones stay in memory',
     ),
+    lenientOption(),
     new Option('--grace <seconds>', 'drain timeout: calls in flight end, reports are written').default('10'),
     new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
     new Option('--log-level <level>', "of the server's own log")

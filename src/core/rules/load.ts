@@ -56,6 +56,8 @@ export interface LoadedPolicy {
   readonly policy: Policy | undefined;
   readonly findings: readonly Finding[];
   readonly cases: readonly CasesDocument[];
+  /** The rules that Istio's documents come to. */
+  readonly imported: readonly Node[];
   /** Loaded also where the rest of the policy has errors. */
   readonly plugins: PolicyPlugins;
 }
@@ -202,7 +204,7 @@ async function loadBy(
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;
-  return { policy, findings: findings.sorted(names), cases, plugins };
+  return { policy, findings: findings.sorted(names), cases, imported, plugins };
 }
 
 function isMap(node: Node, what: string, findings: Findings): node is MapNode {

@@ -88,11 +88,15 @@ export const trustDomainTests = (values: readonly string[]): string[] =>
 const escaped = (text: string): string => text.replaceAll(/[.\\+?()[\]{}^$|]/g, (char) => `\\${char}`);
 
 /** Addresses and ranges, each checked before. `address` is an attribute of type ip. */
-export function addressTests(ranges: readonly string[], address: string): string[] {
-  return [`has(${address}) && [${ranges.map(quoted).join(', ')}].exists(range, cidr(range).containsIP(${address}))`];
+export function addressTests(values: readonly string[], address: string): string[] {
+  const ranges = values.map((value) =>
+    quoted(value.includes('/') ? value : `${value}/${value.includes(':') ? '128' : '32'}`),
+  );
+  return [`has(${address}) && [${ranges.join(', ')}].exists(range, cidr(range).containsIP(${address}))`];
 }
 
-const CHARACTERS = "[a-zA-Z0-9._~%!$&'()+,;:@=-]";
+/** Of a segment, as Envoy's URI templates take it (pchar of RFC 3986). */
+const CHARACTERS = "[a-zA-Z0-9._~%!$&'()*+,;:@=-]";
 
 /** A path with `{*}`, one segment, or `{**}`, the rest. */
 export const pathTests = (values: readonly string[], path: string): string[] => {

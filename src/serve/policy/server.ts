@@ -45,6 +45,8 @@ export interface ServerOptions {
   readonly watch?: boolean;
   /** Load local plugins again when their files change; in development. */
   readonly watchPlugins?: boolean | undefined;
+  /** A CUSTOM policy of Istio whose provider is unknown denies; default: it is an error. */
+  readonly isLenient?: boolean | undefined;
   /** Time to stop: calls in flight end, reports are written, handlers close. Default 10 s. */
   readonly graceMs?: number;
   /** Counted on the metrics page. */
@@ -94,6 +96,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     loads,
     onFindings: options.onFindings,
     watchPlugins: options.watchPlugins,
+    isLenient: options.isLenient,
     use: (policy, texts) => service.use(policy, texts),
     fields: () => service.fields?.() ?? {},
   });

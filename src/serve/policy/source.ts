@@ -27,6 +27,7 @@ export interface PolicyTexts {
   readonly named: ReadonlyMap<string, string>;
   /** The modules of its plugins. */
   readonly plugins: readonly FoundPlugin[];
+  readonly isLenient: boolean;
 }
 
 export interface PolicySourceOptions {
@@ -37,6 +38,8 @@ export interface PolicySourceOptions {
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
   /** Rejects if the policy cannot be in force; the last one stays. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
+  /** `--lenient`: an unknown provider of Istio denies. */
+  readonly isLenient?: boolean | undefined;
   /** Load local plugins again when their files change; in development, since the old modules stay in memory. */
   readonly watchPlugins?: boolean | undefined;
   /** For the log line of a reload. */
@@ -152,11 +155,12 @@ export class PolicySource {
   }
 
   async #take(files: PolicyFiles): Promise<Policy> {
-    const { registry, onFindings, use } = this.#options;
+    const { registry, onFindings, use, isLenient = false } = this.#options;
     const named = new Map<string, string>();
     const sinceMs = Date.now();
     const { policy, findings, plugins } = await loadPolicyFiles(files, {
       adapters: registry,
+      isLenient,
       readText: (file) => {
         named.set(file, ''); // watched even if it is missing
         const text = readFileSync(file, 'utf8');
@@ -170,7 +174,7 @@ export class PolicySource {
     this.#lastDigest = this.#digest(files);
     onFindings?.(findings);
     if (policy === undefined) throw new PolicyError(findings);
-    await use(policy, { files, named, plugins: policy.plugins });
+    await use(policy, { files, named, plugins: policy.plugins, isLenient });
     this.#loads.took(policy);
     return policy;
   }
@@ -213,8 +217,12 @@ function textOf(file: string): string {
 }
 
 /** Loads texts that another thread has read and checked. Rejects if they have errors in this thread. */
-export async function loadTexts({ files, named, plugins }: PolicyTexts, registry: Registry): Promise<Policy> {
+export async function loadTexts(
+  { files, named, plugins, isLenient }: PolicyTexts,
+  registry: Registry,
+): Promise<Policy> {
   const { policy, findings } = await loadPolicyFiles(files, {
+    isLenient,
     adapters: { ...registry, withPlugins: (entries) => registry.withPlugins(entries, plugins) },
     readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
   });

@@ -1,4 +1,6 @@
 /** Documents of Istio that cannot be meant are refused by name, at their line. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
@@ -118,4 +120,11 @@ test('a policy that never applies is a warning', async () => {
   const { found, policy } = await loaded(`${HEAD}spec: { action: DENY }\n---\nrules: [{ name: x, deny: {} }]\n`);
   expect(found).toEqual(['3:19 ISTIO_NEVER a has no rules, so this DENY policy never applies']);
   expect(policy).toBeDefined();
+});
+
+test('the policies of docs/istio.md load', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/istio.md'), 'utf8');
+  const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+  expect(blocks.length).toBeGreaterThan(1);
+  for (const text of blocks) expect((await loaded(text)).found).toEqual([]);
 });

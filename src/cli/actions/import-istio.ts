@@ -1,0 +1,34 @@
+import { stringify } from 'yaml';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { type Node, plain } from '../../core/rules/yaml/nodes.ts';
+import { paintErr } from '../../text/paint.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { findingText } from '../findings.ts';
+import { load } from '../load.ts';
+import { printErr, printOut } from '../terminal.ts';
+
+/** Prints what Istio's documents in these files come to, as a policy of Sluice's own language. */
+export async function importIstio(configs: readonly string[]): Promise<ExitCode> {
+  const { policy, findings, imported } = await load(configs, await loadBuiltIns());
+  for (const finding of findings) printErr(findingText(finding, paintErr));
+  if (policy === undefined) return EXIT.findings;
+  printOut(nativeText(imported).trimEnd());
+  return EXIT.ok;
+}
+
+/** The rules as YAML, under names that rules written by hand may have. */
+export function nativeText(rules: readonly Node[]): string {
+  const taken = new Set<string>();
+  const named = rules.map((rule) => {
+    const { name, ...rest } = plain(rule) as { readonly name: string };
+    const words = name
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '-')
+      .replaceAll(/^-+|-+$/g, '');
+    let unique = words;
+    for (let count = 2; taken.has(unique); count++) unique = `${words}-${count}`;
+    taken.add(unique);
+    return { name: unique, ...rest };
+  });
+  return stringify({ rules: named }, { lineWidth: 0 });
+}

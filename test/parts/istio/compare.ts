@@ -1,0 +1,309 @@
+/**
+ * The same AuthorizationPolicy by Envoy's own RBAC filter and by Sluice behind ext_authz, with the same requests.
+ * **In**: a seed, numbers of workloads and requests. **Out**: how many requests passed, and those on which the two differ.
+ */
+import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
+import { stringify } from 'yaml';
+import { serveSluice, type ServedSluice } from '../../e2e/sluice.ts';
+import { makeAuthority } from '../certificates.ts';
+import { startEnvoy } from '../envoy.ts';
+import { freePort } from '../free-port.ts';
+import { Random } from '../random.ts';
+import type { PolicyDocument } from './policy.ts';
+import {
+  CERTIFICATES,
+  type Certificate,
+  METADATA,
+  randomPolicies,
+  type RandomRequest,
+  randomRequest,
+  TOKENS,
+} from './random.ts';
+import { rbacFilters } from './rbac-config.ts';
+
+const type = (name: string): { '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
+const address = (host: string, port: number): object => ({ socket_address: { address: host, port_value: port } });
+/** The addresses of the two listeners of each port. */
+const RBAC = '127.0.0.1';
+const EXT_AUTHZ = '127.0.0.2';
+
+const SECRET = Buffer.from('a key for the tokens of this comparison');
+const tokenOf = (payload: Readonly<Record<string, unknown>>): string => {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg: 'HS256', typ: 'JWT', kid: 'k' })}.${part({ exp: 4_102_444_800, ...payload })}`;
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+};
+const HEADERS_OF_TOKENS = TOKENS.map((payload) => (payload === undefined ? undefined : `Bearer ${tokenOf(payload)}`));
+
+export interface Difference {
+  readonly workload: number;
+  readonly request: RandomRequest;
+  readonly rbac: number;
+  readonly sluice: number;
+  readonly policies: string;
+}
+export interface Comparison {
+  readonly policies: number;
+  readonly requests: number;
+  readonly passed: number;
+  readonly differences: readonly Difference[];
+}
+
+export async function compareWithRbac(options: {
+  seed: number;
+  workloads: number;
+  requests: number;
+}): Promise<Comparison> {
+  const random = new Random(options.seed);
+  const ports = [await freePort(), await freePort()];
+  const names = ports.map(String);
+  const workloads = Array.from({ length: options.workloads }, (_, at) => randomPolicies(random, `case-${at}`, names));
+  const authority = await makeAuthority();
+  let sluice: ServedSluice | undefined;
+  let envoy: Awaited<ReturnType<typeof startEnvoy>> | undefined;
+  const agents = new Map<string, Agent>();
+  try {
+    const server = await authority.issue('server', 'DNS:localhost');
+    const clients = new Map<Certificate, { cert: string; key: string }>();
+    for (const [name, san] of Object.entries(CERTIFICATES) as [Certificate, string | undefined][])
+      if (san !== undefined) {
+        const { cert, key } = await authority.issue(name, san);
+        clients.set(name, { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') });
+      }
+    sluice = await serveSluice(
+      [{ settings: { path: 'NONE', trustedHops: 1 } }, ...workloads.flat()].map((one) => stringify(one)).join('---\n'),
+    );
+    const adminPort = await freePort();
+    envoy = await startEnvoy({
+      adminPort,
+      config: envoyConfig({ adminPort, ports, sluicePort: sluice.grpcPort, workloads, server, ca: authority.ca }),
+    });
+    const agentOf = ({ certificate, sni, from }: RandomRequest): Agent => {
+      const key = [certificate, sni, from].join(' ');
+      let agent = agents.get(key);
+      if (agent === undefined)
+        agents.set(
+          key,
+          (agent = new Agent({
+            keepAlive: true,
+            rejectUnauthorized: false,
+            servername: sni,
+            localAddress: from,
+            ...clients.get(certificate),
+          })),
+        );
+      return agent;
+    };
+    const statusOf = async (host: string, workload: number, one: RandomRequest): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const authorization = HEADERS_OF_TOKENS[one.token];
+        const sent = request(
+          {
+            host,
+            port: ports[one.port],
+            method: one.method,
+            path: one.path,
+            servername: one.sni,
+            agent: agentOf(one),
+            headers: {
+              ...one.headers,
+              'x-case': String(workload),
+              ...(authorization === undefined ? {} : { authorization }),
+            },
+          },
+          (answer) => {
+            answer.resume();
+            answer.once('end', () => resolve(answer.statusCode ?? 0));
+            answer.once('error', reject);
+          },
+        );
+        sent.once('error', reject);
+        sent.end();
+      });
+    const differences: Difference[] = [];
+    let passed = 0;
+    const pending = Array.from({ length: options.requests }, (_, at) => ({
+      workload: at % workloads.length,
+      request: randomRequest(random),
+    }));
+    const work = async (): Promise<void> => {
+      for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
+        const { workload, request: asked } = one;
+        const rbac = await statusOf(RBAC, workload, asked);
+        const ours = await statusOf(EXT_AUTHZ, workload, asked);
+        if (rbac === 200) passed++;
+        if (rbac !== ours)
+          differences.push({ workload, request: asked, rbac, sluice: ours, policies: stringify(workloads[workload]) });
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, work));
+    return { policies: workloads.flat().length, requests: options.requests, passed, differences };
+  } finally {
+    for (const agent of agents.values()) agent.destroy();
+    await envoy?.stop();
+    await sluice?.stop();
+    await authority.remove();
+  }
+}
+
+interface EnvoyOptions {
+  readonly adminPort: number;
+  readonly ports: readonly number[];
+  readonly sluicePort: number;
+  readonly workloads: readonly (readonly PolicyDocument[])[];
+  readonly server: { readonly cert: string; readonly key: string };
+  readonly ca: string;
+}
+
+function envoyConfig({ adminPort, ports, sluicePort, workloads, server, ca }: EnvoyOptions): object {
+  const listener = (host: string, port: number, checks: readonly object[]): object => ({
+    name: `${host}:${port}`,
+    address: address(host, port),
+    listener_filters: [
+      { name: 'tls', typed_config: type('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector') },
+    ],
+    filter_chains: [
+      {
+        transport_socket: {
+          name: 'tls',
+          typed_config: {
+            ...type('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
+            common_tls_context: {
+              tls_certificates: [
+                { certificate_chain: { filename: server.cert }, private_key: { filename: server.key } },
+              ],
+              validation_context: { trusted_ca: { filename: ca } },
+            },
+          },
+        },
+        filters: [{ name: 'http', typed_config: connectionManager(workloads, checks) }],
+      },
+    ],
+  });
+  return {
+    admin: { address: address('127.0.0.1', adminPort) },
+    static_resources: {
+      listeners: ports.flatMap((port) => [
+        listener(RBAC, port, RBAC_CHECKS),
+        listener(EXT_AUTHZ, port, EXT_AUTHZ_CHECKS),
+      ]),
+      clusters: [
+        {
+          name: 'sluice',
+          type: 'STATIC',
+          load_assignment: {
+            cluster_name: 'sluice',
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: address('127.0.0.1', sluicePort) } }] }],
+          },
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
+const RBAC_FILTER = type('envoy.extensions.filters.http.rbac.v3.RBAC');
+const RBAC_CHECKS = [
+  { name: 'rbac-deny', typed_config: RBAC_FILTER },
+  { name: 'rbac-allow', typed_config: RBAC_FILTER },
+];
+const EXT_AUTHZ_CHECKS = [
+  {
+    name: 'ext-authz',
+    typed_config: {
+      ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
+      transport_api_version: 'V3',
+      status_on_error: { code: 'InternalServerError' },
+      include_peer_certificate: true,
+      include_tls_session: true,
+      encode_raw_headers: true,
+      metadata_context_namespaces: ['envoy.filters.http.jwt_authn', 'envoy.filters.http.demo'],
+      grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '10s' },
+    },
+  },
+];
+
+function connectionManager(workloads: readonly (readonly PolicyDocument[])[], checks: readonly object[]): object {
+  const providers = ['https://issuer.example/a', 'testing@example.com'].map((issuer, at): [string, object] => [
+    `p${at}`,
+    {
+      issuer,
+      forward: true,
+      payload_in_metadata: 'payload',
+      normalize_payload_in_metadata: { space_delimited_claims: ['scope', 'permission'] },
+      local_jwks: {
+        inline_string: JSON.stringify({
+          keys: [{ kty: 'oct', kid: 'k', alg: 'HS256', k: SECRET.toString('base64url') }],
+        }),
+      },
+    },
+  ]);
+  return {
+    ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+    stat_prefix: 'in',
+    use_remote_address: true,
+    xff_num_trusted_hops: 1,
+    normalize_path: true,
+    http_filters: [
+      {
+        name: 'jwt',
+        typed_config: {
+          ...type('envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'),
+          providers: Object.fromEntries(providers),
+          rules: [
+            {
+              match: { prefix: '/' },
+              requires: {
+                requires_any: {
+                  requirements: [...providers.map(([name]) => ({ provider_name: name })), { allow_missing: {} }],
+                },
+              },
+            },
+          ],
+        },
+      },
+      {
+        name: 'metadata',
+        typed_config: {
+          ...type('envoy.extensions.filters.http.set_metadata.v3.Config'),
+          metadata: [{ metadata_namespace: 'envoy.filters.http.demo', value: METADATA }],
+        },
+      },
+      ...checks,
+      { name: 'router', typed_config: type('envoy.extensions.filters.http.router.v3.Router') },
+    ],
+    route_config: {
+      virtual_hosts: [
+        {
+          name: 'all',
+          domains: ['*'],
+          routes: workloads.map((policies, at) => routeOf(policies, at, checks === RBAC_CHECKS)),
+        },
+      ],
+    },
+  };
+}
+
+function routeOf(policies: readonly PolicyDocument[], at: number, isRbac: boolean): object {
+  const { deny, allow } = rbacFilters(policies);
+  const perRoute = type('envoy.extensions.filters.http.rbac.v3.RBACPerRoute');
+  return {
+    match: { prefix: '/', headers: [{ name: 'x-case', string_match: { exact: String(at) } }] },
+    direct_response: { status: 200 },
+    typed_per_filter_config: isRbac
+      ? { 'rbac-deny': { ...perRoute, rbac: deny }, 'rbac-allow': { ...perRoute, rbac: allow } }
+      : {
+          'ext-authz': {
+            ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'),
+            check_settings: { context_extensions: { 'destination.namespace': `case-${at}` } },
+          },
+        },
+  };
+}
