@@ -7,7 +7,7 @@ import { type Json, mapOfJson, valueOfJson } from '../../attributes/json-value.t
 import { parseIp } from '../../attributes/network.ts';
 import { parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
 import type { Type } from '../../attributes/types.ts';
-import type { Value } from '../../attributes/values.ts';
+import { Duration, type Value } from '../../attributes/values.ts';
 import { utf8Text } from '../../protobuf/utf8-text.ts';
 import { AnyCase, ANY_VALUE, dynOf, eachItem, intHere, jsonOfDyn } from './any-value.ts';
 import { KEY_VALUE } from './key-value.ts';
@@ -106,7 +106,7 @@ function ofText(type: Type, text: string): Value | undefined {
     case 'bool':
       return text === 'true';
     case 'duration':
-      return parseDuration(text);
+      return oneUnit(text) ?? parseDuration(text);
     case 'timestamp':
       return parseTimestamp(text);
     case 'ip':
@@ -118,6 +118,22 @@ function ofText(type: Type, text: string): Value | undefined {
     default:
       return undefined;
   }
+}
+
+const NANOS_OF: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
+const MAX_EXACT_NANOS = Number.MAX_SAFE_INTEGER;
+
+/** `7ms`, the form of Envoy's durations, without the bigints of the general one. */
+function oneUnit(text: string): Duration | undefined {
+  let digits = 0;
+  let count = 0;
+  for (; digits < text.length; digits++) {
+    const digit = text.charCodeAt(digits) - 0x30;
+    if (digit < 0 || digit > 9) break;
+    count = count * 10 + digit;
+  }
+  const nanos = digits === 0 ? Number.NaN : count * (NANOS_OF[text.slice(digits)] ?? Number.NaN);
+  return nanos <= MAX_EXACT_NANOS ? new Duration(Math.floor(nanos / 1e9), nanos % 1e9) : undefined;
 }
 
 function mapHere(type: Type & { readonly kind: 'map' }, bytes: Buffer, from: number, to: number): Value {

@@ -453,6 +453,24 @@ describe('a record of an access log', () => {
     expect([calls[0]?.read('source.ip'), calls[0]?.read('request.time')]).toEqual([undefined, undefined]);
   });
 
+  test.each<[string, Duration | undefined]>([
+    ['0ms', new Duration(0, 0)],
+    ['999999999ns', new Duration(0, 999_999_999)],
+    ['1000000001ns', new Duration(1, 1)],
+    ['1500us', new Duration(0, 1_500_000)],
+    ['90061ms', new Duration(90, 61_000_000)],
+    ['9007199254740993ns', new Duration(9_007_199, 254_740_993)],
+    ['3s', new Duration(3, 0)],
+    ['1h30m', new Duration(5400, 0)],
+    ['1.5s', new Duration(1, 500_000_000)],
+    ['-2ms', new Duration(0, -2_000_000)],
+    ['-ms', undefined],
+    ['-', undefined],
+  ])('has the duration %s', async (written, duration) => {
+    const { calls } = await send(requestOf([entry({ 'response.duration': written })]));
+    expect(calls[0]?.read('response.duration')).toEqual(duration);
+  });
+
   test('records with other keys in another order are not mistaken for the ones before', async () => {
     const { calls } = await send(
       requestOf([
