@@ -76,6 +76,7 @@ test.each([
   'plugins/otlp/exporter',
   'plugins/otlp/wire',
   'plugins/metrics-otlp/pusher',
+  'plugins/log-elasticsearch/bulk-writer',
 ])('%s, which the example does not use, is not loaded', (place) =>
   expect(loaded.filter((url) => url.includes(`/${place}`))).toEqual([]),
 );
