@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { attributesMarkdown } from '../src/attributes/document.ts';
+import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
@@ -14,6 +15,7 @@ const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/adapters.md': async () => adaptersDocument(await loadBuiltIns()),
   'docs/attributes.md': attributesMarkdown,
   'docs/errors.md': async () => errorsDocument(await errorTables()),
+  'docs/policy.schema.json': async () => schemaText(publishedSchema(await loadBuiltIns())),
   'docs/ratelimit-settings.md': settingsDocument,
 };
 

@@ -10,6 +10,7 @@ import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
 import { ratelimit } from './commands/ratelimit.ts';
+import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
 import { deadletter, spool } from './commands/spool.ts';
 import { test } from './commands/test.ts';
@@ -32,6 +33,7 @@ const COMMANDS: readonly CommandSpec[] = [
   spool,
   deadletter,
   plugins,
+  schema,
 ];
 
 export function makeProgram(onDone: (code: ExitCode) => void): Command {

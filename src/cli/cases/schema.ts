@@ -4,8 +4,10 @@
  */
 import { z } from 'zod';
 import { carriedSchema } from '../../attributes/plain-request.ts';
-import { durationMs } from '../../time/duration.ts';
+import { durationMs, DURATION_UNITS } from '../../time/duration.ts';
+import { ifHas, listOf, ref, type Schema } from '../schema/json-schema.ts';
 import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
+import { VOCABULARY } from '../../attributes/vocabulary.ts';
 
 const attributes = z.record(z.string(), z.unknown());
 const texts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String));
@@ -80,6 +82,8 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   'envoy-metric': LOG_WANTS,
 };
 
+const DURATION_PATTERN = `^\\d+(\\.\\d+)?(${DURATION_UNITS.join('|')})$`;
+
 /** The parts of a case other than its call and want. */
 const frame = z.strictObject({
   name: z.string().min(1),
@@ -90,6 +94,7 @@ const frame = z.strictObject({
   every: z
     .string()
     .refine((text) => durationMs(text) !== undefined, 'expected a duration such as 500ms, 1s or 1m')
+    .meta({ pattern: DURATION_PATTERN })
     .optional(),
 });
 
@@ -147,6 +152,45 @@ export function parseCase(raw: unknown): Parsed {
     case: { ...framed.data, call, requests: requests.data, wants: read.filter((one) => one !== undefined) },
     problems: [],
   };
+}
+
+/** The JSON Schema of one entry of `cases`, and of its parts, from the tables that {@link parseCase} reads. */
+export function caseDefs(): Readonly<Record<string, Schema>> {
+  const { properties, required, ...closed } = jsonSchemaOf(frame);
+  const wants = new Map(Object.values(WANTS).map((rows) => [rows, `want-${Object.keys(rows).join('-')}`]));
+  return {
+    ...Object.fromEntries(
+      [...wants].map(([rows, name]) => {
+        const one = { anyOf: Object.values(rows).map(jsonSchemaOf) };
+        return [name, { anyOf: [one, listOf(one)] }];
+      }),
+    ),
+    request: {
+      type: 'object',
+      properties: Object.fromEntries(VOCABULARY.map(({ name, meaning }) => [name, { description: meaning }])),
+    },
+    case: {
+      ...closed,
+      properties: {
+        ...(properties as Schema),
+        ...Object.fromEntries(
+          CALL_KINDS.map((call) => [
+            call,
+            call === 'limit' ? { anyOf: [ref('request'), { ...listOf(ref('request')), minItems: 1 }] } : ref('request'),
+          ]),
+        ),
+        want: { description: 'The expected outcome; a list is for calls in turn, each for its times calls.' },
+      },
+      required: [...(required as readonly string[]), 'want'],
+      oneOf: CALL_KINDS.map((call) => ({ required: [call] })),
+      allOf: CALL_KINDS.map((call) => ifHas(call, { properties: { want: ref(wants.get(WANTS[call]) ?? '') } })),
+    },
+  };
+}
+
+function jsonSchemaOf(schema: z.ZodType): Schema {
+  const { $schema: _draft, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return rest;
 }
 
 function parseWant(

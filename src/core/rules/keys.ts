@@ -84,6 +84,7 @@ export type KeyTable = typeof KEYS;
 export const WORDS = {
   path: ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'],
   pathParameters: ['keep', 'strip'],
+  run: ['inline', 'worker'],
   spool: ['disk', 'memory'],
   whenFull: ['block', 'drop-oldest'],
   algorithm: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] satisfies readonly Algorithm[],

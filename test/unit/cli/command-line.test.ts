@@ -11,7 +11,7 @@ describe('the command line', () => {
     expect(version.out.startsWith(VERSION)).toBe(true);
     expect(help.code).toBe(0);
     expect(help.out).toContain(EXIT_CODES_TEXT);
-    for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins'])
+    for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins', 'schema'])
       expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
     expect(help.out).not.toContain('\u001b');
   });
@@ -47,6 +47,7 @@ describe('the command line', () => {
       ['call'],
       ['plugins'],
       ['plugins', 'show'],
+      ['schema'],
       ['limits'],
       ['limits', 'inspect'],
       ['spool', 'list'],

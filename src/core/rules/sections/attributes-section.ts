@@ -60,6 +60,7 @@ export class AttributesSection {
 
   #one(name: string, fields: Fields, place: Place): void {
     const secret = fields.flag('secret') ?? false;
+    const description = fields.text('description');
     const is = fields.node('is');
     if (is !== undefined) {
       for (const key of ['from', 'type'])
@@ -101,7 +102,7 @@ export class AttributesSection {
       name,
       type,
       secret,
-      meaning: fields.text('description') ?? 'Declared by the policy.',
+      meaning: description ?? 'Declared by the policy.',
       always: false,
       source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },
       carriedBy: Object.fromEntries(

@@ -11,7 +11,7 @@ import { TYPE_OF } from '../actions/convert.ts';
 import { Fields } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import type { Node } from '../yaml/nodes.ts';
+import { type Node, nodeText } from '../yaml/nodes.ts';
 import type { EnrichOutput, Rule } from '../rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
 import type { TimeSlice } from '../../../time/time-slice.ts';
@@ -50,8 +50,12 @@ function declareOf(
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
   const serves = handler?.implementation.serves.enrich;
   const asNode = fields.required('as', 'the name of its outputs, such as my.tenant');
-  const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
-  if (as === undefined || asNode === undefined) return;
+  if (asNode === undefined) return;
+  if (asNode.kind !== 'scalar') {
+    findings.error('RULES_VALUE', asNode.place, `as must be a name such as my.tenant; found ${nodeText(asNode)}`);
+    return;
+  }
+  const as = String(asNode.value);
   if (handler === undefined || serves === undefined) {
     findings.undeclared.add(as);
     return;

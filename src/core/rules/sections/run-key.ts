@@ -4,7 +4,7 @@ import type { AdapterOrigin, DialTarget } from '../../../adapters/registry.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { parseAddress } from '../../../text/parse-address.ts';
-import { KEYS } from '../keys.ts';
+import { KEYS, WORDS } from '../keys.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export type HandlerRun =
@@ -15,7 +15,6 @@ export type HandlerRun =
   | { readonly kind: 'dial'; readonly target: DialTarget };
 
 export const INLINE: HandlerRun = { kind: 'inline' };
-const KINDS = ['inline', 'worker'];
 const UNIT_BYTES: Readonly<Record<string, number>> = { MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 /** `origin`: where the adapter comes from; a thread imports it again. */
@@ -37,7 +36,7 @@ export function runOf(fields: Fields, origin: AdapterOrigin | undefined, finding
     findings.error(
       'RULES_VALUE',
       node.place,
-      `run is ${nodeText(node)}; expected one of ${KINDS.join(', ')} or { dial: ADDRESS }`,
+      `run is ${nodeText(node)}; expected one of ${WORDS.run.join(', ')} or { dial: ADDRESS }`,
     );
     return INLINE;
   }
