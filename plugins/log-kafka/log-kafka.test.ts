@@ -317,8 +317,8 @@ describe('log-kafka', () => {
       async () => {
         kafka.freeze();
         await new Promise((resolve) => {
-          setTimeout(resolve, 8000);
-        }); // longer than the request timeout, so that the client retries
+          setTimeout(resolve, 6000);
+        }); // longer than the request timeout of 5 s, so that the client retries
         kafka.thaw();
       },
     ],

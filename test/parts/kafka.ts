@@ -213,5 +213,6 @@ log.cleaner.dedupe.buffer.size=16777216
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=1500
 auto.create.topics.enable=false
+log.retention.ms=-1
 ${more.join('\n')}
 `;
