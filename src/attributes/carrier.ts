@@ -10,6 +10,7 @@ export type Carrier =
 export const CALL_KINDS = [
   'http',
   'tcp',
+  'authzen',
   'limit',
   'log',
   'tcp-log',

@@ -13,6 +13,7 @@ const ROOTS: Readonly<Record<string, string>> = {
   connection: 'The connection between the client and Envoy.',
   response: 'The response; in the access log only.',
   context: 'The proxy that sends the call, and its connection to the upstream.',
+  authzen: 'The access that a client of AuthZEN asks about (docs/http.md).',
   ratelimit: 'One descriptor of a rate limit call.',
   trace:
     'The distributed trace of the request. Envoy logs what it is configured to: docs/envoy.md names the custom tags and headers.',
@@ -29,7 +30,7 @@ const HEAD = `# Attributes
 
 The attributes that a rule may read. The names are Istio's, or Envoy's where Istio has none; a policy's own begin with \`my.\`.
 The last column names the calls that can carry an attribute, each with the field of Envoy's message: \`http\` and \`tcp\` are
-authorization checks, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs (\`log-interim\` and \`tcp-log-interim\`, the entries
+authorization checks, \`authzen\` is an access evaluation of AuthZEN, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs (\`log-interim\` and \`tcp-log-interim\`, the entries
 of what has not ended, carry the same), \`otlp-log\` is a log record of OpenTelemetry, \`envoy-metric\` a sample of Envoy's statistics. *nothing*: Envoy sends it in no call.
 
 - *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.

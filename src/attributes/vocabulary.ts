@@ -3,6 +3,7 @@
  * each wire; docs/attributes.md is generated from it.
  */
 import type { Attribute } from './attributes.ts';
+import { AUTHZEN } from './vocabulary/authzen.ts';
 import { CONNECTION } from './vocabulary/connection.ts';
 import { CONTEXT } from './vocabulary/context.ts';
 import { DESTINATION } from './vocabulary/destination.ts';
@@ -24,6 +25,7 @@ export const VOCABULARY: readonly Attribute[] = Object.freeze(
     ...CONNECTION,
     ...RESPONSE,
     ...CONTEXT,
+    ...AUTHZEN,
     ...RATELIMIT,
     ...TRACE,
     ...METADATA,

@@ -94,7 +94,7 @@ export async function explained(
 }
 
 async function asked(engine: RunningEngine, call: CallKind, wire: Wire): Promise<Verdict | LimitVerdict | undefined> {
-  if (call === 'http' || call === 'tcp') return engine.check(call, wire, NO_CALLER);
+  if (call === 'http' || call === 'tcp' || call === 'authzen') return engine.check(call, wire, NO_CALLER);
   if (call === 'limit') return engine.limit([wire], NO_CALLER);
   await engine.report(call, wire);
   return undefined;

@@ -17,7 +17,7 @@ const EXTENSIONS = 'extensions';
 export function parseHttpRoutes(texts: readonly string[] | undefined): readonly HttpRoute[] {
   if (texts === undefined) return DEFAULT_ROUTES;
   const routes = texts.map(parseHttpRoute);
-  const problem = routesProblem(routes.map(({ prefix }) => prefix));
+  const problem = routesProblem(routes);
   if (problem !== undefined) throw new CliError('CLI_USAGE', `--http-route: ${problem}`);
   return routes;
 }
@@ -33,7 +33,14 @@ function parseHttpRoute(text: string): HttpRoute {
     return fail(`expected PREFIX=DIALECT, such as /envoy=envoy; dialects are ${DIALECTS.join(', ')}`);
   const trusted: Partial<Record<Trustable, string>> = {};
   let extensions: string | undefined;
+  let url: string | undefined;
   for (const pair of headers) {
+    if (dialect === 'authzen') {
+      if (!pair.startsWith('url=https://') || /[?#]|\/$/.test(pair))
+        return fail('of authzen expected url=https://HOST/PATH, without a query, a fragment and a slash at its end');
+      url = pair.slice('url='.length);
+      continue;
+    }
     const [key, name] = splitAtLast(pair);
     const header = name.toLowerCase();
     const attribute = TRUSTABLE.find((known) => known === key);
@@ -42,7 +49,7 @@ function parseHttpRoute(text: string): HttpRoute {
     else if (attribute !== undefined) trusted[attribute] = header;
     else return fail(`no header can carry "${key}", only ${[...TRUSTABLE, EXTENSIONS].join(', ')}`);
   }
-  return { prefix, dialect, trusted, extensions };
+  return { prefix, dialect, trusted, extensions, url };
 }
 
 function splitAtLast(text: string): readonly [before: string, after: string] {

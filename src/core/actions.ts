@@ -39,7 +39,7 @@ export interface ActionTraits {
   };
 }
 
-const DECIDING_CALLS: ActionTraits['calls'] = { http: 'default', tcp: 'default', limit: 'named' };
+const DECIDING_CALLS: ActionTraits['calls'] = { http: 'default', tcp: 'default', authzen: 'default', limit: 'named' };
 /** Records beside the final entries of the access log. */
 const RECORDS_IF_NAMED: ActionTraits['calls'] = {
   'log-interim': 'named',
@@ -89,7 +89,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   none: {
     stage: 'check',
     capability: undefined,
-    calls: { http: 'default', tcp: 'default', limit: 'default' },
+    calls: { http: 'default', tcp: 'default', authzen: 'named', limit: 'default' },
     refuses: false,
     takes: ['onAllow'],
     onError: { input: SKIPPED, handler: SKIPPED },
@@ -97,7 +97,15 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   quota: {
     stage: 'quota',
     capability: 'quota',
-    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named', ...RECORDS_IF_NAMED },
+    calls: {
+      http: 'default',
+      tcp: 'default',
+      authzen: 'default',
+      limit: 'default',
+      log: 'named',
+      'tcp-log': 'named',
+      ...RECORDS_IF_NAMED,
+    },
     refuses: true,
     takes: ['onAllow', 'onDeny'],
     onError: {
@@ -108,7 +116,15 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   report: {
     stage: 'report',
     capability: 'report',
-    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default', ...RECORDS_IF_NAMED },
+    calls: {
+      http: 'named',
+      tcp: 'named',
+      authzen: 'named',
+      limit: 'named',
+      log: 'default',
+      'tcp-log': 'default',
+      ...RECORDS_IF_NAMED,
+    },
     refuses: false,
     takes: ['sample'],
     onError: { input: SKIPPED, handler: SKIPPED },

@@ -102,7 +102,7 @@ export interface LimitVerdict {
   readonly reasons: readonly Reason[];
 }
 
-export type CheckKind = 'http' | 'tcp';
+export type CheckKind = 'http' | 'tcp' | 'authzen';
 
 /** The part of the engine that frontends use. */
 export interface Engine {

@@ -29,6 +29,7 @@ export const CONTEXT = [
     {
       http: 'the clock of Sluice',
       tcp: 'the clock of Sluice',
+      authzen: 'the clock of Sluice',
       limit: 'the clock of Sluice',
       ...COMMON('start_time + duration'),
       'otlp-log': 'log_record.time_unix_nano, else observed_time_unix_nano, else the clock of Sluice',

@@ -17,6 +17,7 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
     switch (one.call) {
       case 'http':
       case 'tcp':
+      case 'authzen':
         return observedCheck(await engine.check(one.call, wire, NO_CALLER));
       case 'limit':
         return observedLimit(await engine.limit(wires, NO_CALLER));

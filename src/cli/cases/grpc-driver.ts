@@ -101,6 +101,8 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
       await sendStream(client, `/${MetricsService.typeName}/StreamMetrics`, bytes);
       return undefined;
     }
+    case 'authzen':
+      throw new Error('AuthZEN is asked over HTTP; this case is driven in process');
     case 'otlp-log': {
       const bytes = toBinary(ExportLogsServiceRequestSchema, otlpLogRequest(asked(one, first)));
       await client.unary(`/${LogsService.typeName}/Export`, bytes, { timeoutMs: 5000 });

@@ -73,6 +73,7 @@ export type Want = WantCheck | WantLimit | WantLog;
 const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   http: CHECK_WANTS,
   tcp: CHECK_WANTS,
+  authzen: CHECK_WANTS,
   limit: LIMIT_WANTS,
   log: LOG_WANTS,
   'tcp-log': LOG_WANTS,

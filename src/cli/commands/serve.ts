@@ -17,7 +17,7 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
     new Option('--http <host:port>', 'the port for proxies that ask by HTTP (docs/http.md); default: none'),
     new Option(
       '--http-route <prefix=dialect>',
-      'a path of the HTTP port and how its proxy asks: envoy, forward (Traefik, Caddy, HAProxy) or nginx, with the headers that ' +
+      'a path of the HTTP port and how its proxy asks: envoy, forward (Traefik, Caddy, HAProxy), nginx or authzen, with the headers that ' +
         'it sets itself, if any: /envoy=envoy,source.principal=x-client-principal,extensions=x-context-; may be repeated; ' +
         'default: /envoy=envoy, /forward=forward, /nginx=nginx',
     ).argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]),

@@ -1,15 +1,15 @@
 /**
- * Checks over HTTP: Envoy's `http_service`, and the forward-auth of other proxies ([http.md](../../../docs/http.md)).
+ * Checks over HTTP: Envoy's `http_service`, the forward-auth of other proxies, and AuthZEN ([http.md](../../../docs/http.md)).
  * **In**: a request of a proxy, at the path of a route. **Out**: 200 if the client's request is allowed, else the status of the denial; in
  * the same turn if the engine answers synchronously. **Fails**: 404 without a route, 400 if the proxy does not say what it asks about, 413 for
  * a large body, 503 for the outcome `error`, which alone is our failure.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Engine, Verdict } from '../../core/call.ts';
-import { messageOf } from '../../text/message-of.ts';
 import { systemNowMs } from '../frontend-options.ts';
+import { type AuthzenEndpoint, authzenEndpoints, failure } from './authzen/endpoints.ts';
 import { HeaderLines } from './header-lines.ts';
-import { type HttpAnswer, httpAnswer, unavailable } from './http-answer.ts';
+import { bytesOf, type HttpAnswer, httpAnswer, unavailable } from './http-answer.ts';
 import { HttpCaller } from './http-caller.ts';
 import { HttpWire, type RunningRoute, runningRoute } from './http-wire.ts';
 import { presented } from './presented.ts';
@@ -33,9 +33,19 @@ const plain = (status: number, body: string): HttpAnswer => ({
   body: `${body}\n`,
 });
 
+/** Of bodies that are not complete, over all connections. */
+const MOST_HELD_BYTES = 256 * 1024 * 1024;
+
 export function httpDoor(engine: Engine, options: HttpDoorOptions): RequestListener {
-  const routes = options.routes.map(runningRoute);
+  const routes = options.routes.flatMap((route) => runningRoute(route) ?? []);
+  const ofAuthzen = new Map(
+    options.routes
+      .filter(({ dialect }) => dialect === 'authzen')
+      .flatMap((route) => authzenEndpoints(engine, route, options.nowMs ?? systemNowMs)),
+  );
   const { maxBodyBytes, onRefused, onFault, nowMs = systemNowMs } = options;
+
+  let held = 0;
 
   function refuse(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer, why: string): void {
     onRefused(shown(request.url ?? ''), why);
@@ -82,42 +92,89 @@ export function httpDoor(engine: Engine, options: HttpDoorOptions): RequestListe
     void verdict.then((late) => answer(url, response, late, wire));
   }
 
-  return (request, response) => {
-    const url = request.url ?? '';
-    const route = routes.find(({ prefix }) => url.startsWith(prefix));
-    if (route === undefined)
-      return refuse(request, response, plain(404, 'no route of --http-route has this path'), 'no route has this path');
-    const lines = new HeaderLines(request.rawHeaders);
+  function askAuthzen(
+    endpoint: AuthzenEndpoint,
+    request: IncomingMessage,
+    response: ServerResponse,
+    lines: HeaderLines,
+    body: Buffer,
+  ): void {
+    const id = lines.map.get('x-request-id');
+    const finish = (made: HttpAnswer): void => {
+      if (id !== undefined) made.headers.push('x-request-id', bytesOf(id));
+      send(response, made);
+    };
+    const fault = (error: unknown): void => {
+      onFault(shown(request.url ?? ''), error);
+      finish(failure(500, 'internal error; the log has the reason'));
+    };
+    const caller = new HttpCaller(lines.map, undefined);
+    try {
+      const made = endpoint({ method: request.method ?? '', headers: lines.map, body, caller });
+      if (!(made instanceof Promise)) return finish(made);
+      caller.wait(response, () => finish(failure(500, 'the deadline has passed')));
+      made.then(finish, fault);
+    } catch (error) {
+      fault(error);
+    }
+  }
+
+  /** Reads the body, unless it is too large, or bodies of all calls hold too much. */
+  function withBody(
+    request: IncomingMessage,
+    response: ServerResponse,
+    lines: HeaderLines,
+    then: (body: Buffer | undefined) => void,
+  ): void {
     const length = lines.map.get('content-length') ?? '0';
-    if (length === '0' && !lines.map.has('transfer-encoding')) return ask(route, request, response, lines, undefined);
+    if (length === '0' && !lines.map.has('transfer-encoding')) return then(undefined);
     const tooLarge = `the body is larger than ${maxBodyBytes} bytes`;
     if (Number(length) > maxBodyBytes) return refuse(request, response, plain(413, tooLarge), tooLarge);
-    readBody(request, maxBodyBytes).then(
-      (body) =>
-        body === undefined
-          ? refuse(request, response, plain(413, tooLarge), tooLarge)
-          : ask(route, request, response, lines, body),
-      (error: unknown) => {
-        // The proxy went away; nobody waits for an answer.
-        if (!request.destroyed) onFault(shown(url), messageOf(error));
-        response.destroy();
-      },
-    );
+    let bytes = 0;
+    const parts: Buffer[] = [];
+    const end = (): void => {
+      held -= bytes;
+      bytes = 0;
+      request.off('data', take).off('end', whole);
+    };
+    const take = (part: Buffer): void => {
+      bytes += part.length;
+      held += part.length;
+      parts.push(part);
+      const isFull = held > MOST_HELD_BYTES;
+      if (bytes <= maxBodyBytes && !isFull) return;
+      end();
+      request.resume();
+      if (isFull)
+        refuse(request, response, unavailable('bodies of calls hold too much memory'), 'bodies hold too much memory');
+      else refuse(request, response, plain(413, tooLarge), tooLarge);
+    };
+    const whole = (): void => {
+      end();
+      then(Buffer.concat(parts));
+    };
+    request.on('data', take).once('end', whole).once('close', end).on('error', noOneWaits);
+  }
+
+  return (request, response) => {
+    const url = request.url ?? '';
+    const endpoint = ofAuthzen.get(url.split('?', 1)[0] ?? '');
+    const route = routes.find(({ prefix }) => url.startsWith(prefix));
+    if (endpoint === undefined && route === undefined)
+      return refuse(request, response, plain(404, 'no route of --http-route has this path'), 'no route has this path');
+    const lines = new HeaderLines(request.rawHeaders);
+    withBody(request, response, lines, (body) => {
+      if (endpoint !== undefined) askAuthzen(endpoint, request, response, lines, body ?? NOTHING);
+      else if (route !== undefined) ask(route, request, response, lines, body);
+    });
   };
 }
+
+const NOTHING = Buffer.alloc(0);
+
+/** The proxy went away while it sent the body. */
+const noOneWaits = (): void => {};
 
 /** For a log line: without the query, which may hold secrets. */
 const shown = (url: string): string => url.slice(0, MOST_SHOWN).replace(/[?#].*/s, '');
 const MOST_SHOWN = 200;
-
-/** `undefined` if it is larger. Rejects if it ends early. */
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of request.iterator({ destroyOnReturn: false })) {
-    bytes += (part as Buffer).length;
-    if (bytes > maxBytes) return undefined;
-    parts.push(part as Buffer);
-  }
-  return Buffer.concat(parts);
-}

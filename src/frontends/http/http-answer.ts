@@ -94,6 +94,6 @@ function denial({ headers, body }: Verdict, status: number): HttpAnswer {
 }
 
 /** UTF-8, one character for each byte, as node:http writes header values. */
-const bytesOf = (text: string): string =>
+export const bytesOf = (text: string): string =>
   BEYOND_LATIN.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
 const BEYOND_LATIN = /[^\0-\x7f]/;

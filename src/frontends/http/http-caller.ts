@@ -18,7 +18,7 @@ export class HttpCaller implements Caller {
   #controller: AbortController | undefined;
   #why: string | undefined;
 
-  constructor(headers: ReadonlyMap<string, string>, dialect: Dialect) {
+  constructor(headers: ReadonlyMap<string, string>, dialect: Dialect | undefined) {
     this.arrivedAtMs = monotonic.now();
     const stated = dialect === 'envoy' ? headers.get(ENVOY_TIMEOUT) : undefined;
     const statedMs = stated !== undefined && /^\d{1,9}$/.test(stated) ? Number(stated) : 0;

@@ -11,17 +11,22 @@ import { lowerAscii } from '../../protobuf/header-map.ts';
 import { principalOf } from '../wire-values.ts';
 import type { HeaderLines } from './header-lines.ts';
 import { ownHeaders, type Presented } from './presented.ts';
-import type { HttpRoute, Trustable } from './routes.ts';
+import type { HttpRoute, ProxyDialect, Trustable } from './routes.ts';
 
 /** Envoy sets it if it sends the body: `true` if that is incomplete. */
 const PARTIAL_BODY = 'x-envoy-auth-partial-body';
 
-/** A route as the wires of its calls need it. */
+/** A route of a proxy as the wires of its calls need it. */
 export interface RunningRoute extends HttpRoute {
+  readonly dialect: ProxyDialect;
   readonly own: ReadonlySet<string>;
 }
 
-export const runningRoute = (route: HttpRoute): RunningRoute => ({ ...route, own: ownHeaders(route) });
+/** `undefined` for a route of AuthZEN. */
+export function runningRoute(route: HttpRoute): RunningRoute | undefined {
+  const { dialect } = route;
+  return dialect === 'authzen' ? undefined : { ...route, dialect, own: ownHeaders(route) };
+}
 
 export class HttpWire implements Wire {
   readonly route: RunningRoute;

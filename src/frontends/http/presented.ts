@@ -4,7 +4,7 @@
  * proxy did not say one of them, or twice.
  */
 import type { HeaderLines } from './header-lines.ts';
-import type { HttpRoute } from './routes.ts';
+import type { HttpRoute, ProxyDialect } from './routes.ts';
 
 export interface Presented {
   readonly method: string;
@@ -30,7 +30,12 @@ export function ownHeaders({ dialect, trusted }: HttpRoute): ReadonlySet<string>
 }
 
 /** A text: why the request is refused. `url`: the target of the proxy's request. */
-export function presented(route: HttpRoute, method: string, url: string, headers: HeaderLines): Presented | string {
+export function presented(
+  route: Pick<HttpRoute, 'prefix'> & { readonly dialect: ProxyDialect },
+  method: string,
+  url: string,
+  headers: HeaderLines,
+): Presented | string {
   const names = route.dialect === 'envoy' ? undefined : route.dialect === 'nginx' ? NGINX : FORWARD;
   const repeated = headers.repeatedAmong([names?.authority ?? 'host', names?.method, names?.path, SCHEME]);
   if (repeated !== undefined) return `the header ${repeated} is sent twice; the proxy must replace the client's`;

@@ -7,7 +7,11 @@
  * How a proxy describes the request that it asks about. Configured, never guessed: a client can send any header, and one that chose the
  * dialect would choose the request that is decided.
  */
-export const DIALECTS = ['envoy', 'forward', 'nginx'] as const;
+export const PROXY_DIALECTS = ['envoy', 'forward', 'nginx'] as const;
+export type ProxyDialect = (typeof PROXY_DIALECTS)[number];
+
+/** `authzen`: not a proxy's, but the API of AuthZEN. */
+export const DIALECTS = [...PROXY_DIALECTS, 'authzen'] as const;
 export type Dialect = (typeof DIALECTS)[number];
 
 /** Attributes that gRPC has fields for and HTTP has not. */
@@ -33,9 +37,11 @@ export interface HttpRoute {
   readonly trusted: Partial<Readonly<Record<Trustable, string>>>;
   /** Headers with this prefix, in lower case, are context extensions, named by the rest; the proxy lets no client's through. */
   readonly extensions: string | undefined;
+  /** For `authzen`: the identifier of the decision point, by which its clients know it. */
+  readonly url?: string | undefined;
 }
 
-export const plainRoute = (prefix: string, dialect: Dialect): HttpRoute => ({
+export const plainRoute = (prefix: string, dialect: ProxyDialect): HttpRoute => ({
   prefix,
   dialect,
   trusted: {},
@@ -49,7 +55,9 @@ export const DEFAULT_ROUTES: readonly HttpRoute[] = [
 ];
 
 /** A client chooses the path behind a prefix, so no prefix may begin with another: the client would choose the route. */
-export function routesProblem(prefixes: readonly string[]): string | undefined {
+export function routesProblem(routes: readonly HttpRoute[]): string | undefined {
+  const prefixes = routes.map(({ prefix }) => prefix);
+  if (routes.some(({ dialect }) => dialect === 'authzen')) prefixes.push('/.well-known/authzen-configuration');
   for (const [at, prefix] of prefixes.entries())
     for (const other of prefixes.slice(at + 1)) {
       const [shorter, longer] = prefix.length <= other.length ? [prefix, other] : [other, prefix];

@@ -109,7 +109,7 @@ describe('invalid requests', () => {
     [
       'explain',
       '{"call": "https"}',
-      /^call is "https"; expected one of http, tcp, limit, log, tcp-log, log-interim, tcp-log-interim$/,
+      /^call is "https"; expected one of http, tcp, authzen, limit, log, tcp-log, log-interim, tcp-log-interim, otlp-log, envoy-metric$/,
     ],
     ['explain', '{"http": {}, "tcp": {}}', /^expected one call; found http and tcp$/],
     ['explain', '{"http": [{}]}', /^http must be a map of attributes, such as \{"request.method": "GET"\}$/],

@@ -13,6 +13,7 @@ const ROOTS = [
   'connection',
   'response',
   'context',
+  'authzen',
   'ratelimit',
   'trace',
   'metadata',
