@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { Rejected, type Shape } from 'sluice/plugin';
+import { type Adapter, Rejected, type Shape } from 'sluice/plugin';
 import { eventually, fakeClock, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { type CollectedPoint, type Collector, retryStatus, startCollector } from '../../test/parts/otlp-collector.ts';
@@ -273,4 +273,25 @@ test('a push that runs while the handler closes is cut short, and the last value
   await count('hits', {}, {});
   await close();
   await settled(([point]) => expect(point?.value).toBe(3));
+});
+
+test.each([
+  [1, 'replica-7'],
+  [4, 'replica-7-2'],
+])('of %i workers, the second is the instance %s', async (count, instance) => {
+  const collector = await startCollector('http');
+  onTestFinished(() => collector.stop());
+  const inWorker: Adapter = {
+    ...adapter,
+    open: (config: never, host) => adapter.open(config, { ...host, worker: { number: 2, count } }),
+  };
+  const { close } = await openForTest(inWorker, {
+    config: {
+      url: collector.url,
+      metrics: { hits: { kind: 'counter' } },
+      resource: { 'service.instance.id': 'replica-7' },
+    },
+  });
+  await close();
+  expect(collector.points.map(({ resource }) => resource['service.instance.id'])).toEqual([instance]);
 });

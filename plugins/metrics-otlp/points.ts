@@ -4,7 +4,7 @@
  */
 import type { Exemplar, Family, Series } from '../metrics/registry.ts';
 import { valuesOf } from '../metrics/registry.ts';
-import { writeText } from '../otlp/attributes.ts';
+import { type Attribute, attributesOf } from '../otlp/attributes.ts';
 import { idOf, SPAN_ID_DIGITS, TRACE_ID_DIGITS } from '../otlp/trace-ids.ts';
 import { WireWriter } from '../otlp/wire.ts';
 
@@ -29,13 +29,14 @@ export function* metricsOf(
   const out = new WireWriter();
   for (const family of families) {
     const bounds = family.bounds === undefined ? undefined : packedDoubles(family.bounds);
+    const attributes = attributesOf({}, family.labels);
     const nowMs = clock.nowMs();
     let data: number | undefined;
     for (const series of family.series()) {
       data ??= begin(out, family);
       const point = out.begin(POINTS);
-      if (bounds === undefined) writeNumber(out, family, series, nowMs);
-      else writeHistogram(out, family, series, bounds, nowMs);
+      if (bounds === undefined) writeNumber(out, family, attributes, series, nowMs);
+      else writeHistogram(out, attributes, series, bounds, nowMs);
       out.end(point);
       if (out.length < maxBytes) continue;
       yield end(out, family, data);
@@ -60,17 +61,29 @@ function end(out: WireWriter, { kind }: Family, data: number): Buffer {
   return Buffer.from(out.written);
 }
 
-function writeNumber(out: WireWriter, { kind, labels }: Family, series: Series, nowMs: number): void {
-  writeAttributes(out, NUMBER_ATTRIBUTES, labels, series);
+function writeNumber(
+  out: WireWriter,
+  { kind }: Family,
+  attributes: readonly Attribute[],
+  series: Series,
+  nowMs: number,
+): void {
+  writeAttributes(out, NUMBER_ATTRIBUTES, attributes, series);
   if (kind !== 'gauge') out.time(START, series.sinceMs);
   out.time(TIME, Math.max(nowMs, series.sinceMs));
   out.double(VALUE, series.value);
   writeExemplars(out, NUMBER_EXEMPLARS, series.exemplars);
 }
 
-function writeHistogram(out: WireWriter, { labels }: Family, series: Series, bounds: Buffer, nowMs: number): void {
+function writeHistogram(
+  out: WireWriter,
+  attributes: readonly Attribute[],
+  series: Series,
+  bounds: Buffer,
+  nowMs: number,
+): void {
   const { buckets = new Float64Array(), count, value, sinceMs, exemplars } = series;
-  writeAttributes(out, HISTOGRAM_ATTRIBUTES, labels, series);
+  writeAttributes(out, HISTOGRAM_ATTRIBUTES, attributes, series);
   out.time(START, sinceMs);
   out.time(TIME, Math.max(nowMs, sinceMs));
   out.fixed64(COUNT, BigInt(count));
@@ -87,10 +100,10 @@ function writeHistogram(out: WireWriter, { labels }: Family, series: Series, bou
   writeExemplars(out, HISTOGRAM_EXEMPLARS, exemplars);
 }
 
-function writeAttributes(out: WireWriter, field: number, labels: readonly string[], { key }: Series): void {
-  if (labels.length === 0) return;
+function writeAttributes(out: WireWriter, field: number, attributes: readonly Attribute[], { key }: Series): void {
+  if (attributes.length === 0) return;
   const values = valuesOf(key);
-  for (const [at, label] of labels.entries()) writeText(out, field, label, values[at] as string);
+  for (const [at, { write }] of attributes.entries()) write(out, field, values[at]);
 }
 
 /** One whose ids are not hexadecimal is left out. */
