@@ -75,7 +75,7 @@ async function whileIt(now: SinkFault, forMs: number): Promise<void> {
 }
 
 describe.each([
-  ['inline', 'inline', ['away', 'hang', 'slow']],
+  ['inline', 'inline', ['away', 'hang', 'slow', 'forgotten']],
   ['in a process of its own', 'worker', ['away', 'hang', 'exit']],
   ['behind an address', 'dial', ['away', 'hang']],
 ] as const)('a sink that runs %s', (_, kind, faults) => {
@@ -86,7 +86,7 @@ describe.each([
     return started;
   };
 
-  test('loses nothing while it is away, hangs, is slow or dies', async () => {
+  test('loses nothing while it is away, hangs, is slow, forgets an await or dies', async () => {
     const remote = kind === 'dial' ? await plugin() : undefined;
     await start(kind === 'dial' ? `{ dial: "${socket()}" }` : kind);
     for (const now of faults) await whileIt(now, 400);
