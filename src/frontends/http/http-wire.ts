@@ -100,15 +100,18 @@ export class HttpWire implements Wire {
   /** Header names are case-insensitive, so names of extensions are here. */
   extension(name: string): string | undefined {
     const { extensions } = this.route;
-    return extensions === undefined ? undefined : present(this.lines.map.get(`${extensions}${lowerAscii(name)}`));
+    return extensions === undefined ? undefined : this.#single(`${extensions}${lowerAscii(name)}`);
   }
 
   /** The value of a header that the operator trusts for this attribute. */
   trusted(attribute: Trustable): string | undefined {
     const header = this.route.trusted[attribute];
-    return header === undefined || this.lines.repeatedAmong([header]) !== undefined
-      ? undefined
-      : present(this.lines.map.get(header));
+    return header === undefined ? undefined : this.#single(header);
+  }
+
+  /** A header that is sent twice may have a line of the client's. */
+  #single(header: string): string | undefined {
+    return this.lines.repeatedAmong([header]) === undefined ? present(this.lines.map.get(header)) : undefined;
   }
 }
 
