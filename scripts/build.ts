@@ -9,6 +9,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { minify } from 'rolldown/utils';
 import { commitOf } from '../src/cli/commit.ts';
+import { COMMANDS } from '../src/cli/program.ts';
+import { manPage } from '../src/cli/shell/man-page.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
@@ -127,6 +129,7 @@ function declare(): void {
 rmSync(DIST, { recursive: true, force: true });
 declare();
 await bundle();
+writeFileSync(join(DIST, 'sluice.1'), manPage(COMMANDS, manifestOf(ROOT).version));
 const commit = commitOf(ROOT);
 if (commit !== undefined) writeFileSync(join(DIST, 'commit'), `${commit}\n`); // for `sluice --version`
 chmodSync(join(DIST, 'src/cli/bin.js'), 0o755);

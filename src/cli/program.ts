@@ -1,10 +1,10 @@
 /** Assembles the command line from its commands. */
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import type { CommandSpec } from './command.ts';
 import { call } from './commands/call.ts';
 import { evaluate } from './commands/eval.ts';
 import { explain } from './commands/explain.ts';
-import { healthcheck } from './commands/healthcheck.ts';
+import { health } from './commands/health.ts';
 import { importCommand } from './commands/import.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
@@ -12,17 +12,45 @@ import { plugins } from './commands/plugins.ts';
 import { ratelimit } from './commands/ratelimit.ts';
 import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
+import { completion, man } from './commands/shell.ts';
 import { deadletter, spool } from './commands/spool.ts';
 import { test } from './commands/test.ts';
-import { EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
+import { CliError } from './cli-error.ts';
+import { EXIT, EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
+import { meant } from '../text/nearest.ts';
 import { versionText } from './package.ts';
 import { paintOut } from '../text/paint.ts';
+import { print } from './terminal.ts';
+
+/** `sluice help plugins new` is `sluice plugins new --help`. */
+const help: CommandSpec = {
+  name: 'help',
+  help: { description: 'print help, for all commands or one' },
+  args: [new Argument('[command...]', 'a command, such as serve or plugins new')],
+  run: async (words: readonly string[]) => {
+    let command = makeProgram(() => undefined);
+    for (const word of words) {
+      const next = command.commands.find((one) => one.name() === word);
+      if (next === undefined)
+        throw new CliError(
+          'CLI_USAGE',
+          `${command.name()} has no command ${word}${meant(
+            word,
+            command.commands.map((one) => one.name()),
+          )}`,
+        );
+      command = next;
+    }
+    command.outputHelp();
+    return EXIT.ok;
+  },
+};
 
 /** In the order of the help page. */
-const COMMANDS: readonly CommandSpec[] = [
+export const COMMANDS: readonly CommandSpec[] = [
   serve,
   ratelimit,
-  healthcheck,
+  health,
   limits,
   lint,
   test,
@@ -34,6 +62,9 @@ const COMMANDS: readonly CommandSpec[] = [
   deadletter,
   plugins,
   schema,
+  completion,
+  man,
+  help,
 ];
 
 export function makeProgram(onDone: (code: ExitCode) => void): Command {
@@ -44,6 +75,10 @@ export function makeProgram(onDone: (code: ExitCode) => void): Command {
     .helpCommand(false)
     .showHelpAfterError('(`sluice --help` lists commands and options)')
     .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => print(process.stdout, text),
+      writeErr: (text) => print(process.stderr, text),
+    })
     .configureHelp({
       styleTitle: paintOut.strong,
       styleCommandText: paintOut.name,

@@ -144,7 +144,7 @@ describe.each([
   test('it is asked for its health and its services as any gRPC server', async () => {
     workspace = makeWorkspace();
     await start(command);
-    const { code, out, err } = await run(['healthcheck', '--to', 'unix:revoked.sock'], { cwd: workspace.folder });
+    const { code, out, err } = await run(['health', '--to', 'unix:revoked.sock'], { cwd: workspace.folder });
     expect([out + err, code]).toEqual([expect.any(String), 0]);
   });
 });

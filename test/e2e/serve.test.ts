@@ -104,15 +104,15 @@ describe('the example policy', () => {
     expect((await page('/metrics')).text).toMatch(/^sluice_calls_total\{.*\} \d+$/m);
   });
 
-  test('sluice healthcheck reports the health by its exit code', async () => {
-    expect(await run(['healthcheck', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
-    expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({
+  test('sluice health reports the health by its exit code', async () => {
+    expect(await run(['health', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
+    expect(await run(['health', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({
       code: 3,
       err: expect.stringContaining('CLI_UNREACHABLE') as unknown,
     });
   });
 
-  test('sluice healthcheck exits with 1 for a server that is NOT_SERVING', async () => {
+  test('sluice health exits with 1 for a server that is NOT_SERVING', async () => {
     const stopping = await listen(new Map(healthMethods({ services: [], isServing: () => false })), {
       host: '127.0.0.1',
       port: 0,
@@ -120,7 +120,7 @@ describe('the example policy', () => {
       onFault: () => {},
     });
     try {
-      expect(await run(['healthcheck', '--to', `127.0.0.1:${stopping.port}`])).toMatchObject({
+      expect(await run(['health', '--to', `127.0.0.1:${stopping.port}`])).toMatchObject({
         code: 1,
         out: 'NOT_SERVING\n',
         err: '',

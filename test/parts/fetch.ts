@@ -175,6 +175,13 @@ export async function prometheusProgram(): Promise<string> {
   return found;
 }
 
+/** A program of the Debian package of the same name. */
+export async function debianProgram(name: 'zsh' | 'fish' | 'mandoc'): Promise<string> {
+  const found = await debian(name, name);
+  if (found === undefined) throw new Error(`${name} is missing: install it (Debian: ${name})`);
+  return found;
+}
+
 export async function java(): Promise<string> {
   const found = await debian('java', 'openjdk-17-jre-headless');
   if (found === undefined)

@@ -1,9 +1,9 @@
 import { Option } from 'commander';
-import type { HealthcheckFlags } from '../actions/healthcheck.ts';
+import type { HealthFlags } from '../actions/health.ts';
 import type { CommandSpec } from '../command.ts';
 
-export const healthcheck: CommandSpec = {
-  name: 'healthcheck',
+export const health: CommandSpec = {
+  name: 'health',
   help: {
     summary: 'ask a running server whether it takes calls',
     description:
@@ -14,5 +14,5 @@ export const healthcheck: CommandSpec = {
     new Option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket').default('127.0.0.1:9091'),
     new Option('--timeout <ms>', 'how long to wait').default('1000'),
   ],
-  run: async (flags: HealthcheckFlags) => (await import('../actions/healthcheck.ts')).healthcheck(flags),
+  run: async (flags: HealthFlags) => (await import('../actions/health.ts')).health(flags),
 };

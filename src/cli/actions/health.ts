@@ -11,13 +11,13 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { printOut } from '../terminal.ts';
 import { messageOf } from '../../text/message-of.ts';
 
-export interface HealthcheckFlags {
+export interface HealthFlags {
   readonly to: string;
   readonly timeout: string;
 }
 
 /** Works with both servers: `serve` and `ratelimit`. */
-export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {
+export async function health({ to, timeout }: HealthFlags): Promise<ExitCode> {
   const timeoutMs = parseTimeout(timeout);
   const address = addressText(parseAddress(to, { unix: true }));
   const client = dialGrpc(address);
