@@ -5,6 +5,7 @@ export interface RequestOf {
   readonly user?: string;
   readonly path?: string;
   readonly requestId?: string;
+  readonly authorization?: string;
 }
 
 /** As Envoy sends it for a browser's request through two proxies. */
@@ -12,6 +13,7 @@ export function checkRequest({
   user = 'ann',
   path = '/ratings/42?page=3&sort=recent',
   requestId = '3b1f0a52-9c7e-4c1d-8a55-0f6f0c6f6c1e',
+  authorization = `Bearer ${'eyJhbGciOiJSUzI1NiJ9'.repeat(18)}`,
 }: RequestOf = {}): Uint8Array {
   const headers: Record<string, string> = {
     ':authority': 'shop.example.com',
@@ -21,7 +23,7 @@ export function checkRequest({
     accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8',
     'accept-encoding': 'gzip, deflate, br, zstd',
     'accept-language': 'en-GB,en;q=0.9,de;q=0.7',
-    authorization: `Bearer ${'eyJhbGciOiJSUzI1NiJ9'.repeat(18)}`,
+    authorization,
     'user-agent':
       'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
     'x-forwarded-for': '203.0.113.9, 198.51.100.7',

@@ -21,12 +21,19 @@ export function outputsMaker(claims: ClaimsConfig): (payload: JWTPayload) => Out
       presenter: typeof payload['azp'] === 'string' ? payload['azp'] : undefined,
       expires: exp === undefined ? undefined : new Date(exp * 1000),
       scopes: wordsOf(payload['scope'] ?? payload['scp']) ?? [],
-      claims: payload,
+      claims: deepFrozen(payload),
     };
     for (const { name, type, find } of typed) outputs[name] = typedClaim(find(payload), type);
     for (const [name, value] of Object.entries(outputs)) if (value === undefined) delete outputs[name];
     return Object.freeze(outputs);
   };
+}
+
+/** The host converts a frozen value once. */
+function deepFrozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null)
+    for (const one of Object.values(Object.freeze(value))) deepFrozen(one);
+  return value;
 }
 
 const ownOf = (payload: unknown, name: string): unknown =>

@@ -5,6 +5,7 @@
  */
 import {
   type CryptoKey,
+  decodeProtectedHeader,
   errors,
   type JWSHeaderParameters,
   type JWTPayload,
@@ -28,7 +29,6 @@ export class Issuer {
   readonly clockSkewMs: number;
   readonly maxAgeMs: number | undefined;
   readonly keys: Keys;
-  readonly #algorithms: ReadonlySet<string>;
   readonly #options: JWTVerifyOptions;
   readonly #nowMs: () => number;
 
@@ -39,7 +39,6 @@ export class Issuer {
     this.maxAgeMs = config.maxAgeMs;
     this.keys = keys;
     this.#nowMs = nowMs;
-    this.#algorithms = new Set(algorithms);
     this.#options = {
       algorithms,
       issuer: config.issuer,
@@ -58,13 +57,7 @@ export class Issuer {
     return Math.min((exp ?? Infinity) * 1000, oldMs) + this.clockSkewMs;
   }
 
-  async verify(token: string, { alg, kid }: JWSHeaderParameters, isFirst = true): Promise<JWTPayload | Refused> {
-    if (alg === undefined || !this.#algorithms.has(alg))
-      return new Refused(
-        'invalid_token',
-        'the algorithm is not accepted',
-        `the algorithm ${shown(alg)} is not accepted`,
-      );
+  async verify(token: string, isFirst = true): Promise<JWTPayload | Refused> {
     const keys = this.keys.current;
     const options = { ...this.#options, currentDate: new Date(this.#nowMs()) };
     try {
@@ -73,8 +66,7 @@ export class Issuer {
     } catch (error) {
       if (error instanceof errors.JWKSMultipleMatchingKeys) return tryEach(token, error, options);
       const isNew = error instanceof errors.JWKSNoMatchingKey && isFirst && (await this.keys.refetch?.()) === true;
-      if (isNew) return this.verify(token, { alg, kid } as JWSHeaderParameters, false);
-      return refusalOf(error, kid);
+      return isNew ? this.verify(token, false) : refusalOf(error, token);
     }
   }
 }
@@ -89,16 +81,19 @@ async function tryEach(
     try {
       return (await jwtVerify(token, key, options)).payload;
     } catch (error) {
-      if (!(error instanceof errors.JWSSignatureVerificationFailed)) return refusalOf(error, undefined);
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) return refusalOf(error, token);
     }
   }
   return INVALID_SIGNATURE;
 }
 
+/** Of a token whose header was parsed before. */
+const headerOf = (token: string): JWSHeaderParameters => decodeProtectedHeader(token);
+
 const INVALID_SIGNATURE = new Refused('invalid_token', 'the signature is invalid');
 
 /** Rethrows what is not about the token. */
-function refusalOf(error: unknown, kid: string | undefined): Refused {
+function refusalOf(error: unknown, token: string): Refused {
   if (error instanceof errors.JWTExpired) return new Refused('invalid_token', 'the token is expired');
   if (error instanceof errors.JWTClaimValidationFailed) {
     const { claim, reason } = error;
@@ -116,7 +111,13 @@ function refusalOf(error: unknown, kid: string | undefined): Refused {
     return new Refused(
       'invalid_token',
       'the key of the token is unknown',
-      `the issuer has no key with kid ${shown(kid)} for its algorithm`,
+      `the issuer has no key with kid ${shown(headerOf(token).kid)} for its algorithm`,
+    );
+  if (error instanceof errors.JOSEAlgNotAllowed)
+    return new Refused(
+      'invalid_token',
+      'the algorithm is not accepted',
+      `the algorithm ${shown(headerOf(token).alg)} is not accepted`,
     );
   if (error instanceof errors.JOSEError)
     return new Refused('invalid_token', 'the token is malformed', `the token is malformed (${error.code})`);

@@ -242,6 +242,46 @@ describe('jwt', () => {
     await close();
   });
 
+  test('a forged token with the signature of a good one is not taken for it, nor takes its place', async () => {
+    const { ask, close } = await opened();
+    const together = [good, spliced({ alg: 'RS256', kid: 'r' }, { ...CLAIMS, sub: 'root' }), good].map(async (token) =>
+      ask(bearer(token)),
+    );
+    expect((await Promise.all(together)).map(({ kind }) => kind)).toEqual(['allow', 'deny', 'allow']);
+    expect(ask(bearer(good))).toMatchObject({ kind: 'allow' });
+    expect(await ask(bearer(spliced({ alg: 'RS256', kid: 'r' }, { ...CLAIMS, sub: 'root' })))).toMatchObject({
+      kind: 'deny',
+    });
+    expect(ask(bearer(good))).toMatchObject({ kind: 'allow' });
+    await close();
+  });
+
+  test(
+    'a flood of different bad tokens leaves memory bounded, and good ones are answered at once',
+    { timeout: 600_000 },
+    async () => {
+      const runs = Number(process.env['RUNS'] ?? 20_000);
+      const { ask, close } = await opened();
+      await ask(bearer(good));
+      const bad = (at: number): string => {
+        const claims = { ...CLAIMS, jti: at };
+        if (at % 4 === 0) return `${at}.${at}.${at}`;
+        if (at % 4 === 1) return spliced({ alg: 'RS256', kid: 'r' }, { ...claims, iss: `https://${at}.test` });
+        if (at % 4 === 2) return spliced({ alg: 'RS256', kid: `${at}` }, claims);
+        return spliced({ alg: 'RS256', kid: 'r' }, claims, encoded(`${at}`.padEnd(256, 'x')));
+      };
+      let heapBytes = 0;
+      for (let from = 0; from < runs; from += 100) {
+        const answers = Array.from({ length: 100 }, async (_, at) => ask(bearer(bad(from + at))));
+        expect(ask(bearer(good))).toMatchObject({ kind: 'allow' });
+        expect((await Promise.all(answers)).every(({ kind }) => kind === 'deny')).toBe(true);
+        if (from === 2000) heapBytes = process.memoryUsage().heapUsed;
+      }
+      expect(process.memoryUsage().heapUsed - heapBytes).toBeLessThan(64 * 1024 * 1024);
+      await close();
+    },
+  );
+
   test('equal tokens at the same time are verified once', async () => {
     const { ask, close } = await opened();
     const answers = await Promise.all(Array.from({ length: 100 }, async () => ask(bearer(good))));

@@ -60,26 +60,23 @@ export function tokenFinder(locations: readonly Location[]): (inputs: Inputs) =>
 function finderOf({ prefix, cookie }: Location): (text: string) => string | Refused {
   if (cookie !== undefined) return (text) => cookieOf(text, cookie);
   if (prefix === '') return (text) => text.trim();
-  const start = prefix.toLowerCase();
-  return (text) => afterPrefix(text.trimStart(), start);
+  const lower = prefix.toLowerCase();
+  const startsWith = (part: string): boolean =>
+    part.startsWith(prefix) || part.slice(0, prefix.length).toLowerCase() === lower;
+  return (text) => afterPrefix(text.trimStart(), prefix.length, startsWith);
 }
 
 /**
  * A proxy joins headers of one name by commas. A second part that begins like a token would be read by some servers and not by others, so
  * neither counts.
  */
-function afterPrefix(text: string, start: string): string | Refused {
-  const isAmbiguous = (from: number): boolean => {
-    for (let comma = text.indexOf(',', from); comma >= 0; comma = text.indexOf(',', comma + 1))
-      if (startsWith(text.slice(comma + 1, comma + 1 + start.length + MOST_BLANKS).trimStart(), start)) return true;
-    return false;
-  };
-  if (isAmbiguous(0)) return TWO_TOKENS;
-  return startsWith(text, start) ? text.slice(start.length).trim() : '';
+function afterPrefix(text: string, length: number, startsWith: (part: string) => boolean): string | Refused {
+  for (let comma = text.indexOf(','); comma >= 0; comma = text.indexOf(',', comma + 1))
+    if (startsWith(text.slice(comma + 1, comma + 1 + length + MOST_BLANKS).trimStart())) return TWO_TOKENS;
+  return startsWith(text) ? text.slice(length).trim() : '';
 }
 
 const MOST_BLANKS = 16;
-const startsWith = (text: string, start: string): boolean => text.slice(0, start.length).toLowerCase() === start;
 
 /** Cookies of one name are sent by a browser for several paths or domains; which one the upstream reads is unknown (RFC 6265 section 5.4). */
 function cookieOf(text: string, name: string): string | Refused {

@@ -2,6 +2,7 @@
 import type { Shape, ShapeType } from '../../../adapters/contract.ts';
 import type { Attribute, Attributes } from '../../../attributes/attributes.ts';
 import { STRING, type Type } from '../../../attributes/types.ts';
+import type { Value } from '../../../attributes/values.ts';
 import { fromShape, TYPE_OF } from './convert.ts';
 import type { EnrichOutput, Rule } from '../rule.ts';
 
@@ -58,8 +59,23 @@ function outputsOf(
 
 export const outputConvert = (shape: Shape[string]): EnrichOutput['convert'] => {
   const type = withoutMark(shape);
+  if (type === 'any') return convertAny;
   return (value) => (value === undefined || value === null ? undefined : fromShape(type, value));
 };
+
+/** A handler may answer many calls with the same document; one that is frozen is converted once. */
+const converted = new WeakMap<object, Value>();
+
+function convertAny(given: unknown): Value | undefined {
+  if (given === undefined || given === null) return undefined;
+  if (typeof given !== 'object' || !Object.isFrozen(given)) return fromShape('any', given);
+  let value = converted.get(given);
+  if (value === undefined) {
+    value = fromShape('any', given);
+    if (value !== undefined) converted.set(given, value);
+  }
+  return value;
+}
 
 /** `string?` is a string that may be absent. */
 const withoutMark = (shape: Shape[string]): ShapeType => shape.replace(/\?$/, '') as ShapeType;
