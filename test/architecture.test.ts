@@ -284,6 +284,7 @@ const SHARED_BY_PLUGINS = [
   'plugins/http',
   'plugins/metrics',
   'plugins/otlp',
+  'plugins/tokens',
 ];
 
 /** Doors: from other folders, only this file of the folder may be imported. */

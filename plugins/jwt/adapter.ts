@@ -1,10 +1,10 @@
 /** Verifies JSON Web Tokens, and gives their claims. */
 import { z } from 'zod';
 import { allow, type CheckAnswer, defineAdapter, type LookupAnswer } from 'sluice/plugin';
-import { configSchema, outputShape } from './config.ts';
-import { Denials } from './denial.ts';
-import { allLocations, inputDefaults, inputsOf, shownLocations } from './locations.ts';
-import { Refused } from './refused.ts';
+import { configSchema, defaultInputs, inputShape, locationsOf, outputShape } from './config.ts';
+import { Denials } from '../tokens/denial.ts';
+import { shownLocations } from '../tokens/locations.ts';
+import { Refused } from '../tokens/refused.ts';
 import type { Proof } from './verifier.ts';
 
 const paramsSchema = z
@@ -32,17 +32,17 @@ export default defineAdapter({
   serves: {
     check: {
       params: paramsSchema,
-      input: inputsOf,
-      defaults: inputDefaults,
+      input: inputShape,
+      defaults: defaultInputs,
     },
-    enrich: { input: inputsOf, defaults: inputDefaults, output: outputShape },
+    enrich: { input: inputShape, defaults: defaultInputs, output: outputShape },
   },
   selfContained: ({ issuers }) => issuers.every(({ url, discovery }) => url === undefined && discovery === undefined),
   async open(config, host) {
     const { openVerifier } = await import('./open-verifier.ts');
     const opened = await openVerifier(config, host);
     const { verifier, find } = opened;
-    const missing = `no token in ${shownLocations(allLocations(config))}`;
+    const missing = `no token in ${shownLocations(locationsOf(config))}`;
     const passed = allow();
     return {
       check({ params: { required, scopes, wrongAudience } }) {

@@ -24,8 +24,7 @@ export function outputsMaker(claims: ClaimsConfig): (payload: JWTPayload) => Out
       claims: deepFrozen(payload),
     };
     for (const { name, type, find } of typed) outputs[name] = typedClaim(find(payload), type);
-    for (const [name, value] of Object.entries(outputs)) if (value === undefined) delete outputs[name];
-    return Object.freeze(outputs);
+    return Object.fromEntries(Object.entries(outputs).filter(([, value]) => value !== undefined));
   };
 }
 

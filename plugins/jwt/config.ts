@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { Shape } from 'sluice/plugin';
 import { checkServer, serverShape } from '../http/config.ts';
 import { pointerSchema } from '../http/pointer.ts';
+import { allLocations, inputDefaults, inputsOf } from '../tokens/locations.ts';
+import { BEARER, type Location, locationsSchema } from '../tokens/location-config.ts';
 import { publicKeysOf } from './public-keys.ts';
 
 /** HMAC is not among them: a public key must never serve as a shared secret. */
@@ -22,41 +24,6 @@ export const PUBLIC_KEY_ALGORITHMS = [
 const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 const algorithm = z.enum([...PUBLIC_KEY_ALGORITHMS, ...HMAC_ALGORITHMS]);
 export const isHmac = (name: string): boolean => name.startsWith('HS');
-
-const locationSchema = z
-  .strictObject({
-    header: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]+$/, 'a header name has letters, digits, hyphens and _')
-      .transform((name) => name.toLowerCase())
-      .optional()
-      .describe('The name of a header.'),
-    prefix: z
-      .string()
-      .default('')
-      .describe(
-        'What is before the token in the header, such as "Bearer ", in any case. A header without it has no token.',
-      ),
-    cookie: z
-      .string()
-      .regex(/^[^\s;,="\p{Cc}]+$/u, 'it is not the name of a cookie')
-      .optional()
-      .describe('The name of a cookie.'),
-    query: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]+$/, 'a query parameter here has letters, digits, hyphens and _')
-      .optional()
-      .describe('The name of a query parameter.'),
-  })
-  .superRefine(({ header, prefix, cookie, query }, context) => {
-    if ([header, cookie, query].filter((one) => one !== undefined).length !== 1)
-      context.addIssue({ code: 'custom', message: 'expected one of header, cookie and query' });
-    if (prefix !== '' && header === undefined)
-      context.addIssue({ code: 'custom', path: ['prefix'], message: 'a prefix is for a header' });
-  });
-export type Location = z.output<typeof locationSchema>;
-const locationsSchema = z.array(locationSchema).min(1).max(20);
-export const BEARER: Location = { header: 'authorization', prefix: 'Bearer ' };
 
 const CLAIM_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'list<string>', 'any'] as const;
 const claimType = z.enum(CLAIM_TYPES);
@@ -265,3 +232,13 @@ export const outputShape = ({ claims }: JwtConfig): Shape => ({
     ]),
   ),
 });
+
+/** Those of the handler, then those that single issuers add. */
+export function locationsOf({ locations, issuers }: Pick<JwtConfig, 'locations' | 'issuers'>): readonly Location[] {
+  const isDefaultUsed = issuers.some((issuer) => issuer.locations === undefined);
+  return allLocations([...(isDefaultUsed ? locations : []), ...issuers.flatMap((issuer) => issuer.locations ?? [])]);
+}
+
+export const inputShape = (config: JwtConfig): Shape => inputsOf(locationsOf(config));
+export const defaultInputs = (config: JwtConfig): Readonly<Record<string, string>> =>
+  inputDefaults(locationsOf(config));

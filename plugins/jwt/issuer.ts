@@ -14,7 +14,7 @@ import {
   type JWTVerifyOptions,
 } from 'jose';
 import { type IssuerConfig, PUBLIC_KEY_ALGORITHMS } from './config.ts';
-import { Refused, shown } from './refused.ts';
+import { Refused, shown } from '../tokens/refused.ts';
 
 /** Where the keys of an issuer come from. */
 export interface Keys {

@@ -3,11 +3,11 @@ import { createLocalJWKSet, type JWK, type JWTVerifyGetKey } from 'jose';
 import { type Host, watchedFile } from 'sluice/plugin';
 import { Readiness } from '../http/readiness.ts';
 import { outputsMaker } from './claims.ts';
-import type { IssuerConfig, JwtConfig } from './config.ts';
+import { type IssuerConfig, type JwtConfig, locationsOf } from './config.ts';
 import { Issuer, type Keys } from './issuer.ts';
-import { allLocations, type FoundToken, type Inputs, keyOf, tokenFinder } from './locations.ts';
+import { type FoundToken, type Inputs, keyOf, tokenFinder } from '../tokens/locations.ts';
 import { publicKeysOf } from './public-keys.ts';
-import type { Refused } from './refused.ts';
+import type { Refused } from '../tokens/refused.ts';
 import type { RemoteKeys } from './remote-keys.ts';
 import { type KnownIssuer, Verifier } from './verifier.ts';
 
@@ -19,7 +19,7 @@ export interface OpenVerifier {
 
 export async function openVerifier(config: JwtConfig, host: Host): Promise<OpenVerifier> {
   const nowMs = (): number => host.clock.nowMs();
-  const locations = allLocations(config);
+  const locations = locationsOf(config);
   const numbers = new Map(locations.map((location, at) => [keyOf(location), at]));
   const readiness = new Readiness(host);
   const remote: RemoteKeys[] = [];

@@ -4,7 +4,7 @@
  * **Fails**: with an Error if there is none; never takes a private or a symmetric one.
  */
 import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto';
-import { shown } from './refused.ts';
+import { shown } from '../tokens/refused.ts';
 
 export type PublicKey = Readonly<Record<string, unknown>>;
 export interface PublicKeys {

@@ -7,12 +7,27 @@ import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Outputs } from './claims.ts';
 import type { Issuer } from './issuer.ts';
-import type { FoundToken } from './locations.ts';
-import { Refused, shown } from './refused.ts';
+import type { FoundToken } from '../tokens/locations.ts';
+import { Refused, shown } from '../tokens/refused.ts';
 
-export interface Verified {
-  readonly outputs: Outputs;
-  readonly scopes: readonly string[];
+export class Verified {
+  readonly #payload: JWTPayload;
+  readonly #outputsOf: (payload: JWTPayload) => Outputs;
+  #outputs: Outputs | undefined;
+
+  constructor(payload: JWTPayload, outputsOf: (payload: JWTPayload) => Outputs) {
+    this.#payload = payload;
+    this.#outputsOf = outputsOf;
+  }
+
+  /** Made when first read; a check needs none. */
+  get outputs(): Outputs {
+    return (this.#outputs ??= this.#outputsOf(this.#payload));
+  }
+
+  get scopes(): readonly string[] {
+    return this.outputs['scopes'] as readonly string[];
+  }
 }
 export type Proof = Verified | Refused;
 
@@ -124,8 +139,7 @@ export class Verifier {
     if (refused !== undefined) return { token, proof: refused, from, keys, untilMs: nowMs + REFUSED_FOR_MS };
     const { exp, iat } = payload as JWTPayload;
     const endMs = from.issuer.endMs(exp, iat);
-    const outputs = this.#options.outputsOf(payload as JWTPayload);
-    const proof = { outputs, scopes: outputs['scopes'] as readonly string[] };
+    const proof = new Verified(payload as JWTPayload, this.#options.outputsOf);
     return { token, proof, from, keys, untilMs: endMs };
   }
 

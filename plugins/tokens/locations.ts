@@ -4,7 +4,7 @@
  * ambiguous, such as two Authorization headers, is a {@link Refused}.
  */
 import type { Shape } from 'sluice/plugin';
-import type { JwtConfig, Location } from './config.ts';
+import type { Location } from './location-config.ts';
 import { Refused } from './refused.ts';
 
 /** A token, and the number of its location among {@link allLocations}. */
@@ -17,23 +17,21 @@ export type Inputs = Readonly<Record<string, unknown>>;
 const inputOf = ({ header, query }: Location): string =>
   header !== undefined ? `headers.${header}` : query !== undefined ? `query.${query}` : 'headers.cookie';
 
-/** Those of the handler, then those that single issuers add. */
-export function allLocations({ locations, issuers }: Pick<JwtConfig, 'locations' | 'issuers'>): readonly Location[] {
-  const isDefaultUsed = issuers.some((issuer) => issuer.locations === undefined);
-  const all = [...(isDefaultUsed ? locations : []), ...issuers.flatMap((issuer) => issuer.locations ?? [])];
-  return [...new Map(all.map((location) => [keyOf(location), location])).values()];
-}
+/** Each once. */
+export const allLocations = (locations: readonly Location[]): readonly Location[] => [
+  ...new Map(locations.map((location) => [keyOf(location), location])).values(),
+];
 
 export const keyOf = ({ header, prefix, cookie, query }: Location): string =>
   JSON.stringify([header, prefix.toLowerCase(), cookie, query]);
 
-export const inputsOf = (config: JwtConfig): Shape =>
-  Object.fromEntries(allLocations(config).map((location) => [inputOf(location), 'string?' as const]));
+export const inputsOf = (locations: readonly Location[]): Shape =>
+  Object.fromEntries(locations.map((location) => [inputOf(location), 'string?' as const]));
 
 /** A policy need not write them. */
-export const inputDefaults = (config: JwtConfig): Readonly<Record<string, string>> =>
+export const inputDefaults = (locations: readonly Location[]): Readonly<Record<string, string>> =>
   Object.fromEntries(
-    allLocations(config).map((location) => {
+    locations.map((location) => {
       const { header = 'cookie', query } = location;
       const [attribute, key] = query === undefined ? ['request.headers', header] : ['request.query', query];
       return [inputOf(location), `${attribute}[?"${key}"].orValue("")`];
