@@ -30,17 +30,15 @@ export interface BatchSenderOptions {
 const MAX_SLICE_MESSAGES = 150;
 /** Well below the 1 MB that a broker accepts by default. */
 const MAX_SLICE_BYTES = 400_000;
-/** Bound on remembered outcomes; they belong to batches that the host was asked to retry. */
+/** Bound on remembered outcomes; more than the messages of a batch, and of one that the host does not retry since it closes. */
 const MAX_OUTCOMES = 100_000;
 const MAX_REASONS = 3;
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
   readonly #inFlight = new Map<string, { readonly outgoing: Outgoing; readonly outcome: Promise<Outcome> }>();
-  /** Outcomes that arrived after the host was asked to retry; the retry reads them. */
+  /** Of messages that need not be sent again, until their batch has ended; a retry of it reads them. */
   readonly #outcomes = new Map<string, Outcome>();
-  /** Messages in flight whose batch the host will retry. */
-  readonly #awaitingRetry = new Set<string>();
   /** One slice after the other: sequence numbers must reach the broker in order. */
   #lastSlice: Promise<unknown> = Promise.resolve();
   #slices = 0;
@@ -63,10 +61,7 @@ export class BatchSender {
       sleep(this.#options.unavailableAfterMs, undefined, { signal: late.signal }).catch(() => undefined),
     ]);
     late.abort();
-    if (outcomes === undefined) {
-      for (const { id } of batch) if (this.#inFlight.has(id)) this.#awaitingRetry.add(id);
-      throw new Unavailable(this.#options.onLate(this.#options.unavailableAfterMs), 500);
-    }
+    if (outcomes === undefined) throw new Unavailable(this.#options.onLate(this.#options.unavailableAfterMs), 500);
     this.#settle(batch, outcomes);
   }
 
@@ -92,8 +87,7 @@ export class BatchSender {
           this.#inFlight.delete(outgoing.id);
           if (outcome !== 'written' && 'refused' in outcome) this.#options.onRefused(outgoing, outcome.refused);
           // A failed message is sent again by the retry, so its outcome is not kept.
-          if (this.#awaitingRetry.delete(outgoing.id) && (outcome === 'written' || 'refused' in outcome))
-            this.#outcomes.set(outgoing.id, outcome);
+          if (outcome === 'written' || 'refused' in outcome) this.#outcomes.set(outgoing.id, outcome);
         }
         for (const id of this.#outcomes.keys()) {
           if (this.#outcomes.size <= MAX_OUTCOMES) break;
@@ -122,13 +116,8 @@ export class BatchSender {
     const failed = outcomes.find(
       (outcome): outcome is { readonly failed: string } => outcome !== 'written' && 'failed' in outcome,
     );
-    // The host retries the whole batch: outcomes of the other messages are kept for then.
-    if (failed !== undefined) {
-      outcomes.forEach((outcome, at) => {
-        if (outcome === 'written' || 'refused' in outcome) this.#outcomes.set(batch[at]?.id ?? '', outcome);
-      });
-      throw new Unavailable(failed.failed, 500);
-    }
+    // The host retries the whole batch: outcomes of the other messages stay until then.
+    if (failed !== undefined) throw new Unavailable(failed.failed, 500);
     const refused: number[] = [];
     const reasons: string[] = [];
     for (const [at, outgoing] of batch.entries()) {
