@@ -250,13 +250,14 @@ const metadataOf = (
   };
 };
 
-/** From the dynamic metadata of the filter, `sluice: { id, rule, outcome }`. */
+/** From the dynamic metadata of the filter: `sluice: { id, rule, outcome }`; asked over HTTP, the headers `x-sluice-id` and so on. */
 const factOf =
   (namespaces: readonly string[]) =>
   (fact: 'id' | 'rule' | 'outcome'): Derive => {
     const said = metadataOf(namespaces, ['sluice', fact]);
+    const byHeader = metadataOf(namespaces, [`x-sluice-${fact}`]);
     return (bag) => {
-      const value = said(bag);
+      const value = said(bag) ?? byHeader(bag);
       return typeof value === 'string' && value !== '' ? value : undefined;
     };
   };

@@ -95,6 +95,21 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
     delayed_close_timeout: '0.05s',
     http_protocol_options: { accept_http_10: true },
     ...paths,
+    access_log: [
+      {
+        name: 'envoy.access_loggers.http_grpc',
+        typed_config: {
+          ...type('envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig'),
+          common_config: {
+            log_name: door,
+            transport_api_version: 'V3',
+            buffer_flush_interval: '0.1s',
+            grpc_service: { envoy_grpc: { cluster_name: 'sluice-grpc' } },
+          },
+          additional_request_headers_to_log: ['x-mark'],
+        },
+      },
+    ],
     http_filters: [
       {
         name: 'envoy.filters.http.ext_authz',

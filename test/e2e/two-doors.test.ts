@@ -63,6 +63,15 @@ rules:
   - name: query
     match: request.url_path == "/query"
     onAllow: { query: { remove: [debug] } }
+  - name: logged
+    calls: [log]
+    report:
+      handler: lines
+      input:
+        logged: request.headers[?"x-mark"].orValue("")
+        door: context.log_name
+        verdict: verdict.id
+        outcome: verdict.outcome
   - name: seen
     calls: [http]
     report:
@@ -162,6 +171,14 @@ describe('through both doors', () => {
       ]);
       expect({ ...http, status: 0 }).toEqual({ ...grpc, status: 0 });
     });
+
+  test('the access log has the verdict of an allowed request', async () => {
+    for (const door of ['grpc', 'http'] as const) {
+      const { report } = await (await ask(door, { line: 'GET /changed HTTP/1.1' }))();
+      const entry = await until('its entry', () => sluice.written.find(({ logged }) => logged === report['mark']));
+      expect(entry).toMatchObject({ door, outcome: 'allow', verdict: expect.stringMatching(/^[\da-z]+-[\da-z]+$/) });
+    }
+  });
 
   test('a header that claims a principal, a peer or an extension is not believed', async () => {
     const claims = ['host: a', 'x-sluice-principal: spiffe://evil', 'x-sluice-peer: 10.0.0.1', 'x-context-tier: free'];

@@ -53,17 +53,18 @@ function allowed({ id, outcome, rule, shadow, changes }: Verdict, wire: HttpWire
   if (query.set.length > 0 || query.remove.length > 0)
     return unavailable(`rules change the query, which HTTP cannot carry (verdict ${id}); ask by gRPC`);
   const headers: string[] = [];
-  const written = new Set<string>();
   const write = (name: string, value: string): void => {
     const lower = name.toLowerCase();
     if (FRAMING.has(lower) || lower === 'host' || lower.startsWith(':')) return;
-    written.add(lower);
     headers.push(lower, bytesOf(value));
   };
   for (const [name, value] of inOneSpelling(request.set)) write(name, value);
   appendTo(request, wire, write);
-  for (const [name, value] of [...inOneSpelling(response.set), ...response.append])
-    if (!request.set.some(([other]) => other.toLowerCase() === name.toLowerCase())) write(name, value);
+  if (response.set.length > 0 || response.append.length > 0) {
+    const ofRequest = new Set([...request.set, ...request.append].map(([name]) => name.toLowerCase()));
+    for (const [name, value] of [...inOneSpelling(response.set), ...response.append])
+      if (!ofRequest.has(name.toLowerCase())) write(name, value);
+  }
   if (request.remove.length > 0) headers.push(TO_REMOVE, request.remove.join(', '));
   headers.push('x-sluice-id', id, 'x-sluice-outcome', outcome);
   if (rule !== undefined) headers.push('x-sluice-rule', rule);
