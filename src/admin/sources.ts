@@ -2,7 +2,8 @@
 import type { CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
-import type { KeptVerdict, VerdictFilter } from '../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../core/history/kept-verdicts.ts';
+import type { KeptVerdict } from '../core/history/summary.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';

@@ -5,7 +5,8 @@
 import { CALL_KINDS } from '../attributes/carrier.ts';
 import { meant } from '../text/nearest.ts';
 import type { Outcome } from '../core/call.ts';
-import type { KeptVerdict, VerdictFilter } from '../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../core/history/kept-verdicts.ts';
+import { type KeptVerdict, recordOf } from '../core/history/summary.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
 const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];
@@ -49,18 +50,5 @@ export function unknownRule(
 }
 
 export function verdictsPage(kept: readonly KeptVerdict[]): object {
-  return {
-    verdicts: kept.map(({ id, timeMs, call, outcome, rule, request, quotaKeys, reasons, shadow, attributes }) => ({
-      id,
-      time: new Date(timeMs).toISOString(),
-      call,
-      outcome,
-      rule: rule ?? null,
-      ...request,
-      quotaKeys,
-      reasons,
-      shadow,
-      attributes,
-    })),
-  };
+  return { verdicts: kept.map(recordOf) };
 }

@@ -3,7 +3,7 @@
  * **In**: declarations. **Out**: slots, types, and a value from a request. **Fails**: never at run time.
  */
 import type { RequestBag } from './bag.ts';
-import type { CallKind, Carrier } from './carrier.ts';
+import type { Carrier, RuleCall } from './carrier.ts';
 import type { Type } from './types.ts';
 import type { Value } from './values.ts';
 
@@ -35,7 +35,7 @@ export interface Attribute {
   readonly meaning: string;
   readonly source: Source;
   /** The calls whose wire can carry it, with the field that does. */
-  readonly carriedBy: Partial<Readonly<Record<CallKind, string>>>;
+  readonly carriedBy: Partial<Readonly<Record<RuleCall, string>>>;
   /**
    * Present on every ordinary request of a call that carries it, so an unguarded read causes no warning (maps of the wire are present,
    * if only empty). Not a guarantee for the compiler: a listener on a Unix socket has no addresses.
@@ -74,6 +74,7 @@ export class Attributes {
   readonly #bagIndexes: Int32Array;
   #bagSize = 0;
   readonly #secretCarriers = new Set<string>();
+  #filled: readonly number[] | undefined;
 
   constructor(rows: Iterable<Attribute>, settings: AttributeSettings = DEFAULT_ATTRIBUTE_SETTINGS) {
     this.settings = settings;
@@ -100,6 +101,11 @@ export class Attributes {
   /** `undefined` for a name that is not declared. */
   slotOf(name: string): number | undefined {
     return this.#slots.get(name);
+  }
+
+  /** The slots of attributes that the engine fills. */
+  get filled(): readonly number[] {
+    return (this.#filled ??= this.#rows.flatMap(({ source }, slot) => (source.kind === 'filled' ? [slot] : [])));
   }
 
   /** The lower-case names of headers that carry a secret attribute, and are therefore secret. */

@@ -58,6 +58,11 @@ export class RequestBag implements Bag {
   }
 }
 
+/** The values that enrich rules made. */
+export function filledOf(bag: RequestBag): (readonly [slot: number, value: Value | undefined])[] {
+  return bag.attributes.filled.map((slot) => [slot, bag.get(slot)]);
+}
+
 /** A bag with the values of a rule's `out.*` in the slots after those of the request. */
 export class OverlayBag implements Bag {
   readonly #below: Bag;

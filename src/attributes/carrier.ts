@@ -21,6 +21,10 @@ export const CALL_KINDS = [
 ] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
 
+/** The calls that a rule may name: those that arrive, and `decision`, which the engine makes of a verdict. */
+export const RULE_CALLS = [...CALL_KINDS, 'decision'] as const;
+export type RuleCall = (typeof RULE_CALLS)[number];
+
 /** Entries of an access log. `interim`: of a request or connection that has not ended. */
 export const ENTRY_KINDS = ['log', 'tcp-log', 'log-interim', 'tcp-log-interim'] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
@@ -37,10 +41,10 @@ export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallK
   Object.fromEntries(CALL_KINDS.map((call) => [call, of(call)])) as Record<CallKind, T>;
 
 /** The calls that can have each carrier. */
-export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {
-  contextExtension: ['http'],
-  metadata: ['http', 'tcp', ...ENTRY_KINDS],
+export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly RuleCall[]>> = {
+  contextExtension: ['http', 'decision'],
+  metadata: ['http', 'tcp', 'decision', ...ENTRY_KINDS],
   filterState: ENTRY_KINDS,
   customTag: ENTRY_KINDS,
-  header: ['http', 'log', 'log-interim'],
+  header: ['http', 'decision', 'log', 'log-interim'],
 };

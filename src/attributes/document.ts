@@ -1,7 +1,8 @@
 import type { Attribute } from './attributes.ts';
-import { CALL_KINDS, type CallKind } from './carrier.ts';
+import { RULE_CALLS, type RuleCall } from './carrier.ts';
 import { typeText } from './types.ts';
 import { VOCABULARY } from './vocabulary.ts';
+import { OF_THE_CALL } from './vocabulary/row.ts';
 
 const ROOTS: Readonly<Record<string, string>> = {
   request: 'The request of the client.',
@@ -20,8 +21,7 @@ const ROOTS: Readonly<Record<string, string>> = {
   log: 'A log record of OpenTelemetry that is not an entry of an access log (docs/otlp.md).',
   metric: "A sample of one of Envoy's statistics (docs/metrics.md).",
   metadata: "Dynamic metadata of Envoy's filters.",
-  verdict:
-    "The verdict of the check, read back from the access log. Envoy's TCP filter drops it for denied connections.",
+  verdict: 'The verdict of the check, read back from the access log; in a decision, what was decided.',
 };
 
 const HEAD = `# Attributes
@@ -31,7 +31,8 @@ const HEAD = `# Attributes
 The attributes that a rule may read. The names are Istio's, or Envoy's where Istio has none; a policy's own begin with \`my.\`.
 The last column names the calls that can carry an attribute, each with the field of Envoy's message: \`http\` and \`tcp\` are
 authorization checks, \`authzen\` is an access evaluation of AuthZEN, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs (\`log-interim\` and \`tcp-log-interim\`, the entries
-of what has not ended, carry the same), \`otlp-log\` is a log record of OpenTelemetry, \`envoy-metric\` a sample of Envoy's statistics. *nothing*: Envoy sends it in no call.
+of what has not ended, carry the same), \`otlp-log\` is a log record of OpenTelemetry, \`envoy-metric\` a sample of Envoy's statistics. A \`decision\` has
+what the call that was decided has. *nothing*: Envoy sends it in no call.
 
 - *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.
 - *hidden*: redacted wherever it would be shown.
@@ -64,15 +65,15 @@ function line(attribute: Attribute): string {
   return `| \`${name}\` | ${typeText(type)} | ${cell(means)} | ${carriers(attribute).join('<br>') || 'nothing'} |`;
 }
 
-const INTERIM: ReadonlySet<CallKind> = new Set(['log-interim', 'tcp-log-interim']);
+const INTERIM: ReadonlySet<RuleCall> = new Set(['log-interim', 'tcp-log-interim']);
 
 /** Calls with the same field in one line. */
 function carriers({ carriedBy }: Attribute): string[] {
   const calls = new Map<string, string[]>();
-  for (const call of CALL_KINDS) {
+  for (const call of RULE_CALLS) {
     if (INTERIM.has(call)) continue;
     const field = carriedBy[call];
-    if (field !== undefined) calls.set(field, [...(calls.get(field) ?? []), call]);
+    if (field !== undefined && field !== OF_THE_CALL) calls.set(field, [...(calls.get(field) ?? []), call]);
   }
   return [...calls].map(([field, names]) => `${names.join(', ')}: ${cell(field)}`);
 }

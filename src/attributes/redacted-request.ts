@@ -9,6 +9,8 @@ import {
   mapTexts,
   HIDDEN,
   isSecretEntry,
+  type Masks,
+  NO_MASKS,
   QUERY_MAPS,
   SecretlessBag,
   secretTextsOf,
@@ -55,22 +57,57 @@ function withoutSecretEntries(value: Value): unknown {
   });
 }
 
+/** Replaces a value that the policy masks. */
+const MASKED = '(masked)';
+
+/** The values of masked attributes as they may stand in a text, longest first. */
+function maskedTextsOf(bag: RequestBag, masks: Masks): readonly string[] {
+  const texts = [...masks].flatMap(([name, keys]) => {
+    const slot = bag.attributes.slotOf(name);
+    const value = slot === undefined ? undefined : bag.attributes.resolve(slot, bag);
+    if (value === undefined) return [];
+    const values =
+      keys === 'all' ? [value] : value instanceof Map ? [...keys].map((key) => value.get(key) as Value) : [];
+    return values.flatMap((one) => textsIn(jsonOfValue(one ?? null)));
+  });
+  return texts.filter((text) => text.length >= SHORTEST).toSorted((a, b) => b.length - a.length);
+}
+
+/** Shorter texts would match by chance. */
+const SHORTEST = 4;
+
+function textsIn(json: unknown): readonly string[] {
+  if (typeof json === 'string') return [json];
+  return typeof json === 'object' && json !== null ? Object.values(json).flatMap(textsIn) : [];
+}
+
 export class RedactedRequest {
   readonly #bag: RequestBag;
+  readonly #masks: Masks;
   #secretless: SecretlessBag | undefined;
   #secretTexts: readonly string[] | undefined;
+  #maskedTexts: readonly string[] | undefined;
 
-  constructor(bag: RequestBag) {
+  constructor(bag: RequestBag, masks: Masks = NO_MASKS) {
     this.#bag = bag;
+    this.#masks = masks;
   }
 
   /** Made on demand: most attributes that are shown cannot be secret. */
   get secretless(): SecretlessBag {
-    return (this.#secretless ??= new SecretlessBag(this.#bag));
+    return (this.#secretless ??= new SecretlessBag(this.#bag, this.#masks));
   }
 
-  /** `null` for an absent one; `(secret)` for a value that depends on a secret of the request. */
+  /** `null` for an absent one; `(secret)` for a value that depends on a secret of the request, or on what is masked. */
   attribute(slot: number): unknown {
+    const masked = this.#masks.get(this.#bag.attributes.at(slot).name);
+    const shown = this.#unmasked(slot);
+    if (masked === undefined || shown === null || shown === HIDDEN) return shown;
+    if (masked === 'all' || typeof shown !== 'object') return MASKED;
+    return Object.fromEntries(Object.entries(shown).map(([key, value]) => [key, masked.has(key) ? MASKED : value]));
+  }
+
+  #unmasked(slot: number): unknown {
     const { attributes } = this.#bag;
     const { name, secret, source } = attributes.at(slot);
     // Resolved without the bag: a read for display must not enlarge the bags of all later calls.
@@ -103,9 +140,12 @@ export class RedactedRequest {
   /** A message of a handler, or a text that is sent; the request's secrets in it are replaced. */
   text(text: string): string {
     this.#secretTexts ??= secretTextsOf(this.#bag);
-    return this.#secretTexts.reduce(
-      (shown, secret) => shown.replaceAll(secret, HIDDEN),
+    const shown = this.#secretTexts.reduce(
+      (before, secret) => before.replaceAll(secret, HIDDEN),
       withoutSecretParameters(withoutCredentials(text)),
     );
+    if (this.#masks.size === 0) return shown;
+    this.#maskedTexts ??= maskedTextsOf(this.#bag, this.#masks);
+    return this.#maskedTexts.reduce((before, masked) => before.replaceAll(masked, MASKED), shown);
   }
 }

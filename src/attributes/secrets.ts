@@ -1,6 +1,6 @@
 /** Redaction (docs/rules.md, section 3): secret attributes, and the values of some headers and query parameters. */
 import type { Attributes } from './attributes.ts';
-import { RequestBag, type Wire } from './bag.ts';
+import { filledOf, RequestBag, type Wire } from './bag.ts';
 import type { Value } from './values.ts';
 
 /** Replaces a secret. */
@@ -86,17 +86,29 @@ function decoded(name: string): string {
   }
 }
 
+/** Attributes that a policy hides from its decision log: whole, or some keys of a map. */
+export type Masks = ReadonlyMap<string, 'all' | ReadonlySet<string>>;
+export const NO_MASKS: Masks = new Map();
+
+const withoutKeys = (value: Value | undefined, keys: ReadonlySet<string>): Value | undefined =>
+  value instanceof Map ? new Map([...(value as ReadonlyMap<string, Value>)].filter(([key]) => !keys.has(key))) : value;
+
 /** A request without its secrets, also for named expressions. A value that is the same on it reveals no secret. */
 export class SecretlessBag extends RequestBag {
-  constructor(bag: RequestBag) {
+  readonly #masks: Masks;
+
+  constructor(bag: RequestBag, masks: Masks = NO_MASKS) {
     super(bag.attributes, secretless(bag.attributes, bag.wire));
+    this.#masks = masks;
     for (const [slot, value] of filledOf(bag)) this.fill(slot, value);
   }
 
   override get(slot: number): Value | undefined {
     const { name, secret } = this.attributes.at(slot);
-    if (secret) return undefined;
-    const value = super.get(slot);
+    const masked = this.#masks.get(name);
+    if (secret || masked === 'all') return undefined;
+    const all = super.get(slot);
+    const value = masked === undefined ? all : withoutKeys(all, masked);
     if (typeof value === 'string') return URL_TEXTS.has(name) ? withoutSecretParameters(value) : value;
     if (!(value instanceof Map)) return value;
     const texts = value as ReadonlyMap<string, Value>;
@@ -166,7 +178,7 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
     if (typeof value !== 'string') return;
     for (const text of [value, value.replace(/^\w+ +/, '')]) if (text.length >= SHORTEST) texts.add(text); // `Bearer TOKEN`
   };
-  for (const slot of slotsOf(attributes)) {
+  for (const slot of secretSlotsOf(attributes)) {
     const { name, secret } = attributes.at(slot);
     if (secret) add(attributes.resolve(slot, bag));
     else if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
@@ -190,11 +202,17 @@ export const mapTexts = (value: Value, change: (text: string) => string): Value 
 const SHORTEST = 4;
 
 /** The outputs of enrich rules. */
-function filledOf(bag: RequestBag): (readonly [slot: number, value: Value | undefined])[] {
-  const { attributes } = bag;
-  return slotsOf(attributes)
-    .filter((slot) => attributes.at(slot).source.kind === 'filled')
-    .map((slot) => [slot, bag.get(slot)]);
-}
+const secretSlots = new WeakMap<Attributes, readonly number[]>();
 
-const slotsOf = (attributes: Attributes): number[] => Array.from({ length: attributes.size }, (_, slot) => slot);
+/** The slots of attributes that are secret, or have secret entries. */
+function secretSlotsOf(attributes: Attributes): readonly number[] {
+  let slots = secretSlots.get(attributes);
+  if (slots === undefined) {
+    slots = Array.from({ length: attributes.size }, (_, slot) => slot).filter((slot) => {
+      const { name, secret } = attributes.at(slot);
+      return secret || HEADER_MAPS.has(name) || QUERY_MAPS.has(name);
+    });
+    secretSlots.set(attributes, slots);
+  }
+  return slots;
+}

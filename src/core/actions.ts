@@ -4,7 +4,7 @@
  * document it for operators; a test compares the calls.
  */
 import type { Capability } from '../adapters/contract.ts';
-import { type CallKind, perCallKind } from '../attributes/carrier.ts';
+import { perCallKind, type RuleCall } from '../attributes/carrier.ts';
 
 export const ACTION_KINDS = ['deny', 'allow', 'check', 'quota', 'report', 'enrich'] as const;
 export type ActionKind = (typeof ACTION_KINDS)[number];
@@ -25,7 +25,7 @@ export interface ActionTraits {
   /** The capability of its handler; `undefined` if it has none. */
   readonly capability: Capability | undefined;
   /** Calls that ask it by default, and calls that ask it only if named in `calls`. */
-  readonly calls: Partial<Readonly<Record<CallKind, 'default' | 'named'>>>;
+  readonly calls: Partial<Readonly<Record<RuleCall, 'default' | 'named'>>>;
   /** Whether it can refuse a call. Such a rule stays enforced if its percentage cannot be computed. */
   readonly refuses: boolean;
   /** Parts of a rule that it supports. */
@@ -54,6 +54,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
   enrich: {
     stage: 'enrich',
     capability: 'enrich',
+    // A decision has the attributes that were made for its call.
     calls: perCallKind(() => 'default'),
     refuses: false,
     takes: [],
@@ -121,6 +122,7 @@ export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
       tcp: 'named',
       authzen: 'named',
       limit: 'named',
+      decision: 'named',
       log: 'default',
       'tcp-log': 'default',
       ...RECORDS_IF_NAMED,

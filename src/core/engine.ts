@@ -20,6 +20,7 @@ import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
 import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
+import { Decisions } from './history/decisions.ts';
 import { KeptVerdicts } from './history/kept-verdicts.ts';
 import { metricFamilies } from './metrics/families.ts';
 import { Meters } from './metrics/meters.ts';
@@ -44,6 +45,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const kept = new KeptVerdicts();
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
   const reports = new ReportWriter(log, sampleReports, nowMs);
+  const decisions = new Decisions(reports, log, sampleReports);
   const inForce = new PolicyInForce(
     {
       nowMs,
@@ -229,6 +231,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const endedAtMs = monotonic.now();
     own.latency.add(endedAtMs - beganAtMs);
     countRefusals(outcomes, verdict.rule, bags.length);
+    if (current.decisionPercent !== undefined)
+      decisions.offer(current.decisionPercent, current, decidedBag(bags, verdict), call, verdict, nowMs);
     kept.offer(current, bags[0], call, verdict, endedAtMs, nowMs);
     for (const bag of bags) void reports.write(current, call, bag); // an answer never waits for its reports
     return verdict;
@@ -290,11 +294,20 @@ export function createEngine(options: EngineOptions): RunningEngine {
     prepare: (policy) => inForce.prepare(policy),
     drain: () => inForce.drain(),
     bagOf,
-    flush: () => inForce.flush(),
+    flush: async () => {
+      await decisions.written();
+      await inForce.flush();
+    },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
     quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
     verdicts: (filter) => kept.list(filter),
-    families: [...metricFamilies(meters), kept.family],
+    families: [...metricFamilies(meters), kept.family, decisions.family],
     meters,
   };
 }
+
+/** Of several descriptors the first that is over its limit. */
+const decidedBag = (bags: readonly RequestBag[], verdict: Verdict | LimitVerdict): RequestBag | undefined =>
+  bags.length === 1 || !('statuses' in verdict)
+    ? bags[0]
+    : (bags[verdict.statuses.findIndex(({ over }) => over)] ?? bags[0]);

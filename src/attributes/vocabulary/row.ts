@@ -1,9 +1,9 @@
 import type { Attribute } from '../attributes.ts';
-import type { CallKind } from '../carrier.ts';
+import type { RuleCall } from '../carrier.ts';
 import type { Derive } from '../derive.ts';
 import type { Type } from '../types.ts';
 
-export type CarriedBy = Partial<Readonly<Record<CallKind, string>>>;
+export type CarriedBy = Partial<Readonly<Record<RuleCall, string>>>;
 
 export interface RowOptions {
   readonly always?: true;
@@ -32,6 +32,7 @@ export function row(
     secret,
     carriedBy: {
       ...(extension === true ? { http: `context_extensions["${name}"]` } : {}),
+      ...(isOfChecks(carriedBy) || extension === true ? { decision: OF_THE_CALL } : {}),
       ...carriedBy,
       // An interim entry is the same message as a final one.
       ...(carriedBy.log === undefined ? {} : { 'log-interim': carriedBy.log }),
@@ -44,6 +45,11 @@ export function row(
     },
   });
 }
+
+/** A decision carries what the call that was decided carried. */
+export const OF_THE_CALL = 'the call that was decided';
+const isOfChecks = ({ http, tcp, authzen, limit }: CarriedBy): boolean =>
+  (http ?? tcp ?? authzen ?? limit) !== undefined;
 
 /** The same field in http and tcp calls. */
 export const onChecks = (field: string): CarriedBy => ({ http: field, tcp: field });

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
-import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -46,7 +46,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
   const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
     name,
     mode === 'enforce' ? action : `${action} (${mode})`,
-    CALL_KINDS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '),
+    RULE_CALLS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '),
     at,
   ]);
   for (const line of columns(

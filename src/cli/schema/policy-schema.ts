@@ -5,6 +5,7 @@
  */
 import type { Adapter } from '../../adapters/contract.ts';
 import { KEYS, WORDS } from '../../core/rules/keys.ts';
+import { MASK_FORM } from '../../core/rules/sections/decision-masks.ts';
 import { caseDefs } from '../cases/schema.ts';
 import {
   bytes,
@@ -86,7 +87,7 @@ const SETTINGS = mapOf('settings', {
     wholeNumber(0, 100),
   ),
   trustedCertificateHops: described(
-    'Proxies in front of Envoy whose forwarded certificates are trusted; default 0.',
+    "Trusts x-forwarded-client-cert: elements to the right of the client's; without it the header is not read.",
     wholeNumber(0, 100),
   ),
   trustDomainAliases: described('Trust domains of SPIFFE IDs that read as another one.', namesTo(TEXT)),
@@ -109,6 +110,20 @@ const SETTINGS = mapOf('settings', {
       sync: described('always, never, or the time between writes to the disk; default 50ms.', {
         anyOf: [oneOfWords(['always', 'never']), duration(['ms', 's'])],
       }),
+    }),
+  ),
+  decisions: described(
+    'What report rules of decision calls get.',
+    mapOf('settingsDecisions', {
+      sample: described('The percentage of allowed calls, of rules without their own; default 0.', {
+        type: 'number',
+        minimum: 0,
+        maximum: 100,
+      }),
+      mask: described(
+        'Attributes that decisions do not show, such as origin.ip, or request.headers["x-user"].',
+        listOf({ type: 'string', pattern: MASK_FORM.source }),
+      ),
     }),
   ),
   istio: described(

@@ -1,5 +1,5 @@
 /** The JSON Schema of a rule. What differs between kinds of action comes from the table of `src/core/actions.ts`. */
-import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { CALENDAR } from '../../counting/calendar.ts';
 import { ACTION_KINDS, ACTIONS, type RuleKind } from '../../core/actions.ts';
 import { KEYS, WORDS } from '../../core/rules/keys.ts';
@@ -184,7 +184,7 @@ const RULE: Schema = mapOf(
     name: described('In verdicts, logs and metrics; unique.', NAME),
     description: described('Free text.', TEXT),
     match: described('An expression of type bool; without it the rule always applies.', EXPRESSION),
-    calls: described('The kinds of calls that ask the rule.', listOf(oneOfWords(CALL_KINDS))),
+    calls: described('The kinds of calls that ask the rule.', listOf(oneOfWords(RULE_CALLS))),
     deny: described('Refuses the call.', ref('deny')),
     allow: described('Lets calls in past a deny with unlessAllowed.', ref('allow')),
     check: described('Asks a handler, which allows or denies.', ref('check')),

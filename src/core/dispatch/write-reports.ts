@@ -8,7 +8,7 @@ import { type CallKind, isRecord } from '../../attributes/carrier.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { nextId } from '../call-id.ts';
 import { frameOf, ThrottledLine } from '../handlers/throttled-line.ts';
-import { isEnforced, isSampled, matchOf } from '../match/applies.ts';
+import { isDrawn, isEnforced, isSampled, matchOf } from '../match/applies.ts';
 import type { PreparedReport } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
@@ -30,18 +30,40 @@ export class ReportWriter {
   write(snapshot: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
     const isLog = isRecord(call);
     let room: Promise<void> | undefined;
-    for (const prepared of snapshot.candidates.reports(bag, call)) {
-      try {
-        room = this.#writeOne(prepared, bag, isLog) ?? room;
-      } catch (error) {
-        prepared.meters.failed++;
-        this.#errors.write(() => ({ rule: prepared.rule.name, error: messageOf(error), at: frameOf(error) }));
-      }
-    }
+    for (const prepared of snapshot.candidates.reports(bag, call))
+      room = this.#tryOne(snapshot, prepared, bag, isLog, BY_RULE) ?? room;
     return isLog ? room : undefined;
   }
 
-  #writeOne(prepared: PreparedReport, bag: RequestBag, mayWait: boolean): Promise<void> | undefined {
+  /** `drawn`: see {@link isDrawn}; `undefined`: every rule that matches writes. Never waits for room. */
+  writeDecision(snapshot: Snapshot, bag: RequestBag, drawn: number | undefined): void {
+    for (const prepared of snapshot.candidates.reports(bag, 'decision'))
+      void this.#tryOne(snapshot, prepared, bag, false, drawn);
+  }
+
+  #tryOne(
+    snapshot: Snapshot,
+    prepared: PreparedReport,
+    bag: RequestBag,
+    mayWait: boolean,
+    drawn: number | undefined,
+  ): Promise<void> | undefined {
+    try {
+      return this.#writeOne(snapshot, prepared, bag, mayWait, drawn);
+    } catch (error) {
+      prepared.meters.failed++;
+      this.#errors.write(() => ({ rule: prepared.rule.name, error: messageOf(error), at: frameOf(error) }));
+      return undefined;
+    }
+  }
+
+  #writeOne(
+    snapshot: Snapshot,
+    prepared: PreparedReport,
+    bag: RequestBag,
+    mayWait: boolean,
+    drawn: number | undefined,
+  ): Promise<void> | undefined {
     const { rule, action, handler, sink, meters } = prepared;
     const { reports } = handler;
     const match = matchOf(prepared, bag);
@@ -52,7 +74,7 @@ export class ReportWriter {
       meters.shadow++;
       return undefined;
     }
-    if (this.#samples && !isSampled(prepared, bag)) return undefined;
+    if (!this.#isInSample(snapshot, prepared, bag, drawn)) return undefined;
     if (!mayWait && reports.isFull) {
       meters.dropped++;
       this.#drops.write(() => ({ rule: rule.name, handler: handler.gate.label }));
@@ -62,4 +84,12 @@ export class ReportWriter {
     meters.texts += failed.length;
     return reports.push({ sink, id: nextId(), timeMs: this.#nowMs(), input: values }, rule);
   }
+
+  #isInSample(snapshot: Snapshot, prepared: PreparedReport, bag: RequestBag, drawn: number | undefined): boolean {
+    if (drawn === BY_RULE) return !this.#samples || isSampled(prepared, bag);
+    return drawn === undefined || isDrawn(prepared, bag, drawn, snapshot.policy.decisions.sample);
+  }
 }
+
+/** In place of a number that was drawn: each rule samples by itself. */
+const BY_RULE = -1;

@@ -3,14 +3,14 @@
  * A call only stores a reference; the attributes it read are evaluated again from the kept bag when an operator asks, or when
  * its policy is replaced, since a bag references the whole policy.
  */
-import { RecordingBag, type RequestBag } from '../../attributes/bag.ts';
+import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { RedactedRequest } from '../../attributes/redacted-request.ts';
-import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
-import { shownKey } from '../dispatch/quota-inspection.ts';
+import type { LimitVerdict, Outcome, Verdict } from '../call.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { MetricFamily } from '../metrics/families.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
+import { type Decided, fieldsOf, type KeptVerdict, summaryOf } from './summary.ts';
 
 const MIB = 1024 * 1024;
 /**
@@ -24,39 +24,6 @@ export const KEEP: Readonly<Record<'refused' | 'shadow' | 'allowed', BufferLimit
 };
 /** Detaching kept verdicts runs in slices, so that calls are answered in between. */
 const SLICE_MS = 5;
-
-export interface KeptVerdict {
-  /** Id of the verdict. */
-  readonly id: string;
-  readonly timeMs: number;
-  readonly call: CallKind;
-  readonly outcome: Outcome;
-  readonly rule: string | undefined;
-  readonly reasons: readonly Reason[];
-  readonly shadow: readonly string[];
-  /** Fields of the request: null if absent, `(secret)` if hidden. For `limit` those of the first descriptor. */
-  readonly request: Readonly<Record<RequestField, unknown>>;
-  /** Keys of the quota rules that refused, failed or hit in shadow mode. */
-  readonly quotaKeys: readonly {
-    readonly rule: string;
-    readonly key: readonly { readonly source: string; readonly value: unknown }[];
-  }[];
-  /** Attributes that the matches read, by name: null if absent, `(secret)` if hidden. */
-  readonly attributes: Readonly<Record<string, unknown>>;
-}
-
-const FIELDS = {
-  requestId: 'request.id',
-  method: 'request.method',
-  host: 'request.host',
-  path: 'request.path',
-  peer: 'source.ip',
-  client: 'origin.ip',
-  principal: 'source.principal',
-  domain: 'ratelimit.domain',
-  descriptor: 'ratelimit.entries',
-} as const;
-export type RequestField = keyof typeof FIELDS;
 
 export interface VerdictFilter {
   /** Id of the verdict or the request (x-request-id). */
@@ -72,15 +39,8 @@ export interface VerdictFilter {
   readonly limit?: number;
 }
 
-interface LiveEntry {
-  readonly snapshot: Snapshot;
-  readonly bag: RequestBag;
-  readonly call: CallKind;
-  readonly verdict: Verdict | LimitVerdict;
-  readonly timeMs: number;
-}
 /** An entry whose policy is no longer in force is kept as its summary. */
-type Entry = { live: LiveEntry; summary: undefined } | { live: undefined; summary: KeptVerdict };
+type Entry = { live: Decided; summary: undefined } | { live: undefined; summary: KeptVerdict };
 /** `number` orders entries, since many calls end in one millisecond. */
 type Kept = Entry & { readonly number: number };
 
@@ -112,7 +72,7 @@ export class KeptVerdicts {
     buffer.add(
       snapshot === this.#inForce
         ? { number, live, summary: undefined }
-        : { number, live: undefined, summary: summaryOf({ live, summary: undefined }) },
+        : { number, live: undefined, summary: summaryOf(live) },
       weight,
       atMs,
     );
@@ -137,7 +97,7 @@ export class KeptVerdicts {
     const all = [this.#refused, this.#shadow, this.#allowed].flatMap((buffer) => buffer.entries(nowMs));
     for (const kept of all.toSorted((a, b) => b.number - a.number)) {
       if (found.length >= limit) break;
-      if (passes(kept, filter)) found.push(summaryOf(kept));
+      if (passes(kept, filter)) found.push(kept.live === undefined ? kept.summary : summaryOf(kept.live));
     }
     return found;
   }
@@ -149,7 +109,7 @@ export class KeptVerdicts {
     for (const buffer of [this.#refused, this.#shadow, this.#allowed]) {
       for (const kept of buffer.entries(performance.now())) {
         if (kept.live === undefined || kept.live.snapshot === inForce) continue;
-        const summary = summaryOf(kept);
+        const summary = summaryOf(kept.live);
         Object.assign(kept, { live: undefined, summary });
         if (performance.now() < sliceEndsAtMs) continue;
         await new Promise((resolve) => {
@@ -175,59 +135,4 @@ function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilt
   if (path === undefined) return true;
   const asked = typeof request.path === 'string' ? request.path.replace(/[?#].*$/s, '') : '';
   return path.endsWith('*') ? asked.startsWith(path.slice(0, -1)) : asked === path;
-}
-
-const fieldsOf = (shown: RedactedRequest): KeptVerdict['request'] =>
-  Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [field, shown.named(name)])) as Record<
-    RequestField,
-    unknown
-  >;
-
-function summaryOf({ live, summary }: Entry): KeptVerdict {
-  if (live === undefined) return summary;
-  const {
-    snapshot,
-    bag,
-    call,
-    verdict: { id, outcome, rule, reasons, shadow },
-    timeMs,
-  } = live;
-  const shown = new RedactedRequest(bag);
-  return {
-    id,
-    timeMs,
-    call,
-    outcome,
-    rule,
-    shadow,
-    reasons: reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) })),
-    request: fieldsOf(shown),
-    quotaKeys: quotaKeysOf(snapshot, bag, call, new Set([rule, ...shadow, ...reasons.map((reason) => reason.rule)])),
-    attributes: attributesRead(snapshot, bag, call, shown),
-  };
-}
-
-function quotaKeysOf(
-  snapshot: Snapshot,
-  bag: RequestBag,
-  call: CallKind,
-  rules: ReadonlySet<string | undefined>,
-): KeptVerdict['quotaKeys'] {
-  return snapshot.quotas
-    .filter(({ rule: { name, calls } }) => calls.has(call) && rules.has(name))
-    .map(({ rule, action }) => ({ rule: rule.name, key: shownKey(action.key, bag) }));
-}
-
-function attributesRead(
-  { candidates, attributes }: Snapshot,
-  bag: RequestBag,
-  call: CallKind,
-  shown: RedactedRequest,
-): Record<string, unknown> {
-  const recording = new RecordingBag(bag);
-  for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)])
-    rule.match?.evaluate(recording);
-  return Object.fromEntries(
-    [...recording.looked.keys()].map((slot) => [attributes.at(slot).name, shown.attribute(slot)]),
-  );
 }

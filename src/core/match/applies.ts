@@ -24,6 +24,15 @@ export function isEnforced({ rule: { mode }, refuses, seed, meters }: PreparedRu
   return refuses;
 }
 
+/**
+ * Whether a rule reports an allowed call. One number is drawn for all rules, so that most calls end before any rule is asked; a
+ * percentage with `by` is that of the value. `otherwise`: the percentage of rules without one.
+ */
+export function isDrawn(prepared: PreparedRule, bag: Bag, drawn: number, otherwise: number): boolean {
+  const { sample } = prepared.rule;
+  return sample?.keyExpression === undefined ? drawn < (sample?.percent ?? otherwise) : isSampled(prepared, bag);
+}
+
 export function isSampled({ rule: { sample }, sampleSeed, meters }: PreparedRule, bag: Bag): boolean {
   if (sample === undefined) return true;
   const inside = isInPercentage(sample.percent, sample.keyExpression, sampleSeed, bag);

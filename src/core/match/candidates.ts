@@ -3,13 +3,13 @@
  * **Fails**: never; a rule is a candidate unless its match is known to be false, so that a failing match is noticed.
  */
 import type { Bag } from '../../attributes/bag.ts';
-import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
+import { RULE_CALLS, type RuleCall } from '../../attributes/carrier.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
 import { ACTIONS, type Stage } from '../actions.ts';
 import type { PreparedLookup, PreparedQuota, PreparedReport, PreparedRule } from '../outcome.ts';
 
-type Find<P extends PreparedRule> = (bag: Bag, call: CallKind) => readonly P[];
+type Find<P extends PreparedRule> = (bag: Bag, call: RuleCall) => readonly P[];
 
 export interface Candidates {
   /** Rules that decide before quotas are asked, and rules that only change allowed calls. */
@@ -37,14 +37,14 @@ export async function candidatesOf(rules: readonly PreparedRule[], slice: TimeSl
 }
 
 async function findIn<P extends PreparedRule>(rules: readonly P[], slice: TimeSlice): Promise<Find<P>> {
-  const indexOf = (call: CallKind): Promise<RuleIndex<P>> =>
+  const indexOf = (call: RuleCall): Promise<RuleIndex<P>> =>
     RuleIndex.of(
       rules
         .filter(({ rule }) => rule.calls.has(call))
         .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
       slice,
     );
-  const perCall = {} as Record<CallKind, RuleIndex<P>>;
-  for (const call of CALL_KINDS) perCall[call] = await indexOf(call);
+  const perCall = {} as Record<RuleCall, RuleIndex<P>>;
+  for (const call of RULE_CALLS) perCall[call] = await indexOf(call);
   return (bag, call) => perCall[call].candidates(bag);
 }

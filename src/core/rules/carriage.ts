@@ -3,7 +3,7 @@
  * **In**: reads of compiled expressions. **Out**: for a call, the first attribute that it cannot carry and no guard covers.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
-import { CARRIED_BY, type CallKind } from '../../attributes/carrier.ts';
+import { CARRIED_BY, type RuleCall } from '../../attributes/carrier.ts';
 import type { Read } from '../../expression/index.ts';
 
 type Reads = readonly Read[];
@@ -27,11 +27,11 @@ export class Carriage {
   }
 
   /** The first attribute that this call does not carry. */
-  missing(reads: Reads, call: CallKind): string | undefined {
+  missing(reads: Reads, call: RuleCall): string | undefined {
     return reads.find(({ name, guarded }) => !guarded && !this.#isCarried(name, call))?.name;
   }
 
-  #isCarried(name: string, call: CallKind): boolean {
+  #isCarried(name: string, call: RuleCall): boolean {
     const attributes = this.#attributes();
     const slot = attributes.slotOf(name);
     if (slot === undefined) return true; // out.*

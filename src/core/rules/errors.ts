@@ -119,6 +119,10 @@ export const RULES_ERRORS = {
     means: 'A key has no meaning in this kind of rule.',
     fix: 'Remove it, or move it to the kind of rule that the message names.',
   },
+  RULES_MASK: {
+    means: 'A mask names an attribute that the policy does not have, or a key of one that is no map.',
+    fix: 'Correct the name; docs/attributes.md lists the attributes.',
+  },
   RULES_UNKNOWN_GROUP: {
     means: 'A deny rule waits for a group that no allow rule belongs to.',
     fix: 'Add an `allow` rule of that group, or correct the name.',

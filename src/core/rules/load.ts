@@ -180,6 +180,7 @@ async function loadBy(
   for (let list = ruleLists.shift(); list !== undefined; list = ruleLists.shift()) await rules.read(list, slice);
   rules.end();
   settings.checkCount(rules.rules.length);
+  settings.checkMasks(attributes.attributes);
   handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
@@ -200,6 +201,7 @@ async function loadBy(
         rules: rules.rules,
         enrich,
         plugins: plugins.found,
+        decisions: settings.decisions,
         spoolFolder: settings.spool.folder,
         watched: [...files.watched, ...handlers.files],
       }

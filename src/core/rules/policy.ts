@@ -1,6 +1,7 @@
 import type { Adapter } from '../../adapters/contract.ts';
 import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
+import type { Masks } from '../../attributes/secrets.ts';
 import type { Rule } from './rule.ts';
 import type { HandlerRun } from './sections/run-key.ts';
 import type { HandlerSpool } from './sections/spool-key.ts';
@@ -37,6 +38,13 @@ export interface HandlerSpec {
   readonly spool: HandlerSpool;
 }
 
+/** `settings.decisions`: of allowed calls, and of what decisions show. */
+export interface DecisionSettings {
+  /** The percentage of allowed calls that rules of decision calls report, unless a rule has its own. */
+  readonly sample: number;
+  readonly masks: Masks;
+}
+
 /** A complete policy: every rule compiled, every handler's config parsed. Read-only. */
 export interface Policy {
   /** First 12 hex digits of a SHA-256 over the files read. */
@@ -48,6 +56,7 @@ export interface Policy {
   readonly enrich: readonly Rule[];
   /** Of `plugins:`, with the module of each. */
   readonly plugins: readonly FoundPlugin[];
+  readonly decisions: DecisionSettings;
   /** `settings.spool.folder`, absolute. */
   readonly spoolFolder: string | undefined;
   /** Files and folders to watch: the policy's own, and files named in configs. */

@@ -4,7 +4,7 @@
 import type { Calendar } from '../../counting/calendar.ts';
 import type { Position } from './yaml/source-text.ts';
 import type { Bag } from '../../attributes/bag.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
+import type { RuleCall } from '../../attributes/carrier.ts';
 import type { Algorithm, Shape } from '../../adapters/contract.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { ErrorWord } from '../actions.ts';
@@ -134,7 +134,7 @@ export interface Rule {
   readonly name: string;
   readonly description: string | undefined;
   readonly position: Position;
-  readonly calls: ReadonlySet<CallKind>;
+  readonly calls: ReadonlySet<RuleCall>;
   /** `undefined`: always. */
   readonly match: Compiled | undefined;
   readonly action: Action | undefined;

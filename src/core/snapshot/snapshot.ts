@@ -13,6 +13,8 @@ export class Snapshot {
   readonly candidates: Candidates;
   /** In rule order. */
   readonly quotas: readonly PreparedQuota[];
+  /** The largest percentage of allowed calls that a rule of decision calls reports; `undefined`: there is no such rule. */
+  readonly decisionPercent: number | undefined;
   readonly #enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>;
   readonly #preparations: Preparations;
   /** Slots of `ratelimit.*` attributes. */
@@ -43,6 +45,7 @@ export class Snapshot {
     this.quotas = quotas;
     this.#enrich = enrich;
     this.#preparations = preparations;
+    this.decisionPercent = decisionPercentOf(policy);
     const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
     this.slots = {
       descriptor: slotOf('ratelimit.descriptor'),
@@ -81,4 +84,12 @@ export class Snapshot {
     const released = [...this.handlers.values()].map((handler) => handler.release());
     await Promise.all([...released, this.#preparations.forget()]);
   }
+}
+
+/** A percentage with `by` depends on the call, so each is looked at. */
+function decisionPercentOf({ rules, decisions }: Policy): number | undefined {
+  const percentages = rules
+    .filter(({ calls, action }) => calls.has('decision') && action?.kind === 'report')
+    .map(({ sample }) => (sample?.keyExpression === undefined ? (sample?.percent ?? decisions.sample) : 100));
+  return percentages.reduce<number | undefined>((most, percent) => Math.max(most ?? 0, percent), undefined);
 }

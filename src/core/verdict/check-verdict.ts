@@ -12,6 +12,10 @@ import { bagWithOutputs } from './denial-bag.ts';
 import { type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 
+/** Reasons without a value of the request. */
+export const MATCH_APPLIES = 'its match applies';
+export const NOTHING_ALLOWED = 'nothing allowed it';
+
 type Pair = readonly [name: string, value: string];
 
 const NO_NAMES: readonly string[] = [];
@@ -168,7 +172,7 @@ function reasonText({ prepared: { handler, unlessAllowed }, result }: RuleOutcom
       return undefined;
     case 'refused':
       if (result.answer?.kind === 'deny') return `${handler?.spec.name} refused: ${deniedText(result.answer)}`;
-      return unlessAllowed === undefined ? 'its match applies' : 'nothing allowed it';
+      return unlessAllowed === undefined ? MATCH_APPLIES : NOTHING_ALLOWED;
     case 'over':
       return overText(result.quota);
     case 'not allowed':

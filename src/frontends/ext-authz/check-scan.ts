@@ -80,6 +80,8 @@ export class CheckScan {
   bytes: Buffer;
   #positions = noPositions();
 
+  /** `bytes` is a copy of the message alone. */
+  #isOwn = false;
   /** The range of the message in `bytes`. */
   #from: number;
   #to: number;
@@ -208,6 +210,8 @@ export class CheckScan {
 
   /** Copies the message, so that it outlives the transport's buffer. Returns the number of bytes by which it moved to the front. */
   keep(): number {
+    if (this.#isOwn) return 0;
+    this.#isOwn = true;
     const by = this.#from;
     this.bytes = Buffer.from(this.bytes.subarray(by, this.#to));
     this.#positions = this.#positions.map((position) => (position === 0 ? 0 : position - by));

@@ -2,7 +2,8 @@
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
-import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../../core/history/kept-verdicts.ts';
+import type { KeptVerdict } from '../../core/history/summary.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
 import type { HttpChecks } from './http-checks.ts';

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 import { startAdmin, type Admin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
-import type { KeptVerdict } from '../../../src/core/history/kept-verdicts.ts';
+import type { KeptVerdict } from '../../../src/core/history/summary.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 
@@ -16,6 +16,7 @@ const POLICY: Policy = {
   rules: [],
   enrich: [],
   plugins: [],
+  decisions: { sample: 0, masks: new Map() },
   spoolFolder: undefined,
   watched: [],
 };
@@ -27,6 +28,8 @@ const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | und
   rule,
   reasons: [],
   shadow: [],
+  revision: 'abc123',
+  at: rule === undefined ? undefined : `p.yaml:3`,
   quotaKeys: [],
   attributes: { 'request.path': '/' },
   request: {
@@ -275,6 +278,8 @@ describe('the admin port', () => {
           call: 'http',
           outcome: 'deny',
           rule: 'a',
+          at: 'p.yaml:3',
+          revision: 'abc123',
           requestId: 'r-3',
           method: 'GET',
           host: 'shop',

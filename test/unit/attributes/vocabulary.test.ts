@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CALL_KINDS } from '../../../src/attributes/carrier.ts';
+import { RULE_CALLS } from '../../../src/attributes/carrier.ts';
 import { attributesMarkdown } from '../../../src/attributes/document.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 
@@ -51,7 +51,7 @@ describe('the vocabulary', () => {
     for (const { name, carriedBy, meaning } of VOCABULARY) {
       expect(meaning, name).toMatch(/\S\.$/);
       expect(
-        Object.keys(carriedBy).filter((call) => !(CALL_KINDS as readonly string[]).includes(call)),
+        Object.keys(carriedBy).filter((call) => !(RULE_CALLS as readonly string[]).includes(call)),
         name,
       ).toEqual([]);
     }

@@ -52,7 +52,7 @@ const FILES = globSync(['examples/*/{policy,cases}.yaml', 'test/cases/**/*.yaml'
 /** Uses every key; its numbers are at the bounds. */
 const EVERY_KEY = `
 settings:
-  { trustedHops: 0, trustedCertificateHops: 100, trustDomainAliases: { old.org: new.org }, path: BASE, pathParameters: strip, rules: 8,
+  { decisions: { sample: 1.5, mask: [origin.ip, 'request.headers["x-user"]'] }, trustedHops: 0, trustedCertificateHops: 100, trustDomainAliases: { old.org: new.org }, path: BASE, pathParameters: strip, rules: 8,
     spool: { folder: spool, maxBytes: 1048576, maxAge: 1d, segmentBytes: 16MiB, sync: 50ms },
     istio:
       { namespace: shop, labels: { app: web }, rootNamespace: root, trustDomain: a.org, trustDomainAliases: [b.org],

@@ -8,7 +8,7 @@ import { runCase } from '../../../src/cli/cases/run.ts';
 import { parseCase } from '../../../src/cli/cases/schema.ts';
 import { ACTIONS, type RuleKind } from '../../../src/core/actions.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
-import { CALL_KINDS } from '../../../src/attributes/carrier.ts';
+import { RULE_CALLS } from '../../../src/attributes/carrier.ts';
 
 const adapters = await loadBuiltIns();
 const page = readFileSync(join(import.meta.dirname, '../../../docs/rules.md'), 'utf8');
@@ -54,7 +54,7 @@ describe('docs/rules.md', () => {
             .map((cell) => cell.trim());
           const calls = Object.fromEntries(
             cells.flatMap((cell, at) =>
-              cell === 'no' ? [] : [[CALL_KINDS[at], cell === 'if named' ? 'named' : 'default']],
+              cell === 'no' ? [] : [[RULE_CALLS[at], cell === 'if named' ? 'named' : 'default']],
             ),
           );
           return names.split(', ').map((name) => [name === 'onAllow alone' ? 'none' : name, calls]);
@@ -65,6 +65,6 @@ describe('docs/rules.md', () => {
   });
 
   test('it has the expected number of examples', () => {
-    expect([policies.length, cases.length]).toEqual([13, 4]);
+    expect([policies.length, cases.length]).toEqual([14, 4]);
   });
 });

@@ -297,6 +297,12 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:76 RULES_VALUE settings.trustDomainAliases has e for old, which is an alias itself; name the trust domain as which all of them read',
   ],
   [
+    `settings: { decisions: { sample: 1, mask: [origin.ipp, 'request.path["a"]', 'a b'] } }\n${alone('{ name: a, deny: {} }')}`,
+    '1:44 RULES_MASK mask has origin.ipp, which is no attribute; did you mean origin.ip?',
+    '1:56 RULES_MASK mask has a key of request.path, which is no map; write request.path alone',
+    '1:77 RULES_VALUE mask has the text "a b"; expected the name of an attribute, or request.headers["x-user"] for one key of a map',
+  ],
+  [
     `settings: { path: BASE, trustedHops: 1 }\n---\nsettings: { path: NONE, trustedHops: 1 }\n${alone('{ name: a, deny: {} }')}`,
     '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; remove one of the two',
   ],

@@ -3,7 +3,7 @@
  * **In**: the maps of all documents. **Out**: the attributes with these added. **Fails**: with findings.
  */
 import { type Attribute, Attributes, type AttributeSettings } from '../../../attributes/attributes.ts';
-import { CALL_KINDS, CARRIED_BY, type CallKind, type Carrier } from '../../../attributes/carrier.ts';
+import { CARRIED_BY, type Carrier, RULE_CALLS } from '../../../attributes/carrier.ts';
 import { valueOfPlain } from '../../../attributes/plain-value.ts';
 import { type Type, parseType } from '../../../attributes/types.ts';
 import type { Value } from '../../../attributes/values.ts';
@@ -106,7 +106,7 @@ export class AttributesSection {
       always: false,
       source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },
       carriedBy: Object.fromEntries(
-        CALL_KINDS.flatMap((call: CallKind) => {
+        RULE_CALLS.flatMap((call) => {
           const carrier = carriers.find(({ kind }) => CARRIED_BY[kind].includes(call));
           return carrier === undefined ? [] : [[call, carrier.kind]];
         }),

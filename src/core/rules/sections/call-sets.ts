@@ -3,7 +3,7 @@
  * **In**: the rule's `calls`, its kind, what it reads. **Out**: a set of calls, one object for all rules with equal sets.
  * **Fails**: with findings.
  */
-import { CALL_KINDS, type CallKind } from '../../../attributes/carrier.ts';
+import { RULE_CALLS, type RuleCall } from '../../../attributes/carrier.ts';
 import type { Read } from '../../../expression/index.ts';
 import { ACTIONS, type RuleKind } from '../../actions.ts';
 import type { Carriage } from '../carriage.ts';
@@ -15,24 +15,24 @@ import { type Node, nodeText } from '../yaml/nodes.ts';
 export class CallSets {
   readonly #carriage: Carriage;
   readonly #findings: Findings;
-  readonly #sets = new Map<string, ReadonlySet<CallKind>>();
+  readonly #sets = new Map<string, ReadonlySet<RuleCall>>();
 
   constructor(carriage: Carriage, findings: Findings) {
     this.#carriage = carriage;
     this.#findings = findings;
   }
 
-  of(fields: Fields, kind: RuleKind, reads: readonly Read[], onAllow: Changes | undefined): ReadonlySet<CallKind> {
+  of(fields: Fields, kind: RuleKind, reads: readonly Read[], onAllow: Changes | undefined): ReadonlySet<RuleCall> {
     const node = fields.node('calls');
     return this.#shared(
       node === undefined ? this.#byDefault(fields, kind, reads, onAllow) : this.#named(node, kind, reads),
     );
   }
 
-  #byDefault(fields: Fields, kind: RuleKind, reads: readonly Read[], onAllow: Changes | undefined): CallKind[] {
+  #byDefault(fields: Fields, kind: RuleKind, reads: readonly Read[], onAllow: Changes | undefined): RuleCall[] {
     const { calls: possible } = ACTIONS[kind];
     const isOfLimits = [...this.#carriage.through(reads)].some((name) => name.startsWith('ratelimit.'));
-    const candidates = CALL_KINDS.filter(
+    const candidates = RULE_CALLS.filter(
       (call) =>
         possible[call] === 'default' &&
         !(kind === 'quota' && call === 'limit' && !isOfLimits) &&
@@ -53,15 +53,15 @@ export class CallSets {
     return calls;
   }
 
-  #named(node: Node, kind: RuleKind, reads: readonly Read[]): CallKind[] {
+  #named(node: Node, kind: RuleKind, reads: readonly Read[]): RuleCall[] {
     const { calls: possible } = ACTIONS[kind];
     return (listOfNodes(node, 'calls', this.#findings)?.items ?? []).flatMap((item) => {
-      const call = CALL_KINDS.find((known) => item.kind === 'scalar' && item.value === known);
+      const call = RULE_CALLS.find((known) => item.kind === 'scalar' && item.value === known);
       if (call === undefined) {
         this.#findings.error(
           'RULES_VALUE',
           item.place,
-          `calls must be some of ${CALL_KINDS.join(', ')}; found ${nodeText(item)}`,
+          `calls must be some of ${RULE_CALLS.join(', ')}; found ${nodeText(item)}`,
         );
         return [];
       }
@@ -82,7 +82,7 @@ export class CallSets {
     });
   }
 
-  #shared(calls: readonly CallKind[]): ReadonlySet<CallKind> {
+  #shared(calls: readonly RuleCall[]): ReadonlySet<RuleCall> {
     const key = calls.join();
     let set = this.#sets.get(key);
     if (set === undefined) this.#sets.set(key, (set = new Set(calls)));

@@ -1,14 +1,16 @@
 /**
  * `settings:` of a policy.
- * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, and how many rules are expected. **Fails**: with findings.
+ * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, what decisions show, and how many rules are expected. **Fails**: with findings.
  */
-import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
+import { type Attributes, type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { spiffeId } from '../../../attributes/spiffe.ts';
 import { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from '../../../importers/istio/index.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 import { KEYS, WORDS } from '../keys.ts';
+import type { DecisionSettings } from '../policy.ts';
+import { checkMasks, DEFAULT_DECISIONS, masksOf, mergedMasks, type WrittenMask } from './decision-masks.ts';
 import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
 type Key = (typeof KEYS.settings)[number];
@@ -17,8 +19,11 @@ export interface Settings {
   readonly attributes: AttributeSettings;
   readonly spool: SpoolSettings;
   readonly istio: IstioSettings;
+  readonly decisions: DecisionSettings;
   /** Reports a wrong number of rules; a truncated file is often still a valid policy. */
   checkCount(rules: number): void;
+  /** Reports masks of attributes that the policy does not know. */
+  checkMasks(attributes: Attributes): void;
 }
 
 export function settingsOf(nodes: readonly Node[], findings: Findings): Settings {
@@ -26,6 +31,8 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   let attributes = DEFAULT_ATTRIBUTE_SETTINGS;
   let spool = DEFAULT_SPOOL;
   let istio = DEFAULT_ISTIO_SETTINGS;
+  let decisions = DEFAULT_DECISIONS;
+  let written: readonly WrittenMask[] = [];
   let wantedRules: number | undefined;
   for (const node of nodes) {
     const fields = fieldsOf(node, 'settings', findings)?.only(KEYS.settings);
@@ -41,12 +48,19 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
     spool = spoolSettings(fields.map('spool', 'settings.spool'), spool, findings);
     const ofIstio = fields.map('istio', 'settings.istio')?.only(KEYS.settingsIstio);
     if (ofIstio !== undefined) istio = istioSettings(ofIstio, findings);
+    const decided = fields.map('decisions', 'settings.decisions')?.only(KEYS.settingsDecisions);
+    if (decided !== undefined) {
+      written = masksOf(decided.node('mask'), findings);
+      decisions = { sample: decided.number('sample', 0, 100) ?? 0, masks: mergedMasks(written) };
+    }
     wantedRules = fields.wholeNumber('rules', 1) ?? wantedRules;
   }
   return {
     attributes,
     spool,
     istio,
+    decisions,
+    checkMasks: (known) => checkMasks(written, known, findings),
     checkCount: (rules) => {
       const place = known.get('rules')?.place;
       if (wantedRules === undefined || wantedRules === rules || place === undefined) return;
