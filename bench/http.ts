@@ -1,5 +1,5 @@
 /**
- * Cost of a check over HTTP: the request of bench/check.ts through both doors of one server, beside a bare node:http server and fastify,
+ * Cost of a check over HTTP: the request of bench/check.ts through gRPC and HTTP of one server, beside a bare node:http server and fastify,
  * which answer 200 without deciding. Prints a table of medians.
  *
  *   node bench/http.ts [SECONDS] [REPEATS]

@@ -20,7 +20,7 @@ import { ratelimitMethods } from './ratelimit/methods.ts';
 export { accessLogMethods, extAuthzMethods, metricsMethods, otlpMethods, ratelimitMethods };
 export { RefusedEntries } from './refused-entries.ts';
 export { LOGS_PATH, otlpHttpHandler } from './otlp/http.ts';
-export { httpDoor } from './http/door.ts';
+export { httpCheckHandler } from './http/request-handler.ts';
 export {
   DEFAULT_ROUTES,
   DIALECTS,

@@ -8,7 +8,7 @@ import { freePort } from '../parts/free-port.ts';
 import { sendRaw } from '../parts/raw-http.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
 import { type ServedSluice, serveSluice } from './sluice.ts';
-import { type Door, ROUTE, twoDoorsConfig } from './two-doors-config.ts';
+import { type Protocol, ROUTE, grpcAndHttpConfig } from './grpc-and-http-config.ts';
 
 interface PathCase {
   readonly path: string;
@@ -31,7 +31,7 @@ const TABLE = parse(readFileSync(join(import.meta.dirname, '../parts/request-tar
 const POLICY = (pathParameters: string): string => `
 settings: { pathParameters: ${pathParameters} }
 rules:
-  - name: told
+  - name: values
     deny:
       status: 403
       body: "\${request.url_path} \${request.path_is_plain} \${request.host} \${request.?port.orValue(0)}"
@@ -41,7 +41,7 @@ let upstream: Upstream;
 let sluice: ServedSluice;
 let stripping: ServedSluice;
 const envoys: EnvoyPart[] = [];
-const ports = new Map<'raw' | 'normalising', Readonly<Record<Door, number>>>();
+const ports = new Map<'raw' | 'normalising', Readonly<Record<Protocol, number>>>();
 
 beforeAll(async () => {
   upstream = await startUpstream();
@@ -67,7 +67,7 @@ beforeAll(async () => {
   ] as const) {
     const [adminPort, own] = [await freePort(), { grpc: await freePort(), http: await freePort() }];
     const asked = { grpc: sluice.grpcPort, http: sluice.httpPort ?? 0 };
-    const config = twoDoorsConfig({ adminPort, ports: own, sluice: asked, upstreamPort: upstream.httpPort, paths });
+    const config = grpcAndHttpConfig({ adminPort, ports: own, sluice: asked, upstreamPort: upstream.httpPort, paths });
     envoys.push(await startEnvoy({ adminPort, config }));
     ports.set(name, own);
   }
@@ -82,7 +82,7 @@ const WAYS = ['grpc', 'http', '/forward', '/nginx'] as const;
 type Way = (typeof WAYS)[number];
 
 /** The body of the answer, or the status of a proxy that did not ask. */
-async function told(way: Way, path: string, authority: string, behind: 'raw' | 'normalising' = 'raw', of = sluice) {
+async function answerTo(way: Way, path: string, authority: string, behind: 'raw' | 'normalising' = 'raw', of = sluice) {
   const { status, body } =
     way === '/forward' || way === '/nginx'
       ? await sendRaw(of.httpPort ?? 0, `GET ${way} HTTP/1.1`, presented(way, path, authority))
@@ -100,9 +100,9 @@ describe('a path comes to one value', () => {
     test(path, async () => {
       const wanted = `${url_path} ${plain} a 0`;
       const found: Record<string, unknown> = {};
-      for (const way of WAYS) found[way] = await told(way, path, 'a');
-      for (const door of ['grpc', 'http'] as const)
-        found[`${door}, normalising`] = pathOf(await told(door, path, 'a', 'normalising'));
+      for (const way of WAYS) found[way] = await answerTo(way, path, 'a');
+      for (const protocol of ['grpc', 'http'] as const)
+        found[`${protocol}, normalising`] = pathOf(await answerTo(protocol, path, 'a', 'normalising'));
       const behind = envoy ?? normalised ?? url_path;
       expect(found).toEqual({
         grpc: envoy ?? wanted,
@@ -113,7 +113,7 @@ describe('a path comes to one value', () => {
         'http, normalising': behind,
       });
       if (strip !== undefined)
-        expect(await told('/forward', path, 'a', 'raw', stripping)).toBe(`${strip} ${plain} a 0`);
+        expect(await answerTo('/forward', path, 'a', 'raw', stripping)).toBe(`${strip} ${plain} a 0`);
     });
 });
 
@@ -123,12 +123,14 @@ const pathOf = (text: string | number): string | number =>
 describe('a host comes to one value', () => {
   for (const { authority, host, port = 0 } of TABLE.hosts)
     test(authority, async () => {
-      for (const way of WAYS) expect(await told(way, '/a', authority), way).toBe(`/a true ${host} ${port}`);
+      for (const way of WAYS) expect(await answerTo(way, '/a', authority), way).toBe(`/a true ${host} ${port}`);
     });
 
   test("an absolute target's host is the host, whatever the Host header says", async () => {
-    for (const door of ['grpc', 'http'] as const)
-      expect(await told(door, 'http://Other.example:81/x', 'shop.example'), door).toBe('/x true other.example 81');
+    for (const protocol of ['grpc', 'http'] as const)
+      expect(await answerTo(protocol, 'http://Other.example:81/x', 'shop.example'), protocol).toBe(
+        '/x true other.example 81',
+      );
   });
 });
 

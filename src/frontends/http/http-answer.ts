@@ -9,7 +9,7 @@ import type { Dialect } from './routes.ts';
 
 export interface HttpAnswer {
   readonly status: number;
-  /** Names and values in turn; the door adds to them. */
+  /** Names and values in turn; the caller adds to them. */
   readonly headers: string[];
   readonly body: string;
 }

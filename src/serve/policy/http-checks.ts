@@ -1,6 +1,6 @@
 /** The port for proxies that ask by HTTP. */
 import type { Engine } from '../../core/call.ts';
-import { httpDoor, type HttpRoute } from '../../frontends/index.ts';
+import { httpCheckHandler, type HttpRoute } from '../../frontends/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Throttle } from '../../time/throttle.ts';
@@ -40,7 +40,7 @@ export function listenForChecks(
     tls,
     reusePort,
     limits: LIMITS,
-    handle: httpDoor(engine, {
+    handle: httpCheckHandler(engine, {
       routes,
       isDraining,
       maxBodyBytes: MAX_MESSAGE_BYTES,

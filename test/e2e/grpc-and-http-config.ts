@@ -1,4 +1,4 @@
-/** An Envoy that asks one Sluice through two doors: each listener pair differs only in how its ext_authz filter asks. */
+/** An Envoy that asks one Sluice by gRPC and by HTTP: its two listeners differ only in how its ext_authz filter asks. */
 const type = (name: string): { '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
 const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 const cluster = (name: string, port: number, more: object = {}): object => ({
@@ -14,8 +14,8 @@ const cluster = (name: string, port: number, more: object = {}): object => ({
   ...more,
 });
 
-export const DOORS = ['grpc', 'http'] as const;
-export type Door = (typeof DOORS)[number];
+export const PROTOCOLS = ['grpc', 'http'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The part of docs/http.md that is tested: what the HTTP filter must be told. */
 export const HTTP_SERVICE = {
@@ -45,23 +45,23 @@ export const ROUTE =
   '/envoy=envoy,source.ip=x-sluice-peer,destination.ip=x-sluice-local,destination.port=x-sluice-local-port,' +
   'request.protocol=x-sluice-protocol,request.size=x-sluice-length,source.principal=x-sluice-principal,extensions=x-context-';
 
-export interface TwoDoorsOptions {
+export interface GrpcAndHttpOptions {
   readonly adminPort: number;
-  readonly ports: Readonly<Record<Door, number>>;
-  readonly sluice: Readonly<Record<Door, number>>;
+  readonly ports: Readonly<Record<Protocol, number>>;
+  readonly sluice: Readonly<Record<Protocol, number>>;
   readonly upstreamPort: number;
   /** Of the connection manager: how it normalises paths. */
   readonly paths?: object;
   readonly failureModeAllow?: boolean;
 }
 
-export function twoDoorsConfig(options: TwoDoorsOptions): object {
+export function grpcAndHttpConfig(options: GrpcAndHttpOptions): object {
   const { adminPort, ports, sluice, upstreamPort } = options;
   return {
     node: { id: 'edge-1', cluster: 'edge' },
     admin: { address: address(adminPort) },
     static_resources: {
-      listeners: DOORS.map((door) => listener(door, ports[door], options)),
+      listeners: PROTOCOLS.map((protocol) => listener(protocol, ports[protocol], options)),
       clusters: [
         cluster('app', upstreamPort),
         cluster('sluice-http', sluice.http),
@@ -78,10 +78,14 @@ export function twoDoorsConfig(options: TwoDoorsOptions): object {
   };
 }
 
-function listener(door: Door, port: number, { paths = {}, failureModeAllow = false }: TwoDoorsOptions): object {
+function listener(
+  protocol: Protocol,
+  port: number,
+  { paths = {}, failureModeAllow = false }: GrpcAndHttpOptions,
+): object {
   const timeout = '2s';
   const asks =
-    door === 'grpc'
+    protocol === 'grpc'
       ? { grpc_service: { envoy_grpc: { cluster_name: 'sluice-grpc' }, timeout } }
       : {
           http_service: { server_uri: { uri: 'http://sluice', cluster: 'sluice-http', timeout }, ...HTTP_SERVICE },
@@ -90,7 +94,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
         };
   const hcm = {
     ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
-    stat_prefix: door,
+    stat_prefix: protocol,
     use_remote_address: true,
     delayed_close_timeout: '0.05s',
     http_protocol_options: { accept_http_10: true },
@@ -101,7 +105,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
         typed_config: {
           ...type('envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig'),
           common_config: {
-            log_name: door,
+            log_name: protocol,
             transport_api_version: 'V3',
             buffer_flush_interval: '0.1s',
             grpc_service: { envoy_grpc: { cluster_name: 'sluice-grpc' } },
@@ -119,7 +123,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
           failure_mode_allow: failureModeAllow,
           status_on_error: { code: 'ServiceUnavailable' },
           with_request_body: { max_request_bytes: 64, allow_partial_message: true, pack_as_bytes: true },
-          stat_prefix: door,
+          stat_prefix: protocol,
           ...asks,
         },
       },
@@ -130,7 +134,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
         {
           name: 'web',
           domains: ['*'],
-          ...(door === 'grpc'
+          ...(protocol === 'grpc'
             ? {
                 typed_per_filter_config: {
                   'envoy.filters.http.ext_authz': {
@@ -146,7 +150,7 @@ function listener(door: Door, port: number, { paths = {}, failureModeAllow = fal
     },
   };
   return {
-    name: door,
+    name: protocol,
     address: address(port),
     filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: hcm }] }],
   };

@@ -8,7 +8,7 @@ import { freePort } from '../parts/free-port.ts';
 import { type RawAnswer, sendRaw } from '../parts/raw-http.ts';
 import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts';
 import { type ServedSluice, serveSluice, until } from './sluice.ts';
-import { type Door, ROUTE, twoDoorsConfig } from './two-doors-config.ts';
+import { type Protocol, ROUTE, grpcAndHttpConfig } from './grpc-and-http-config.ts';
 
 interface Request {
   readonly line: string;
@@ -18,9 +18,9 @@ interface Request {
 interface Case extends Request {
   readonly name: string;
   readonly differs?: readonly string[];
-  readonly status?: Readonly<Record<Door, number>>;
+  readonly status?: Readonly<Record<Protocol, number>>;
 }
-const CASES = parse(readFileSync(join(import.meta.dirname, 'two-doors.yaml'), 'utf8')) as readonly Case[];
+const CASES = parse(readFileSync(join(import.meta.dirname, 'grpc-and-http.yaml'), 'utf8')) as readonly Case[];
 
 const ATTRIBUTES = `
   request.method request.path request.url_path request.path_is_plain request.host request.port request.authority request.scheme
@@ -69,7 +69,7 @@ rules:
       handler: lines
       input:
         logged: request.headers[?"x-mark"].orValue("")
-        door: context.log_name
+        protocol: context.log_name
         verdict: verdict.id
         outcome: verdict.outcome
   - name: seen
@@ -86,11 +86,11 @@ rules:
 let upstream: Upstream;
 let sluice: ServedSluice;
 let envoy: EnvoyPart;
-let ports: Readonly<Record<Door, number>>;
+let ports: Readonly<Record<Protocol, number>>;
 
-async function startDoors(failureModeAllow: boolean): Promise<[EnvoyPart, Readonly<Record<Door, number>>]> {
+async function startEnvoyOfBoth(failureModeAllow: boolean): Promise<[EnvoyPart, Readonly<Record<Protocol, number>>]> {
   const [adminPort, own] = [await freePort(), { grpc: await freePort(), http: await freePort() }];
-  const config = twoDoorsConfig({
+  const config = grpcAndHttpConfig({
     adminPort,
     ports: own,
     sluice: { grpc: sluice.grpcPort, http: sluice.httpPort ?? 0 },
@@ -103,7 +103,7 @@ async function startDoors(failureModeAllow: boolean): Promise<[EnvoyPart, Readon
 beforeAll(async () => {
   upstream = await startUpstream();
   sluice = await serveSluice(POLICY, { args: ['--http', '127.0.0.1:0', '--http-route', ROUTE] });
-  [envoy, ports] = await startDoors(false);
+  [envoy, ports] = await startEnvoyOfBoth(false);
 });
 afterAll(async () => {
   await envoy.stop();
@@ -119,9 +119,12 @@ interface Asked {
 let asked = 0;
 
 /** Reports come in batches, so many requests are sent before the first report is waited for. */
-function ask(door: Door, { line, headers = ['host: shop.example'], body }: Request): Promise<() => Promise<Asked>> {
+function ask(
+  protocol: Protocol,
+  { line, headers = ['host: shop.example'], body }: Request,
+): Promise<() => Promise<Asked>> {
   const mark = String(++asked);
-  return sendRaw(ports[door], line, [...headers, `x-mark: ${mark}`], body).then((answer) => async () => ({
+  return sendRaw(ports[protocol], line, [...headers, `x-mark: ${mark}`], body).then((answer) => async () => ({
     answer,
     report: {
       ...(await until('its report', () => sluice.written.find(({ mark: of }) => of === mark), 5000)),
@@ -151,7 +154,7 @@ function effectOf({ status, headers, body }: RawAnswer, without: readonly string
   return { status, shown, arrived: { ...arrived, headers: passed } };
 }
 
-describe('through both doors', () => {
+describe('by gRPC and by HTTP', () => {
   const results: (readonly [grpc: () => Promise<Asked>, http: () => Promise<Asked>])[] = [];
   beforeAll(async () => {
     for (const one of CASES) results.push([await ask('grpc', one), await ask('http', one)]);
@@ -173,10 +176,14 @@ describe('through both doors', () => {
     });
 
   test('the access log has the verdict of an allowed request', async () => {
-    for (const door of ['grpc', 'http'] as const) {
-      const { report } = await (await ask(door, { line: 'GET /changed HTTP/1.1' }))();
+    for (const protocol of ['grpc', 'http'] as const) {
+      const { report } = await (await ask(protocol, { line: 'GET /changed HTTP/1.1' }))();
       const entry = await until('its entry', () => sluice.written.find(({ logged }) => logged === report['mark']));
-      expect(entry).toMatchObject({ door, outcome: 'allow', verdict: expect.stringMatching(/^[\da-z]+-[\da-z]+$/) });
+      expect(entry).toMatchObject({
+        protocol,
+        outcome: 'allow',
+        verdict: expect.stringMatching(/^[\da-z]+-[\da-z]+$/),
+      });
     }
   });
 
@@ -204,7 +211,7 @@ describe('through both doors', () => {
 });
 
 test('failure_mode_allow lets pass only what the engine could not decide, not a denial or a failed rule', async () => {
-  const [lenient, own] = await startDoors(true);
+  const [lenient, own] = await startEnvoyOfBoth(true);
   try {
     const statuses: Record<string, number[]> = {};
     for (const path of ['/error', '/failed', '/denied', '/a']) {

@@ -15,7 +15,7 @@ import { HttpWire, type RunningRoute, runningRoute } from './http-wire.ts';
 import { presented } from './presented.ts';
 import type { HttpRoute } from './routes.ts';
 
-export interface HttpDoorOptions {
+export interface HttpCheckOptions {
   readonly routes: readonly HttpRoute[];
   readonly isDraining: () => boolean;
   /** A request that the engine was not asked about: its path and the reason. */
@@ -36,7 +36,7 @@ const plain = (status: number, body: string): HttpAnswer => ({
 /** Of bodies that are not complete, over all connections. */
 const MOST_HELD_BYTES = 256 * 1024 * 1024;
 
-export function httpDoor(engine: Engine, options: HttpDoorOptions): RequestListener {
+export function httpCheckHandler(engine: Engine, options: HttpCheckOptions): RequestListener {
   const routes = options.routes.flatMap((route) => runningRoute(route) ?? []);
   const ofAuthzen = new Map(
     options.routes
