@@ -5,6 +5,7 @@
  *
  * Each item is indexed by its most selective guard: the one whose values the fewest items mention. Each place that an atom names
  * has a map of values, one map per length of prefix and of CIDR range, and lists of the items that need it present or absent.
+ * Where many items share a value, such as a namespace, their other guards divide them again.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
@@ -20,6 +21,8 @@ export interface Indexed<T> {
 
 /** Below this number of items a scan is as fast. */
 const FEW = 8;
+/** From this number of items that share a value on, looking at a second place costs less than evaluating them. */
+const MANY = 12;
 /** Assumed costs: most requests have a place, few lack it. */
 const PRESENT_COST = 64;
 const ABSENT_COST = 1;
@@ -27,9 +30,7 @@ const ABSENT_COST = 1;
 export class RuleIndex<T> {
   readonly #items: readonly T[];
   readonly #isFew: boolean;
-  /** Positions of items without a guard. */
-  readonly #always: number[] = [];
-  readonly #places: PlaceIndex[] = [];
+  #root = EMPTY;
 
   private constructor(all: readonly Indexed<T>[]) {
     this.#items = all.map(({ item }) => item);
@@ -39,36 +40,19 @@ export class RuleIndex<T> {
   static async of<T>(all: readonly Indexed<T>[], slice: TimeSlice): Promise<RuleIndex<T>> {
     const index = new RuleIndex(all);
     if (index.#isFew) return index;
-    const mentions = await mentionsOf(all, slice);
-    const byPlace = new Map<string, PlaceIndex>();
-    for (const [position, { guards }] of all.entries()) {
-      const guard = cheapest(guards, mentions);
-      if (guard === undefined) index.#always.push(position);
-      else for (const atom of guard) index.#placeOf(atom.place, byPlace).add(atom, position);
-      if (slice.isOver) await slice.next();
-    }
+    index.#root = await groupOf([...all.keys()], (position) => all[position]?.guards ?? NONE, slice);
     return index;
   }
 
   /** The array of all items itself, if all may apply. */
   candidates(bag: Bag): readonly T[] {
-    if (this.#isFew || this.#places.length === 0) return this.#items;
+    const { always, places } = this.#root;
+    if (this.#isFew || places.length === 0) return this.#items;
     const found: number[] = [];
-    for (const place of this.#places) place.find(bag, found);
-    if (found.length === 0) return this.#always.length === 0 ? NONE : this.#taken(this.#always);
-    if (this.#always.length > 0) for (const position of this.#always) found.push(position);
+    for (const place of places) place.find(bag, found);
+    if (found.length === 0) return always.length === 0 ? NONE : this.#taken(always);
+    if (always.length > 0) for (const position of always) found.push(position);
     return this.#taken(found.length === 1 ? found : inOrder(found));
-  }
-
-  #placeOf(place: Place, byPlace: Map<string, PlaceIndex>): PlaceIndex {
-    const key = placeText(place);
-    let index = byPlace.get(key);
-    if (index === undefined) {
-      index = new PlaceIndex(place);
-      byPlace.set(key, index);
-      this.#places.push(index);
-    }
-    return index;
   }
 
   #taken(positions: readonly number[]): T[] {
@@ -79,6 +63,7 @@ export class RuleIndex<T> {
 }
 
 const NONE: readonly never[] = [];
+type GuardsOf = (position: number) => readonly Guard[];
 const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
 
 /** Sorted, without duplicates. */
@@ -109,10 +94,15 @@ function atomText(atom: Atom): string {
   }
 }
 
-async function mentionsOf(all: readonly Indexed<unknown>[], slice: TimeSlice): Promise<ReadonlyMap<string, number>> {
+async function mentionsOf(
+  positions: readonly number[],
+  guardsOf: GuardsOf,
+  slice: TimeSlice,
+): Promise<ReadonlyMap<string, number>> {
   const mentions = new Map<string, number>();
-  for (const { guards } of all) {
-    for (const text of new Set(guards.flat().map(atomText))) mentions.set(text, (mentions.get(text) ?? 0) + 1);
+  for (const position of positions) {
+    for (const text of new Set(guardsOf(position).flat().map(atomText)))
+      mentions.set(text, (mentions.get(text) ?? 0) + 1);
     if (slice.isOver) await slice.next();
   }
   return mentions;
@@ -138,6 +128,46 @@ function cheapest(guards: readonly Guard[], mentions: ReadonlyMap<string, number
   return found;
 }
 
+interface Group {
+  /** Positions of items without a further guard. */
+  readonly always: Positions;
+  readonly places: readonly PlaceIndex[];
+}
+
+async function groupOf(positions: readonly number[], guardsOf: GuardsOf, slice: TimeSlice): Promise<Group> {
+  const mentions = await mentionsOf(positions, guardsOf, slice);
+  const always: Positions = [];
+  const byPlace = new Map<string, PlaceIndex>();
+  const used = new Map<number, Guard>();
+  for (const position of positions) {
+    const guard = cheapest(guardsOf(position), mentions);
+    if (guard === undefined) always.push(position);
+    else {
+      used.set(position, guard);
+      for (const atom of guard) placeIn(byPlace, atom.place).add(atom, position);
+    }
+    if (slice.isOver) await slice.next();
+  }
+  const places = [...byPlace.values()];
+  const others: GuardsOf = (position) => guardsOf(position).filter((guard) => guard !== used.get(position));
+  for (const place of places) await place.divide(others, slice);
+  return { always, places };
+}
+
+const EMPTY: Group = { always: [], places: [] };
+
+function findIn({ always, places }: Group, bag: Bag, found: number[]): void {
+  take(always, found);
+  for (const place of places) place.find(bag, found);
+}
+
+function placeIn(byPlace: Map<string, PlaceIndex>, place: Place): PlaceIndex {
+  const key = placeText(place);
+  const index = byPlace.get(key) ?? new PlaceIndex(place);
+  byPlace.set(key, index);
+  return index;
+}
+
 // ---------------------------------------------------------------- one place
 
 type Positions = number[];
@@ -146,6 +176,7 @@ class PlaceIndex {
   readonly #slot: number;
   readonly #key: string | undefined;
   readonly #equal = new Map<Value, Positions>();
+  readonly #groups = new Map<Value, Group>(); // for values that many items share, instead of the positions
   /** By length, the shortest first. */
   readonly #prefixes: { readonly length: number; readonly byText: Map<string, Positions> }[] = [];
   readonly #ranges: RangesOfLength[] = [];
@@ -172,6 +203,17 @@ class PlaceIndex {
     }
   }
 
+  /** After all items are added. */
+  async divide(guardsOf: GuardsOf, slice: TimeSlice): Promise<void> {
+    for (const [value, positions] of this.#equal) {
+      if (positions.length < MANY) continue;
+      const group = await groupOf(positions, guardsOf, slice);
+      if (group.always.length > positions.length / 2) continue;
+      this.#groups.set(value, group);
+      this.#equal.delete(value);
+    }
+  }
+
   find(bag: Bag, found: number[]): void {
     let value = bag.get(this.#slot);
     if (this.#key !== undefined && value !== undefined) value = (value as ReadonlyMap<Value, Value>).get(this.#key);
@@ -179,6 +221,7 @@ class PlaceIndex {
     take(this.#present, found);
     const equal = this.#equal.size === 0 ? undefined : this.#equal.get(value);
     if (equal !== undefined) take(equal, found);
+    else if (this.#groups.size > 0) findIn(this.#groups.get(value) ?? EMPTY, bag, found);
     if (this.#prefixes.length > 0 && typeof value === 'string') this.#findPrefixes(value, found);
     if (this.#ranges.length > 0 && value instanceof Ip) for (const ranges of this.#ranges) ranges.find(value, found);
   }

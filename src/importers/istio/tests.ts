@@ -42,17 +42,15 @@ export const dynTests = (values: readonly string[], value: string): string[] =>
 const isPlain = (text: string): boolean => /^[A-Za-z0-9_/-]*$/.test(text);
 const URI = 'uri';
 /** The identities in the peer's certificate, each as `spiffe://...`. */
-const ofIdentity = (test: string): string =>
-  `connection.?uri_sans_peer_certificate.orValue([]).exists(${URI}, ${test})`;
+const IDENTITIES = 'connection.?uri_sans_peer_certificate.orValue([])';
+const ofIdentity = (test: string): string => `${IDENTITIES}.exists(${URI}, ${test})`;
 
 /** `td/ns/NAMESPACE/sa/ACCOUNT`, as text of Istio's kind. `*` is any peer with a certificate that has a name. */
 export const principalTests = (values: readonly string[]): string[] =>
   values.map((value) => {
     if (value === '*') return 'has(source.principal)';
-    if (!value.startsWith('*')) {
-      const [test = ''] = textTests([`spiffe://${value}`], URI);
-      return ofIdentity(test);
-    }
+    if (!/^\*|\*$/.test(value)) return `${quoted(`spiffe://${value}`)} in ${IDENTITIES}`;
+    if (!value.startsWith('*')) return ofIdentity(`${URI}.startsWith(${quoted(`spiffe://${value.slice(0, -1)}`)})`);
     const suffix = value.slice(1);
     // Istio puts the suffix into a regular expression as it is.
     return ofIdentity(
