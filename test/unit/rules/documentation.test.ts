@@ -29,6 +29,15 @@ for (const { text } of blocks.filter((block) => /^cases:/m.test(block.text))) {
   cases.push(...documents.flatMap((document) => document.cases as unknown[]));
 }
 
+const authentication = readFileSync(join(import.meta.dirname, '../../../docs/authentication.md'), 'utf8');
+
+test.each([...authentication.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text))(
+  'a policy of docs/authentication.md loads: %s',
+  async (text) => {
+    expect(await errorsOf(text.replace('{ $env: INTROSPECTION_SECRET }', 'secret'))).toEqual([]);
+  },
+);
+
 describe('docs/rules.md', () => {
   test.each(policies)('$name loads', async ({ text }) => {
     expect(await errorsOf(text)).toEqual([]);
