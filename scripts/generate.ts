@@ -7,6 +7,7 @@ import { attributesMarkdown } from '../src/attributes/document.ts';
 import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
+import { grafanaBoards } from './grafana-boards.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -26,5 +27,10 @@ const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'gener
 if (status !== 0) process.exit(status ?? 1);
 for (const [file, write] of Object.entries(PAGES)) {
   writeFileSync(join(ROOT, file), await write());
+  process.stdout.write(`${file}\n`);
+}
+for (const [name, text] of grafanaBoards()) {
+  const file = join('deploy/grafana', name);
+  writeFileSync(join(ROOT, file), text);
   process.stdout.write(`${file}\n`);
 }
