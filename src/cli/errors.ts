@@ -19,12 +19,16 @@ export const CLI_ERRORS = {
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
     fix:
-      'Check that it runs and that --to names its port: gRPC for call; for limits, the admin port of serve or the debug port of ratelimit. ' +
+      'Check that it runs and that --to names its port: gRPC for call; for why, the admin port of serve; for limits, that or the debug port of ratelimit. ' +
       'Its log shows errors on its side.',
   },
   CLI_SPOOL: {
     means: 'The folder of the spools cannot be read, or has no such handler or dead letter.',
     fix: 'Give the folder of settings.spool.folder by --folder, or the policy by --policy; `sluice spool list` and `sluice deadletter list` show what is there.',
+  },
+  CLI_DECISION_LOG: {
+    means: 'A file given with --log cannot be read.',
+    fix: 'Give the files that log-file writes for rules of decision calls, or - for stdin.',
   },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',

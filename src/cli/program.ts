@@ -15,6 +15,7 @@ import { serve } from './commands/serve.ts';
 import { completion, man } from './commands/shell.ts';
 import { deadletter, spool } from './commands/spool.ts';
 import { test } from './commands/test.ts';
+import { why } from './commands/why.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT, EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
 import { meant } from '../text/nearest.ts';
@@ -51,6 +52,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   serve,
   ratelimit,
   health,
+  why,
   limits,
   lint,
   test,
