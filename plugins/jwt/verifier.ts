@@ -108,12 +108,19 @@ export class Verifier {
     if (from instanceof Refused) return from;
     if (!from.locations.has(location)) return WRONG_LOCATION;
     const keys = from.issuer.keys.current;
-    const running = from.issuer
-      .verify(token)
-      .then((payload) => this.#keep(key, this.#kept(token, payload, from, keys)))
-      .finally(() => {
-        if (this.#running.get(key)?.token === token) this.#running.delete(key);
-      });
+    const ended = (): void => {
+      if (this.#running.get(key)?.token === token) this.#running.delete(key);
+    };
+    const running = from.issuer.verify(token).then(
+      (payload) => {
+        ended();
+        return this.#keep(key, this.#kept(token, payload, from, keys));
+      },
+      (error: unknown) => {
+        ended();
+        throw error;
+      },
+    );
     if (!this.#running.has(key)) this.#running.set(key, { token, proof: running });
     return running;
   }
