@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import type { LoadedPolicy } from '../../core/rules/load.ts';
 import { type Node, plain } from '../../core/rules/yaml/nodes.ts';
 import { paintErr } from '../../text/paint.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -16,8 +17,8 @@ export async function importIstio(configs: readonly string[]): Promise<ExitCode>
   return EXIT.ok;
 }
 
-/** The rules as YAML, under names that rules written by hand may have. */
-export function nativeText(rules: readonly Node[]): string {
+/** As YAML, with rules under names that those written by hand may have. */
+export function nativeText({ rules, handlers, attributes }: LoadedPolicy['imported']): string {
   const taken = new Set<string>();
   const named = rules.map((rule) => {
     const { name, ...rest } = plain(rule) as { readonly name: string };
@@ -30,5 +31,13 @@ export function nativeText(rules: readonly Node[]): string {
     taken.add(unique);
     return { name: unique, ...rest };
   });
-  return stringify({ rules: named }, { lineWidth: 0 });
+  const merged = (nodes: readonly Node[]): object => Object.assign({}, ...nodes.map(plain)) as object;
+  return stringify(
+    {
+      ...(attributes.length === 0 ? {} : { attributes: merged(attributes) }),
+      ...(handlers.length === 0 ? {} : { handlers: merged(handlers) }),
+      rules: named,
+    },
+    { lineWidth: 0 },
+  );
 }

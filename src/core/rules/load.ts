@@ -24,7 +24,7 @@ import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
 import type { Registry } from '../../adapters/registry.ts';
-import { translateIstio } from '../../importers/istio/index.ts';
+import { type Translated, translateIstio } from '../../importers/istio/index.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
@@ -56,8 +56,8 @@ export interface LoadedPolicy {
   readonly policy: Policy | undefined;
   readonly findings: readonly Finding[];
   readonly cases: readonly CasesDocument[];
-  /** The rules that Istio's documents come to. */
-  readonly imported: readonly Node[];
+  /** What Istio's documents come to. */
+  readonly imported: Translated;
   /** Loaded also where the rest of the policy has errors. */
   readonly plugins: PolicyPlugins;
 }
@@ -167,11 +167,13 @@ async function loadBy(
     { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
     findings,
   );
-  const [place] = imported;
-  if (place !== undefined)
-    ruleLists.push({ node: { kind: 'list', place: place.place, items: imported }, later: [], isImported: true });
+  for (const node of imported.handlers) handlers.read(node);
+  const [one] = imported.rules;
+  if (one !== undefined)
+    ruleLists.push({ node: { kind: 'list', place: one.place, items: imported.rules }, later: [], isImported: true });
   const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
+  for (const node of imported.attributes) attributes.read(node);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);
   const carriage = new Carriage(() => attributes.attributes);
   attributes.compileNamed(carriage);

@@ -8,6 +8,7 @@ import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
 import { AuthorizationPolicies } from './authorization-policy.ts';
 import { mapNode } from './nodes.ts';
 import { istioObject, report, type Translation } from './object.ts';
+import { RequestAuthentications } from './request-authentication.ts';
 import type { IstioSettings } from './settings.ts';
 
 export { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from './settings.ts';
@@ -21,22 +22,34 @@ export interface TranslationOptions {
 /** Whether the importer reads a document with this `apiVersion`; it refuses kinds that it does not know. */
 export const isIstio = (apiVersion: string): boolean => apiVersion.startsWith('security.istio.io/');
 
+const AUTHORIZATION = 'AuthorizationPolicy';
+const AUTHENTICATION = 'RequestAuthentication';
 const VERSIONS = ['security.istio.io/v1', 'security.istio.io/v1beta1'];
+
+/** Sections of a policy, as nodes. */
+export interface Translated {
+  readonly rules: readonly Node[];
+  readonly handlers: readonly MapNode[];
+  readonly attributes: readonly MapNode[];
+}
 
 export function translateIstio(
   documents: readonly MapNode[],
   { settings, handlers, isLenient }: TranslationOptions,
   findings: Findings,
-): readonly Node[] {
-  const translation: Translation = { settings, findings, isLenient, handlers, claims: 'request.auth.?claims' };
+): Translated {
+  const verifiesTokens = documents.some((root) => textOf(root, 'kind') === AUTHENTICATION);
+  const claims = verifiesTokens ? 'my.istio.?claims' : 'request.auth.?claims';
+  const translation: Translation = { settings, findings, isLenient, handlers, claims };
   const policies = new AuthorizationPolicies(translation);
+  const authentications = new RequestAuthentications(translation);
   const names = new Set<string>();
   let first: Place | undefined;
   for (const root of documents) {
     const version = textOf(root, 'apiVersion');
     const kind = textOf(root, 'kind');
-    const place = root.entries.get(VERSIONS.includes(version) ? 'kind' : 'apiVersion')?.value.place ?? root.place;
-    if (!VERSIONS.includes(version) || kind !== 'AuthorizationPolicy') {
+    if (!VERSIONS.includes(version) || (kind !== AUTHORIZATION && kind !== AUTHENTICATION)) {
+      const place = root.entries.get(VERSIONS.includes(version) ? 'kind' : 'apiVersion')?.value.place ?? root.place;
       report(
         findings,
         'ISTIO_KIND',
@@ -52,12 +65,23 @@ export function translateIstio(
       findings.error('RULES_DUPLICATE', object.place, `${name} is declared twice; remove one of the two`);
     names.add(name);
     first ??= object.place;
-    policies.add(object);
+    if (kind === AUTHORIZATION) policies.add(object);
+    else authentications.add(object);
   }
   policies.end();
+  if (first === undefined) return { rules: [], handlers: [], attributes: [] };
   const { custom, deny, unlessAllowed, allow, audit } = policies.rules;
-  const rules = [...custom, ...deny, ...unlessAllowed, ...allow, ...audit];
-  return first === undefined ? rules : [...unknownWorkload(policies.selections, first), ...rules];
+  const selections = new Set([...policies.selections, ...authentications.selections]);
+  const attributes = authentications.attributes(first);
+  return {
+    rules: [
+      ...unknownWorkload(selections, first),
+      ...authentications.rules,
+      ...[custom, deny, unlessAllowed, allow, audit].flat(),
+    ],
+    handlers: authentications.handlers,
+    attributes: attributes === undefined ? [] : [attributes],
+  };
 }
 
 /** A call that does not say for which workload it is would pass all policies that select some. */

@@ -90,6 +90,21 @@ test.each([
   expect([found, policy]).toEqual([[finding], undefined]);
 });
 
+test.each([
+  ['spec: { jwtRules: [{ jwks: "{}" }] }', 'RULES_MISSING_KEY an item of jwtRules needs issuer: the iss of its tokens'],
+  [
+    'spec: { jwtRules: [{ issuer: a, jwkUri: b }] }',
+    'RULES_UNKNOWN_KEY an item of jwtRules has no key jwkUri; did you mean jwksUri?',
+  ],
+  [
+    'spec: { jwtRules: [{ issuer: a, jwksUri: "https://a/k", fromCookies: [t], outputPayloadToHeader: x-p }] }',
+    'ISTIO_UNSUPPORTED outputPayloadToHeader takes the payload from the token as it was sent, which rules cannot take from a cookie; use fromHeaders or fromParams',
+  ],
+])('%s', async (spec, finding) => {
+  const { found, policy } = await loaded(`${HEAD.replace('AuthorizationPolicy', 'RequestAuthentication')}${spec}\n`);
+  expect([found.map((one) => one.slice(one.indexOf(' ') + 1)).includes(finding), policy]).toEqual([true, undefined]);
+});
+
 test('a kind that is not translated is refused, so that nothing in the folder is silently not in force', async () => {
   const { found, policy } = await loaded(HEAD.replace('AuthorizationPolicy', 'PeerAuthentication'));
   expect([found, policy]).toEqual([

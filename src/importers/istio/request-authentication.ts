@@ -1,0 +1,222 @@
+/**
+ * RequestAuthentication (security.istio.io/v1, v1beta1).
+ * **In**: an object. **Out**: a handler of the adapter jwt, a rule that gives its claims, a rule that refuses a bad token, and rules that
+ * change the request as Envoy's jwt_authn does. **Fails**: with findings.
+ */
+import { type Fields, fieldsOf } from '../../core/rules/fields.ts';
+import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { mapNode, type Plain } from './nodes.ts';
+import { type IstioObject, report, selection, type Translation } from './object.ts';
+import { texts } from './settings.ts';
+import { allOf, quoted } from './tests.ts';
+
+const FIELDS = [
+  'issuer',
+  'audiences',
+  'jwksUri',
+  'jwks',
+  'jwks_uri',
+  'fromHeaders',
+  'fromParams',
+  'fromCookies',
+  'forwardOriginalToken',
+  'outputPayloadToHeader',
+  'outputClaimToHeaders',
+  'timeout',
+];
+
+/** Where a token may be: its text in CEL, and the change that removes it. */
+interface Location {
+  readonly config: Readonly<Record<string, string>>;
+  readonly token: string | undefined;
+  readonly remove: Readonly<Record<string, Plain>> | undefined;
+}
+
+const headerLocation = (name: string, prefix: string): Location => {
+  const text = `request.headers[?${quoted(name.toLowerCase())}].orValue("")`;
+  return {
+    config: { header: name, prefix },
+    token: text,
+    remove: { request: { remove: [name] } },
+  };
+};
+const queryLocation = (name: string): Location => ({
+  config: { query: name },
+  token: `request.query[?${quoted(name)}].orValue("")`,
+  remove: { query: { remove: [name] } },
+});
+/** Envoy leaves cookies as they are. */
+const cookieLocation = (cookie: string): Location => ({ config: { cookie }, token: undefined, remove: undefined });
+const DEFAULT_LOCATIONS = [headerLocation('authorization', 'Bearer '), queryLocation('access_token')];
+
+export class RequestAuthentications {
+  readonly rules: Node[] = [];
+  readonly handlers: MapNode[] = [];
+  readonly selections: Set<string> = new Set();
+  /** The attributes with claims, one for each object. */
+  readonly #claims: string[] = [];
+  readonly #translation: Translation;
+
+  constructor(translation: Translation) {
+    this.#translation = translation;
+  }
+
+  /** The claims of the request's token, whoever verified it; `undefined` without an object. */
+  attributes(place: Place): MapNode | undefined {
+    if (this.#claims.length === 0) return undefined;
+    const is = this.#claims.map((name) => `has(${name}) ? dyn(${name}) : `).join('');
+    return mapNode({ 'my.istio.claims': { is: `${is}dyn(request.auth.?claims.orValue({}))` } }, place);
+  }
+
+  add(object: IstioObject): void {
+    const { findings } = this.#translation;
+    const { spec, namespace, name, place } = object;
+    spec.only(['selector', 'targetRef', 'targetRefs', 'jwtRules']);
+    const selected = selection(object, this.#translation);
+    if (selected !== undefined) this.selections.add(selected);
+    const node = spec.node('jwtRules');
+    const rules = (node?.kind === 'list' ? node.items : []).flatMap((item) => {
+      const fields = fieldsOf(item, 'an item of jwtRules', findings)?.only(FIELDS);
+      return fields === undefined ? [] : [fields];
+    });
+    if (rules.length === 0) {
+      report(findings, 'ISTIO_NEVER', place, `${name} has no jwtRules, so it verifies no token`);
+      return;
+    }
+    const handler = `istio-jwt-${namespace}-${name}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+    const as = `my.istio.jwt${this.#claims.length}`;
+    const id = `ns[${namespace}]-authentication[${name}]`;
+    const parts = rules.map((fields) => ({ fields, locations: this.#locations(fields) }));
+    const issuers = parts.map(({ fields, locations }) => this.#issuer(fields, locations));
+    this.handlers.push(mapNode({ [handler]: { adapter: 'jwt', config: { issuers } } }, place));
+    this.#claims.push(`${as}.claims`);
+    const of = (suffix: string, rest: Readonly<Record<string, Plain>>, match: string | undefined): Node =>
+      mapNode({ name: `${id}${suffix}`, match, calls: ['http'], ...rest }, place);
+    this.rules.push(
+      of('-claims', { enrich: { handler, as } }, selected),
+      of('', { check: { handler, params: { required: false, wrongAudience: 'forbidden' } } }, selected),
+    );
+    // Before the rules that set them: later rules win.
+    const outputs = [...new Set(rules.flatMap(outputHeaders))];
+    if (outputs.length > 0) this.rules.push(of('-outputs', { onAllow: { request: { remove: outputs } } }, selected));
+    for (const [at, { fields, locations }] of parts.entries())
+      for (const [suffix, match, onAllow] of this.#changes(fields, locations, as))
+        this.rules.push(
+          of(`-jwt[${at}]${suffix}`, { onAllow }, allOf([...(selected === undefined ? [] : [selected]), match])),
+        );
+  }
+
+  #issuer(fields: Fields, locations: readonly Location[]): Readonly<Record<string, Plain>> {
+    const { findings } = this.#translation;
+    fields.required('issuer', 'the iss of its tokens');
+    const [uri, keys] = [fields.text('jwksUri') ?? fields.text('jwks_uri'), fields.text('jwks')];
+    if (uri !== undefined && keys !== undefined)
+      report(
+        findings,
+        'ISTIO_VALUE',
+        fields.node('jwks')?.place ?? fields.place,
+        'a rule has jwksUri or jwks, not both',
+      );
+    return {
+      issuer: fields.text('issuer') ?? '',
+      audiences: texts(fields.node('audiences'), 'audiences', findings),
+      // Envoy takes tokens without exp.
+      required: [],
+      locations: locations.map(({ config }) => config),
+      ...(keys !== undefined ? { keys } : uri !== undefined ? { url: uri } : { discovery: true }),
+    };
+  }
+
+  #locations(fields: Fields): readonly Location[] {
+    const { findings } = this.#translation;
+    const headers = fields.node('fromHeaders');
+    const found = [
+      ...(headers?.kind === 'list' ? headers.items : []).flatMap((item) => {
+        const header = fieldsOf(item, 'an item of fromHeaders', findings)?.only(['name', 'prefix']);
+        header?.required('name', 'the name of a header');
+        const name = header?.text('name');
+        return name === undefined
+          ? []
+          : [headerLocation(name, header?.has('prefix') === true ? (header.text('prefix') ?? '') : '')];
+      }),
+      ...texts(fields.node('fromParams'), 'fromParams', findings).map(queryLocation),
+      ...texts(fields.node('fromCookies'), 'fromCookies', findings).map(cookieLocation),
+    ];
+    return found.length === 0 ? DEFAULT_LOCATIONS : found;
+  }
+
+  /** `suffix`, `match`, `onAllow` of the rules that change a request with a valid token of this issuer. */
+  #changes(
+    fields: Fields,
+    locations: readonly Location[],
+    as: string,
+  ): (readonly [suffix: string, match: string, onAllow: Readonly<Record<string, Plain>>])[] {
+    const { findings } = this.#translation;
+    const isValid = `${as}.?issuer.orValue("") == ${quoted(fields.text('issuer') ?? '')}`;
+    const changes: (readonly [string, string, Readonly<Record<string, Plain>>])[] = [];
+    const there = (token: string): string => `${isValid} && ${token} != ""`;
+    for (const [at, { token, remove, config }] of locations.entries())
+      if (fields.flag('forwardOriginalToken') !== true && token !== undefined && remove !== undefined)
+        changes.push([
+          `-remove[${at}]`,
+          config['prefix'] === undefined || config['prefix'] === ''
+            ? there(token)
+            : `${isValid} && ${token}.startsWith(${quoted(config['prefix'])})`,
+          remove,
+        ]);
+    const payload = fields.text('outputPayloadToHeader');
+    if (payload !== undefined) {
+      for (const [at, { token }] of locations.entries())
+        if (token === undefined)
+          report(
+            findings,
+            'ISTIO_UNSUPPORTED',
+            fields.node('outputPayloadToHeader')?.place ?? fields.place,
+            'outputPayloadToHeader takes the payload from the token as it was sent, which rules cannot take from a cookie; use fromHeaders or fromParams',
+          );
+        else
+          changes.push([
+            `-payload[${at}]`,
+            `${isValid} && ${token}.split(".").size() == 3`,
+            { request: { set: { [payload]: `\${reveal(${token}.split(".")[1])}` } } },
+          ]);
+    }
+    return [...changes, ...this.#claimHeaders(fields, isValid, as)];
+  }
+
+  #claimHeaders(
+    fields: Fields,
+    isValid: string,
+    as: string,
+  ): (readonly [string, string, Readonly<Record<string, Plain>>])[] {
+    const { findings } = this.#translation;
+    const node = fields.node('outputClaimToHeaders');
+    return (node?.kind === 'list' ? node.items : []).flatMap((item, at) => {
+      const claim = fieldsOf(item, 'an item of outputClaimToHeaders', findings)?.only(['header', 'claim']);
+      claim?.required('header', 'the name of a header');
+      claim?.required('claim', 'the name of a claim');
+      const [header, name] = [claim?.text('header'), claim?.text('claim')];
+      if (header === undefined || name === undefined) return [];
+      const [first = '', ...rest] = name.split('.');
+      const value = rest.reduce(
+        (of, key) => `${of}.optFlatMap(part, type(part) == map ? part[?${quoted(key)}] : optional.none())`,
+        `${as}.?claims[?${quoted(first)}]`,
+      );
+      const isScalar = `${value}.optMap(claim, type(claim) == string || type(claim) == bool || type(claim) == int || type(claim) == double).orValue(false)`;
+      return [
+        [`-claim[${at}]`, `${isValid} && ${isScalar}`, { request: { set: { [header]: `\${${value}.orValue("")}` } } }],
+      ];
+    });
+  }
+}
+
+/** The headers that a rule sets, which a client must not. */
+function outputHeaders(fields: Fields): string[] {
+  const claims = fields.node('outputClaimToHeaders');
+  const ofClaims = (claims?.kind === 'list' ? claims.items : []).flatMap((item) => {
+    const header = item.kind === 'map' ? item.entries.get('header')?.value : undefined;
+    return header?.kind === 'scalar' && typeof header.value === 'string' ? [header.value] : [];
+  });
+  const payload = fields.node('outputPayloadToHeader');
+  return payload?.kind === 'scalar' && typeof payload.value === 'string' ? [payload.value, ...ofClaims] : ofClaims;
+}
