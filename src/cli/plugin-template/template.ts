@@ -151,9 +151,13 @@ function adapterTest(pieces: readonly Piece[]): string {
   ].join('\n');
 }
 
+/** An editor then completes and checks the keys of the file. */
+const EDITOR_LINE = '# yaml-language-server: $schema=../node_modules/sluice/docs/policy.schema.json';
+
 function policy({ name }: PluginOptions, pieces: readonly Piece[]): string {
   const config = pieces.map(({ policyConfig }) => policyConfig).filter((one) => one !== '');
   return [
+    EDITOR_LINE,
     'plugins: [../src/adapter.ts]',
     'handlers:',
     `  mine: { adapter: ${name}${config.length === 0 ? '' : `, config: { ${config.join(', ')} }`} }`,
@@ -168,6 +172,7 @@ function policy({ name }: PluginOptions, pieces: readonly Piece[]): string {
 
 const cases = (pieces: readonly Piece[]): string =>
   [
+    EDITOR_LINE,
     'policy: policy.yaml',
     'cases:',
     ...indented(
