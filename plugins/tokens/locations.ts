@@ -61,7 +61,10 @@ function finderOf({ prefix, cookie }: Location): (text: string) => string | Refu
   const lower = prefix.toLowerCase();
   const startsWith = (part: string): boolean =>
     part.startsWith(prefix) || part.slice(0, prefix.length).toLowerCase() === lower;
-  return (text) => afterPrefix(text.trimStart(), prefix.length, startsWith);
+  return (text) =>
+    text.startsWith(prefix) && !text.includes(',')
+      ? text.slice(prefix.length).trim()
+      : afterPrefix(text.trimStart(), prefix.length, startsWith);
 }
 
 /**
