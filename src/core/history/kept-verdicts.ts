@@ -7,6 +7,7 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { LimitVerdict, Outcome, Verdict } from '../call.ts';
+import { BriefRefusals } from './brief-refusals.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { MetricFamily } from '../metrics/families.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
@@ -48,6 +49,7 @@ export class KeptVerdicts {
   #inForce: Snapshot | undefined;
   #next = 0;
   readonly #refused = new VerdictBuffer<Kept>(KEEP.refused);
+  readonly #brief = new BriefRefusals();
   readonly #shadow = new VerdictBuffer<Kept>(KEEP.shadow);
   readonly #allowed = new VerdictBuffer<Kept>(KEEP.allowed);
 
@@ -64,7 +66,10 @@ export class KeptVerdicts {
     const buffer =
       verdict.outcome !== 'allow' ? this.#refused : verdict.shadow.length > 0 ? this.#shadow : this.#allowed;
     const { weight } = bag.wire;
-    if (!buffer.admits(atMs, weight, verdict.rule)) return;
+    if (!buffer.admits(atMs, weight, verdict.rule)) {
+      if (buffer === this.#refused) this.#brief.add(snapshot, call, verdict, timeMs());
+      return;
+    }
     bag.wire.keep();
     const live = { snapshot, bag, call, verdict, timeMs: timeMs() };
     // A call that ended after its policy was replaced must not retain that policy.
@@ -94,6 +99,8 @@ export class KeptVerdicts {
   list(filter: VerdictFilter = {}, nowMs: number = performance.now()): readonly KeptVerdict[] {
     const { limit = 100 } = filter;
     const found: KeptVerdict[] = [];
+    const brief = filter.id === undefined ? undefined : this.#brief.withId(filter.id);
+    if (brief !== undefined) return [brief];
     const all = [this.#refused, this.#shadow, this.#allowed].flatMap((buffer) => buffer.entries(nowMs));
     for (const kept of all.toSorted((a, b) => b.number - a.number)) {
       if (found.length >= limit) break;

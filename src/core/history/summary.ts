@@ -56,6 +56,11 @@ const FIELDS = {
 } as const;
 export type RequestField = keyof typeof FIELDS;
 
+export const NO_FIELDS = Object.fromEntries(Object.keys(FIELDS).map((field) => [field, null])) as Record<
+  RequestField,
+  null
+>;
+
 export const fieldsOf = (shown: RedactedRequest): KeptVerdict['request'] =>
   Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [field, shown.named(name)])) as Record<
     RequestField,
