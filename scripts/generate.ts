@@ -7,7 +7,7 @@ import { attributesMarkdown } from '../src/attributes/document.ts';
 import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
-import { grafanaBoards } from './grafana-boards.ts';
+import { grafanaBoards } from './grafana/dashboards.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');

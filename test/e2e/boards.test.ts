@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { grafanaBoards } from '../../scripts/grafana-boards.ts';
+import { grafanaBoards } from '../../scripts/grafana/dashboards.ts';
 import { callCheck, callLimit, callLog } from '../../src/cli/call/index.ts';
 import { eventually } from '../../src/adapters/testing/index.ts';
 import { prometheusProgram } from '../parts/fetch.ts';
@@ -99,7 +99,7 @@ const namesIn = (expr: string): string[] => [
 ];
 
 describe('the boards', () => {
-  test('are those of scripts/grafana-boards.ts (npm run generate writes them)', () => {
+  test('are those of scripts/grafana (npm run generate writes them)', () => {
     expect(new Map(BOARDS.map(({ file }) => [file.replace('grafana/', ''), text(`deploy/${file}`)]))).toEqual(
       grafanaBoards(),
     );
