@@ -20,4 +20,3 @@ export const rate = (metric: string, labels: string, more = ''): string =>
   `sum by (${labels}) (rate(${metric}{${OF}${more}}[$__rate_interval]))`;
 export const latency = (quantile: number, labels: string): string =>
   `histogram_quantile(${quantile}, sum by (${labels}, le) (rate(sluice_call_duration_seconds_bucket{${OF}}[$__rate_interval])))`;
-

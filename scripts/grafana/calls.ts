@@ -36,9 +36,7 @@ export const OVERVIEW: Board = {
           title: 'Durations',
           unit: 's',
           kind: 'heatmap',
-          queries: [
-            [`sum by (le) (increase(sluice_call_duration_seconds_bucket{${OF}}[$__rate_interval]))`, '{{le}}'],
-          ],
+          queries: [[`sum by (le) (increase(sluice_call_duration_seconds_bucket{${OF}}[$__rate_interval]))`, '{{le}}']],
         },
         {
           title: 'Calls without a policy',
@@ -75,9 +73,7 @@ export const OVERVIEW: Board = {
         },
         {
           title: 'Loads',
-          queries: [
-            [`sum by (result) (increase(sluice_policy_reloads_total{${OF}}[$__rate_interval]))`, '{{result}}'],
-          ],
+          queries: [[`sum by (result) (increase(sluice_policy_reloads_total{${OF}}[$__rate_interval]))`, '{{result}}']],
         },
       ],
     },
@@ -162,10 +158,7 @@ export const LIMITS: Board = {
           title: 'Share of refusals',
           unit: 'percentunit',
           queries: [
-            [
-              `${rate('sluice_rule_denied_total', 'rule')} / ${rate('sluice_rule_matched_total', 'rule')}`,
-              '{{rule}}',
-            ],
+            [`${rate('sluice_rule_denied_total', 'rule')} / ${rate('sluice_rule_matched_total', 'rule')}`, '{{rule}}'],
           ],
         },
         {
