@@ -59,6 +59,7 @@ try {
   const asked = await fetch(`http://127.0.0.1:${http}/envoy/ratings/42`, {
     headers: {
       'x-user': 'ann',
+      'x-forwarded-proto': 'https',
       'x-sluice-peer': '198.51.100.7',
       'x-forwarded-for': '203.0.113.9, 198.51.100.7',
       'x-context-destination.namespace': 'shop',
