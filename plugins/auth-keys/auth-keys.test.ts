@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { CheckAnswer, LookupAnswer } from 'sluice/plugin';
+import { type CheckAnswer, type LookupAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { startRedis } from '../../test/parts/redis.ts';
 import adapter from './adapter.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'auth-keys-'));
@@ -41,4 +43,28 @@ test('a key that is withdrawn from the file works no longer', async () => {
   writeFileSync(join(folder, 'keys.txt'), `${digest('another')} bob\n`);
   await eventually(() => expect(kind()).toBe('deny'));
   expect(lookup?.(of(KEY), testCall()) as LookupAnswer).toBeUndefined();
+});
+
+test('keys in Redis are found by digest, kept for cacheMs, and fail while it is away', async () => {
+  const redis = await startRedis();
+  const admin = new Redis(redis.url);
+  onTestFinished(async () => {
+    admin.disconnect();
+    await redis.stop();
+  });
+  await admin.hset(`apikey:${digest(KEY)}`, { owner: 'ann', plan: 'gold' });
+  const config = { redis: { url: redis.url }, cacheMs: 1000 };
+  const { handler, clock, close } = await openForTest(adapter, { config });
+  onTestFinished(() => close());
+  const lookup = handler.lookup?.({ rule: 'r', params: undefined });
+  const find = async (key: string) => lookup?.(of(key), testCall());
+  expect(await find(KEY)).toEqual({ owner: 'ann', labels: { plan: 'gold' } });
+  expect(await find('wrong')).toBeUndefined();
+  expect(lookup?.(of(KEY), testCall())).not.toBeInstanceOf(Promise);
+  await admin.del(`apikey:${digest(KEY)}`);
+  clock.advance(1001);
+  expect(await find(KEY)).toBeUndefined();
+  await redis.stop();
+  clock.advance(1001);
+  await expect(find(KEY)).rejects.toThrow(Unavailable);
 });
