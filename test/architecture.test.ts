@@ -167,6 +167,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core/rules/yaml',
     'src/core/rules/errors.ts',
     'src/core/rules/fields.ts',
+    'src/core/rules/texts.ts',
+    'src/core/rules/sections/istio-settings.ts',
   ],
   // The API client knows neither the engine nor plugins: whatever watches Kubernetes uses it.
   'src/kubernetes': ['src/text', 'src/time'],

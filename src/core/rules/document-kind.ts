@@ -1,5 +1,4 @@
 import { KEYS } from './keys.ts';
-import { isIstio } from '../../importers/istio/index.ts';
 import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
 import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
@@ -10,6 +9,8 @@ export type DocumentKind =
   /** Translated by importers/istio. */
   | { readonly kind: 'istio'; readonly root: MapNode }
   | { readonly kind: 'refused' };
+/** Kinds that the importer does not know it refuses by name. */
+const ISTIO = /^security\.istio\.io\//;
 const REFUSED: DocumentKind = { kind: 'refused' };
 
 /** The kind of a document, by its keys. Anything but a policy, cases and documents of Istio is refused by name. */
@@ -23,7 +24,7 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     return REFUSED;
   }
   const version = root.entries.get('apiVersion')?.value;
-  if (version?.kind === 'scalar' && isIstio(String(version.value))) return { kind: 'istio', root };
+  if (version?.kind === 'scalar' && ISTIO.test(String(version.value))) return { kind: 'istio', root };
   const peer = peerFormat(root);
   if (peer !== undefined) {
     const first = [...root.entries.values()][0];

@@ -24,7 +24,7 @@ import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
 import type { Registry } from '../../adapters/registry.ts';
-import { type Translated, translateIstio } from '../../importers/istio/index.ts';
+import type { Translated } from '../../importers/istio/index.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
@@ -137,6 +137,8 @@ export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions):
   }
 }
 
+const NOTHING_IMPORTED: Translated = { rules: [], handlers: [], attributes: [] };
+
 async function loadBy(
   parse: Parse,
   files: PolicyFiles,
@@ -162,11 +164,14 @@ async function loadBy(
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
-  const imported = translateIstio(
-    istio,
-    { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
-    findings,
-  );
+  const imported =
+    istio.length === 0
+      ? NOTHING_IMPORTED
+      : (await import('../../importers/istio/index.ts')).translateIstio(
+          istio,
+          { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
+          findings,
+        );
   for (const node of imported.handlers) handlers.read(node);
   const [one] = imported.rules;
   if (one !== undefined)

@@ -6,7 +6,8 @@ import { nearest } from '../../text/nearest.ts';
 import type { Fields } from '../../core/rules/fields.ts';
 import type { Node } from '../../core/rules/yaml/nodes.ts';
 import { report, type Translation } from './object.ts';
-import { texts, withAliases } from './settings.ts';
+import { texts } from '../../core/rules/texts.ts';
+import { withAliases } from './trust-domains.ts';
 import { problemOf } from './value-problems.ts';
 import {
   addressTests,

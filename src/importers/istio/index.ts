@@ -5,22 +5,17 @@
  */
 import type { Findings } from '../../core/rules/yaml/findings.ts';
 import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
+import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
 import { AuthorizationPolicies } from './authorization-policy.ts';
 import { mapNode } from './nodes.ts';
 import { istioObject, report, type Translation } from './object.ts';
 import { RequestAuthentications } from './request-authentication.ts';
-import type { IstioSettings } from './settings.ts';
-
-export { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from './settings.ts';
 
 export interface TranslationOptions {
   readonly settings: IstioSettings;
   readonly handlers: ReadonlySet<string>;
   readonly isLenient: boolean;
 }
-
-/** Whether the importer reads a document with this `apiVersion`; it refuses kinds that it does not know. */
-export const isIstio = (apiVersion: string): boolean => apiVersion.startsWith('security.istio.io/');
 
 const AUTHORIZATION = 'AuthorizationPolicy';
 const AUTHENTICATION = 'RequestAuthentication';

@@ -5,7 +5,8 @@
 import { Fields, fieldsOf } from '../../core/rules/fields.ts';
 import type { Findings } from '../../core/rules/yaml/findings.ts';
 import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
-import { type IstioSettings, textMap } from './settings.ts';
+import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
+import { textMap } from '../../core/rules/texts.ts';
 import { anyOf, quoted } from './tests.ts';
 import type { IstioErrorCode } from './errors.ts';
 

@@ -7,7 +7,7 @@ import { type Fields, fieldsOf } from '../../core/rules/fields.ts';
 import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
 import { mapNode, type Plain } from './nodes.ts';
 import { type IstioObject, report, selection, type Translation } from './object.ts';
-import { texts } from './settings.ts';
+import { texts } from '../../core/rules/texts.ts';
 import { allOf, quoted } from './tests.ts';
 
 const FIELDS = [

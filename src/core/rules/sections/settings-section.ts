@@ -4,13 +4,13 @@
  */
 import { type Attributes, type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { spiffeId } from '../../../attributes/spiffe.ts';
-import { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from '../../../importers/istio/index.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { type Node, nodeText } from '../yaml/nodes.ts';
 import { KEYS, WORDS } from '../keys.ts';
 import type { DecisionSettings } from '../policy.ts';
 import { checkMasks, DEFAULT_DECISIONS, masksOf, mergedMasks, type WrittenMask } from './decision-masks.ts';
+import { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from './istio-settings.ts';
 import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
 type Key = (typeof KEYS.settings)[number];
