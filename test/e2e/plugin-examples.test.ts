@@ -118,7 +118,7 @@ describe.each([
     workspace.write('wrong.yaml', policy.replace('file: revoked.txt,', 'flie: revoked.txt,'));
     const linted = await run(['lint', 'wrong.yaml'], { cwd: workspace.folder });
     expect(linted.out + linted.err).toMatch(
-      /wrong\.yaml:7:\d+ RULES_CONFIG config of check-revoked, flie: unknown key; did you mean file/,
+      /wrong\.yaml:8:\d+ RULES_CONFIG config of check-revoked, flie: unknown key; did you mean file/,
     );
     const before = served.err().length;
     workspace.write('policy.yaml', policy.replace('ignore: [root]', 'ignore: [""]'));

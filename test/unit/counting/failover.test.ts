@@ -172,7 +172,8 @@ describe('in a cluster', () => {
         await eventually(async () => expect(await spend(key, algorithm)).toBe(998));
     await eventually(async () => {
       await spend('more', 'window');
-      expect(lines).toEqual(oneLineEach('Redis does not answer some calls', /./));
+      // Some calls, unless the first failure came before another master had answered.
+      expect(lines).toEqual(oneLineEach('Redis does not answer(?: some calls)?', /./));
     });
   }, 90_000);
 
