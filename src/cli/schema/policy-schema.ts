@@ -127,7 +127,7 @@ const SETTINGS = mapOf('settings', {
     }),
   ),
   istio: described(
-    "What Istio's mesh config and the proxy know, for AuthorizationPolicy documents.",
+    "What Istio's mesh config and the proxy know, for its security documents.",
     mapOf(
       'settingsIstio',
       {
@@ -136,12 +136,16 @@ const SETTINGS = mapOf('settings', {
           TEXT,
         ),
         labels: described('The labels of the same workload.', namesTo({ type: 'string' })),
+        service: described(
+          'The host name of its service, for ServiceRole documents; default: each call names it.',
+          TEXT,
+        ),
         rootNamespace: described('Policies in it apply to all namespaces; default istio-system.', TEXT),
         trustDomain: described('The trust domain of the mesh; default cluster.local.', TEXT),
         trustDomainAliases: described('Trust domains that stand for it, too.', listOf(TEXT)),
         providers: described('By the name of a provider, the check that CUSTOM policies make.', namesTo(ref('check'))),
       },
-      { dependentRequired: { labels: ['namespace'] } },
+      { dependentRequired: { labels: ['namespace'], service: ['namespace'] } },
     ),
   ),
 });

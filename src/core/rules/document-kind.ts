@@ -10,7 +10,7 @@ export type DocumentKind =
   | { readonly kind: 'istio'; readonly root: MapNode }
   | { readonly kind: 'refused' };
 /** Kinds that the importer does not know it refuses by name. */
-const ISTIO = /^security\.istio\.io\//;
+const ISTIO = /^(security|rbac)\.istio\.io\//;
 const REFUSED: DocumentKind = { kind: 'refused' };
 
 /** The kind of a document, by its keys. Anything but a policy, cases and documents of Istio is refused by name. */
@@ -74,8 +74,6 @@ function peerFormat({
   const [group] = version.split('/');
   if (group === 'config.istio.io')
     return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio Mixer (${version}); ${LATER}` };
-  if (group === 'security.istio.io' || group === 'rbac.istio.io')
-    return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio (${version}); ${LATER}` };
   return {
     code: 'RULES_DOCUMENT',
     message: `this is the Kubernetes ${kind}${name} (${version}), not a policy; move it out of the policy's folder`,

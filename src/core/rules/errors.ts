@@ -21,7 +21,8 @@ export const RULES_ERRORS = {
     fix: 'The top-level keys of a policy are `rules`, `handlers`, `attributes` and `settings`.',
   },
   RULES_PEER_FORMAT: {
-    means: 'The document is in the format of envoyproxy/ratelimit or Istio, which this release does not translate.',
+    means:
+      'The document is in the format of envoyproxy/ratelimit or Istio Mixer, which this release does not translate.',
     fix: 'Write the rules in the language of Sluice, or move the file out of the folder; `sluice ratelimit` reads files of envoyproxy/ratelimit.',
   },
   RULES_UNKNOWN_KEY: {

@@ -8,7 +8,7 @@ import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
 import { operationTests, sourceTests, whenTests } from './conditions.ts';
 import { mapNode, type Plain } from './nodes.ts';
 import { type IstioObject, report, selection, type Translation } from './object.ts';
-import { allOf, anyOf, type Test } from './tests.ts';
+import { allOf, anyOfAll, type Test } from './tests.ts';
 
 type Calls = 'http' | 'tcp';
 
@@ -42,6 +42,8 @@ export class AuthorizationPolicies {
   readonly #allowingNothing = new Map<string, PolicyWriter>();
   /** CEL of all selections. */
   readonly selections: Set<string> = new Set();
+  /** The first ALLOW or DENY policy in force for each selection of workloads; `undefined`: all workloads. */
+  readonly deciding: Map<string | undefined, IstioObject> = new Map();
 
   constructor(translation: Translation) {
     this.#translation = translation;
@@ -74,6 +76,8 @@ export class AuthorizationPolicies {
     if (rules.length === 0 && action !== 'ALLOW')
       report(findings, 'ISTIO_NEVER', place, `${object.name} has no rules, so this ${action} policy never applies`);
     const policy = new PolicyWriter(object, selected, dryRun === 'true');
+    if ((action === 'ALLOW' || action === 'DENY') && !policy.isDryRun && !this.deciding.has(selected))
+      this.deciding.set(selected, object);
     switch (action) {
       case 'ALLOW':
         return this.#allow(policy, rules);
@@ -213,12 +217,12 @@ class PolicyWriter {
   #matchOf({ from, to, when }: PolicyRule, isTcp: boolean): string | undefined {
     const kept = (tests: readonly Test[]): string[] =>
       tests.filter(({ needsHttp }) => !isTcp || !needsHttp).map(({ cel }) => cel);
-    const any = (parts: readonly (readonly Test[])[]): string[] => {
-      const all = parts.map(kept);
-      if (all.length === 0 || all.some((tests) => tests.length === 0)) return [];
-      return [anyOf(all.map((tests) => (all.length > 1 && tests.length > 1 ? `(${allOf(tests)})` : allOf(tests))))];
-    };
-    const parts = [...(this.selected === undefined ? [] : [this.selected]), ...any(from), ...any(to), ...kept(when)];
+    const parts = [
+      ...(this.selected === undefined ? [] : [this.selected]),
+      ...anyOfAll(from.map(kept)),
+      ...anyOfAll(to.map(kept)),
+      ...kept(when),
+    ];
     return parts.length === 0 ? undefined : allOf(parts);
   }
 

@@ -27,24 +27,24 @@ import {
 } from './tests.ts';
 
 /** Turns the values of a field into tests, any of which is enough. */
-interface Condition {
+export interface Condition {
   readonly needsHttp: boolean;
   readonly tests: (values: readonly string[]) => readonly string[];
 }
-interface Context {
+export interface Context {
   /** Of the policy. */
   readonly namespace: string;
   readonly translation: Translation;
 }
-type Make = (context: Context) => Condition;
+export type Make = (context: Context) => Condition;
 
-const always =
+export const always =
   (needsHttp: boolean, tests: Condition['tests']): Make =>
   () => ({ needsHttp, tests });
-const byToken =
+export const byToken =
   (tests: (values: readonly string[], claims: string) => readonly string[]): Make =>
   ({ translation: { claims } }) => ({ needsHttp: true, tests: (values) => tests(values, claims) });
-const byClaim = (claim: string): Make => byToken((values, claims) => [claimTests([claim], values, claims)]);
+export const byClaim = (claim: string): Make => byToken((values, claims) => [claimTests([claim], values, claims)]);
 
 const PRINCIPALS: Make = ({ translation: { settings } }) => ({
   needsHttp: false,
@@ -61,14 +61,16 @@ const TRUST_DOMAINS: Make = ({ translation: { settings } }) => ({
       ...new Set(values.flatMap((one) => (settings.trustDomains.includes(one) ? settings.trustDomains : [one]))),
     ]),
 });
-const NAMESPACES = always(false, namespaceTests);
-const SOURCE_IP = always(false, (values) => addressTests(values, 'source.ip'));
+export const NAMESPACES = always(false, namespaceTests);
+export const SOURCE_IP = always(false, (values) => addressTests(values, 'source.ip'));
 const REMOTE_IP = always(false, (values) => addressTests(values, 'origin.ip'));
-const DESTINATION_IP = always(false, (values) => addressTests(values, 'destination.ip'));
-const PORTS = always(false, (values) => [`destination.?port.orValue(0) in [${values.join(', ')}]`]);
-const SNI = always(false, (values) => textTests(values, 'connection.?requested_server_name.orValue("").lowerAscii()'));
-const METHODS = always(true, (values) => textTests(values, 'request.?method.orValue("")'));
-const HOSTS = always(true, (values) =>
+export const DESTINATION_IP = always(false, (values) => addressTests(values, 'destination.ip'));
+export const PORTS = always(false, (values) => [`destination.?port.orValue(0) in [${values.join(', ')}]`]);
+export const SNI = always(false, (values) =>
+  textTests(values, 'connection.?requested_server_name.orValue("").lowerAscii()'),
+);
+export const METHODS = always(true, (values) => textTests(values, 'request.?method.orValue("")'));
+export const HOSTS = always(true, (values) =>
   textTests(
     values.map((value) => value.toLowerCase()),
     'request.?authority.orValue("").lowerAscii()',
@@ -138,7 +140,7 @@ const FORMER: Readonly<Record<string, string>> = {
   'destination.user': 'spec.selector selects workloads by labels',
 };
 
-const notName = (name: string): string => `not${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+export const notName = (name: string): string => `not${name.charAt(0).toUpperCase()}${name.slice(1)}`;
 
 export const sourceTests = (fields: Fields, context: Context): Test[] =>
   fieldTests(fields, SOURCE, 'from.source', context);
@@ -206,7 +208,7 @@ function conditionOf(key: string, fields: Fields, { translation: { findings } }:
 }
 
 /** Each value of a repeated header is matched by itself; an empty value is present. */
-function headerCondition(written: string): Make {
+export function headerCondition(written: string): Make {
   const lower = written.toLowerCase();
   const name = quoted(lower === 'host' ? ':authority' : lower);
   const present = `${name} in request.header_values`;
@@ -226,7 +228,7 @@ function headerCondition(written: string): Make {
 }
 
 /** Of the metadata that the proxy sends: `[value]` looks for a value in a list. */
-function metadataCondition(filter: string, name: string): Make {
+export function metadataCondition(filter: string, name: string): Make {
   return always(false, (values) =>
     values.map((value) => {
       const isList = value.startsWith('[') && value.endsWith(']');
@@ -238,7 +240,7 @@ function metadataCondition(filter: string, name: string): Make {
   );
 }
 
-function testsOf(
+export function testsOf(
   { needsHttp, tests }: Condition,
   node: Node | undefined,
   isNegated: boolean,

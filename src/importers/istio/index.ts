@@ -7,8 +7,9 @@ import type { Findings } from '../../core/rules/yaml/findings.ts';
 import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
 import { AuthorizationPolicies } from './authorization-policy.ts';
-import { mapNode } from './nodes.ts';
-import { istioObject, report, type Translation } from './object.ts';
+import { istioObject, refusalWithout, report, type Translation } from './object.ts';
+import { Rbac } from './rbac.ts';
+import { RBAC_KINDS, RbacObjects } from './rbac-objects.ts';
 import { RequestAuthentications } from './request-authentication.ts';
 
 export interface TranslationOptions {
@@ -19,7 +20,12 @@ export interface TranslationOptions {
 
 const AUTHORIZATION = 'AuthorizationPolicy';
 const AUTHENTICATION = 'RequestAuthentication';
-const VERSIONS = ['security.istio.io/v1', 'security.istio.io/v1beta1'];
+const SECURITY = ['security.istio.io/v1', 'security.istio.io/v1beta1'];
+const RBAC = ['rbac.istio.io/v1alpha1'];
+const KINDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ...[AUTHORIZATION, AUTHENTICATION].map((kind) => [kind, SECURITY] as const),
+  ...RBAC_KINDS.map((kind) => [kind, RBAC] as const),
+]);
 
 /** Sections of a policy, as nodes. */
 export interface Translated {
@@ -38,13 +44,16 @@ export function translateIstio(
   const translation: Translation = { settings, findings, isLenient, handlers, claims };
   const policies = new AuthorizationPolicies(translation);
   const authentications = new RequestAuthentications(translation);
+  const objects = new RbacObjects(translation);
+  const rbac = new Rbac(objects, translation);
   const names = new Set<string>();
   let first: Place | undefined;
   for (const root of documents) {
     const version = textOf(root, 'apiVersion');
     const kind = textOf(root, 'kind');
-    if (!VERSIONS.includes(version) || (kind !== AUTHORIZATION && kind !== AUTHENTICATION)) {
-      const place = root.entries.get(VERSIONS.includes(version) ? 'kind' : 'apiVersion')?.value.place ?? root.place;
+    if (KINDS.get(kind)?.includes(version) !== true) {
+      const isVersion = [...SECURITY, ...RBAC].includes(version);
+      const place = root.entries.get(isVersion ? 'kind' : 'apiVersion')?.value.place ?? root.place;
       report(
         findings,
         'ISTIO_KIND',
@@ -61,18 +70,21 @@ export function translateIstio(
     names.add(name);
     first ??= object.place;
     if (kind === AUTHORIZATION) policies.add(object);
-    else authentications.add(object);
+    else if (kind === AUTHENTICATION) authentications.add(object);
+    else objects.add(object);
   }
   policies.end();
+  rbac.end(policies.deciding);
   if (first === undefined) return { rules: [], handlers: [], attributes: [] };
   const { custom, deny, unlessAllowed, allow, audit } = policies.rules;
-  const selections = new Set([...policies.selections, ...authentications.selections]);
+  const selections = new Set([...policies.selections, ...authentications.selections, ...rbac.selections]);
   const attributes = authentications.attributes(first);
   return {
     rules: [
       ...unknownWorkload(selections, first),
+      ...rbac.rules.refusals,
       ...authentications.rules,
-      ...[custom, deny, unlessAllowed, allow, audit].flat(),
+      ...[custom, deny, unlessAllowed, rbac.rules.unlessAllowed, allow, rbac.rules.allow, audit].flat(),
     ],
     handlers: authentications.handlers,
     attributes: attributes === undefined ? [] : [attributes],
@@ -86,18 +98,7 @@ function unknownWorkload(selections: ReadonlySet<string>, place: Place): Node[] 
     ...(read('destination.?namespace') ? ['destination.namespace'] : []),
     ...(read('destination.service.?name') ? ['destination.service.name'] : []),
   ];
-  return needed.map((attribute) =>
-    mapNode(
-      {
-        name: `istio-needs-${attribute.replaceAll('.', '-')}`,
-        description: `Policies of Istio select workloads, and this call does not carry ${attribute} (docs/istio.md).`,
-        match: `!has(${attribute})`,
-        calls: ['http', 'tcp'],
-        deny: { status: 503, body: `${attribute} of the workload is unknown` },
-      },
-      place,
-    ),
-  );
+  return needed.map((attribute) => refusalWithout(attribute, place));
 }
 
 function textOf(root: MapNode, key: string): string {

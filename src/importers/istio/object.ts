@@ -7,6 +7,7 @@ import type { Findings } from '../../core/rules/yaml/findings.ts';
 import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
 import { textMap } from '../../core/rules/texts.ts';
+import { mapNode } from './nodes.ts';
 import { anyOf, quoted } from './tests.ts';
 import type { IstioErrorCode } from './errors.ts';
 
@@ -66,14 +67,39 @@ export function istioObject(root: MapNode, findings: Findings): IstioObject | un
 
 const LABELS = 'destination.labels';
 
+/** The namespace of the call's workload, as CEL. */
+export const namespaceOf = ({ workload }: IstioSettings): string =>
+  workload === undefined ? 'destination.?namespace.orValue("")' : quoted(workload.namespace);
+
+/** A rule that refuses calls without `attribute`, which policies need to know the workload. */
+export function refusalWithout(
+  attribute: string,
+  place: Place,
+  { guard = [], unlessAllowed }: { readonly guard?: readonly string[]; readonly unlessAllowed?: string } = {},
+): Node {
+  return mapNode(
+    {
+      name: `istio-needs-${attribute.replaceAll('.', '-')}`,
+      description: `Policies of Istio select workloads, and this call does not carry ${attribute} (docs/istio.md).`,
+      match: [...guard, `!has(${attribute})`].join(' && '),
+      calls: ['http', 'tcp'],
+      deny: {
+        status: 503,
+        body: `${attribute} of the workload is unknown`,
+        ...(unlessAllowed === undefined ? {} : { unlessAllowed }),
+      },
+    },
+    place,
+  );
+}
+
 /** The workloads of an object, as CEL; `undefined`: all. */
 export function selection(
   { namespace, name, kind, spec, place }: IstioObject,
   { settings, findings }: Translation,
 ): string | undefined {
   const { workload, rootNamespace } = settings;
-  const namespaceOf = workload === undefined ? 'destination.?namespace.orValue("")' : quoted(workload.namespace);
-  const isIn = namespace === rootNamespace ? [] : [`${namespaceOf} == ${quoted(namespace)}`];
+  const isIn = namespace === rootNamespace ? [] : [`${namespaceOf(settings)} == ${quoted(namespace)}`];
   const labelTest = (label: string, value: string): string =>
     workload === undefined
       ? `${LABELS}[?${quoted(label)}].orValue("") == ${quoted(value)}`

@@ -15,6 +15,11 @@ export const quoted = (text: string): string => JSON.stringify(text);
 export const anyOf = (parts: readonly string[]): string =>
   parts.length === 1 ? (parts[0] as string) : `(${parts.join(' || ')})`;
 export const allOf = (parts: readonly string[]): string => parts.join(' && ');
+/** Any of the parts, all tests of which hold: at most one test. None without a part, or if a part has no test. */
+export function anyOfAll(parts: readonly (readonly string[])[]): string[] {
+  if (parts.length === 0 || parts.some((tests) => tests.length === 0)) return [];
+  return [anyOf(parts.map((tests) => (parts.length > 1 && tests.length > 1 ? `(${allOf(tests)})` : allOf(tests))))];
+}
 export const noneOf = (parts: readonly string[]): string => `!(${parts.join(' || ')})`;
 
 /** `exact`, `prefix*`, `*suffix`, and `*` for any text but the empty one; other asterisks are literal. */
@@ -43,7 +48,7 @@ const isPlain = (text: string): boolean => /^[A-Za-z0-9_/-]*$/.test(text);
 const URI = 'uri';
 /** The identities in the peer's certificate, each as `spiffe://...`. */
 const IDENTITIES = 'connection.?uri_sans_peer_certificate.orValue([])';
-const ofIdentity = (test: string): string => `${IDENTITIES}.exists(${URI}, ${test})`;
+export const ofIdentity = (test: string): string => `${IDENTITIES}.exists(${URI}, ${test})`;
 
 /** `td/ns/NAMESPACE/sa/ACCOUNT`, as text of Istio's kind. `*` is any peer with a certificate that has a name. */
 export const principalTests = (values: readonly string[]): string[] =>
@@ -114,17 +119,24 @@ export const pathTests = (values: readonly string[], path: string): string[] => 
   ];
 };
 
-/** Reads one claim of a token by its path, and tests it: a text, or a list with a text that passes. */
-export function claimTests(path: readonly string[], values: readonly string[], claims: string): string {
+/** The claims of OAuth that list words in one text. */
+const ofWords = ([first, ...rest]: readonly string[]): boolean =>
+  rest.length === 0 && (first === 'scope' || first === 'permission');
+
+/** Reads one claim of a token by its path, and tests it: a text, its words, or a list with a text that passes. */
+export function claimTests(
+  path: readonly string[],
+  values: readonly string[],
+  claims: string,
+  isWords: boolean = ofWords(path),
+): string {
   const [first = '', ...rest] = path;
   let value = `${claims}[?${quoted(first)}]`;
   for (const key of rest)
     value = `${value}.optFlatMap(part, type(part) == map ? part[?${quoted(key)}] : optional.none())`;
   const one = (name: string): string => anyOf(dynTests(values, name));
-  // The claims of OAuth that list words in one text.
-  const words =
-    rest.length === 0 && (first === 'scope' || first === 'permission')
-      ? `type(claim) == string ? string(claim).split(" ").exists(word, ${anyOf(textTests(values, 'word'))}) : `
-      : '';
+  const words = isWords
+    ? `type(claim) == string ? string(claim).split(" ").exists(word, ${anyOf(textTests(values, 'word'))}) : `
+    : '';
   return `${value}.optMap(claim, ${words}type(claim) == list ? claim.exists(word, ${one('word')}) : ${one('claim')}).orValue(false)`;
 }

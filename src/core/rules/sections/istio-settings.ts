@@ -6,7 +6,14 @@ import type { Node } from '../yaml/nodes.ts';
 
 export interface IstioSettings {
   /** Of a server for one workload; `undefined`: each call names its workload. */
-  readonly workload: { readonly namespace: string; readonly labels: ReadonlyMap<string, string> } | undefined;
+  readonly workload:
+    | {
+        readonly namespace: string;
+        readonly labels: ReadonlyMap<string, string>;
+        /** The host name of its service; `undefined`: each call names it. */
+        readonly service: string | undefined;
+      }
+    | undefined;
   /** Policies in it apply to all namespaces. */
   readonly rootNamespace: string;
   /** The trust domain of the mesh and its aliases: a principal of one of them, or of `cluster.local`, stands for all. */
@@ -25,16 +32,18 @@ export const DEFAULT_ISTIO_SETTINGS: IstioSettings = {
 export function istioSettings(fields: Fields, findings: Findings): IstioSettings {
   const namespace = fields.text('namespace');
   const labels = textMap(fields.node('labels'), 'settings.istio.labels', findings);
-  if (namespace === undefined && fields.has('labels'))
-    findings.error(
-      'RULES_MISSING_KEY',
-      fields.place,
-      'settings.istio.labels need settings.istio.namespace, the namespace of the same workload',
-    );
+  const service = fields.text('service');
+  for (const key of ['labels', 'service'])
+    if (namespace === undefined && fields.has(key))
+      findings.error(
+        'RULES_MISSING_KEY',
+        fields.place,
+        `settings.istio.${key} needs settings.istio.namespace, the namespace of the same workload`,
+      );
   const providers = fields.node('providers');
   fields.map('providers', 'settings.istio.providers');
   return {
-    workload: namespace === undefined ? undefined : { namespace, labels },
+    workload: namespace === undefined ? undefined : { namespace, labels, service },
     rootNamespace: fields.text('rootNamespace') ?? DEFAULT_ISTIO_SETTINGS.rootNamespace,
     trustDomains: [
       fields.text('trustDomain') ?? 'cluster.local',
