@@ -242,7 +242,7 @@ const callers = await Promise.all(
   }),
 );
 /** Respects the server's limit of streams when it cannot keep up. */
-const MOST_WAITING = 90;
+const MAX_WAITING = 90;
 let notSent = 0;
 const WARM_MS = 1500;
 const beganAtMs = performance.now();
@@ -260,7 +260,7 @@ function turn(sent: number): void {
     for (; beganAtMs + (count * 1000) / rate <= nowMs; count++) {
       const caller = callers[count % callers.length];
       const dueMs = beganAtMs + (count * 1000) / rate;
-      if (caller === undefined || caller.waiting >= MOST_WAITING) notSent++;
+      if (caller === undefined || caller.waiting >= MAX_WAITING) notSent++;
       else {
         if (isMeasuring) lates.push(performance.now() - dueMs);
         caller.call(dueMs);

@@ -11,8 +11,8 @@ const LOCATIONS: readonly Location[] = [{ header: 'authorization', prefix: 'Basi
 const inputs = { input: inputsOf(LOCATIONS), defaults: inputDefaults(LOCATIONS) };
 const OUTPUT = { user: 'string?' } as const satisfies Shape;
 /** Passwords whose bcrypt waits; a further one fails, since each takes tens of milliseconds of CPU. */
-const MOST_WAITING = 32;
-const MOST_KEPT = 1000;
+const MAX_WAITING = 32;
+const MAX_KEPT = 1000;
 
 export default defineAdapter({
   name: 'auth-basic',
@@ -53,13 +53,13 @@ export default defineAdapter({
     const find = tokenFinder(LOCATIONS);
     /** Of right passwords; without this key, which is nowhere else, a dump of the memory does not help to guess them. */
     const secret = randomBytes(32);
-    const good = new LRUCache<string, Htpasswd>({ max: MOST_KEPT });
+    const good = new LRUCache<string, Htpasswd>({ max: MAX_KEPT });
     let last: Promise<unknown> = Promise.resolve();
     let waiting = 0;
 
     /** One after the other: each keeps a core busy. */
     function compared(password: string, hashed: string): Promise<boolean> {
-      if (waiting >= MOST_WAITING) throw new Rejected(`${waiting} passwords wait to be verified`);
+      if (waiting >= MAX_WAITING) throw new Rejected(`${waiting} passwords wait to be verified`);
       waiting++;
       const next = last.then(() => bcrypt.compare(password, hashed)).finally(() => waiting--);
       last = next.catch(() => undefined);

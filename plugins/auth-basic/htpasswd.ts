@@ -9,7 +9,7 @@ export interface Htpasswd {
 }
 
 /** A password of this cost takes about a second of CPU. */
-const MOST_COST = 13;
+const MAX_COST = 13;
 
 /** Throws for the first bad line. Hashes are not shown. */
 export function htpasswdOf(text: string): Htpasswd {
@@ -28,7 +28,7 @@ export function htpasswdOf(text: string): Htpasswd {
     if (bcrypt === null && !/^\{SHA\}[A-Za-z0-9+/]{27}=$/.test(hashed))
       throw bad('the hash is neither bcrypt (htpasswd -B) nor {SHA}; other schemes are not accepted');
     const own = bcrypt === null ? 0 : Number(bcrypt[1]);
-    if (own > MOST_COST) throw bad(`the cost of the hash is ${own}; at most ${MOST_COST} is accepted`);
+    if (own > MAX_COST) throw bad(`the cost of the hash is ${own}; at most ${MAX_COST} is accepted`);
     if (bcrypt !== null) cost = Math.max(cost ?? 0, own);
     hashes.set(user, hashed);
   }

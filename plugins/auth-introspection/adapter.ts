@@ -108,7 +108,7 @@ export default defineAdapter({
     );
     type Kept = { readonly answer: Active | Refused; readonly untilMs: number };
     const good = new LRUCache<string, Kept>({ max: maxCached });
-    const bad = new LRUCache<string, Kept>({ max: MOST_REFUSALS });
+    const bad = new LRUCache<string, Kept>({ max: MAX_REFUSALS });
     const running = new Map<string, Promise<Active | Refused>>();
 
     /** Not ended by its first caller, since others may wait for it. */
@@ -168,6 +168,6 @@ export default defineAdapter({
 });
 
 /** Refusals are kept apart, so that bad tokens never take the place of good ones. */
-const MOST_REFUSALS = 1000;
+const MAX_REFUSALS = 1000;
 /** RFC 6750 section 2.1 says which characters a token has. */
 const MALFORMED = new Refused('invalid_token', 'the token is malformed');

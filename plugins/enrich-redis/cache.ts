@@ -24,7 +24,7 @@ interface Kept<T> {
 }
 
 /** A longer key is stored as its SHA-256; clients choose the length. */
-const MOST_CHARACTERS = 128;
+const MAX_CHARACTERS = 128;
 /** Size of an entry without key and answer. */
 const OVERHEAD_BYTES = 200;
 
@@ -91,6 +91,6 @@ export class Cache<T> {
 
 /** A key that looks like a hash is hashed too, so that keys never collide. */
 const nameOf = (key: string): string =>
-  key.length <= MOST_CHARACTERS && !key.startsWith('\0#')
+  key.length <= MAX_CHARACTERS && !key.startsWith('\0#')
     ? key
     : `\0#${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`;

@@ -4,7 +4,7 @@ import { type ColumnType, valueOf } from '../values/cell.ts';
 export type Row = Readonly<Record<string, unknown>>;
 
 /** A longer field is rejected, since it would be cached for each key. */
-const MOST_CHARACTERS = 65_536;
+const MAX_CHARACTERS = 65_536;
 
 /** Approximate size of a row in bytes. */
 export const weightOf = (row: Row | undefined): number =>
@@ -22,9 +22,9 @@ export function rowOf(
   const row: Record<string, unknown> = {};
   for (const [at, [name, type]] of Object.entries(columns).entries()) {
     const { length } = cells[at] ?? '';
-    if (length > MOST_CHARACTERS)
+    if (length > MAX_CHARACTERS)
       throw new Rejected(
-        `the field ${name} of ${key.slice(0, 64)}: ${length} characters, at most ${MOST_CHARACTERS} are allowed`,
+        `the field ${name} of ${key.slice(0, 64)}: ${length} characters, at most ${MAX_CHARACTERS} are allowed`,
       );
     try {
       const value = valueOf(cells[at], type);

@@ -90,11 +90,11 @@ export function unexpected({ status, headers }: HttpAnswer, expected: string, no
 export function retryAfterMs(headers: HttpAnswer['headers'], nowMs: number): number | undefined {
   const value = headers['retry-after']?.trim();
   if (value === undefined) return undefined;
-  if (/^\d+$/.test(value)) return Math.min(Number(value), MOST_SECONDS) * 1000;
+  if (/^\d+$/.test(value)) return Math.min(Number(value), MAX_SECONDS) * 1000;
   const atMs = Date.parse(value);
-  return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), MOST_SECONDS * 1000);
+  return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), MAX_SECONDS * 1000);
 }
-const MOST_SECONDS = 86_400;
+const MAX_SECONDS = 86_400;
 
 const SHOWN_CHARACTERS = 200;
 /** Services write answers of any length, and reasons are logged. */

@@ -47,8 +47,8 @@ function statedBy(headers: HttpAnswer['headers'], refuses: boolean, nowMs: numbe
 }
 
 /** A value that is not a number counts as 0. */
-const secondsOf = (text: string): number => (/^\d+$/.test(text.trim()) ? Math.min(Number(text), MOST_SECONDS) : 0);
-const MOST_SECONDS = 86_400 * 365;
+const secondsOf = (text: string): number => (/^\d+$/.test(text.trim()) ? Math.min(Number(text), MAX_SECONDS) : 0);
+const MAX_SECONDS = 86_400 * 365;
 
 /** Of a repeated directive the first counts. */
 function directivesOf(text: string): ReadonlyMap<string, string> {

@@ -50,7 +50,7 @@ function typedClaim(value: unknown, type: ClaimType): unknown {
     case 'bool':
       return typeof value === 'boolean' ? value : undefined;
     case 'timestamp': // NumericDate (RFC 7519 section 2)
-      return typeof value === 'number' && Math.abs(value) <= MOST_SECONDS ? new Date(value * 1000) : undefined;
+      return typeof value === 'number' && Math.abs(value) <= MAX_SECONDS ? new Date(value * 1000) : undefined;
     case 'list<string>':
       return wordsOf(value);
     case 'any':
@@ -59,7 +59,7 @@ function typedClaim(value: unknown, type: ClaimType): unknown {
 }
 
 /** What a Date can hold, 8.64e15 ms. */
-const MOST_SECONDS = 8.64e12;
+const MAX_SECONDS = 8.64e12;
 
 function wordsOf(value: unknown): readonly string[] | undefined {
   if (typeof value === 'string') return value.split(' ').filter((word) => word !== '');

@@ -14,12 +14,12 @@ export interface PublicKeys {
 }
 
 /** An issuer with more is at fault; without `kid` a token is tried with each. */
-const MOST_KEYS = 100;
+const MAX_KEYS = 100;
 const LEAST_RSA_BITS = 2048;
 
 export function publicKeysOf(given: unknown): PublicKeys {
   const keys = typeof given === 'string' ? keysOfText(given) : keysOf(given);
-  if (keys.length > MOST_KEYS) throw new Error(`it has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
+  if (keys.length > MAX_KEYS) throw new Error(`it has ${keys.length} keys; at most ${MAX_KEYS} are taken`);
   const unusable: string[] = [];
   const usable = keys.filter((key, at) => {
     const problem = problemOf(key);

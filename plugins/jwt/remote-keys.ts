@@ -26,9 +26,9 @@ export interface RemoteKeys extends Keys {
 
 /** Before it is stale (RFC 9111); a service may neither stop the refresh nor be asked without a pause. */
 const FRESH_SHARE = 0.8;
-const [LEAST_FRESH_MS, MOST_FRESH_MS] = [30_000, 3_600_000];
+const [LEAST_FRESH_MS, MAX_FRESH_MS] = [30_000, 3_600_000];
 /** Calls that wait for a key; further tokens with an unknown key are refused at once, so that they take no other call's place. */
-const MOST_WAITING = 100;
+const MAX_WAITING = 100;
 
 export async function openRemoteKeys(
   config: IssuerConfig,
@@ -82,7 +82,7 @@ export async function openRemoteKeys(
       const keys = source.keys();
       const nowMs = host.clock.monotonicMs();
       const isDue = nowMs - triedAtMs >= config.refetchMs;
-      if (keys === undefined || waiting >= MOST_WAITING || (!isDue && waiting === 0)) return false;
+      if (keys === undefined || waiting >= MAX_WAITING || (!isDue && waiting === 0)) return false;
       if (isDue) triedAtMs = nowMs;
       const before = keys.current;
       waiting++;
@@ -174,5 +174,5 @@ function freshForMs(answer: HttpAnswer, nowMs: number): number | undefined {
   const { validForMs } = validityOf(answer, {}, false, nowMs);
   return validForMs === undefined || validForMs === 0
     ? undefined
-    : Math.min(MOST_FRESH_MS, Math.max(LEAST_FRESH_MS, validForMs * FRESH_SHARE));
+    : Math.min(MAX_FRESH_MS, Math.max(LEAST_FRESH_MS, validForMs * FRESH_SHARE));
 }

@@ -56,9 +56,9 @@ export interface VerifierOptions {
 }
 
 /** A claim below more lists and maps is refused: what reads it may recurse. */
-const MOST_NESTED = 32;
+const MAX_NESTED = 32;
 /** Refusals are kept apart, so that bad tokens never take the place of good ones. */
-const MOST_REFUSALS = 1000;
+const MAX_REFUSALS = 1000;
 const REFUSED_FOR_MS = 5000;
 /**
  * Tokens are found by the end of their signature and then compared whole: a digest of a token costs more than the rest of a check. Two good
@@ -72,7 +72,7 @@ const KEPT_BYTES_PER_CHARACTER = 4;
 export class Verifier {
   readonly #options: VerifierOptions;
   readonly #good: LRUCache<string, Kept> | undefined;
-  readonly #bad = new LRUCache<string, Kept>({ max: MOST_REFUSALS });
+  readonly #bad = new LRUCache<string, Kept>({ max: MAX_REFUSALS });
   /** Tokens that are being verified. */
   readonly #running = new Map<string, { readonly token: string; readonly proof: Promise<Proof> }>();
 
@@ -161,7 +161,7 @@ const atLocation = ({ proof, from }: Kept, location: number): Proof =>
   from.locations.has(location) ? proof : WRONG_LOCATION;
 
 function problemOf(payload: JWTPayload): Refused | undefined {
-  if (isDeeper(payload, MOST_NESTED)) return NESTED;
+  if (isDeeper(payload, MAX_NESTED)) return NESTED;
   for (const name of ['iss', 'sub', 'azp'] as const) {
     const value = payload[name];
     if (value !== undefined && (typeof value !== 'string' || /\p{Cc}/u.test(value))) return BAD_IDENTITY;

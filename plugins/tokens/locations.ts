@@ -73,11 +73,11 @@ function finderOf({ prefix, cookie }: Location): (text: string) => string | Refu
  */
 function afterPrefix(text: string, length: number, startsWith: (part: string) => boolean): string | Refused {
   for (let comma = text.indexOf(','); comma >= 0; comma = text.indexOf(',', comma + 1))
-    if (startsWith(text.slice(comma + 1, comma + 1 + length + MOST_BLANKS).trimStart())) return TWO_TOKENS;
+    if (startsWith(text.slice(comma + 1, comma + 1 + length + MAX_BLANKS).trimStart())) return TWO_TOKENS;
   return startsWith(text) ? text.slice(length).trim() : '';
 }
 
-const MOST_BLANKS = 16;
+const MAX_BLANKS = 16;
 
 /** Cookies of one name are sent by a browser for several paths or domains; which one the upstream reads is unknown (RFC 6265 section 5.4). */
 function cookieOf(text: string, name: string): string | Refused {

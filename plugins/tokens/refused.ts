@@ -20,6 +20,6 @@ export class Refused {
 /** Text that a stranger chose, for messages: short and on one line. */
 export const shown = (text: unknown): string =>
   typeof text === 'string'
-    ? JSON.stringify(text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}...` : text)
+    ? JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text)
     : `a ${typeof text}`;
-const MOST_SHOWN = 64;
+const MAX_SHOWN = 64;

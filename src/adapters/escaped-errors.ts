@@ -8,7 +8,7 @@ import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
 
 /** Messages may differ each time; above this many causes, all further ones share one line. */
-const MOST_CAUSES = 200;
+const MAX_CAUSES = 200;
 
 export interface EscapedCount {
   readonly origin: Origin['kind'];
@@ -89,7 +89,7 @@ export class EscapedErrors {
   }
 
   #linesOf(key: string): Throttle {
-    const bounded = this.#causes.has(key) || this.#causes.size < MOST_CAUSES ? key : 'others';
+    const bounded = this.#causes.has(key) || this.#causes.size < MAX_CAUSES ? key : 'others';
     let known = this.#causes.get(bounded);
     if (known === undefined) this.#causes.set(bounded, (known = new Throttle({ nowMs: this.#nowMs })));
     return known;

@@ -1,5 +1,5 @@
 /** Maximum workers of a process; a larger number is rejected as a typo. */
-export const MOST_WORKERS = 256;
+export const MAX_WORKERS = 256;
 
 /** Shared memory by handler, name and size; it outlives the handler. */
 export interface SharedMemory {

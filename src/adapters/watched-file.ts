@@ -26,7 +26,7 @@ export interface WatchedFileOptions<T> {
 export type Turn = () => Promise<void> | undefined;
 
 const EVERY_MS = 1000;
-const MOST_BYTES = 4 * 1024 * 1024;
+const MAX_BYTES = 4 * 1024 * 1024;
 const TURN_MS = 5;
 
 /** A handler may watch several files; it is ready if all are valid. */
@@ -101,7 +101,7 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
 
 async function readWith<T>(
   path: string,
-  { parse, maxBytes = MOST_BYTES }: WatchedFileOptions<T>,
+  { parse, maxBytes = MAX_BYTES }: WatchedFileOptions<T>,
 ): Promise<{ text: string; value: T }> {
   const text = await readText(path, maxBytes);
   try {

@@ -11,7 +11,7 @@ import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
 
 /** For requests written by hand. */
-const MOST_BYTES = 64 * 1024;
+const MAX_BYTES = 64 * 1024;
 
 /** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
@@ -20,16 +20,16 @@ class BadRequest extends Error {}
 export function addLimits(app: FastifyInstance, sources: AdminSources): void {
   void app.register(async (own) => {
     own.removeAllContentTypeParsers();
-    own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MOST_BYTES }, (_request, body, done) =>
+    own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MAX_BYTES }, (_request, body, done) =>
       done(null, body),
     );
     for (const depth of ['explain', 'inspect'] as const) {
       own.get(`/limits/${depth}`, async (request, reply) => answer(sources, depth, request, reply));
-      own.post(`/limits/${depth}`, { bodyLimit: MOST_BYTES }, async (request, reply) =>
+      own.post(`/limits/${depth}`, { bodyLimit: MAX_BYTES }, async (request, reply) =>
         answer(sources, depth, request, reply),
       );
     }
-    own.post('/limits/reset', { bodyLimit: MOST_BYTES }, async (request, reply) =>
+    own.post('/limits/reset', { bodyLimit: MAX_BYTES }, async (request, reply) =>
       mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
     );
     own.get('/limits/reset', async (_request, reply) =>

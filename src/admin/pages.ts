@@ -10,7 +10,7 @@ export function rulesPage(policy: Policy | undefined): object {
 }
 
 /** Most findings on the page; the log has all. */
-const MOST_SHOWN = 1000;
+const MAX_SHOWN = 1000;
 
 /** The policy in force and since when, and the errors of a newer one that was refused. */
 export function policyPage(policy: Policy | undefined, { atMs, refusal }: PolicyLoading): object {
@@ -24,7 +24,7 @@ export function policyPage(policy: Policy | undefined, { atMs, refusal }: Policy
             refusedAt: new Date(refusal.atMs).toISOString(),
             why: refusal.why,
             findings: refusal.findings
-              .slice(0, MOST_SHOWN)
+              .slice(0, MAX_SHOWN)
               .map(({ position: { file, line, column }, severity, code, message }) => ({
                 at: `${file}:${line}:${column}`,
                 severity,

@@ -11,7 +11,7 @@ import type { Policy } from '../core/rules/policy.ts';
 
 const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];
 export const FILTERS = ['id', 'rule', 'outcome', 'call', 'host', 'path', 'limit'] as const;
-export const MOST_SHOWN = 500;
+export const MAX_SHOWN = 500;
 
 type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -28,8 +28,8 @@ export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: s
   if (call !== undefined && !CALL_KINDS.some((one) => one === call))
     return { wrong: `call is ${call}; expected one of ${CALL_KINDS.join(', ')}` };
   const count = Number(limit ?? 100);
-  if (!(Number.isInteger(count) && count >= 1 && count <= MOST_SHOWN))
-    return { wrong: `limit is ${limit}; expected a whole number from 1 to ${MOST_SHOWN}` };
+  if (!(Number.isInteger(count) && count >= 1 && count <= MAX_SHOWN))
+    return { wrong: `limit is ${limit}; expected a whole number from 1 to ${MAX_SHOWN}` };
   return {
     ...texts,
     ...(outcome === undefined ? {} : { outcome: outcome as Outcome }),

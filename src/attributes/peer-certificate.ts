@@ -49,7 +49,7 @@ export class PeerCertificate {
   }
 }
 
-const MOST_CERTIFICATES = 256;
+const MAX_CERTIFICATES = 256;
 const certificates = new Map<string, PeerCertificate>();
 
 /**
@@ -60,8 +60,8 @@ export function peerCertificate(encoded: string): PeerCertificate {
   const known = certificates.get(encoded);
   if (known !== undefined) return known;
   const certificate = new PeerCertificate(encoded);
-  if (encoded.length > MOST_CHARACTERS) return certificate;
-  if (certificates.size >= MOST_CERTIFICATES)
+  if (encoded.length > MAX_CHARACTERS) return certificate;
+  if (certificates.size >= MAX_CERTIFICATES)
     for (const oldest of certificates.keys()) {
       certificates.delete(oldest);
       break;
@@ -70,7 +70,7 @@ export function peerCertificate(encoded: string): PeerCertificate {
   return certificate;
 }
 
-const MOST_CHARACTERS = 16_384;
+const MAX_CHARACTERS = 16_384;
 
 function unescaped(encoded: string): string {
   try {

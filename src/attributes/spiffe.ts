@@ -15,10 +15,10 @@ export interface SpiffeId {
 const ID = /^spiffe:\/\/([a-z0-9._-]{1,255})((?:\/[A-Za-z0-9._-]+)*)$/;
 const DOTS = /\/\.\.?(?:\/|$)/;
 const OF_ISTIO = /^\/ns\/([^/]+)\/sa\/([^/]+)$/;
-const MOST_BYTES = 2048;
+const MAX_BYTES = 2048;
 
 export function spiffeId(uri: string): SpiffeId | undefined {
-  if (uri.length > MOST_BYTES) return undefined;
+  if (uri.length > MAX_BYTES) return undefined;
   const [, trustDomain, path] = ID.exec(uri) ?? [];
   if (trustDomain === undefined || path === undefined || DOTS.test(path)) return undefined;
   const [, namespace, serviceAccount] = OF_ISTIO.exec(path) ?? [];

@@ -6,7 +6,7 @@ import { Duration, Timestamp } from './values.ts';
 const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799;
 /** CEL's range of durations: about 10 000 years (google.protobuf.Duration). */
-const MOST_SECONDS = 315_576_000_000;
+const MAX_SECONDS = 315_576_000_000;
 
 const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
@@ -51,7 +51,7 @@ export function parseDuration(text: string): Duration | undefined {
   const nanos = goDurationNanos(text);
   if (nanos === undefined) return undefined;
   const seconds = Number(nanos / 1_000_000_000n);
-  return Math.abs(seconds) > MOST_SECONDS ? undefined : new Duration(seconds, Number(nanos % 1_000_000_000n));
+  return Math.abs(seconds) > MAX_SECONDS ? undefined : new Duration(seconds, Number(nanos % 1_000_000_000n));
 }
 
 /** `1.5s`, as in protobuf's JSON. */

@@ -9,14 +9,14 @@ export function commitOf(folder: string): string | undefined {
   const own = gitFolder(folder);
   const shared = resolve(own, text(join(own, 'commondir')) ?? '.'); // in a worktree, branches are elsewhere
   let name = text(join(own, 'HEAD'));
-  for (let links = 0; name?.startsWith('ref: ') === true && links < MOST_LINKS; links++) {
+  for (let links = 0; name?.startsWith('ref: ') === true && links < MAX_LINKS; links++) {
     const ref = name.slice('ref: '.length);
     name = text(join(own, ref)) ?? text(join(shared, ref)) ?? packed(shared, ref);
   }
   return name !== undefined && ID.test(name) ? name : undefined;
 }
 
-const MOST_LINKS = 5;
+const MAX_LINKS = 5;
 
 /** In a worktree or submodule, `.git` is a file that points to the folder. */
 function gitFolder(folder: string): string {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-const MOST_CHARACTERS = 128;
+const MAX_CHARACTERS = 128;
 const HASHED = '\0#';
 
 /**
@@ -8,6 +8,6 @@ const HASHED = '\0#';
  * become U+FFFD.
  */
 export function boundedKey(key: string): string {
-  if (key.length <= MOST_CHARACTERS && !key.startsWith(HASHED)) return key;
+  if (key.length <= MAX_CHARACTERS && !key.startsWith(HASHED)) return key;
   return `${HASHED}${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`;
 }

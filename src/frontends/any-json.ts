@@ -43,13 +43,13 @@ const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as 
 /** Proxies tell the same peers in entry after entry, and decoding one takes some 10 us. */
 const decoded = new LRUCache<string, { readonly json: Json | undefined }>({ max: 1000 });
 /** Longer values are not kept. */
-const MOST_KEPT_BYTES = 4096;
+const MAX_KEPT_BYTES = 4096;
 
 /** Read-only: equal values share what was decoded once. */
 export function jsonOfAny(any: Any | undefined): Json | undefined {
   if (any === undefined) return undefined;
   const { typeUrl, value } = any;
-  if (value.length > MOST_KEPT_BYTES) return jsonOf(any);
+  if (value.length > MAX_KEPT_BYTES) return jsonOf(any);
   const key = `${typeUrl} ${Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')}`;
   let known = decoded.get(key);
   if (known === undefined) decoded.set(key, (known = { json: jsonOf(any) }));

@@ -16,8 +16,8 @@ export interface GetOptions {
 /** The body, in order; ends with the response. Rejects if it is cut off or silent. */
 export type Body = AsyncIterable<Buffer>;
 
-const MOST_ERROR_BYTES = 64 * 1024;
-const MOST_MESSAGE_CHARACTERS = 500;
+const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_MESSAGE_CHARACTERS = 500;
 const TCP_KEEPALIVE_MS = 30_000;
 
 /** An answer other than 200, or an ERROR event. */
@@ -145,14 +145,14 @@ async function errorOf(response: IncomingMessage, silence: Silence): Promise<Api
   for await (const chunk of bodyOf(response, silence)) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > MOST_ERROR_BYTES) break;
+    if (bytes > MAX_ERROR_BYTES) break;
   }
   const retryAfterMs = 1000 * Number(response.headers['retry-after'] ?? 0);
   return apiError(response.statusCode ?? 0, statusMessage(Buffer.concat(chunks).toString()), retryAfterMs);
 }
 
 export function apiError(status: number, message: string, retryAfterMs = 0): ApiError {
-  const said = message === '' ? '' : `: ${message.slice(0, MOST_MESSAGE_CHARACTERS)}`;
+  const said = message === '' ? '' : `: ${message.slice(0, MAX_MESSAGE_CHARACTERS)}`;
   return new ApiError(
     `the API server answers ${status}${said}${HINTS[status] ?? ''}`,
     status,

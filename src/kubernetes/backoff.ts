@@ -23,7 +23,7 @@ export class Backoff {
   next(leastMs = 0): number {
     const ms = this.#nextMs * (0.5 + this.#random() / 2);
     this.#nextMs = Math.min(this.#mostMs, this.#nextMs * 2);
-    return Math.max(ms, Math.min(leastMs, MOST_RETRY_AFTER_MS) * (1 + this.#random() / 10));
+    return Math.max(ms, Math.min(leastMs, MAX_RETRY_AFTER_MS) * (1 + this.#random() / 10));
   }
 
   reset(): void {
@@ -32,4 +32,4 @@ export class Backoff {
 }
 
 /** A server that asks for more (Retry-After) is asked again earlier: it may have been restarted. */
-const MOST_RETRY_AFTER_MS = 120_000;
+const MAX_RETRY_AFTER_MS = 120_000;

@@ -14,7 +14,7 @@ const OPENS = new Int8Array(256);
 OPENS[OPEN_BRACE] = OPENS[OPEN_BRACKET] = 1;
 OPENS[CLOSE_BRACE] = OPENS[CLOSE_BRACKET] = -1;
 
-const MOST_ENVELOPE_BYTES = 1024 * 1024;
+const MAX_ENVELOPE_BYTES = 1024 * 1024;
 const EMPTY_ITEMS = Buffer.from('[]');
 /** `"items" :`, even if each byte came by itself. */
 const PARTS_BEFORE_ITEMS = 16;
@@ -108,7 +108,7 @@ export class ListItems {
 
   #keepEnvelope(part: Buffer): void {
     this.#envelopeBytes += part.length;
-    if (this.#envelopeBytes > MOST_ENVELOPE_BYTES) throw new Error('the answer is not a list of objects');
+    if (this.#envelopeBytes > MAX_ENVELOPE_BYTES) throw new Error('the answer is not a list of objects');
     if (part.length > 0) this.#envelope.push(part);
   }
 

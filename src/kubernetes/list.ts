@@ -24,13 +24,13 @@ interface Page {
 const SILENT_AFTER_MS = 60_000;
 const TRIES_PER_PAGE = 5;
 /** A list whose snapshot expires this often between pages is requested in one piece. */
-const MOST_EXPIRED_LISTS = 2;
+const MAX_EXPIRED_LISTS = 2;
 
 /** Puts all objects into the sink. Returns the resourceVersion from which to watch. */
 export async function listAll(connection: ApiConnection, resource: Resource, options: ListOptions): Promise<string> {
   for (let expired = 0; ; expired++) {
     resource.sink.listing();
-    const version = await pages(connection, resource, options, expired < MOST_EXPIRED_LISTS);
+    const version = await pages(connection, resource, options, expired < MAX_EXPIRED_LISTS);
     if (version === undefined) continue;
     await endList(resource);
     return version;

@@ -13,7 +13,7 @@ export interface TextTarget {
 }
 
 /** Size of the buffer for a reader that stalls. */
-const MOST_BYTES = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 /** Lines per system call in a burst. */
 const CHUNK_LINES = 256;
 
@@ -29,7 +29,7 @@ export class LogOutput {
   #dropped = 0;
   readonly #idle = new Set<() => void>();
 
-  constructor(target: TextTarget, mostBytes: number = MOST_BYTES) {
+  constructor(target: TextTarget, mostBytes: number = MAX_BYTES) {
     this.#target = target;
     this.#mostBytes = mostBytes;
   }

@@ -4,7 +4,7 @@ import { withoutCredentials } from '../attributes/credentials.ts';
 
 /** Chains of causes may be circular, and messages of any length. */
 const DEEPEST = 5;
-const MOST_ERRORS = 10;
+const MAX_ERRORS = 10;
 const LONGEST = 65_536;
 
 export interface LoggedError {
@@ -52,7 +52,7 @@ function loggedError(
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
     ...(cause === undefined ? {} : { cause: loggedValue(cause, withStack, depth + 1) }),
     ...(Array.isArray(errors)
-      ? { errors: errors.slice(0, MOST_ERRORS).map((one) => loggedValue(one, withStack, depth + 1)) }
+      ? { errors: errors.slice(0, MAX_ERRORS).map((one) => loggedValue(one, withStack, depth + 1)) }
       : {}),
     ...(withStack && typeof stack === 'string' ? { stack: withoutCredentials(stack.slice(0, LONGEST)) } : {}),
   };

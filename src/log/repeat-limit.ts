@@ -14,7 +14,7 @@ interface Period {
 }
 
 /** Keys may contain texts of clients; above this number of keys, lines are written without a limit. */
-const MOST_KEYS = 1000;
+const MAX_KEYS = 1000;
 
 export class RepeatLimit {
   readonly #most: number;
@@ -32,7 +32,7 @@ export class RepeatLimit {
   admits(key: string): boolean {
     let period = this.#periods.get(key);
     if (period === undefined) {
-      if (this.#periods.size >= MOST_KEYS) return true;
+      if (this.#periods.size >= MAX_KEYS) return true;
       this.#periods.set(
         key,
         (period = { written: 0, suppressed: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() }),

@@ -22,7 +22,7 @@ const MAX_KEPT = 16;
 const RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR', 'ETIMEDOUT']);
 const RETRY_MS = 100;
 /** 30 s: an unreadable file must not keep the process from starting. */
-const MOST_FAILURES = 300;
+const MAX_FAILURES = 300;
 const BLOCK_BYTES = 4096;
 
 export interface Frame extends FrameHead {
@@ -88,7 +88,7 @@ export class SegmentReader {
         this.#failures = 0;
         return frame;
       } catch (error) {
-        if (RESOURCES.has((error as NodeJS.ErrnoException).code ?? '') && ++this.#failures < MOST_FAILURES) {
+        if (RESOURCES.has((error as NodeJS.ErrnoException).code ?? '') && ++this.#failures < MAX_FAILURES) {
           await sleep(RETRY_MS);
           continue;
         }

@@ -55,7 +55,7 @@ export interface Tracing {
 }
 
 /** Attributes contain values from callers, so their length is bounded. */
-const MOST_ATTRIBUTE_CHARACTERS = 16_384;
+const MAX_ATTRIBUTE_CHARACTERS = 16_384;
 
 /** Rejects if OTEL_EXPORTER_OTLP_... is invalid. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
@@ -86,8 +86,7 @@ async function openProvider(options: TracingOptions): Promise<TracerProvider> {
       new BatchSpanProcessor({ exporter: await openExporter(options.protocol, options.log), ...batching() }),
     ],
     spanLimits: {
-      attributeValueLengthLimit:
-        getNumberFromEnv('OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT') ?? MOST_ATTRIBUTE_CHARACTERS,
+      attributeValueLengthLimit: getNumberFromEnv('OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT') ?? MAX_ATTRIBUTE_CHARACTERS,
     },
   });
 }

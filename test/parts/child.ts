@@ -37,7 +37,7 @@ function killChildrenAtExit(): void {
   }
 }
 
-const MOST_PRINTED = 200_000;
+const MAX_PRINTED = 200_000;
 
 export function startChild(
   program: string,
@@ -47,7 +47,7 @@ export function startChild(
   const child: ChildProcess = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, ...options });
   let printed = '';
   const keep = (chunk: Buffer): void => {
-    printed = (printed + chunk.toString()).slice(-MOST_PRINTED);
+    printed = (printed + chunk.toString()).slice(-MAX_PRINTED);
   };
   child.stdout?.on('data', keep);
   child.stderr?.on('data', keep);

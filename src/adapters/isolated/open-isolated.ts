@@ -33,7 +33,7 @@ import type {
 /** Inspections and metrics pages are asked without a call. */
 const PAGE_MS = 2000;
 
-const MOST_COUNTERS = 200;
+const MAX_COUNTERS = 200;
 
 /** A rule that ends the handler is found by ending it twice. */
 const OPENINGS_TO_PREPARE = 3;
@@ -108,7 +108,7 @@ export async function openIsolated(
   /** The other side may be anybody's program: a bad name or amount is ignored, and so are names beyond a bound. */
   function counted({ name: counterName, help, amount }: Counted): void {
     if (!(amount >= 0 && amount < Infinity)) return;
-    if (counters.size >= MOST_COUNTERS && !counters.has(counterName)) return;
+    if (counters.size >= MAX_COUNTERS && !counters.has(counterName)) return;
     if (isCounterName(counterName)) counter(counterName, help).add(amount);
   }
 

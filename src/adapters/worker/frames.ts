@@ -6,12 +6,12 @@ import { deserialize, serialize } from 'node:v8';
 
 const HEAD_BYTES = 4;
 /** More in one turn of the event loop is a fault. */
-const MOST_BYTES = 64 * 1024 * 1024;
+const MAX_BYTES = 64 * 1024 * 1024;
 
 /** Throws if a value cannot be cloned. */
 export function frame(list: readonly unknown[]): Buffer {
   const bytes = serialize(list);
-  if (bytes.length > MOST_BYTES) throw new Error(`${bytes.length} bytes in one turn are more than ${MOST_BYTES}`);
+  if (bytes.length > MAX_BYTES) throw new Error(`${bytes.length} bytes in one turn are more than ${MAX_BYTES}`);
   const framed = Buffer.allocUnsafe(HEAD_BYTES + bytes.length);
   framed.writeUInt32LE(bytes.length, 0);
   bytes.copy(framed, HEAD_BYTES);
@@ -42,7 +42,7 @@ export class FrameReader {
     this.#wanted = HEAD_BYTES;
     while (bytes.length >= HEAD_BYTES) {
       const length = bytes.readUInt32LE(0);
-      if (length > MOST_BYTES) throw new Error(`a frame of ${length} bytes is longer than ${MOST_BYTES}`);
+      if (length > MAX_BYTES) throw new Error(`a frame of ${length} bytes is longer than ${MAX_BYTES}`);
       this.#wanted = HEAD_BYTES + length;
       if (bytes.length < this.#wanted) break;
       const body = bytes.subarray(HEAD_BYTES, this.#wanted);

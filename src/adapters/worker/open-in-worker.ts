@@ -34,7 +34,7 @@ const DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024;
 const SILENT_AFTER_MS = 1000;
 const MIB = 1024 * 1024;
 /** Bytes that wait for a process that does not read. */
-const MOST_UNREAD_BYTES = 64 * MIB;
+const MAX_UNREAD_BYTES = 64 * MIB;
 /** Of a process of Node that does nothing. */
 const NODE_BYTES = 64 * MIB;
 /** The descriptor of the stream of messages in the process. */
@@ -128,7 +128,7 @@ function processes(
         if (isOver) return;
         const times = clock === undefined ? undefined : { nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
         stream.write(frame(packed(messages, times)));
-        if (stream.writableLength > MOST_UNREAD_BYTES)
+        if (stream.writableLength > MAX_UNREAD_BYTES)
           gone(`its process does not read: ${stream.writableLength} bytes wait for it`);
       },
       end() {

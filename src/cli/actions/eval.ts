@@ -96,11 +96,11 @@ function treeRows({ text, type, outcome, value, parts }: TracedPart, indent: str
   ];
 }
 
-const MOST_SHOWN_CHARACTERS = 2000;
+const MAX_SHOWN_CHARACTERS = 2000;
 
 function shownJson(value: Val): string {
   try {
-    return JSON.stringify(jsonOf(value, MOST_SHOWN_CHARACTERS));
+    return JSON.stringify(jsonOf(value, MAX_SHOWN_CHARACTERS));
   } catch (error) {
     if (error instanceof CliError) return '(too long to show)';
     throw error;
@@ -127,7 +127,7 @@ async function evaluateLines(): Promise<ExitCode> {
     const answer = lineOf(line);
     answers.push(answer);
     waiting += answer.length;
-    if (answers.length < 500 && waiting < MOST_WAITING_CHARACTERS) continue;
+    if (answers.length < 500 && waiting < MAX_WAITING_CHARACTERS) continue;
     printOut(answers.join('\n'));
     answers = [];
     waiting = 0;
@@ -136,7 +136,7 @@ async function evaluateLines(): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-const MOST_WAITING_CHARACTERS = 256 * 1024;
+const MAX_WAITING_CHARACTERS = 256 * 1024;
 
 /** An error of one line is its answer, and does not end the others. */
 function lineOf(line: string): string {

@@ -16,7 +16,7 @@ import { type Server, startServer } from '../../serve/policy/server.ts';
 import type { HttpChecks } from '../../serve/policy/http-checks.ts';
 import type { TransportFlags } from '../../serve/policy/thread.ts';
 import type { TlsFiles } from '../../serve/tls-files.ts';
-import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
+import { MAX_WORKERS } from '../../adapters/shared-memory.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
 import { paintErr } from '../../text/paint.ts';
 
@@ -57,10 +57,10 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
   const graceMs = Number(flags.grace) * 1000;
   if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; expected a number of seconds`);
   const workers = Number(flags.workers);
-  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS))
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
     throw new CliError(
       'CLI_USAGE',
-      `--workers is "${flags.workers}"; expected a whole number from 1 to ${MOST_WORKERS}`,
+      `--workers is "${flags.workers}"; expected a whole number from 1 to ${MAX_WORKERS}`,
     );
   const grpc = parseAddress(flags.grpc, { unix: true });
   if (workers > 1 && socketPath(grpc) !== undefined)

@@ -59,13 +59,13 @@ export interface Vocabulary {
 const BUILT_IN: Vocabulary = { attributes: new Attributes(VOCABULARY), istioTypes: new Map() };
 /** By its JSON, since input lines usually share one. */
 const known = new Map<string, Vocabulary>();
-const MOST_KNOWN = 100;
+const MAX_KNOWN = 100;
 
 export function vocabularyOf({ vocabulary, dialect }: Pick<EvalRequest, 'vocabulary' | 'dialect'>): Vocabulary {
   if (vocabulary === undefined) return BUILT_IN;
   const key = `${dialect ?? 'cel'} ${JSON.stringify(vocabulary)}`;
   const found = known.get(key) ?? declaredVocabulary(vocabulary, dialect);
-  if (known.size >= MOST_KNOWN) known.clear();
+  if (known.size >= MAX_KNOWN) known.clear();
   known.set(key, found);
   return found;
 }

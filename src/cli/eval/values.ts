@@ -34,13 +34,13 @@ const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean =>
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
 /** A list may contain one long text many times, so its JSON can be far longer than the value. */
-const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
+const MAX_JSON_CHARACTERS = 4 * 1024 * 1024;
 
 /**
  * As JSON: int and uint as a number if that is exact, else as decimal text; bytes as base64; times, durations and addresses as
  * text. Throws CLI_EVAL if it would be longer than about `mostCharacters`.
  */
-export function jsonOf(value: Val, mostCharacters: number = MOST_JSON_CHARACTERS): unknown {
+export function jsonOf(value: Val, mostCharacters: number = MAX_JSON_CHARACTERS): unknown {
   let left = mostCharacters;
   const spend = (characters: number): void => {
     left -= characters;

@@ -15,7 +15,7 @@ import { inputBytes, shownReport } from './report-size.ts';
 import { ThrottledLine } from './throttled-line.ts';
 
 /** Rejected entries that a log line names, each by its id and rule. */
-const MOST_NAMED = 20;
+const MAX_NAMED = 20;
 
 export class MemoryQueue implements ReportQueue {
   readonly #delivery: BatchDelivery;
@@ -207,7 +207,7 @@ export class MemoryQueue implements ReportQueue {
       rejected,
       written,
       first: this.#shown(refused[0] ?? 0),
-      entries: refused.slice(0, MOST_NAMED).map((at) => `${entries[at]?.id} of ${this.#rules[at]}`),
+      entries: refused.slice(0, MAX_NAMED).map((at) => `${entries[at]?.id} of ${this.#rules[at]}`),
     }));
   }
 }

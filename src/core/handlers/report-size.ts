@@ -5,7 +5,7 @@ import type { ReportEntry } from '../../adapters/contract.ts';
 const FIELD_BYTES = 16;
 const ENTRY_BYTES = 64;
 /** Values of an entry that are measured; the rest is extrapolated. */
-const MOST_MEASURED = 1000;
+const MAX_MEASURED = 1000;
 /** Deeper than JSON of a request may nest; deeper values are not measured. */
 const DEEPEST = 32;
 
@@ -15,8 +15,8 @@ export function inputBytes(input: Readonly<Record<string, unknown>>): number {
   let measured = 0;
   for (const name in input) {
     const value = input[name];
-    if ((typeof value === 'object' && value !== null) || ++measured > MOST_MEASURED)
-      return ENTRY_BYTES + fieldsBytes(input, { values: MOST_MEASURED }, 0);
+    if ((typeof value === 'object' && value !== null) || ++measured > MAX_MEASURED)
+      return ENTRY_BYTES + fieldsBytes(input, { values: MAX_MEASURED }, 0);
     bytes += FIELD_BYTES + name.length + (typeof value === 'string' ? value.length : 8);
   }
   return bytes;

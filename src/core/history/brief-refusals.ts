@@ -4,7 +4,7 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type KeptVerdict, NO_FIELDS, placeOf } from './summary.ts';
 
 /** Per engine; about 100 bytes each. docs/verdicts.md has the number; a test compares it. */
-export const MOST_BRIEF = 16_384;
+export const MAX_BRIEF = 16_384;
 
 const WHY = 'its request was not kept, since too many calls were refused at once';
 
@@ -26,7 +26,7 @@ export class BriefRefusals {
   add(snapshot: Snapshot, call: CallKind, { id, outcome, rule }: Verdict | LimitVerdict, timeMs: number): void {
     const { revision } = snapshot.policy;
     this.#ring[this.#next] = { id, timeMs, call, outcome, rule, revision, at: placeOf(snapshot, rule) };
-    this.#next = (this.#next + 1) % MOST_BRIEF;
+    this.#next = (this.#next + 1) % MAX_BRIEF;
   }
 
   withId(id: string): KeptVerdict | undefined {

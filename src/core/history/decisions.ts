@@ -17,7 +17,7 @@ import { decisionBag } from './decision-wire.ts';
 import type { Decided } from './summary.ts';
 
 /** Decisions that wait for their reports to be made; these wait in the queues of their handlers. */
-export const MOST_WAITING = { count: 10_000, bytes: 16 * 1024 * 1024 };
+export const MAX_WAITING = { count: 10_000, bytes: 16 * 1024 * 1024 };
 
 interface Waiting extends Decided {
   /** From 0 to 100: an allowed call is reported by rules whose percentage is above. `undefined`: by all. */
@@ -69,7 +69,7 @@ export class Decisions {
     }
     if (bag === undefined) return;
     const { wire } = bag;
-    if (this.#count >= MOST_WAITING.count || this.#bytes + wire.weight > MOST_WAITING.bytes) {
+    if (this.#count >= MAX_WAITING.count || this.#bytes + wire.weight > MAX_WAITING.bytes) {
       this.dropped++;
       this.#drops.write(() => ({ waiting: this.#count, bytes: this.#bytes }));
       return;

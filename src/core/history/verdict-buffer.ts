@@ -12,7 +12,7 @@ export interface BufferLimits {
 
 /** Beyond the rate one item per rule and period is admitted, so that a flood refused by one rule does not hide the others. */
 const RULE_EVERY_MS = 10_000;
-const MOST_RULES = 1024;
+const MAX_RULES = 1024;
 
 interface Entry<T> {
   readonly item: T;
@@ -49,7 +49,7 @@ export class VerdictBuffer<T> {
         return true;
       }
       if (rule !== undefined && atMs - (this.#byRule.get(rule) ?? -Infinity) >= RULE_EVERY_MS) {
-        if (this.#byRule.size >= MOST_RULES) this.#byRule.clear();
+        if (this.#byRule.size >= MAX_RULES) this.#byRule.clear();
         this.#byRule.set(rule, atMs);
         return true;
       }

@@ -58,7 +58,7 @@ function clauseText({ verb, precision = 6 }: Clause, value: Val): string | undef
       return decimal(value, (number) => {
         const [digits = '', exponent = ''] = rounded(
           number.toExponential(precision),
-          number.toExponential(MOST_DIGITS),
+          number.toExponential(MAX_DIGITS),
         ).split('e');
         return `${digits}e${exponent.replace(/^([+-])(\d)$/, '$10$2')}`;
       });
@@ -85,10 +85,10 @@ function decimal(value: Val, show: (number: number) => string): string | undefin
 }
 
 /** The most that JavaScript shows. A tie between two shorter decimals has fewer digits. */
-const MOST_DIGITS = 100;
+const MAX_DIGITS = 100;
 
 function fixed(number: number, precision: number): string {
-  if (Math.abs(number) < 1e21) return rounded(number.toFixed(precision), number.toFixed(MOST_DIGITS));
+  if (Math.abs(number) < 1e21) return rounded(number.toFixed(precision), number.toFixed(MAX_DIGITS));
   return String(BigInt(number)) + (precision > 0 ? `.${'0'.repeat(precision)}` : '');
 }
 

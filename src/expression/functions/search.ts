@@ -4,25 +4,25 @@
  */
 
 /** Up to this length JavaScript's own search is many times faster, and the product is small. */
-export const MOST_SEARCHED_NATIVELY = 64;
+export const MAX_SEARCHED_NATIVELY = 64;
 
 export const contains = (text: string, part: string): boolean => indexOf(text, part, 0) >= 0;
 
 /** In UTF-16 units; -1 if there is no occurrence at or after `from`. */
 export function indexOf(text: string, part: string, from: number): number {
-  if (part.length <= MOST_SEARCHED_NATIVELY || from + part.length >= text.length) return text.indexOf(part, from);
+  if (part.length <= MAX_SEARCHED_NATIVELY || from + part.length >= text.length) return text.indexOf(part, from);
   const [at = -1] = occurrencesOf(text, part, 1, from);
   return at;
 }
 
 export function lastIndexOf(text: string, part: string): number {
-  if (part.length <= MOST_SEARCHED_NATIVELY) return text.lastIndexOf(part);
+  if (part.length <= MAX_SEARCHED_NATIVELY) return text.lastIndexOf(part);
   return matchesOf(text, part, Number.POSITIVE_INFINITY, 0, 1).at(-1) ?? -1;
 }
 
 /** The first `most` occurrences from left to right, without overlap. `part` is not empty. */
 export function occurrencesOf(text: string, part: string, most = Number.POSITIVE_INFINITY, from = 0): number[] {
-  if (part.length > MOST_SEARCHED_NATIVELY) return matchesOf(text, part, most, from, part.length);
+  if (part.length > MAX_SEARCHED_NATIVELY) return matchesOf(text, part, most, from, part.length);
   const occurrences: number[] = [];
   for (
     let at = text.indexOf(part, from);

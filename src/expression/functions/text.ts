@@ -98,7 +98,7 @@ function trim(text: string): string {
 
 function splitAt(text: string, separator: string): readonly string[] {
   if (separator === '') return Array.from(text);
-  if (separator.length <= search.MOST_SEARCHED_NATIVELY) return text.split(separator);
+  if (separator.length <= search.MAX_SEARCHED_NATIVELY) return text.split(separator);
   const found = search.occurrencesOf(text, separator);
   return [...found, text.length].map((end, index) =>
     text.slice(index === 0 ? 0 : (found[index - 1] ?? 0) + separator.length, end),

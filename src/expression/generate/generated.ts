@@ -14,11 +14,11 @@ import { CodeGenerator } from './code-generator.ts';
 type Factory = (...pool: readonly unknown[]) => Evaluate;
 
 /** Shapes are cached for the life of the process; a policy has dozens. */
-const MOST_SHAPES = 10_000;
+const MAX_SHAPES = 10_000;
 const shapes = new Map<string, Factory>();
 
 /** V8 takes long to compile a larger function, and never optimises it. */
-const MOST_CODE = 20_000;
+const MAX_CODE = 20_000;
 
 const mayGenerate = ((): boolean => {
   try {
@@ -34,11 +34,11 @@ export function generated(typed: Typed): Evaluate {
   if (!mayGenerate || typed.kind === 'constant') return closures();
   const coder = new CodeGenerator();
   const code = coder.code(typed);
-  if (code === undefined || code.length > MOST_CODE) return closures();
+  if (code === undefined || code.length > MAX_CODE) return closures();
   const shape = `${coder.pool.length} ${coder.temporaries} ${code}`;
   let factory = shapes.get(shape);
   if (factory === undefined) {
-    if (shapes.size >= MOST_SHAPES) return closures();
+    if (shapes.size >= MAX_SHAPES) return closures();
     factory = factoryOf(code, coder);
     shapes.set(shape, factory);
   }

@@ -34,7 +34,7 @@ export const NEGATED: Readonly<Record<Reading, Reading>> = {
 };
 
 /** A guard with more atoms costs more than it saves. */
-export const MOST_ATOMS = 64;
+export const MAX_ATOMS = 64;
 
 /** A place with the atoms of its presence. */
 interface KnownPlace {
@@ -132,7 +132,7 @@ export function guardsOfTest(typed: Typed, reading: Reading, places: Places): re
     case 'inSet': {
       const item = operandOf(typed.item, places);
       const values = [...typed.values] as Value[];
-      if (item === undefined || values.length > MOST_ATOMS) return [];
+      if (item === undefined || values.length > MAX_ATOMS) return [];
       return positive(
         item,
         reading,
@@ -212,7 +212,7 @@ function inRanges(
   places: Places,
 ): readonly Guard[] {
   const texts = constantOf(over);
-  if (macro !== 'exists' || variables.length !== 1 || !Array.isArray(texts) || texts.length > MOST_ATOMS) return [];
+  if (macro !== 'exists' || variables.length !== 1 || !Array.isArray(texts) || texts.length > MAX_ATOMS) return [];
   if (body.kind !== 'call' || body.overload.name !== 'containsIP') return [];
   const [made, address] = body.args;
   if (made?.kind !== 'call' || made.overload.name !== 'cidr' || address === undefined) return [];

@@ -9,19 +9,19 @@
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Typed } from '../check/typed.ts';
-import { type Guard, guardsOfTest, MOST_ATOMS, NEGATED, type Place, Places, type Reading } from './atoms.ts';
+import { type Guard, guardsOfTest, MAX_ATOMS, NEGATED, type Place, Places, type Reading } from './atoms.ts';
 
 /** More guards per expression cost more than they save. */
-const MOST_GUARDS = 6;
+const MAX_GUARDS = 6;
 /** Deeper nested conditions have no guard. */
-const MOST_DEPTH = 100;
+const MAX_DEPTH = 100;
 
 /** Each guard is sound by itself; an index uses the most selective one. No guards: the expression may be true for any request. */
 export const indexGuards = (tree: Typed, attributes: Attributes): readonly Guard[] =>
   guardsOf(tree, 'not false', new Places(attributes), 0);
 
 function guardsOf(typed: Typed, reading: Reading, places: Places, depth: number): readonly Guard[] {
-  if (depth > MOST_DEPTH) return [];
+  if (depth > MAX_DEPTH) return [];
   const of = (part: Typed, as: Reading): readonly Guard[] => guardsOf(part, as, places, depth + 1);
   const isPositive = reading === 'true' || reading === 'not false';
   switch (typed.kind) {
@@ -60,13 +60,13 @@ function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
     present.length === 0
       ? all
       : all.map((guard) => guard.filter(({ kind, place }) => kind !== 'absent' || !isPresent(place)));
-  return sharpened.toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
+  return sharpened.toSorted((one, other) => one.length - other.length).slice(0, MAX_GUARDS);
 }
 
 function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
   const joined = a.flatMap((one) => b.map((other) => one.concat(other)));
   return joined
-    .filter((guard) => guard.length <= MOST_ATOMS)
+    .filter((guard) => guard.length <= MAX_ATOMS)
     .toSorted((one, other) => one.length - other.length)
-    .slice(0, MOST_GUARDS);
+    .slice(0, MAX_GUARDS);
 }

@@ -203,7 +203,7 @@ const optionalForm = (name: string): string => name.replace(/\.([^.]*)$/, '.?$1'
 /** Rules of one form have equal reads at equal offsets; thousands of them share one array. */
 const shared = new WeakMap<Attributes, Map<string, readonly Read[]>>();
 /** For each vocabulary, since rules that are all different share nothing. */
-const MOST_SHARED = 10_000;
+const MAX_SHARED = 10_000;
 
 export function sharedReads(reads: readonly Read[], attributes: Attributes): readonly Read[] {
   let known = shared.get(attributes);
@@ -211,7 +211,7 @@ export function sharedReads(reads: readonly Read[], attributes: Attributes): rea
   const key = reads.map(keyOf).join();
   const found = known.get(key);
   if (found !== undefined) return found;
-  if (known.size < MOST_SHARED) known.set(key, reads);
+  if (known.size < MAX_SHARED) known.set(key, reads);
   return reads;
 }
 

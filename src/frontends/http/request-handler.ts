@@ -34,7 +34,7 @@ const plain = (status: number, body: string): HttpAnswer => ({
 });
 
 /** Of bodies that are not complete, over all connections. */
-const MOST_HELD_BYTES = 256 * 1024 * 1024;
+const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
 export function httpCheckHandler(engine: Engine, options: HttpCheckOptions): RequestListener {
   const routes = options.routes.flatMap((route) => runningRoute(route) ?? []);
@@ -141,7 +141,7 @@ export function httpCheckHandler(engine: Engine, options: HttpCheckOptions): Req
       bytes += part.length;
       held += part.length;
       parts.push(part);
-      const isFull = held > MOST_HELD_BYTES;
+      const isFull = held > MAX_HELD_BYTES;
       if (bytes <= maxBodyBytes && !isFull) return;
       end();
       request.resume();
@@ -176,5 +176,5 @@ const NOTHING = Buffer.alloc(0);
 const noOneWaits = (): void => {};
 
 /** For a log line: without the query, which may hold secrets. */
-const shown = (url: string): string => url.slice(0, MOST_SHOWN).replace(/[?#].*/s, '');
-const MOST_SHOWN = 200;
+const shown = (url: string): string => url.slice(0, MAX_SHOWN).replace(/[?#].*/s, '');
+const MAX_SHOWN = 200;

@@ -1,6 +1,6 @@
 import { boundedKey } from '../../counting/bounded-key.ts';
 
-const MOST_KEYS = 100_000;
+const MAX_KEYS = 100_000;
 
 /**
  * Final counts of ended windows by the name of their counter: looked up once, kept while the next window lasts. A plain Map, as in
@@ -27,7 +27,7 @@ export class EndedWindows {
     const nowS = this.#nowMs() / 1000;
     // The oldest entries expire first.
     for (const [oldest, one] of this.#kept) {
-      if (this.#kept.size <= MOST_KEYS && one.untilS > nowS) return;
+      if (this.#kept.size <= MAX_KEYS && one.untilS > nowS) return;
       this.#kept.delete(oldest);
     }
   }

@@ -6,7 +6,7 @@ export type Fields = ReadonlyMap<string, GoNode>;
 
 /** If one of these is repeated, Go decodes it into the value of the first, so their entries are merged. */
 const ADDING_KEYS = ['rate_limit', 'metadata'];
-const MOST_UINT32 = 0xffff_ffffn;
+const MAX_UINT32 = 0xffff_ffffn;
 
 export class FieldReader {
   readonly findings: FileFindings;
@@ -76,12 +76,12 @@ export class FieldReader {
   /** A uint32. */
   count(node: GoNode | undefined): number {
     if (node === undefined || isNull(node)) return 0;
-    if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 0n && node.value <= MOST_UINT32)
+    if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 0n && node.value <= MAX_UINT32)
       return Number(node.value);
     this.findings.error(
       node,
       'RATELIMIT_VALUE_TYPE',
-      `error loading config file: ${this.findings.textAt(node)} is not a whole number from 0 to ${MOST_UINT32} (without quotes)`,
+      `error loading config file: ${this.findings.textAt(node)} is not a whole number from 0 to ${MAX_UINT32} (without quotes)`,
     );
     return 0;
   }

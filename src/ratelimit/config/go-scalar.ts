@@ -62,7 +62,7 @@ function guessed(text: string, tag: string | undefined): readonly [Kind, Resolve
   return Number.isFinite(float) ? ['float', float] : ['str', text];
 }
 
-const MOST_UINT64 = 2n ** 64n - 1n;
+const MAX_UINT64 = 2n ** 64n - 1n;
 
 /** As Go's strconv.ParseInt with base 0, else ParseUint. */
 function wholeNumber(text: string): bigint | undefined {
@@ -80,7 +80,7 @@ function wholeNumber(text: string): bigint | undefined {
   if (digits === undefined) return undefined;
   const size = BigInt(digits);
   const value = sign === '-' ? -size : size;
-  return value < -(2n ** 63n) || value > (sign === '' ? MOST_UINT64 : 2n ** 63n - 1n) ? undefined : value;
+  return value < -(2n ** 63n) || value > (sign === '' ? MAX_UINT64 : 2n ** 63n - 1n) ? undefined : value;
 }
 
 /** Whether the text has one of yaml.v2's formats for timestamps. */

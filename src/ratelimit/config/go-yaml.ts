@@ -135,7 +135,7 @@ function placesOf({ contents, range }: Document): readonly Place[] {
 
 const EXCESSIVE = 'document contains excessive aliasing';
 /** More merged entries than any real file has; guards against a merge-key bomb. */
-const MOST_MERGED = 1_000_000;
+const MAX_MERGED = 1_000_000;
 
 class Reader {
   readonly #anchors = new Map<string, GoNode | 'open'>();
@@ -199,7 +199,7 @@ class Reader {
     const maps = value.kind === 'list' ? value.items.toReversed() : [value]; // the first of a list wins, so it comes last
     return maps.flatMap((map) => {
       if (map.kind !== 'map') throw new GoYamlError('map merge requires map or sequence of maps as the value', value);
-      if ((this.#merged += map.entries.length) > MOST_MERGED) throw new GoYamlError(EXCESSIVE, value);
+      if ((this.#merged += map.entries.length) > MAX_MERGED) throw new GoYamlError(EXCESSIVE, value);
       return map.entries.map((entry) => ({ ...entry, mergedAt: key }));
     });
   }

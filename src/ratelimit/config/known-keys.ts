@@ -26,7 +26,7 @@ export const ALSO_KEYS = ['unit', 'requests_per_unit', 'sluice'];
 /** One flat set, as in the reference: every key is accepted at every level. */
 const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
 
-const MOST_INT64 = 2n ** 63n - 1n;
+const MAX_INT64 = 2n ** 63n - 1n;
 
 /** Checks a map and everything below it, except `metadata`, which may contain anything. */
 export function checkKeys(map: GoMap, findings: FileFindings, checked: Set<GoMap> = new Set()): void {
@@ -68,7 +68,7 @@ function checkValue(value: GoNode, findings: FileFindings, checked: Set<GoMap>):
       'RATELIMIT_VALUE_TYPE',
       `error checking config: ${findings.textAt(value)} is a decimal number; quote it if it is text`,
     );
-  else if (typeof value.value === 'bigint' && value.value > MOST_INT64)
+  else if (typeof value.value === 'bigint' && value.value > MAX_INT64)
     findings.error(
       value,
       'RATELIMIT_VALUE_TYPE',

@@ -32,10 +32,10 @@ export interface Counts extends Readonly<
 }
 
 /** Names come from callers' values; above this number, all further ones are counted as one. */
-const MOST_RULES = 10_000;
+const MAX_RULES = 10_000;
 const OTHER = 'other';
 /** Longest name, in characters; a longer one is cut and hashed, since pages hold every name. */
-const MOST_NAME = 256;
+const MAX_NAME = 256;
 const KEPT_OF_NAME = 200;
 
 /** Upper bounds in seconds: Prometheus' default buckets, as in the reference's mapper. */
@@ -64,17 +64,17 @@ export class RatelimitMetrics {
 
   /** By `domain.key_value`. */
   rule(whole: string): RuleMetrics {
-    const key = whole.length > MOST_NAME ? shortened(whole) : whole;
+    const key = whole.length > MAX_NAME ? shortened(whole) : whole;
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
-    if (this.#rules.size >= MOST_RULES) return this.#namedAs(sanitized(otherOf(key)));
+    if (this.#rules.size >= MAX_RULES) return this.#namedAs(sanitized(otherOf(key)));
     const metrics = this.#namedAs(sanitized(key));
     this.#rules.set(key, metrics);
     return metrics;
   }
 
   unknownDomain(domain: string): void {
-    this.#addUnknown(sanitized(domain.length > MOST_NAME ? shortened(domain) : domain), 1);
+    this.#addUnknown(sanitized(domain.length > MAX_NAME ? shortened(domain) : domain), 1);
   }
 
   answered(seconds: number): void {
@@ -110,7 +110,7 @@ export class RatelimitMetrics {
     for (const [at, count] of responseTimes.entries()) this.responseTimes[at] = (this.responseTimes[at] ?? 0) + count;
     this.responseTimeSumS += responseTimeSumS;
     for (const [name, metrics] of rules)
-      addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MOST_RULES ? name : otherOf(name)), metrics);
+      addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MAX_RULES ? name : otherOf(name)), metrics);
     for (const [domain, count] of unknownDomains) this.#addUnknown(domain, count);
   }
 
@@ -143,7 +143,7 @@ export class RatelimitMetrics {
   }
 
   #addUnknown(domain: string, count: number): void {
-    const name = this.#unknownDomains.has(domain) || this.#unknownDomains.size < MOST_RULES ? domain : OTHER;
+    const name = this.#unknownDomains.has(domain) || this.#unknownDomains.size < MAX_RULES ? domain : OTHER;
     this.#unknownDomains.set(name, (this.#unknownDomains.get(name) ?? 0) + count);
   }
 }

@@ -13,7 +13,7 @@ type Kind = 'counter' | 'gauge';
 type Place = { readonly family: string; readonly labels: string } | undefined;
 
 /** More than the possible number of names; the cache is emptied when it is reached. */
-const MOST_PLACES = 100_000;
+const MAX_PLACES = 100_000;
 
 export class PrometheusPage {
   readonly #metrics: RatelimitMetrics;
@@ -58,7 +58,7 @@ export class PrometheusPage {
     if (known !== undefined || this.#places.has(path)) return known;
     const mapped = this.#mapper(path, kind) ?? { family: plainName(path), labels: {} };
     const place = mapped === 'dropped' ? undefined : { family: mapped.family, labels: labelText(mapped.labels) };
-    if (this.#places.size >= MOST_PLACES) this.#places.clear();
+    if (this.#places.size >= MAX_PLACES) this.#places.clear();
     this.#places.set(path, place);
     return place;
   }

@@ -21,7 +21,7 @@ export interface StatsdOptions {
 }
 
 /** Fits one UDP packet of an Ethernet network without fragmentation. */
-const MOST_PACKET_BYTES = 1400;
+const MAX_PACKET_BYTES = 1400;
 
 export class StatsdClient {
   readonly #metrics: RatelimitMetrics;
@@ -81,7 +81,7 @@ export class StatsdClient {
     const { host, port } = this.#options;
     let packet = '';
     for (const line of this.#lines()) {
-      if (packet.length + line.length >= MOST_PACKET_BYTES) {
+      if (packet.length + line.length >= MAX_PACKET_BYTES) {
         this.#udp?.send(packet, port, host, () => {});
         packet = '';
       }

@@ -2,7 +2,7 @@
  * The environment, as envoyproxy/ratelimit reads it (src/settings/settings.go), and additional settings (`SLUICE_...`).
  * **In**: environment variables. **Out**: settings. **Fails**: with every invalid variable and its expected form.
  */
-import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
+import { MAX_WORKERS } from '../../adapters/shared-memory.ts';
 import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
 import { ANSWERS, COUNTING, REDIS } from './limit-settings.ts';
 import { IGNORED_SETTINGS } from './ignored-settings.ts';
@@ -70,8 +70,8 @@ function conflictsOf(settings: Settings): string[] {
     problems.push('GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY');
   if ((settings.REDIS_TLS_CLIENT_CERT === '') !== (settings.REDIS_TLS_CLIENT_KEY === ''))
     problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY must be set together');
-  if (settings.SLUICE_WORKERS < 1 || settings.SLUICE_WORKERS > MOST_WORKERS)
-    problems.push(`SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; expected a whole number from 1 to ${MOST_WORKERS}`);
+  if (settings.SLUICE_WORKERS < 1 || settings.SLUICE_WORKERS > MAX_WORKERS)
+    problems.push(`SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; expected a whole number from 1 to ${MAX_WORKERS}`);
   if (settings.SLUICE_WORKERS > 1 && settings.GRPC_UDS !== '')
     problems.push(
       'SLUICE_WORKERS and GRPC_UDS cannot be combined: workers share a port, but cannot share a unix socket; ' +

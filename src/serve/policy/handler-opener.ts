@@ -15,7 +15,7 @@ export interface HandlerOpener {
 }
 
 /** Time limit of a handler's own `close`, after its reports and calls have ended. */
-export const MOST_CLOSE_MS = 5000;
+export const MAX_CLOSE_MS = 5000;
 
 /**
  * `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. `escaped` takes errors
@@ -24,7 +24,7 @@ export const MOST_CLOSE_MS = 5000;
 export function handlerOpener(
   log: OwnLog,
   worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },
-  closeWithinMs: number = MOST_CLOSE_MS,
+  closeWithinMs: number = MAX_CLOSE_MS,
   escaped?: EscapedErrors,
 ): HandlerOpener {
   const metrics = createPluginMetrics(log);

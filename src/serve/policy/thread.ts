@@ -21,7 +21,7 @@ import { type HttpListener, listenHttp } from '../http-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { engineSources } from './engine-sources.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
-import { handlerOpener, MOST_CLOSE_MS } from './handler-opener.ts';
+import { handlerOpener, MAX_CLOSE_MS } from './handler-opener.ts';
 import { type HttpChecks, listenForChecks } from './http-checks.ts';
 import { methodsOf } from './methods.ts';
 import type { PolicyTexts } from './source.ts';
@@ -98,7 +98,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   const { log, graceMs, worker, transport: flags } = options;
   const callsMs = graceMs * CALLS_SHARE;
   const handlersMs = graceMs - callsMs;
-  const handlers = handlerOpener(log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE), options.escaped);
+  const handlers = handlerOpener(log, worker, Math.min(MAX_CLOSE_MS, graceMs * CLOSE_SHARE), options.escaped);
   const engine = createEngine({
     openHandlers: handlers.openHandlers,
     log,

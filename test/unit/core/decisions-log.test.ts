@@ -1,7 +1,7 @@
 /** Decision calls: what was decided, for the report rules that name them. */
 import { expect, test, vi } from 'vitest';
 import { deny, type ReportEntry } from '../../../src/adapters/contract.ts';
-import { MOST_WAITING } from '../../../src/core/history/decisions.ts';
+import { MAX_WAITING } from '../../../src/core/history/decisions.ts';
 import { engineOf, type Script } from './engine-of.ts';
 
 interface Sink extends Script {
@@ -223,7 +223,7 @@ test('10 000 denials at once with a backend that hangs: answers do not wait, mem
     },
     { reports: { maxWaiting: 1000, maxWaitingBytes: 16 * 1024 * 1024 } },
   );
-  for (let call = 0; call < MOST_WAITING.count + 500; call++)
+  for (let call = 0; call < MAX_WAITING.count + 500; call++)
     expect(http({ 'request.path': '/closed' })).toMatchObject({ outcome: 'deny' });
   const family = engine.families.find(({ name }) => name === 'sluice_decisions_dropped_total');
   expect(family?.read()).toEqual([{ labels: {}, value: 500 }]);
@@ -231,7 +231,7 @@ test('10 000 denials at once with a backend that hangs: answers do not wait, mem
   free();
   await engine.flush();
   const { dropped } = engine.meters.ofRule('decided');
-  expect(written + dropped).toBe(MOST_WAITING.count);
+  expect(written + dropped).toBe(MAX_WAITING.count);
   expect(logged.filter(({ message }) => message.startsWith('decisions dropped'))).toHaveLength(1);
   expect(logged.filter(({ message }) => message.startsWith('reports dropped'))).toHaveLength(1);
 });

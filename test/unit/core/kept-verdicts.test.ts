@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Wire } from '../../../src/attributes/bag.ts';
-import { MOST_BRIEF } from '../../../src/core/history/brief-refusals.ts';
+import { MAX_BRIEF } from '../../../src/core/history/brief-refusals.ts';
 import { KEEP } from '../../../src/core/history/kept-verdicts.ts';
 import { VerdictBuffer } from '../../../src/core/history/verdict-buffer.ts';
 import { engineOf, PATIENT } from './engine-of.ts';
@@ -190,7 +190,7 @@ test('at most 32 MiB of requests of refused clients', async () => {
 test('of a flood of refusals the last ones are found by their ids, in brief', async () => {
   const { http, engine } = await engineOf(POLICY, {});
   const ids: string[] = [];
-  for (let call = 0; call < KEEP.refused.burst + MOST_BRIEF + 100; call++)
+  for (let call = 0; call < KEEP.refused.burst + MAX_BRIEF + 100; call++)
     ids.push((await http({ 'request.path': `/no/${call}` })).id);
   for (let call = 0; call < 100; call++) await http({ 'request.path': '/yes' });
   const last = ids.at(-1) ?? '';
@@ -208,6 +208,6 @@ test('of a flood of refusals the last ones are found by their ids, in brief', as
   const oldest = KEEP.refused.burst + 10; // of the ring, and overwritten by now
   expect(engine.verdicts({ id: ids[oldest] ?? '' })).toEqual([]);
   expect(readFileSync(join(import.meta.dirname, '../../../docs/verdicts.md'), 'utf8')).toContain(
-    `the last ${MOST_BRIEF.toLocaleString('en').replace(',', ' ')} are kept in brief`,
+    `the last ${MAX_BRIEF.toLocaleString('en').replace(',', ' ')} are kept in brief`,
   );
 }, 60_000);

@@ -14,8 +14,8 @@ export interface LoggedReport extends StoredReport {
 }
 
 /** Larger groups are split, since a group is sent again as a whole after a crash. */
-const MOST_IN_GROUP = 100;
-const MOST_GROUP_BYTES = 256 * 1024;
+const MAX_IN_GROUP = 100;
+const MAX_GROUP_BYTES = 256 * 1024;
 
 export class GroupWriter {
   readonly #handler: string;
@@ -56,7 +56,7 @@ export class GroupWriter {
     this.#inGroup.add(definition);
     this.#group.push({ bytes, value: { id, timeMs, input, definition } });
     this.#groupBytes += bytes.length;
-    if (this.#group.length >= MOST_IN_GROUP || this.#groupBytes >= MOST_GROUP_BYTES) this.append();
+    if (this.#group.length >= MAX_IN_GROUP || this.#groupBytes >= MAX_GROUP_BYTES) this.append();
     return this.#roomOfGroup;
   }
 

@@ -15,7 +15,7 @@ export interface Finding {
 }
 
 /** Errors are all reported; warnings are bounded, since each is retained with its excerpt. */
-const MOST_WARNINGS = 1000;
+const MAX_WARNINGS = 1000;
 
 /** Collects the findings about a policy. */
 export class Findings {
@@ -52,13 +52,13 @@ export class Findings {
 
   /** Also for codes of other areas, such as expressions. */
   add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
-    if (severity === 'warning' && ++this.#warnings > MOST_WARNINGS) {
-      if (this.#warnings === MOST_WARNINGS + 1)
+    if (severity === 'warning' && ++this.#warnings > MAX_WARNINGS) {
+      if (this.#warnings === MAX_WARNINGS + 1)
         this.#push({
           severity,
           position: source.positionAt(start),
           code: MORE_WARNINGS,
-          message: `this policy has more than ${MOST_WARNINGS} warnings; the rest is not shown`,
+          message: `this policy has more than ${MAX_WARNINGS} warnings; the rest is not shown`,
           excerpt: undefined,
         });
       return;

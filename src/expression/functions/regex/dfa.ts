@@ -9,7 +9,7 @@ import { type Nfa, type NfaNode, nfaOf } from './nfa.ts';
 import { OTHER, parsePattern, SYMBOLS } from './syntax.ts';
 
 /** A state takes half a kilobyte. */
-const MOST_STATES = 400;
+const MAX_STATES = 400;
 
 /** The test is `undefined` for a text that led to too many states. */
 export function dfaTestOf(pattern: string): ((text: string) => boolean | undefined) | undefined {
@@ -66,7 +66,7 @@ class Dfa {
   };
 
   #step(row: number, symbol: number): number {
-    if (this.#reading.length >= MOST_STATES) {
+    if (this.#reading.length >= MAX_STATES) {
       this.#hasOverflowed = true;
       this.#byKey.clear();
       return OVERFLOW;

@@ -9,12 +9,12 @@ import { type Overload, fn, method } from '../overload.ts';
 import { dfaTestOf } from './dfa.ts';
 
 /** Compiled patterns of requests, the oldest replaced first; `undefined` for an invalid one. */
-const MOST_PATTERNS = 256;
+const MAX_PATTERNS = 256;
 const patterns = new Map<string, RE2JS | undefined>();
 
 function compiled(text: string): RE2JS | undefined {
   if (patterns.has(text)) return patterns.get(text);
-  if (patterns.size >= MOST_PATTERNS) patterns.delete(patterns.keys().next().value ?? '');
+  if (patterns.size >= MAX_PATTERNS) patterns.delete(patterns.keys().next().value ?? '');
   let pattern: RE2JS | undefined;
   try {
     pattern = RE2JS.compile(text);

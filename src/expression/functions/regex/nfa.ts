@@ -1,7 +1,7 @@
 /** Thompson's construction: the non-deterministic automaton of a pattern. */
 import type { Pattern, Symbols } from './syntax.ts';
 
-const MOST_NODES = 2000;
+const MAX_NODES = 2000;
 
 export type NfaNode =
   | { readonly kind: 'match' }
@@ -66,7 +66,7 @@ class NfaBuilder {
   }
 
   #push(node: NfaNode): number {
-    if (this.nodes.length >= MOST_NODES) this.isTooLarge = true;
+    if (this.nodes.length >= MAX_NODES) this.isTooLarge = true;
     return this.nodes.push(node) - 1;
   }
 }

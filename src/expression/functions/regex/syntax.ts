@@ -8,8 +8,8 @@
 /** The symbol of every code point beyond ASCII. */
 export const OTHER = 128;
 export const SYMBOLS = 129;
-const MOST_REPEATS = 50;
-const MOST_DEPTH = 50;
+const MAX_REPEATS = 50;
+const MAX_DEPTH = 50;
 
 /** A set of symbols: 1 for each member. */
 export type Symbols = Uint8Array;
@@ -82,7 +82,7 @@ class PatternParser {
 
   #choice(): Pattern {
     this.#depth += 1;
-    if (this.#depth > MOST_DEPTH) throw new Unsupported();
+    if (this.#depth > MAX_DEPTH) throw new Unsupported();
     const parts = [this.#sequence()];
     while (this.#take('|')) parts.push(this.#sequence());
     this.#depth -= 1;
@@ -116,7 +116,7 @@ class PatternParser {
       Number(least),
       comma === undefined ? Number(least) : most === '' || most === undefined ? Infinity : Number(most),
     ] as const;
-    if (times[0] > MOST_REPEATS || (times[1] !== Infinity && times[1] > MOST_REPEATS)) throw new Unsupported();
+    if (times[0] > MAX_REPEATS || (times[1] !== Infinity && times[1] > MAX_REPEATS)) throw new Unsupported();
     return times[0] === 1 && times[1] === 1 ? undefined : times;
   }
 

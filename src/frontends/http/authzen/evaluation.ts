@@ -30,9 +30,9 @@ export interface Evaluations {
 }
 
 /** For one document; more would keep others waiting. */
-const MOST_EVALUATIONS = 1000;
+const MAX_EVALUATIONS = 1000;
 /** Deeper values are refused before anything walks them. */
-const MOST_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -45,7 +45,7 @@ export function readDocument(body: Buffer): Fields {
     throw new BadRequest('the body is not JSON in UTF-8');
   }
   if (!isObject(document)) throw new BadRequest('the body must be a JSON object');
-  if (isDeeper(document, MOST_DEPTH)) throw new BadRequest(`values are nested deeper than ${MOST_DEPTH} levels`);
+  if (isDeeper(document, MAX_DEPTH)) throw new BadRequest(`values are nested deeper than ${MAX_DEPTH} levels`);
   return document;
 }
 
@@ -61,8 +61,8 @@ export function readEvaluations(document: Fields): Evaluations | undefined {
   const { evaluations, options } = document;
   if (evaluations === undefined || (Array.isArray(evaluations) && evaluations.length === 0)) return undefined;
   if (!Array.isArray(evaluations)) throw new BadRequest('evaluations must be an array');
-  if (evaluations.length > MOST_EVALUATIONS)
-    throw new BadRequest(`evaluations has ${evaluations.length} items; at most ${MOST_EVALUATIONS} are answered`);
+  if (evaluations.length > MAX_EVALUATIONS)
+    throw new BadRequest(`evaluations has ${evaluations.length} items; at most ${MAX_EVALUATIONS} are answered`);
   const asked = isObject(options) ? (options['evaluations_semantic'] ?? 'execute_all') : 'execute_all';
   const semantic = SEMANTICS.find((known) => known === asked);
   if (semantic === undefined) throw new BadRequest(`evaluations_semantic must be one of ${SEMANTICS.join(', ')}`);
