@@ -1,12 +1,12 @@
 /** Opaque tokens, verified by the server that issued them (RFC 7662). */
 import { z } from 'zod';
-import { allow, type CheckAnswer, defineAdapter, type LookupAnswer, type Shape } from 'sluice/plugin';
+import { defineAdapter, type Shape } from 'sluice/plugin';
 import { jsonOf, unexpected } from '../http/answer.ts';
 import { callShape, checkServer } from '../http/config.ts';
 import { requestMaker } from '../http/request.ts';
-import { Denials } from '../tokens/denial.ts';
+import { bearerCheck, bearerLookup, bearerParams, type BearerTokens, realmSchema } from '../tokens/bearer.ts';
 import { BEARER, type Location, locationsSchema } from '../tokens/location-config.ts';
-import { allLocations, inputDefaults, inputsOf, shownLocations, tokenFinder } from '../tokens/locations.ts';
+import { allLocations, tokenFinder, tokenInputs } from '../tokens/locations.ts';
 import { Refused } from '../tokens/refused.ts';
 import { type Active, activeOf } from './active.ts';
 
@@ -34,11 +34,7 @@ const configSchema = z
       ),
     maxCached: z.int().min(1).max(1_000_000).default(10_000).describe('How many answers are kept; the oldest goes.'),
     timeoutMs: z.int().min(1).max(60_000).default(2000).describe('How long the server may take.'),
-    realm: z
-      .string()
-      .regex(/^[ !#-[\]-~]*$/, 'it must be printable ASCII without quotes and backslashes')
-      .optional()
-      .describe('The realm in www-authenticate.'),
+    realm: realmSchema,
     maxTokenBytes: z.int().min(16).max(65_536).default(4096).describe('A longer token is refused and not sent.'),
   })
   .check(checkServer);
@@ -55,10 +51,7 @@ const OUTPUT = {
   claims: 'any?',
 } as const satisfies Shape;
 const locationsOf = ({ locations }: Config): readonly Location[] => allLocations(locations);
-const inputs = {
-  input: (config: Config) => inputsOf(locationsOf(config)),
-  defaults: (config: Config) => inputDefaults(locationsOf(config)),
-};
+const inputs = tokenInputs(locationsOf);
 
 export default defineAdapter({
   name: 'auth-introspection',
@@ -66,20 +59,7 @@ export default defineAdapter({
   config: configSchema,
   serves: {
     check: {
-      params: z
-        .strictObject({
-          required: z
-            .boolean()
-            .default(true)
-            .describe('Whether a call without a token is denied. A token that is there must be valid in any case.'),
-          scopes: z
-            .array(
-              z.string().regex(/^[!#-[\]-~]+$/, 'a scope is printable ASCII without blanks, quotes and backslashes'),
-            )
-            .default([])
-            .describe('Scopes that the token must have, all of them; else the answer is 403, insufficient_scope.'),
-        })
-        .prefault({}),
+      params: z.strictObject(bearerParams).prefault({}),
       ...inputs,
     },
     enrich: { ...inputs, output: OUTPUT },
@@ -89,7 +69,6 @@ export default defineAdapter({
       config;
     const [{ openClient }, { LRUCache }] = await Promise.all([import('../http/client.ts'), import('lru-cache')]);
     const client = await openClient(config, host);
-    const find = tokenFinder(locationsOf(config));
     // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
     const credentials = [clientId, clientSecret]
       .map((part) => new URLSearchParams({ a: part }).toString().slice(2))
@@ -136,32 +115,14 @@ export default defineAdapter({
       return asking;
     }
 
-    const missing = `no token in ${shownLocations(locationsOf(config))}`;
-    const passed = allow();
-    const denials = new Denials({ realm, wrongAudience: 'unauthenticated' });
+    const tokens: BearerTokens = {
+      locations: locationsOf(config),
+      find: tokenFinder(locationsOf(config)),
+      verify: ({ token }) => verify(token),
+    };
     return {
-      check({ params: { required, scopes } }) {
-        const answerOf = (said: Active | Refused): CheckAnswer => {
-          if (said instanceof Refused) return denials.refused(said);
-          const lacking = scopes.find((scope) => !said.scopes.includes(scope));
-          return lacking === undefined ? passed : denials.insufficient(scopes, `the token lacks the scope ${lacking}`);
-        };
-        return (input) => {
-          const found = find(input);
-          if (found === undefined) return required ? denials.missing(missing) : passed;
-          const said = found instanceof Refused ? found : verify(found.token);
-          return said instanceof Promise ? said.then(answerOf) : answerOf(said);
-        };
-      },
-      lookup() {
-        const valuesOf = (said: Active | Refused): LookupAnswer => (said instanceof Refused ? undefined : said.outputs);
-        return (input) => {
-          const found = find(input);
-          if (found === undefined || found instanceof Refused) return undefined;
-          const said = verify(found.token);
-          return said instanceof Promise ? said.then(valuesOf) : valuesOf(said);
-        };
-      },
+      check: ({ params }) => bearerCheck(tokens, params, { realm, wrongAudience: 'unauthenticated' }),
+      lookup: () => bearerLookup(tokens),
       close: () => client.close(),
     };
   },

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { allow, defineAdapter, deny, type LookupAnswer, type Shape, UNAUTHENTICATED, watchedFile } from 'sluice/plugin';
 import { checkRedis, openRedis, redisShape } from 'sluice/counting';
-import { allLocations, inputDefaults, inputsOf, shownLocations, tokenFinder } from '../tokens/locations.ts';
+import { allLocations, shownLocations, tokenFinder, tokenInputs } from '../tokens/locations.ts';
 import { type Location, locationsSchema } from '../tokens/location-config.ts';
 import { Refused } from '../tokens/refused.ts';
 import { type KeyOwner, ownerOf, ownersOf } from './owners.ts';
@@ -48,10 +48,7 @@ type Config = z.output<typeof configSchema>;
 
 const OUTPUT = { owner: 'string?', labels: 'map<string>?' } as const satisfies Shape;
 const locationsOf = ({ locations }: Config): readonly Location[] => allLocations(locations);
-const inputs = {
-  input: (config: Config) => inputsOf(locationsOf(config)),
-  defaults: (config: Config) => inputDefaults(locationsOf(config)),
-};
+const inputs = tokenInputs(locationsOf);
 
 export default defineAdapter({
   name: 'auth-keys',

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Shape } from 'sluice/plugin';
 import { checkServer, serverShape } from '../http/config.ts';
 import { pointerSchema } from '../http/pointer.ts';
-import { allLocations, inputDefaults, inputsOf } from '../tokens/locations.ts';
+import { realmSchema } from '../tokens/bearer.ts';
+import { allLocations } from '../tokens/locations.ts';
 import { BEARER, type Location, locationsSchema } from '../tokens/location-config.ts';
 import { publicKeysOf } from './public-keys.ts';
 
@@ -182,11 +183,7 @@ export const configSchema = z
         'Where tokens are looked for, in this order; the first that is found counts. Default: Authorization with Bearer.',
       ),
     claims: claimsSchema,
-    realm: z
-      .string()
-      .regex(/^[ !#-[\]-~]*$/, 'it must be printable ASCII without quotes and backslashes')
-      .optional()
-      .describe('The realm in www-authenticate.'),
+    realm: realmSchema,
     maxTokenBytes: z
       .int()
       .min(256)
@@ -238,7 +235,3 @@ export function locationsOf({ locations, issuers }: Pick<JwtConfig, 'locations' 
   const isDefaultUsed = issuers.some((issuer) => issuer.locations === undefined);
   return allLocations([...(isDefaultUsed ? locations : []), ...issuers.flatMap((issuer) => issuer.locations ?? [])]);
 }
-
-export const inputShape = (config: JwtConfig): Shape => inputsOf(locationsOf(config));
-export const defaultInputs = (config: JwtConfig): Readonly<Record<string, string>> =>
-  inputDefaults(locationsOf(config));

@@ -25,10 +25,17 @@ export const allLocations = (locations: readonly Location[]): readonly Location[
 export const keyOf = ({ header, prefix, cookie, query }: Location): string =>
   JSON.stringify([header, prefix.toLowerCase(), cookie, query]);
 
+/** Inputs that follow from a config, with the expressions that a policy need not write. */
+export const tokenInputs = <C>(
+  locationsOf: (config: C) => readonly Location[],
+): {
+  readonly input: (config: C) => Shape;
+  readonly defaults: (config: C) => Readonly<Record<string, string>>;
+} => ({ input: (config) => inputsOf(locationsOf(config)), defaults: (config) => inputDefaults(locationsOf(config)) });
+
 export const inputsOf = (locations: readonly Location[]): Shape =>
   Object.fromEntries(locations.map((location) => [inputOf(location), 'string?' as const]));
 
-/** A policy need not write them. */
 export const inputDefaults = (locations: readonly Location[]): Readonly<Record<string, string>> =>
   Object.fromEntries(
     locations.map((location) => {
