@@ -8,7 +8,7 @@ import { gzip } from 'node:zlib';
 import { type Call, type Host, Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { OrderedBatches } from '../batches/ordered-batches.ts';
 import { openClient } from '../http/client.ts';
-import { httpAnswer } from '../otlp/answers.ts';
+import { notTaken, type NotTaken } from '../http/write-answer.ts';
 import { reportJson } from '../values/json.ts';
 import type { ElasticsearchConfig, IndexSink } from './adapter.ts';
 
@@ -61,8 +61,8 @@ export async function openBulkWriter(config: ElasticsearchConfig, host: Host): P
     const body = isGzip ? await compressed(text, { level: GZIP_LEVEL }) : Buffer.from(text);
     const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, signal: call.signal };
     const answer = await client.ask({ method: 'POST', path, headers, body }, bounds);
-    const meaning = httpAnswer(answer.status, answer.headers, answer.body, host.clock.nowMs());
-    if (meaning.kind !== 'taken') return meaning;
+    const failure = notTaken(answer, host.clock.nowMs());
+    if (failure !== undefined) return failure;
     const items = itemsOf(answer.body, operations.length);
     return items === undefined
       ? { kind: 'later', why: 'its answer to a bulk request has not an item for each document', retryAfterMs: 0 }
@@ -119,9 +119,7 @@ export async function openBulkWriter(config: ElasticsearchConfig, host: Host): P
   };
 }
 
-type Reply =
-  | { readonly kind: 'items'; readonly items: readonly Item[] }
-  | Exclude<ReturnType<typeof httpAnswer>, { kind: 'taken' }>;
+type Reply = { readonly kind: 'items'; readonly items: readonly Item[] } | NotTaken;
 
 function operationOf({ sink, id, timeMs, input }: ReportEntry<IndexSink>, index: number): Operation {
   const target = sink(timeMs);

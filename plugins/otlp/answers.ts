@@ -1,17 +1,11 @@
-/**
- * What an answer of a collector means, by the OTLP specification.
- *
- * Where credentials or the path are wrong the specification allows no retry; an operator can mend them, so these wait as well.
- */
+/** What an answer of a collector means, by the OTLP specification. */
+import type { HttpAnswer } from '../http/answer.ts';
+import { notTaken, type NotTaken, shortOf } from '../http/write-answer.ts';
 import { fieldsOf } from './wire.ts';
 
 export type Answer =
   /** `refused` entries of the request were not taken, and the collector does not say which. */
-  | { readonly kind: 'taken'; readonly refused: number; readonly message: string }
-  | { readonly kind: 'later'; readonly why: string; readonly retryAfterMs: number }
-  /** The request is too large for the collector. */
-  | { readonly kind: 'too-large'; readonly why: string }
-  | { readonly kind: 'rejected'; readonly why: string };
+  { readonly kind: 'taken'; readonly refused: number; readonly message: string } | NotTaken;
 
 /** The body of an answer of 2xx: Export...ServiceResponse. A body that cannot be read does not undo that the request was taken. */
 export function takenAnswer(body: Buffer): Answer {
@@ -29,32 +23,8 @@ export function takenAnswer(body: Buffer): Answer {
   return { kind: 'taken', refused: Math.max(0, refused), message: shortOf(message) };
 }
 
-const RETRIED_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
-const MENDABLE_STATUSES = new Set([401, 403, 404, 405, 407]);
-
-export function httpAnswer(
-  status: number,
-  headers: Readonly<Record<string, string>>,
-  body: Buffer,
-  nowMs: number,
-): Answer {
-  if (status >= 200 && status < 300) return takenAnswer(body);
-  const isText = /^text\/|json/.test(headers['content-type'] ?? '');
-  const said = isText ? body.toString() : statusOf(body).message;
-  const why = `it answered ${status}${said === '' ? '' : `: ${shortOf(said)}`}`;
-  if (RETRIED_STATUSES.has(status)) return { kind: 'later', why, retryAfterMs: retryAfterMs(headers, nowMs) };
-  if (MENDABLE_STATUSES.has(status))
-    return { kind: 'later', why: `${why}; check url and headers of the handler`, retryAfterMs: 0 };
-  if (status === 413) return { kind: 'too-large', why };
-  return { kind: 'rejected', why };
-}
-
-function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number {
-  const text = headers['retry-after'];
-  if (text === undefined) return 0;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
-}
+export const httpAnswer = (answer: HttpAnswer, nowMs: number): Answer =>
+  notTaken(answer, nowMs, (body) => statusOf(body).message) ?? takenAnswer(answer.body);
 
 const [CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED] = [1, 4, 7, 8];
 const [ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED] = [10, 11, 12, 14, 15, 16];
@@ -100,6 +70,3 @@ function statusOf(bytes: Buffer): { readonly message: string; readonly retryMs: 
   }
   return { message, retryMs: retryMs === undefined ? undefined : Math.max(0, retryMs) };
 }
-
-const MAX_TEXT = 300;
-const shortOf = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text);

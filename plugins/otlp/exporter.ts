@@ -39,7 +39,7 @@ export async function openExporter(config: OtlpConfig, signal: Signal, host: Hos
       const body = isGzip ? await compressed(request, { level: GZIP_LEVEL }) : request;
       const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, signal: call.signal };
       const answer = await client.ask({ method: 'POST', path, headers, body }, bounds);
-      return httpAnswer(answer.status, answer.headers, answer.body, host.clock.nowMs());
+      return httpAnswer(answer, host.clock.nowMs());
     },
     close: () => client.close(),
   };
