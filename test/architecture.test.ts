@@ -214,6 +214,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
       [...FRONTENDS_MAY, ...SHARED_BY_FRONTENDS],
     ]),
   ),
+  // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
+  'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   'src/admin': ['src/text', 'src/attributes', 'src/core'],
   'src/serve': [
     'src/text',
@@ -227,6 +229,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/ratelimit',
     'src/tracing',
     'src/frontends',
+    'src/explain',
     'src/admin',
   ],
   // The crew knows neither command; the two commands do not know each other.
@@ -258,6 +261,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/adapters',
     'src/core',
     'src/frontends',
+    'src/explain',
     'src/admin',
     'src/time/settles-within.ts',
     'src/time/throttle.ts',

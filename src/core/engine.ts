@@ -22,6 +22,7 @@ import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
 import { Decisions } from './history/decisions.ts';
 import { KeptVerdicts } from './history/kept-verdicts.ts';
+import { Observers } from './history/observers.ts';
 import { metricFamilies } from './metrics/families.ts';
 import { Meters } from './metrics/meters.ts';
 import { inRuleOrder, type RuleOutcome, NO_QUOTAS, type QuotaRun } from './outcome.ts';
@@ -46,6 +47,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
   const reports = new ReportWriter(log, sampleReports, nowMs);
   const decisions = new Decisions(reports, log, sampleReports);
+  const observers = new Observers(log);
   const inForce = new PolicyInForce(
     {
       nowMs,
@@ -234,6 +236,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     if (current.decisionPercent !== undefined)
       decisions.offer(current.decisionPercent, current, decidedBag(bags, verdict), call, verdict, nowMs);
     kept.offer(current, bags[0], call, verdict, endedAtMs, nowMs);
+    if (!observers.isEmpty)
+      observers.notify({ snapshot: current, bags, call, verdict, outcomes, tookMs: endedAtMs - beganAtMs });
     for (const bag of bags) void reports.write(current, call, bag); // an answer never waits for its reports
     return verdict;
   }
@@ -301,6 +305,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     handlers: () => inForce.handlers().map((handler) => handler.state()),
     quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
     verdicts: (filter) => kept.list(filter),
+    observe: (observer) => observers.add(observer),
     families: [...metricFamilies(meters), kept.family, decisions.family],
     meters,
   };

@@ -8,6 +8,7 @@ import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
 import type { VerdictFilter } from './history/kept-verdicts.ts';
+import type { CallObserver } from './history/observers.ts';
 import type { KeptVerdict } from './history/summary.ts';
 import type { MetricFamily } from './metrics/families.ts';
 import type { Meters } from './metrics/meters.ts';
@@ -48,6 +49,8 @@ export interface RunningEngine extends Engine {
   ): Promise<readonly QuotaInspection[] | undefined>;
   /** Newest first. */
   verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
+  /** Shows it each decided call, until the result is called. */
+  observe(observer: CallObserver): () => void;
   readonly families: readonly MetricFamily[];
   readonly meters: Meters;
 }

@@ -4,7 +4,7 @@
  */
 import { type AnyHandler, type CheckAnswer, isFound, type LookupAnswer, valuesOf } from '../adapters/contract.ts';
 import type { OpenHandlers } from '../core/handlers/live-handler.ts';
-import { bound } from './inspection-handlers.ts';
+import { bound } from './looking-only.ts';
 import type { Rule } from '../core/rules/rule.ts';
 
 export interface HandlerAnswer {

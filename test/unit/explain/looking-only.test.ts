@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { AnyHandler, Call, QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
-import { lookingOnly } from '../../../src/cli/inspection-handlers.ts';
+import { lookingOnly } from '../../../src/explain/looking-only.ts';
 import type { HandlerSpec } from '../../../src/core/rules/policy.ts';
 
 const CALL: Call = { signal: new AbortController().signal, remainingMs: 1000, id: 'c' };

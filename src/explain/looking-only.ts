@@ -1,6 +1,6 @@
 /**
- * Handlers without side effects, for `sluice explain`: quotas are inspected instead of charged, reports are not written.
- * Checks and lookups are called unchanged, since the explanation needs their answers.
+ * Handlers without side effects: quotas are inspected instead of charged, reports are not written.
+ * Checks and lookups are called unchanged, since a verdict needs their answers.
  */
 import { changeOf, fits, lookOf } from '../counting/ask.ts';
 import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
