@@ -1,12 +1,25 @@
 /** The JSON pages. Secrets are hidden already in the configs and verdicts that come here. */
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
+import { countsAt, type RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { PolicyLoading } from './sources.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 
-export function rulesPage(policy: Policy | undefined): object {
-  return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
+/** `counts`: null for each rule if no worker has answered with those of this policy. */
+export function rulesPage(policy: Policy | undefined, counts: RuleCounts | undefined): object {
+  const own = counts?.revision === policy?.revision ? counts : undefined;
+  return {
+    revision: policy?.revision ?? null,
+    rules:
+      policy?.rules.map((rule, at) => ({ ...ruleRow(rule), counts: own === undefined ? null : countsRow(own, at) })) ??
+      [],
+  };
+}
+
+function countsRow(counts: RuleCounts, at: number): object {
+  const { lastAtMs, ...numbers } = countsAt(counts, at);
+  return { ...numbers, lastAt: lastAtMs === undefined ? null : new Date(lastAtMs).toISOString() };
 }
 
 /** Most findings on the page; the log has all. */

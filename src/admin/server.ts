@@ -35,7 +35,7 @@ const PAGES = {
   '/healthz': '200 while the process runs',
   '/readyz': '200 while a policy is in force and the server is not stopping; otherwise 503 with the reason',
   '/policy': 'the revision in force and when it was loaded; the errors of a newer policy that was refused',
-  '/rules': 'the rules in force, in order',
+  '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
   '/limits/explain':
@@ -86,7 +86,7 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   });
   app.get('/metrics', (request, reply) => sendMetrics(sources.metrics(), request, reply));
   app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
-  app.get('/rules', () => rulesPage(sources.policy()));
+  app.get('/rules', async () => rulesPage(sources.policy(), await sources.ruleCounts()));
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
   app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>(
     '/verdicts',

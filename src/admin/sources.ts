@@ -4,6 +4,7 @@ import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import type { VerdictFilter } from '../core/history/kept-verdicts.ts';
 import type { KeptVerdict } from '../core/history/summary.ts';
+import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
@@ -35,6 +36,8 @@ export interface AdminSources {
   startingWhy?(): string | undefined;
   /** It no longer takes new calls. */
   isDraining(): boolean;
+  /** How often each rule applied; `undefined` without a policy, or if no worker answers. */
+  ruleCounts(): RuleCounts | undefined | Promise<RuleCounts | undefined>;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;

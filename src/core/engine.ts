@@ -20,9 +20,7 @@ import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
 import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
-import { Decisions } from './history/decisions.ts';
-import { KeptVerdicts } from './history/kept-verdicts.ts';
-import { Observers } from './history/observers.ts';
+import { ConcludedCalls } from './history/concluded-calls.ts';
 import { metricFamilies } from './metrics/families.ts';
 import { Meters } from './metrics/meters.ts';
 import { inRuleOrder, type RuleOutcome, NO_QUOTAS, type QuotaRun } from './outcome.ts';
@@ -33,7 +31,6 @@ import { checkVerdict } from './verdict/check-verdict.ts';
 import { errorVerdict, limitErrorVerdict, NO_POLICY } from './verdict/error-verdict.ts';
 import { decidingOf, settleGroups } from './verdict/first-deny.ts';
 import { byDescriptor, limitVerdict } from './verdict/limit-verdict.ts';
-import { countRefusals } from './verdict/count-refusals.ts';
 import { allOf, whenDone } from './when-done.ts';
 
 /** `globalThis.performance` is a getter; keep a local reference on the hot path. */
@@ -43,11 +40,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, sampleReports = true, graceMs = 5000 } = options;
   const nowMs = (): number => clock.nowMs();
   const meters = new Meters();
-  const kept = new KeptVerdicts();
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
   const reports = new ReportWriter(log, sampleReports, nowMs);
-  const decisions = new Decisions(reports, log, sampleReports);
-  const observers = new Observers(log);
+  const concluded = new ConcludedCalls({ meters, reports, log, sampleReports, nowMs });
   const inForce = new PolicyInForce(
     {
       nowMs,
@@ -60,7 +55,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
     },
     (snapshot) =>
-      void kept
+      void concluded.kept
         .settle(snapshot)
         .catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error })),
   );
@@ -149,10 +144,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const deciding = decidingOf(checks);
     const bags = [bag];
     if (deciding !== undefined || current.quotas.length === 0)
-      return concluded(
+      return concluded.add(
         current,
         bags,
-        scope,
+        scope.kind,
         checkVerdict(scope, checks, deciding, NO_QUOTAS.entries),
         checks,
         beganAtMs,
@@ -183,7 +178,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     beganAtMs: number,
   ): Verdict {
     const all = inRuleOrder(checks, outcomes);
-    return concluded(current, bags, scope, checkVerdict(scope, all, decidingOf(all), entries), all, beganAtMs);
+    return concluded.add(current, bags, scope.kind, checkVerdict(scope, all, decidingOf(all), entries), all, beganAtMs);
   }
 
   // ---------------------------------------------------------- limit
@@ -212,34 +207,11 @@ export function createEngine(options: EngineOptions): RunningEngine {
         return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
           const perDescriptor = byDescriptor(checks, quotas);
           const all = perDescriptor.flatMap(({ outcomes }) => outcomes);
-          return concluded(current, bags, scope, limitVerdict(scope.id, perDescriptor), all, beganAtMs);
+          return concluded.add(current, bags, 'limit', limitVerdict(scope.id, perDescriptor), all, beganAtMs);
         });
       });
     const enriched = allOf(bags.map((bag) => enrichBag(current.enrich('limit'), bag, scope)));
     return current.hold(whenDone(enriched, decideAll));
-  }
-
-  /** Counts the verdict, keeps it for operators, and reports the call. */
-  function concluded<V extends Verdict | LimitVerdict>(
-    current: Snapshot,
-    bags: readonly RequestBag[],
-    { kind: call }: CallScope,
-    verdict: V,
-    outcomes: readonly RuleOutcome[],
-    beganAtMs: number,
-  ): V {
-    const own = meters.ofCall(call);
-    own.outcomes[verdict.outcome]++;
-    const endedAtMs = monotonic.now();
-    own.latency.add(endedAtMs - beganAtMs);
-    countRefusals(outcomes, verdict.rule, bags.length);
-    if (current.decisionPercent !== undefined)
-      decisions.offer(current.decisionPercent, current, decidedBag(bags, verdict), call, verdict, nowMs);
-    kept.offer(current, bags[0], call, verdict, endedAtMs, nowMs);
-    if (!observers.isEmpty)
-      observers.notify({ snapshot: current, bags, call, verdict, outcomes, tookMs: endedAtMs - beganAtMs });
-    for (const bag of bags) void reports.write(current, call, bag); // an answer never waits for its reports
-    return verdict;
   }
 
   // ---------------------------------------------------------- reports
@@ -268,11 +240,15 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   /** Charges quotas after the fact and queues reports; a promise if either waits. */
   function recorded(current: Snapshot, call: RecordKind, bag: RequestBag): Promise<void> | undefined {
+    const atMs = monotonic.now();
     const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
     const count = ({ outcomes }: QuotaRun): void => {
-      for (const { failed, prepared } of outcomes) if (failed) prepared.meters.failed++;
+      for (const { failed, prepared } of outcomes) {
+        prepared.meters.lastAtMs = atMs;
+        if (failed) prepared.meters.failed++;
+      }
     };
-    const written = reports.write(current, call, bag);
+    const written = reports.write(current, call, bag, atMs);
     if (charged instanceof Promise) return Promise.all([charged.then(count), written]).then(() => undefined);
     count(charged);
     return written;
@@ -299,20 +275,14 @@ export function createEngine(options: EngineOptions): RunningEngine {
     drain: () => inForce.drain(),
     bagOf,
     flush: async () => {
-      await decisions.written();
+      await concluded.decisions.written();
       await inForce.flush();
     },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
     quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
-    verdicts: (filter) => kept.list(filter),
-    observe: (observer) => observers.add(observer),
-    families: [...metricFamilies(meters), kept.family, decisions.family],
+    verdicts: (filter) => concluded.kept.list(filter),
+    observe: (observer) => concluded.observers.add(observer),
+    families: [...metricFamilies(meters), ...concluded.families],
     meters,
   };
 }
-
-/** Of several descriptors the first that is over its limit. */
-const decidedBag = (bags: readonly RequestBag[], verdict: Verdict | LimitVerdict): RequestBag | undefined =>
-  bags.length === 1 || !('statuses' in verdict)
-    ? bags[0]
-    : (bags[verdict.statuses.findIndex(({ over }) => over)] ?? bags[0]);

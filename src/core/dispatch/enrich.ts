@@ -38,8 +38,12 @@ export function enrichBag(
 function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope): Promise<void> | undefined {
   const { action, handler, lookup, meters } = prepared;
   const match = matchOf(prepared, bag);
-  if (match === 'failed') meters.failed++;
-  if (match !== 'applies') return undefined;
+  if (match === 'does not apply') return undefined;
+  meters.lastAtMs = scope.nowMs; // which asking its handler reads, too
+  if (match === 'failed') {
+    meters.failed++;
+    return undefined;
+  }
   meters.matched++;
   const input = action.input(bag);
   if (!input.ok) {

@@ -26,19 +26,22 @@ export class ReportWriter {
     this.#drops = new ThrottledLine(log, 'warn', 'reports dropped: the queue of their handler is full');
   }
 
-  /** A promise for room if a queue is full. Checks and limits never wait for room: their reports are dropped, and counted. */
-  write(snapshot: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
+  /**
+   * A promise for room if a queue is full. Checks and limits never wait for room: their reports are dropped, and counted. `atMs`: by
+   * `performance.now()`.
+   */
+  write(snapshot: Snapshot, call: CallKind, bag: RequestBag, atMs: number): Promise<void> | undefined {
     const isLog = isRecord(call);
     let room: Promise<void> | undefined;
     for (const prepared of snapshot.candidates.reports(bag, call))
-      room = this.#tryOne(snapshot, prepared, bag, isLog, BY_RULE) ?? room;
+      room = this.#tryOne(snapshot, prepared, bag, isLog, BY_RULE, atMs) ?? room;
     return isLog ? room : undefined;
   }
 
   /** `drawn`: see {@link isDrawn}; `undefined`: every rule that matches writes. Never waits for room. */
-  writeDecision(snapshot: Snapshot, bag: RequestBag, drawn: number | undefined): void {
+  writeDecision(snapshot: Snapshot, bag: RequestBag, drawn: number | undefined, atMs: number): void {
     for (const prepared of snapshot.candidates.reports(bag, 'decision'))
-      void this.#tryOne(snapshot, prepared, bag, false, drawn);
+      void this.#tryOne(snapshot, prepared, bag, false, drawn, atMs);
   }
 
   #tryOne(
@@ -47,9 +50,10 @@ export class ReportWriter {
     bag: RequestBag,
     mayWait: boolean,
     drawn: number | undefined,
+    atMs: number,
   ): Promise<void> | undefined {
     try {
-      return this.#writeOne(snapshot, prepared, bag, mayWait, drawn);
+      return this.#writeOne(snapshot, prepared, bag, mayWait, drawn, atMs);
     } catch (error) {
       prepared.meters.failed++;
       this.#errors.write(() => ({ rule: prepared.rule.name, error: messageOf(error), at: frameOf(error) }));
@@ -63,12 +67,17 @@ export class ReportWriter {
     bag: RequestBag,
     mayWait: boolean,
     drawn: number | undefined,
+    atMs: number,
   ): Promise<void> | undefined {
     const { rule, action, handler, sink, meters } = prepared;
     const { reports } = handler;
     const match = matchOf(prepared, bag);
-    if (match === 'failed') meters.failed++;
-    if (match !== 'applies') return undefined;
+    if (match === 'does not apply') return undefined;
+    meters.lastAtMs = atMs;
+    if (match === 'failed') {
+      meters.failed++;
+      return undefined;
+    }
     meters.matched++;
     if (!isEnforced(prepared, bag)) {
       meters.shadow++;

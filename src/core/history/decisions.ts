@@ -89,9 +89,9 @@ export class Decisions {
     await this.#written;
   }
 
-  #write(decided: Waiting): void {
+  #write(decided: Waiting, atMs: number): void {
     try {
-      this.#reports.writeDecision(decided.snapshot, decisionBag(decided), decided.drawn);
+      this.#reports.writeDecision(decided.snapshot, decisionBag(decided), decided.drawn, atMs);
     } catch (error) {
       this.#errors.write(() => ({ verdict: decided.verdict.id, error: messageOf(error), at: frameOf(error) }));
     }
@@ -103,10 +103,11 @@ export class Decisions {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
+      const atMs = performance.now();
       for (const decided of batch) {
         this.#count--;
         this.#bytes -= decided.bag.wire.weight;
-        this.#write(decided);
+        this.#write(decided, atMs);
         if (slice.isOver) await slice.next();
       }
     }

@@ -42,6 +42,8 @@ export class RuleMeters {
   keyFailures = 0;
   /** Reports of http, tcp and limit calls dropped by a full queue. */
   dropped = 0;
+  /** When it last applied or failed, by `performance.now()`; a time that the call has anyway. */
+  lastAtMs = -Infinity;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** One engine's data for the admin port. */
 import { metricsPage } from '../../admin/metrics.ts';
+import { ruleCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { AskedCall } from '../../admin/sources.ts';
 import { AttributeError } from '../../attributes/errors.ts';
@@ -15,7 +16,7 @@ import { plainRequest } from '../../attributes/plain-request.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
 
 export interface EngineSourcesOptions {
-  readonly engine: Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
+  readonly engine: Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas' | 'meters'>;
   /** The one in force. */
   readonly policy: () => Policy | undefined;
   /** Further families for the metrics page. */
@@ -46,6 +47,10 @@ export function engineSources({
   const page = metricsPage(all, () => plugins.pieces());
   return {
     handlers: () => engine.handlers(),
+    ruleCounts() {
+      const inForce = policy();
+      return inForce === undefined ? undefined : ruleCounts(inForce, engine.meters.read());
+    },
     verdicts: (filter) => engine.verdicts(filter),
     async limits(depth, asked) {
       const inForce = policy();

@@ -7,6 +7,7 @@ import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import { mergedStates } from '../../core/handlers/report-queue.ts';
+import { summedCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import { Crew } from '../crew/crew.ts';
@@ -72,6 +73,8 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
         hasStarted && crew.servingCount < count
           ? `workers are starting: ${crew.servingCount} of ${count} serve`
           : undefined,
+      ruleCounts: async () =>
+        summedCounts((await crew.answersOf('ruleCounts', undefined, VIEW_MS)).flatMap(({ answer }) => answer ?? [])),
       handlers: async () =>
         mergedHandlers((await crew.answersOf('handlers', undefined, VIEW_MS)).map(({ answer }) => answer)),
       verdicts: async (filter) =>

@@ -37,7 +37,7 @@ export interface TransportFlags {
 }
 
 /** The admin port's data of one engine, or of several as one. */
-export type EngineSources = Pick<AdminSources, 'handlers' | 'verdicts' | 'limits' | 'metrics' | 'startingWhy'>;
+export type EngineSources = Omit<AdminSources, 'policy' | 'loading' | 'isDraining'>;
 
 export interface ServedAddresses {
   readonly grpc: Address;

@@ -4,6 +4,7 @@ import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
+import type { RuleCounts } from '../../core/metrics/rule-counts.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
 import type { HttpChecks } from './http-checks.ts';
@@ -21,6 +22,7 @@ export interface PolicyProtocol {
   readonly texts: PolicyTexts;
   readonly requests: {
     readonly handlers: { readonly given: undefined; readonly answer: readonly HandlerState[] };
+    readonly ruleCounts: { readonly given: undefined; readonly answer: RuleCounts | undefined };
     /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };

@@ -21,6 +21,7 @@ await runWorker<PolicyProtocol>(
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
         handlers: async () => sources.handlers(),
+        ruleCounts: async () => sources.ruleCounts(),
         metrics: () => encodedPage(sources.metrics()),
       },
       drain: () => thread.drain(),

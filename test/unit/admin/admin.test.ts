@@ -7,6 +7,7 @@ import { startAdmin, type Admin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
 import type { KeptVerdict } from '../../../src/core/history/summary.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
+import { EMPTY_SOURCES } from './empty-sources.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 
 const POLICY: Policy = {
@@ -57,12 +58,8 @@ async function started(
     port: 0,
     onFault: (path) => faults.push(path),
     sources: {
+      ...EMPTY_SOURCES,
       policy: () => POLICY,
-      loading: () => ({ atMs: 0, refusal: undefined }),
-      isDraining: () => false,
-      handlers: () => [],
-      verdicts: () => [],
-      limits: async () => undefined,
       async *metrics() {
         yield 'x 1\n';
       },

@@ -1,6 +1,7 @@
 /** Valid requests to /limits/*, and the errors of invalid ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Admin, startAdmin } from '../../../src/admin/server.ts';
+import { EMPTY_SOURCES } from './empty-sources.ts';
 import type { AskedCall, LimitsAnswer } from '../../../src/admin/sources.ts';
 
 let admin: Admin;
@@ -14,12 +15,7 @@ beforeEach(async () => {
     port: 0,
     onFault: () => {},
     sources: {
-      policy: () => undefined,
-      loading: () => ({ atMs: 0, refusal: undefined }),
-      isDraining: () => false,
-      handlers: () => [],
-      verdicts: () => [],
-      async *metrics() {},
+      ...EMPTY_SOURCES,
       limits: async (depth, call) => {
         asked.push([depth, call]);
         return told;

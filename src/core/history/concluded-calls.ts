@@ -1,0 +1,78 @@
+/**
+ * The verdict of a call on its way out: counted, kept for operators, shown to observers, reported.
+ * **In**: each verdict, with the outcomes of its rules. **Out**: the same verdict; an answer waits for none of this. **Fails**: never.
+ */
+import type { Log } from '../../adapters/contract.ts';
+import type { RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import type { LimitVerdict, Verdict } from '../call.ts';
+import type { ReportWriter } from '../dispatch/write-reports.ts';
+import type { MetricFamily } from '../metrics/families.ts';
+import type { Meters } from '../metrics/meters.ts';
+import type { RuleOutcome } from '../outcome.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { countRefusals } from '../verdict/count-refusals.ts';
+import { Decisions } from './decisions.ts';
+import { KeptVerdicts } from './kept-verdicts.ts';
+import { Observers } from './observers.ts';
+
+export interface ConcludedCallsOptions {
+  readonly meters: Meters;
+  readonly reports: ReportWriter;
+  readonly log: Log;
+  readonly sampleReports: boolean;
+  /** Wall clock. */
+  readonly nowMs: () => number;
+}
+
+/** `globalThis.performance` is a getter; keep a local reference on the hot path. */
+const monotonic = performance;
+
+export class ConcludedCalls {
+  readonly kept = new KeptVerdicts();
+  readonly decisions: Decisions;
+  readonly observers: Observers;
+  readonly #meters: Meters;
+  readonly #reports: ReportWriter;
+  readonly #nowMs: () => number;
+
+  constructor({ meters, reports, log, sampleReports, nowMs }: ConcludedCallsOptions) {
+    this.#meters = meters;
+    this.#reports = reports;
+    this.#nowMs = nowMs;
+    this.decisions = new Decisions(reports, log, sampleReports);
+    this.observers = new Observers(log);
+  }
+
+  get families(): readonly MetricFamily[] {
+    return [this.kept.family, this.decisions.family];
+  }
+
+  add<V extends Verdict | LimitVerdict>(
+    snapshot: Snapshot,
+    bags: readonly RequestBag[],
+    call: CallKind,
+    verdict: V,
+    outcomes: readonly RuleOutcome[],
+    beganAtMs: number,
+  ): V {
+    const meters = this.#meters.ofCall(call);
+    meters.outcomes[verdict.outcome]++;
+    const endedAtMs = monotonic.now();
+    meters.latency.add(endedAtMs - beganAtMs);
+    countRefusals(outcomes, verdict.rule, bags.length, endedAtMs);
+    if (snapshot.decisionPercent !== undefined)
+      this.decisions.offer(snapshot.decisionPercent, snapshot, decidedBag(bags, verdict), call, verdict, this.#nowMs);
+    this.kept.offer(snapshot, bags[0], call, verdict, endedAtMs, this.#nowMs);
+    if (!this.observers.isEmpty)
+      this.observers.notify({ snapshot, bags, call, verdict, outcomes, tookMs: endedAtMs - beganAtMs });
+    for (const bag of bags) void this.#reports.write(snapshot, call, bag, endedAtMs); // an answer never waits for its reports
+    return verdict;
+  }
+}
+
+/** Of several descriptors the first that is over its limit. */
+const decidedBag = (bags: readonly RequestBag[], verdict: Verdict | LimitVerdict): RequestBag | undefined =>
+  bags.length === 1 || !('statuses' in verdict)
+    ? bags[0]
+    : (bags[verdict.statuses.findIndex(({ over }) => over)] ?? bags[0]);
