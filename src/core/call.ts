@@ -11,6 +11,8 @@ export interface Caller {
   readonly endsAtMs?: number;
   /** Arrival of its request by `performance.now()`; if absent, the time of the engine's call. */
   readonly arrivedAtMs?: number;
+  /** Of the verdict, which handlers see as the id of the call; if absent, a new one. */
+  readonly id?: string;
   /** Like a listener of `signal`, without the price of creating one. */
   observe?(observer: CallerObserver): void;
 }

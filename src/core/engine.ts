@@ -37,12 +37,13 @@ import { allOf, whenDone } from './when-done.ts';
 const monotonic = performance;
 
 export function createEngine(options: EngineOptions): RunningEngine {
-  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, sampleReports = true, graceMs = 5000 } = options;
+  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, graceMs = 5000 } = options;
+  const { sampleReports = true, keepsVerdicts = true } = options;
   const nowMs = (): number => clock.nowMs();
   const meters = new Meters();
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
   const reports = new ReportWriter(log, sampleReports, nowMs);
-  const concluded = new ConcludedCalls({ meters, reports, log, sampleReports, nowMs });
+  const concluded = new ConcludedCalls({ meters, reports, log, sampleReports, keepsVerdicts, nowMs });
   const inForce = new PolicyInForce(
     {
       nowMs,
@@ -97,7 +98,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const current = snapshotFor(call);
     if (current === undefined) return errorVerdict(NO_POLICY);
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
-    const scope = new CallScope(nextId(), call, caller);
+    const scope = new CallScope(caller.id ?? nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
     const enriched = enrichBag(current.enrich(call), bag, scope);
     return enriched === undefined
@@ -150,6 +151,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
         scope.kind,
         checkVerdict(scope, checks, deciding, NO_QUOTAS.entries),
         checks,
+        NO_QUOTAS.entries,
         beganAtMs,
       );
     const run = askQuotas(current, bags, scope);
@@ -178,7 +180,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     beganAtMs: number,
   ): Verdict {
     const all = inRuleOrder(checks, outcomes);
-    return concluded.add(current, bags, scope.kind, checkVerdict(scope, all, decidingOf(all), entries), all, beganAtMs);
+    const verdict = checkVerdict(scope, all, decidingOf(all), entries);
+    return concluded.add(current, bags, scope.kind, verdict, all, entries, beganAtMs);
   }
 
   // ---------------------------------------------------------- limit
@@ -198,7 +201,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const current = snapshotFor('limit');
     if (current === undefined) return limitErrorVerdict(NO_POLICY);
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
-    const scope = new CallScope(nextId(), 'limit', caller);
+    const scope = new CallScope(caller.id ?? nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
     const decideAll = (): LimitVerdict | Promise<LimitVerdict> =>
       whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
@@ -207,7 +210,15 @@ export function createEngine(options: EngineOptions): RunningEngine {
         return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
           const perDescriptor = byDescriptor(checks, quotas);
           const all = perDescriptor.flatMap(({ outcomes }) => outcomes);
-          return concluded.add(current, bags, 'limit', limitVerdict(scope.id, perDescriptor), all, beganAtMs);
+          return concluded.add(
+            current,
+            bags,
+            'limit',
+            limitVerdict(scope.id, perDescriptor),
+            all,
+            quotas.entries,
+            beganAtMs,
+          );
         });
       });
     const enriched = allOf(bags.map((bag) => enrichBag(current.enrich('limit'), bag, scope)));

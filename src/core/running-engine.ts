@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly log?: Log;
   /** `false`: every report is written, whatever its rule samples (cases). */
   readonly sampleReports?: boolean;
+  /** `false`: verdicts are not kept for operators (a candidate's). */
+  readonly keepsVerdicts?: boolean;
   readonly reports?: ReportQueueOptions;
   /** Time for queued reports and running calls when a handler closes; 5 s by default. */
   readonly graceMs?: number;

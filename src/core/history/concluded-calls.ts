@@ -9,7 +9,7 @@ import type { LimitVerdict, Verdict } from '../call.ts';
 import type { ReportWriter } from '../dispatch/write-reports.ts';
 import type { MetricFamily } from '../metrics/families.ts';
 import type { Meters } from '../metrics/meters.ts';
-import type { RuleOutcome } from '../outcome.ts';
+import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { countRefusals } from '../verdict/count-refusals.ts';
 import { Decisions } from './decisions.ts';
@@ -21,6 +21,8 @@ export interface ConcludedCallsOptions {
   readonly reports: ReportWriter;
   readonly log: Log;
   readonly sampleReports: boolean;
+  /** For operators. */
+  readonly keepsVerdicts: boolean;
   /** Wall clock. */
   readonly nowMs: () => number;
 }
@@ -34,11 +36,13 @@ export class ConcludedCalls {
   readonly observers: Observers;
   readonly #meters: Meters;
   readonly #reports: ReportWriter;
+  readonly #keepsVerdicts: boolean;
   readonly #nowMs: () => number;
 
-  constructor({ meters, reports, log, sampleReports, nowMs }: ConcludedCallsOptions) {
+  constructor({ meters, reports, log, sampleReports, keepsVerdicts, nowMs }: ConcludedCallsOptions) {
     this.#meters = meters;
     this.#reports = reports;
+    this.#keepsVerdicts = keepsVerdicts;
     this.#nowMs = nowMs;
     this.decisions = new Decisions(reports, log, sampleReports);
     this.observers = new Observers(log);
@@ -54,6 +58,7 @@ export class ConcludedCalls {
     call: CallKind,
     verdict: V,
     outcomes: readonly RuleOutcome[],
+    quotas: readonly QuotaEntry[],
     beganAtMs: number,
   ): V {
     const meters = this.#meters.ofCall(call);
@@ -63,9 +68,9 @@ export class ConcludedCalls {
     countRefusals(outcomes, verdict.rule, bags.length, endedAtMs);
     if (snapshot.decisionPercent !== undefined)
       this.decisions.offer(snapshot.decisionPercent, snapshot, decidedBag(bags, verdict), call, verdict, this.#nowMs);
-    this.kept.offer(snapshot, bags[0], call, verdict, endedAtMs, this.#nowMs);
+    if (this.#keepsVerdicts) this.kept.offer(snapshot, bags[0], call, verdict, endedAtMs, this.#nowMs);
     if (!this.observers.isEmpty)
-      this.observers.notify({ snapshot, bags, call, verdict, outcomes, tookMs: endedAtMs - beganAtMs });
+      this.observers.notify({ snapshot, bags, call, verdict, outcomes, quotas, tookMs: endedAtMs - beganAtMs });
     for (const bag of bags) void this.#reports.write(snapshot, call, bag, endedAtMs); // an answer never waits for its reports
     return verdict;
   }

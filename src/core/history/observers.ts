@@ -8,7 +8,7 @@ import type { CallKind } from '../../attributes/carrier.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { LimitVerdict, Verdict } from '../call.ts';
 import { frameOf, ThrottledLine } from '../handlers/throttled-line.ts';
-import type { RuleOutcome } from '../outcome.ts';
+import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
 export interface DecidedCall {
@@ -19,6 +19,8 @@ export interface DecidedCall {
   readonly verdict: Verdict | LimitVerdict;
   /** Of the rules that applied, or whose match failed, in rule order. */
   readonly outcomes: readonly RuleOutcome[];
+  /** Of the quota rules that applied, with the answers of their handlers. */
+  readonly quotas: readonly QuotaEntry[];
   readonly tookMs: number;
 }
 
