@@ -19,6 +19,8 @@ export interface Wire {
   read(attribute: string, number?: number): Value | undefined;
   /** A value under a name that the operator chose: text, or a JSON-like value (maps as Map, numbers as double). */
   carried(carrier: Carrier): Value | undefined;
+  /** All context extensions, of a wire that can carry them; for records of calls. */
+  contextExtensions?(): ReadonlyMap<string, string>;
   /** The approximate number of bytes that it retains. */
   readonly weight: number;
   /** Called before it outlives its call: it copies the memory that it shares. */

@@ -58,7 +58,7 @@ function withoutSecretEntries(value: Value): unknown {
 }
 
 /** Replaces a value that the policy masks. */
-const MASKED = '(masked)';
+export const MASKED = '(masked)';
 
 /** The values of masked attributes as they may stand in a text, longest first. */
 function maskedTextsOf(bag: RequestBag, masks: Masks): readonly string[] {
@@ -126,7 +126,9 @@ export class RedactedRequest {
     }
     if (name === 'ratelimit.entries' || name === 'ratelimit.descriptor') return withoutSecretEntries(value);
     const shown = jsonOfValue(value);
-    if (PLAIN.has(name)) return shown;
+    // Read from the wire, it depends on no other attribute.
+    const isOwn = source.kind === 'built-in' && source.derive === undefined && source.extension !== true;
+    if (isOwn || PLAIN.has(name)) return shown;
     const without = source.kind === 'filled' ? value : attributes.resolve(slot, this.secretless);
     return without !== undefined && JSON.stringify(jsonOfValue(without)) === JSON.stringify(shown) ? shown : HIDDEN;
   }
@@ -135,6 +137,15 @@ export class RedactedRequest {
   named(name: string): unknown {
     const slot = this.#bag.attributes.slotOf(name);
     return slot === undefined ? null : this.attribute(slot);
+  }
+
+  /** Whether a JSON text has a secret of the request, or a masked value, in one of its texts. */
+  isIn(json: string): boolean {
+    this.#secretTexts ??= secretTextsOf(this.#bag);
+    this.#maskedTexts ??= this.#masks.size === 0 ? [] : maskedTextsOf(this.#bag, this.#masks);
+    return [...this.#secretTexts, ...this.#maskedTexts].some((text) =>
+      json.includes(JSON.stringify(text).slice(1, -1)),
+    );
   }
 
   /** A message of a handler, or a text that is sent; the request's secrets in it are replaced. */

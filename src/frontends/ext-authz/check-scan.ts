@@ -173,6 +173,19 @@ export class CheckScan {
     return found;
   }
 
+  extensions(): ReadonlyMap<string, string> {
+    const all = new Map<string, string>();
+    const fields = this.fieldsOf(Part.ATTRIBUTES);
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field !== CONTEXT_EXTENSIONS || fields.type !== WireType.LEN) continue;
+      const entry = wellFormedEntryOf(this.bytes, fields.from, fields.to);
+      if (entry === undefined) continue;
+      const name = this.bytes.toString('utf8', entry.keyFrom, entry.keyTo);
+      all.set(name, this.bytes.toString('utf8', entry.valueFrom, entry.valueTo));
+    }
+    return all;
+  }
+
   /** The socket address of a peer, if it has one; a named port has no number. */
   socket(part: PeerPart): Socket | undefined {
     const socket = this.#socketRange(part);

@@ -67,6 +67,10 @@ export class CheckWire implements Wire {
     }
   }
 
+  contextExtensions(): ReadonlyMap<string, string> {
+    return this.scan.extensions();
+  }
+
   #carried(carrier: Carrier): Value | undefined {
     switch (carrier.kind) {
       case 'contextExtension':

@@ -70,6 +70,18 @@ export class HttpWire implements Wire {
     }
   }
 
+  /** By the names that header lines have, which are lower case. */
+  contextExtensions(): ReadonlyMap<string, string> {
+    const { extensions } = this.route;
+    const all = new Map<string, string>();
+    if (extensions === undefined) return all;
+    for (const line of this.lines.map.keys()) {
+      const value = line.startsWith(extensions) ? this.#single(line) : undefined;
+      if (value !== undefined) all.set(line.slice(extensions.length), value);
+    }
+    return all;
+  }
+
   get weight(): number {
     let bytes = this.body?.length ?? 0;
     for (const [name, value] of this.lines.map) bytes += name.length + value.length;
