@@ -72,7 +72,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
   ['src/ratelimit/inspect', ['src/counting/ask.ts']],
-  ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/http-app.ts', 'src/admin/reset-access.ts']],
+  ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts']],
 ];
 
 const stagesOfRatelimit = Object.fromEntries(

@@ -6,7 +6,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
-import { mayReset, RESET_REFUSED } from './reset-access.ts';
+import { mayChange, RESET_REFUSED } from './change-access.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
 
@@ -30,7 +30,7 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
       );
     }
     own.post('/limits/reset', { bodyLimit: MAX_BYTES }, async (request, reply) =>
-      mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
+      mayChange(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
     );
     own.get('/limits/reset', async (_request, reply) =>
       reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }),

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { makeHttpApp } from '../../admin/http-app.ts';
-import { mayReset, RESET_REFUSED } from '../../admin/reset-access.ts';
+import { mayChange, RESET_REFUSED } from '../../admin/change-access.ts';
 import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
 import type { LimitInspector } from '../inspect/inspector.ts';
@@ -88,7 +88,7 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
   app.get('/limits/inspect', async ({ query }) => inspector.inspect(asked(query).domain, asked(query).entries));
   app.post('/limits/reset', async (request, reply) =>
-    mayReset(request)
+    mayChange(request)
       ? inspector.reset(asked(request.query).domain, asked(request.query).entries)
       : reply.code(403).send(RESET_REFUSED),
   );

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 /** Valid requests to /limits/*, and the errors of invalid ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Admin, startAdmin } from '../../../src/admin/server.ts';
@@ -137,9 +138,17 @@ describe('invalid requests', () => {
     });
     expect([answer.status, await answer.json(), asked]).toEqual([
       403,
-      { error: 'counters can be reset from this machine only, and not by web pages' },
+      { error: 'counters can be reset from this machine only, and not by web pages of others' },
       [],
     ]);
+  });
+
+  test.each([
+    ['a port of its own', 'http://127.0.0.1:1', undefined],
+    ['a name that was made to resolve to this machine', 'http://evil.example', 'evil.example'],
+  ])('a reset from a page at %s', async (_where, origin, host) => {
+    expect(await resetFrom(origin, host)).toBe(403);
+    expect(asked).toEqual([]);
   });
 
   test('a reset by GET, and an endless request', async () => {
@@ -148,3 +157,25 @@ describe('invalid requests', () => {
     expect(asked).toEqual([]);
   });
 });
+
+test('its own page may reset', async () => {
+  expect(await resetFrom(`http://127.0.0.1:${admin.port}`, `127.0.0.1:${admin.port}`)).toBe(200);
+});
+
+/** fetch sends its own Host. */
+function resetFrom(origin: string, host: string | undefined): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request(
+      {
+        host: '127.0.0.1',
+        port: admin.port,
+        path: '/limits/reset?domain=d',
+        method: 'POST',
+        headers: { origin, ...(host === undefined ? {} : { host }) },
+      },
+      (answer) => resolve(answer.resume().statusCode),
+    )
+      .on('error', reject)
+      .end();
+  });
+}

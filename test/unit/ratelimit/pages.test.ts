@@ -40,7 +40,7 @@ const reset = async (remoteAddress: string, headers: Readonly<Record<string, str
   });
   return [statusCode, JSON.parse(body)];
 };
-const REFUSED = [403, { error: 'counters can be reset from this machine only, and not by web pages' }];
+const REFUSED = [403, { error: 'counters can be reset from this machine only, and not by web pages of others' }];
 
 test.each(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'])('by a program at %s', async (address) => {
   expect(await reset(address)).toEqual([200, expect.objectContaining({ domain: 'd', count: 0 })]);

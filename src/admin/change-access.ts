@@ -1,0 +1,23 @@
+/** Access to what changes a running server: resetting counters, and replacing its policy. At every port that shows limits. */
+import type { FastifyRequest } from 'fastify';
+import { isAllowedHost } from './host-check.ts';
+
+/** Others may read the pages, but change nothing. */
+const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
+
+/**
+ * A request with an Origin comes from a web page: our own, whose Origin is the host that the request names, or perhaps a hostile one in
+ * a browser on this machine. A name would prove nothing, since a hostile one may resolve to this address.
+ */
+const isOwnOrigin = (origin: string, host: string | undefined): boolean =>
+  host !== undefined && isAllowedHost(host, 'localhost') && origin.toLowerCase() === `http://${host.toLowerCase()}`;
+
+export const mayChange = ({ ip, headers: { origin, host } }: FastifyRequest): boolean =>
+  isLocal(ip) && (origin === undefined || isOwnOrigin(origin, host));
+
+export const RESET_REFUSED = {
+  error: 'counters can be reset from this machine only, and not by web pages of others',
+} as const;
+export const CHANGE_REFUSED = {
+  error: 'the policy can be changed from this machine only, and not by web pages of others',
+} as const;
