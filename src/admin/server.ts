@@ -6,6 +6,7 @@
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
+import { addFeeds } from './feed-replies.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
@@ -38,6 +39,7 @@ const PAGES = {
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
+  '/verdicts/stream': `decided calls as they happen, as server-sent events, with the same filters`,
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/inspect': 'the same, and the state of their counters',
@@ -53,6 +55,7 @@ export async function startAdmin({ host, port, sources, onFault, requestTimeoutM
   });
   addRoutes(app, sources);
   addLimits(app, sources);
+  addFeeds(app, sources);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const { statusCode = 500 } = error;

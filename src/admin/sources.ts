@@ -2,7 +2,7 @@
 import type { CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
-import type { VerdictFilter } from '../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../core/history/summary.ts';
 import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
@@ -27,6 +27,23 @@ export interface PolicyLoading {
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
+export interface FeedRequest {
+  /** Of the reader; its feed has the same id in each worker. */
+  readonly id: string;
+  readonly kind: 'live';
+  readonly filter: VerdictFilter;
+}
+
+/** Decided calls since the last request of the same reader. */
+export interface FeedPart {
+  /** JSON. */
+  readonly lines: readonly string[];
+  /** Calls that were left out, since they did not fit. */
+  readonly dropped: number;
+  /** The feed was opened with this request in some worker, so that earlier calls are missing, too. */
+  readonly isNew: boolean;
+}
+
 export interface AdminSources {
   /** `undefined` until a policy has loaded. */
   policy(): Policy | undefined;
@@ -41,6 +58,8 @@ export interface AdminSources {
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
+  /** The first request of a reader opens its feed, which closes some seconds after the last one. */
+  feed(request: FeedRequest): FeedPart | Promise<FeedPart>;
   /** `undefined` without a policy. */
   limits(depth: InspectionDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
   /** Prometheus text format, in pieces; samples may have exemplars. */

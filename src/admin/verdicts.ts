@@ -5,20 +5,25 @@
 import { CALL_KINDS } from '../attributes/carrier.ts';
 import { meant } from '../text/nearest.ts';
 import type { Outcome } from '../core/call.ts';
-import type { VerdictFilter } from '../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../core/history/verdict-filter.ts';
 import { type KeptVerdict, recordOf } from '../core/history/summary.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
 const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];
-export const FILTERS = ['id', 'rule', 'outcome', 'call', 'host', 'path', 'limit'] as const;
+export const FILTERS = ['id', 'rule', 'outcome', 'call', 'host', 'principal', 'path', 'limit'] as const;
+/** A stream has no end. */
+export const STREAM_FILTERS = FILTERS.filter((name) => name !== 'limit');
 export const MAX_SHOWN = 500;
 
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: string } {
+/** `filters`: those that may be named. */
+export function verdictFilter(
+  query: Query,
+  filters: readonly string[] = FILTERS,
+): VerdictFilter | { readonly wrong: string } {
   for (const [name, value] of Object.entries(query)) {
-    if (!FILTERS.some((filter) => filter === name))
-      return { wrong: `unknown filter ${name}; expected one of ${FILTERS.join(', ')}` };
+    if (!filters.includes(name)) return { wrong: `unknown filter ${name}; expected one of ${filters.join(', ')}` };
     if (typeof value !== 'string') return { wrong: `${name} is given ${value?.length ?? 0} times; expected once` };
     if (value === '') return { wrong: `${name} is empty; give it a value, or remove it` };
   }

@@ -7,7 +7,7 @@ import type { InspectionDepth } from './dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
-import type { VerdictFilter } from './history/kept-verdicts.ts';
+import type { VerdictFilter } from './history/verdict-filter.ts';
 import type { CallObserver } from './history/observers.ts';
 import type { KeptVerdict } from './history/summary.ts';
 import type { MetricFamily } from './metrics/families.ts';

@@ -1,13 +1,16 @@
 /** What operators read from a running server, with one engine and with several workers as one. */
+import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { CheckRequestSchema, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { makeLog } from '../../src/log/log.ts';
 import { type Server, startServer } from '../../src/serve/policy/server.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
+import { until } from './sluice.ts';
 
 const POLICY = `handlers:
   counts: { adapter: quota-memory }
@@ -36,6 +39,36 @@ rules:
 `;
 const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 
+interface Event {
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A reader of server-sent events. */
+async function reading(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ reply: IncomingMessage; events: Event[]; ended: Promise<void>; leave: () => void }> {
+  const reply = await new Promise<IncomingMessage>((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path, headers, agent: false }, resolve).on('error', reject);
+  });
+  const events: Event[] = [];
+  let text = '';
+  reply.setEncoding('utf8').on('data', (piece: string) => {
+    const whole = (text + piece).split('\n\n');
+    text = whole.pop() ?? '';
+    for (const one of whole) {
+      const [, event = '', data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(one) ?? [];
+      if (event !== '') events.push({ event, data: JSON.parse(data) as Event['data'] });
+    }
+  });
+  const ended = new Promise<void>((resolve) => {
+    reply.once('close', resolve).once('error', () => resolve());
+  });
+  return { reply, events, ended, leave: () => reply.destroy() };
+}
+
 interface CountsRow {
   readonly name: string;
   readonly counts: Readonly<Record<string, unknown>> | null;
@@ -47,7 +80,10 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sluice-live-'));
     await writeFile(join(folder, 'policy.yaml'), POLICY);
-    server = await startServer({
+    server = await started();
+  }, 60_000);
+  const started = (): Promise<Server> =>
+    startServer({
       configs: [folder],
       ...(count === 1 ? {} : { workers: { count, log: { format: 'text', level: 'error' } } }),
       watch: true,
@@ -56,7 +92,6 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       grpc: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
     });
-  }, 60_000);
   afterAll(async () => {
     await server.drain();
     await rm(folder, { recursive: true, force: true });
@@ -94,4 +129,147 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     expect(last).toBeGreaterThanOrEqual(beganAtMs - 5);
     expect(last).toBeLessThanOrEqual(Date.now() + 5);
   });
+
+  async function stream(filters = '', headers = {}): ReturnType<typeof reading> {
+    const reader = await reading(server.adminPort ?? 0, `/verdicts/stream${filters}`, headers);
+    onTestFinished(() => reader.leave());
+    return reader;
+  }
+  const rowsOf = (events: readonly Event[]): Event['data'][] =>
+    events.filter(({ event }) => event === 'verdict').map(({ data }) => data);
+  /** Until a call of this path is seen: the feed is open in all workers. */
+  async function isOpen(events: readonly Event[], path: string): Promise<void> {
+    await until('the first decided call', async () => {
+      for (let call = 0; call < 4; call++) await checked('GET', path);
+      const workers = new Set(rowsOf(events).map((row) => row['worker']));
+      return workers.size === count ? true : undefined;
+    });
+  }
+
+  test('a stream shows each decided call, of all workers, without secrets', async () => {
+    const { events, leave } = await stream();
+    await isOpen(events, '/opening');
+    await checked('DELETE', '/carts/7?token=abcdef', { 'x-request-id': 'r-1' });
+    await checked('GET', '/drafts/9');
+    const row = await until('the refusal', () => rowsOf(events).find(({ outcome }) => outcome === 'deny'));
+    expect(row).toEqual({
+      id: expect.stringMatching(/^\w+-\w+$/) as unknown,
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown,
+      call: 'http',
+      outcome: 'deny',
+      rule: 'no-deletes',
+      status: 403,
+      method: 'DELETE',
+      host: 'shop',
+      path: '/carts/7?token=(secret)',
+      client: null,
+      principal: null,
+      requestId: 'r-1',
+      shadow: [],
+      tookMs: expect.any(Number) as unknown,
+      worker: expect.any(Number) as unknown,
+    });
+    const shadow = await until('the shadow hit', () => rowsOf(events).find(({ path }) => path === '/drafts/9'));
+    expect(shadow).toMatchObject({ outcome: 'allow', rule: null, status: 200, shadow: ['no-drafts'] });
+    leave();
+  });
+
+  test('a stream has the filters of /verdicts, and refuses others', async () => {
+    const denied = await stream('?outcome=deny&path=/only/*');
+    const all = await stream('?path=/only/*');
+    await isOpen(all.events, '/only/open');
+    await checked('DELETE', '/other');
+    await checked('DELETE', '/only/1');
+    await until('the row of both filters', () => rowsOf(denied.events).at(0));
+    await until('the row of one', () => rowsOf(all.events).find(({ path }) => path === '/only/1'));
+    expect(rowsOf(denied.events).map(({ path }) => path)).toEqual(['/only/1']);
+    for (const [filters, why] of [
+      ['?limit=3', /unknown filter limit/],
+      ['?outcome=maybe', /expected one of allow/],
+      ['?rule=no-delete', /no rule is named no-delete; did you mean no-deletes/],
+    ] as const) {
+      const answer = await fetch(`http://127.0.0.1:${server.adminPort}/verdicts/stream${filters}`);
+      expect([answer.status, await answer.text()]).toEqual([400, expect.stringMatching(why)]);
+    }
+    denied.leave();
+    all.leave();
+  });
+
+  test('a page of another origin reads no stream, and the own page does', async () => {
+    const statusOf = async (headers: Record<string, string>): Promise<number | undefined> => {
+      const { reply, leave } = await stream('', headers);
+      leave();
+      return reply.statusCode;
+    };
+    const own = `127.0.0.1:${server.adminPort}`;
+    expect(await statusOf({ origin: 'http://elsewhere.example' })).toBe(403);
+    expect(await statusOf({ origin: 'null' })).toBe(403);
+    expect(await statusOf({ 'sec-fetch-site': 'cross-site' })).toBe(403);
+    expect(await statusOf({ host: 'rebound.example', origin: 'http://rebound.example' })).toBe(403);
+    expect(await statusOf({ origin: `http://${own}`, host: own })).toBe(200);
+    expect(await statusOf({ 'sec-fetch-site': 'same-origin' })).toBe(200);
+  });
+
+  test('the ninth reader is refused until one leaves', async () => {
+    const readers = await until('eight places', async () => {
+      const eight = await Promise.all(Array.from({ length: 8 }, () => stream()));
+      if (eight.every(({ reply }) => reply.statusCode === 200)) return eight;
+      for (const { leave } of eight) leave();
+      return undefined;
+    });
+    const ninth = await stream();
+    expect(ninth.reply.statusCode).toBe(503);
+    for (const { leave } of readers) leave();
+    await until('a free place', async () => {
+      const { reply, leave } = await stream();
+      leave();
+      return reply.statusCode === 200 ? true : undefined;
+    });
+  });
+
+  test('a reader that never reads holds up nobody, and a burst of calls at once is answered beside another', async () => {
+    const stuck = connect(server.adminPort ?? 0, '127.0.0.1');
+    stuck.pause();
+    stuck.write('GET /verdicts/stream HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+    const burst = count === 1 ? 10_000 : 2000;
+    const { events } = await stream();
+    await isOpen(events, '/opening');
+    const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
+    const http = { method: 'DELETE', path: `/burst?${'x'.repeat(500)}`, host: 'shop', headers: {} };
+    const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http } } }));
+    const answers = await Promise.all(
+      Array.from({ length: burst }, () => client.unary(CHECK, request, { timeoutMs: 20_000 })),
+    );
+    client.close();
+    expect(answers.every((answer) => fromBinary(CheckResponseSchema, answer).status?.code === 7)).toBe(true);
+    const counted = (): number =>
+      rowsOf(events).filter(({ path }) => String(path).startsWith('/burst')).length +
+      events.filter(({ event }) => event === 'skipped').reduce((sum, { data }) => sum + Number(data['count']), 0);
+    await until('a row or a count for each call', () => (counted() >= burst ? true : undefined));
+    expect(counted()).toBe(burst);
+    stuck.destroy();
+  }, 60_000);
+
+  test('a reload keeps the streams, and the drain ends them', async () => {
+    const own = await started();
+    const reader = await reading(own.adminPort ?? 0, '/verdicts/stream');
+    const stuck = connect(own.adminPort ?? 0, '127.0.0.1');
+    stuck.pause();
+    stuck.write('GET /verdicts/stream HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+    expect(await own.reload()).toBe(true);
+    await until('a call after the reload', async () => {
+      const client = dialGrpc(`127.0.0.1:${own.grpcPort}`);
+      const http = { method: 'DELETE', path: '/', host: 'shop', headers: {} };
+      const request = create(CheckRequestSchema, { attributes: { request: { http } } });
+      await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 5000 });
+      client.close();
+      return rowsOf(reader.events).at(0);
+    });
+    const beganAtMs = performance.now();
+    await own.drain();
+    await reader.ended;
+    expect(reader.reply.complete).toBe(true);
+    expect(performance.now() - beganAtMs).toBeLessThan(4000);
+    stuck.destroy();
+  }, 60_000);
 });

@@ -7,7 +7,7 @@ import type { Carrier } from '../../attributes/carrier.ts';
 import { type Json, mapOfJson } from '../../attributes/json-value.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
-import { type Decided, type KeptVerdict, placeOf, reasonsOf, recordOf, summaryOf } from './summary.ts';
+import { type Decided, type KeptVerdict, placeOf, reasonsOf, recordOf, statusOf, summaryOf } from './summary.ts';
 
 /** Its attributes are read anew, since named expressions may depend on the verdict; outputs of enrich rules are those of the call. */
 export function decisionBag(decided: Decided): RequestBag {
@@ -58,7 +58,7 @@ const READERS = byNumber<(wire: DecisionWire) => Value | undefined>({
   'verdict.time': ({ decided }) => Timestamp.fromMs(decided.timeMs),
   'verdict.revision': ({ decided }) => decided.snapshot.policy.revision,
   'verdict.at': ({ decided }) => placeOf(decided.snapshot, decided.verdict.rule),
-  'verdict.status': ({ decided }) => statusOf(decided),
+  'verdict.status': ({ decided }) => statusOf(decided.verdict),
   'verdict.reasons': ({ decided }) =>
     reasonsOf(decided, decided.snapshot.policy.decisions.masks).map(
       ({ rule, text, shadow }) => `${rule}${shadow ? ' (shadow)' : ''}: ${text}`,
@@ -67,10 +67,3 @@ const READERS = byNumber<(wire: DecisionWire) => Value | undefined>({
   'verdict.attributes': ({ summary }) => mapOfJson(summary.attributes as Readonly<Record<string, Json>>),
   'verdict.record': ({ summary }) => mapOfJson(recordOf(summary) as Readonly<Record<string, Json>>),
 });
-
-/** A rate limit call has one status for each descriptor. */
-function statusOf({ verdict }: Decided): number {
-  if ('status' in verdict) return verdict.status;
-  const { outcome } = verdict;
-  return outcome === 'allow' ? 200 : outcome === 'deny' ? 429 : 503;
-}

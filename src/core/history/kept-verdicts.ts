@@ -6,11 +6,12 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { RedactedRequest } from '../../attributes/redacted-request.ts';
-import type { LimitVerdict, Outcome, Verdict } from '../call.ts';
+import type { LimitVerdict, Verdict } from '../call.ts';
 import { BriefRefusals } from './brief-refusals.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { MetricFamily } from '../metrics/families.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
+import { passesFilter, type VerdictFilter } from './verdict-filter.ts';
 import { type Decided, fieldsOf, type KeptVerdict, summaryOf } from './summary.ts';
 
 const MIB = 1024 * 1024;
@@ -25,20 +26,6 @@ export const KEEP: Readonly<Record<'refused' | 'shadow' | 'allowed', BufferLimit
 };
 /** Detaching kept verdicts runs in slices, so that calls are answered in between. */
 const SLICE_MS = 5;
-
-export interface VerdictFilter {
-  /** Id of the verdict or the request (x-request-id). */
-  readonly id?: string;
-  /** The rule that decided, or would have refused in shadow mode. */
-  readonly rule?: string;
-  readonly outcome?: Outcome;
-  readonly call?: CallKind;
-  readonly host?: string;
-  /** Without the query; a trailing `*` matches any suffix. */
-  readonly path?: string;
-  /** Default 100. */
-  readonly limit?: number;
-}
 
 /** An entry whose policy is no longer in force is kept as its summary. */
 type Entry = { live: Decided; summary: undefined } | { live: undefined; summary: KeptVerdict };
@@ -128,18 +115,8 @@ export class KeptVerdicts {
   }
 }
 
-/** Filters apply to all entries, so the test needs no summary. */
-function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilter): boolean {
-  const { live, summary } = kept;
-  const { verdict, call: own } = live ?? { verdict: summary, call: summary.call };
-  if (outcome !== undefined && verdict.outcome !== outcome) return false;
-  if (call !== undefined && own !== call) return false;
-  if (rule !== undefined && verdict.rule !== rule && !verdict.shadow.includes(rule)) return false;
-  if (id === undefined && host === undefined && path === undefined) return true;
-  const request = live === undefined ? summary.request : fieldsOf(new RedactedRequest(live.bag));
-  if (id !== undefined && verdict.id !== id && request.requestId !== id) return false;
-  if (host !== undefined && String(request.host).toLowerCase() !== host.toLowerCase()) return false;
-  if (path === undefined) return true;
-  const asked = typeof request.path === 'string' ? request.path.replace(/[?#].*$/s, '') : '';
-  return path.endsWith('*') ? asked.startsWith(path.slice(0, -1)) : asked === path;
+function passes({ live, summary }: Kept, filter: VerdictFilter): boolean {
+  return live === undefined
+    ? passesFilter(filter, summary, summary.call, () => summary.request)
+    : passesFilter(filter, live.verdict, live.call, () => fieldsOf(new RedactedRequest(live.bag)));
 }

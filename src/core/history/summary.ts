@@ -124,6 +124,13 @@ const shownReasons = (reasons: readonly Reason[], shown: RedactedRequest): reado
 export const reasonsOf = ({ bag, verdict }: Decided, masks: Masks): readonly Reason[] =>
   shownReasons(verdict.reasons, new RedactedRequest(bag, masks));
 
+/** A rate limit call has one status for each descriptor; this is that of the whole call. */
+export function statusOf(verdict: Verdict | LimitVerdict): number {
+  if ('status' in verdict) return verdict.status;
+  const { outcome } = verdict;
+  return outcome === 'allow' ? 200 : outcome === 'deny' ? 429 : 503;
+}
+
 /** By rule, since a policy may have many thousands. */
 const places = new WeakMap<Policy, ReadonlyMap<string, string>>();
 

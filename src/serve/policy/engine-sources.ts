@@ -11,6 +11,7 @@ import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { escapedFamily } from '../contain-errors.ts';
+import type { Feeds } from './feeds.ts';
 import type { EngineSources } from './thread.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
@@ -25,6 +26,7 @@ export interface EngineSourcesOptions {
   readonly refused: { readonly family: MetricFamily };
   readonly plugins: PluginMetrics;
   readonly escaped: EscapedErrors | undefined;
+  readonly feeds: Feeds;
 }
 
 export function engineSources({
@@ -35,6 +37,7 @@ export function engineSources({
   refused,
   plugins,
   escaped,
+  feeds,
 }: EngineSourcesOptions): EngineSources {
   const all = [
     ...families,
@@ -52,6 +55,7 @@ export function engineSources({
       return inForce === undefined ? undefined : ruleCounts(inForce, engine.meters.read());
     },
     verdicts: (filter) => engine.verdicts(filter),
+    feed: (request) => feeds.ask(request),
     async limits(depth, asked) {
       const inForce = policy();
       if (inForce === undefined) return undefined;

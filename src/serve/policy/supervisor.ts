@@ -82,6 +82,14 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           .flatMap((kept) => kept ?? [])
           .toSorted((a, b) => b.timeMs - a.timeMs)
           .slice(0, filter.limit),
+      async feed(request) {
+        const parts = (await crew.answersOf('feed', request, VIEW_MS)).map(({ answer }) => answer);
+        return {
+          lines: parts.flatMap(({ lines }) => lines),
+          dropped: parts.reduce((sum, { dropped }) => sum + dropped, 0),
+          isNew: parts.some(({ isNew }) => isNew),
+        };
+      },
       async limits(depth, asked) {
         const all = (wanted: InspectionDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
           crew.askAll('limits', { depth: wanted, asked }, INSPECTION_MS * 3);

@@ -20,6 +20,7 @@ import { listenGrpc } from '../grpc-listener.ts';
 import { type HttpListener, listenHttp } from '../http-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { engineSources } from './engine-sources.ts';
+import { Feeds } from './feeds.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
 import { handlerOpener, MAX_CLOSE_MS } from './handler-opener.ts';
 import { type HttpChecks, listenForChecks } from './http-checks.ts';
@@ -105,6 +106,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     graceMs: handlersMs,
     worker: worker?.place ?? { number: 1, count: 1 },
   });
+  const feeds = new Feeds(engine, worker?.place.number ?? 1);
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
   let policy: Policy | undefined;
@@ -127,6 +129,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       'connections did not end in time',
       log,
     );
+    feeds.close();
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
     await within(leftMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log);
   }
@@ -197,6 +200,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       refused,
       plugins: handlers.metrics,
       escaped: options.escaped,
+      feeds,
     }),
     drain,
   };

@@ -1,8 +1,8 @@
 /** The messages between the supervisor of `sluice serve` and a worker. */
-import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
+import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer } from '../../admin/sources.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
-import type { VerdictFilter } from '../../core/history/kept-verdicts.ts';
+import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
 import type { RuleCounts } from '../../core/metrics/rule-counts.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
@@ -26,6 +26,7 @@ export interface PolicyProtocol {
     /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
+    readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };
     readonly limits: {
       readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall };
       readonly answer: LimitsAnswer | undefined;

@@ -20,6 +20,7 @@ await runWorker<PolicyProtocol>(
       answers: {
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
+        feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
         ruleCounts: async () => sources.ruleCounts(),
         metrics: () => encodedPage(sources.metrics()),

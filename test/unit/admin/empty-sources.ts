@@ -8,6 +8,7 @@ export const EMPTY_SOURCES: AdminSources = {
   ruleCounts: () => undefined,
   handlers: () => [],
   verdicts: () => [],
+  feed: () => ({ lines: [], dropped: 0, isNew: false }),
   limits: async () => undefined,
   async *metrics() {},
 };
