@@ -266,6 +266,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/explain',
     'src/admin',
     'src/time/settles-within.ts',
+    'src/time/time-slice.ts',
     'src/time/throttle.ts',
     'src/serve/crew',
     ...SERVE_GROUND,

@@ -12,8 +12,16 @@ const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?1
 const isOwnOrigin = (origin: string, host: string | undefined): boolean =>
   host !== undefined && isAllowedHost(host, 'localhost') && origin.toLowerCase() === `http://${host.toLowerCase()}`;
 
-export const mayChange = ({ ip, headers: { origin, host } }: FastifyRequest): boolean =>
-  isLocal(ip) && (origin === undefined || isOwnOrigin(origin, host));
+/**
+ * By `Origin`, which a browser sends with a POST and with a script's request to another origin; with other requests to this machine it sends
+ * `Sec-Fetch-Site`.
+ */
+export function isFromOtherPage({ headers: { origin, host, 'sec-fetch-site': site } }: FastifyRequest): boolean {
+  if (origin !== undefined) return !isOwnOrigin(origin, host);
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
+}
+
+export const mayChange = (request: FastifyRequest): boolean => isLocal(request.ip) && !isFromOtherPage(request);
 
 export const RESET_REFUSED = {
   error: 'counters can be reset from this machine only, and not by web pages of others',
@@ -21,3 +29,4 @@ export const RESET_REFUSED = {
 export const CHANGE_REFUSED = {
   error: 'the policy can be changed from this machine only, and not by web pages of others',
 } as const;
+export const OTHER_PAGE_REFUSED = { error: 'web pages of others may not read this' } as const;

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isFromOtherPage, OTHER_PAGE_REFUSED } from './reset-access.ts';
+import { isFromOtherPage, OTHER_PAGE_REFUSED } from './change-access.ts';
 import type { AdminSources, FeedPart, FeedRequest } from './sources.ts';
 import { type Query, STREAM_FILTERS, unknownRule, verdictFilter } from './verdicts.ts';
 

@@ -302,7 +302,7 @@ describe('the admin port', () => {
 
   test.each([
     ['?outcome=denied', /outcome is denied; expected one of allow, deny, failed, error/],
-    ['?verdict=3', /unknown filter verdict; expected one of id, rule, outcome, call, host, path, limit/],
+    ['?verdict=3', /unknown filter verdict; expected one of id, rule, outcome, call, host, principal, path, limit/],
     ['?limit=nonsense', /limit is nonsense; expected a whole number from 1 to 500/],
     ['?limit=0', /whole number/],
     ['?call=htpp', /call is htpp.*http/],
