@@ -15,7 +15,8 @@ if (major < NEEDED) {
   process.exitCode = 3;
 } else {
   // Halves the CPU time of later starts. Node does without if the folder is not writable.
-  module.enableCompileCache();
+  const { directory } = module.enableCompileCache();
+  if (directory !== undefined) process.env['NODE_COMPILE_CACHE'] ??= directory; // threads and children read it
   const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
   if (isServer) holdSignals();
   const { exitOnUncaughtError, main } = await import('./main.ts');

@@ -16,7 +16,7 @@ export interface Ran {
 export interface SpawnOptions {
   readonly stdin?: string;
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Another program than the sources: that of an installed package. */
   readonly bin?: string;
 }

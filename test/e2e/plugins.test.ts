@@ -168,6 +168,25 @@ ${ADAPTERS.map((name) => `  - { name: ${name} denies, http: { request.path: /${n
   });
 });
 
+test('threads of a server load modules from the compile cache', async () => {
+  const workspace = makeWorkspace({
+    'tells.ts': `import module from 'node:module';\n${esModule('check-tells').replace("'denied by check-tells'", "module.getCompileCacheDir() ?? 'no cache'")}`,
+    'policy.yaml': policyOf(['./tells.ts'], ['check-tells']),
+  });
+  const server = await serving([workspace.path('policy.yaml')], {
+    args: ['--workers', '2'],
+    env: { NODE_COMPILE_CACHE: undefined }, // vitest.config.ts sets it for all tests
+  });
+  const client = peerClient(server.grpc);
+  try {
+    expect((await client.check({ path: '/check-tells' })).denied_response?.body).toContain('compile-cache');
+  } finally {
+    client.close();
+    await server.stop();
+    workspace.remove();
+  }
+});
+
 describe('a package', () => {
   let workspace: Workspace;
   afterEach(() => workspace.remove());
