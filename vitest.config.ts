@@ -1,4 +1,10 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/parts/longest-first.ts';
+
+// Worker threads that tests start in their own process load the sources from it, as those of the command do.
+process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
 
 const own = (file: string): string => new URL(file, import.meta.url).pathname;
 
@@ -17,6 +23,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts', 'plugins/**/*.test.ts', 'src/**/*.test.ts', 'examples/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine, since most long files wait for servers most of their time.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
   },
 });
