@@ -218,7 +218,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   // Recorded calls: written from decided ones, read again, decided anew.
   'src/traffic': ['src/text', 'src/attributes', 'src/adapters/contract.ts', 'src/core'],
-  'src/admin': ['src/text', 'src/attributes', 'src/core'],
+  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/traffic/format.ts'],
   'src/serve': [
     'src/text',
     'src/time',
@@ -232,6 +232,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/tracing',
     'src/frontends',
     'src/explain',
+    'src/traffic',
     'src/admin',
   ],
   // The crew knows neither command; the two commands do not know each other.
@@ -264,6 +265,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/frontends',
     'src/explain',
+    'src/traffic/write-call.ts',
     'src/admin',
     'src/time/settles-within.ts',
     'src/time/time-slice.ts',

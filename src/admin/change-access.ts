@@ -29,4 +29,7 @@ export const RESET_REFUSED = {
 export const CHANGE_REFUSED = {
   error: 'the policy can be changed from this machine only, and not by web pages of others',
 } as const;
+export const RECORD_REFUSED = {
+  error: 'calls can be recorded from this machine only, and not by web pages of others',
+} as const;
 export const OTHER_PAGE_REFUSED = { error: 'web pages of others may not read this' } as const;

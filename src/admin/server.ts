@@ -39,7 +39,8 @@ const PAGES = {
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
-  '/verdicts/stream': `decided calls as they happen, as server-sent events, with the same filters`,
+  '/verdicts/stream': 'decided calls as they happen, as server-sent events, with the same filters',
+  '/record': 'decided calls for `sluice replay`, one a line: ?share=PERCENT&max-bytes=N, from this machine',
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/inspect': 'the same, and the state of their counters',

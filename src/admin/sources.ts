@@ -27,12 +27,13 @@ export interface PolicyLoading {
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
-export interface FeedRequest {
-  /** Of the reader; its feed has the same id in each worker. */
-  readonly id: string;
-  readonly kind: 'live';
-  readonly filter: VerdictFilter;
-}
+/** `id` is the reader's; its feed has the same id in each worker. */
+export type FeedRequest = { readonly id: string } & FeedOptions;
+export type FeedOptions =
+  /** Rows of `/verdicts/stream`. */
+  | { readonly kind: 'live'; readonly filter: VerdictFilter }
+  /** Recorded calls (src/traffic). `share`: percent of all calls. */
+  | { readonly kind: 'record'; readonly share: number; readonly bodies: boolean };
 
 /** Decided calls since the last request of the same reader. */
 export interface FeedPart {

@@ -7,9 +7,9 @@ import type { CheckKind, LimitStatus, Outcome, Reason } from '../core/call.ts';
 
 export const FORMAT_VERSION = 1;
 
-/** The first line of a file; may be repeated in it. */
-export const firstLine = (beganAtMs: number): string =>
-  JSON.stringify({ sluice: 'calls', version: FORMAT_VERSION, began: new Date(beganAtMs).toISOString() });
+/** The first line of a file; may be repeated in it. `skipped`: calls before it that are missing; null if their number is not known. */
+export const firstLine = (beganAtMs: number, skipped?: number | null): string =>
+  JSON.stringify({ sluice: 'calls', version: FORMAT_VERSION, began: new Date(beganAtMs).toISOString(), skipped });
 
 /** Of longer lines only the place is read. */
 export const MAX_LINE_BYTES = 8 * 1024 * 1024;

@@ -250,6 +250,57 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     stuck.destroy();
   }, 60_000);
 
+  test('calls are recorded as the policy saw them, and can be decided again', async () => {
+    const admin = `http://127.0.0.1:${server.adminPort}`;
+    const leaving = new AbortController();
+    const reply = await fetch(`${admin}/record?share=100&max-bytes=100000`, { signal: leaving.signal });
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([200, 'application/x-ndjson; charset=utf-8']);
+    const lines: Record<string, unknown>[] = [];
+    const read = (async () => {
+      let text = '';
+      for await (const piece of reply.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        const whole = (text + piece).split('\n');
+        text = whole.pop() ?? '';
+        lines.push(...whole.map((line) => JSON.parse(line) as Record<string, unknown>));
+      }
+    })();
+    await until('a recorded call', async () => {
+      await checked('DELETE', '/recorded?token=abcdef', { authorization: 'Bearer abcdef', 'x-tier': 'gold' });
+      return lines.length > count ? true : undefined;
+    });
+    expect(lines[0]).toMatchObject({ sluice: 'calls', version: 1 });
+    expect(lines.at(-1)).toMatchObject({
+      call: 'http',
+      attributes: {
+        'request.method': 'DELETE',
+        'request.path': '/recorded?token=(secret)',
+        'request.headers': { authorization: '(secret)', 'x-tier': 'gold' },
+      },
+      verdict: { outcome: 'deny', rule: 'no-deletes', status: 403 },
+    });
+    expect(JSON.stringify(lines)).not.toContain('abcdef');
+    leaving.abort();
+    await read.catch(() => undefined);
+
+    const bounded = await fetch(`${admin}/record?max-bytes=400`);
+    const text = bounded.text();
+    const calls = setInterval(() => void checked('GET', '/bounded'), 50);
+    expect((await text).length).toBeGreaterThanOrEqual(400);
+    clearInterval(calls);
+    expect((await text).endsWith('}\n')).toBe(true);
+
+    for (const [query, status, why] of [
+      ['?share=0', 400, 'share is 0; expected a percentage above 0, up to 100'],
+      ['?max-bytes=1k', 400, 'max-bytes is 1k; expected a whole number above 0'],
+      ['?filter=a', 400, 'unknown parameter filter; expected one of share, max-bytes, bodies'],
+    ] as const) {
+      const answer = await fetch(`${admin}/record${query}`);
+      expect([answer.status, await answer.json()]).toEqual([status, { error: why }]);
+    }
+    const other = await fetch(`${admin}/record`, { headers: { origin: 'http://elsewhere.example' } });
+    expect(other.status).toBe(403);
+  });
+
   test('a reload keeps the streams, and the drain ends them', async () => {
     const own = await started();
     const reader = await reading(own.adminPort ?? 0, '/verdicts/stream');

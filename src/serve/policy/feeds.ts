@@ -6,9 +6,10 @@
  * A call pays for keeping its message, and only while a feed is open; lines are made in later turns of the event loop, in slices. A reader
  * that is slow or gone asks for nothing, so that it costs nothing after the lease.
  */
-import type { FeedPart, FeedRequest } from '../../admin/sources.ts';
+import type { FeedOptions, FeedPart, FeedRequest } from '../../admin/sources.ts';
 import type { DecidedCall } from '../../core/history/observers.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
+import { lineOf as recordedLineOf } from '../../traffic/write-call.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import { LiveLines } from './live-lines.ts';
 
@@ -19,7 +20,7 @@ export interface FedCall {
   readonly timeMs: number;
 }
 
-/** Makes the line of a call; `undefined` if the feed's filter excludes it. */
+/** Makes the line of a call; `undefined` if the feed's filter excludes it. One that throws is counted as left out. */
 export type LineOf = (call: FedCall) => string | undefined;
 
 const LEASE_MS = 5000;
@@ -41,18 +42,30 @@ export class Feeds {
   }
 
   ask(request: FeedRequest): FeedPart {
-    const { id, filter } = request;
+    const { id } = request;
     const known = this.#open.get(id);
     if (known !== undefined) return known.take();
     if (this.#open.size >= MAX_FEEDS) return { lines: [], dropped: 0, isNew: true };
-    const feed = new Feed((call) => this.#live.lineOf(call, filter));
-    const stop = this.#engine.observe((decided) => feed.offer(decided));
+    const feed = new Feed(this.#lineOf(request));
+    const share = request.kind === 'record' ? request.share : 100;
+    const stop = this.#engine.observe((decided) => {
+      if (share >= 100 || Math.random() * 100 < share) feed.offer(decided);
+    });
     feed.onExpired = () => {
       stop();
       this.#open.delete(id);
     };
     this.#open.set(id, feed);
     return { ...feed.take(), isNew: true };
+  }
+
+  #lineOf(options: FeedOptions): LineOf {
+    if (options.kind === 'live') return (call) => this.#live.lineOf(call, options.filter);
+    return ({ decided, timeMs }) => {
+      const line = recordedLineOf(decided, { timeMs, bodies: options.bodies });
+      if (line === undefined) throw new Error('the call is too large for a line');
+      return line;
+    };
   }
 
   close(): void {
