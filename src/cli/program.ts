@@ -14,6 +14,7 @@ import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
 import { completion, man } from './commands/shell.ts';
 import { deadletter, spool } from './commands/spool.ts';
+import { suggest } from './commands/suggest.ts';
 import { test } from './commands/test.ts';
 import { why } from './commands/why.ts';
 import { CliError } from './cli-error.ts';
@@ -58,6 +59,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   test,
   explain,
   evaluate,
+  suggest,
   importCommand,
   call,
   spool,
