@@ -3,11 +3,12 @@
  * a thousand small ones (docs/decisions/0021-the-package-is-a-bundle.md).
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { minify } from 'rolldown/utils';
+import { PAGE_FILE } from './build-page.ts';
 import { commitOf } from '../src/cli/commit.ts';
 import { COMMANDS } from '../src/cli/program.ts';
 import { manPage } from '../src/cli/shell/man-page.ts';
@@ -129,6 +130,7 @@ function declare(): void {
 rmSync(DIST, { recursive: true, force: true });
 declare();
 await bundle();
+cpSync(join(ROOT, PAGE_FILE), join(DIST, PAGE_FILE));
 writeFileSync(join(DIST, 'sluice.1'), manPage(COMMANDS, manifestOf(ROOT).version));
 const commit = commitOf(ROOT);
 if (commit !== undefined) writeFileSync(join(DIST, 'commit'), `${commit}\n`); // for `sluice --version`

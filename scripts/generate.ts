@@ -1,4 +1,4 @@
-/** `npm run generate`: writes all generated files: message types from protos/, and the pages of docs/ that come from tables in the code. */
+/** `npm run generate`: writes all generated files: message types from protos/, the pages of docs/ that come from tables in the code, and the page of the admin port. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -7,6 +7,7 @@ import { attributesMarkdown } from '../src/attributes/document.ts';
 import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
+import { builtPage, PAGE_FILE } from './build-page.ts';
 import { grafanaBoards } from './grafana/dashboards.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
@@ -18,6 +19,7 @@ const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/errors.md': async () => errorsDocument(await errorTables()),
   'docs/policy.schema.json': async () => schemaText(publishedSchema(await loadBuiltIns())),
   'docs/ratelimit-settings.md': settingsDocument,
+  [PAGE_FILE]: builtPage,
 };
 
 const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'generate-protos.ts')], {

@@ -220,7 +220,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.
   'src/traffic/suggest': ['src/attributes', 'src/core/match/percentage.ts', 'src/traffic/format.ts'],
   'src/traffic': ['src/text', 'src/attributes', 'src/adapters/contract.ts', 'src/core'],
-  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/traffic/format.ts'],
+  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/traffic/format.ts', 'src/files/program.ts'],
+  // Runs in browsers: it knows the JSON alone.
+  'src/page': [],
   'src/serve': [
     'src/text',
     'src/time',
@@ -308,7 +310,7 @@ function sourceFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return sourceFiles(path);
-    return entry.name.endsWith('.ts') ? [path] : [];
+    return /\.tsx?$/.test(entry.name) ? [path] : [];
   });
 }
 

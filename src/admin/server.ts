@@ -10,6 +10,7 @@ import { addFeeds } from './feed-replies.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
+import { addPage } from './page-route.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
@@ -31,6 +32,7 @@ export interface Admin {
 }
 
 const PAGES = {
+  '/': 'a page for people, in a browser',
   '/metrics':
     "Prometheus text format or OpenMetrics, by the Accept header: Sluice's own metrics, and the metrics that rules write",
   '/healthz': '200 while the process runs',
@@ -70,7 +72,7 @@ export async function startAdmin({ host, port, sources, onFault, requestTimeoutM
 }
 
 function addRoutes(app: FastifyInstance, sources: AdminSources): void {
-  app.get('/', () => ({ name: 'sluice', pages: PAGES }));
+  addPage(app, PAGES);
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const policy = sources.policy();

@@ -1,5 +1,5 @@
 /**
- * Finds the real servers that tests run (Redis, Envoy, Kafka): on PATH, or downloaded once into the project's `.cache` folder.
+ * Finds the real programs that tests run (Redis, Envoy, Kafka, Chromium): on PATH, or downloaded once into the project's `.cache` folder.
  * **In**: nothing. **Out**: the path of each program. **Fails**: with the program that is missing and the command that failed.
  */
 import { execFile } from 'node:child_process';
@@ -175,6 +175,13 @@ export async function prometheusProgram(): Promise<string> {
   return found;
 }
 
+/** A browser for the tests of the page. */
+export async function chromiumProgram(): Promise<string> {
+  const found = onPath('google-chrome') ?? (await debian('chromium', 'chromium'));
+  if (found === undefined) throw new Error('chromium is missing: install it (Debian: chromium); it opens the page');
+  return found;
+}
+
 /** A program of the Debian package of the same name. */
 export async function debianProgram(name: 'zsh' | 'fish' | 'mandoc'): Promise<string> {
   const found = await debian(name, name);
@@ -257,5 +264,6 @@ export async function fetchAll(): Promise<Readonly<Record<string, string>>> {
     kafka: await kafkaClassPath(),
     java: await java(),
     promtool: await promtool(),
+    chromium: await chromiumProgram(),
   };
 }

@@ -1,0 +1,223 @@
+/** JSON of the admin port, as docs/page.md lists it. A field that an older server lacks is optional. */
+
+export type Outcome = 'allow' | 'deny' | 'failed' | 'error';
+
+export interface Decision {
+  readonly id: string;
+  readonly time: string;
+  readonly call: string;
+  readonly outcome: Outcome;
+  readonly rule: string | null;
+  readonly status?: number | null;
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly path: string | null;
+  readonly client: string | null;
+  readonly principal: string | null;
+  readonly requestId: string | null;
+  readonly shadow: readonly string[];
+  readonly tookMs?: number | null;
+  readonly worker?: number | null;
+}
+
+/** An entry of /verdicts: kept with its reasons. */
+export interface KeptDecision extends Decision {
+  readonly at: string | null;
+  readonly revision: string;
+  readonly peer: string | null;
+  readonly domain: string | null;
+  readonly descriptor: unknown;
+  readonly reasons: readonly { readonly rule: string; readonly text: string }[];
+  readonly attributes: Values;
+}
+
+export type Values = Readonly<Record<string, unknown>>;
+
+export interface WhyRule {
+  readonly name: string;
+  readonly at: string;
+  readonly action: string;
+  readonly mode: string;
+  readonly match: string | true;
+  readonly result: 'applies' | 'does not apply' | 'failed';
+  readonly why: string | null;
+  readonly values: Values;
+  readonly decided: boolean;
+}
+
+export interface WhyAnswer {
+  readonly rule: string;
+  readonly handler: string;
+  readonly says: string;
+  readonly code: number | null;
+  readonly reason: string | null;
+  readonly tookMs: number | null;
+}
+
+export interface Why {
+  readonly verdict: KeptDecision;
+  readonly rules: readonly WhyRule[];
+  readonly answers: readonly WhyAnswer[];
+  readonly entry: Values | null;
+  readonly limits: readonly QuotaInspection[];
+}
+
+export interface QuotaInspection {
+  readonly rule: string;
+  readonly applies: boolean;
+  readonly why: string;
+  readonly handler: string;
+  readonly counter: string;
+  readonly key: readonly { readonly source: string; readonly value: unknown }[];
+  readonly limit?: number;
+  readonly state?: {
+    readonly granted: boolean;
+    readonly used: number;
+    readonly remaining: number;
+    readonly resetMs: number;
+  };
+  readonly holders?: readonly { readonly who: string; readonly units: number }[];
+  readonly reset?: boolean;
+  readonly failure?: string;
+}
+
+export interface RuleCounts {
+  readonly applied: number;
+  readonly denied: number;
+  readonly failed: number;
+  readonly shadowDenied: number;
+  readonly lastAt: string | null;
+}
+
+export type Share = { readonly percent: number; readonly by: string | null };
+
+export interface RuleRow {
+  readonly name: string;
+  readonly description: string | null;
+  readonly at: string;
+  readonly calls: readonly string[];
+  readonly match: string | true;
+  readonly action: (Values & { readonly kind: string }) | null;
+  readonly changes: boolean;
+  readonly mode: string | Share;
+  readonly onError: Values;
+  readonly sample: Share | null;
+  readonly counts?: RuleCounts;
+}
+
+export interface RulesAnswer {
+  readonly revision: string | null;
+  readonly rules: readonly RuleRow[];
+}
+
+export interface HandlerRow {
+  readonly name: string;
+  readonly adapter: string;
+  readonly ready: boolean;
+  readonly why: string | null;
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  readonly running: number;
+  readonly waiting: number;
+  readonly queued: number;
+  readonly reports?: Values | null;
+  readonly runs: string;
+  readonly restarts: number;
+  readonly lastError: { readonly why: string; readonly atMs: number } | null;
+  readonly config: unknown;
+  readonly deadlineMs: number | null;
+  readonly latency?: { readonly count: number; readonly p50Ms: number | null; readonly p99Ms: number | null };
+}
+
+export interface Finding {
+  readonly at: string;
+  readonly severity: 'error' | 'warning';
+  readonly code: string;
+  readonly message: string;
+  /** The line of the source, and a line with a caret. */
+  readonly excerpt?: string | null;
+}
+
+export interface PolicyAnswer {
+  readonly revision: string | null;
+  readonly loadedAt: string | null;
+  readonly ageMs?: number | null;
+  readonly configs?: readonly string[];
+  readonly pending: {
+    readonly refusedAt: string;
+    readonly why: string;
+    readonly findings: readonly Finding[];
+  } | null;
+  readonly history?: readonly { readonly revision: string; readonly loadedAt: string; readonly origin: unknown }[];
+}
+
+export interface TopLimit {
+  readonly rule: string;
+  readonly handler: string;
+  readonly counter: string;
+  readonly key: Values;
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+  readonly holders: number | null;
+}
+
+export interface CandidateAnswer {
+  readonly path: string;
+  readonly revision: string | null;
+  readonly loadedAt: string | null;
+  readonly refusal: { readonly why: string; readonly findings: readonly Finding[] } | null;
+  readonly share: number;
+  readonly compared: number;
+  readonly differing: number;
+  readonly skipped: number;
+  readonly byRule: readonly {
+    readonly rule: string | null;
+    readonly now: string;
+    readonly then: string;
+    readonly count: number;
+  }[];
+  readonly samples: readonly CandidateSample[];
+}
+
+export interface CandidateSample {
+  readonly time: string;
+  readonly id: string;
+  readonly request: Readonly<Record<'method' | 'host' | 'path' | 'client' | 'principal', string | null>>;
+  readonly now: { readonly outcome: Outcome; readonly rule: string | null };
+  readonly then: { readonly outcome: Outcome; readonly rule: string | null };
+  readonly why: string;
+  readonly values: Values;
+}
+
+/** As `sluice explain --json` prints it. */
+export interface Explanation {
+  readonly call: string;
+  readonly rules: readonly {
+    readonly rule: string;
+    readonly match: 'applies' | 'does not apply' | 'failed';
+    readonly why?: string;
+    readonly action: string;
+    readonly mode: string;
+  }[];
+  readonly answers: readonly { readonly rule: string; readonly handler: string; readonly says: string }[];
+  readonly attributes: Values;
+  readonly verdict?: {
+    readonly outcome: Outcome;
+    readonly rule?: string;
+    readonly status?: number;
+    readonly body?: string;
+    readonly shadow: readonly string[];
+    readonly reasons: readonly { readonly rule: string; readonly text: string }[];
+  };
+}
+
+export interface PlaygroundAnswer {
+  readonly explanation?: Explanation | null;
+  readonly findings: readonly Finding[];
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly why: string | null;
+  readonly revision: string | null;
+}

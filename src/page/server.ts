@@ -1,0 +1,164 @@
+/**
+ * Requests to the admin port that serves the page.
+ * **In**: a path. **Out**: JSON, asked again while a view shows it. **Fails**: with a state that views draw: the server is gone, it is
+ * draining, or it has no such endpoint.
+ */
+import { signal } from '@preact/signals';
+import { useEffect, useState } from 'preact/hooks';
+import type { Readiness } from './api.ts';
+
+export type Connection =
+  | { readonly state: 'connecting' | 'up' }
+  | { readonly state: 'gone'; readonly retryAt: number }
+  | { readonly state: 'not-ready'; readonly why: string };
+
+export const connection = signal<Connection>({ state: 'connecting' });
+export const revision = signal<string | null>(null);
+
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 15_000;
+const CHECK_MS = 3000;
+
+/** Back-off with jitter, so that the pages of a team do not all return at once. */
+export const backOffMs = (failures: number): number =>
+  Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** failures) * (0.75 + Math.random() / 2);
+
+/** An answer with an error status. */
+export class HttpError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const JSON_ONLY = { accept: 'application/json' };
+
+/** Rejects with an HttpError, or a TypeError if the server does not answer. */
+export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const response = await fetch(path, { headers: JSON_ONLY, ...init });
+  if (!response.ok) throw new HttpError(response.status, await errorOf(response));
+  return (await response.json()) as T;
+}
+
+export const post = async <T>(path: string, body: unknown): Promise<T> =>
+  ask(path, {
+    method: 'POST',
+    headers: { ...JSON_ONLY, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+/** The `error` of a JSON answer. */
+export async function errorOf(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    if (typeof error === 'string') return error;
+  } catch {
+    // not JSON: a proxy between page and server has answered
+  }
+  return `the server answered ${response.status}`;
+}
+
+export const messageOf = (error: unknown): string =>
+  error instanceof HttpError ? error.message : 'The server does not answer.';
+
+export const isOutage = (error: unknown): boolean => !(error instanceof HttpError);
+
+let wake: (() => void) | undefined;
+/** Ends the wait before the next attempt. */
+export const retryNow = (): void => wake?.();
+
+/** Resolves early if `retryNow` is called. */
+const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
+
+/** Asks for readiness for as long as the page is open. */
+export async function watchServer(): Promise<never> {
+  let failures = 0;
+  for (;;) {
+    let waitMs = CHECK_MS;
+    try {
+      const response = await fetch('/readyz', { headers: JSON_ONLY });
+      const { ready, why, revision: now } = (await response.json()) as Readiness;
+      failures = 0;
+      revision.value = now;
+      if (!ready) connection.value = { state: 'not-ready', why: why ?? 'not ready' };
+      else if (connection.value.state !== 'up') connection.value = { state: 'up' };
+    } catch {
+      waitMs = backOffMs(failures++);
+      connection.value = { state: 'gone', retryAt: Date.now() + waitMs };
+    }
+    await pause(waitMs);
+  }
+}
+
+export type Loaded<T> =
+  | { readonly state: 'loading' }
+  /** `isStale`: the last attempt failed. */
+  | { readonly state: 'ready'; readonly data: T; readonly isStale: boolean }
+  | { readonly state: 'missing' | 'failed'; readonly why: string };
+
+const LOADING = { state: 'loading' } as const;
+
+export interface Resource<T> {
+  readonly answer: Loaded<T>;
+  readonly reload: () => void;
+}
+
+/** A server with 10 000 rules needs longer for its answer; it is asked the less often. */
+const SHARE_OF_TIME = 50;
+
+/** Loads `path` at once, then every `everyMs` while the page is visible. */
+export function useResource<T>(path: string | undefined, everyMs = 3000): Resource<T> {
+  const [{ of, answer }, setAnswer] = useState<{ of: string | undefined; answer: Loaded<T> }>({
+    of: path,
+    answer: LOADING,
+  });
+  const [generation, setGeneration] = useState(0);
+  const { state } = connection.value;
+  const policy = revision.value; // what a view shows depends on it
+  useEffect(() => {
+    if (path === undefined || state === 'gone') return undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const controller = new AbortController();
+    const load = async (): Promise<void> => {
+      const beganAt = performance.now();
+      if (!document.hidden) {
+        const next = await loaded<T>(path, controller.signal);
+        if (controller.signal.aborted) return;
+        setAnswer((last) => ({ of: path, answer: merged(last.of === path ? last.answer : LOADING, next) }));
+      }
+      timer = setTimeout(() => void load(), Math.max(everyMs, (performance.now() - beganAt) * SHARE_OF_TIME));
+    };
+    void load();
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+    };
+  }, [path, everyMs, generation, policy, state === 'gone']);
+  return {
+    answer: of === path ? answer : LOADING,
+    reload: () => setGeneration((now) => now + 1),
+  };
+}
+
+async function loaded<T>(path: string, signalOfView: AbortSignal): Promise<Loaded<T> | undefined> {
+  try {
+    return { state: 'ready', data: await ask<T>(path, { signal: signalOfView }), isStale: false };
+  } catch (error) {
+    if (isOutage(error)) return undefined;
+    const { status, message } = error as HttpError;
+    return { state: status === 404 ? 'missing' : 'failed', why: message };
+  }
+}
+
+/** The last answer stays while the server is away. */
+const merged = <T>(last: Loaded<T>, next: Loaded<T> | undefined): Loaded<T> =>
+  next ?? (last.state === 'ready' ? { ...last, isStale: true } : last);

@@ -1,0 +1,134 @@
+/** The policy in force, the errors of a newer one that was refused, and earlier ones. */
+import type { JSX } from 'preact';
+import type { PolicyAnswer } from '../api.ts';
+import { ago, count, dateAndTime } from '../format.ts';
+import { Confirmed } from '../parts/confirmed.tsx';
+import { Findings } from '../parts/findings.tsx';
+import { Copyable } from '../parts/copyable.tsx';
+import { Section } from '../parts/panel.tsx';
+import { Loaded, NotServed, Note } from '../parts/states.tsx';
+import { Badge, Text } from '../parts/text.tsx';
+import { now } from '../screen.ts';
+import { post, useResource } from '../server.ts';
+
+export function Policy(): JSX.Element {
+  const resource = useResource<PolicyAnswer>('/policy', 2000);
+  return (
+    <Loaded resource={resource} missing={() => <NotServed endpoint="/policy" />}>
+      {(policy) => (
+        <div class="document">
+          <InForce policy={policy} />
+          <Pending policy={policy} />
+          <History policy={policy} onDone={resource.reload} />
+          {policy.configs !== undefined && policy.configs.length > 0 && (
+            <Section title="Envoy's side">
+              <p>Filters, cluster and access log for exactly this policy, and a check of an existing configuration:</p>
+              <Copyable
+                text={`sluice envoy ${policy.configs.join(' ')}\nsluice envoy --check ENVOY.yaml ${policy.configs.join(' ')}`}
+              />
+            </Section>
+          )}
+        </div>
+      )}
+    </Loaded>
+  );
+}
+
+function InForce({ policy: { revision, loadedAt, configs, pending } }: { readonly policy: PolicyAnswer }): JSX.Element {
+  if (revision === null || loadedAt === null)
+    return (
+      <Note title="No policy is in force" isProblem={pending !== null}>
+        <p>
+          Calls are answered with gRPC UNAVAILABLE; Envoy’s <code>failure_mode_allow</code> decides.
+        </p>
+      </Note>
+    );
+  return (
+    <section class="facts">
+      <div>
+        <h3>Revision</h3>
+        <p class="big mono">{revision}</p>
+      </div>
+      <div>
+        <h3>In force</h3>
+        <p class="big" title={dateAndTime(loadedAt)}>
+          {ago(loadedAt, now.value)}
+        </p>
+      </div>
+      <div>
+        <h3>Newest attempt</h3>
+        <p class="big">
+          {pending === null ? <Badge tone="allow">in force</Badge> : <Badge tone="deny">refused</Badge>}
+        </p>
+      </div>
+      {configs !== undefined && (
+        <div class="wide">
+          <h3>Read from</h3>
+          {configs.map((path) => (
+            <p class="mono">
+              <Text value={path} isBlock />
+            </p>
+          ))}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Pending({ policy: { pending } }: { readonly policy: PolicyAnswer }): JSX.Element | null {
+  if (pending === null) return null;
+  const { why, refusedAt, findings } = pending;
+  return (
+    <Section title={`A newer policy was refused ${ago(refusedAt, now.value)}`}>
+      <p class="problem">
+        <Text value={why} isBlock />
+      </p>
+      <Findings findings={findings} />
+    </Section>
+  );
+}
+
+const originText = (origin: unknown): string => (typeof origin === 'string' ? origin : JSON.stringify(origin));
+
+function History({
+  policy: { history },
+  onDone,
+}: {
+  readonly policy: PolicyAnswer;
+  readonly onDone: () => void;
+}): JSX.Element | null {
+  if (history === undefined) return null;
+  if (history.length < 2)
+    return (
+      <Section title="Earlier policies">
+        <p class="muted">None since this server started. The last ten are kept, to roll back to.</p>
+      </Section>
+    );
+  const rollBack = async (steps: number): Promise<string> => {
+    const { revision } = await post<{ revision: string }>(`/policy/rollback?steps=${steps}`, {});
+    onDone();
+    return `${revision} is in force.`;
+  };
+  return (
+    <Section title="History">
+      <ol class="history">
+        {history.map(({ revision, loadedAt, origin }, steps) => (
+          <li key={`${revision} ${loadedAt}`}>
+            <span class="mono">{revision}</span>
+            <span class="muted">{dateAndTime(loadedAt)}</span>
+            <Text value={originText(origin)} class="muted" />
+            {steps === 0 ? (
+              <Badge tone="allow">in force</Badge>
+            ) : (
+              <Confirmed
+                text="Roll back"
+                question={`Put ${revision} in force, ${count(steps)} back?`}
+                onConfirm={async () => rollBack(steps)}
+              />
+            )}
+          </li>
+        ))}
+      </ol>
+    </Section>
+  );
+}

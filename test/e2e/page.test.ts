@@ -1,0 +1,137 @@
+/** The page of the admin port, in a real Chromium against a real server. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtPage, PAGE_FILE } from '../../scripts/build-page.ts';
+import { accessibilityFindings, DESKTOP, openPage, PHONE, startBrowser } from '../parts/browser.ts';
+import { type ServedSluice, serveSluice } from './sluice.ts';
+
+const MANY = 10_000;
+const LONG = 'a-rule-whose-name-says-everything-about-the-service-the-team-the-ticket-and-the-weather';
+const policyOf = (more: string): string => `
+handlers:
+  limits: { adapter: quota-memory, config: {} }
+  lines: { adapter: log-stdout, config: {} }
+rules:
+  - name: no-path-tricks
+    description: Refuses paths that climb.
+    match: request.path.contains("..")
+    deny: { status: 400, body: bad path }
+  - name: beta-users-only
+    match: request.url_path.startsWith("/beta/")
+    deny: { status: 404 }
+    mode: shadow
+  - name: ${LONG}
+    match: request.host == "a.example"
+    deny: { status: 403 }
+  - name: per-user
+    match: request.url_path.startsWith("/ratings/")
+    quota: { handler: limits, limit: 5, per: 1m, key: [source.principal] }
+${more}`;
+const manyRules = Array.from(
+  { length: MANY },
+  (_, at) => `  - { name: team-${at}, match: request.host == "svc-${at}.example", deny: { status: 403 } }`,
+).join('\n');
+
+let browser: Browser;
+let sluice: ServedSluice;
+let base: string;
+beforeAll(async () => {
+  [browser, sluice] = await Promise.all([startBrowser(), serveSluice(policyOf(''))]);
+  base = `http://127.0.0.1:${sluice.adminPort}`;
+});
+afterAll(async () => {
+  await browser.close();
+  await sluice.stop();
+});
+
+describe('what is served', () => {
+  test('the committed page is the build of its sources, and is small', async () => {
+    const committed = readFileSync(join(import.meta.dirname, '../..', PAGE_FILE), 'utf8');
+    expect(committed === (await builtPage()), 'run npm run generate').toBe(true);
+    expect(committed.length).toBeLessThan(100 * 1024);
+  });
+
+  test('the page goes to those that accept HTML, under a policy that runs its own script and style alone', async () => {
+    const { status, headers, ...page } = await fetch(base, { headers: { accept: 'text/html' } }).then(
+      async (answer) => ({
+        status: answer.status,
+        headers: answer.headers,
+        text: await answer.text(),
+      }),
+    );
+    expect([status, headers.get('content-type'), headers.get('x-frame-options'), headers.get('vary')]).toEqual([
+      200,
+      'text/html; charset=utf-8',
+      'DENY',
+      'accept',
+    ]);
+    const script = /<script[^>]*>(.*?)<\/script>/s.exec(page.text)?.[1] ?? '';
+    const policy = headers.get('content-security-policy') ?? '';
+    expect(policy).toContain(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`);
+    for (const part of ["default-src 'none'", "connect-src 'self'", "require-trusted-types-for 'script'"])
+      expect(policy).toContain(part);
+    expect(policy).not.toMatch(/unsafe|https?:|\*/);
+    expect(await (await fetch(base)).json()).toMatchObject({ name: 'sluice', pages: { '/rules': expect.any(String) } });
+  });
+
+  test('the page asks no other origin for anything', async () => {
+    const page = await openPage(browser, DESKTOP);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).origin));
+    await page.goto(`${base}/#/rules`);
+    await page.getByRole('row', { name: /no-path-tricks/ }).waitFor();
+    expect(new Set(asked.filter((origin) => origin !== 'null'))).toEqual(new Set([base]));
+    expect(page.errors).toEqual([]);
+    await page.context().close();
+  });
+});
+
+describe('rules', () => {
+  test('they are filtered and opened by the keyboard alone', async () => {
+    const page = await openPage(browser, DESKTOP);
+    await page.goto(`${base}/#/policy`);
+    await page.getByRole('heading', { name: 'Policy', level: 1 }).waitFor();
+    await page.keyboard.press('g');
+    await page.keyboard.press('r');
+    const rows = page.getByRole('grid', { name: 'Rules' }).locator('.row');
+    await rows.nth(3).waitFor();
+    await page.keyboard.press('/');
+    await page.keyboard.type('beta');
+    await page.getByText('1 of 4 rules').waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    const panel = page.getByRole('complementary', { name: 'Rule' });
+    await panel.waitFor();
+    expect(await panel.innerText()).toContain('request.url_path.startsWith("/beta/")');
+    expect(await panel.innerText()).toContain('policy.yaml:');
+    await page.keyboard.press('Escape');
+    await panel.waitFor({ state: 'detached' });
+    expect(await page.locator(':focus').innerText()).toContain('beta-users-only');
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    expect(page.errors).toEqual([]);
+    await page.context().close();
+  });
+
+  test('of ten thousand a window is drawn, and the last is one key away', async () => {
+    const many = await serveSluice(policyOf(manyRules));
+    const page = await openPage(browser, DESKTOP);
+    await page.goto(`http://127.0.0.1:${many.adminPort}/#/rules`);
+    await page.getByText('10,004 rules').waitFor();
+    const grid = page.getByRole('grid', { name: 'Rules' });
+    expect(await grid.getAttribute('aria-rowcount')).toBe('10005');
+    expect(await grid.locator('.row').count()).toBeLessThan(60);
+    await grid.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
+    await grid.getByRole('row', { name: /team-9999/ }).waitFor();
+    expect(await grid.locator('.row').count()).toBeLessThan(60);
+    await page.context().close();
+    await many.stop();
+  });
+});
