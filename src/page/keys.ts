@@ -1,6 +1,6 @@
 /** The keyboard: one listener; a table, a filter box and a panel say what its keys do while they are shown. */
 import { signal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { go, VIEWS } from './route.ts';
 
 export interface Commands {
@@ -14,16 +14,19 @@ export interface Commands {
 
 export const isHelpOpen = signal(false);
 
-/** The innermost part that knows a command runs it. */
-const layers: Commands[] = [];
+/** Of the parts that are shown. The innermost that knows a command runs it. */
+const layers: { current: Commands }[] = [];
 
+/** Takes effect with the rendering: effects would run after the next key of a fast typist. */
 export function useCommands(commands: Commands): void {
-  useEffect(() => {
-    layers.push(commands);
+  const layer = useRef(commands);
+  layer.current = commands;
+  useLayoutEffect(() => {
+    layers.push(layer);
     return () => {
-      layers.splice(layers.indexOf(commands), 1);
+      layers.splice(layers.indexOf(layer), 1);
     };
-  });
+  }, []);
 }
 
 const COMMAND_OF_KEY: Readonly<Record<string, keyof Commands>> = {
@@ -85,7 +88,7 @@ function run({ key, target, timeStamp }: KeyboardEvent): boolean {
   }
   const command = COMMAND_OF_KEY[key];
   if (command === undefined || (key === 'Enter' && isPressable(target))) return false;
-  const act = layers.findLast((layer) => layer[command] !== undefined)?.[command];
+  const act = layers.findLast(({ current }) => current[command] !== undefined)?.current[command];
   act?.();
   return act !== undefined;
 }

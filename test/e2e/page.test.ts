@@ -1,7 +1,8 @@
 /** The page of the admin port, in a real Chromium against a real server. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -39,13 +40,16 @@ const manyRules = Array.from(
 let browser: Browser;
 let sluice: ServedSluice;
 let base: string;
+let shots: string;
 beforeAll(async () => {
   [browser, sluice] = await Promise.all([startBrowser(), serveSluice(policyOf(''))]);
+  shots = process.env['PAGE_SHOTS'] ?? (await mkdtemp(join(tmpdir(), 'sluice-page-')));
   base = `http://127.0.0.1:${sluice.adminPort}`;
 });
 afterAll(async () => {
   await browser.close();
   await sluice.stop();
+  if (process.env['PAGE_SHOTS'] === undefined) await rm(shots, { recursive: true });
 });
 
 describe('what is served', () => {
@@ -134,4 +138,30 @@ describe('rules', () => {
     await page.context().close();
     await many.stop();
   });
+});
+
+describe('looks', () => {
+  const VIEWS = ['rules', `rules?rule=${LONG}`, 'handlers', 'handlers?handler=limits', 'policy'];
+  for (const [screen, options] of [
+    ['desktop', DESKTOP],
+    ['phone', PHONE],
+  ] as const)
+    for (const colorScheme of ['light', 'dark'] as const)
+      test(`every view on a ${screen} in ${colorScheme} is accessible, and fits its width`, async () => {
+        const page = await openPage(browser, { ...options, colorScheme });
+        for (const view of VIEWS) {
+          await page.goto(`${base}/#/${view}`);
+          await page.locator('main .row, main .facts').first().waitFor();
+          expect(await accessibilityFindings(page), view).toEqual([]);
+          const { scrollWidth, clientWidth } = await page
+            .locator('html')
+            .evaluate(({ scrollWidth, clientWidth }) => ({ scrollWidth, clientWidth }));
+          expect(scrollWidth, view).toBeLessThanOrEqual(clientWidth);
+          await page.screenshot({
+            path: join(shots, `${view.replace(/\W.*/, '-opened')}-${screen}-${colorScheme}.png`),
+          });
+        }
+        expect(page.errors).toEqual([]);
+        await page.context().close();
+      });
 });

@@ -39,17 +39,38 @@ export function Panel({
   );
 }
 
+/** Below the heading of a panel; `isTop`: below that of the view. */
 export function Section({
   title,
+  isTop = false,
   children,
 }: {
   readonly title: string;
+  readonly isTop?: boolean;
   readonly children: ComponentChildren;
 }): JSX.Element {
   return (
     <section>
-      <h3>{title}</h3>
+      {isTop ? <h2>{title}</h2> : <h3>{title}</h3>}
       {children}
     </section>
+  );
+}
+
+/** Facts of a view, by name. */
+export function Facts({
+  facts,
+}: {
+  readonly facts: readonly (readonly [name: string, value: ComponentChildren])[];
+}): JSX.Element {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

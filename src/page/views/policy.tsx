@@ -5,7 +5,7 @@ import { ago, count, dateAndTime } from '../format.ts';
 import { Confirmed } from '../parts/confirmed.tsx';
 import { Findings } from '../parts/findings.tsx';
 import { Copyable } from '../parts/copyable.tsx';
-import { Section } from '../parts/panel.tsx';
+import { Facts, Section } from '../parts/panel.tsx';
 import { Loaded, NotServed, Note } from '../parts/states.tsx';
 import { Badge, Text } from '../parts/text.tsx';
 import { now } from '../screen.ts';
@@ -21,7 +21,7 @@ export function Policy(): JSX.Element {
           <Pending policy={policy} />
           <History policy={policy} onDone={resource.reload} />
           {policy.configs !== undefined && policy.configs.length > 0 && (
-            <Section title="Envoy's side">
+            <Section isTop title="Envoy's side">
               <p>Filters, cluster and access log for exactly this policy, and a check of an existing configuration:</p>
               <Copyable
                 text={`sluice envoy ${policy.configs.join(' ')}\nsluice envoy --check ENVOY.yaml ${policy.configs.join(' ')}`}
@@ -44,34 +44,19 @@ function InForce({ policy: { revision, loadedAt, configs, pending } }: { readonl
       </Note>
     );
   return (
-    <section class="facts">
-      <div>
-        <h3>Revision</h3>
-        <p class="big mono">{revision}</p>
-      </div>
-      <div>
-        <h3>In force</h3>
-        <p class="big" title={dateAndTime(loadedAt)}>
-          {ago(loadedAt, now.value)}
-        </p>
-      </div>
-      <div>
-        <h3>Newest attempt</h3>
-        <p class="big">
-          {pending === null ? <Badge tone="allow">in force</Badge> : <Badge tone="deny">refused</Badge>}
-        </p>
-      </div>
-      {configs !== undefined && (
-        <div class="wide">
-          <h3>Read from</h3>
-          {configs.map((path) => (
-            <p class="mono">
-              <Text value={path} isBlock />
-            </p>
-          ))}
-        </div>
-      )}
-    </section>
+    <Facts
+      facts={[
+        ['Revision', <span class="mono">{revision}</span>],
+        ['In force since', <span title={dateAndTime(loadedAt)}>{ago(loadedAt, now.value)}</span>],
+        [
+          'Newest attempt',
+          pending === null ? <Badge tone="allow">in force</Badge> : <Badge tone="deny">refused</Badge>,
+        ],
+        ...(configs === undefined
+          ? []
+          : [['Read from', configs.map((path) => <Text key={path} value={path} isBlock class="mono" />)] as const]),
+      ]}
+    />
   );
 }
 
@@ -79,7 +64,7 @@ function Pending({ policy: { pending } }: { readonly policy: PolicyAnswer }): JS
   if (pending === null) return null;
   const { why, refusedAt, findings } = pending;
   return (
-    <Section title={`A newer policy was refused ${ago(refusedAt, now.value)}`}>
+    <Section isTop title={`A newer policy was refused ${ago(refusedAt, now.value)}`}>
       <p class="problem">
         <Text value={why} isBlock />
       </p>
@@ -100,7 +85,7 @@ function History({
   if (history === undefined) return null;
   if (history.length < 2)
     return (
-      <Section title="Earlier policies">
+      <Section isTop title="Earlier policies">
         <p class="muted">None since this server started. The last ten are kept, to roll back to.</p>
       </Section>
     );
@@ -110,7 +95,7 @@ function History({
     return `${revision} is in force.`;
   };
   return (
-    <Section title="History">
+    <Section isTop title="History">
       <ol class="history">
         {history.map(({ revision, loadedAt, origin }, steps) => (
           <li key={`${revision} ${loadedAt}`}>
