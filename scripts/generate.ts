@@ -1,6 +1,6 @@
 /** `npm run generate`: writes all generated files: message types from protos/, the pages of docs/ that come from tables in the code, and the page of the admin port. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { attributesMarkdown } from '../src/attributes/document.ts';
@@ -36,3 +36,7 @@ for (const [name, text] of grafanaBoards()) {
   writeFileSync(join(ROOT, file), text);
   process.stdout.write(`${file}\n`);
 }
+// Helm reads no file outside of a chart.
+const ALERTS = 'deploy/helm/sluice/files/alerts.yaml';
+copyFileSync(join(ROOT, 'deploy/prometheus/alerts.yaml'), join(ROOT, ALERTS));
+process.stdout.write(`${ALERTS}\n`);

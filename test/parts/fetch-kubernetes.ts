@@ -16,9 +16,12 @@ export interface KubernetesPrograms {
   readonly etcd: string;
 }
 
+const PROGRAMS: KubernetesPrograms = { apiServer: join(FOLDER, 'kube-apiserver'), etcd: join(FOLDER, 'etcd') };
+export const isKubernetesBuilt = (): boolean => existsSync(PROGRAMS.apiServer) && existsSync(PROGRAMS.etcd);
+
 export async function kubernetesPrograms(): Promise<KubernetesPrograms> {
-  const programs = { apiServer: join(FOLDER, 'kube-apiserver'), etcd: join(FOLDER, 'etcd') };
-  if (existsSync(programs.apiServer) && existsSync(programs.etcd)) return programs;
+  const programs = PROGRAMS;
+  if (isKubernetesBuilt()) return programs;
   if (onPath('go') === undefined) throw new Error('go is missing: install Go 1.26; it builds kube-apiserver and etcd');
   await mkdir(FOLDER, { recursive: true });
   if (!existsSync(programs.etcd)) {

@@ -129,7 +129,7 @@ export const caddyProgram = (): Promise<string> => unpacked('caddy', 'usr/bin/ca
 export const haproxyProgram = (): Promise<string> =>
   unpacked('haproxy', 'usr/sbin/haproxy', ['haproxy', 'liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1']);
 
-async function wheel(name: string, version: string, folder: string): Promise<void> {
+export async function wheel(name: string, version: string, folder: string): Promise<void> {
   await attempt(name, 'python3', ['-m', 'pip', 'download', '-q', '--no-deps', '-d', folder, `${name}==${version}`]);
   const file = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
   if (file === undefined) throw new Error(`cannot get ${name}: pip downloaded no wheel`);

