@@ -216,10 +216,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ),
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
-  // Recorded calls: written from decided ones, read again, decided anew.
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.
   'src/traffic/suggest': ['src/attributes', 'src/core/match/percentage.ts', 'src/traffic/format.ts'],
-  'src/traffic': ['src/text', 'src/attributes', 'src/adapters/contract.ts', 'src/core'],
+  // Recorded calls: written from decided ones, read again, decided anew.
+  'src/traffic': [
+    'src/text',
+    'src/time',
+    'src/attributes',
+    'src/expression',
+    'src/adapters/contract.ts',
+    'src/adapters/description.ts',
+    'src/adapters/open-handler.ts',
+    'src/core',
+    'src/explain',
+  ],
   'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/traffic/format.ts', 'src/files/program.ts'],
   // Runs in browsers: it knows the JSON alone.
   'src/page': [],

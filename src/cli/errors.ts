@@ -30,6 +30,10 @@ export const CLI_ERRORS = {
     means: 'A file given with --log cannot be read.',
     fix: 'Give the files that log-file writes for rules of decision calls, or - for stdin.',
   },
+  CLI_NO_CALLS: {
+    means: 'None of the given files has a call that can be read.',
+    fix: 'Give files that `sluice record` writes, or JSON access logs of Envoy; docs/replay.md shows both.',
+  },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',
     fix: '`sluice plugins` lists all adapters.',

@@ -2,6 +2,7 @@
 import { Argument, Command } from 'commander';
 import type { CommandSpec } from './command.ts';
 import { call } from './commands/call.ts';
+import { diff } from './commands/diff.ts';
 import { evaluate } from './commands/eval.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
@@ -10,6 +11,7 @@ import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
 import { ratelimit } from './commands/ratelimit.ts';
+import { replay } from './commands/replay.ts';
 import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
 import { completion, man } from './commands/shell.ts';
@@ -59,6 +61,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   test,
   explain,
   evaluate,
+  replay,
+  diff,
   suggest,
   importCommand,
   call,

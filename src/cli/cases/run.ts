@@ -3,7 +3,7 @@
  * **In**: a case and its loaded policy. **Out**: the differences from the expected results.
  * **Fails**: never; a case that cannot run fails with the reason.
  */
-import type { Adapter } from '../../adapters/contract.ts';
+import type { Adapter, Host } from '../../adapters/contract.ts';
 import { createEngine } from '../../core/engine.ts';
 import { durationMs } from '../../time/duration.ts';
 import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
@@ -26,7 +26,7 @@ export interface CaseResult {
 export interface RunOptions {
   readonly adapters: { get(name: string): Adapter | undefined };
   /** Opens an adapter as it is, with the case's clock. */
-  readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
+  readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: Host['clock']) => Promise<OpenHandler>;
   /** Default: in process. Its result is disposed of after each case. */
   readonly drive?: (
     engine: ReturnType<typeof createEngine>,
