@@ -99,7 +99,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     if (current === undefined) return errorVerdict(NO_POLICY);
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(caller.id ?? nextId(), call, caller);
-    const bag = new RequestBag(current.attributes, wire);
+    const bag = current.bagOf(wire, scope.id);
     const enriched = enrichBag(current.enrich(call), bag, scope);
     return enriched === undefined
       ? decide(current, bag, scope, beganAtMs)
@@ -202,7 +202,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     if (current === undefined) return limitErrorVerdict(NO_POLICY);
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(caller.id ?? nextId(), 'limit', caller);
-    const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
+    const bags = descriptors.map((wire) => current.bagOf(wire, scope.id));
     const decideAll = (): LimitVerdict | Promise<LimitVerdict> =>
       whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
         for (const outcomes of checks) settleGroups(outcomes);

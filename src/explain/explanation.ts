@@ -66,6 +66,8 @@ export async function explained(
   const verdict = await asked(engine, call, wire);
   const given = [...answers]; // the attributes that follow ask the lookups again
   const below = (await engine.bagOf(call, wire)) ?? new RequestBag(policy.attributes, wire);
+  const idSlot = policy.sendsVerdictId ? policy.attributes.slotOf('verdict.id') : undefined;
+  if (idSlot !== undefined) below.fill(idSlot, verdict?.id);
   const bag = new RecordingBag(below);
   const shown = new RedactedRequest(below);
   const asking = policy.rules.filter(({ calls }) => calls.has(call));

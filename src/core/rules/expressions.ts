@@ -33,7 +33,8 @@ export function expressionOf(
     );
     return undefined;
   }
-  const { compiled } = reported(compile(String(node.value), attributes, options), node, findings, options.isQuota);
+  const expected = options.isQuota === true ? 'ratelimit.descriptor[' : undefined;
+  const { compiled } = reported(compile(String(node.value), attributes, options), node, findings, expected);
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn(
       'RULES_PATH_AS_SENT',
@@ -60,7 +61,7 @@ export function textOfNode(
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;
-  const { compiled } = reported(compileText(text, attributes, options), node, findings);
+  const { compiled } = reported(compileText(text, attributes, options), node, findings, 'verdict.id ');
   return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 
@@ -69,11 +70,15 @@ const withoutWarnings = <C extends Compiled | CompiledText>(compiled: C): C =>
   compiled.warnings.length === 0 ? compiled : { ...compiled, warnings: NONE };
 const NONE: readonly never[] = [];
 
+/**
+ * `present`: how warnings of a possibly absent attribute begin that is not absent here: a descriptor without the key is not asked for a
+ * quota, and texts are rendered with the id of their verdict.
+ */
 function reported<C extends { readonly warnings: readonly Problem[] }>(
   compilation: Compilation<C>,
   node: ScalarNode,
   findings: Findings,
-  isQuota = false,
+  present?: string,
 ): Compilation<C> {
   for (const problem of compilation.problems) {
     if (
@@ -84,7 +89,7 @@ function reported<C extends { readonly warnings: readonly Problem[] }>(
     findings.add('error', problem.code, placeOf(node, problem), problem.message);
   }
   for (const warning of compilation.compiled?.warnings ?? []) {
-    if (isQuota && warning.message.startsWith('ratelimit.descriptor[')) continue; // a descriptor without the key is not asked
+    if (present !== undefined && warning.message.startsWith(present)) continue;
     findings.add('warning', warning.code, placeOf(node, warning), warning.message);
   }
   return compilation;

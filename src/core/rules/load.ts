@@ -210,6 +210,7 @@ async function loadBy(
         plugins: plugins.found,
         decisions: settings.decisions,
         spoolFolder: settings.spool.folder,
+        sendsVerdictId: rules.sendsVerdictId,
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;

@@ -59,6 +59,8 @@ export interface Policy {
   readonly decisions: DecisionSettings;
   /** `settings.spool.folder`, absolute. */
   readonly spoolFolder: string | undefined;
+  /** Some text of a rule reads `verdict.id`. */
+  readonly sendsVerdictId: boolean;
   /** Files and folders to watch: the policy's own, and files named in configs. */
   readonly watched: readonly string[];
 }

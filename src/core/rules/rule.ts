@@ -157,3 +157,13 @@ export interface Rule {
     readonly converts: readonly ((value: unknown) => Value | undefined)[];
   };
 }
+
+/** The texts that its refusal or its changes render. */
+export function textsOf({ onAllow, onDeny }: Pick<Rule, 'onAllow' | 'onDeny'>): CompiledText[] {
+  const pairs = [...(onDeny?.headers ?? [])];
+  if (onAllow !== undefined)
+    for (const { set, append } of [onAllow.request, onAllow.response, { ...onAllow.query, append: [] }])
+      pairs.push(...set, ...append);
+  const texts = [...pairs, ...(onAllow?.metadata ?? [])].map(([, text]) => text);
+  return onDeny?.body === undefined ? texts : [...texts, onDeny.body];
+}

@@ -1,4 +1,5 @@
 import type { Attributes } from '../../attributes/attributes.ts';
+import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Candidates } from '../match/candidates.ts';
 import type { Policy } from '../rules/policy.ts';
@@ -15,6 +16,8 @@ export class Snapshot {
   readonly quotas: readonly PreparedQuota[];
   /** The largest percentage of allowed calls that a rule of decision calls reports; `undefined`: there is no such rule. */
   readonly decisionPercent: number | undefined;
+  /** Of `verdict.id`; `undefined`: no text of a rule reads it. */
+  readonly #verdictIdSlot: number | undefined;
   readonly #enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>;
   readonly #preparations: Preparations;
   /** Slots of `ratelimit.*` attributes. */
@@ -46,6 +49,7 @@ export class Snapshot {
     this.#enrich = enrich;
     this.#preparations = preparations;
     this.decisionPercent = decisionPercentOf(policy);
+    this.#verdictIdSlot = policy.sendsVerdictId ? policy.attributes.slotOf('verdict.id') : undefined;
     const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
     this.slots = {
       descriptor: slotOf('ratelimit.descriptor'),
@@ -56,6 +60,13 @@ export class Snapshot {
 
   get attributes(): Attributes {
     return this.policy.attributes;
+  }
+
+  /** Of a request that is to be decided; `id` is that of its verdict. */
+  bagOf(wire: Wire, id: string): RequestBag {
+    const bag = new RequestBag(this.policy.attributes, wire);
+    if (this.#verdictIdSlot !== undefined) bag.fill(this.#verdictIdSlot, id);
+    return bag;
   }
 
   enrich(call: CallKind): readonly PreparedLookup[] {

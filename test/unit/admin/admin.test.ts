@@ -19,6 +19,7 @@ const POLICY: Policy = {
   plugins: [],
   decisions: { sample: 0, masks: new Map() },
   spoolFolder: undefined,
+  sendsVerdictId: false,
   watched: [],
 };
 const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict => ({

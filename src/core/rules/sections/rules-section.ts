@@ -20,7 +20,7 @@ import { modeOf, sampleOf } from './mode.ts';
 import { onErrorOf } from './on-error.ts';
 import { OutputSets } from '../actions/outputs.ts';
 import type { ReadAction } from '../actions/read-action.ts';
-import type { Action, Changes, DenyAnswer, EnrichOutput, Rule } from '../rule.ts';
+import { type Action, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
@@ -45,6 +45,8 @@ export interface RulesContext {
 
 export class RulesSection {
   readonly rules: Rule[] = [];
+  /** Some text of a rule reads `verdict.id`, which no wire of a check carries. */
+  sendsVerdictId = false;
   /** For ordering enrich rules: the reads of match and action, and the rule's place. */
   readonly reads = new Map<string, readonly Read[]>();
   readonly places = new Map<string, Place>();
@@ -154,6 +156,8 @@ export class RulesSection {
       onError: fields.node('onError')?.place,
     });
     this.rules.push(rule);
+    const sent = textsOf(rule).flatMap((text) => text.reads);
+    if (sent.length > 0) this.sendsVerdictId ||= this.#context.carriage.through(sent).has('verdict.id');
   }
 
   #name(fields: Fields, isImported: boolean): string {
