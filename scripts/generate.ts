@@ -8,6 +8,7 @@ import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
 import { builtPage, PAGE_FILE } from './build-page.ts';
+import { envoyTypes } from './generate-envoy-types.ts';
 import { grafanaBoards } from './grafana/dashboards.ts';
 import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
@@ -27,6 +28,7 @@ const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'gener
   stdio: 'inherit',
 });
 if (status !== 0) process.exit(status ?? 1);
+writeFileSync(join(ROOT, 'src/envoy-json/envoy-types.ts'), envoyTypes());
 for (const [file, write] of Object.entries(PAGES)) {
   writeFileSync(join(ROOT, file), await write());
   process.stdout.write(`${file}\n`);

@@ -1,0 +1,220 @@
+/**
+ * One stream of a proxy.
+ * **In**: its requests, and the newest resources for it. **Out**: responses, made when the proxy can take them, so that a slow one holds no
+ * memory and gets the newest state. **Fails**: never.
+ *
+ * Changes come in the order that loses no request (make before break): clusters, old and new, then their endpoints; when the proxy has
+ * accepted the clusters (Envoy waits until they are warm), listeners and routes; at last the clusters without the old ones.
+ */
+import { settlesWithin } from '../time/settles-within.ts';
+import { GrpcError, Status } from '../transport/index.ts';
+import type { Refusal, Resource, Resources, SourceOfProxy } from './resource.ts';
+import type { Subscription, View } from './subscription.ts';
+import { CLUSTER, ENDPOINTS, inOrder, isOrdered, LISTENER, ROUTES, SECRET } from './type-urls.ts';
+import { Wake } from './wake.ts';
+
+export interface PushTimes {
+  /** For the proxy to accept clusters before its routes change, and routes before the old clusters go. Then the push goes on. */
+  readonly acceptMs: number;
+  /** Before the old clusters go, since requests that were routed before may still choose them. */
+  readonly lingerMs: number;
+}
+
+const NOTHING: Resources = new Map();
+
+export class ProxyStream {
+  readonly #source: SourceOfProxy;
+  readonly #times: PushTimes;
+  /** Gives other proxies their turn. */
+  readonly #turn: () => Promise<void>;
+  readonly subscriptions = new Map<string, Subscription>();
+  /** The resources that the proxy may see now, by type. */
+  readonly #shown = new Map<string, Resources>();
+  /** The push that is under way, and the last one that ended: versions of the source. */
+  pushing: string | undefined;
+  inForce: string | undefined;
+  #hasChanged = true;
+  #isOver = false;
+  /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
+  #keepsOld = false;
+  /** Some subscription may have a response due. */
+  #hasDue = false;
+  readonly #toSend = new Wake();
+  /** A response was sent, accepted or refused. */
+  readonly #progress = new Wake();
+  readonly #changed = new Wake();
+
+  constructor(source: SourceOfProxy, times: PushTimes, turn: () => Promise<void>) {
+    this.#source = source;
+    this.#times = times;
+    this.#turn = turn;
+  }
+
+  /** The source has newer resources. Those of several calls are pushed together. */
+  changed(): void {
+    this.#hasChanged = true;
+    this.#changed.now();
+  }
+
+  /** `make` for the first request of its type. */
+  subscription<S extends Subscription>(typeUrl: string, make: (typeUrl: string) => S): S {
+    const known = this.subscriptions.get(typeUrl) as S | undefined;
+    if (known !== undefined) return known;
+    if (this.subscriptions.size >= MAX_TYPES)
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, `a stream subscribes to at most ${MAX_TYPES} types of resources`);
+    const made = make(typeUrl);
+    this.subscriptions.set(typeUrl, made);
+    return made;
+  }
+
+  /** A request was given to its subscription. */
+  received(): void {
+    this.#due();
+    this.#progress.now();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#toSend.now();
+    this.#progress.now();
+    this.#changed.now();
+  }
+
+  get refusals(): readonly Refusal[] {
+    return [...this.subscriptions.values()].flatMap(({ refusal }) => refusal ?? []);
+  }
+
+  /** The proxy has all, and has accepted it. */
+  get isSynced(): boolean {
+    const all = [...this.subscriptions.values()];
+    return (
+      !this.#hasChanged && this.pushing === undefined && all.every((one) => one.isSettled && one.refusal === undefined)
+    );
+  }
+
+  // ---------------------------------------------------------- responses
+
+  async *responses(): AsyncGenerator<Uint8Array, void, undefined> {
+    while (!this.#isOver) {
+      const response = this.#next();
+      if (response !== undefined) {
+        yield response;
+        continue;
+      }
+      this.#hasDue = false;
+      this.#progress.now();
+      await this.#toSend.next();
+    }
+  }
+
+  #due(): void {
+    this.#hasDue = true;
+    this.#toSend.now();
+  }
+
+  #next(): Uint8Array | undefined {
+    for (const typeUrl of [...this.subscriptions.keys()].toSorted(inOrder)) {
+      // An empty answer before the first push would empty a proxy that comes back.
+      if (!this.#shown.has(typeUrl) && (this.inForce === undefined || isOrdered(typeUrl))) continue;
+      const response = this.subscriptions.get(typeUrl)?.response(this.#view(typeUrl));
+      if (response !== undefined) return response;
+    }
+    return undefined;
+  }
+
+  #view(typeUrl: string): View {
+    return {
+      resources: this.#shown.get(typeUrl) ?? NOTHING,
+      absent: (name) => (this.inForce === undefined ? undefined : this.#source.absent?.(typeUrl, name)),
+      keepsOld: this.#keepsOld,
+    };
+  }
+
+  // ---------------------------------------------------------- pushes
+
+  /** Pushes one state after the other, always the newest, until the stream ends. */
+  async push(): Promise<void> {
+    while (!this.#isOver) {
+      if (!this.#hasChanged) {
+        await this.#changed.next();
+        continue;
+      }
+      await this.#turn();
+      if (this.#isOver) return;
+      this.#hasChanged = false;
+      const { version, byType } = this.#source.resources();
+      this.pushing = version;
+      if (this.inForce === undefined) await this.#begin(byType);
+      else await this.#replace(byType);
+      this.inForce = version;
+      this.pushing = undefined;
+      this.#due(); // what was absent may be answered now
+    }
+  }
+
+  #show(byType: ReadonlyMap<string, Resources>, typeUrls: Iterable<string>): void {
+    for (const typeUrl of typeUrls) this.#shown.set(typeUrl, byType.get(typeUrl) ?? NOTHING);
+    this.#due();
+  }
+
+  /** A proxy that comes back serves by routes whose clusters may be gone, so its resources change in order as well. */
+  async #begin(byType: ReadonlyMap<string, Resources>): Promise<void> {
+    this.#keepsOld = this.subscriptions.get(CLUSTER)?.hasOwn === true;
+    if (this.#keepsOld) {
+      this.#show(byType, AHEAD);
+      if (!(await this.#accepted([CLUSTER]))) return;
+    }
+    this.#show(byType, new Set([CLUSTER, LISTENER, ...byType.keys()]));
+    if (!this.#keepsOld || !(await this.#accepted([LISTENER, ROUTES]))) return;
+    await settlesWithin(this.#times.lingerMs, this.#ended());
+    this.#keepsOld = false;
+    this.#due();
+  }
+
+  async #replace(byType: ReadonlyMap<string, Resources>): Promise<void> {
+    const clusters = byType.get(CLUSTER) ?? NOTHING;
+    const before = this.#shown.get(CLUSTER) ?? NOTHING;
+    const hasOld = this.#keepsOld || [...before.keys()].some((name) => !clusters.has(name));
+    this.#shown.set(SECRET, byType.get(SECRET) ?? NOTHING);
+    this.#shown.set(CLUSTER, hasOld ? new Map([...before, ...clusters]) : clusters);
+    this.#shown.set(
+      ENDPOINTS,
+      new Map([...(hasOld ? (this.#shown.get(ENDPOINTS) ?? []) : []), ...(byType.get(ENDPOINTS) ?? [])]),
+    );
+    // A changed cluster waits for its endpoints, changed or not; both have the same name.
+    this.subscriptions.get(ENDPOINTS)?.repeat(changedNames(before, clusters));
+    this.#due();
+    // Routes to clusters that were refused would answer 503: the old routes stay until the clusters are right.
+    if (!(await this.#accepted([CLUSTER]))) return;
+    const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
+    this.#show(byType, new Set([LISTENER, ROUTES, ...others]));
+    if (!hasOld || !(await this.#accepted([LISTENER, ROUTES])) || this.#isOver) return;
+    await settlesWithin(this.#times.lingerMs, this.#ended());
+    this.#keepsOld = false;
+    this.#show(byType, AHEAD);
+  }
+
+  async #ended(): Promise<void> {
+    while (!this.#isOver) await this.#changed.next();
+  }
+
+  /** False if one of them is refused. A proxy that does not answer in time is taken to have accepted. */
+  async #accepted(typeUrls: readonly string[]): Promise<boolean> {
+    const subscriptions = (): Subscription[] => typeUrls.flatMap((typeUrl) => this.subscriptions.get(typeUrl) ?? []);
+    const endsAtMs = performance.now() + this.#times.acceptMs;
+    while (!this.#isOver && (this.#hasDue || subscriptions().some(({ isSettled }) => !isSettled))) {
+      const leftMs = endsAtMs - performance.now();
+      if (leftMs <= 0 || !(await settlesWithin(leftMs, this.#progress.next()))) break;
+    }
+    return subscriptions().every(({ refusal }) => refusal === undefined);
+  }
+}
+
+/** Types on one stream; Envoy has about ten. */
+const MAX_TYPES = 32;
+const AHEAD: ReadonlySet<string> = new Set([SECRET, CLUSTER, ENDPOINTS]);
+
+const changedNames = (before: Resources, now: Resources): readonly string[] =>
+  [...now.values()]
+    .filter(({ name, version }: Resource) => before.get(name)?.version !== version)
+    .map(({ name }) => name);

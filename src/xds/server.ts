@@ -1,0 +1,214 @@
+/** The methods of the discovery service, and the state of its proxies. */
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Node } from '../../gen/envoy/config/core/v3/base_pb.ts';
+import {
+  AggregatedDiscoveryService,
+  DeltaDiscoveryRequestSchema,
+  DiscoveryRequestSchema,
+} from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { SecretDiscoveryService } from '../../gen/envoy/service/secret/v3/sds_pb.ts';
+import { TimeSlice } from '../time/time-slice.ts';
+import { type CallContext, GrpcError, type Method, type Methods, Status } from '../transport/index.ts';
+import { Differences } from './differences.ts';
+import { ProxyStream, type PushTimes } from './proxy-stream.ts';
+import type { Proxy, Refusal, ResourceSource } from './resource.ts';
+import { StateOfTheWorld } from './state-of-the-world.ts';
+import { shortName } from './type-urls.ts';
+
+export interface XdsServerOptions {
+  readonly source: ResourceSource;
+  /** Streams at a time; more are refused with RESOURCE_EXHAUSTED. Default 10 000. */
+  readonly maxStreams?: number;
+  readonly times?: Partial<PushTimes>;
+  /** Called once for each response that a proxy refuses. */
+  readonly onRefused?: (proxy: Proxy, refusal: Refusal) => void;
+  /** A push failed inside of the server: the proxy keeps what it has, and its stream ends. */
+  readonly onFault?: (proxy: Proxy, error: unknown) => void;
+}
+
+export interface TypeState {
+  readonly type: string;
+  /** `refused`: the proxy keeps what it had. `stale`: sent, and not accepted yet. */
+  readonly state: 'synced' | 'stale' | 'refused' | 'not sent';
+  readonly sent: string | undefined;
+  readonly accepted: string | undefined;
+  readonly refusal: Refusal | undefined;
+}
+
+export interface ProxyState {
+  readonly proxy: Proxy;
+  readonly form: 'state of the world' | 'delta';
+  readonly connectedAtMs: number;
+  /** Version of the resources that were pushed last, and whether the proxy has accepted all of them. */
+  readonly version: string | undefined;
+  readonly isSynced: boolean;
+  readonly types: readonly TypeState[];
+}
+
+interface Open {
+  readonly proxy: Proxy;
+  readonly form: ProxyState['form'];
+  readonly stream: ProxyStream;
+  readonly connectedAtMs: number;
+}
+
+const TIMES: PushTimes = { acceptMs: 1000, lingerMs: 200 };
+const MAX_STREAMS = 10_000;
+
+export class XdsServer {
+  readonly #options: XdsServerOptions;
+  readonly #times: PushTimes;
+  readonly #open = new Set<Open>();
+  readonly #slice = new TimeSlice();
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(options: XdsServerOptions) {
+    this.#options = options;
+    this.#times = { ...TIMES, ...options.times };
+  }
+
+  /** The source has newer resources. */
+  changed(): void {
+    for (const { stream } of this.#open) stream.changed();
+  }
+
+  proxies(): readonly ProxyState[] {
+    return [...this.#open].map(({ proxy, form, stream, connectedAtMs }) => ({
+      proxy,
+      form,
+      connectedAtMs,
+      version: stream.pushing ?? stream.inForce,
+      isSynced: stream.isSynced,
+      types: [...stream.subscriptions.values()].map(({ typeUrl, sent, accepted, refusal, isSettled }) => ({
+        type: shortName(typeUrl),
+        state: refusal !== undefined ? 'refused' : sent === undefined ? 'not sent' : isSettled ? 'synced' : 'stale',
+        sent,
+        accepted,
+        refusal,
+      })),
+    }));
+  }
+
+  get methods(): Methods {
+    const plain: Method = { kind: 'stream', handle: (requests, context) => this.#plain(requests, context) };
+    const delta: Method = { kind: 'stream', handle: (requests, context) => this.#delta(requests, context) };
+    return new Map([
+      [`/${AggregatedDiscoveryService.typeName}/StreamAggregatedResources`, plain],
+      [`/${AggregatedDiscoveryService.typeName}/DeltaAggregatedResources`, delta],
+      [`/${SecretDiscoveryService.typeName}/StreamSecrets`, plain],
+      [`/${SecretDiscoveryService.typeName}/DeltaSecrets`, delta],
+    ]);
+  }
+
+  #plain(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array> {
+    return this.#serve('state of the world', requests, context, (bytes) => {
+      const request = fromBinary(DiscoveryRequestSchema, bytes);
+      return {
+        ...request,
+        give: (stream) =>
+          stream.subscription(request.typeUrl, (typeUrl) => new StateOfTheWorld(typeUrl)).receive(request),
+      };
+    });
+  }
+
+  #delta(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array> {
+    return this.#serve('delta', requests, context, (bytes) => {
+      const request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+      return {
+        ...request,
+        give: (stream) => stream.subscription(request.typeUrl, (typeUrl) => new Differences(typeUrl)).receive(request),
+      };
+    });
+  }
+
+  async *#serve(
+    form: ProxyState['form'],
+    requests: AsyncIterable<Uint8Array>,
+    context: CallContext,
+    decode: (bytes: Uint8Array) => Asked,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const reader = requests[Symbol.asyncIterator]();
+    const first = await reader.next();
+    if (first.done === true) return;
+    const asked = decoded(decode, first.value);
+    const { maxStreams = MAX_STREAMS, source, onFault } = this.#options;
+    if (this.#open.size >= maxStreams)
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${maxStreams} proxies are connected; the limit is reached`);
+    const proxy = proxyOf(asked.node, context.peer);
+    const own = source.connect(proxy);
+    const stream = new ProxyStream(own, this.#times, () => this.#turn());
+    const open: Open = { proxy, form, stream, connectedAtMs: Date.now() };
+    this.#open.add(open);
+    let failure: unknown;
+    const fail = (error: unknown): void => {
+      failure ??= error;
+      stream.end();
+    };
+    const end = (): void => stream.end();
+    context.draining.addEventListener('abort', end);
+    try {
+      this.#give(open, asked);
+      void this.#read(open, reader, decode).then(end, fail);
+      stream.push().catch((error: unknown) => {
+        onFault?.(proxy, error);
+        fail(new GrpcError(Status.INTERNAL, 'the control plane failed to make resources; its log says why'));
+      });
+      if (context.draining.aborted) return;
+      yield* stream.responses();
+      if (failure !== undefined) throw failure;
+    } finally {
+      stream.end();
+      context.draining.removeEventListener('abort', end);
+      this.#open.delete(open);
+      own.close?.();
+    }
+  }
+
+  async #read(open: Open, reader: AsyncIterator<Uint8Array>, decode: (bytes: Uint8Array) => Asked): Promise<void> {
+    for (let next = await reader.next(); next.done !== true; next = await reader.next())
+      this.#give(open, decoded(decode, next.value));
+  }
+
+  #give({ proxy, stream }: Open, asked: Asked): void {
+    const before = stream.refusals;
+    asked.give(stream);
+    for (const refusal of stream.refusals) if (!before.includes(refusal)) this.#options.onRefused?.(proxy, refusal);
+    stream.received();
+  }
+
+  /** Resources for many proxies are made one after the other, in slices, so that none holds the event loop. */
+  #turn(): Promise<void> {
+    this.#queue = this.#queue.then(() => (this.#slice.isOver ? this.#slice.next() : undefined));
+    return this.#queue;
+  }
+}
+
+interface Asked {
+  readonly node?: Node | undefined;
+  give(stream: ProxyStream): void;
+}
+
+function decoded(decode: (bytes: Uint8Array) => Asked, bytes: Uint8Array): Asked {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is malformed', { cause: error });
+  }
+}
+
+function proxyOf(node: Node | undefined, peer: string): Proxy {
+  if (node === undefined || node.id === '')
+    throw new GrpcError(
+      Status.INVALID_ARGUMENT,
+      'the first request has no node id; set node.id in the bootstrap of the proxy',
+    );
+  const { id, cluster, metadata = {}, locality } = node;
+  return {
+    id,
+    cluster,
+    metadata,
+    locality:
+      locality === undefined ? undefined : { region: locality.region, zone: locality.zone, subZone: locality.subZone },
+    peer,
+  };
+}

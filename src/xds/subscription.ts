@@ -1,0 +1,43 @@
+/**
+ * One type of resource on one stream: what the proxy asks for, what it was sent, and what it said to it.
+ * **In**: requests, and the resources that the stream shows now. **Out**: the next response, if one is due. **Fails**: never.
+ */
+import type { Refusal, Resource, Resources } from './resource.ts';
+
+export interface View {
+  readonly resources: Resources;
+  /** In place of a resource that does not exist. */
+  absent(name: string): Resource | undefined;
+  /** What the proxy has from an earlier stream, and is not here, is not removed yet. */
+  readonly keepsOld: boolean;
+}
+
+export interface Subscription {
+  readonly typeUrl: string;
+  /** The next response, encoded; it counts as sent. `undefined`: the proxy has all it asked for. */
+  response(view: View): Uint8Array | undefined;
+  /** Sends these again even if they are unchanged. */
+  repeat(names: Iterable<string>): void;
+  /** The proxy has resources from an earlier stream. */
+  readonly hasOwn: boolean;
+  /** Every response was accepted or refused. */
+  readonly isSettled: boolean;
+  /** Of the last response, if it was refused. */
+  readonly refusal: Refusal | undefined;
+  /** Versions of the last response, and of the last accepted one. */
+  readonly sent: string | undefined;
+  readonly accepted: string | undefined;
+}
+
+/** Envoy's text can hold the whole resource. */
+const MAX_WHY = 4096;
+
+export function refusalOf(typeUrl: string, message: string, resources: readonly Resource[]): Refusal {
+  const named = resources.filter(({ name }) => name !== '' && message.includes(name));
+  return {
+    typeUrl,
+    atMs: Date.now(),
+    why: message.length > MAX_WHY ? `${message.slice(0, MAX_WHY)}...` : message,
+    resources: (named.length > 0 ? named : resources).map(({ name, origin }) => ({ name, origin })),
+  };
+}

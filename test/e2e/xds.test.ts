@@ -1,0 +1,339 @@
+/** The discovery service with real Envoys, in both forms. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Agent, get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach, describe, expect, test } from 'vitest';
+import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
+import {
+  CLUSTER,
+  ENDPOINTS,
+  LISTENER,
+  type Proxy,
+  type ProxyResources,
+  type Refusal,
+  type Resource,
+  ROUTES,
+  XdsServer,
+  type XdsServerOptions,
+} from '../../src/xds/index.ts';
+import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
+import { freePort } from '../parts/free-port.ts';
+import { startUpstream } from '../parts/upstream.ts';
+import { bootstrap, byName, cluster, endpoints, listener, resource, routes } from '../parts/xds-envoy.ts';
+import { until as untilFound } from './sluice.ts';
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+});
+
+const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<true> =>
+  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
+
+interface Mesh {
+  readonly server: XdsServer;
+  readonly port: number;
+  readonly refusals: { readonly proxy: Proxy; readonly refusal: Refusal }[];
+  readonly transport: Transport;
+  put(all: State): void;
+}
+
+const mapped = (version: string, all: State): ProxyResources => ({
+  version,
+  byType: new Map(Object.entries(all).map(([type, list]) => [type, byName(list)])),
+});
+
+type State = Readonly<Record<string, readonly Resource[]>>;
+
+async function controlPlane(first: State, port = 0, options: Partial<XdsServerOptions> = {}): Promise<Mesh> {
+  let resources = mapped('0', first);
+  let version = 0;
+  const refusals: Mesh['refusals'] = [];
+  const server = new XdsServer({
+    source: {
+      connect: () => ({
+        resources: () => resources,
+        absent: (type, name) => (type === ENDPOINTS ? endpoints(name, []) : undefined),
+      }),
+    },
+    onRefused: (proxy, refusal) => refusals.push({ proxy, refusal }),
+    ...options,
+  });
+  const transport = await listen(server.methods, {
+    host: '127.0.0.1',
+    port,
+    maxMessageBytes: 4 << 20,
+    onFault: (path, error) => {
+      throw new Error(path, { cause: error });
+    },
+  });
+  ends.push(() => transport.drain(500));
+  return {
+    server,
+    port: transport.port,
+    refusals,
+    transport,
+    put(all) {
+      resources = mapped(String(++version), all);
+      server.changed();
+    },
+  };
+}
+
+async function envoyOf(
+  mesh: Pick<Mesh, 'port'>,
+  api: 'GRPC' | 'DELTA_GRPC',
+  id = `sidecar~${api}`,
+): Promise<EnvoyPart> {
+  const adminPort = await freePort();
+  const envoy = await startEnvoy({ adminPort, config: bootstrap({ id, xdsPort: mesh.port, adminPort, api }) });
+  ends.push(() => envoy.stop());
+  return envoy;
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+const statusOf = (port: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, agent, path: '/' }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode ?? 0));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
+
+/** Calls in a loop until stopped; counts answers by status. */
+function load(port: number, clients: number): { stop(): Promise<Readonly<Record<string, number>>> } {
+  const counts: Record<string, number> = {};
+  let isOver = false;
+  const running = Array.from({ length: clients }, async () => {
+    while (!isOver) {
+      const status = String(await statusOf(port).catch((error: NodeJS.ErrnoException) => error.code ?? String(error)));
+      counts[status] = (counts[status] ?? 0) + 1;
+    }
+  });
+  return {
+    async stop() {
+      isOver = true;
+      await Promise.all(running);
+      return counts;
+    },
+  };
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+function usedBytes(): number {
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const isSynced = (mesh: Mesh) => (): boolean => mesh.server.proxies().every((one) => one.isSynced);
+
+describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
+  test('a new cluster in place of the old one, many times under load, loses no request', async () => {
+    const upstream = await startUpstream();
+    ends.push(() => upstream.stop());
+    const port = await freePort();
+    const state = (to: string): State => ({
+      [CLUSTER]: [cluster(to)],
+      [ENDPOINTS]: [endpoints(to, [upstream.httpPort])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [routes('table', to)],
+    });
+    const mesh = await controlPlane(state('v0'));
+    await envoyOf(mesh, api);
+    await until(async () => (await statusOf(port)) === 200);
+    const calls = load(port, 4);
+    for (let at = 1; at <= 12; at++) {
+      mesh.put(state(`v${at}`));
+      await until(isSynced(mesh), 10_000);
+    }
+    const counts = await calls.stop();
+    expect(Object.keys(counts)).toEqual(['200']);
+    expect(counts['200']).toBeGreaterThan(100);
+    expect(mesh.refusals).toEqual([]);
+  });
+
+  test('changes that come faster than a proxy takes them are pushed as one, and the last state holds', async () => {
+    const upstream = await startUpstream();
+    ends.push(() => upstream.stop());
+    const port = await freePort();
+    const state = (to: string): State => ({
+      [CLUSTER]: [cluster('same', { connect_timeout: to })],
+      [ENDPOINTS]: [endpoints('same', [upstream.httpPort])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [routes('table', 'same')],
+    });
+    const mesh = await controlPlane(state('1s'));
+    const envoy = await envoyOf(mesh, api);
+    await until(async () => (await statusOf(port)) === 200);
+    const calls = load(port, 2);
+    for (let at = 1; at <= 1000; at++) mesh.put(state(`${at + 1}s`));
+    await until(isSynced(mesh), 20_000);
+    expect(Object.keys(await calls.stop())).toEqual(['200']);
+    const [proxy] = mesh.server.proxies();
+    expect(proxy).toMatchObject({ version: '1000', form: api === 'GRPC' ? 'state of the world' : 'delta' });
+    const { 'cluster_manager.cds.update_success': updates = 0 } = await envoy.stats();
+    expect(updates).toBeLessThan(100);
+  });
+
+  test('a refusal is reported with the object that caused it; routes keep their clusters, and the next state mends it', async () => {
+    const upstream = await startUpstream();
+    ends.push(() => upstream.stop());
+    const port = await freePort();
+    const wrong = resource(
+      ROUTES,
+      'table',
+      {
+        name: 'table',
+        virtual_hosts: [
+          { name: 'one', domains: ['*'], routes: [] },
+          { name: 'two', domains: ['*'], routes: [] },
+        ],
+      },
+      'VirtualService default/reviews at reviews.yaml:12:3',
+    );
+    const state = (to: string, table: Resource): State => ({
+      [CLUSTER]: [cluster(to)],
+      [ENDPOINTS]: [endpoints(to, [upstream.httpPort])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [table],
+    });
+    const mesh = await controlPlane(state('old', routes('table', 'old')));
+    await envoyOf(mesh, api);
+    await until(async () => (await statusOf(port)) === 200);
+    const calls = load(port, 2);
+    mesh.put(state('new', wrong));
+    await until(() => mesh.refusals.length > 0, 10_000);
+    expect(mesh.refusals).toMatchObject([
+      {
+        refusal: {
+          typeUrl: ROUTES,
+          resources: [{ name: 'table', origin: 'VirtualService default/reviews at reviews.yaml:12:3' }],
+        },
+      },
+    ]);
+    expect(mesh.refusals[0]?.refusal.why).toContain('Only a single wildcard domain');
+    expect(mesh.server.proxies()[0]).toMatchObject({ isSynced: false });
+    expect(mesh.server.proxies()[0]?.types.find(({ type }) => type === 'RouteConfiguration')?.state).toBe('refused');
+    await sleep(500); // long enough for the old cluster to go, if it went
+    mesh.put(state('new', routes('table', 'new')));
+    await until(isSynced(mesh), 10_000);
+    expect(Object.keys(await calls.stop())).toEqual(['200']);
+    expect(mesh.refusals).toHaveLength(1);
+  });
+
+  test('without its control plane a proxy keeps serving, and takes the newest state when it is back', async () => {
+    const upstream = await startUpstream();
+    ends.push(() => upstream.stop());
+    const port = await freePort();
+    const state = (to: string): State => ({
+      [CLUSTER]: [cluster(to), cluster('stays')],
+      [ENDPOINTS]: [endpoints(to, [upstream.httpPort]), endpoints('stays', [])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [routes('table', to)],
+    });
+    const first = await controlPlane(state('old'));
+    const envoy = await envoyOf(first, api);
+    await until(async () => (await statusOf(port)) === 200);
+    const calls = load(port, 2);
+    await first.transport.drain(0);
+    await sleep(300);
+    // In state of the world a proxy does not say which clusters it has, so a change while nobody was there breaks before it makes.
+    const second = await controlPlane(state(api === 'GRPC' ? 'old' : 'new'), first.port);
+    await until(() => second.server.proxies().length === 1 && isSynced(second)(), 30_000);
+    second.put(state('new'));
+    await until(async () => !('cluster.old.upstream_cx_total' in (await envoy.stats())), 10_000);
+    expect(Object.keys(await calls.stop())).toEqual(['200']);
+  });
+});
+
+test('a proxy that reads nothing costs no memory, and delays no other', async () => {
+  const clusters = Array.from({ length: 200 }, (_, at) => cluster(`service-${at}`));
+  const mesh = await controlPlane({ [CLUSTER]: clusters });
+  const client = dialGrpc(`127.0.0.1:${mesh.port}`);
+  ends.push(async () => client.close());
+  const over = new AbortController();
+  ends.push(async () => over.abort());
+  const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
+  const first = toBinary(
+    DiscoveryRequestSchema,
+    create(DiscoveryRequestSchema, { node: { id: 'slow' }, typeUrl: CLUSTER }),
+  );
+  async function* forever(message: Uint8Array): AsyncGenerator<Uint8Array> {
+    yield message;
+    await new Promise((resolve) => {
+      over.signal.addEventListener('abort', resolve);
+    });
+  }
+  // Streams whose responses nobody reads: the first is asked for, which opens the stream, and no more.
+  const unread = Array.from({ length: 20 }, () =>
+    client.stream(path, forever(first), { signal: over.signal })[Symbol.asyncIterator](),
+  );
+  await Promise.all(unread.map((one) => one.next()));
+  const before = usedBytes();
+  for (let at = 0; at < 1000; at++) {
+    mesh.put({ [CLUSTER]: clusters.map((one) => ({ ...one, version: `${one.version}${at}` })) });
+    await sleep(1);
+  }
+  expect(usedBytes() - before).toBeLessThan(32 << 20);
+  const quick = dialGrpc(`127.0.0.1:${mesh.port}`);
+  ends.push(async () => quick.close());
+  for await (const bytes of quick.stream(path, forever(first), { signal: over.signal })) {
+    expect(fromBinary(DiscoveryResponseSchema, bytes).resources).toHaveLength(200);
+    break;
+  }
+});
+
+test('two thousand streams are served, one more is refused, and all are forgotten when they end', async () => {
+  const mesh = await controlPlane({ [CLUSTER]: [cluster('a')] }, 0, { maxStreams: 2000 });
+  const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
+  const over = new AbortController();
+  const clients = Array.from({ length: 40 }, () => dialGrpc(`127.0.0.1:${mesh.port}`));
+  ends.push(async () => clients.forEach((client) => client.close()));
+  async function* one(id: string): AsyncGenerator<Uint8Array> {
+    yield toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { node: { id }, typeUrl: CLUSTER }));
+    await new Promise((resolve) => {
+      over.signal.addEventListener('abort', resolve);
+    });
+  }
+  const opened = clients.flatMap((client, at) =>
+    Array.from({ length: 50 }, (_, nth) =>
+      client.stream(path, one(`p${at}-${nth}`), { signal: over.signal })[Symbol.asyncIterator](),
+    ),
+  );
+  const firsts = await Promise.all(opened.map((stream) => stream.next()));
+  expect(firsts.filter(({ done }) => done === false)).toHaveLength(2000);
+  await expect(
+    clients[0]?.stream(path, one('one more'), { signal: over.signal })[Symbol.asyncIterator]().next(),
+  ).rejects.toThrow('the limit is reached');
+  over.abort();
+  await until(() => mesh.server.proxies().length === 0, 20_000);
+});
+
+test('a malformed request, one without a node, and too many types end the stream with a status', async () => {
+  const mesh = await controlPlane({});
+  const client = dialGrpc(`127.0.0.1:${mesh.port}`);
+  ends.push(async () => client.close());
+  const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
+  const answers = async (...messages: readonly Uint8Array[]): Promise<string> => {
+    try {
+      for await (const _ of client.stream(path, messages));
+      return 'ended';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const request = (typeUrl: string, id = 'a'): Uint8Array =>
+    toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { node: { id }, typeUrl }));
+  expect(await answers(new Uint8Array([0xff, 0xff]))).toContain('malformed');
+  expect(await answers(request(CLUSTER, ''))).toContain('no node id');
+  expect(await answers(...Array.from({ length: 33 }, (_, at) => request(`type.googleapis.com/t${at}`)))).toContain(
+    'at most 32 types',
+  );
+  expect(await answers(request(CLUSTER))).toBe('ended');
+});
