@@ -44,7 +44,7 @@ function staleFiles(): string[] {
   try {
     generate(folder);
     const fresh = filesOf(join(folder, OUT));
-    const kept = filesOf(join(ROOT, OUT));
+    const kept = new Map([...filesOf(join(ROOT, OUT))].filter(([name]) => name.endsWith('_pb.ts')));
     return [...new Set([...fresh.keys(), ...kept.keys()])].filter((name) => fresh.get(name) !== kept.get(name));
   } finally {
     rmSync(folder, { recursive: true, force: true });
