@@ -11,12 +11,15 @@ const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core'];
 export const PAGE_FILE = 'gen/page/index.html';
 
 export async function builtPage(): Promise<string> {
-  const html = readFileSync(join(SOURCES, 'index.html'), 'utf8');
+  const html = readFileSync(join(SOURCES, 'index.html'), 'utf8').replaceAll(/\n\s+/g, '\n');
   const style = await bundled('style.css');
   const script = await bundled('main.tsx');
-  return filled(filled(html, 'style', style), 'script', script)
-    .replace('<!doctype html>', () => `<!doctype html>\n<!-- npm run generate: made of src/page\n${licences()}-->`)
-    .replaceAll(/\n\s+/g, '\n');
+  return filled(filled(html, 'style', style), 'script', script).replace(
+    '<!doctype html>',
+    () => `<!doctype html>
+<!-- npm run generate: made of src/page
+${licences()}-->`,
+  );
 }
 
 /** Minified, without a final newline. */

@@ -6,12 +6,20 @@ import { Icon } from './parts/icons.tsx';
 import { linkTo, route, VIEWS, type ViewName } from './route.ts';
 import { now, theme, THEMES } from './screen.ts';
 import { connection, retryNow, revision } from './server.ts';
+import { Candidate } from './views/candidate.tsx';
+import { Decisions } from './views/decisions.tsx';
 import { Handlers } from './views/handlers.tsx';
+import { Limits } from './views/limits.tsx';
+import { Playground } from './views/playground.tsx';
 import { Policy } from './views/policy.tsx';
 import { Rules } from './views/rules.tsx';
 
 const VIEW: Readonly<Record<ViewName, () => JSX.Element>> = {
+  decisions: Decisions,
   rules: Rules,
+  limits: Limits,
+  candidate: Candidate,
+  playground: Playground,
   handlers: Handlers,
   policy: Policy,
 };

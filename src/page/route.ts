@@ -2,9 +2,13 @@
 import { signal } from '@preact/signals';
 
 export const VIEWS = [
+  { name: 'decisions', title: 'Live decisions', short: 'Decisions', key: 'd' },
   { name: 'rules', title: 'Rules', short: 'Rules', key: 'r' },
+  { name: 'limits', title: 'Limits', short: 'Limits', key: 'l' },
   { name: 'handlers', title: 'Handlers', short: 'Handlers', key: 'h' },
   { name: 'policy', title: 'Policy', short: 'Policy', key: 'p' },
+  { name: 'candidate', title: 'Candidate', short: 'Candidate', key: 'c' },
+  { name: 'playground', title: 'Playground', short: 'Playground', key: 'y' },
 ] as const;
 export type ViewName = (typeof VIEWS)[number]['name'];
 
@@ -15,7 +19,7 @@ export interface Route {
 
 function read(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
-  const view = VIEWS.find(({ name }) => name === path)?.name ?? 'rules';
+  const view = VIEWS.find(({ name }) => name === path)?.name ?? 'decisions';
   return { view, query: Object.fromEntries(new URLSearchParams(query)) };
 }
 

@@ -141,7 +141,17 @@ describe('rules', () => {
 });
 
 describe('looks', () => {
-  const VIEWS = ['rules', `rules?rule=${LONG}`, 'handlers', 'handlers?handler=limits', 'policy'];
+  const VIEWS = [
+    'decisions',
+    'rules',
+    `rules?rule=${LONG}`,
+    'handlers',
+    'handlers?handler=limits',
+    'policy',
+    'limits',
+    'candidate',
+    'playground',
+  ];
   for (const [screen, options] of [
     ['desktop', DESKTOP],
     ['phone', PHONE],
@@ -151,7 +161,7 @@ describe('looks', () => {
         const page = await openPage(browser, { ...options, colorScheme });
         for (const view of VIEWS) {
           await page.goto(`${base}/#/${view}`);
-          await page.locator('main .row, main .facts').first().waitFor();
+          await page.locator('main .row, main .facts, main .note').first().waitFor();
           expect(await accessibilityFindings(page), view).toEqual([]);
           const { scrollWidth, clientWidth } = await page
             .locator('html')

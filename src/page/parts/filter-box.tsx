@@ -8,11 +8,13 @@ export function FilterBox({
   placeholder,
   value,
   onChange,
+  isWrong = false,
 }: {
   readonly label: string;
   readonly placeholder: string;
   readonly value: string;
   readonly onChange: (value: string) => void;
+  readonly isWrong?: boolean;
 }): JSX.Element {
   const input = useRef<HTMLInputElement>(null);
   useCommands({
@@ -22,13 +24,14 @@ export function FilterBox({
     },
   });
   return (
-    <label class="filter">
+    <label class={isWrong ? 'filter wrong' : 'filter'}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d="M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10.5 10.5l3 3" />
       </svg>
       <input
         ref={input}
         type="search"
+        aria-invalid={isWrong}
         aria-label={label}
         placeholder={placeholder}
         value={value}

@@ -20,6 +20,8 @@ export interface Column<T> {
   readonly line?: 1 | 2;
   /** Left out while a panel is open. */
   readonly isExtra?: boolean;
+  /** Takes the rest of its line on a phone. */
+  readonly fills?: boolean;
   /** Shown after the value on a phone. */
   readonly label?: string;
 }
@@ -120,11 +122,24 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
               onFocus={() => (current.value = key)}
               onClick={() => openRow(row)}
             >
-              {columns.map((column) => (
-                <div class={classOf(column)} role="gridcell" data-label={column.label}>
-                  {column.cell(row)}
-                </div>
-              ))}
+              {isPhone.value ? (
+                <>
+                  <div class="line-1">
+                    {cellsOf(
+                      columns.filter(({ line }) => line === 1),
+                      row,
+                    )}
+                  </div>
+                  <div class="line-2">
+                    {cellsOf(
+                      columns.filter(({ line }) => line === 2),
+                      row,
+                    )}
+                  </div>
+                </>
+              ) : (
+                cellsOf(columns, row)
+              )}
             </div>
           );
         })}
@@ -134,8 +149,15 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
   );
 }
 
-const classOf = <T,>({ isNumber, line }: Column<T>): string =>
-  `cell${isNumber === true ? ' number' : ''} line-${line ?? 'none'}`;
+const cellsOf = <T,>(columns: readonly Column<T>[], row: T): JSX.Element[] =>
+  columns.map((column) => (
+    <div key={column.name} class={classOf(column)} role="gridcell" data-label={column.label}>
+      {column.cell(row)}
+    </div>
+  ));
+
+const classOf = <T,>({ isNumber, fills }: Column<T>): string =>
+  `cell${isNumber === true ? ' number' : ''}${fills === true ? ' fills' : ''}`;
 
 function Head<T>({
   column,

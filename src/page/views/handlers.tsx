@@ -21,7 +21,13 @@ const latencyText = ({ latency }: HandlerRow): string =>
     : `${duration(latency.p50Ms)} / ${duration(latency.p99Ms)}`;
 
 const COLUMNS: readonly Column<HandlerRow>[] = [
-  { name: 'Handler', width: 'minmax(8rem, 2fr)', line: 1, cell: ({ name }) => <Text value={name} class="strong" /> },
+  {
+    name: 'Handler',
+    width: 'minmax(8rem, 2fr)',
+    line: 1,
+    fills: true,
+    cell: ({ name }) => <Text value={name} class="strong" />,
+  },
   { name: 'Adapter', width: 'minmax(7rem, 1.5fr)', line: 2, cell: ({ adapter }) => <Text value={adapter} /> },
   { name: 'State', width: '9.5rem', line: 1, cell: (row) => <State row={row} /> },
   { name: 'p50 / p99', width: '8rem', isExtra: true, isNumber: true, cell: latencyText },

@@ -2,13 +2,14 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { RuleRow, RulesAnswer, Values } from '../api.ts';
+import { withFilter } from '../filters.ts';
 import { ago, count, dateAndTime } from '../format.ts';
 import { Choices, FilterBox } from '../parts/filter-box.tsx';
 import { Panel, Section } from '../parts/panel.tsx';
 import { Loaded, NotServed, Note } from '../parts/states.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Badge, Text, ValueList } from '../parts/text.tsx';
-import { route, setQuery } from '../route.ts';
+import { linkTo, route, setQuery } from '../route.ts';
 import { now } from '../screen.ts';
 import { useResource } from '../server.ts';
 
@@ -45,6 +46,7 @@ const COLUMNS: readonly Column<RuleRow>[] = [
     name: 'Rule',
     width: 'minmax(9rem, 3fr)',
     line: 1,
+    fills: true,
     sortBy: ({ name }) => name,
     cell: ({ name }) => <Text value={name} class="strong" />,
   },
@@ -193,6 +195,11 @@ function RulePanel({ row }: { readonly row: RuleRow }): JSX.Element {
       {description !== null && <p>{description}</p>}
       <p class="muted mono small">
         <Text value={at} isBlock />
+      </p>
+      <p class="actions">
+        <a class="button" href={linkTo('decisions', { q: withFilter('', { rule: name }) })}>
+          Live decisions of this rule
+        </a>
       </p>
       <Section title="Match">
         {match === true ? (

@@ -1,0 +1,117 @@
+/**
+ * Decisions as they happen.
+ * **In**: filters. **Out**: the newest rows, in batches, one per frame. **Fails**: by connecting again after a while; a refused filter with
+ * the reason of the server.
+ */
+import { signal } from '@preact/signals';
+import type { Decision } from './api.ts';
+import { ask, backOffMs, errorOf, HttpError } from './server.ts';
+
+export const MAX_ROWS = 500;
+
+export type StreamState =
+  | { readonly state: 'connecting' | 'live' | 'waiting' }
+  | { readonly state: 'refused' | 'missing'; readonly why: string };
+
+export class DecisionStream {
+  readonly rows = signal<readonly Decision[]>([]);
+  readonly state = signal<StreamState>({ state: 'connecting' });
+  readonly isPaused = signal(false);
+  /** Decisions that arrived while paused. */
+  readonly held = signal(0);
+  /** Decisions that this reader missed, since it or the server was busy. */
+  readonly missed = signal(0);
+  readonly #query: string;
+  readonly #ended = new AbortController();
+  /** Lines of JSON, the oldest first; parsed when they are shown. */
+  #pending: string[] = [];
+  #frame = 0;
+
+  constructor(query: string) {
+    this.#query = query;
+    void this.#run();
+  }
+
+  close(): void {
+    this.#ended.abort();
+    cancelAnimationFrame(this.#frame);
+  }
+
+  pause(isPaused: boolean): void {
+    this.isPaused.value = isPaused;
+    if (!isPaused) this.#show();
+  }
+
+  async #run(): Promise<void> {
+    const { signal: ended } = this.#ended;
+    for (let failures = 0; !ended.aborted; failures++) {
+      try {
+        if (this.rows.value.length === 0) await this.#loadKept(ended);
+        const response = await fetch(`/verdicts/stream?${this.#query}`, {
+          headers: { accept: 'text/event-stream' },
+          signal: ended,
+        });
+        if (!response.ok) throw new HttpError(response.status, await errorOf(response));
+        failures = 0;
+        this.state.value = { state: 'live' };
+        await this.#read(response);
+      } catch (error) {
+        if (ended.aborted) return;
+        if (error instanceof HttpError && error.status < 500) {
+          this.state.value = { state: error.status === 404 ? 'missing' : 'refused', why: error.message };
+          return;
+        }
+      }
+      this.state.value = { state: 'waiting' };
+      await new Promise((resolve) => {
+        setTimeout(resolve, backOffMs(failures));
+      });
+    }
+  }
+
+  /** So that a quiet server shows its last refusals. */
+  async #loadKept(ended: AbortSignal): Promise<void> {
+    const { verdicts } = await ask<{ verdicts: readonly Decision[] }>(`/verdicts?${this.#query}`, { signal: ended });
+    this.rows.value = verdicts;
+  }
+
+  async #read(response: Response): Promise<void> {
+    if (response.body === null) return;
+    let rest = '';
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      const events = (rest + text).split('\n\n');
+      rest = events.pop() ?? '';
+      for (const event of events) this.#take(event);
+      this.#pending.splice(0, this.#pending.length - MAX_ROWS);
+      if (this.#pending.length > 0 && this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#show());
+    }
+  }
+
+  #take(event: string): void {
+    const data = /^data: (.*)$/m.exec(event)?.[1];
+    if (data === undefined) return;
+    if (event.startsWith('event: verdict')) {
+      this.#pending.push(data);
+      if (this.isPaused.value) this.held.value++;
+    } else if (event.startsWith('event: skipped')) {
+      const { count } = JSON.parse(data) as { count: number | null };
+      this.missed.value += count ?? 1;
+    }
+  }
+
+  #show(): void {
+    this.#frame = 0;
+    if (this.isPaused.value) return;
+    this.held.value = 0;
+    const fresh = this.#pending.map((line) => JSON.parse(line) as Decision).toReversed();
+    this.#pending = [];
+    if (fresh.length === 0) return;
+    const known = new Set(fresh.map(({ id }) => id));
+    // a kept decision may come again by the stream
+    const before =
+      this.rows.value.length > MAX_ROWS - fresh.length
+        ? this.rows.value
+        : this.rows.value.filter(({ id }) => !known.has(id));
+    this.rows.value = [...fresh, ...before].slice(0, MAX_ROWS);
+  }
+}

@@ -1,0 +1,150 @@
+/** Live decisions on the page, in a real Chromium: real calls, some of them by an attacker. */
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accessibilityFindings, DESKTOP, openPage, PHONE, startBrowser } from '../parts/browser.ts';
+import { type PeerClient, peerClient } from './peer-client.ts';
+import { type ServedSluice, serveSluice, until } from './sluice.ts';
+
+const POLICY = `
+rules:
+  - name: no-admin
+    match: request.url_path.startsWith("/admin")
+    deny: { status: 403 }
+  - name: blue-team-only
+    match: request.url_path.startsWith("/team/") && request.headers["x-team"] != "blue"
+    deny: { status: 403 }
+  - name: beta
+    match: request.url_path.startsWith("/beta")
+    deny: { status: 404 }
+    mode: shadow
+`;
+const IMAGE = '<img src=x onerror="document.title=\'owned\'">';
+const REVERSED = '/a/\u202Egpj.exe';
+const LONG = `/long/${'x'.repeat(8000)}`;
+
+let browser: Browser;
+let sluice: ServedSluice;
+let envoy: PeerClient;
+let base: string;
+beforeAll(async () => {
+  [browser, sluice] = await Promise.all([startBrowser(), serveSluice(POLICY)]);
+  envoy = peerClient(`127.0.0.1:${sluice.grpcPort}`);
+  base = `http://127.0.0.1:${sluice.adminPort}`;
+});
+afterAll(async () => {
+  envoy.close();
+  await browser.close();
+  await sluice.stop();
+});
+
+test('calls appear as they are decided, are filtered, and stand still while paused', async () => {
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`${base}/#/decisions`);
+  await page.getByText('live', { exact: true }).waitFor();
+  await envoy.check({ path: '/admin/users', host: 'shop.example' });
+  await envoy.check({ path: '/open', host: 'pay.example' });
+  await envoy.check({ path: '/team/x', host: 'pay.example' });
+  await envoy.check({ path: '/beta', host: 'shop.example' });
+  const grid = page.getByRole('grid', { name: 'Decisions' });
+  await grid.getByRole('row', { name: /deny.*\/admin\/users.*no-admin/ }).waitFor();
+  await grid.getByRole('row', { name: /allow.*\/open/ }).waitFor();
+  await grid.getByRole('row', { name: /failed.*\/team\/x.*blue-team-only/ }).waitFor();
+  await grid.getByRole('row', { name: /allow.*\/beta.*beta/ }).waitFor();
+
+  await page.keyboard.press('/');
+  await page.keyboard.type('rule:no-admin');
+  await grid.getByRole('row', { name: /\/open/ }).waitFor({ state: 'detached' });
+  expect(await grid.locator('.row').count()).toBe(1);
+  await page.getByRole('button', { name: 'Allow' }).click();
+  await page.getByRole('heading', { name: 'No decision passes the filter yet' }).waitFor();
+  await page.getByRole('searchbox').fill('colour:blue');
+  expect(await page.getByRole('alert').innerText()).toContain('colour:blue is no filter');
+  await page.getByRole('searchbox').fill('rule:no-admon');
+  await page.getByText(/no rule is named no-admon; .*no-admin/).waitFor();
+  await page.getByRole('searchbox').fill('');
+
+  await page.getByText('live', { exact: true }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('p');
+  await envoy.check({ path: '/admin/later' });
+  await page.getByText('paused, 1 new').waitFor();
+  expect(await grid.getByText('/admin/later').count()).toBe(0);
+  await page.keyboard.press('p');
+  await grid.getByText('/admin/later').waitFor();
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
+
+test('what an attacker sends is text: markup, direction marks, and 8 KiB of a path', async () => {
+  for (const [screen, options] of [
+    ['desktop', DESKTOP],
+    ['phone', PHONE],
+  ] as const) {
+    const page = await openPage(browser, options);
+    await page.goto(`${base}/#/decisions?q=${encodeURIComponent('host:evil.example')}`);
+    await page.getByText('live', { exact: true }).waitFor();
+    await envoy.check({ path: `/admin/${IMAGE}`, host: 'evil.example', headers: { [IMAGE]: IMAGE } });
+    await envoy.check({ path: REVERSED, host: 'evil.example' });
+    await envoy.check({ path: LONG, host: 'evil.example' });
+    const rows = page.locator('.row');
+    await until('three rows', async () => ((await rows.count()) >= 3 ? true : undefined));
+    await page.getByText(IMAGE).first().waitFor();
+    expect(await page.locator('.row img').count()).toBe(0);
+    expect(await page.title()).toBe('Live decisions · Sluice');
+    expect(await rows.filter({ hasText: 'gpj.exe' }).first().innerText()).toContain('U+202E');
+    const long = rows.filter({ hasText: '/long/' }).first();
+    expect(await long.locator('[title^="/long/"]').getAttribute('title')).toBe(LONG);
+    const box = await long.boundingBox();
+    expect(box?.height).toBe(screen === 'phone' ? 60 : 36);
+    expect(box?.width).toBeLessThanOrEqual(options.viewport?.width ?? 0);
+
+    await rows.filter({ hasText: IMAGE }).first().click();
+    const panel = page.getByRole('complementary', { name: 'Why' });
+    await panel.getByText('evil.example').first().waitFor();
+    expect(await panel.innerText()).toContain(IMAGE);
+    expect(await panel.locator('img').count()).toBe(0);
+    expect(await accessibilityFindings(page)).toEqual([]);
+    expect(page.errors).toEqual([]);
+    await page.context().close();
+  }
+});
+
+test('while calls stream in, the rows in view and the one that was chosen stay where they are', async () => {
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`${base}/#/decisions`);
+  await page.getByText('live', { exact: true }).waitFor();
+  for (let at = 0; at < 60; at++) await envoy.check({ path: `/admin/before/${at}` });
+  await page.getByText('/admin/before/59').waitFor();
+  await page.locator('.body').evaluate((body) => body.scrollTo(0, 400));
+  const row = page.locator('.row', { hasText: '/admin/before/45' });
+  await row.waitFor();
+  const before = await row.boundingBox();
+  for (let at = 0; at < 30; at++) await envoy.check({ path: `/admin/after/${at}` });
+  const scrolled = page.locator('.body');
+  await until('rows above', async () =>
+    (await scrolled.evaluate(({ scrollTop }) => scrollTop)) >= 400 + 30 * 36 ? true : undefined,
+  );
+  expect(await row.boundingBox()).toEqual(before);
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
+
+test('a server that goes, drains or returns is announced, and the stream begins again', async () => {
+  const first = await serveSluice(POLICY);
+  const admin = ['--admin', `127.0.0.1:${first.adminPort}`];
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`http://127.0.0.1:${first.adminPort}/#/decisions`);
+  await page.getByText('live', { exact: true }).waitFor();
+  await first.stop();
+  await page.getByText(/The server does not answer/).waitFor();
+  await page.getByText('connecting again').waitFor();
+  const second = await serveSluice(POLICY, { args: admin });
+  const peer = peerClient(`127.0.0.1:${second.grpcPort}`);
+  await page.getByText(/The server does not answer/).waitFor({ state: 'detached' });
+  await page.getByText('live', { exact: true }).waitFor();
+  await peer.check({ path: '/admin/again' });
+  await page.getByText('/admin/again').waitFor();
+  peer.close();
+  await page.context().close();
+  await second.stop();
+});
