@@ -87,6 +87,8 @@ export class RedactedRequest {
   #secretless: SecretlessBag | undefined;
   #secretTexts: readonly string[] | undefined;
   #maskedTexts: readonly string[] | undefined;
+  /** Both, as they stand in JSON. */
+  #escapedTexts: readonly string[] | undefined;
 
   constructor(bag: RequestBag, masks: Masks = NO_MASKS) {
     this.#bag = bag;
@@ -100,19 +102,25 @@ export class RedactedRequest {
 
   /** `null` for an absent one; `(secret)` for a value that depends on a secret of the request, or on what is masked. */
   attribute(slot: number): unknown {
+    const { attributes } = this.#bag;
+    // Resolved without the bag: a read for display must not enlarge the bags of all later calls.
+    const isFilled = attributes.at(slot).source.kind === 'filled';
+    return this.valueOf(slot, isFilled ? this.#bag.get(slot) : attributes.resolve(slot, this.#bag));
+  }
+
+  /** As {@link attribute}, of a value that was read. */
+  valueOf(slot: number, value: Value | undefined): unknown {
+    if (value === undefined) return null;
     const masked = this.#masks.get(this.#bag.attributes.at(slot).name);
-    const shown = this.#unmasked(slot);
+    const shown = this.#unmasked(slot, value);
     if (masked === undefined || shown === null || shown === HIDDEN) return shown;
     if (masked === 'all' || typeof shown !== 'object') return MASKED;
     return Object.fromEntries(Object.entries(shown).map(([key, value]) => [key, masked.has(key) ? MASKED : value]));
   }
 
-  #unmasked(slot: number): unknown {
+  #unmasked(slot: number, value: Value): unknown {
     const { attributes } = this.#bag;
     const { name, secret, source } = attributes.at(slot);
-    // Resolved without the bag: a read for display must not enlarge the bags of all later calls.
-    const value = source.kind === 'filled' ? this.#bag.get(slot) : attributes.resolve(slot, this.#bag);
-    if (value === undefined) return null;
     if (secret) return HIDDEN;
     if (typeof value === 'string' && (name === 'request.path' || name === 'request.referer'))
       return withoutSecretParameters(value);
@@ -141,11 +149,14 @@ export class RedactedRequest {
 
   /** Whether a JSON text has a secret of the request, or a masked value, in one of its texts. */
   isIn(json: string): boolean {
-    this.#secretTexts ??= secretTextsOf(this.#bag);
-    this.#maskedTexts ??= this.#masks.size === 0 ? [] : maskedTextsOf(this.#bag, this.#masks);
-    return [...this.#secretTexts, ...this.#maskedTexts].some((text) =>
-      json.includes(JSON.stringify(text).slice(1, -1)),
-    );
+    if (this.#escapedTexts === undefined) {
+      this.#secretTexts ??= secretTextsOf(this.#bag);
+      this.#maskedTexts ??= this.#masks.size === 0 ? [] : maskedTextsOf(this.#bag, this.#masks);
+      this.#escapedTexts = [...this.#secretTexts, ...this.#maskedTexts].map((text) =>
+        JSON.stringify(text).slice(1, -1),
+      );
+    }
+    return this.#escapedTexts.some((text) => json.includes(text));
   }
 
   /** A message of a handler, or a text that is sent; the request's secrets in it are replaced. */

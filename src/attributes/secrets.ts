@@ -179,10 +179,11 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
     for (const text of [value, value.replace(/^\w+ +/, '')]) if (text.length >= SHORTEST) texts.add(text); // `Bearer TOKEN`
   };
   for (const slot of secretSlotsOf(attributes)) {
-    const { name, secret } = attributes.at(slot);
+    const { name, number, secret } = attributes.at(slot);
     if (secret) add(attributes.resolve(slot, bag));
-    else if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
-      const value = attributes.resolve(slot, bag);
+    else {
+      // Maps that are derived from those of the wire have the same texts.
+      const value = name === 'request.query' ? attributes.resolve(slot, bag) : bag.wire.read(name, number);
       if (value instanceof Map)
         for (const [key, text] of value as ReadonlyMap<string, Value>)
           if (isSecretEntry(attributes, name, key)) for (const one of [text].flat()) add(one);

@@ -19,7 +19,7 @@ export const CLI_ERRORS = {
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
     fix:
-      'Check that it runs and that --to names its port: gRPC for call; for why, the admin port of serve; for limits, that or the debug port of ratelimit. ' +
+      'Check that it runs and that --to names its port: gRPC for call; for why and record, the admin port of serve (record: by --admin); for limits, that or the debug port of ratelimit. ' +
       'Its log shows errors on its side.',
   },
   CLI_SPOOL: {
@@ -29,6 +29,10 @@ export const CLI_ERRORS = {
   CLI_DECISION_LOG: {
     means: 'A file given with --log cannot be read.',
     fix: 'Give the files that log-file writes for rules of decision calls, or - for stdin.',
+  },
+  CLI_CALLS_FILE: {
+    means: 'The file of recorded calls cannot be written: the disk is full, the path is wrong, or it is another file.',
+    fix: 'Make room, or give another path by --to; what was written until then can be read.',
   },
   CLI_NO_CALLS: {
     means: 'None of the given files has a call that can be read.',

@@ -1,6 +1,7 @@
 /** Values of flags, read from text. */
 import { parseAddress as addressFrom } from '../text/parse-address.ts';
 import type { Address } from '../transport/index.ts';
+import { durationMs } from '../time/duration.ts';
 import { CliError } from './cli-error.ts';
 
 /** Without `unix`, a host and a port only. Fails with CLI_ADDRESS. */
@@ -19,4 +20,29 @@ export function parseTimeout(text: string): number {
   const timeoutMs = Number(text);
   if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${text}"; expected milliseconds, such as 1000`);
   return timeoutMs;
+}
+
+/** In milliseconds. Fails with CLI_USAGE. */
+export function parseDuration(flag: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms === undefined || ms <= 0) throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a time such as 10m`);
+  return ms;
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+/** Fails with CLI_USAGE. */
+export function parseBytes(flag: string, text: string): number {
+  const [, amount = '', unit = ''] = /^(\d+)(KiB|MiB|GiB)?$/.exec(text) ?? [];
+  const bytes = Number(amount) * (UNIT_BYTES[unit] ?? 1);
+  if (!(bytes > 0)) throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a size such as 64MiB`);
+  return bytes;
+}
+
+/** `10%` or `10`. Fails with CLI_USAGE. */
+export function parsePercent(flag: string, text: string): number {
+  const percent = Number(text.replace(/%$/, ''));
+  if (!(percent > 0 && percent <= 100))
+    throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a percentage above 0, up to 100%`);
+  return percent;
 }

@@ -11,6 +11,7 @@ import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
 import { ratelimit } from './commands/ratelimit.ts';
+import { record } from './commands/record.ts';
 import { replay } from './commands/replay.ts';
 import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
@@ -61,6 +62,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   test,
   explain,
   evaluate,
+  record,
   replay,
   diff,
   suggest,

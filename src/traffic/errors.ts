@@ -42,6 +42,15 @@ const MAX_KEPT = 20;
 export class TrafficProblems {
   readonly first: TrafficProblem[] = [];
   count = 0;
+  /** Calls that did not fit the recorder's buffer, as the files say. */
+  skipped = 0;
+  /** False: some file lacks more calls, of which nobody knows the number. */
+  isSkippedKnown = true;
+
+  skip(count: unknown): void {
+    if (count === null) this.isSkippedKnown = false;
+    else if (typeof count === 'number' && count > 0) this.skipped += count;
+  }
 
   add(problem: TrafficProblem): void {
     this.count++;

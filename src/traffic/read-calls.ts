@@ -67,6 +67,7 @@ async function* callsIn(file: string, { problems, entryOf }: ReadOptions): Async
           continue;
         }
         if (json['sluice'] === 'calls') {
+          problems.skip(json['skipped']);
           if (json['version'] === FORMAT_VERSION) continue;
           problem('TRAFFIC_VERSION', `the version is ${shown(json['version'])}; this one reads ${FORMAT_VERSION}`);
           return;

@@ -14,7 +14,6 @@ import {
   MAX_LINE_BYTES,
   type RecordedAnswer,
   type RecordedCarried,
-  type RecordedRequest,
   type RecordedVerdict,
 } from './format.ts';
 import { BODIES, RECORDED_ROWS } from './recorded-attributes.ts';
@@ -40,49 +39,40 @@ export function lineOf(decided: DecidedCall, { timeMs, bodies = false }: WriteOp
     const own = outcomes.filter((outcome) => bags.length === 1 || outcome.bag === bag);
     return requestOf(call, bag, shown[at] as RedactedRequest, own, hidden, bodies);
   });
-  const reasons = verdict.reasons.map((reason) => ({
-    ...reason,
-    text: shown.reduce((text, request) => request.text(text), reason.text),
-  }));
-  const { id, outcome, rule = null, shadow } = verdict;
+  const { id, outcome, rule = null, shadow, reasons } = verdict;
   const said: RecordedVerdict = {
     outcome,
     rule,
     status: 'status' in verdict ? verdict.status : outcome === 'allow' ? 200 : outcome === 'deny' ? 429 : 503,
     shadow,
     revision: policy.revision,
-    reasons,
+    reasons: reasons.map((reason) => ({
+      ...reason,
+      text: shown.reduce((text, request) => request.text(text), reason.text),
+    })),
     ...('statuses' in verdict ? { statuses: verdict.statuses } : {}),
   };
   const frame = { id, time: new Date(timeMs).toISOString(), call, tookMs: Math.round(tookMs * 1000) / 1000 };
-  const line = JSON.stringify({ ...frame, ...partsOf(call, requests), verdict: said });
-  return Buffer.byteLength(line) > MAX_LINE_BYTES ? undefined : line;
+  const line = `${JSON.stringify(frame).slice(0, -1)},${partsOf(call, requests)},"verdict":${JSON.stringify(said)}}`;
+  return line.length > MAX_LINE_BYTES / 3 && Buffer.byteLength(line) > MAX_LINE_BYTES ? undefined : line;
 }
+
+const PARTS = ['attributes', 'carried', 'filled', 'answers'] as const;
+/** The parts of a request as JSON; `{}` for an empty one. */
+type RequestJson = Readonly<Record<(typeof PARTS)[number], string>>;
+
+const EMPTY = '{}';
 
 /** A limit call has lists, one entry per descriptor. */
-function partsOf(call: DecidedKind, requests: readonly RecordedRequest[]): object {
-  if (call === 'limit') {
-    return {
-      descriptors: requests.map(({ attributes }) => attributes),
-      ...listed('filled', requests),
-      ...listed('answers', requests),
-    };
-  }
-  const [request] = requests;
-  if (request === undefined) return { attributes: {} };
-  const { attributes, carried, filled, answers } = request;
-  return {
-    attributes,
-    ...(isEmpty(carried) ? {} : { carried }),
-    ...(isEmpty(filled) ? {} : { filled }),
-    ...(isEmpty(answers) ? {} : { answers }),
-  };
+function partsOf(call: DecidedKind, requests: readonly RequestJson[]): string {
+  return PARTS.filter((part) => part === 'attributes' || requests.some((request) => request[part] !== EMPTY))
+    .map((part) => {
+      const all = requests.map((request) => request[part]);
+      if (call !== 'limit') return `"${part}":${all[0] ?? EMPTY}`;
+      return `"${part === 'attributes' ? 'descriptors' : part}":[${all.join(',')}]`;
+    })
+    .join(',');
 }
-
-const isEmpty = (map: object): boolean => Object.keys(map).length === 0;
-
-const listed = (part: 'filled' | 'answers', requests: readonly RecordedRequest[]): object =>
-  requests.every((request) => isEmpty(request[part])) ? {} : { [part]: requests.map((request) => request[part]) };
 
 function requestOf(
   call: DecidedKind,
@@ -91,14 +81,14 @@ function requestOf(
   outcomes: readonly RuleOutcome[],
   hidden: HiddenCarriers,
   bodies: boolean,
-): RecordedRequest {
+): RequestJson {
   const { wire, attributes: declared } = bag;
   const attributes: Record<string, unknown> = {};
   for (const { name, number } of RECORDED_ROWS[call]) {
     if (BODIES.has(name) && !bodies) continue;
     const value = wire.read(name, number);
     if (value === undefined || isNothing(name, value)) continue;
-    attributes[name] = shown.attribute(number);
+    attributes[name] = shown.valueOf(number, value);
   }
   if (typeof attributes['request.body'] === 'string' && !attributes['request.body'].includes('\uFFFD'))
     delete attributes['request.raw_body']; // the same octets
@@ -106,13 +96,15 @@ function requestOf(
   const filled = Object.fromEntries(
     filledOf(bag).map(([slot]) => [declared.at(slot).name, shown.attribute(slot)] as const),
   );
-  const request = {
-    attributes,
-    carried: hidden.inCarried(carriedOf(wire)),
-    filled,
-    answers: answersOf(outcomes, shown),
+  const carried = hidden.inCarried(carriedOf(wire));
+  const answers = answersOf(outcomes, shown);
+  const json: RequestJson = {
+    attributes: JSON.stringify(attributes),
+    carried: JSON.stringify(carried),
+    filled: JSON.stringify(filled),
+    answers: JSON.stringify(answers),
   };
-  return shown.isIn(JSON.stringify(request)) ? withoutTexts(request, shown) : request;
+  return PARTS.some((part) => shown.isIn(json[part])) ? withoutTexts(json, shown) : json;
 }
 
 /** An empty map; and header values that are those of the headers. */
@@ -170,12 +162,15 @@ const outputOf = (
   ) as Readonly<Record<string, unknown>>;
 
 /** Texts that a client sends elsewhere, too, such as its token in a path. What cannot be one stays. */
-const withoutTexts = (request: RecordedRequest, shown: RedactedRequest): RecordedRequest =>
-  JSON.parse(
-    JSON.stringify(request, (key, value: unknown) =>
-      typeof value === 'string' && !KEPT.has(key) ? shown.text(value) : value,
-    ),
-  ) as RecordedRequest;
+const withoutTexts = (json: RequestJson, shown: RedactedRequest): RequestJson =>
+  Object.fromEntries(
+    PARTS.map((part) => [
+      part,
+      JSON.stringify(JSON.parse(json[part]), (key, value: unknown) =>
+        typeof value === 'string' && !KEPT.has(key) ? shown.text(value) : value,
+      ),
+    ]),
+  ) as Record<(typeof PARTS)[number], string>;
 
 const KEPT: ReadonlySet<string> = new Set([
   'request.method',

@@ -109,6 +109,7 @@ export class Traffic {
     return {
       unanswered: unansweredOf(replays),
       notRead: this.#problems.count,
+      skipped: this.#problems.skipped,
       problems: this.#problems.first,
       ignoredKeys: [...this.#log.unknown],
     };
@@ -116,6 +117,11 @@ export class Traffic {
 
   printNotes(...replays: readonly Replay[]): void {
     for (const line of this.#problems.lines()) printErr(paintErr.bad(safeLine(line)));
+    const { skipped, isSkippedKnown } = this.#problems;
+    if (skipped > 0 || !isSkippedKnown)
+      printErr(
+        `the files lack ${isSkippedKnown ? '' : 'at least '}${counted(skipped)} calls that did not fit the buffer of the recorded server`,
+      );
     if (this.#log.unknown.size > 0)
       printErr(
         safeLine(

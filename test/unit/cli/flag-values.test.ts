@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAddress } from '../../../src/cli/flag-values.ts';
+import { parseAddress, parseBytes, parseDuration, parsePercent } from '../../../src/cli/flag-values.ts';
 import { addressText } from '../../../src/transport/index.ts';
 
 describe('an address', () => {
@@ -23,4 +23,22 @@ describe('an address', () => {
     for (const text of ['127.0.0.1:1', '[fd00::1]:2', 'unix:/run/sluice.sock'])
       expect(addressText(parseAddress(text, { unix: true }))).toBe(text);
   });
+});
+
+test('a size, a time and a percentage are read with their units', () => {
+  expect([parseBytes('--max-bytes', '1GiB'), parseBytes('--max-bytes', '10')]).toEqual([1024 ** 3, 10]);
+  expect(parseDuration('--for', '10m')).toBe(600_000);
+  expect([parsePercent('--share', '10%'), parsePercent('--share', '0.5')]).toEqual([10, 0.5]);
+});
+
+test.each([
+  [() => parseBytes('--max-bytes', '1 GB'), '--max-bytes is "1 GB"; expected a size such as 64MiB'],
+  [() => parseBytes('--max-bytes', '0'), '--max-bytes is "0"'],
+  [() => parseDuration('--for', 'soon'), '--for is "soon"; expected a time such as 10m'],
+  [() => parseDuration('--for', '0s'), '--for is "0s"'],
+  [() => parsePercent('--share', '0%'), '--share is "0%"; expected a percentage above 0, up to 100%'],
+  [() => parsePercent('--share', '101'), '--share is "101"'],
+  [() => parsePercent('--share', 'all'), '--share is "all"'],
+])('%s is refused with what was expected', (read, why) => {
+  expect(read).toThrow(why);
 });

@@ -24,6 +24,12 @@ describe('a file of calls', () => {
       });
   });
 
+  test('says how many calls it lacks', async () => {
+    const { problems } = await readAll([await fileOf([BEGIN, firstLine(0, 12), line(1), firstLine(0, 3)].join('\n'))]);
+    expect([problems.skipped, problems.isSkippedKnown, problems.count]).toEqual([15, true, 0]);
+    expect((await readAll([await fileOf(firstLine(0, null))])).problems.isSkippedKnown).toBe(false);
+  });
+
   test('may be compressed', async () => {
     const text = Buffer.from([BEGIN, line(1)].join('\n'));
     expect((await idsIn(await fileOf(gzipSync(text), 'calls.ndjson.gz'))).ids).toEqual(['id-1']);
