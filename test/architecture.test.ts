@@ -221,6 +221,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.
   'src/traffic/suggest': ['src/attributes', 'src/core/match/percentage.ts', 'src/traffic/format.ts'],
+  // A policy beside the calls that a replay decides by it.
+  'src/traffic/policy-coverage': ['src/attributes', 'src/core', 'src/explain/explanation.ts'],
   // Recorded calls: written from decided ones, read again, decided anew.
   'src/traffic': [
     'src/text',

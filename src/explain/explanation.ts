@@ -3,7 +3,7 @@
  * **In**: a policy, an engine that has it in force, one request. **Out**: the verdict, the result of each rule's match, and
  * the attributes that were read. **Fails**: never; a match that fails is part of the explanation.
  */
-import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
+import { type Bag, RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import { type LimitVerdict, type NetHeaders, NO_CALLER, type Verdict } from '../core/call.ts';
 import type { Policy } from '../core/rules/policy.ts';
@@ -115,8 +115,15 @@ function matched(rule: Rule, bag: RecordingBag): MatchedRule {
   };
 }
 
-/** Records the attributes that the input of the rule's handler reads. */
-function readInputs({ action }: Rule, bag: RecordingBag): void {
+/** Reads all that the rule reads in a call: its match, and if that applies, the input of its handler and its texts. */
+export function readAll(rule: Rule, bag: Bag): void {
+  if ((rule.match?.evaluate(bag) ?? true) !== true) return;
+  readInputs(rule, bag);
+  textsOf(rule, bag);
+}
+
+/** Reads the attributes that the input of the rule's handler reads. */
+function readInputs({ action }: Rule, bag: Bag): void {
   if (action === undefined || action.kind === 'deny') return;
   if (action.kind === 'quota') {
     for (const part of [...action.key, action.limit, action.cost, action.burst, action.once]) part?.evaluate(bag);
@@ -124,7 +131,7 @@ function readInputs({ action }: Rule, bag: RecordingBag): void {
 }
 
 /** Renders all texts, to record the attributes they read. Returns failed texts of `onAllow`; texts with `out.*` need the call itself. */
-function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
+function textsOf(rule: Rule, bag: Bag): readonly FailedText[] {
   const { onAllow, onDeny } = rule;
   const own = bagWithOutputs(rule, bag, undefined);
   for (const text of [onDeny?.body, ...(onDeny?.headers ?? []).map(([, value]) => value)]) text?.render(own);

@@ -78,8 +78,27 @@ describe('sluice suggest', () => {
     expect([code, out]).toEqual([1, '']);
     expect(err).toContain('no rule to propose from 66 calls; left out: fewer than 1000 calls: 64');
     const missing = await run(['suggest', join(folder, 'missing.ndjson')]);
-    expect(missing.code).toBe(1);
+    expect(missing.code).not.toBe(0);
     expect(missing.err).toContain('TRAFFIC_UNREADABLE');
+  });
+
+  test('reads access logs of Envoy, and leaves out what was answered with 404', async () => {
+    const log = join(folder, 'access.log');
+    const entry = (path: string, code: number): string =>
+      JSON.stringify({
+        start_time: '2026-11-29T10:00:00Z',
+        method: 'GET',
+        authority: 'shop',
+        path,
+        response_code: code,
+        region: 'eu',
+      });
+    await writeFile(log, [...Array(5).fill(entry('/a', 200)), entry('/b', 404)].join('\n'));
+    const { code, out, err } = await run(['suggest', log]);
+    expect(code).toBe(0);
+    expect(out).toContain('# GET shop/a\n  # 5 calls');
+    expect(out).toContain('#   1 call: answered with 404\n#     GET shop/b');
+    expect(err).toContain('ignored keys of the access log: region');
   });
 
   test.each([
@@ -92,5 +111,45 @@ describe('sluice suggest', () => {
     const { code, err } = await run(['suggest', file, flag, value]);
     expect(code).toBe(2);
     expect(err).toContain(flag);
+  });
+});
+
+describe('sluice lint --traffic', () => {
+  const policy = `handlers: { limits: { adapter: quota-memory, config: {} } }
+rules:
+  - { name: no-git, match: 'request.url_path.startsWith("/.git")', deny: {} }
+  - { name: old, match: 'request.host == "old"', deny: {} }
+  - { name: per-caller, match: 'request.host == "shop"', quota: { handler: limits, limit: 1000, per: 1m, key: ['source.?principal.orValue("")'] } }
+`;
+
+  test('warns at the places of rules, says how much of each limit was used, and ends with 0', async () => {
+    const path = join(folder, 'policy.yaml');
+    await writeFile(path, policy);
+    const { code, out, err } = await run(['lint', path, '--traffic', file]);
+    expect(code).toBe(0);
+    expect(out).toContain(`${path}:4:5 COVERAGE_RULE_UNMATCHED (warning) old applied to none of 66 recorded calls`);
+    expect(out).toContain(`${path}:5:5 COVERAGE_LIMIT_FAR (warning) per-caller was never reached: at most`);
+    expect(out).toMatch(/rule +asked +over +most used\nper-caller +\d+ +0 +\d+ of 1000/);
+    expect(err).toContain('TRAFFIC_NOT_JSON');
+    const json = await run(['lint', path, '--json', '--traffic', file]);
+    const { findings, traffic } = JSON.parse(json.out) as {
+      findings: { code: string }[];
+      traffic: { calls: number; rules: Record<string, unknown>; limits: Record<string, { asks: number }> };
+    };
+    expect(findings.map((finding) => finding.code)).toEqual(['COVERAGE_RULE_UNMATCHED', 'COVERAGE_LIMIT_FAR']);
+    expect([traffic.calls, traffic.rules['no-git']]).toEqual([66, { matched: 1, decided: 1 }]);
+  });
+
+  test('fails without any call, and for files of rate limits', async () => {
+    const path = join(folder, 'policy.yaml');
+    await writeFile(path, policy);
+    const empty = join(folder, 'empty.ndjson');
+    await writeFile(empty, `${HEAD}\n`);
+    const { code, err } = await run(['lint', path, '--traffic', empty]);
+    expect([code, err]).toEqual([expect.any(Number), expect.stringContaining('CLI_NO_CALLS')]);
+    expect(code).not.toBe(0);
+    const limits = join(folder, 'limits.yaml');
+    await writeFile(limits, 'domain: shop\ndescriptors: []\n');
+    expect((await run(['lint', limits, '--traffic', file])).code).toBe(2);
   });
 });

@@ -3,6 +3,7 @@ import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
+import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingText, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
@@ -14,13 +15,29 @@ export interface LintFlags {
   readonly quiet?: true;
   readonly json?: true;
   readonly lenient?: true;
+  /** Files of recorded calls. */
+  readonly traffic?: readonly string[];
+  readonly map?: readonly string[];
 }
 
 /** Findings are the output, so they go to stdout. */
 export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {
   const paths = configs.map((path) => resolve(path));
-  if (await holdLimits(paths)) return lintLimits(paths, flags);
-  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns(), flags.lenient);
+  if (await holdLimits(paths)) {
+    if (flags.traffic !== undefined)
+      throw new CliError(
+        'CLI_USAGE',
+        '--traffic compares a policy with recorded calls; these are files of rate limits',
+      );
+    return lintLimits(paths, flags);
+  }
+  const registry = await loadBuiltIns();
+  const { policy, findings: found } = await loadAndTry(configs, registry, flags.lenient);
+  const traffic =
+    policy === undefined || flags.traffic === undefined
+      ? undefined
+      : await (await import('./lint-traffic.ts')).policyTraffic(policy, registry, flags.traffic, mapOf(flags));
+  const findings = [...found, ...(traffic?.findings ?? [])];
   const exit = exitOf(findings);
   if (flags.json === true) {
     printOut(
@@ -30,6 +47,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
           revision: policy?.revision ?? null,
           findings: findings.map(findingRow),
           rules: policy === undefined ? [] : ruleRows(policy),
+          ...(traffic === undefined ? {} : { traffic: traffic.row }),
         },
         null,
         2,
@@ -38,6 +56,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
     return exit;
   }
   sayFindings(findings);
+  traffic?.printNotes();
   if (policy === undefined || flags.quiet === true) return exit;
   if (findings.length > 0) printOut();
   printOut(
@@ -54,8 +73,11 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
     [paintOut.name, (text) => text, (text) => text, paintOut.faint],
   ))
     printOut(line);
+  if (traffic !== undefined) (await import('./lint-traffic.ts')).printLimits(traffic.coverage);
   return exit;
 }
+
+const mapOf = ({ map }: LintFlags): Pick<LintFlags, 'map'> => (map === undefined ? {} : { map });
 
 /** Files of `sluice ratelimit`, recognised by their keys. */
 async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<ExitCode> {

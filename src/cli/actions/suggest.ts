@@ -4,14 +4,13 @@
  * **Fails**: with exit code 1 if no rule can be proposed; lines that cannot be read are reported on stderr.
  */
 import { durationMs } from '../../time/duration.ts';
-import { TrafficProblems } from '../../traffic/errors.ts';
-import { readCalls } from '../../traffic/read-calls.ts';
 import { type Grouping, Observations } from '../../traffic/suggest/observations.ts';
 import { policyText } from '../../traffic/suggest/policy-text.ts';
 import { proposalOf } from '../../traffic/suggest/proposal.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { printErr, printOut } from '../terminal.ts';
+import { counted, Traffic } from './replay.ts';
 
 export interface SuggestFlags {
   readonly groupBy: Grouping;
@@ -19,6 +18,7 @@ export interface SuggestFlags {
   readonly headroom: string;
   readonly per: string;
   readonly trustedHops?: string;
+  readonly map?: readonly string[];
   readonly json?: true;
 }
 
@@ -32,18 +32,22 @@ export async function suggest(files: readonly string[], flags: SuggestFlags): Pr
     flags.trustedHops === undefined
       ? undefined
       : numberOf('--trusted-hops', flags.trustedHops, (value) => Number.isInteger(value) && value >= 0 && value <= 100);
-  const problems = new TrafficProblems();
   const observations = new Observations({ groupBy: flags.groupBy, trustedHops, windowMs });
-  for await (const { call } of readCalls(files, { problems })) observations.add(call);
-  for (const line of problems.lines()) printErr(line);
+  const traffic = new Traffic(files, { map: [CODES, ...(flags.map ?? [])] });
+  for await (const { call } of traffic.calls()) observations.add(call);
+  traffic.requireCalls(observations.all.calls);
+  traffic.printNotes();
   const proposal = proposalOf(observations, { minCalls, headroom });
   if (flags.json === true) printOut(JSON.stringify(proposal, null, 2));
   else if (proposal.rules.length > 0) printOut(policyText(proposal).trimEnd());
   if (proposal.rules.length > 0) return EXIT.ok;
   const why = proposal.leftOut.map((left) => `${left.why}: ${left.calls}`).join('; ');
-  printErr(`no rule to propose from ${proposal.calls} calls${why === '' ? '' : `; left out: ${why}`}`);
+  printErr(`no rule to propose from ${counted(proposal.calls)} calls${why === '' ? '' : `; left out: ${why}`}`);
   return EXIT.findings;
 }
+
+/** A replay decides calls as they arrive; here the answer counts, too. */
+const CODES = 'response_code=response.code';
 
 function numberOf(flag: string, text: string, isValid: (value: number) => boolean): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);

@@ -1,6 +1,7 @@
 import { Argument, Option } from 'commander';
 import type { LintFlags } from '../actions/lint.ts';
 import { type CommandSpec, jsonOption, lenientOption } from '../command.ts';
+import { mapOption } from './replay.ts';
 
 export const lint: CommandSpec = {
   name: 'lint',
@@ -17,7 +18,16 @@ export const lint: CommandSpec = {
       'a policy: a YAML file, or a folder of them; or a file of rate limits, or a folder of them',
     ),
   ],
-  flags: [new Option('--quiet', 'only the errors and warnings'), lenientOption(), jsonOption()],
+  flags: [
+    new Option('--quiet', 'only the errors and warnings'),
+    new Option(
+      '--traffic <file...>',
+      'recorded calls or JSON access logs of Envoy: warns of rules, hosts and limits that do not fit them',
+    ),
+    mapOption(),
+    lenientOption(),
+    jsonOption(),
+  ],
   run: async (configs: readonly string[], flags: LintFlags) =>
     (await import('../actions/lint.ts')).lint(configs, flags),
 };

@@ -8,13 +8,16 @@ export const callsArgument = (): Argument =>
     'recorded calls or JSON access logs of Envoy, .gz and .zst too; a folder of them; - is stdin',
   );
 
-export const replayOptions = (): readonly Option[] => [
-  new Option('--ask-handlers', 'ask the real handlers for what the record lacks; nothing is charged or written'),
-  new Option('--without-quotas', 'let every quota grant, for records of a share of the calls'),
+export const mapOption = (): Option =>
   new Option(
     '--map <key=attribute>',
     'what a key of an access log means: tenant=request.headers["x-tenant"]; may be repeated',
-  ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]),
+  ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+
+export const replayOptions = (): readonly Option[] => [
+  new Option('--ask-handlers', 'ask the real handlers for what the record lacks; nothing is charged or written'),
+  new Option('--without-quotas', 'let every quota grant, for records of a share of the calls'),
+  mapOption(),
 ];
 
 export const replay: CommandSpec = {

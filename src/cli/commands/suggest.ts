@@ -1,6 +1,7 @@
-import { Argument, Option } from 'commander';
+import { Option } from 'commander';
 import type { SuggestFlags } from '../actions/suggest.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
+import { callsArgument, mapOption } from './replay.ts';
 
 export const suggest: CommandSpec = {
   name: 'suggest',
@@ -11,7 +12,7 @@ export const suggest: CommandSpec = {
       'client near the observed rate (in shadow mode). Comments have the evidence, and list what was left out.',
     after: '\ndocs/suggest.md describes what is merged, bounded and left out.',
   },
-  args: [new Argument('<file...>', 'files or folders of recorded calls; - for stdin')],
+  args: [callsArgument()],
   flags: [
     new Option('--group-by <what>', 'what a rule says of the caller')
       .choices(['principal', 'namespace', 'address'])
@@ -20,6 +21,7 @@ export const suggest: CommandSpec = {
     new Option('--headroom <factor>', 'a limit is this many times the 99.9th percentile').default('2'),
     new Option('--per <span>', 'the period of the limits').default('1m'),
     new Option('--trusted-hops <count>', 'settings.trustedHops, by which addresses are read from x-forwarded-for'),
+    mapOption(),
     jsonOption(),
   ],
   run: async (files: readonly string[], flags: SuggestFlags) =>

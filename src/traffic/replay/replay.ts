@@ -6,6 +6,7 @@
 import { RequestBag } from '../../attributes/bag.ts';
 import { type Caller, type LimitVerdict, NO_CALLER, type Verdict } from '../../core/call.ts';
 import { createEngine } from '../../core/engine.ts';
+import type { CallObserver } from '../../core/history/observers.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
 import type { RecordedCall } from '../format.ts';
@@ -93,6 +94,11 @@ export class Replay {
     }
     this.#isExplaining = false;
     return bags;
+  }
+
+  /** Shows it each decided call. */
+  observe(observer: CallObserver): void {
+    this.#engine.observe(observer);
   }
 
   /** Rules whose handler was asked without a recorded answer, with the number of asks. */
