@@ -22,9 +22,23 @@ export type Source =
       readonly convert: (raw: Value) => Value | undefined;
     }
   /** A named expression. */
-  | { readonly kind: 'is'; readonly evaluate: (bag: RequestBag) => Value | undefined }
+  | {
+      readonly kind: 'is';
+      readonly evaluate: (bag: RequestBag) => Value | undefined;
+      readonly text: string;
+      readonly reads: readonly AttributeRead[];
+    }
   /** Filled in by the engine: outputs of enrich rules, `out.*`. */
   | { readonly kind: 'filled' };
+
+/** An attribute that a named expression reads, in the form of the compiler's reads. */
+export interface AttributeRead {
+  readonly name: string;
+  readonly guarded: boolean;
+  readonly exposed: boolean;
+  /** Constant keys of a map. */
+  readonly keys: readonly { readonly key: string; readonly guarded: boolean }[];
+}
 
 export interface Attribute {
   readonly name: string;

@@ -88,6 +88,8 @@ export interface CheckAction {
   readonly handler: string;
   readonly params: unknown;
   readonly input: InputMaker;
+  /** The expressions of `input`, for readers of what a rule reads. */
+  readonly inputs: readonly Compiled[];
 }
 export interface AllowAction {
   readonly kind: 'allow';
@@ -95,6 +97,7 @@ export interface AllowAction {
   readonly handler: string | undefined;
   readonly params: unknown;
   readonly input: InputMaker | undefined;
+  readonly inputs: readonly Compiled[];
 }
 
 export interface ReportAction {
@@ -102,6 +105,7 @@ export interface ReportAction {
   readonly handler: string;
   readonly params: unknown;
   readonly input: FieldsMaker;
+  readonly inputs: readonly Compiled[];
   readonly shape: Shape;
 }
 
@@ -110,6 +114,7 @@ export interface EnrichAction {
   readonly handler: string;
   readonly params: unknown;
   readonly input: InputMaker;
+  readonly inputs: readonly Compiled[];
   readonly outputs: readonly EnrichOutput[];
 }
 

@@ -97,7 +97,7 @@ describe('a request that is written by hand', () => {
   test('refuses attributes that the policy or a handler computes', () => {
     const base = { type: STRING, meaning: 'x.', carriedBy: {}, always: false, secret: false };
     const own: Attribute[] = [
-      { ...base, name: 'my.named', source: { kind: 'is', evaluate: () => 'x' } },
+      { ...base, name: 'my.named', source: { kind: 'is', evaluate: () => 'x', text: '', reads: [] } },
       { ...base, name: 'my.made', source: { kind: 'filled' } },
     ];
     expect(refusal({ 'my.named': 'y' }, own).message).toContain('named expression');

@@ -15,7 +15,7 @@ const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): 
   name,
   type: STRING,
   meaning: 'For these tests.',
-  source: { kind: 'is', evaluate },
+  source: { kind: 'is', evaluate, text: '', reads: [] },
   carriedBy: {},
   always: false,
   secret: false,

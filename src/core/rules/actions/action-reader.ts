@@ -76,7 +76,7 @@ export class ActionReader {
   }
 
   #allow(node: Node): ReadAction | undefined {
-    const asksNothing = { handler: undefined, params: undefined, input: undefined };
+    const asksNothing = { handler: undefined, params: undefined, input: undefined, inputs: [] };
     if (node.kind !== 'map') {
       const group = this.#group(node, 'allow');
       return group === undefined
@@ -101,7 +101,13 @@ export class ActionReader {
     if (use === undefined || shape === undefined) return undefined;
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     return {
-      action: { kind: 'check', handler: use.handler, params: use.params, input: inputMaker(inputs) },
+      action: {
+        kind: 'check',
+        handler: use.handler,
+        params: use.params,
+        input: inputMaker(inputs),
+        inputs: inputs.compiled,
+      },
       compiled: inputs.compiled,
       output: use.serves.output ?? {},
     };
@@ -121,7 +127,14 @@ export class ActionReader {
     const inputs = this.#masked(this.#inputs(fields, shape));
     const { handler, params } = use;
     return {
-      action: { kind: 'report', handler, params, input: fieldsMaker(inputs), shape: inputs.shape },
+      action: {
+        kind: 'report',
+        handler,
+        params,
+        input: fieldsMaker(inputs),
+        inputs: inputs.compiled,
+        shape: inputs.shape,
+      },
       compiled: inputs.compiled,
       output: {},
     };
@@ -152,7 +165,7 @@ export class ActionReader {
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     const { handler, params } = use;
     return {
-      action: { kind: 'enrich', handler, params, input: inputMaker(inputs), outputs },
+      action: { kind: 'enrich', handler, params, input: inputMaker(inputs), inputs: inputs.compiled, outputs },
       compiled: inputs.compiled,
       output: {},
     };

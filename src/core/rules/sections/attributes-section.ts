@@ -191,6 +191,8 @@ export class AttributesSection {
           const value = compiled?.evaluate(bag);
           return value === FAILED ? undefined : value;
         },
+        text: compiled?.source ?? '',
+        reads: compiled?.reads ?? [],
       },
     });
   }
