@@ -235,9 +235,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/explain',
   ],
-  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/traffic/format.ts', 'src/files/program.ts'],
+  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/envoy', 'src/traffic/format.ts', 'src/files/program.ts'],
   // Runs in browsers: it knows the JSON alone.
   'src/page': [],
+  // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
+  'src/envoy': ['src/time/time-slice.ts', 'src/attributes', 'src/expression/index.ts', 'src/core/rules'],
   'src/serve': [
     'src/text',
     'src/time',

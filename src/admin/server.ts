@@ -38,6 +38,7 @@ const PAGES = {
   '/healthz': '200 while the process runs',
   '/readyz': '200 while a policy is in force and the server is not stopping; otherwise 503 with the reason',
   '/policy': 'the revision in force and when it was loaded; the errors of a newer policy that was refused',
+  '/policy/envoy': "Envoy's configuration for the policy in force, as `sluice envoy` prints it; text",
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
@@ -93,6 +94,12 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/metrics', (request, reply) => sendMetrics(sources.metrics(), request, reply));
   app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
   app.get('/rules', async () => rulesPage(sources.policy(), await sources.ruleCounts()));
+  app.get('/policy/envoy', async (_request, reply) => {
+    const policy = sources.policy();
+    if (policy === undefined) return reply.code(404).send({ error: 'no policy is in force' });
+    const { envoyText } = await import('../envoy/bootstrap.ts');
+    return reply.type('text/plain; charset=utf-8').send(envoyText(policy));
+  });
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
   app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>(
     '/verdicts',

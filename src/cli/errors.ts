@@ -38,6 +38,10 @@ export const CLI_ERRORS = {
     means: 'None of the given files has a call that can be read.',
     fix: 'Give files that `sluice record` writes, or JSON access logs of Envoy; docs/replay.md shows both.',
   },
+  CLI_ENVOY_FILE: {
+    means: 'The configuration of Envoy given with --check cannot be read.',
+    fix: 'Give a bootstrap of Envoy, or the answer of its admin page /config_dump, in YAML or JSON.',
+  },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',
     fix: '`sluice plugins` lists all adapters.',

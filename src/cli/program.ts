@@ -3,6 +3,7 @@ import { Argument, Command } from 'commander';
 import type { CommandSpec } from './command.ts';
 import { call } from './commands/call.ts';
 import { diff } from './commands/diff.ts';
+import { envoy } from './commands/envoy.ts';
 import { evaluate } from './commands/eval.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
@@ -66,6 +67,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   replay,
   diff,
   suggest,
+  envoy,
   importCommand,
   call,
   spool,

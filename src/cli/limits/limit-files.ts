@@ -30,7 +30,7 @@ export async function holdLimits(paths: readonly string[]): Promise<boolean> {
   const policy: PolicyFiles = await readPolicyFiles(paths);
   const kind = kindOf(policy.files);
   if (kind !== undefined || policy.files.length > 0) return kind === 'limits';
-  const { files } = await read(paths).catch(() => ({ files: [] })); // any extension, any encoding; loading as a policy reports unreadable files
+  const { files } = await readLimitFiles(paths).catch(() => ({ files: [] })); // any extension, any encoding; loading as a policy reports unreadable files
   return kindOf(files) === 'limits';
 }
 
@@ -42,7 +42,7 @@ function kindOf(files: readonly { readonly text: string }[]): 'policy' | 'limits
 /** Reads MERGE_DOMAIN_CONFIG, RUNTIME_IGNOREDOTFILES and USE_CALENDAR_MONTH_RATE_LIMIT from the environment. */
 export async function checkLimits(paths: readonly string[]): Promise<CheckedLimits> {
   const { settings } = readSettings(process.env);
-  const { files, unread } = await read(paths, settings.RUNTIME_IGNOREDOTFILES);
+  const { files, unread } = await readLimitFiles(paths, settings.RUNTIME_IGNOREDOTFILES);
   const { domains, findings } = readConfigs(files, {
     mergeDomains: settings.MERGE_DOMAIN_CONFIG,
     calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
@@ -60,7 +60,7 @@ export async function checkLimits(paths: readonly string[]): Promise<CheckedLimi
   };
 }
 
-async function read(
+export async function readLimitFiles(
   paths: readonly string[],
   ignoresDotFiles = false,
 ): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {

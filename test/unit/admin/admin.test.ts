@@ -9,6 +9,7 @@ import type { KeptVerdict } from '../../../src/core/history/summary.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import { EMPTY_SOURCES } from './empty-sources.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';
+import { policyOf } from '../envoy/load.ts';
 
 const POLICY: Policy = {
   revision: 'abc123',
@@ -109,6 +110,13 @@ describe('the admin port', () => {
       },
     });
     expect((await (await started({}))('/policy')).json()).toMatchObject({ pending: null });
+  });
+
+  test('shows the configuration of Envoy that the policy needs', async () => {
+    const policy = await policyOf('rules: [{ name: body, match: has(request.body), deny: {} }]');
+    const page = await (await started({ policy: () => policy }))('/policy/envoy');
+    expect(page.text).toContain('# rule body\n        with_request_body:');
+    expect((await (await started({ policy: () => undefined }))('/policy/envoy')).status).toBe(404);
   });
 
   test('is live but not ready without a policy and while stopping', async () => {

@@ -1,0 +1,286 @@
+/** What policies need of Envoy. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_ATTRIBUTE_SETTINGS } from '../../../src/attributes/attributes.ts';
+import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
+import { attributeNeeds, type Part } from '../../../src/envoy/attribute-needs.ts';
+import { plainOf, yamlText } from '../../../src/envoy/commented-yaml.ts';
+import { COMMANDS, otlpAttributes } from '../../../src/envoy/otlp-attributes.ts';
+import { descriptorsOfFiles } from '../../../src/envoy/descriptors.ts';
+import { HANDLERS, needsOfText } from './load.ts';
+
+const deny = (match: string, more = ''): string => `${more}\nrules:\n  - { name: r, match: '${match}', deny: {} }\n`;
+const report = (input: string, calls = 'log', more = ''): string =>
+  `${HANDLERS}${more}\nrules:\n  - name: r\n    calls: [${calls}]\n    report: { handler: lines, input: { a: '${input}' } }\n`;
+
+/** One expression in a deny or a report, the kinds that it needs, and one name of them. */
+const TABLE: readonly (readonly [what: string, policy: string, kind: string, name?: string])[] = [
+  ['a check', deny('request.method == "GET"'), 'http'],
+  ['the body', deny('request.?body.orValue("") == "a"'), 'http body'],
+  ['the bytes of the body', deny('has(request.raw_body)'), 'http raw-body'],
+  ['all names of a certificate', deny('source.?spiffe.?id.orValue("") == "a"'), 'http certificate-names'],
+  ['a certificate', deny('connection.?sha256_peer_certificate_digest.orValue("") == "a"'), 'http certificate'],
+  ['the SNI', deny('connection.?requested_server_name.orValue("") == "a"'), 'http session'],
+  ['claims of a token', deny('request.auth.principal == "a/b"'), 'http metadata', 'envoy.filters.http.jwt_authn'],
+  ['a namespace of metadata', deny('metadata[?"team"].orValue("") == "a"'), 'http metadata-if-any', 'team'],
+  [
+    'metadata of a carrier',
+    deny(
+      'my.team == "a"',
+      'attributes: { my.team: { type: string, from: { metadata: { namespace: teams, path: [name] } } } }',
+    ),
+    'http metadata',
+    'teams',
+  ],
+  ['metadata of the route', deny('has(context.route_metadata["web"])'), 'http route-metadata', 'web'],
+  [
+    'a context extension',
+    deny('my.tier == "a"', 'attributes: { my.tier: { type: string, from: { contextExtension: tier } } }'),
+    'http extension',
+    'tier',
+  ],
+  [
+    'a context extension by the name of an attribute',
+    deny('destination.namespace == "a"'),
+    'http extension',
+    'destination.namespace',
+  ],
+  ['labels of the destination', deny('destination.labels[?"app"].orValue("") == "a"'), 'http labels'],
+  ['raw headers', deny('"a" in request.header_values["x"]'), 'http raw-headers'],
+  ['the number of proxies', deny('origin.ip == ip("1.2.3.4")', 'settings: { trustedHops: 1 }'), 'hops'],
+  [
+    'a forwarded certificate',
+    deny('origin.?principal.orValue("") == "a"', 'settings: { trustedCertificateHops: 0 }'),
+    'http forwarded-certificate',
+  ],
+  ['a normalised path', deny('request.url_path == "/a"'), 'path'],
+  ['a header of the access log', report('request.headers[?"X-User"].orValue("")'), 'log request-header', 'x-user'],
+  ['a header that is only tested', report('"x-user" in request.headers ? "a" : "b"'), 'log request-header', 'x-user'],
+  ['all headers', report('request.headers'), 'log all-request-headers'],
+  ['a header of the response', report('response.headers[?"etag"].orValue("")'), 'log response-header', 'etag'],
+  ['a trailer', report('response.?grpc_status.orValue("")'), 'log response-trailer', 'grpc-status'],
+  [
+    'a custom tag',
+    report('my.zone', 'log', 'attributes: { my.zone: { type: string, from: { customTag: zone } } }'),
+    'log custom-tag',
+    'zone',
+  ],
+  [
+    'filter state',
+    report('my.peer', 'log', 'attributes: { my.peer: { type: string, from: { filterState: peer } } }'),
+    'log filter-state',
+    'peer',
+  ],
+  ['the verdict', report('verdict.?rule.orValue("")'), 'log verdict'],
+  ['the verdict of the limit', report('verdict.?limit_rule.orValue("")'), 'log limit-verdict'],
+  ['a trace', report('trace.?id.orValue("")'), 'log trace'],
+  ['interim entries', report('request.path', 'log-interim'), 'log interim'],
+  ['entries of connections', report('connection.duration', 'tcp-log'), 'tcp-log'],
+  ['interim entries of connections', report('connection.received.bytes', 'tcp-log-interim'), 'tcp-log interim'],
+  ['statistics', report('metric.name', 'envoy-metric'), 'metrics'],
+  ['the body of a decided call', report('request.?body.orValue("")', 'decision'), 'http body'],
+  [
+    'a check of connections',
+    `rules:\n  - { name: r, calls: [tcp], match: 'source.ip == ip("1.2.3.4")', deny: {} }\n`,
+    'tcp',
+  ],
+  [
+    'a rate limit',
+    `${HANDLERS}rules:\n  - { name: r, match: ratelimit.domain == "shop", quota: { handler: limits, limit: 1, per: 1m, key: [] } }\n`,
+    'limit',
+  ],
+];
+
+for (const [what, policy, kind, name] of TABLE)
+  test(what, async () => {
+    expect((await needsOfText(policy)).why(kind, name)).toEqual(['r']);
+  });
+
+describe('what is not needed', () => {
+  const lacking = async (policy: string, ...kinds: readonly string[]): Promise<void> => {
+    const needs = await needsOfText(policy);
+    expect(kinds.filter((kind) => needs.has(kind))).toEqual([]);
+  };
+
+  test('headers that Envoy always logs', () =>
+    lacking(report('request.headers[?"user-agent"].orValue("")'), 'log request-header'));
+
+  test('logged headers for a check', () =>
+    lacking(deny('request.headers[?"x-user"].orValue("") == "a"'), 'log', 'log request-header'));
+
+  test('a TCP listener for a rule that answers HTTP as well', async () => {
+    const needs = await needsOfText(deny('source.ip == ip("1.2.3.4")'));
+    expect(needs.has('tcp')).toBe(false);
+    expect(needs.why('also-tcp')).toEqual(['r']);
+  });
+
+  test('a rate limit for a rule that only adds headers to its answer', () =>
+    lacking('rules:\n  - { name: r, onAllow: { response: { set: { x-a: "1" } } } }\n', 'limit'));
+
+  test('a header that only an unread lookup needs', () =>
+    lacking(
+      `handlers: { plans: { adapter: enrich-http, config: { url: "http://127.0.0.1:1/", values: { plan: { at: /plan } } } } }
+rules:
+  - { name: plan, enrich: { handler: plans, params: { path: "{user}" }, input: { user: 'request.headers["x-user"]' }, as: my.plan } }
+  - { name: r, match: request.method == "GET", deny: {} }
+`,
+      'log request-header',
+    ));
+});
+
+test('a lookup is needed where its outputs are read, for the rule that reads them', async () => {
+  const needs =
+    await needsOfText(`${HANDLERS}  plans: { adapter: enrich-http, config: { url: "http://127.0.0.1:1/", values: { plan: { at: /plan } } } }
+rules:
+  - { name: plan, enrich: { handler: plans, params: { path: "{user}" }, input: { user: 'request.headers["x-user"]' }, as: my.plan } }
+  - { name: r, calls: [log], report: { handler: lines, input: { plan: 'my.plan.?plan.orValue("")' } } }
+`);
+  expect(needs.why('log request-header', 'x-user')).toEqual(['r']);
+});
+
+test('named expressions are followed', async () => {
+  const needs = await needsOfText(
+    report('my.user', 'log', `attributes: { my.user: { is: 'request.headers[?"x-user"].orValue("-")' } }`),
+  );
+  expect(needs.why('log request-header', 'x-user')).toEqual(['r']);
+  expect(needs.has('log all-request-headers')).toBe(false);
+});
+
+test('the largest size that rules compare with is the size of bodies', async () => {
+  expect((await needsOfText(deny('request.size > 65536 && has(request.body)'))).bodyBytes).toBe(65_536);
+  expect((await needsOfText(deny('size(request.raw_body) >= 100'))).bodyBytes).toBe(100);
+});
+
+describe('descriptors', () => {
+  const quota = (match: string, key: string): string =>
+    `${HANDLERS}rules:\n  - { name: r, match: '${match}', quota: { handler: limits, limit: 2, per: 1h, key: [${key}] } }\n`;
+  const descriptorsIn = async (policy: string): Promise<unknown[]> =>
+    (await needsOfText(policy)).descriptors.map(({ domain, entries, isExact }) => [
+      domain,
+      entries.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`)).join(),
+      isExact,
+    ]);
+
+  test('have the keys that rules read, and the values that they compare with', async () => {
+    expect(
+      await descriptorsIn(
+        quota('ratelimit.domain == "shop" && ratelimit.descriptor.kind == "gold"', 'ratelimit.descriptor.user'),
+      ),
+    ).toEqual([['shop', 'kind=gold,user', false]]);
+  });
+
+  test('have the order that a rule asks for', async () => {
+    expect(
+      await descriptorsIn(
+        quota(
+          'ratelimit.entries.map(e, e.key) == ["user", "path"]',
+          'ratelimit.descriptor.path, ratelimit.descriptor.user',
+        ),
+      ),
+    ).toEqual([[undefined, 'user,path', true]]);
+  });
+
+  test('of several domains are several', async () => {
+    expect(await descriptorsIn(quota('ratelimit.domain in ["b", "a"]', 'ratelimit.descriptor.user'))).toEqual([
+      ['a', 'user', false],
+      ['b', 'user', false],
+    ]);
+  });
+
+  test('of files of sluice ratelimit are its paths, and the end of its leases', () => {
+    const text = `
+domain: mongo_cps
+descriptors:
+  - key: database
+    value: users
+    rate_limit: { unit: second, requests_per_unit: 500 }
+  - key: tenant
+    descriptors:
+      - key: request
+        rate_limit: { requests_per_unit: 20, sluice: { algorithm: concurrency, per: 30s } }
+`;
+    expect(
+      descriptorsOfFiles([text]).map(({ rules, entries, endsLease, limit }) => [
+        rules[0],
+        entries.map(({ key }) => key).join(),
+        endsLease,
+        limit,
+      ]),
+    ).toEqual([
+      ['mongo_cps.database_users', 'database', false, { requests: 500, unit: 'Second' }],
+      ['mongo_cps.tenant.request', 'tenant,request', false, undefined],
+      ['mongo_cps.tenant.request', 'tenant,request,stream_done', true, undefined],
+    ]);
+  });
+});
+
+describe('each built-in attribute whose field depends on a setting of Envoy needs that setting', () => {
+  const SETTINGS: readonly (readonly [text: RegExp, part: Part, kinds: RegExp])[] = [
+    [/include_peer_certificate/, 'http', /http certificate/],
+    [/include_tls_session/, 'http', /http session/],
+    [/^context_extensions\[/, 'http', /http extension/],
+    [/^metadata_context/, 'http', /http (?:all-)?metadata/],
+    [/^route_metadata_context/, 'http', /http (?:all-)?route-metadata/],
+    [/configured to log/, 'log', /log request-header/],
+    [/filter_state_objects/, 'log', /log filter-state/],
+  ];
+  const read = { guarded: false, exposed: true, keys: [] };
+  const needed = (name: string, part: Part): string[] => {
+    const attribute = VOCABULARY.find((one) => one.name === name);
+    return attribute === undefined
+      ? []
+      : attributeNeeds(attribute, { name, ...read }, part, { source: name, settings: DEFAULT_ATTRIBUTE_SETTINGS }).map(
+          ({ kind }) => kind,
+        );
+  };
+  for (const [text, part, kinds] of SETTINGS)
+    test(`${part} ${text.source}`, () => {
+      const rows = VOCABULARY.filter(({ carriedBy }) => text.test(carriedBy[part === 'limit' ? 'limit' : part] ?? ''));
+      expect(rows.length).toBeGreaterThan(0);
+      expect(
+        rows.filter(({ name }) => !needed(name, part).some((kind) => kinds.test(kind))).map(({ name }) => name),
+      ).toEqual([]);
+    });
+
+  test('the body', () => {
+    const bodies = VOCABULARY.filter(({ meaning }) => meaning.includes('with_request_body')).map(({ name }) => name);
+    expect(bodies).toEqual(['request.body', 'request.raw_body']);
+    expect(bodies.every((name) => needed(name, 'http').includes('http body'))).toBe(true);
+  });
+});
+
+test('an entry by OTLP names what the logger has no command for', async () => {
+  const needs = await needsOfText(
+    report(
+      'string(connection.?tls_cipher_suite.orValue(0)) + request.url_path + string(source.ip) + source.?namespace.orValue("")',
+    ),
+  );
+  const [first, ...others] = plainOf(otlpAttributes(needs, 'log')) as {
+    key: string;
+    value: { string_value: string };
+  }[];
+  expect(first).toEqual({ key: 'sluice.call', value: { string_value: 'log' } });
+  expect(others.map(({ key }) => key)).toEqual([
+    'request.path',
+    'source.ip',
+    'connection.uri_san_peer_certificate',
+    'filter_state',
+  ]);
+  expect(yamlText(otlpAttributes(needs, 'log'))).toContain('No command has connection.tls_cipher_suite;');
+});
+
+test('the commands are those of docs/envoy.md', async () => {
+  const page = await readFile(join(import.meta.dirname, '../../../docs/envoy.md'), 'utf8');
+  const [http = '', tcp = ''] = [
+    ...page.matchAll(/```yaml\n(name: envoy\.access_loggers\.open_telemetry[\s\S]*?)```/g),
+  ].map(([, text = '']) => text);
+  const pairsOf = (text: string): Record<string, string> =>
+    Object.fromEntries(
+      [...text.matchAll(/^ {4}- \{ key: ([\w.]+), value: \{ string_value: "(%[^"]*)" \} \}/gm)].map(
+        ([, key = '', command = '']) => [key, command],
+      ),
+    );
+  expect(pairsOf(http)).toEqual(COMMANDS.log);
+  expect(pairsOf(tcp)).toEqual(COMMANDS['tcp-log']);
+});
