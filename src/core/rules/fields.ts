@@ -26,11 +26,12 @@ export class Fields {
     this.#what = what;
   }
 
-  /** Reports keys that are not in `known`, with the nearest known one. */
-  only(known: readonly string[]): this {
+  /** Reports keys that are not in `known`, with the nearest known one, or the place of those in `elsewhere`. */
+  only(known: readonly string[], elsewhere: Readonly<Record<string, string>> = {}): this {
     for (const { key, keyPlace } of this.#entries.values()) {
-      if (!known.includes(key))
-        this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${meant(key, known)}`);
+      if (known.includes(key)) continue;
+      const hint = Object.hasOwn(elsewhere, key) ? `; write ${elsewhere[key]}` : meant(key, known);
+      this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${hint}`);
     }
     return this;
   }

@@ -24,7 +24,7 @@ export const KEYS = {
   ],
   settingsDecisions: ['sample', 'mask'],
   settingsSpool: ['folder', 'maxBytes', 'maxAge', 'segmentBytes', 'sync'],
-  settingsIstio: ['namespace', 'labels', 'service', 'rootNamespace', 'trustDomain', 'trustDomainAliases', 'providers'],
+  settingsIstio: ['namespace', 'labels', 'service', 'rootNamespace', 'trustDomain', 'providers'],
   attribute: ['is', 'type', 'from', 'secret', 'description'],
   carrier: ['contextExtension', 'metadata', 'filterState', 'customTag', 'header'],
   metadataCarrier: ['namespace', 'path'],

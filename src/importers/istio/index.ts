@@ -39,11 +39,11 @@ export function translateIstio(
   { settings, handlers, isLenient }: TranslationOptions,
   findings: Findings,
 ): Translated {
-  const verifiesTokens = documents.some((root) => textOf(root, 'kind') === AUTHENTICATION);
-  const claims = verifiesTokens ? 'my.istio.?claims' : 'request.auth.?claims';
+  const verifying = documents.filter((root) => textOf(root, 'kind') === AUTHENTICATION).length;
+  const claims = verifying > 0 ? 'my.istio.?claims' : 'request.auth.?claims';
   const translation: Translation = { settings, findings, isLenient, handlers, claims };
   const policies = new AuthorizationPolicies(translation);
-  const authentications = new RequestAuthentications(translation);
+  const authentications = new RequestAuthentications(translation, verifying > 1);
   const objects = new RbacObjects(translation);
   const rbac = new Rbac(objects, translation);
   const names = new Set<string>();

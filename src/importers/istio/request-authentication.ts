@@ -47,6 +47,8 @@ const queryLocation = (name: string): Location => ({
 });
 /** Envoy leaves cookies as they are. */
 const cookieLocation = (cookie: string): Location => ({ config: { cookie }, token: undefined, remove: undefined });
+/** Whether one of the objects that select the workload accepts a token of the call. */
+const IS_VERIFIED = 'my.istio.isVerified';
 const DEFAULT_LOCATIONS = [headerLocation('authorization', 'Bearer '), queryLocation('access_token')];
 
 export class RequestAuthentications {
@@ -56,16 +58,21 @@ export class RequestAuthentications {
   /** The attributes with claims, one for each object. */
   readonly #claims: string[] = [];
   readonly #translation: Translation;
+  readonly #areSeveral: boolean;
 
-  constructor(translation: Translation) {
+  /** `areSeveral`: objects of one workload are merged, so that a token which one of them accepts is refused by none. */
+  constructor(translation: Translation, areSeveral: boolean) {
     this.#translation = translation;
+    this.#areSeveral = areSeveral;
   }
 
   /** The claims of the request's token, whoever verified it; `undefined` without an object. */
   attributes(place: Place): MapNode | undefined {
     if (this.#claims.length === 0) return undefined;
     const is = this.#claims.map((name) => `has(${name}) ? dyn(${name}) : `).join('');
-    return mapNode({ 'my.istio.claims': { is: `${is}dyn(request.auth.?claims.orValue({}))` } }, place);
+    const claims = { 'my.istio.claims': { is: `${is}dyn(request.auth.?claims.orValue({}))` } };
+    const isVerified = { [IS_VERIFIED]: { is: this.#claims.map((name) => `has(${name})`).join(' || ') } };
+    return mapNode(this.#areSeveral ? { ...claims, ...isVerified } : claims, place);
   }
 
   add(object: IstioObject): void {
@@ -94,7 +101,11 @@ export class RequestAuthentications {
       mapNode({ name: `${id}${suffix}`, match, calls: ['http'], ...rest }, place);
     this.rules.push(
       of('-claims', { enrich: { handler, as } }, selected),
-      of('', { check: { handler, params: { required: false, wrongAudience: 'forbidden' } } }, selected),
+      of(
+        '',
+        { check: { handler, params: { required: false, wrongAudience: 'forbidden' } } },
+        this.#areSeveral ? allOf([...(selected === undefined ? [] : [selected]), `!${IS_VERIFIED}`]) : selected,
+      ),
     );
     // Before the rules that set them: later rules win.
     const outputs = [...new Set(rules.flatMap(outputHeaders))];

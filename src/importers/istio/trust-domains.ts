@@ -7,16 +7,10 @@ export function withAliases(principals: readonly string[], trustDomains: readonl
     if (rest.length !== 4 || domain === '*') return [principal];
     const isSuffix = domain.startsWith('*');
     const isOf = (known: string): boolean => known === domain || (isSuffix && known.endsWith(domain.slice(1)));
-    const isOurs = domain === 'cluster.local' || trustDomains.some((known) => isOf(known) || isPattern(known, domain));
+    const isOurs = domain === 'cluster.local' || trustDomains.some(isOf);
     if (!isOurs) return [principal];
     return [
       ...new Set(trustDomains.map((known) => (isSuffix && isOf(known) ? principal : [known, ...rest].join('/')))),
     ];
   });
 }
-
-/** An alias may be a pattern itself. */
-const isPattern = (known: string, domain: string): boolean =>
-  known === '*' ||
-  (known.startsWith('*') && domain.endsWith(known.slice(1))) ||
-  (known.endsWith('*') && domain.startsWith(known.slice(0, -1)));

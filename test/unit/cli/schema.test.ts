@@ -55,7 +55,7 @@ settings:
   { decisions: { sample: 1.5, mask: [origin.ip, 'request.headers["x-user"]'] }, trustedHops: 0, trustedCertificateHops: 100, trustDomainAliases: { old.org: new.org }, path: BASE, pathParameters: strip, rules: 8,
     spool: { folder: spool, maxBytes: 1048576, maxAge: 1d, segmentBytes: 16MiB, sync: 50ms },
     istio:
-      { namespace: shop, labels: { app: web }, service: web.shop.svc.cluster.local, rootNamespace: root, trustDomain: a.org, trustDomainAliases: [b.org],
+      { namespace: shop, labels: { app: web }, service: web.shop.svc.cluster.local, rootNamespace: root, trustDomain: a.org,
         providers: { opa: { handler: offices, params: { blocks: true }, input: { value: origin.ip } } } } }
 plugins: []
 attributes:

@@ -284,7 +284,8 @@ test('a group that is one word of a text is excluded by not_groups', async () =>
 });
 
 test('in user and source.principal a trust domain stands for its aliases; in names it does not, as in Istio', async () => {
-  const settings = 'settings: { istio: { trustDomain: new.example, trustDomainAliases: [old.example] } }\n';
+  const settings =
+    'settings: { istio: { trustDomain: new.example }, trustDomainAliases: { old.example: new.example } }\n';
   const subjects = ['user: NAME', 'properties: { source.principal: NAME }', 'names: [NAME]'];
   const outcomes = [];
   for (const subject of subjects) {

@@ -297,6 +297,10 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:76 RULES_VALUE settings.trustDomainAliases has e for old, which is an alias itself; name the trust domain as which all of them read',
   ],
   [
+    `settings: { istio: { trustDomainAliases: [old.example] } }\n${alone('{ name: a, deny: {} }')}`,
+    '1:22 RULES_UNKNOWN_KEY settings.istio has no key trustDomainAliases; write settings.trustDomainAliases: { ALIAS: TRUST_DOMAIN }, which policies of Istio read, too',
+  ],
+  [
     `settings: { decisions: { sample: 1, mask: [origin.ipp, 'request.path["a"]', 'a b'] } }\n${alone('{ name: a, deny: {} }')}`,
     '1:44 RULES_MASK mask has origin.ipp, which is no attribute; did you mean origin.ip?',
     '1:56 RULES_MASK mask has a key of request.path, which is no map; write request.path alone',

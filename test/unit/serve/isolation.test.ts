@@ -151,12 +151,6 @@ describe.each(WAYS_TO_RUN)('a handler $name', ({ run, isApart }) => {
     expect(complaints(served)).toEqual(['close() does not return and is abandoned']);
   });
 
-  test('that does not open is refused at its position', async () => {
-    await expect(running(policyOf(run, '{ hangsIn: open }'))).rejects.toThrow(
-      /^p\.yaml:4:\d+ CORE_HANDLER_OPEN .*\[check-faulty\/faulty\] not open after 10000 ms/,
-    );
-  });
-
   test('with an error that nobody catches goes on; the error is attributed to it', async () => {
     if (!isApart) return; // see test/e2e/faulty-plugins.test.ts: the test runner listens itself
     const served = await running(policyOf(run));
@@ -168,6 +162,12 @@ describe.each(WAYS_TO_RUN)('a handler $name', ({ run, isApart }) => {
     expect(served.faulty().restarts).toBe(0);
     expect(await served.ask('/faulty/fine')).toBe('allow');
   });
+});
+
+test.concurrent.each(WAYS_TO_RUN)('a handler $name that does not open is refused at its position', async ({ run }) => {
+  await expect(running(policyOf(run, '{ hangsIn: open }'))).rejects.toThrow(
+    /^p\.yaml:4:\d+ CORE_HANDLER_OPEN .*\[check-faulty\/faulty\] not open after 10000 ms/,
+  );
 });
 
 describe.each(WAYS_TO_RUN.filter(({ isApart }) => isApart))('a handler $name', ({ run }) => {

@@ -1,6 +1,6 @@
 /** `settings.istio`: what Istio's mesh config and the proxy know, and the documents do not say. */
 import type { Fields } from '../fields.ts';
-import { textMap, texts } from '../texts.ts';
+import { textMap } from '../texts.ts';
 import type { Findings } from '../yaml/findings.ts';
 import type { Node } from '../yaml/nodes.ts';
 
@@ -16,7 +16,7 @@ export interface IstioSettings {
     | undefined;
   /** Policies in it apply to all namespaces. */
   readonly rootNamespace: string;
-  /** The trust domain of the mesh and its aliases: a principal of one of them, or of `cluster.local`, stands for all. */
+  /** The trust domain of the mesh, and its aliases by `settings.trustDomainAliases`: a principal of one of them, or of `cluster.local`, stands for all. */
   readonly trustDomains: readonly string[];
   /** By name of a provider: the `check` of its rules. */
   readonly providers: ReadonlyMap<string, Node>;
@@ -45,12 +45,16 @@ export function istioSettings(fields: Fields, findings: Findings): IstioSettings
   return {
     workload: namespace === undefined ? undefined : { namespace, labels, service },
     rootNamespace: fields.text('rootNamespace') ?? DEFAULT_ISTIO_SETTINGS.rootNamespace,
-    trustDomains: [
-      fields.text('trustDomain') ?? 'cluster.local',
-      ...texts(fields.node('trustDomainAliases'), 'settings.istio.trustDomainAliases', findings),
-    ],
+    trustDomains: [fields.text('trustDomain') ?? 'cluster.local'],
     providers: new Map(
       providers?.kind === 'map' ? [...providers.entries.values()].map(({ key, value }) => [key, value]) : [],
     ),
   };
+}
+
+/** A principal that names an alias of the mesh's trust domain is one of the mesh. */
+export function withTrustDomainAliases(settings: IstioSettings, aliases: ReadonlyMap<string, string>): IstioSettings {
+  const [own] = settings.trustDomains;
+  const ofMesh = [...aliases].flatMap(([alias, meant]) => (meant === own ? [alias] : []));
+  return ofMesh.length === 0 ? settings : { ...settings, trustDomains: [...settings.trustDomains, ...ofMesh] };
 }

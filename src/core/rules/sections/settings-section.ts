@@ -10,7 +10,7 @@ import { type Node, nodeText } from '../yaml/nodes.ts';
 import { KEYS, WORDS } from '../keys.ts';
 import type { DecisionSettings } from '../policy.ts';
 import { checkMasks, DEFAULT_DECISIONS, masksOf, mergedMasks, type WrittenMask } from './decision-masks.ts';
-import { DEFAULT_ISTIO_SETTINGS, istioSettings, type IstioSettings } from './istio-settings.ts';
+import { DEFAULT_ISTIO_SETTINGS, istioSettings, withTrustDomainAliases, type IstioSettings } from './istio-settings.ts';
 import { DEFAULT_SPOOL, type SpoolSettings, spoolSettings } from './spool-key.ts';
 
 type Key = (typeof KEYS.settings)[number];
@@ -46,7 +46,9 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
       pathParameters: fields.word('pathParameters', WORDS.pathParameters) ?? attributes.pathParameters,
     };
     spool = spoolSettings(fields.map('spool', 'settings.spool'), spool, findings);
-    const ofIstio = fields.map('istio', 'settings.istio')?.only(KEYS.settingsIstio);
+    const ofIstio = fields.map('istio', 'settings.istio')?.only(KEYS.settingsIstio, {
+      trustDomainAliases: 'settings.trustDomainAliases: { ALIAS: TRUST_DOMAIN }, which policies of Istio read, too',
+    });
     if (ofIstio !== undefined) istio = istioSettings(ofIstio, findings);
     const decided = fields.map('decisions', 'settings.decisions')?.only(KEYS.settingsDecisions);
     if (decided !== undefined) {
@@ -58,7 +60,7 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   return {
     attributes,
     spool,
-    istio,
+    istio: withTrustDomainAliases(istio, attributes.trustDomainAliases),
     decisions,
     checkMasks: (known) => checkMasks(written, known, findings),
     checkCount: (rules) => {
