@@ -2,7 +2,9 @@
  * `npm run soak [MINUTES] [ENTRIES_PER_SECOND]`: an access log through a spool into Kafka, for an hour at 10 000 entries/s if not told
  * otherwise. Kafka is killed each minute, and Sluice in the first half of the time; in the second its memory has to stay flat.
  * `npm run soak -- outage [MINUTES] [ENTRIES_PER_SECOND]`: Kafka is away for five minutes at 20 000 entries/s; memory, disk, recovery.
- * Both read the topic at the end: every confirmed entry is there, in the order of its stream, or the script fails.
+ * `npm run soak -- frozen [TIMES] [ENTRIES_PER_SECOND]`: Kafka is frozen for six seconds, longer than a request's timeout, ten times at
+ * 2000 entries/s; no entry may come twice.
+ * All read the topic at the end: every confirmed entry is there, in the order of its stream, or the script fails.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,13 +21,16 @@ const SAMPLE_MS = 5000;
 const KAFKA_EVERY_MS = 60_000;
 const SLUICE_EVERY_MS = 150_000;
 const KAFKA_AWAY_MS = 8000;
+const FROZEN_MS = 6000;
 /** Between the medians of the first and the last fifth of an uninterrupted run. */
 const MAX_GROWTH = 1.25;
 
 const args = process.argv.slice(2);
-const isOutage = args[0] === 'outage';
-if (isOutage) args.shift();
-const [minutes = isOutage ? 5 : 60, perSecond = isOutage ? 20_000 : 10_000] = args.map(Number);
+const DEFAULTS = { outage: [5, 20_000], frozen: [10, 2000], soak: [60, 10_000] } as const;
+const mode = args[0] === 'outage' || args[0] === 'frozen' ? args[0] : 'soak';
+if (mode !== 'soak') args.shift();
+/** `count`: minutes, or freezes. */
+const [count = DEFAULTS[mode][0], perSecond = DEFAULTS[mode][1]] = args.map(Number);
 
 const beganAtMs = performance.now();
 const say = (text: string): void =>
@@ -119,8 +124,8 @@ class Run {
   }
 }
 
-/** Reads the topic, and compares it with what was confirmed. */
-async function verify({ streams, kafka }: Run): Promise<void> {
+/** Reads the topic, and compares it with what was confirmed; resolves with the number of repeated entries. */
+async function verify({ streams, kafka }: Run): Promise<number> {
   const times = new Uint8Array(streams.next * PER_STREAM);
   const last = new Float64Array(streams.next).fill(-1);
   let [arrived, disordered] = [0, 0];
@@ -141,28 +146,29 @@ async function verify({ streams, kafka }: Run): Promise<void> {
     `${streams.confirmed.length * PER_STREAM} entries confirmed, ${lost} lost, ${disordered} out of order; ${arrived} in Kafka, ${arrived - different} of them repeated`,
   );
   if (lost + disordered > 0) process.exitCode = 1;
+  return arrived - different;
 }
 
 const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
 async function soak(run: Run): Promise<void> {
-  const endsAtMs = performance.now() + minutes * 60_000;
-  const lastKillMs = performance.now() + minutes * 30_000;
+  const endsAtMs = performance.now() + count * 60_000;
+  const lastKillMs = performance.now() + count * 30_000;
   let [kafkaKills, sluiceKills] = [0, 0];
   let back = Promise.resolve();
-  let killSluiceAtMs = performance.now() + Math.min(SLUICE_EVERY_MS, minutes * 12_000);
-  let killKafkaAtMs = performance.now() + Math.min(KAFKA_EVERY_MS, minutes * 10_000);
+  let killSluiceAtMs = performance.now() + Math.min(SLUICE_EVERY_MS, count * 12_000);
+  let killKafkaAtMs = performance.now() + Math.min(KAFKA_EVERY_MS, count * 10_000);
   while (performance.now() < endsAtMs) {
     await sleep(500);
     const nowMs = performance.now();
     if (nowMs > killSluiceAtMs && nowMs < lastKillMs) {
-      killSluiceAtMs = nowMs + Math.min(SLUICE_EVERY_MS, minutes * 12_000);
+      killSluiceAtMs = nowMs + Math.min(SLUICE_EVERY_MS, count * 12_000);
       say(`Sluice is killed, kill ${++sluiceKills}`);
       await run.killSluice();
     }
     if (nowMs > killKafkaAtMs && endsAtMs - nowMs > 2 * KAFKA_AWAY_MS) {
-      killKafkaAtMs = nowMs + Math.min(KAFKA_EVERY_MS, minutes * 10_000);
+      killKafkaAtMs = nowMs + Math.min(KAFKA_EVERY_MS, count * 10_000);
       say(`Kafka is killed, kill ${++kafkaKills}`);
       back = run.killKafka(); // Sluice may be killed meanwhile
     }
@@ -184,7 +190,7 @@ async function outage(run: Run): Promise<void> {
   const before = median(run.samples.map(({ rss }) => rss));
   say(`${mebibytes(before)} resident; Kafka goes away`);
   await run.kafka.kill();
-  await sleep(minutes * 60_000);
+  await sleep(count * 60_000);
   const { most } = run;
   await run.kafka.restart();
   const backAtMs = performance.now();
@@ -192,16 +198,30 @@ async function outage(run: Run): Promise<void> {
   await run.drained();
   const tookS = (performance.now() - backAtMs) / 1000;
   say(
-    `Kafka was away for ${minutes} minutes: ${most.queued} entries waited, ${mebibytes(most.disk)} on disk, at most ${mebibytes(most.rss)} resident; delivered in ${tookS.toFixed(0)} s, at most ${mebibytes(run.most.rss)} resident`,
+    `Kafka was away for ${count} minutes: ${most.queued} entries waited, ${mebibytes(most.disk)} on disk, at most ${mebibytes(most.rss)} resident; delivered in ${tookS.toFixed(0)} s, at most ${mebibytes(run.most.rss)} resident`,
   );
+}
+
+async function frozen(run: Run): Promise<void> {
+  for (let time = 1; time <= count; time++) {
+    await sleep(2000);
+    run.kafka.freeze();
+    await sleep(FROZEN_MS);
+    run.kafka.thaw();
+    say(`Kafka was frozen for ${FROZEN_MS / 1000} s, time ${time}`);
+  }
+  await sleep(2000);
+  await run.stopLoad();
+  await run.drained();
 }
 
 const run = new Run(await startKafka());
 try {
   await createTopic(run.kafka.broker, TOPIC, 3);
   await run.start();
-  await (isOutage ? outage : soak)(run);
-  await verify(run);
+  await { outage, frozen, soak }[mode](run);
+  const repeated = await verify(run);
+  if (mode === 'frozen' && repeated > 0) process.exitCode = 1;
 } finally {
   await run.end();
 }

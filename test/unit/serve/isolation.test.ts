@@ -1,19 +1,10 @@
 /** One handler at fault, in each way to run it: no other rule's verdict changes, and its own are right again afterwards. */
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { EscapedErrors } from '../../../src/adapters/escaped-errors.ts';
-import { createRegistry } from '../../../src/adapters/registry.ts';
-import { eventually, type LogLine } from '../../../src/adapters/testing/index.ts';
-import { plainWire } from '../../../src/attributes/plain-wire.ts';
-import { type Caller, NO_CALLER, type Verdict } from '../../../src/core/call.ts';
-import { createEngine } from '../../../src/core/engine.ts';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../../../src/adapters/testing/index.ts';
+import type { Caller } from '../../../src/core/call.ts';
 import type { HandlerState } from '../../../src/core/handlers/live-handler.ts';
-import { loadPolicyText } from '../../../src/core/rules/load.ts';
-import type { Policy } from '../../../src/core/rules/policy.ts';
-import { findingText } from '../../../src/core/rules/yaml/findings.ts';
-import type { RunningEngine } from '../../../src/core/running-engine.ts';
-import type { OwnLog } from '../../../src/log/log.ts';
-import { handlerOpener } from '../../../src/serve/policy/handler-opener.ts';
+import { type RunningPolicy, runPolicy } from '../../parts/running-policy.ts';
 import { WAYS_TO_RUN } from '../../parts/ways-to-run.ts';
 
 const PLUGIN = join(import.meta.dirname, '../../parts/faulty/adapter.ts');
@@ -28,12 +19,8 @@ rules:
   - { name: ask-steady, check: { handler: steady, input: { path: request.path } } }
 ${more}`;
 
-interface Running {
-  readonly engine: RunningEngine;
-  readonly logged: LogLine[];
-  readonly escaped: EscapedErrors;
-  readonly load: (text: string) => Promise<Policy>;
-  /** \`allow\`, \`deny\` or \`failed\`, and why. */
+interface Running extends RunningPolicy {
+  /** `allow`, `deny` or `failed`, and why. */
   readonly ask: (path: string, caller?: Caller) => Promise<string>;
   readonly faulty: () => HandlerState;
   /** The verdicts of the other handler. */
@@ -41,44 +28,14 @@ interface Running {
 }
 
 async function running(text: string): Promise<Running> {
-  const logged: LogLine[] = [];
-  const keep =
-    (level: LogLine['level']) =>
-    (message: string, fields = {}): void => {
-      logged.push({ level, message, fields });
-    };
-  const log: OwnLog = {
-    debug: keep('debug'),
-    info: keep('info'),
-    warn: keep('warn'),
-    error: keep('error'),
-    with: () => log,
-  };
-  const escaped = new EscapedErrors(log);
-  const engine = createEngine({
-    openHandlers: handlerOpener(log, undefined, 300, escaped).openHandlers,
-    log,
-    graceMs: 200,
-  });
-  onTestFinished(() => engine.drain());
-  let policy: Policy | undefined;
-  const load = async (source: string): Promise<Policy> => {
-    const loaded = await loadPolicyText(new Map([['p.yaml', source]]), { adapters: createRegistry([]), env: {} });
-    if (loaded.policy === undefined) throw new Error(loaded.findings.map(findingText).join('\n'));
-    return (policy = loaded.policy);
-  };
-  await engine.use(await load(text));
-  const ask = async (path: string, caller: Caller = NO_CALLER): Promise<string> => {
-    if (policy === undefined) throw new Error('no policy');
-    const wire = plainWire(policy.attributes, { 'request.method': 'GET', 'request.path': path }, {}, 'http');
-    const { outcome, reasons }: Verdict = await engine.check('http', wire, caller);
+  const policy = await runPolicy(text);
+  const { engine } = policy;
+  const ask = async (path: string, caller?: Caller): Promise<string> => {
+    const { outcome, reasons } = await policy.check({ 'request.method': 'GET', 'request.path': path }, caller);
     return outcome === 'allow' ? 'allow' : `${outcome}: ${reasons[0]?.text}`;
   };
   return {
-    engine,
-    logged,
-    escaped,
-    load,
+    ...policy,
     ask,
     faulty: () => engine.handlers().find(({ name }) => name === 'faulty') as HandlerState,
     async others() {
