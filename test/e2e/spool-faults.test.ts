@@ -8,6 +8,7 @@ import { eventually } from '../../src/adapters/testing/index.ts';
 import { missing, outOfOrder, sendStreams, Streams } from '../parts/numbered-streams.ts';
 import type { SinkFault } from '../parts/sink/adapter.ts';
 import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
+import { peerClient } from './peer-client.ts';
 import { program, type Program, type Serving, serving } from './command.ts';
 
 const SINK = join(import.meta.dirname, '../parts/sink/adapter.ts');
@@ -28,7 +29,11 @@ afterEach(async () => {
   workspace.remove();
 });
 
-async function start(run: string, args: readonly string[] = []): Promise<void> {
+const RECEIVED = '  - { name: all, report: { handler: out, input: { path: request.path } } }';
+const DECIDED = `  - { name: closed, deny: { status: 403 } }
+  - { name: decided, calls: [decision], report: { handler: out, input: { path: request.path, by: verdict.?rule.orValue("") } } }`;
+
+async function start(run: string, args: readonly string[] = [], rules = RECEIVED): Promise<void> {
   const policy = workspace.write(
     'policy.yaml',
     `
@@ -42,7 +47,7 @@ handlers:
     deadline: 300ms
     spool: disk
 rules:
-  - { name: all, report: { handler: out, input: { path: request.path } } }
+${rules}
 `,
   );
   server = await serving([policy], { args });
@@ -118,21 +123,27 @@ test('a worker that crashes with a batch is replaced, and its successor sends wh
   await allArrive(10);
 }, 60_000);
 
-test('a full disk holds the streams back, says so, and goes on when the sink works again', async (context) => {
+/** A spool on a disk of 1 MiB; `false` if this machine does not allow to mount one. */
+function smallDisk(): boolean {
   const folder = workspace.path('spool');
   workspace.write('spool/.keep', '');
   rmSync(join(folder, '.keep'));
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).status !== 0)
-    return context.skip('mounting a tmpfs is not allowed here');
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).status !== 0) return false;
   mounted = folder;
+  return true;
+}
+
+const queued = async (): Promise<number> => {
+  const page = (await (await fetch(`http://${server.admin}/handlers`)).json()) as { handlers: { queued: number }[] };
+  return page.handlers[0]?.queued ?? 0;
+};
+
+test('a full disk holds the streams back, says so, and goes on when the sink works again', async (context) => {
+  if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
   fault('away');
   await start('inline');
   const load = sendStreams(server.grpc, streams, 4);
   await server.said(/a spool cannot be written; reports wait until the disk accepts them/);
-  const queued = async (): Promise<number> => {
-    const page = (await (await fetch(`http://${server.admin}/handlers`)).json()) as { handlers: { queued: number }[] };
-    return page.handlers[0]?.queued ?? 0;
-  };
   await sleep(300);
   const held = await queued();
   await sleep(700);
@@ -144,3 +155,60 @@ test('a full disk holds the streams back, says so, and goes on when the sink wor
   await allArrive(10);
   expect(server.err().match(/a spool cannot be written/g)).toHaveLength(1);
 }, 60_000);
+
+/** Resolves with the number of calls that were denied, over one connection. */
+async function denied(paths: readonly string[]): Promise<number> {
+  const client = peerClient(server.grpc);
+  try {
+    const answers = await Promise.all(paths.map((path) => client.check({ path })));
+    return answers.filter(({ denied_response: response }) => response?.status?.code === 'Forbidden').length;
+  } finally {
+    client.close();
+  }
+}
+const paths = (from: number, count: number, tail = ''): string[] =>
+  Array.from({ length: count }, (_, at) => `/${from + at}${tail}`);
+
+describe('a decision log with a spool on disk', () => {
+  test('loses no denial while its sink is away and Sluice is killed', async () => {
+    fault('away');
+    await start('inline', [], DECIDED);
+    expect(await denied(paths(0, 500))).toBe(500);
+    await eventually(async () => expect(await queued()).toBe(500));
+    server.signal('SIGKILL');
+    await server.ended;
+    fault('none');
+    await start('inline', [], DECIDED);
+    await eventually(() => expect(new Set(arrived()).size).toBe(500), 20_000);
+    expect(readFileSync(workspace.path('out'), 'utf8')).toMatch(/"by":"closed"/);
+  }, 60_000);
+
+  test('on a full disk delays no check; what it cannot take is dropped, counted and logged', async (context) => {
+    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+    fault('away');
+    await start('inline', [], DECIDED);
+    const dropped = async (): Promise<number> =>
+      Number(
+        /^sluice_rule_dropped_reports_total\{rule="decided"\} (\d+)$/m.exec(
+          await (await fetch(`http://${server.admin}/metrics`)).text(),
+        )?.[1],
+      );
+    const tail = `?${'x'.repeat(2000)}`;
+    let sent = 0;
+    const send = async (): Promise<void> => {
+      expect(await denied(paths(sent, 500, tail))).toBe(500); // the client gives up on a call after its deadline
+      sent += 500;
+    };
+    while (!/a spool cannot be written/.test(server.err())) await send();
+    while ((await dropped()) < 1000) await send();
+    expect(server.err().match(/reports dropped: the queue of their handler is full/g)).toHaveLength(1);
+
+    fault('none');
+    await server.said(/"msg":"a spool can be written again/);
+    await eventually(async () => expect(await queued()).toBe(0), 30_000);
+    expect(await denied(['/1000000'])).toBe(1);
+    await eventually(() => expect(readFileSync(workspace.path('out'), 'utf8')).toContain('"path":"/1000000"'));
+    const lines = readFileSync(workspace.path('out'), 'utf8').trim().split('\n').length;
+    expect(lines).toBeGreaterThanOrEqual(sent + 1 - (await dropped())); // a line may come twice
+  }, 120_000);
+});
