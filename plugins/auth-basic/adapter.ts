@@ -1,7 +1,16 @@
 /** HTTP basic authentication (RFC 7617) by an htpasswd file. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { allow, defineAdapter, deny, Rejected, type Shape, UNAUTHENTICATED, watchedFile } from 'sluice/plugin';
+import {
+  allow,
+  type Call,
+  defineAdapter,
+  deny,
+  Rejected,
+  type Shape,
+  UNAUTHENTICATED,
+  watchedFile,
+} from 'sluice/plugin';
 import { type Location } from '../tokens/location-config.ts';
 import { inputDefaults, inputsOf, tokenFinder } from '../tokens/locations.ts';
 import { Refused } from '../tokens/refused.ts';
@@ -57,17 +66,17 @@ export default defineAdapter({
     let last: Promise<unknown> = Promise.resolve();
     let waiting = 0;
 
-    /** One after the other: each keeps a core busy. */
-    function compared(password: string, hashed: string): Promise<boolean> {
+    /** One after the other: each keeps a core busy. Those of calls that have ended are left out, so that a flood leaves no queue behind. */
+    function compared(password: string, hashed: string, { signal }: Call): Promise<boolean> {
       if (waiting >= MAX_WAITING) throw new Rejected(`${waiting} passwords wait to be verified`);
       waiting++;
-      const next = last.then(() => bcrypt.compare(password, hashed)).finally(() => waiting--);
+      const next = last.then(() => !signal.aborted && bcrypt.compare(password, hashed)).finally(() => waiting--);
       last = next.catch(() => undefined);
       return next;
     }
 
     /** The user, if the password is right. */
-    function verify(credentials: string): string | undefined | Promise<string | undefined> {
+    function verify(credentials: string, call: Call): string | undefined | Promise<string | undefined> {
       const text = /^[A-Za-z0-9+/]+=*$/.test(credentials) ? Buffer.from(credentials, 'base64').toString() : '';
       const colon = text.indexOf(':');
       if (colon < 1 || text.length > 1024) return undefined;
@@ -81,7 +90,7 @@ export default defineAdapter({
       if (good.get(digest) === table) return user;
       // An unknown user takes as long as a known one, so that users cannot be guessed by time.
       const dummy = `$2b$${String(table.cost).padStart(2, '0')}$${'.'.repeat(53)}`;
-      return compared(password, hashed ?? dummy).then((isRight) => {
+      return compared(password, hashed ?? dummy, call).then((isRight) => {
         if (!isRight || hashed === undefined) return undefined;
         good.set(digest, table);
         return user;
@@ -95,20 +104,20 @@ export default defineAdapter({
     return {
       check:
         ({ params: { required } }) =>
-        (input) => {
+        (input, call) => {
           const found = find(input);
           if (found === undefined) return required ? missing : passed;
           if (found instanceof Refused) return deny(UNAUTHENTICATED, found.reason, { headers });
-          const user = verify(found.token);
+          const user = verify(found.token, call);
           if (user instanceof Promise) return user.then((late) => (late === undefined ? wrong : passed));
           return user === undefined ? wrong : passed;
         },
-      lookup: () => (input) => {
+      lookup: () => (input, call) => {
         const found = find(input);
         if (found === undefined || found instanceof Refused) return undefined;
         const valuesOf = (user: string | undefined): { user: string } | undefined =>
           user === undefined ? undefined : { user };
-        const user = verify(found.token);
+        const user = verify(found.token, call);
         return user instanceof Promise ? user.then(valuesOf) : valuesOf(user);
       },
     };

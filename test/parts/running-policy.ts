@@ -58,7 +58,7 @@ export async function runPolicy(
     logged,
     escaped,
     load,
-    check(attributes, caller = NO_CALLER) {
+    async check(attributes, caller = NO_CALLER) {
       if (policy === undefined) throw new Error('no policy');
       return engine.check('http', plainWire(policy.attributes, attributes, {}, 'http'), caller);
     },
