@@ -235,7 +235,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/explain',
   ],
-  'src/admin': ['src/text', 'src/attributes', 'src/core', 'src/envoy', 'src/traffic/format.ts', 'src/files/program.ts'],
+  // A policy beside the one in force, which decides the same calls for comparison.
+  'src/candidate': [
+    'src/text',
+    'src/time',
+    'src/attributes',
+    'src/counting/ask.ts',
+    'src/adapters/contract.ts',
+    'src/adapters/open-handler.ts',
+    'src/core',
+    'src/explain',
+  ],
+  'src/admin': [
+    'src/text',
+    'src/attributes',
+    'src/core',
+    'src/envoy',
+    'src/candidate',
+    'src/traffic/format.ts',
+    'src/files/program.ts',
+  ],
   // Runs in browsers: it knows the JSON alone.
   'src/page': [],
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
@@ -254,6 +273,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/frontends',
     'src/explain',
     'src/traffic',
+    'src/candidate',
     'src/admin',
   ],
   // The crew knows neither command; the two commands do not know each other.
@@ -263,6 +283,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/transport',
     'src/log',
     'src/adapters',
+    'src/time/in-turn.ts',
     'src/time/settles-within.ts',
     'src/serve/errors.ts',
     'src/serve/contain-errors.ts',
@@ -287,7 +308,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/frontends',
     'src/explain',
     'src/traffic/write-call.ts',
+    'src/candidate',
     'src/admin',
+    'src/time/in-turn.ts',
     'src/time/settles-within.ts',
     'src/time/time-slice.ts',
     'src/time/throttle.ts',

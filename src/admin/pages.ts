@@ -1,6 +1,7 @@
 /** The JSON pages. Secrets are hidden already in the configs and verdicts that come here. */
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { countsAt, type RuleCounts } from '../core/metrics/rule-counts.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { PolicyLoading } from './sources.ts';
@@ -26,27 +27,34 @@ function countsRow(counts: RuleCounts, at: number): object {
 const MAX_SHOWN = 1000;
 
 /** The policy in force and since when, and the errors of a newer one that was refused. */
-export function policyPage(policy: Policy | undefined, { atMs, refusal }: PolicyLoading): object {
+export function policyPage(policy: Policy | undefined, { atMs, refusal, history }: PolicyLoading): object {
   return {
     revision: policy?.revision ?? null,
     loadedAt: policy === undefined ? null : new Date(atMs).toISOString(),
+    origin: history[0]?.origin ?? null,
+    history: history.map((past) => ({
+      revision: past.revision,
+      loadedAt: new Date(past.atMs).toISOString(),
+      origin: past.origin,
+    })),
     pending:
       refusal === undefined
         ? null
         : {
             refusedAt: new Date(refusal.atMs).toISOString(),
             why: refusal.why,
-            findings: refusal.findings
-              .slice(0, MAX_SHOWN)
-              .map(({ position: { file, line, column }, severity, code, message }) => ({
-                at: `${file}:${line}:${column}`,
-                severity,
-                code,
-                message,
-              })),
+            findings: findingRows(refusal.findings),
           },
   };
 }
+
+export const findingRows = (findings: readonly Finding[]): object[] =>
+  findings.slice(0, MAX_SHOWN).map(({ position: { file, line, column }, severity, code, message }) => ({
+    at: `${file}:${line}:${column}`,
+    severity,
+    code,
+    message,
+  }));
 
 function ruleRow(rule: Rule): object {
   const { file, line } = rule.position;

@@ -7,6 +7,7 @@ import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
 import { addFeeds } from './feed-replies.ts';
+import { addCandidate } from './candidate.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
@@ -37,8 +38,12 @@ const PAGES = {
     "Prometheus text format or OpenMetrics, by the Accept header: Sluice's own metrics, and the metrics that rules write",
   '/healthz': '200 while the process runs',
   '/readyz': '200 while a policy is in force and the server is not stopping; otherwise 503 with the reason',
-  '/policy': 'the revision in force and when it was loaded; the errors of a newer policy that was refused',
+  '/policy':
+    'the revision in force, what put it in force and when, and the policies before it; the errors of a newer one that was refused',
   '/policy/envoy': "Envoy's configuration for the policy in force, as `sluice envoy` prints it; text",
+  '/policy/rollback': 'puts a policy before this one in force: POST, from this machine, ?steps=1',
+  '/candidate': 'the policy of --candidate: how it decides the same calls, by rule, with samples',
+  '/candidate/promote': 'puts it in force: POST, from this machine, ?revision=R',
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
@@ -60,6 +65,7 @@ export async function startAdmin({ host, port, sources, onFault, requestTimeoutM
   addRoutes(app, sources);
   addLimits(app, sources);
   addFeeds(app, sources);
+  addCandidate(app, sources);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const { statusCode = 500 } = error;

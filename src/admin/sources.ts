@@ -1,4 +1,5 @@
 /** The data of the admin port, read from the running server at each request. */
+import type { ComparisonReport } from '../candidate/report.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
@@ -23,6 +24,12 @@ export type LimitsAnswer = { readonly rules: readonly QuotaInspection[] } | { re
 export interface PolicyLoading {
   /** When the policy in force was loaded. */
   readonly atMs: number;
+  /** The policy in force, then those that a rollback by one, two ... steps puts in force. */
+  readonly history: readonly {
+    readonly revision: string;
+    readonly atMs: number;
+    readonly origin: 'files' | 'candidate' | 'rollback';
+  }[];
   /** `undefined` if the policy that was read last is in force. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
@@ -45,7 +52,34 @@ export interface FeedPart {
   readonly isNew: boolean;
 }
 
+/** The policy beside the one in force; `revision` is `undefined` until one has loaded. */
+export interface CandidateState {
+  readonly paths: readonly string[];
+  /** The part of the calls that is compared, from 0 to 1. */
+  readonly share: number;
+  readonly revision: string | undefined;
+  readonly loadedAtMs: number;
+  readonly isInForce: boolean;
+  readonly refusal: PolicyLoading['refusal'];
+  /** `undefined` while nothing is compared. */
+  readonly report: ComparisonReport | undefined;
+}
+
+/** The revision that is now in force; or a status of HTTP and why it was refused. */
+export type ChangeResult =
+  | { readonly revision: string }
+  | { readonly status: 404 | 409 | 503; readonly error: string; readonly findings: readonly Finding[] };
+
+/** Changes of the policy in force by operators; `who` asks, for the log. */
+export interface PolicyControl {
+  /** `undefined` without --candidate. */
+  candidate(): Promise<CandidateState | undefined>;
+  promote(revision: string | undefined, who: string): Promise<ChangeResult>;
+  rollback(steps: number, who: string): Promise<ChangeResult>;
+}
+
 export interface AdminSources {
+  readonly control: PolicyControl;
   /** `undefined` until a policy has loaded. */
   policy(): Policy | undefined;
   /** The last loads; times in milliseconds since 1970. */

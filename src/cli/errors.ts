@@ -19,7 +19,7 @@ export const CLI_ERRORS = {
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
     fix:
-      'Check that it runs and that --to names its port: gRPC for call; for why and record, the admin port of serve (record: by --admin); for limits, that or the debug port of ratelimit. ' +
+      'Check that it runs and that --to names its port: gRPC for call; for why, record, promote and rollback, the admin port of serve (by --admin, but for why); for limits, that or the debug port of ratelimit. ' +
       'Its log shows errors on its side.',
   },
   CLI_SPOOL: {

@@ -11,9 +11,11 @@ import { importCommand } from './commands/import.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { plugins } from './commands/plugins.ts';
+import { promote } from './commands/promote.ts';
 import { ratelimit } from './commands/ratelimit.ts';
 import { record } from './commands/record.ts';
 import { replay } from './commands/replay.ts';
+import { rollback } from './commands/rollback.ts';
 import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
 import { completion, man } from './commands/shell.ts';
@@ -57,6 +59,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   serve,
   ratelimit,
   health,
+  promote,
+  rollback,
   why,
   limits,
   lint,

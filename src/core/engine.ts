@@ -285,6 +285,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
     prepare: (policy) => inForce.prepare(policy),
     drain: () => inForce.drain(),
     bagOf,
+    get snapshot() {
+      return inForce.current;
+    },
     flush: async () => {
       await concluded.decisions.written();
       await inForce.flush();

@@ -14,6 +14,7 @@ import type { MetricFamily } from './metrics/families.ts';
 import type { Meters } from './metrics/meters.ts';
 import type { Policy } from './rules/policy.ts';
 import type { PreparedPolicy } from './snapshot/in-force.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
 
 export interface EngineOptions {
   readonly openHandlers: OpenHandlers;
@@ -40,6 +41,8 @@ export interface RunningEngine extends Engine {
   flush(): Promise<void>;
   /** Closes everything, reports first. Idempotent. */
   drain(): Promise<void>;
+  /** The policy in force, with its open handlers. */
+  readonly snapshot: Snapshot | undefined;
   handlers(): readonly HandlerState[];
   /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;

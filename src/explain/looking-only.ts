@@ -53,7 +53,7 @@ export const bound = (handler: AnyHandler): AnyHandler =>
     }),
   );
 
-const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] =>
+export const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] =>
   answers.map((answer, at) => {
     const ask = asks[at] as QuotaAsk;
     const granted = fits(ask, answer.remaining);

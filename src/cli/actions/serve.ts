@@ -12,7 +12,7 @@ import { makeLog, type OwnLog } from '../../log/log.ts';
 import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../package.ts';
 import { RUNS_FROM_SOURCE } from '../../files/program.ts';
-import { type Server, startServer } from '../../serve/policy/server.ts';
+import { type CandidateFiles, type Server, startServer } from '../../serve/policy/server.ts';
 import type { HttpChecks } from '../../serve/policy/http-checks.ts';
 import type { TransportFlags } from '../../serve/policy/thread.ts';
 import type { TlsFiles } from '../../serve/tls-files.ts';
@@ -26,6 +26,8 @@ export interface ServeFlags {
   readonly http?: string;
   readonly httpRoute?: readonly string[];
   readonly admin: string;
+  readonly candidate?: readonly string[];
+  readonly candidateShare: string;
   readonly watchPlugins?: true;
   readonly lenient?: true;
   readonly grace: string;
@@ -76,6 +78,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
     if (workers > 1 && address?.port === 0)
       throw new CliError('CLI_USAGE', `--workers share the port of ${flag}; write one other than 0`);
   const admin = parseAddress(flags.admin);
+  const candidate = candidateOf(flags);
   const escaped = containErrors(log);
   return serveUntilStopped<Server>({
     log,
@@ -86,6 +89,7 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
         otlpHttp,
         http,
         admin,
+        candidate,
         log,
         ...(workers === 1
           ? {}
@@ -113,6 +117,18 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
 }
 
 const FLUSH_MS = 1000;
+
+function candidateOf({ candidate, candidateShare }: ServeFlags): CandidateFiles | undefined {
+  const percent = Number(/^(\d+(?:\.\d+)?)%$/.exec(candidateShare)?.[1]);
+  if (!(percent > 0 && percent <= 100))
+    throw new CliError(
+      'CLI_USAGE',
+      `--candidate-share is "${candidateShare}"; expected a percentage above 0 up to 100, such as 10%`,
+    );
+  if (candidate !== undefined) return { configs: candidate, share: percent / 100 };
+  if (percent !== 100) throw new CliError('CLI_USAGE', '--candidate-share needs --candidate');
+  return undefined;
+}
 
 function transportOf({ transport, maxConnectionAge, maxStreamAge }: ServeFlags): TransportFlags {
   const ageS = Number(maxConnectionAge ?? Infinity);

@@ -29,6 +29,14 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
       '--admin <host:port>',
       'the HTTP port for operators and Prometheus: /metrics /healthz /readyz /rules /handlers /verdicts /limits/*',
     ).default('127.0.0.1:15014'),
+    new Option(
+      '--candidate <path>',
+      'a policy that decides the same calls beside the one in force, for comparison: /candidate, then `sluice promote` ' +
+        '(docs/candidate.md); may be repeated',
+    ).argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]),
+    new Option('--candidate-share <percent>', 'the part of the calls that the candidate decides, such as 10%').default(
+      '100%',
+    ),
     new Option('--workers <n>', 'threads that serve at the same port, each on its own core').default('1'),
     new Option('--transport <kind>', "own: Sluice's HTTP/2; http2: Node's (slower, a fallback)")
       .choices(['own', 'http2'])

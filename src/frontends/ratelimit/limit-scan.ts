@@ -31,6 +31,7 @@ export class LimitScan {
   readonly #to: number;
   /** The number of bytes by which {@link keep} moved the message to the front. */
   #moved = 0;
+  #isOwn = false;
   #domainFrom = 0;
   #domainTo = 0;
   /** As sent; 0 if it was not. */
@@ -69,8 +70,10 @@ export class LimitScan {
     return utf8Text(this.#bytes, from - this.#moved, to - this.#moved);
   }
 
-  /** Copies the message, so that it outlives the transport's buffer. */
+  /** Copies the message, so that it outlives the transport's buffer; once, though each of its descriptors asks for it. */
   keep(): void {
+    if (this.#isOwn) return;
+    this.#isOwn = true;
     this.#bytes = Buffer.from(this.#bytes.subarray(this.#from - this.#moved, this.#to - this.#moved));
     this.#moved = this.#from;
   }

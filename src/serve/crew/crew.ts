@@ -26,6 +26,8 @@ export interface CrewOptions<P extends Protocol> {
   readonly onEvent?: (number: number, event: P['event']) => void;
   /** Awaited before a worker listens, if others serve already. */
   readonly beforeListen?: (worker: RunningWorker<P>) => Promise<void>;
+  /** A worker listens. */
+  readonly onServing?: (worker: RunningWorker<P>) => void;
   readonly onEnded?: (number: number) => void;
   /** Memory, besides that of plugins, in which a worker that dies may leave a lock. */
   readonly lockedMemory?: readonly SharedArrayBuffer[];
@@ -206,6 +208,7 @@ export class Crew<P extends Protocol> {
     if (bound === undefined) throw new Error('the worker ended before it listened');
     this.#address = { ...this.#address, port: bound.port };
     this.#serving.add(worker);
+    this.#options.onServing?.(worker);
   }
 
   #ended(worker: RunningWorker<P>): void {

@@ -21,6 +21,7 @@ import {
   type WorkerData,
   type WorkerPlace,
 } from './protocol.ts';
+import { InTurn } from '../../time/in-turn.ts';
 import { requestedMemory } from './shared-memory-request.ts';
 
 /** Texts that are ready to be put in force. */
@@ -82,13 +83,8 @@ export async function runWorker<P extends Protocol>(
 function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeRequests<P['texts']>> {
   let prepared: Prepared | undefined;
   let listening: ReturnType<typeof server.listen> | undefined;
-  /** Steps run one at a time: texts that arrive while others are being prepared wait for them. */
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = (step: () => Promise<void> | void): Promise<void> => {
-    const done = last.then(step);
-    last = done.catch(() => undefined);
-    return done;
-  };
+  /** Texts that arrive while others are being prepared wait for them. */
+  const turns = new InTurn();
   const abandon = async (): Promise<void> => {
     const abandoned = prepared;
     prepared = undefined;
@@ -96,17 +92,17 @@ function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeReques
   };
   return {
     prepare: (texts) =>
-      inTurn(async () => {
+      turns.run(async () => {
         await abandon();
         prepared = await server.prepare(texts);
       }),
     commit: () =>
-      inTurn(() => {
+      turns.run(() => {
         prepared?.commit();
         prepared = undefined;
       }),
-    abandon: () => inTurn(abandon),
-    use: (texts) => inTurn(async () => (await server.prepare(texts)).commit()),
+    abandon: () => turns.run(abandon),
+    use: (texts) => turns.run(async () => (await server.prepare(texts)).commit()),
     async listen(at) {
       const { host, port } = await (listening ??= server.listen(at));
       return { host, port };

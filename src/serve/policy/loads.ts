@@ -1,6 +1,7 @@
 import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { PolicyTexts } from './source.ts';
 
 /** Why the policy that was read last is not in force. */
 export interface Refusal {
@@ -9,7 +10,22 @@ export interface Refusal {
   readonly findings: readonly Finding[];
 }
 
-/** The policy in force, and counts of loads. */
+/** What put a policy in force. */
+export type PolicyOrigin = 'files' | 'candidate' | 'rollback';
+
+/** A policy that is or was in force. */
+export interface PastPolicy {
+  readonly revision: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly origin: PolicyOrigin;
+  readonly texts: PolicyTexts;
+}
+
+/** Policies kept for a rollback, besides the one in force. */
+export const MAX_EARLIER = 10;
+
+/** The policy in force, those before it, and counts of loads. */
 export class Loads {
   /** In force. */
   policy: Policy | undefined;
@@ -19,12 +35,42 @@ export class Loads {
   atMs = 0;
   /** `undefined` if the policy that was read last is in force. */
   refusal: Refusal | undefined;
+  /** In force, then those before it, each of which a rollback by its index puts in force. */
+  #past: readonly PastPolicy[] = [];
+  readonly #maxEarlier: number;
 
-  took(policy: Policy): void {
+  /** `maxEarlier`: those before it that are kept. */
+  constructor(maxEarlier = MAX_EARLIER) {
+    this.#maxEarlier = maxEarlier;
+  }
+
+  /** `steps`: it was that many policies before the one in force, and those after it are forgotten. */
+  took(policy: Policy, texts: PolicyTexts, origin: PolicyOrigin, steps = 0): void {
+    const { revision } = policy;
     this.policy = policy;
     this.loadedCount += 1;
     this.atMs = Date.now();
     this.refusal = undefined;
+    const before = origin === 'rollback' ? this.#past.slice(steps + 1) : this.#past;
+    const others = before[0] !== undefined && isAlike(before[0], revision, texts) ? before.slice(1) : before;
+    this.#past = [{ revision, atMs: this.atMs, origin, texts }, ...others].slice(0, this.#maxEarlier + 1);
+  }
+
+  get origin(): PolicyOrigin | undefined {
+    return this.#past[0]?.origin;
+  }
+
+  /** The one in force first. */
+  get history(): readonly PastPolicy[] {
+    return this.#past;
+  }
+
+  get earlier(): readonly PastPolicy[] {
+    return this.#past.slice(1);
+  }
+
+  before(steps: number): PastPolicy | undefined {
+    return this.earlier[steps - 1];
   }
 
   refused(why: string, findings: readonly Finding[]): void {
@@ -32,6 +78,19 @@ export class Loads {
     this.refusal = { atMs: Date.now(), why, findings };
   }
 }
+
+/** The same texts loaded again are no step back. */
+const isAlike = (past: PastPolicy, revision: string, { named }: PolicyTexts): boolean =>
+  past.revision === revision &&
+  named.size === past.texts.named.size &&
+  [...named].every(([file, text]) => past.texts.named.get(file) === text);
+
+export const candidateInfo = (loads: Loads): MetricFamily => ({
+  kind: 'gauge',
+  name: 'sluice_candidate_info',
+  help: 'The candidate beside the policy in force; always 1.',
+  read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
+});
 
 export function policyFamilies(loads: Loads): MetricFamily[] {
   const one = (value: number): MetricSample[] => [{ labels: {}, value }];

@@ -16,7 +16,9 @@ import type { Address } from '../../transport/index.ts';
 import { atAddress } from '../grpc-listener.ts';
 import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
 import type { HttpChecks } from './http-checks.ts';
-import { Loads, policyFamilies } from './loads.ts';
+import { InTurn } from '../../time/in-turn.ts';
+import { policyControl } from './changes.ts';
+import { candidateInfo, Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
 import { serveByCrew } from './supervisor.ts';
 import { serveInThread, type TransportFlags } from './thread.ts';
@@ -29,6 +31,8 @@ export interface ServerOptions {
   readonly otlpHttp?: Address | undefined;
   /** For checks over HTTP; absent: not served. With several workers, a port other than 0. */
   readonly http?: HttpChecks | undefined;
+  /** A policy that decides the same calls for comparison. */
+  readonly candidate?: CandidateFiles | undefined;
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
@@ -55,6 +59,13 @@ export interface ServerOptions {
   readonly onFindings?: (findings: readonly Finding[]) => void;
 }
 
+export interface CandidateFiles {
+  /** Files and folders. */
+  readonly configs: readonly string[];
+  /** The part of the calls that is compared, from 0 to 1. */
+  readonly share: number;
+}
+
 export interface Server {
   readonly grpc: Address;
   readonly admin: Address | undefined;
@@ -73,12 +84,14 @@ export interface Server {
 const GRACE_MS = 10_000;
 
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { log, escaped, graceMs = GRACE_MS, transport = { kind: 'own' }, workers } = options;
+  const { log, escaped, graceMs = GRACE_MS, transport = { kind: 'own' }, workers, candidate } = options;
   const tls = options.tls === undefined ? undefined : await readTls(options.tls);
   const registry = await loadBuiltIns();
   warnOfBroken(registry, log);
   const loads = new Loads();
-  const common = {
+  const candidateLoads = new Loads(0); // a rollback is of the policy in force
+  const turns = new InTurn();
+  const serving = {
     at: { address: options.grpc, tls },
     transport,
     otlpHttp: options.otlpHttp,
@@ -86,23 +99,47 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     graceMs,
     log,
     escaped,
-    families: policyFamilies(loads),
+    families: [...policyFamilies(loads), ...(candidate === undefined ? [] : [candidateInfo(candidateLoads)])],
+    candidateShare: candidate?.share,
   };
-  const service = workers === undefined ? serveInThread(common) : serveByCrew({ ...common, workers });
+  const service = workers === undefined ? serveInThread(serving) : serveByCrew({ ...serving, workers });
+  let isDraining = false;
+  const { onFindings, isLenient, watchPlugins } = options;
+  const fields = (): Readonly<Record<string, unknown>> => service.fields?.() ?? {};
+  const common = { registry, log, onFindings, isLenient, fields };
   const source = new PolicySource({
+    ...common,
+    part: 'policy',
     configs: options.configs,
+    loads,
+    turns,
+    watchPlugins,
+    use: (policy, texts) => service.use(policy, texts),
+  });
+  const candidateSource =
+    candidate === undefined
+      ? undefined
+      : new PolicySource({
+          ...common,
+          part: 'candidate',
+          configs: candidate.configs,
+          loads: candidateLoads,
+          turns: new InTurn(), // neither policy waits for the other to load
+          use: (policy, texts) => service.candidate.use(policy, texts),
+        });
+  const control = policyControl({
+    service,
+    loads,
     registry,
     log,
-    loads,
-    onFindings: options.onFindings,
-    watchPlugins: options.watchPlugins,
-    isLenient: options.isLenient,
-    use: (policy, texts) => service.use(policy, texts),
-    fields: () => service.fields?.() ?? {},
+    turns,
+    candidate: candidate === undefined ? undefined : { ...candidate, loads: candidateLoads },
+    onChanged: () => source.superseded(),
+    isDraining: () => isDraining,
   });
-  let isDraining = false;
   const sources: AdminSources = {
     ...service.sources,
+    control,
     policy: () => loads.policy,
     loading: () => loads,
     isDraining: () => isDraining,
@@ -122,11 +159,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         );
   stack.defer(() => admin?.close());
   stack.defer(async () => {
-    await Promise.all([source.close(), service.drain()]);
+    await Promise.all([source.close(), candidateSource?.close(), service.drain()]);
   });
   await source.start();
   const { grpc, otlpHttp, http } = await service.listen();
   if (options.watch === true) source.follow();
+  if (candidateSource !== undefined) startCandidate(candidateSource, options.watch === true, log);
   if (options.tls !== undefined && tls !== undefined) {
     const watching = watchTls(options.tls, tls, (renewed) => service.renewTls(renewed), log);
     stack.defer(() => watching.close());
@@ -145,12 +183,27 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (loads.policy === undefined) throw new Error('no policy is in force');
       return loads.policy;
     },
-    reload: async () => (isDraining ? false : source.reload()),
+    async reload() {
+      if (isDraining) return false;
+      const [isLoaded] = await Promise.all([source.reload(), candidateSource?.reload()]);
+      return isLoaded;
+    },
     drain() {
       isDraining = true;
       return (drained ??= open.disposeAsync());
     },
   };
+}
+
+/** A candidate with errors stops nothing: it is loaded again when it changes. */
+function startCandidate(source: PolicySource, isWatched: boolean, log: OwnLog): void {
+  source
+    .reload()
+    .catch((error: unknown) => log.error('internal error while loading the candidate', { error: messageOf(error) }))
+    .finally(() => {
+      if (isWatched) source.follow();
+    })
+    .catch(() => undefined);
 }
 
 /** Policies that do not use a broken plugin still load. */

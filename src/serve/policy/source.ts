@@ -15,6 +15,7 @@ import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
 import { StartError } from '../errors.ts';
 import type { Loads } from './loads.ts';
 import type { OwnLog } from '../../log/log.ts';
+import type { InTurn } from '../../time/in-turn.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { type LoadedModules, watchPlugins } from './watch-plugins.ts';
 import { type PolicyWatch, watchPolicy } from './watch.ts';
@@ -30,11 +31,17 @@ export interface PolicyTexts {
   readonly isLenient: boolean;
 }
 
+/** The policy in force, or the candidate beside it. */
+export type PolicyPart = 'policy' | 'candidate';
+
 export interface PolicySourceOptions {
+  readonly part: PolicyPart;
   readonly configs: readonly string[];
   readonly registry: Registry;
   readonly log: OwnLog;
   readonly loads: Loads;
+  /** Loads run one after the other, also with changes of the policy in force by operators. */
+  readonly turns: InTurn;
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
   /** Rejects if the policy cannot be in force; the last one stays. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
@@ -45,6 +52,11 @@ export interface PolicySourceOptions {
   /** For the log line of a reload. */
   readonly fields?: () => Readonly<Record<string, unknown>>;
 }
+
+const WORDS = {
+  policy: { refused: 'the policy has errors; the last good one stays in force' },
+  candidate: { refused: 'the candidate has errors; the last good one goes on, if there is one' },
+} as const;
 
 /** A handler that could not be opened may open later with the same texts; the files that it reads are not watched here. */
 const RETRY_MS = 30_000;
@@ -68,14 +80,14 @@ export class PolicySource {
     this.#options = options;
     this.#loads = options.loads;
     this.#paths = options.configs.map((path) => resolve(path));
-    this.#next = oneAtATime(() => this.#reload());
+    this.#next = oneAtATime(() => options.turns.run(() => this.#reload()));
   }
 
   /** Puts the first policy in force. Rejects if it has errors. */
   async start(): Promise<Policy> {
     const files = await readPolicyFiles(this.#paths);
     try {
-      return await this.#take(files);
+      return await this.#options.turns.run(() => this.#take(files));
     } catch (error) {
       throw error instanceof StartError
         ? error
@@ -91,9 +103,11 @@ export class PolicySource {
 
   /** Reloads on each change, until it is closed. */
   follow(everyMs?: number): void {
+    if (this.#isClosed) return;
     const { log, watchPlugins: hasPlugins } = this.#options;
     const every = everyMs === undefined ? {} : { everyMs };
     const watch = watchPolicy({
+      part: this.#options.part,
       roots: this.#paths,
       files: () => this.#named.keys(),
       log,
@@ -109,6 +123,11 @@ export class PolicySource {
     this.#watches.push(watchPlugins({ loaded: () => this.#plugins, log, onChange, ...every }));
   }
 
+  /** Another policy was put in force, which stays until the files change: a load that failed is not tried again. */
+  superseded(): void {
+    clearTimeout(this.#retry);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
@@ -117,13 +136,13 @@ export class PolicySource {
 
   #loadChange(): void {
     this.#next().catch((error: unknown) =>
-      this.#options.log.error('internal error while reloading the policy', { error }),
+      this.#options.log.error(`internal error while reloading the ${this.#options.part}`, { error }),
     );
   }
 
   async #reload(): Promise<boolean> {
     if (this.#isClosed) return false;
-    const { log, fields } = this.#options;
+    const { part, log, fields } = this.#options;
     const isForced = this.#isForced;
     this.#isForced = false;
     clearTimeout(this.#retry);
@@ -131,7 +150,7 @@ export class PolicySource {
     if (!isForced && this.#digest(files) === this.#lastDigest) return this.#loads.refusal === undefined;
     try {
       const policy = await this.#take(files);
-      log.info('policy loaded', {
+      log.info(`${part} loaded`, {
         revision: policy.revision,
         rules: policy.rules.length,
         handlers: policy.handlers.size,
@@ -141,7 +160,7 @@ export class PolicySource {
     } catch (error) {
       if (this.#isClosed) return false; // closed meanwhile; the result is not used
       this.#loads.refused(messageOf(error), findingsOf(error));
-      log.error('the policy has errors; the last good one stays in force', {
+      log.error(WORDS[part].refused, {
         why: messageOf(error),
         revision: this.#loads.policy?.revision,
       });
@@ -155,7 +174,7 @@ export class PolicySource {
   }
 
   async #take(files: PolicyFiles): Promise<Policy> {
-    const { registry, onFindings, use, isLenient = false } = this.#options;
+    const { part, registry, onFindings, use, isLenient = false } = this.#options;
     const named = new Map<string, string>();
     const sinceMs = Date.now();
     const { policy, findings, plugins } = await loadPolicyFiles(files, {
@@ -173,9 +192,10 @@ export class PolicySource {
     this.#plugins = { found: plugins.found, sinceMs };
     this.#lastDigest = this.#digest(files);
     onFindings?.(findings);
-    if (policy === undefined) throw new PolicyError(findings);
-    await use(policy, { files, named, plugins: policy.plugins, isLenient });
-    this.#loads.took(policy);
+    if (policy === undefined) throw new PolicyError(part, findings);
+    const texts = { files, named, plugins: policy.plugins, isLenient };
+    await use(policy, texts);
+    this.#loads.took(policy, texts, 'files');
     return policy;
   }
 
@@ -198,13 +218,13 @@ export class PolicySource {
 class PolicyError extends StartError {
   readonly findings: readonly Finding[];
 
-  constructor(findings: readonly Finding[]) {
-    super('CLI_POLICY', `the policy has ${findingsCount(findings)}`);
+  constructor(part: PolicyPart, findings: readonly Finding[]) {
+    super('CLI_POLICY', `the ${part} has ${findingsCount(findings)}`);
     this.findings = findings;
   }
 }
 
-function findingsOf(error: unknown): readonly Finding[] {
+export function findingsOf(error: unknown): readonly Finding[] {
   return error instanceof PolicyError || error instanceof SnapshotError ? error.findings : [];
 }
 
@@ -226,6 +246,6 @@ export async function loadTexts(
     adapters: { ...registry, withPlugins: (entries) => registry.withPlugins(entries, plugins) },
     readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
   });
-  if (policy === undefined) throw new PolicyError(findings);
+  if (policy === undefined) throw new PolicyError('policy', findings);
   return policy;
 }

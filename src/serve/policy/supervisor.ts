@@ -9,6 +9,7 @@ import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import { mergedStates } from '../../core/handlers/report-queue.ts';
 import { summedCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
+import { CandidateCrew } from './candidate-crew.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
@@ -31,7 +32,7 @@ const METRICS_MS = 5000;
 const SUPERVISOR = 0;
 
 export function serveByCrew(options: PolicyCrewOptions): PolicyService {
-  const { at, transport, otlpHttp, http, graceMs, log, escaped, families = [] } = options;
+  const { at, transport, otlpHttp, http, graceMs, log, escaped, families = [], candidateShare } = options;
   const { count } = options.workers;
   const pages = new WorkerPages();
   const crew = new Crew<PolicyProtocol>({
@@ -40,9 +41,11 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
     log,
     ...at,
     module: 'serve/policy/worker',
-    dataOf: () => ({ transport, otlpHttp, http, graceMs, log: options.workers.log }),
+    dataOf: () => ({ transport, otlpHttp, http, graceMs, candidateShare, log: options.workers.log }),
+    onServing: (worker) => void candidate.joined(worker),
     onEnded: (number) => void pages.ended(number),
   });
+  const candidate = new CandidateCrew(crew, log);
   let hasStarted = false;
 
   /** The pages of workers are merged in slices, and one after the other. */
@@ -68,6 +71,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
     renewTls: (tls) => crew.renewTls(tls),
     fields: () => ({ workers: crew.servingCount }),
     drain: () => crew.drain(),
+    candidate,
     sources: {
       startingWhy: () =>
         hasStarted && crew.servingCount < count

@@ -2,6 +2,7 @@
  * The policy engine of one thread: its handlers, its gRPC port, and its data for the admin port.
  * **In**: policies. **Out**: calls answered by the policy in force. **Fails**: to prepare a policy, and to listen.
  */
+import type { ComparisonReport } from '../../candidate/report.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import type { AdminSources } from '../../admin/sources.ts';
@@ -19,6 +20,7 @@ import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
 import { listenGrpc } from '../grpc-listener.ts';
 import { type HttpListener, listenHttp } from '../http-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
+import { type CandidateThread, openCandidateThread } from './candidate-thread.ts';
 import { engineSources } from './engine-sources.ts';
 import { Feeds } from './feeds.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
@@ -38,12 +40,20 @@ export interface TransportFlags {
 }
 
 /** The admin port's data of one engine, or of several as one. */
-export type EngineSources = Omit<AdminSources, 'policy' | 'loading' | 'isDraining'>;
+export type EngineSources = Omit<AdminSources, 'policy' | 'loading' | 'isDraining' | 'control'>;
 
 export interface ServedAddresses {
   readonly grpc: Address;
   readonly otlpHttp: Address | undefined;
   readonly http: Address | undefined;
+}
+
+/** The candidate beside the policy in force. */
+export interface CandidateService {
+  /** Rejects if it cannot be opened beside the policy in force; the last one stays. */
+  use(policy: Policy, texts: PolicyTexts): Promise<void>;
+  /** `undefined` while nothing is compared. */
+  report(): Promise<ComparisonReport | undefined>;
 }
 
 /** An engine that serves: in this thread, or in a crew of workers. */
@@ -53,6 +63,8 @@ export interface PolicyService {
   listen(): Promise<ServedAddresses>;
   renewTls(tls: TlsOptions): void | Promise<void>;
   readonly sources: EngineSources;
+  /** Of a server with --candidate. */
+  readonly candidate: CandidateService;
   /** For the log line of a reload. */
   fields?(): Readonly<Record<string, unknown>>;
   drain(): Promise<void>;
@@ -68,6 +80,8 @@ export interface PolicyThreadOptions {
   /** Drain timeout: calls in flight end, reports are written, handlers close. */
   readonly graceMs: number;
   readonly escaped?: EscapedErrors | undefined;
+  /** The part of the calls that a candidate is compared on; absent: there is no candidate. */
+  readonly candidateShare?: number | undefined;
   /** Absent: the only thread that serves. */
   readonly worker?: { readonly place: WorkerPlace; readonly shared: SharedMemory };
   /** Further families for the metrics page. */
@@ -80,6 +94,8 @@ export interface PolicyThread {
   /** At all its ports. */
   listen(at: ListenAt): Promise<ListeningThread>;
   readonly sources: EngineSources;
+  /** Absent without a share of calls for it. */
+  readonly candidate: CandidateThread | undefined;
   /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. */
   drain(): Promise<void>;
 }
@@ -107,6 +123,9 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     worker: worker?.place ?? { number: 1, count: 1 },
   });
   const feeds = new Feeds(engine, worker?.place.number ?? 1);
+  const { escaped, candidateShare: share } = options;
+  const candidate =
+    share === undefined ? undefined : openCandidateThread({ engine, share, log, place: worker?.place, escaped });
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
   let policy: Policy | undefined;
@@ -121,6 +140,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     const endsAtMs = performance.now() + graceMs;
     engine.flush().catch(() => undefined); // queued reports are written while calls end
     forwardedFor?.[Symbol.dispose]();
+    const candidateClosed = candidate?.close(); // it shares handlers with the engine
     // Each step has its own time limit, however long the previous one took.
     const ports = [transport, otlpHttp, http].flatMap((port) => (port === undefined ? [] : [port.drain(callsMs)]));
     await within(
@@ -130,6 +150,8 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       log,
     );
     feeds.close();
+    if (candidateClosed !== undefined)
+      await within(handlersMs, candidateClosed, 'handlers of the candidate did not close in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
     await within(leftMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log);
   }
@@ -141,6 +163,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
         commit() {
           prepared.commit();
           policy = next;
+          candidate?.policyChanged();
         },
         abandon: () => prepared.abandon(),
       };
@@ -195,13 +218,14 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     sources: engineSources({
       engine,
       policy: () => policy,
-      families: options.families ?? [],
+      families: [...(options.families ?? []), ...(candidate?.families ?? [])],
       refusedEntries,
       refused,
       plugins: handlers.metrics,
       escaped: options.escaped,
       feeds,
     }),
+    candidate,
     drain,
   };
 }
@@ -216,6 +240,10 @@ export function serveInThread(options: PolicyThreadOptions & { readonly at: List
       listening = await thread.listen(options.at);
       const { host, port, otlpHttp, http } = listening;
       return { grpc: { host, port }, otlpHttp, http };
+    },
+    candidate: {
+      use: async (policy) => (await thread.candidate?.prepare(policy))?.commit(),
+      report: async () => thread.candidate?.report(),
     },
     renewTls: (tls) => listening?.renewTls(tls),
     sources: thread.sources,

@@ -7,8 +7,11 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../adapters/contract.ts';
 import { stampOfStats, watchFiles } from '../../files/watch.ts';
+import type { PolicyPart } from './source.ts';
 
 export interface PolicyWatchOptions {
+  /** For the log. */
+  readonly part: PolicyPart;
   /** Files and folders, absolute. */
   readonly roots: readonly string[];
   /** Further files, read at each poll: the ones behind `$file`. */
@@ -22,7 +25,7 @@ export interface PolicyWatch {
   close(): Promise<void>;
 }
 
-export function watchPolicy({ roots, files, everyMs, log, onChange }: PolicyWatchOptions): PolicyWatch {
+export function watchPolicy({ part, roots, files, everyMs, log, onChange }: PolicyWatchOptions): PolicyWatch {
   const over = new AbortController();
   const gone = new Set<string>();
 
@@ -38,8 +41,8 @@ export function watchPolicy({ roots, files, everyMs, log, onChange }: PolicyWatc
   function logMissing(missing: readonly string[]): void {
     for (const path of missing)
       if (!gone.has(path))
-        log.warn('a path of the policy is gone; the last good policy stays in force until it is back', { path });
-    for (const path of gone) if (!missing.includes(path)) log.info('a path of the policy is back', { path });
+        log.warn(`a path of the ${part} is gone; the last good one stays until it is back`, { path });
+    for (const path of gone) if (!missing.includes(path)) log.info(`a path of the ${part} is back`, { path });
     gone.clear();
     for (const path of missing) gone.add(path);
   }
@@ -50,7 +53,7 @@ export function watchPolicy({ roots, files, everyMs, log, onChange }: PolicyWatc
     onChange,
     signal: over.signal,
     ...(everyMs === undefined ? {} : { everyMs }),
-  }).catch((error: unknown) => log.error('the policy is no longer watched; SIGHUP still reloads it', { error }));
+  }).catch((error: unknown) => log.error(`the ${part} is no longer watched; SIGHUP still reloads it`, { error }));
   return {
     async close() {
       over.abort();

@@ -1,5 +1,6 @@
 /** The messages between the supervisor of `sluice serve` and a worker. */
 import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer } from '../../admin/sources.ts';
+import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
@@ -13,6 +14,8 @@ import type { TransportFlags } from './thread.ts';
 
 export interface PolicyProtocol {
   readonly data: {
+    /** The part of the calls that a candidate is compared on; `undefined`: there is no candidate. */
+    readonly candidateShare: number | undefined;
     readonly transport: TransportFlags;
     readonly otlpHttp: Address | undefined;
     readonly http: HttpChecks | undefined;
@@ -27,6 +30,10 @@ export interface PolicyProtocol {
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };
+    /** Opens it beside the policy in force. `settleCandidate` follows. */
+    readonly prepareCandidate: { readonly given: PolicyTexts; readonly answer: void };
+    readonly settleCandidate: { readonly given: 'commit' | 'abandon'; readonly answer: void };
+    readonly candidate: { readonly given: undefined; readonly answer: ComparisonReport | undefined };
     readonly limits: {
       readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall };
       readonly answer: LimitsAnswer | undefined;

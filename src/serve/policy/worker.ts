@@ -1,6 +1,7 @@
 /** A worker of `sluice serve`. */
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { runWorker } from '../crew/worker-main.ts';
+import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import { makeLog } from '../../log/log.ts';
 import { encodedPage } from './encoded-page.ts';
 import { loadTexts } from './source.ts';
@@ -11,8 +12,10 @@ await runWorker<PolicyProtocol>(
   ({ log }) => makeLog(log.format, log.level),
   async ({ data, place, log, escaped, shared }) => {
     const registry = await loadBuiltIns();
-    const { transport, otlpHttp, http, graceMs } = data;
-    const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, worker: { place, shared } });
+    const { transport, otlpHttp, http, graceMs, candidateShare } = data;
+    const worker = { place, shared };
+    const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, candidateShare, worker });
+    let prepared: PreparedPolicy | undefined;
     const { sources } = thread;
     return {
       prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),
@@ -23,6 +26,17 @@ await runWorker<PolicyProtocol>(
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
         ruleCounts: async () => sources.ruleCounts(),
+        async prepareCandidate(texts) {
+          await prepared?.abandon();
+          prepared = undefined;
+          prepared = await thread.candidate?.prepare(await loadTexts(texts, registry));
+        },
+        async settleCandidate(step) {
+          const settled = prepared;
+          prepared = undefined;
+          await settled?.[step]();
+        },
+        candidate: async () => thread.candidate?.report(),
         metrics: () => encodedPage(sources.metrics()),
       },
       drain: () => thread.drain(),

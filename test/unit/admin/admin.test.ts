@@ -98,11 +98,17 @@ describe('the admin port', () => {
       excerpt: undefined,
     } as const;
     const get = await started({
-      loading: () => ({ atMs: 1000, refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] } }),
+      loading: () => ({
+        atMs: 1000,
+        history: [{ revision: 'abc123', atMs: 1000, origin: 'rollback' }],
+        refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] },
+      }),
     });
     expect((await get('/policy')).json()).toEqual({
       revision: 'abc123',
       loadedAt: '1970-01-01T00:00:01.000Z',
+      origin: 'rollback',
+      history: [{ revision: 'abc123', loadedAt: '1970-01-01T00:00:01.000Z', origin: 'rollback' }],
       pending: {
         refusedAt: '1970-01-01T00:00:02.000Z',
         why: 'the policy has 1 error',

@@ -3,7 +3,12 @@ import type { AdminSources } from '../../../src/admin/sources.ts';
 
 export const EMPTY_SOURCES: AdminSources = {
   policy: () => undefined,
-  loading: () => ({ atMs: 0, refusal: undefined }),
+  loading: () => ({ atMs: 0, refusal: undefined, history: [] }),
+  control: {
+    candidate: async () => undefined,
+    promote: async () => ({ status: 404, error: 'there is no candidate', findings: [] }),
+    rollback: async () => ({ status: 409, error: 'there is no earlier policy', findings: [] }),
+  },
   isDraining: () => false,
   ruleCounts: () => undefined,
   handlers: () => [],
