@@ -1,88 +1,17 @@
-import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import { readFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { makeAuthority } from '../../test/parts/certificates.ts';
+import { startElasticsearch } from '../../test/parts/elasticsearch.ts';
 import adapter from './adapter.ts';
 import { indexNamer } from './index-name.ts';
 
-interface Document {
-  readonly index: string;
-  readonly id: string;
-  readonly source: Readonly<Record<string, unknown>>;
-}
-interface Item {
-  readonly status: number;
-  readonly error?: object;
-}
-interface Answer {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-  /** The item of a document; default: created, or 409 for one that exists. */
-  readonly item?: (document: Document, at: number) => Item | undefined;
-  readonly never?: boolean;
-}
-
-/** Answers bulk requests as the documentation of Elasticsearch 8 has it; Elasticsearch itself cannot be had here. */
-async function startServer(tls?: { readonly cert: Buffer; readonly key: Buffer }) {
-  const documents = new Map<string, Document>();
-  const requests: { readonly headers: IncomingHttpHeaders; readonly url: string; readonly documents: number }[] = [];
-  const server = { answer: (_documents: readonly Document[]): Answer => ({}) };
-  const listener: RequestListener = (request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const body = Buffer.concat(chunks);
-      const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body).toString();
-      expect(text.endsWith('\n')).toBe(true);
-      const lines = text
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as Record<string, unknown>);
-      const sent = Array.from({ length: lines.length / 2 }, (_, at): Document => {
-        const { _index, _id } = (lines[at * 2] as { create: { _index: string; _id: string } }).create;
-        return { index: _index, id: _id, source: lines[at * 2 + 1] as Document['source'] };
-      });
-      requests.push({ headers: request.headers, url: request.url ?? '', documents: sent.length });
-      const { status = 200, headers = {}, body: given, item, never = false } = server.answer(sent);
-      if (never) return;
-      response.writeHead(status, { 'content-type': 'application/json', ...headers });
-      if (status !== 200 || given !== undefined) return void response.end(given ?? '{"error":"no"}');
-      const items = sent.map((document, at) => {
-        const key = `${document.index} ${document.id}`;
-        const other = item?.(document, at);
-        if (other !== undefined) return { create: other };
-        if (documents.has(key))
-          return { create: { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'exists' } } };
-        documents.set(key, document);
-        return { create: { status: 201 } };
-      });
-      response.end(JSON.stringify({ errors: items.some(({ create }) => create.status > 299), items }));
-    });
-  };
-  const http = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const stop = async (): Promise<void> => {
-    const closed = once(http, 'close');
-    http.close();
-    http.closeAllConnections();
-    await closed;
-  };
-  return Object.assign(server, { documents, requests, url, stop });
-}
-type Server = Awaited<ReturnType<typeof startServer>>;
+type Server = Awaited<ReturnType<typeof startElasticsearch>>;
 
 let shared: Server;
 beforeAll(async () => {
-  shared = await startServer();
+  shared = await startElasticsearch();
 });
 afterAll(() => shared.stop());
 let marks = 0;
@@ -108,7 +37,7 @@ testAdapter(adapter, {
 });
 
 async function opened(config: object = {}, given?: Server) {
-  const server = given ?? (await startServer());
+  const server = given ?? (await startElasticsearch());
   const handler = await openForTest(adapter, { config: { url: server.url, index: 'access', ...config } });
   onTestFinished(async () => {
     await handler.close();
@@ -263,7 +192,7 @@ test('documents go over TLS to a server of a trusted authority alone', async () 
   const authority = await makeAuthority();
   onTestFinished(() => authority.remove());
   const { cert, key } = await authority.issue('server', 'IP:127.0.0.1');
-  const server = await startServer({ cert: await readFile(cert), key: await readFile(key) });
+  const server = await startElasticsearch({ cert: await readFile(cert), key: await readFile(key) });
   const trusting = await opened({ tls: { ca: authority.ca } }, server);
   await trusting.write(trusting.entriesOf(2));
   expect(trusting.ids()).toEqual(['id-0', 'id-1']);

@@ -3,6 +3,8 @@ import { onTestFinished } from 'vitest';
 import { EscapedErrors } from '../../src/adapters/escaped-errors.ts';
 import { createRegistry, type Registry } from '../../src/adapters/registry.ts';
 import type { LogLine } from '../../src/adapters/testing/index.ts';
+import type { Wire } from '../../src/attributes/bag.ts';
+import type { CallKind } from '../../src/attributes/carrier.ts';
 import { plainWire } from '../../src/attributes/plain-wire.ts';
 import { type Caller, NO_CALLER, type Verdict } from '../../src/core/call.ts';
 import { createEngine } from '../../src/core/engine.ts';
@@ -19,6 +21,7 @@ export interface RunningPolicy {
   readonly escaped: EscapedErrors;
   readonly load: (text: string) => Promise<Policy>;
   readonly check: (attributes: Readonly<Record<string, unknown>>, caller?: Caller) => Promise<Verdict>;
+  readonly wire: (attributes: Readonly<Record<string, unknown>>, call: CallKind) => Wire;
 }
 
 /** Drained when the test has finished. `adapters`: the built-in ones; those of `plugins:` need not be among them. */
@@ -53,14 +56,16 @@ export async function runPolicy(
     return (policy = loaded.policy);
   };
   await engine.use(await load(text));
+  const wire = (attributes: Readonly<Record<string, unknown>>, call: CallKind): Wire => {
+    if (policy === undefined) throw new Error('no policy');
+    return plainWire(policy.attributes, attributes, {}, call);
+  };
   return {
     engine,
     logged,
     escaped,
     load,
-    async check(attributes, caller = NO_CALLER) {
-      if (policy === undefined) throw new Error('no policy');
-      return engine.check('http', plainWire(policy.attributes, attributes, {}, 'http'), caller);
-    },
+    wire,
+    check: async (attributes, caller = NO_CALLER) => engine.check('http', wire(attributes, 'http'), caller),
   };
 }
