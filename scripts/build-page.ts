@@ -6,7 +6,7 @@ import { build } from 'rolldown';
 const ROOT = resolve(import.meta.dirname, '..');
 const SOURCES = join(ROOT, 'src/page');
 /** Their licences ask that their texts stay with copies. */
-const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core'];
+export const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core'];
 
 export const PAGE_FILE = 'gen/page/index.html';
 

@@ -1,4 +1,4 @@
-/** The tools that check deploy/: Helm, by Go; hadolint and the JSON Schemas of Kubernetes, in wheels; definitions of the Prometheus Operator. */
+/** The tools that check deploy/ and the bill of materials: Helm, by Go; hadolint and JSON Schemas, in wheels; buildah and runc, of Debian. */
 import { execFileSync } from 'node:child_process';
 import { chmod, cp, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { attempt, debian, once, onPath, say, wheel } from './fetch.ts';
 const HELM = 'v4.3.2';
 const HADOLINT = '2.15.1';
 const SCHEMAS = '1.37.0';
+const CYCLONE_DX = '11.12.0';
 const PROMETHEUS_OPERATOR = 'v0.85.0';
 
 /** Built from the module proxy on first use, which takes minutes. */
@@ -32,6 +33,15 @@ export async function kubernetesSchemas(version: string): Promise<string> {
     await wheel('kubernetes-validate', SCHEMAS, unfinished);
   });
   return join(folder, 'kubernetes_validate/kubernetes-json-schema', `v${version}-local-strict`);
+}
+
+/** A folder with `bom-VERSION.SNAPSHOT.schema.json`, and the schemas that it refers to. */
+export async function cycloneDxSchemas(): Promise<string> {
+  const folder = await once(`cyclonedx-${CYCLONE_DX}`, async (unfinished) => {
+    say(`downloading the schemas of CycloneDX ${CYCLONE_DX} (1 MB)`);
+    await wheel('cyclonedx-python-lib', CYCLONE_DX, unfinished);
+  });
+  return join(folder, 'cyclonedx/schema/_res');
 }
 
 /** A folder of CustomResourceDefinitions, `monitoring.coreos.com_KINDS.yaml`. */
