@@ -80,7 +80,8 @@ function check(made: Bill): void {
   for (const name of ['spdx', 'jsf-0.82'])
     ajv.addSchema(schemaOf(name), `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json`);
   const validate = ajv.compile(schemaOf(`bom-${made.specVersion}`));
-  if (!validate(made)) throw new Error(`not CycloneDX ${made.specVersion}: ${ajv.errorsText(validate.errors)}`);
+  const isValid: boolean = validate(made as unknown);
+  if (!isValid) throw new Error(`not CycloneDX ${made.specVersion}: ${ajv.errorsText(validate.errors)}`);
 }
 
 function schemaOf(name: string): object {
