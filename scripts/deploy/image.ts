@@ -3,7 +3,17 @@
  * restrictions. Needs root, and Debian's buildah, runc and debootstrap, which it installs. Takes five minutes.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../../src/adapters/testing/index.ts';
@@ -29,6 +39,7 @@ try {
     `deploy/docker/Dockerfile is built; as user ${image.config.User}, ${sizeMiB(join(image.rootfs, 'opt/sluice'))} MiB of Sluice`,
   );
   await asDocker();
+  await withPlugin();
   await asPod();
   await withTls();
   await withSpool();
@@ -71,6 +82,33 @@ async function asDocker(): Promise<void> {
     await drained(container, 12_000);
   }
   ok('as Docker starts it, with a read-only root: healthy, decides, drains on SIGTERM; with and without /tmp');
+}
+
+/** As in an image that adds packages. */
+async function withPlugin(): Promise<void> {
+  const [policy, packages] = [scratchFolder(), scratchFolder()];
+  const folder = join(packages, 'sluice-check-all');
+  mkdirSync(folder);
+  writeFileSync(
+    join(folder, 'package.json'),
+    '{ "name": "sluice-check-all", "type": "module", "exports": "./adapter.js" }',
+  );
+  writeFileSync(
+    join(folder, 'adapter.js'),
+    `import { allow, defineAdapter } from 'sluice/plugin';
+    import { z } from 'zod';
+    export default defineAdapter({
+      name: 'check-all', summary: 'Allows all.', config: z.strictObject({}),
+      serves: { check: { input: {} } }, open: async () => ({ check: () => () => allow() }),
+    });`,
+  );
+  writeFileSync(join(policy, 'policy.yaml'), 'plugins: [sluice-check-all]\nrules: []\n');
+  const mounts = { '/etc/sluice/policy': policy, '/etc/sluice/node_modules': packages };
+  const container = keep(await startContainer(image, { mounts }));
+  const { out } = container.exec(['sluice', 'plugins', '/etc/sluice/policy']);
+  assert.match(out, /^check-all +check +sluice-check-all/m);
+  await drained(container, 12_000);
+  ok('a package in /etc/sluice/node_modules is found as a plugin');
 }
 
 async function asPod(): Promise<void> {
