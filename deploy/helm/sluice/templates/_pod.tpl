@@ -6,9 +6,16 @@ metadata:
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.podAnnotations }}
+  {{- $exposed := and (include "sluice.isServe" .) .Values.admin.expose }}
+  {{- if or .Values.podAnnotations $exposed }}
   annotations:
+    {{- if $exposed }}
+    # Through a sidecar every caller would have the address of this machine, which may reset counters and change the policy.
+    traffic.sidecar.istio.io/excludeInboundPorts: {{ .Values.admin.port | quote }}
+    {{- end }}
+    {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
 spec:
   {{- $isServe := include "sluice.isServe" . }}
