@@ -71,7 +71,9 @@ async function traffic(): Promise<void> {
 }
 
 beforeAll(async () => {
-  sluice = await serveSluice(POLICY(await freePort()), { args: ['--workers', '2'] });
+  sluice = await serveSluice(POLICY(await freePort()), {
+    args: ['--workers', '2', '--candidate', join(ROOT, 'examples/start')],
+  });
   prometheus = await startPrometheus(`127.0.0.1:${sluice.adminPort}`);
   await traffic();
   // A rate needs two scrapes with traffic between.
