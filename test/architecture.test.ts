@@ -252,6 +252,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/envoy',
     'src/candidate',
+    'src/explain/why.ts',
     'src/traffic/format.ts',
     'src/files/program.ts',
   ],

@@ -14,7 +14,8 @@ import { sendMetrics } from './metrics-reply.ts';
 import { addPage } from './page-route.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
-import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
+import { recordOf } from '../core/history/summary.ts';
+import { FILTERS, type Query, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
 
 export interface AdminOptions {
   readonly host: string;
@@ -47,6 +48,8 @@ const PAGES = {
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
+  '/verdicts/why':
+    'why a kept call was decided so: ?id=, of the verdict or the request; its rules, values, answers and log entry',
   '/verdicts/stream': 'decided calls as they happen, as server-sent events, with the same filters',
   '/record': 'decided calls for `sluice replay`, one a line: ?share=PERCENT&max-bytes=N, from this machine',
   '/limits/explain':
@@ -107,14 +110,19 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
     return reply.type('text/plain; charset=utf-8').send(envoyText(policy));
   });
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
-  app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>(
-    '/verdicts',
-    async ({ query }, reply) => {
-      const filter = verdictFilter(query);
-      if ('wrong' in filter) return reply.code(400).send({ error: filter.wrong });
-      const kept = await sources.verdicts(filter);
-      const unknown = unknownRule(filter, kept, sources.policy());
-      return unknown === undefined ? verdictsPage(kept) : reply.code(400).send({ error: unknown });
-    },
-  );
+  app.get<{ Querystring: Query }>('/verdicts', async ({ query }, reply) => {
+    const filter = verdictFilter(query);
+    if ('wrong' in filter) return reply.code(400).send({ error: filter.wrong });
+    const kept = await sources.verdicts(filter);
+    const unknown = unknownRule(filter, kept, sources.policy());
+    return unknown === undefined ? verdictsPage(kept) : reply.code(400).send({ error: unknown });
+  });
+  app.get<{ Querystring: Query }>('/verdicts/why', async ({ query: { id, ...others } }, reply) => {
+    if (typeof id !== 'string' || id === '' || Object.keys(others).length > 0)
+      return reply.code(400).send({ error: 'expected one id: ?id=ID, of a verdict or a request' });
+    const why = await sources.why(id);
+    if (why === undefined) return reply.code(404).send({ error: `no verdict with the id ${id} is kept` });
+    const entry = (await sources.logEntry(why.verdict.id)) ?? null;
+    return { ...why, verdict: recordOf(why.verdict), entry };
+  });
 }

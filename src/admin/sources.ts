@@ -8,6 +8,7 @@ import type { KeptVerdict } from '../core/history/summary.ts';
 import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
+import type { Why } from '../explain/why.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 /** A call to inspect: attributes by name; for `limit` one set per descriptor. */
@@ -33,6 +34,8 @@ export interface PolicyLoading {
   /** `undefined` if the policy that was read last is in force. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
+
+export type LogEntry = Readonly<Record<string, unknown>>;
 
 /** `id` is the reader's; its feed has the same id in each worker. */
 export type FeedRequest = { readonly id: string } & FeedOptions;
@@ -93,6 +96,10 @@ export interface AdminSources {
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
+  /** Of a kept verdict, by its id or by that of the request. */
+  why(id: string): Promise<Why | undefined>;
+  /** The access log entry of a refused request, by the id of the verdict; values by attribute. */
+  logEntry(id: string): LogEntry | undefined | Promise<LogEntry | undefined>;
   /** The first request of a reader opens its feed, which closes some seconds after the last one. */
   feed(request: FeedRequest): FeedPart | Promise<FeedPart>;
   /** `undefined` without a policy. */

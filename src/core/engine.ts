@@ -55,10 +55,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       graceMs,
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
     },
-    (snapshot) =>
-      void concluded.kept
-        .settle(snapshot)
-        .catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error })),
+    (snapshot) => concluded.settle(snapshot),
   );
 
   // ---------------------------------------------------------- http, tcp
@@ -260,6 +257,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       }
     };
     const written = reports.write(current, call, bag, atMs);
+    concluded.entries.offer(bag, call, atMs);
     if (charged instanceof Promise) return Promise.all([charged.then(count), written]).then(() => undefined);
     count(charged);
     return written;
@@ -294,7 +292,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
     },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
     quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
-    verdicts: (filter) => concluded.kept.list(filter),
+    verdicts: (filter) => concluded.list(filter),
+    kept: (id) => concluded.find(id),
+    logEntry: (id) => inForce.current && concluded.entries.find(id, inForce.current.attributes),
     observe: (observer) => concluded.observers.add(observer),
     families: [...metricFamilies(meters), ...concluded.families],
     meters,

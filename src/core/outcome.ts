@@ -99,10 +99,15 @@ export interface RuleOutcome<P extends PreparedRule = PreparedRule> {
   result: RuleResult;
   /** A part failed, whatever the result; headers that the rule would set are removed. */
   failed: boolean;
+  /** How long its handler took, in whole microseconds; 0 if it was not asked, or answered at once. Whole, since a fraction would be boxed. */
+  handlerUs: number;
 }
 
 export const PASSED: RuleResult = Object.freeze({ kind: 'passed', answer: undefined });
 export const REFUSED: RuleResult = Object.freeze({ kind: 'refused', answer: undefined });
+
+/** `atMs` by `performance.now()`. At least 1. */
+export const microsecondsSince = (atMs: number): number => Math.max(1, Math.round((performance.now() - atMs) * 1000));
 
 /** Records the failure of a part of the rule. */
 export function fail(outcome: RuleOutcome, part: 'match' | 'input' | 'handler', word: ErrorWord, why: string): void {
@@ -119,6 +124,7 @@ export function outcomeOfThrow(prepared: PreparedRule, bag: Bag, error: unknown)
     enforced: rule.mode.kind !== 'shadow',
     result: PASSED,
     failed: true,
+    handlerUs: 0,
   };
   fail(outcome, 'match', inputWord, `internal error while evaluating the rule: ${messageOf(error)}`);
   return outcome;

@@ -8,6 +8,7 @@ import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
 import type { VerdictFilter } from './history/verdict-filter.ts';
+import type { FoundVerdict } from './history/kept-verdicts.ts';
 import type { CallObserver } from './history/observers.ts';
 import type { KeptVerdict } from './history/summary.ts';
 import type { MetricFamily } from './metrics/families.ts';
@@ -54,6 +55,10 @@ export interface RunningEngine extends Engine {
   ): Promise<readonly QuotaInspection[] | undefined>;
   /** Newest first. */
   verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
+  /** A kept verdict, by its id or by that of the request. */
+  kept(id: string): FoundVerdict | undefined;
+  /** The access log entry of a refused request, by the id of the verdict; values by attribute. */
+  logEntry(id: string): Readonly<Record<string, unknown>> | undefined;
   /** Shows it each decided call, until the result is called. */
   observe(observer: CallObserver): () => void;
   readonly families: readonly MetricFamily[];

@@ -68,6 +68,38 @@ test('a refusal is explained by the id in its response: from the server, from a 
   expect(JSON.parse((await why(id, '--log', file, '--json')).out)).toMatchObject([{ id: verdictId, requestId: id }]);
 }, 60_000);
 
+test('a running server says which part of each condition decided, and has the access log entry', async () => {
+  await mesh.sluice.admin('/verdicts'); // entries are indexed while operators look
+  const { headers } = await mesh.get('/admin/users?token=abcdef');
+  const id = headers.get('x-request-id') ?? '';
+  const page = await until('the access log entry', async () => {
+    const answer = await mesh.sluice.admin(`/verdicts/why?id=${id}`);
+    const json = (await answer.json()) as { readonly entry: unknown };
+    return json.entry === null ? undefined : json;
+  });
+  expect(page).toMatchObject({
+    verdict: { requestId: id, outcome: 'deny', rule: 'admin-is-closed' },
+    rules: [
+      {
+        name: 'admin-is-closed',
+        action: 'deny',
+        mode: 'enforce',
+        result: 'applies',
+        values: { 'request.url_path': '/admin/users' },
+        why: 'request.url_path.startsWith("/admin")',
+        decided: true,
+      },
+    ],
+    answers: [],
+    entry: { 'response.code': 403, 'request.id': id, 'request.path': '/admin/users?token=(secret)' },
+    limits: [],
+  });
+  expect(JSON.stringify(page)).not.toContain('abcdef');
+  const { out } = await why(id, '--to', `127.0.0.1:${mesh.sluice.adminPort}`);
+  expect(out).toMatch(/^rules\n {2}admin-is-closed applies, and decided: /m);
+  expect(out).toMatch(/^access log entry\n(?: {2}.*\n)* {2}response\.code = 403$/m);
+}, 60_000);
+
 test('an unknown id, a missing file and a server that is away are told apart', async () => {
   const away = await why('x', '--to', '127.0.0.1:1');
   const unknown = await why('nobody-has-this', '--to', `127.0.0.1:${mesh.sluice.adminPort}`);

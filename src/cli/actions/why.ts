@@ -5,6 +5,8 @@
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
+import type { WhyAnswer, WhyRule } from '../../explain/why.ts';
 import { safeLine } from '../../log/safe-text.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { paintOut } from '../../text/paint.ts';
@@ -40,12 +42,21 @@ export async function why(id: string, { to, log, json }: WhyFlags): Promise<Exit
 }
 
 async function askedOf(to: string, id: string): Promise<readonly Fields[]> {
-  const url = `http://${to}/verdicts?${new URLSearchParams({ id }).toString()}`;
+  const page = async (path: string, of: string): Promise<Fields> => {
+    const query = new URLSearchParams({ id: of }).toString();
+    const answer = await fetch(`http://${to}${path}?${query}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return { ...((await answer.json()) as Fields), status: answer.status };
+  };
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const page = (await answer.json()) as { readonly verdicts?: readonly Fields[]; readonly error?: string };
-    if (page.verdicts !== undefined) return page.verdicts;
-    throw new Error(`it answers ${answer.status}${page.error === undefined ? '' : `: ${page.error}`}`);
+    const { verdicts, status, error } = await page('/verdicts', id);
+    if (!Array.isArray(verdicts))
+      throw new Error(`it answers ${String(status)}${typeof error === 'string' ? `: ${error}` : ''}`);
+    const found: Fields[] = [];
+    for (const verdict of verdicts as readonly Fields[]) {
+      const { verdict: same, rules, answers, limits, entry } = await page('/verdicts/why', String(verdict['id']));
+      found.push(same === undefined ? verdict : { ...verdict, rules, answers, limits, entry });
+    }
+    return found;
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new CliError('CLI_UNREACHABLE', `http://${to} has no verdicts: ${messageOf(cause)}`, { cause: error });
@@ -98,7 +109,7 @@ const FIRST = [
   'host',
   'path',
 ] as const;
-const LISTED = new Set(['reasons', 'attributes', 'quotaKeys']);
+const LISTED = new Set(['reasons', 'attributes', 'quotaKeys', 'rules', 'answers', 'limits', 'entry']);
 
 function printRecord(record: Fields, isLater: boolean): void {
   if (isLater) printOut();
@@ -114,7 +125,35 @@ function printRecord(record: Fields, isLater: boolean): void {
     'looked at',
     Object.entries((record['attributes'] ?? {}) as Fields).map(([name, value]) => `${name} = ${textOf(value)}`),
   );
+  printList('rules', (record['rules'] as readonly WhyRule[] | undefined)?.flatMap(ruleLines) ?? []);
+  printList('answers', (record['answers'] as readonly WhyAnswer[] | undefined)?.map(answerText) ?? []);
+  printList(
+    'limits now',
+    (record['limits'] as readonly QuotaInspection[] | undefined)?.map(
+      ({ rule, state, limit }) =>
+        `${rule}: ${state === undefined ? 'not known' : `${state.remaining} of ${limit} left`}`,
+    ) ?? [],
+  );
+  printList(
+    'access log entry',
+    Object.entries((record['entry'] ?? {}) as Fields).map(([name, value]) => `${name} = ${textOf(value)}`),
+  );
   printList('quota keys', [record['quotaKeys']].flat().filter(isSaid).map(textOf));
+}
+
+/** Reports decide nothing. */
+function ruleLines({ name, action, mode, result, why, values, decided }: WhyRule): readonly string[] {
+  if (action === 'report') return [];
+  const part = why === null ? '' : `: ${why}`;
+  const said = `${name}${mode === 'shadow' ? ' (shadow)' : ''} ${result}${decided ? ', and decided' : ''}${part}`;
+  return [said, ...Object.entries(values).map(([attribute, value]) => `  ${attribute} = ${textOf(value)}`)].map(
+    safeLine,
+  );
+}
+
+function answerText({ rule, handler, says, reason, tookMs }: WhyAnswer): string {
+  const took = tookMs === null ? '' : ` after ${tookMs} ms`;
+  return safeLine(`${rule}: ${handler} says ${says}${took}${reason === null ? '' : `: ${reason}`}`);
 }
 
 function printList(title: string, lines: readonly string[]): void {

@@ -13,6 +13,7 @@ import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import {
   fail,
+  microsecondsSince,
   NO_QUOTAS,
   outcomeOfThrow,
   PASSED,
@@ -99,6 +100,7 @@ function outcomeOf(
     enforced: isEnforced(prepared, bag),
     result: PASSED,
     failed: match === 'failed',
+    handlerUs: 0,
   };
   prepared.meters.matched++;
   if (match === 'failed' && !prepared.failedMatchApplies) {
@@ -161,7 +163,10 @@ async function settleLater(
   answers: Promise<readonly QuotaAnswer[] | Failure>,
   scope: CallScope,
 ): Promise<void> {
-  await settle(group, places, await answers, scope);
+  const askedAtMs = scope.nowMs;
+  const settled = await answers;
+  for (const { outcome } of group) outcome.handlerUs = microsecondsSince(askedAtMs);
+  await settle(group, places, settled, scope);
 }
 
 function settle(

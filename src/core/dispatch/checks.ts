@@ -6,7 +6,15 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow, withItem } from '../outcome.ts';
+import {
+  PASSED,
+  type RuleOutcome,
+  fail,
+  microsecondsSince,
+  type PreparedRule,
+  outcomeOfThrow,
+  withItem,
+} from '../outcome.ts';
 import { CHECK_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
@@ -42,7 +50,7 @@ function outcomeOf(prepared: PreparedRule, bag: RequestBag): RuleOutcome | undef
   const match = matchOf(prepared, bag);
   if (match === 'does not apply') return undefined;
   const enforced = isEnforced(prepared, bag);
-  const outcome: RuleOutcome = { prepared, bag, enforced, result: prepared.whenMatched, failed: false };
+  const outcome: RuleOutcome = { prepared, bag, enforced, result: prepared.whenMatched, failed: false, handlerUs: 0 };
   if (match === 'failed')
     fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
   else prepared.meters.matched++;
@@ -66,7 +74,17 @@ function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined 
     take(outcome, answer);
     return undefined;
   }
-  return answer.then((late) => take(outcome, late));
+  return takeLater(outcome, answer, scope.nowMs);
+}
+
+async function takeLater(
+  outcome: RuleOutcome,
+  answer: Promise<CheckAnswer | Failure>,
+  askedAtMs: number,
+): Promise<void> {
+  const late = await answer;
+  outcome.handlerUs = microsecondsSince(askedAtMs);
+  take(outcome, late);
 }
 
 function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {

@@ -83,7 +83,14 @@ export function inspectedQuota(
   const prepared = unmetered(metered);
   const { rule, action, handler } = prepared;
   const { mode, position } = rule;
-  const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
+  const outcome: RuleOutcome = {
+    prepared,
+    bag,
+    enforced: isEnforced(prepared, bag),
+    result: PASSED,
+    failed: false,
+    handlerUs: 0,
+  };
   const { applies, why } = applicationOf(snapshot, prepared, action, bag, call);
   const ask = quotaAskOf(snapshot, outcome, action, call);
   const { result } = outcome;

@@ -13,7 +13,10 @@ import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { countRefusals } from '../verdict/count-refusals.ts';
 import { Decisions } from './decisions.ts';
-import { KeptVerdicts } from './kept-verdicts.ts';
+import { type FoundVerdict, KeptVerdicts } from './kept-verdicts.ts';
+import { LogEntries } from './log-entries.ts';
+import type { KeptVerdict } from './summary.ts';
+import type { VerdictFilter } from './verdict-filter.ts';
 import { Observers } from './observers.ts';
 
 export interface ConcludedCallsOptions {
@@ -34,18 +37,40 @@ export class ConcludedCalls {
   readonly kept = new KeptVerdicts();
   readonly decisions: Decisions;
   readonly observers: Observers;
+  readonly entries = new LogEntries();
   readonly #meters: Meters;
   readonly #reports: ReportWriter;
   readonly #keepsVerdicts: boolean;
   readonly #nowMs: () => number;
+  readonly #log: Log;
 
   constructor({ meters, reports, log, sampleReports, keepsVerdicts, nowMs }: ConcludedCallsOptions) {
     this.#meters = meters;
     this.#reports = reports;
     this.#keepsVerdicts = keepsVerdicts;
     this.#nowMs = nowMs;
+    this.#log = log;
     this.decisions = new Decisions(reports, log, sampleReports);
     this.observers = new Observers(log);
+  }
+
+  list(filter?: VerdictFilter): readonly KeptVerdict[] {
+    this.entries.watch();
+    return this.kept.list(filter);
+  }
+
+  find(id: string): FoundVerdict | undefined {
+    this.entries.watch();
+    return this.kept.find(id);
+  }
+
+  /** Kept verdicts reference no policy but this one. */
+  settle(inForce: Snapshot): void {
+    this.kept
+      .settle(inForce)
+      .catch((error: unknown) =>
+        this.#log.error('kept verdicts could not be detached from the last policy', { error }),
+      );
   }
 
   get families(): readonly MetricFamily[] {
@@ -68,7 +93,8 @@ export class ConcludedCalls {
     countRefusals(outcomes, verdict.rule, bags.length, endedAtMs);
     if (snapshot.decisionPercent !== undefined)
       this.decisions.offer(snapshot.decisionPercent, snapshot, decidedBag(bags, verdict), call, verdict, this.#nowMs);
-    if (this.#keepsVerdicts) this.kept.offer(snapshot, bags[0], call, verdict, endedAtMs, this.#nowMs);
+    if (this.#keepsVerdicts)
+      this.kept.offer(snapshot, bags[0], call, verdict, outcomes, quotas, endedAtMs, this.#nowMs);
     if (!this.observers.isEmpty)
       this.observers.notify({ snapshot, bags, call, verdict, outcomes, quotas, tookMs: endedAtMs - beganAtMs });
     for (const bag of bags) void this.#reports.write(snapshot, call, bag, endedAtMs); // an answer never waits for its reports

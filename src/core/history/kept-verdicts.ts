@@ -10,9 +10,10 @@ import type { LimitVerdict, Verdict } from '../call.ts';
 import { BriefRefusals } from './brief-refusals.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { MetricFamily } from '../metrics/families.ts';
+import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { passesFilter, type VerdictFilter } from './verdict-filter.ts';
-import { type Decided, fieldsOf, type KeptVerdict, summaryOf } from './summary.ts';
+import { type DecidedByRules, fieldsOf, type KeptVerdict, summaryOf } from './summary.ts';
 
 const MIB = 1024 * 1024;
 /**
@@ -28,9 +29,15 @@ export const KEEP: Readonly<Record<'refused' | 'shadow' | 'allowed', BufferLimit
 const SLICE_MS = 5;
 
 /** An entry whose policy is no longer in force is kept as its summary. */
-type Entry = { live: Decided; summary: undefined } | { live: undefined; summary: KeptVerdict };
+type Entry = { live: DecidedByRules; summary: undefined } | { live: undefined; summary: KeptVerdict };
 /** `number` orders entries, since many calls end in one millisecond. */
 type Kept = Entry & { readonly number: number };
+
+/** `decided`: `undefined` if its policy was replaced, or if it is kept in brief. */
+export interface FoundVerdict {
+  readonly summary: KeptVerdict;
+  readonly decided: DecidedByRules | undefined;
+}
 
 export class KeptVerdicts {
   #inForce: Snapshot | undefined;
@@ -46,6 +53,8 @@ export class KeptVerdicts {
     bag: RequestBag | undefined,
     call: CallKind,
     verdict: Verdict | LimitVerdict,
+    outcomes: readonly RuleOutcome[],
+    quotas: readonly QuotaEntry[],
     atMs: number,
     timeMs: () => number,
   ): void {
@@ -58,7 +67,7 @@ export class KeptVerdicts {
       return;
     }
     bag.wire.keep();
-    const live = { snapshot, bag, call, verdict, timeMs: timeMs() };
+    const live = { snapshot, bag, call, verdict, outcomes, quotas, timeMs: timeMs() };
     // A call that ended after its policy was replaced must not retain that policy.
     const number = this.#next++;
     buffer.add(
@@ -94,6 +103,20 @@ export class KeptVerdicts {
       if (passes(kept, filter)) found.push(kept.live === undefined ? kept.summary : summaryOf(kept.live));
     }
     return found;
+  }
+
+  /** By the id of the verdict or the request; of several the newest refusal, else the newest. */
+  find(id: string, nowMs: number = performance.now()): FoundVerdict | undefined {
+    const brief = this.#brief.withId(id);
+    if (brief !== undefined) return { summary: brief, decided: undefined };
+    for (const buffer of [this.#refused, this.#shadow, this.#allowed]) {
+      const kept = buffer.entries(nowMs).findLast((one) => passes(one, { id }));
+      if (kept !== undefined)
+        return kept.live === undefined
+          ? { summary: kept.summary, decided: undefined }
+          : { summary: summaryOf(kept.live), decided: kept.live };
+    }
+    return undefined;
   }
 
   /** Detaches entries from all policies but this one. */

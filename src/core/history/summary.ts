@@ -8,6 +8,7 @@ import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { Masks } from '../../attributes/secrets.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
 import { shownKey } from '../dispatch/quota-inspection.ts';
+import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Policy } from '../rules/policy.ts';
 import { MATCH_APPLIES, NOTHING_ALLOWED } from '../verdict/check-verdict.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
@@ -18,6 +19,12 @@ export interface Decided {
   readonly call: CallKind;
   readonly verdict: Verdict | LimitVerdict;
   readonly timeMs: number;
+}
+/** With what its rules and handlers said. */
+export interface DecidedByRules extends Decided {
+  /** Of the rules that applied, or whose match failed, in rule order. */
+  readonly outcomes: readonly RuleOutcome[];
+  readonly quotas: readonly QuotaEntry[];
 }
 export interface KeptVerdict {
   /** Id of the verdict. */

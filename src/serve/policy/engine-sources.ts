@@ -10,6 +10,7 @@ import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Policy } from '../../core/rules/policy.ts';
+import { whyOf } from '../../explain/why.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import type { Feeds } from './feeds.ts';
 import type { EngineSources } from './thread.ts';
@@ -17,7 +18,10 @@ import { plainRequest } from '../../attributes/plain-request.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
 
 export interface EngineSourcesOptions {
-  readonly engine: Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas' | 'meters'>;
+  readonly engine: Pick<
+    RunningEngine,
+    'handlers' | 'verdicts' | 'kept' | 'logEntry' | 'families' | 'quotas' | 'meters'
+  >;
   /** The one in force. */
   readonly policy: () => Policy | undefined;
   /** Further families for the metrics page. */
@@ -55,6 +59,11 @@ export function engineSources({
       return inForce === undefined ? undefined : ruleCounts(inForce, engine.meters.read());
     },
     verdicts: (filter) => engine.verdicts(filter),
+    async why(id) {
+      const found = engine.kept(id);
+      return found && whyOf(found, (call, wires) => engine.quotas('inspect', call, wires));
+    },
+    logEntry: (id) => engine.logEntry(id),
     feed: (request) => feeds.ask(request),
     async limits(depth, asked) {
       const inForce = policy();

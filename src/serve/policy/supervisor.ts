@@ -86,6 +86,11 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           .flatMap((kept) => kept ?? [])
           .toSorted((a, b) => b.timeMs - a.timeMs)
           .slice(0, filter.limit),
+      async why(id) {
+        const found = (await crew.answersOf('why', id, INSPECTION_MS * 3)).flatMap(({ answer }) => answer ?? []);
+        return found.find(({ verdict }) => verdict.outcome !== 'allow') ?? found[0];
+      },
+      logEntry: async (id) => (await crew.askAll('logEntry', id, VIEW_MS)).find((entry) => entry !== undefined),
       async feed(request) {
         const parts = (await crew.answersOf('feed', request, VIEW_MS)).map(({ answer }) => answer);
         return {

@@ -1,11 +1,12 @@
 /** The messages between the supervisor of `sluice serve` and a worker. */
-import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer } from '../../admin/sources.ts';
+import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry } from '../../admin/sources.ts';
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
 import type { RuleCounts } from '../../core/metrics/rule-counts.ts';
+import type { Why } from '../../explain/why.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
 import type { HttpChecks } from './http-checks.ts';
@@ -29,6 +30,8 @@ export interface PolicyProtocol {
     /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
+    readonly why: { readonly given: string; readonly answer: Why | undefined };
+    readonly logEntry: { readonly given: string; readonly answer: LogEntry | undefined };
     readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };
     /** Opens it beside the policy in force. `settleCandidate` follows. */
     readonly prepareCandidate: { readonly given: PolicyTexts; readonly answer: void };

@@ -23,6 +23,8 @@ await runWorker<PolicyProtocol>(
       answers: {
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
+        why: (id) => sources.why(id),
+        logEntry: (id) => sources.logEntry(id),
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
         ruleCounts: async () => sources.ruleCounts(),

@@ -13,6 +13,8 @@ export const EMPTY_SOURCES: AdminSources = {
   ruleCounts: () => undefined,
   handlers: () => [],
   verdicts: () => [],
+  why: async () => undefined,
+  logEntry: () => undefined,
   feed: () => ({ lines: [], dropped: 0, isNew: false }),
   limits: async () => undefined,
   async *metrics() {},
