@@ -4,7 +4,7 @@
  */
 import { JWT_NAMESPACE } from '../attribute-needs.ts';
 import { EXT_AUTHZ } from '../filters.ts';
-import { CHECK_TIMEOUT_MS } from '../options.ts';
+import { BODY_BYTES, CHECK_TIMEOUT_MS } from '../options.ts';
 import { type HttpChain, perRoute } from './configuration.ts';
 import { checkByHttp } from './http-service.ts';
 import type { Report } from './report.ts';
@@ -103,18 +103,21 @@ function checkBody(report: Report, config: View): void {
       config,
       'Envoy does not send the body',
       why,
-      'write with_request_body: { max_request_bytes: 8192, pack_as_bytes: true }',
+      `write with_request_body: { max_request_bytes: ${needs.bodyBytes ?? BODY_BYTES}, pack_as_bytes: true }`,
     );
     return;
   }
   const bytes = body.number('max_request_bytes') ?? 0;
-  if (bytes < (needs.bodyBytes ?? 1))
+  const wanted = needs.bodyBytes ?? 1;
+  if (bytes < wanted)
     report.lacks(
       'ENVOY_BODY_TOO_SMALL',
       body.at('max_request_bytes') ?? body,
-      `Envoy answers 413 to bodies above ${bytes} bytes, and a rule compares with ${needs.bodyBytes ?? 1}`,
+      bytes === 0
+        ? 'max_request_bytes is not set'
+        : `Envoy answers 413 to bodies above ${bytes} bytes, and a rule compares their size with ${wanted}`,
       why,
-      `write max_request_bytes: ${needs.bodyBytes ?? 8192}`,
+      `write max_request_bytes: ${needs.bodyBytes ?? BODY_BYTES}`,
     );
   if (body.isTrue('allow_partial_message') && !needs.has('http partial-body'))
     report.lacks(

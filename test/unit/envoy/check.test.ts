@@ -260,7 +260,7 @@ test('a finding names its place, the rule that needs it, and what to write', asy
   const text = JSON.stringify(parts.config, null, 2);
   const [finding] = await checkEnvoy('envoy.json', text, needs, DEFAULT_OPTIONS);
   expect(finding?.message).toBe(
-    'Envoy does not send the body, which rule body needs; write with_request_body: { max_request_bytes: 8192, pack_as_bytes: true }',
+    'Envoy does not send the body, which rule body needs; write with_request_body: { max_request_bytes: 65536, pack_as_bytes: true }',
   );
   expect(text.split('\n')[(finding?.position.line ?? 0) - 1]).toContain('"typed_config"');
 });

@@ -8,93 +8,16 @@ import { attributeNeeds, type Part } from '../../../src/envoy/attribute-needs.ts
 import { plainOf, yamlText } from '../../../src/envoy/commented-yaml.ts';
 import { COMMANDS, otlpAttributes } from '../../../src/envoy/otlp-attributes.ts';
 import { descriptorsOfFiles } from '../../../src/envoy/descriptors.ts';
+import { FRAGMENTS, policyOfFragments } from './fragments.ts';
 import { HANDLERS, needsOfText } from './load.ts';
 
 const deny = (match: string, more = ''): string => `${more}\nrules:\n  - { name: r, match: '${match}', deny: {} }\n`;
 const report = (input: string, calls = 'log', more = ''): string =>
   `${HANDLERS}${more}\nrules:\n  - name: r\n    calls: [${calls}]\n    report: { handler: lines, input: { a: '${input}' } }\n`;
 
-/** One expression in a deny or a report, the kinds that it needs, and one name of them. */
-const TABLE: readonly (readonly [what: string, policy: string, kind: string, name?: string])[] = [
-  ['a check', deny('request.method == "GET"'), 'http'],
-  ['the body', deny('request.?body.orValue("") == "a"'), 'http body'],
-  ['the bytes of the body', deny('has(request.raw_body)'), 'http raw-body'],
-  ['all names of a certificate', deny('source.?spiffe.?id.orValue("") == "a"'), 'http certificate-names'],
-  ['a certificate', deny('connection.?sha256_peer_certificate_digest.orValue("") == "a"'), 'http certificate'],
-  ['the SNI', deny('connection.?requested_server_name.orValue("") == "a"'), 'http session'],
-  ['claims of a token', deny('request.auth.principal == "a/b"'), 'http metadata', 'envoy.filters.http.jwt_authn'],
-  ['a namespace of metadata', deny('metadata[?"team"].orValue("") == "a"'), 'http metadata-if-any', 'team'],
-  [
-    'metadata of a carrier',
-    deny(
-      'my.team == "a"',
-      'attributes: { my.team: { type: string, from: { metadata: { namespace: teams, path: [name] } } } }',
-    ),
-    'http metadata',
-    'teams',
-  ],
-  ['metadata of the route', deny('has(context.route_metadata["web"])'), 'http route-metadata', 'web'],
-  [
-    'a context extension',
-    deny('my.tier == "a"', 'attributes: { my.tier: { type: string, from: { contextExtension: tier } } }'),
-    'http extension',
-    'tier',
-  ],
-  [
-    'a context extension by the name of an attribute',
-    deny('destination.namespace == "a"'),
-    'http extension',
-    'destination.namespace',
-  ],
-  ['labels of the destination', deny('destination.labels[?"app"].orValue("") == "a"'), 'http labels'],
-  ['raw headers', deny('"a" in request.header_values["x"]'), 'http raw-headers'],
-  ['the number of proxies', deny('origin.ip == ip("1.2.3.4")', 'settings: { trustedHops: 1 }'), 'hops'],
-  [
-    'a forwarded certificate',
-    deny('origin.?principal.orValue("") == "a"', 'settings: { trustedCertificateHops: 0 }'),
-    'http forwarded-certificate',
-  ],
-  ['a normalised path', deny('request.url_path == "/a"'), 'path'],
-  ['a header of the access log', report('request.headers[?"X-User"].orValue("")'), 'log request-header', 'x-user'],
-  ['a header that is only tested', report('"x-user" in request.headers ? "a" : "b"'), 'log request-header', 'x-user'],
-  ['all headers', report('request.headers'), 'log all-request-headers'],
-  ['a header of the response', report('response.headers[?"etag"].orValue("")'), 'log response-header', 'etag'],
-  ['a trailer', report('response.?grpc_status.orValue("")'), 'log response-trailer', 'grpc-status'],
-  [
-    'a custom tag',
-    report('my.zone', 'log', 'attributes: { my.zone: { type: string, from: { customTag: zone } } }'),
-    'log custom-tag',
-    'zone',
-  ],
-  [
-    'filter state',
-    report('my.peer', 'log', 'attributes: { my.peer: { type: string, from: { filterState: peer } } }'),
-    'log filter-state',
-    'peer',
-  ],
-  ['the verdict', report('verdict.?rule.orValue("")'), 'log verdict'],
-  ['the verdict of the limit', report('verdict.?limit_rule.orValue("")'), 'log limit-verdict'],
-  ['a trace', report('trace.?id.orValue("")'), 'log trace'],
-  ['interim entries', report('request.path', 'log-interim'), 'log interim'],
-  ['entries of connections', report('connection.duration', 'tcp-log'), 'tcp-log'],
-  ['interim entries of connections', report('connection.received.bytes', 'tcp-log-interim'), 'tcp-log interim'],
-  ['statistics', report('metric.name', 'envoy-metric'), 'metrics'],
-  ['the body of a decided call', report('request.?body.orValue("")', 'decision'), 'http body'],
-  [
-    'a check of connections',
-    `rules:\n  - { name: r, calls: [tcp], match: 'source.ip == ip("1.2.3.4")', deny: {} }\n`,
-    'tcp',
-  ],
-  [
-    'a rate limit',
-    `${HANDLERS}rules:\n  - { name: r, match: ratelimit.domain == "shop", quota: { handler: limits, limit: 1, per: 1m, key: [] } }\n`,
-    'limit',
-  ],
-];
-
-for (const [what, policy, kind, name] of TABLE)
-  test(what, async () => {
-    expect((await needsOfText(policy)).why(kind, name)).toEqual(['r']);
+for (const fragment of FRAGMENTS)
+  test(fragment.what, async () => {
+    expect((await needsOfText(policyOfFragments([fragment]))).why(fragment.kind, fragment.name)).toEqual(['r0']);
   });
 
 describe('what is not needed', () => {
