@@ -1,7 +1,7 @@
 /** docs/tutorial.md, followed line by line in a folder of its own: files are written, commands run, outputs compared. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -61,6 +61,26 @@ async function startServer(command: string): Promise<void> {
   });
 }
 
+let endRecording: (() => Promise<void>) | undefined;
+
+/** Returns when calls are recorded, not when the recorder begins to ask for them. */
+async function startRecording(command: string): Promise<void> {
+  const child = spawn('bash', ['-c', `exec ${command}`], { cwd: folder, env, stdio: 'ignore' });
+  const ended = once(child, 'close');
+  endRecording = async () => {
+    endRecording = undefined;
+    child.kill('SIGINT');
+    await ended;
+  };
+  ending.unshift(async () => endRecording?.());
+  await until('a recorded call', async () => {
+    if (child.exitCode !== null) throw new Error('the recorder ended');
+    await outputOf(withPorts('npx sluice call check --to 127.0.0.1:9091 --request request.yaml'));
+    const text = await readFile(join(folder, 'calls.ndjson'), 'utf8').catch(() => '');
+    return text.includes('"call":"http"') || undefined;
+  });
+}
+
 async function writeFileOf(name: string, text: string): Promise<void> {
   const reloads = (): number => serverLog?.().split('policy loaded').length ?? 0;
   const before = reloads();
@@ -99,6 +119,8 @@ test.each(BLOCKS)('line $line: $language $title', async ({ language, title, text
       'every line is there',
     );
   }
+  if (title === 'recording') return startRecording(withPorts(text).trim());
+  if (text.includes('calls.ndjson')) await endRecording?.();
   if (title === 'server') return startServer(withPorts(text).trim());
   output = await outputOf(withPorts(text));
   return expect(output).not.toBe('');
@@ -106,6 +128,6 @@ test.each(BLOCKS)('line $line: $language $title', async ({ language, title, text
 
 test('the page has what it promises', () => {
   const count = (language: string): number => BLOCKS.filter((block) => block.language === language).length;
-  expect([count('yaml'), count('sh'), count('text')]).toEqual([6, 7, 6]);
+  expect([count('yaml'), count('sh'), count('text')]).toEqual([7, 10, 7]);
   expect(BLOCKS.every(({ language, title }) => language !== 'yaml' || title !== '')).toBe(true);
 });

@@ -3,13 +3,13 @@
  * **In**: files of calls. **Out**: YAML on stdout, with the evidence in comments; or the proposal as JSON.
  * **Fails**: with exit code 1 if no rule can be proposed; lines that cannot be read are reported on stderr.
  */
-import { durationMs } from '../../time/duration.ts';
 import { type Grouping, Observations } from '../../traffic/suggest/observations.ts';
 import { policyText } from '../../traffic/suggest/policy-text.ts';
 import { proposalOf } from '../../traffic/suggest/proposal.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { printErr, printOut } from '../terminal.ts';
+import { parseDuration } from '../flag-values.ts';
 import { counted, Traffic } from './replay.ts';
 
 export interface SuggestFlags {
@@ -25,8 +25,8 @@ export interface SuggestFlags {
 export async function suggest(files: readonly string[], flags: SuggestFlags): Promise<ExitCode> {
   const minCalls = numberOf('--min-calls', flags.minCalls, (value) => Number.isInteger(value) && value >= 1);
   const headroom = numberOf('--headroom', flags.headroom, (value) => value >= 1 && value <= 1e6);
-  const windowMs = durationMs(flags.per);
-  if (windowMs === undefined || windowMs < 1000)
+  const windowMs = parseDuration('--per', flags.per);
+  if (windowMs < 1000)
     throw new CliError('CLI_USAGE', `--per is "${flags.per}"; expected a span of at least 1s, such as 1m`);
   const trustedHops =
     flags.trustedHops === undefined

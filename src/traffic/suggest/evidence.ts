@@ -65,17 +65,21 @@ export class Examples {
 /** The calls of one method to one place. */
 export class MethodCalls {
   readonly all = new Tally();
+  /** Calls without an identity. */
+  anonymous = 0;
   /** By caller, `''` without an identity; `undefined` if there are more than {@link MAX_CALLERS}, or than there is room for. */
   #callers: Map<string, Tally> | undefined = new Map();
 
   add(caller: string, timeMs: number, room: Room): void {
     this.all.add(timeMs);
+    if (caller === '') this.anonymous++;
     if (this.#callers?.has(caller) === false && !room.take()) this.#callers = undefined;
     this.#tallyOf(caller)?.add(timeMs);
   }
 
   join(other: MethodCalls): void {
     this.all.join(other.all);
+    this.anonymous += other.anonymous;
     if (other.#callers === undefined) this.#callers = undefined;
     for (const [caller, tally] of other.#callers ?? []) this.#tallyOf(caller)?.join(tally);
   }

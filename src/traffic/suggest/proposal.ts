@@ -5,7 +5,7 @@
 import { type Endpoint, type MethodCalls, Tally } from './evidence.ts';
 import type { Grouping, Observations } from './observations.ts';
 import type { Template } from './path-tree.ts';
-import { CALLER, matchOf, NOUN, patternOf, templateText } from './rule-text.ts';
+import { type Allowed, CALLER, matchOf, NOUN, patternOf, templateText } from './rule-text.ts';
 
 /** Evidence below this is marked as thin. */
 export const THIN_CALLS = 10;
@@ -26,7 +26,7 @@ export interface ProposedRule {
   /** `/users/{int}`. */
   readonly template: string;
   readonly match: string;
-  /** `undefined`: any; of these `''` has no identity. */
+  /** `undefined`: any, or any with an identity; of these `''` has none. */
   readonly callers: readonly string[] | undefined;
   readonly calls: number;
   /** Of all calls that were read, from 0 to 1. */
@@ -134,9 +134,8 @@ export function proposalOf(observed: Observations, { minCalls, headroom }: Propo
 }
 
 /** Methods of one endpoint with the same callers become one rule. */
-interface Group {
+interface Group extends Allowed {
   readonly methods: string[];
-  readonly callers: readonly string[] | undefined;
   readonly tally: Tally;
 }
 
@@ -145,12 +144,18 @@ function groupsOf({ methods }: Endpoint, minCalls: number, knowsCallers: boolean
   for (const [method, calls] of [...methods].toSorted(([a], [b]) => byText(a, b))) {
     const tally = new Tally();
     const callers = oftenBy(calls, knowsCallers, minCalls, tally, (caller, few) =>
-      rare.push({ methods: [method], callers: caller === '' ? undefined : [caller], tally: few }),
+      rare.push({
+        methods: [method],
+        callers: caller === '' ? undefined : [caller],
+        needsIdentity: false,
+        tally: few,
+      }),
     );
     if (tally.calls === 0) continue;
-    const key = JSON.stringify(callers ?? null);
+    const needsIdentity = knowsCallers && callers === undefined && calls.anonymous === 0;
+    const key = JSON.stringify([callers ?? null, needsIdentity]);
     const known = groups.get(key);
-    if (known === undefined) groups.set(key, { methods: [method], callers, tally });
+    if (known === undefined) groups.set(key, { methods: [method], callers, needsIdentity, tally });
     else {
       known.methods.push(method);
       known.tally.join(tally);
@@ -184,7 +189,7 @@ function oftenBy(
 }
 
 function warningsOf(
-  { callers, tally }: Group,
+  { callers, needsIdentity, tally }: Group,
   { segments }: Template,
   groupBy: Grouping,
   knowsCallers: boolean,
@@ -199,7 +204,9 @@ function warningsOf(
   else if (knowsCallers && callers?.length === 1 && tally.lastMs - tally.firstMs < 60_000)
     warnings.push('thin: all calls within a minute by one caller');
   if (knowsCallers && callers === undefined)
-    warnings.push(`wide: more callers than are told apart; any caller is allowed`);
+    warnings.push(
+      `wide: more callers than are told apart; any caller${needsIdentity ? ` with ${NOUN[groupBy]}` : ''} is allowed`,
+    );
   if (knowsCallers && callers?.includes('') === true) warnings.push(`callers without ${NOUN[groupBy]} are allowed`);
   return warnings;
 }

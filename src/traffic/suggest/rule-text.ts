@@ -16,9 +16,17 @@ export const NOUN: Readonly<Record<Grouping, string>> = {
   address: 'an address',
 };
 
+/** What a rule allows at its place. */
+export interface Allowed {
+  readonly methods: readonly string[];
+  /** `undefined`: any, or any with an identity; of these `''` has none. */
+  readonly callers: readonly string[] | undefined;
+  readonly needsIdentity: boolean;
+}
+
 export function matchOf(
   host: string,
-  { methods, callers }: { readonly methods: readonly string[]; readonly callers: readonly string[] | undefined },
+  { methods, callers, needsIdentity }: Allowed,
   segments: readonly TemplateSegment[],
   groupBy: Grouping,
 ): string {
@@ -32,6 +40,7 @@ export function matchOf(
     parts.push(`!request.url_path.matches(${celText(`^${before}/(?:${except.map(quoted).join('|')})(?:/|$)`)})`);
   }
   if (callers !== undefined) parts.push(isOneOf(CALLER[groupBy], callers));
+  else if (needsIdentity) parts.push(`${CALLER[groupBy]} != ""`);
   return parts.join(' && ');
 }
 

@@ -91,8 +91,13 @@ describe('callers', () => {
   test('more callers than are told apart are any caller, with a warning', () => {
     const { rules } = proposed(times(65, (at) => ({ path: '/a', principal: `p${at}` })));
     expect(rules[0]?.callers).toBeUndefined();
-    expect(rules[0]?.match).not.toContain('principal');
-    expect(rules[0]?.warnings).toEqual(['wide: more callers than are told apart; any caller is allowed']);
+    expect(rules[0]?.match).toContain('source.?principal.orValue("") != ""');
+    expect(rules[0]?.warnings).toEqual([
+      'wide: more callers than are told apart; any caller with a principal is allowed',
+    ]);
+    const mixed = proposed([...times(65, (at) => ({ path: '/a', principal: `p${at}` })), { path: '/a' }]);
+    expect(mixed.rules[0]?.match).not.toContain('principal');
+    expect(mixed.rules[0]?.warnings).toEqual(['wide: more callers than are told apart; any caller is allowed']);
   });
 
   test('a caller without an identity beside others is named', () => {

@@ -94,6 +94,11 @@ test.each(SEEDS)('a proposal allows the calls it was made from and denies change
       { ...sent, path: `/never-asked-for.1${path}` },
     ];
     const callers = proposal.rules.every((one) => one.callers !== undefined);
+    const identified = proposal.rules.every(({ match }) => match.includes('source.?principal'));
+    if (identified && !proposal.rules.some((one) => one.callers?.includes('') === true)) {
+      const { principal: _, ...anonymous } = sent;
+      changed.push(anonymous);
+    }
     if (callers && proposal.knowsCallers && groupBy === 'principal')
       changed.push({ ...sent, principal: 'cluster.local/ns/evil/sa/x' });
     if (callers && groupBy === 'address') changed.push({ ...sent, ip: '192.0.2.1' });
