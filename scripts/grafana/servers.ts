@@ -1,6 +1,9 @@
 /** Boards of what decides: handlers and spools, transport and process. */
 import { type Board, OF, rate } from './board.ts';
 
+const handlerTime = (quantile: number): string =>
+  `histogram_quantile(${quantile}, sum by (handler, le) (rate(sluice_handler_duration_seconds_bucket{${OF}}[$__rate_interval])))`;
+
 export const HANDLERS: Board = {
   title: 'Sluice: handlers and spools',
   rows: [
@@ -21,6 +24,11 @@ export const HANDLERS: Board = {
           title: 'Failures by kind',
           unit: 'reqps',
           queries: [[rate('sluice_handler_failures_total', 'handler, kind'), '{{handler}} {{kind}}']],
+        },
+        {
+          title: 'Time of calls that are not answered at once',
+          unit: 's',
+          queries: [0.5, 0.99].map((quantile) => [handlerTime(quantile), `{{handler}} ${quantile * 100} %`] as const),
         },
         {
           title: 'Calls in flight and waiting',

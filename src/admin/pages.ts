@@ -1,5 +1,6 @@
 /** The JSON pages. Secrets are hidden already in the configs and verdicts that come here. */
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
+import { HANDLER_BOUNDS_MS, quantileMs } from '../core/metrics/meters.ts';
 import { countsAt, type RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
 import type { Policy } from '../core/rules/policy.ts';
@@ -105,10 +106,11 @@ function actionRow(action: Action): object {
 
 export function handlersPage(policy: Policy | undefined, states: readonly HandlerState[]): object {
   return {
-    handlers: states.map((state) => {
+    handlers: states.map(({ durations, ...state }) => {
       const spec = policy?.handlers.get(state.name);
       return {
         ...state,
+        latency: latencyOf(durations),
         why: withoutCredentialsIn(state.why ?? null),
         lastError: withoutCredentialsIn(state.lastError ?? null),
         config: withoutCredentialsIn(spec?.shown ?? null),
@@ -116,4 +118,10 @@ export function handlersPage(policy: Policy | undefined, states: readonly Handle
       };
     }),
   };
+}
+
+/** Of calls that were not answered at once. */
+function latencyOf(durations: readonly number[]): object {
+  const quantile = (part: number): number | null => quantileMs(part, HANDLER_BOUNDS_MS, durations) ?? null;
+  return { count: durations.reduce((sum, one) => sum + one, 0), p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
 }

@@ -30,6 +30,8 @@ export interface HandlerState {
   readonly reports: ReportQueueState | undefined;
   /** `inline`, `worker`, or an address. */
   readonly runs: string;
+  /** Calls that it did not answer at once, by {@link HANDLER_BOUNDS_MS}. */
+  readonly durations: readonly number[];
   /** Of its worker or connection. */
   readonly restarts: number;
   /** The last failure of a call that was the handler's, or the reason of its last restart; `atMs` since 1970. */
@@ -133,6 +135,7 @@ export class LiveHandler {
       queued: this.reports?.size ?? 0,
       reports: this.reports?.state,
       runs: where,
+      durations: [...health.meters.latency.buckets],
       restarts,
       lastError: lastEnd !== undefined && lastEnd.atMs >= (lastError?.atMs ?? 0) ? lastEnd : lastError,
     };

@@ -1,7 +1,7 @@
 /** The engine's metrics, read when the page is requested. */
 import { unreadable } from '../../attributes/derive.ts';
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
-import { FAILURE_KINDS, LATENCY_BOUNDS_MS } from './meters.ts';
+import { FAILURE_KINDS } from './meters.ts';
 
 export interface MetricSample {
   /** Of a histogram's samples; `_bucket` counts are cumulative, with the upper bound as label `le`. */
@@ -143,6 +143,13 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
     ...perRule,
     ...perHandler,
     {
+      kind: 'histogram',
+      name: 'sluice_handler_duration_seconds',
+      help: 'Time of calls to the handler that it did not answer at once, with their time in its queue.',
+      read: () =>
+        [...meters.read().handlers].flatMap(([handler, { latency }]) => histogramSamples({ handler }, latency)),
+    },
+    {
       kind: 'gauge',
       name: 'sluice_handler_cache_bytes',
       help: 'Estimated size of the answers in the cache of the handler.',
@@ -163,13 +170,13 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
 
 function histogramSamples(
   labels: Readonly<Record<string, string>>,
-  { buckets, count, sumMs }: Latency,
+  { boundsMs, buckets, count, sumMs }: Latency,
 ): MetricSample[] {
   let cumulative = 0;
   return [
     ...buckets.map((inBucket, at): MetricSample => {
       cumulative += inBucket;
-      const boundMs = LATENCY_BOUNDS_MS[at];
+      const boundMs = boundsMs[at];
       const le = boundMs === undefined ? '+Inf' : String(boundMs / 1000);
       return { suffix: '_bucket', labels: { ...labels, le }, value: cumulative };
     }),

@@ -5,22 +5,52 @@
 import { CALL_KINDS, type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { Outcome } from '../call.ts';
 
-/** Upper bounds of the histogram buckets, in ms; one more bucket has none. */
-export const LATENCY_BOUNDS_MS: readonly number[] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250];
+/** Upper bounds of the buckets of a histogram, in ms; one more bucket has none. Of calls, which proxies let wait for at most 250 ms. */
+export const CALL_BOUNDS_MS: readonly number[] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250];
+/** Those of Prometheus' clients, and some below: a backend may be near, or take a batch of reports. */
+export const HANDLER_BOUNDS_MS: readonly number[] = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+];
 
 export class Latency {
   count = 0;
   sumMs = 0;
+  readonly boundsMs: readonly number[];
   /** Not cumulative. */
-  readonly buckets: number[] = Array.from({ length: LATENCY_BOUNDS_MS.length + 1 }, () => 0);
+  readonly buckets: number[];
+
+  constructor(boundsMs: readonly number[]) {
+    this.boundsMs = boundsMs;
+    this.buckets = Array.from({ length: boundsMs.length + 1 }, () => 0);
+  }
 
   add(ms: number): void {
     this.count++;
     this.sumMs += ms;
+    const { boundsMs } = this;
     let at = 0;
-    while (at < LATENCY_BOUNDS_MS.length && ms > (LATENCY_BOUNDS_MS[at] ?? Infinity)) at++;
+    while (at < boundsMs.length && ms > (boundsMs[at] ?? Infinity)) at++;
     this.buckets[at] = (this.buckets[at] ?? 0) + 1;
   }
+}
+
+/** The bound below which this part of the values is, interpolated as Prometheus does; `undefined` without values. */
+export function quantileMs(
+  quantile: number,
+  boundsMs: readonly number[],
+  buckets: readonly number[],
+): number | undefined {
+  const wanted = quantile * buckets.reduce((sum, count) => sum + count, 0);
+  if (wanted === 0) return undefined;
+  let below = 0;
+  for (const [at, count] of buckets.entries()) {
+    const upper = boundsMs[at];
+    if (upper === undefined) break;
+    const lower = boundsMs[at - 1] ?? 0;
+    if (below + count >= wanted) return lower + ((upper - lower) * (wanted - below)) / count;
+    below += count;
+  }
+  return boundsMs.at(-1);
 }
 
 export class RuleMeters {
@@ -72,8 +102,8 @@ export class HandlerMeters {
     overload: 0,
     gone: 0,
   };
-  /** Of asynchronous calls. */
-  readonly latency = new Latency();
+  /** Of calls that did not answer at once, until they were answered or abandoned; the others read no clock. */
+  readonly latency = new Latency(HANDLER_BOUNDS_MS);
   /** Answers that arrived after their call was abandoned. */
   abandoned = 0;
   written = 0;
@@ -95,7 +125,7 @@ export class HandlerMeters {
 
 export class CallMeters {
   readonly outcomes: Record<Outcome, number> = { allow: 0, deny: 0, failed: 0, error: 0 };
-  readonly latency = new Latency();
+  readonly latency = new Latency(CALL_BOUNDS_MS);
   /** Calls answered with an error and log entries dropped because no policy was in force. */
   withoutPolicy = 0;
 }

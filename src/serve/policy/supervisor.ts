@@ -133,6 +133,7 @@ function mergedHandlers(views: readonly (readonly HandlerState[])[]): readonly H
             waiting: known.waiting + one.waiting,
             queued: known.queued + one.queued,
             reports: mergedStates([known.reports, one.reports]),
+            durations: known.durations.map((count, at) => count + (one.durations[at] ?? 0)),
             restarts: known.restarts + one.restarts,
             lastError: (known.lastError?.atMs ?? 0) >= (one.lastError?.atMs ?? 0) ? known.lastError : one.lastError,
           },
