@@ -102,9 +102,25 @@ function valueOf(json: unknown, type: Type): Value | undefined {
       return typeof json === 'string' && /^-?\d{1,19}$/.test(json)
         ? canonicalInt(BigInt(json))
         : valueOfPlain(json, type);
+    case 'map':
+      return (
+        (type.of.kind === 'string' && type.key.kind === 'string' ? mapOfTexts(json) : undefined) ??
+        valueOfPlain(json, type)
+      );
     case 'bytes':
       return typeof json === 'string' ? Buffer.from(json, 'base64') : undefined;
     default:
       return valueOfPlain(json, type);
   }
+}
+
+/** Headers and labels. `undefined` if some value is not text. */
+function mapOfTexts(json: unknown): ReadonlyMap<string, string> | undefined {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
+  const map = new Map<string, string>();
+  for (const [name, text] of Object.entries(json)) {
+    if (typeof text !== 'string') return undefined;
+    map.set(name, text);
+  }
+  return map;
 }

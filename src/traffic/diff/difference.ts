@@ -2,8 +2,7 @@
  * **In**: two verdicts of one call. **Out**: how they differ, as a group of calls that changed alike; `undefined` if they do not.
  * **Fails**: never.
  */
-import { isDeepStrictEqual } from 'node:util';
-import type { LimitVerdict, NetChanges, Outcome, Verdict } from '../../core/call.ts';
+import type { LimitVerdict, NetChanges, NetHeaders, Outcome, Verdict } from '../../core/call.ts';
 import type { RecordedVerdict } from '../format.ts';
 
 /** A verdict as it is compared. */
@@ -94,10 +93,10 @@ function answerDifference(
     'changes' in now && 'changes' in then
       ? [
           ...(now.body === then.body ? [] : ['body']),
-          ...(isDeepStrictEqual(now.headers, then.headers) ? [] : ['headers']),
+          ...(arePairsEqual(now.headers, then.headers) ? [] : ['headers']),
           ...changedParts(now.changes, then.changes),
         ]
-      : 'response' in now && 'response' in then && !isDeepStrictEqual(now.response, then.response)
+      : 'response' in now && 'response' in then && !areHeadersEqual(now.response, then.response)
         ? ['response headers']
         : [];
   if (parts.length === 0) return undefined;
@@ -107,9 +106,21 @@ function answerDifference(
 function changedParts(now: NetChanges, then: NetChanges): readonly string[] {
   if (now === then) return [];
   const parts: string[] = [];
-  if (!isDeepStrictEqual(now.request, then.request)) parts.push('request headers');
-  if (!isDeepStrictEqual(now.response, then.response)) parts.push('response headers');
-  if (!isDeepStrictEqual(now.query, then.query)) parts.push('query');
-  if (!isDeepStrictEqual(now.metadata, then.metadata)) parts.push('metadata');
+  if (!areHeadersEqual(now.request, then.request)) parts.push('request headers');
+  if (!areHeadersEqual(now.response, then.response)) parts.push('response headers');
+  if (!arePairsEqual(now.query.set, then.query.set) || !areEqual(now.query.remove, then.query.remove))
+    parts.push('query');
+  if (!arePairsEqual(now.metadata, then.metadata)) parts.push('metadata');
   return parts;
 }
+
+type Pairs = readonly (readonly [name: string, value: string])[];
+
+const arePairsEqual = (one: Pairs, other: Pairs): boolean =>
+  one === other ||
+  (one.length === other.length &&
+    one.every(([name, value], at) => name === other[at]?.[0] && value === other[at]?.[1]));
+
+const areHeadersEqual = (one: NetHeaders, other: NetHeaders): boolean =>
+  one === other ||
+  (arePairsEqual(one.set, other.set) && arePairsEqual(one.append, other.append) && areEqual(one.remove, other.remove));
