@@ -1,8 +1,9 @@
 /** Runs the pod of a rendered chart in a container, with volumes and probes as the kubelet makes them. */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../../src/adapters/testing/index.ts';
+import { projectFiles } from '../../test/parts/projected-volume.ts';
 import type { Image } from './build-image.ts';
 import { type Container, POD_IP, startContainer } from './container.ts';
 import { type Manifest, ROOT } from './manifests.ts';
@@ -57,17 +58,12 @@ export async function startPod(
   const config = manifests.find(({ kind }) => kind === 'ConfigMap')?.['data'] as Record<string, string>;
   const given: Readonly<Record<string, Readonly<Record<string, string>>>> = { config, ...files };
   const mounts: Record<string, string> = {};
-  const versions = new Map<string, number>();
-  const project: Pod['project'] = (volume, texts) => {
-    const nth = (versions.get(volume) ?? 0) + 1;
-    versions.set(volume, nth);
-    projected(join(folder, volume), nth, texts);
-  };
+  const project: Pod['project'] = (volume, texts) => projectFiles(join(folder, volume), texts);
   for (const { name, mountPath, readOnly } of container.volumeMounts) {
     if (mountPath === '/tmp') continue; // an emptyDir
     const place = join(folder, name);
     mkdirSync(place, { recursive: true });
-    if (given[name] !== undefined && !versions.has(name)) project(name, given[name]);
+    if (given[name] !== undefined) project(name, given[name]);
     if (readOnly !== true) {
       chownSync(place, 0, securityContext.fsGroup); // as a volume's root belongs to fsGroup
       chmodSync(place, 0o2775);
@@ -117,12 +113,3 @@ const connects = (port: number): string[] => [
   '-e',
   `require('net').connect(${port}, '${POD_IP}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`,
 ];
-
-function projected(folder: string, nth: number, files: Readonly<Record<string, string>>): void {
-  mkdirSync(join(folder, `..${nth}`), { recursive: true });
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, `..${nth}`, name), text);
-  symlinkSync(`..${nth}`, join(folder, '..data_tmp'));
-  renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
-  if (nth > 1) return rmSync(join(folder, `..${nth - 1}`), { recursive: true });
-  for (const name of Object.keys(files)) symlinkSync(join('..data', name), join(folder, name));
-}

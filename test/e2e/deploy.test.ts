@@ -1,15 +1,6 @@
 /** deploy/: what needs neither Helm nor a container engine. `npm run deploy:check` and `npm run deploy:image` have the rest. */
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -18,7 +9,9 @@ import { COMMANDS } from '../../src/cli/program.ts';
 import { CHART, headOfPlain, type Manifest, manifestsOf, PLAIN } from '../../scripts/deploy/manifests.ts';
 import { RENDERINGS } from '../../scripts/deploy/renderings.ts';
 import { makeAuthority } from '../parts/certificates.ts';
+import { gatewayLimiterEnv } from '../parts/envoy-gateway-limiter.ts';
 import { onPath } from '../parts/fetch.ts';
+import { projectFiles } from '../parts/projected-volume.ts';
 import { startRateLimit } from '../parts/ratelimits.ts';
 import { startRedis } from '../parts/redis.ts';
 import { ROOT, run, serving } from './command.ts';
@@ -100,17 +93,6 @@ describe('the chart and the plain manifests', () => {
 });
 
 describe('a pod of the plain manifests', () => {
-  /** Writes files as the kubelet does: links into a folder, which is swapped by a rename. */
-  function projected(folder: string, nth: number, files: Readonly<Record<string, string>>): void {
-    const version = `..2026_11_29_${nth}`;
-    mkdirSync(join(folder, version), { recursive: true });
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, version, name), text);
-    symlinkSync(version, join(folder, '..data_tmp'));
-    renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
-    if (nth > 1) return rmSync(join(folder, `..2026_11_29_${nth - 1}`), { recursive: true });
-    for (const name of Object.keys(files)) symlinkSync(join('..data', name), join(folder, name));
-  }
-
   test('loads a changed ConfigMap without a restart, both files at once, and refuses a wrong one', async () => {
     const { args, volumeMounts } = container();
     const mount = volumeMounts.find(({ name }) => name === 'config');
@@ -119,7 +101,7 @@ describe('a pod of the plain manifests', () => {
     const deny = (path: string, body: string): string =>
       `rules: [{ name: ${body}, match: request.path == "${path}", deny: { status: 403, body: ${body} } }]\n`;
     const [policy] = plain().filter(({ kind }) => kind === 'ConfigMap');
-    projected(folder, 1, {
+    projectFiles(folder, {
       'policy.yaml': (policy?.['data'] as Record<string, string> | undefined)?.['policy.yaml'] ?? '',
       'b.yaml': 'rules: []\n',
     });
@@ -132,10 +114,10 @@ describe('a pod of the plain manifests', () => {
     const bodyOf = async (path: string): Promise<string> => (await client.check({ path })).denied_response?.body ?? '';
     expect(await bodyOf('/.git/config')).toBe('not here');
 
-    projected(folder, 2, { 'policy.yaml': deny('/one', 'first'), 'b.yaml': deny('/two', 'second') });
+    projectFiles(folder, { 'policy.yaml': deny('/one', 'first'), 'b.yaml': deny('/two', 'second') });
     await server.said(/"msg":"policy loaded"/);
     expect([await bodyOf('/one'), await bodyOf('/two'), await bodyOf('/.git/config')]).toEqual(['first', 'second', '']);
-    projected(folder, 3, { 'policy.yaml': deny('/one', 'third'), 'b.yaml': 'rules: [{ name: x, deni: {} }]\n' });
+    projectFiles(folder, { 'policy.yaml': deny('/one', 'third'), 'b.yaml': 'rules: [{ name: x, deni: {} }]\n' });
     await server.said(/the policy has errors; the last good one stays in force/);
     expect([await bodyOf('/one'), await bodyOf('/two')]).toEqual(['first', 'second']);
     const pending = (await (await fetch(`http://${server.admin}/policy`)).json()) as {
@@ -167,30 +149,15 @@ describe('the image', () => {
       () => authority.remove(),
     );
     const { cert, key } = await authority.issue('envoy-ratelimit', 'DNS:envoy-ratelimit');
+    copyFileSync(cert, join(folder, 'tls.crt'));
+    copyFileSync(key, join(folder, 'tls.key'));
+    copyFileSync(authority.ca, join(folder, 'ca.crt'));
     const sluice = join(folder, 'sluice');
     writeFileSync(sluice, `#!/bin/sh\nexec node ${join(ROOT, 'src/cli/bin.ts')} "$@"\n`); // the image has a link to the package
     chmodSync(sluice, 0o755);
-    // Names and values of internal/infrastructure/kubernetes/ratelimit of Envoy Gateway, but for addresses.
     const limiter = await startRateLimit('/bin/ratelimit', join(ROOT, 'deploy/docker/ratelimit'), [], {
       PATH: [folder, dirname(process.execPath), '/usr/bin', '/bin'].join(delimiter),
-      RUNTIME_ROOT: '/data',
-      RUNTIME_SUBDIRECTORY: 'ratelimit',
-      RUNTIME_IGNOREDOTFILES: 'true',
-      RUNTIME_WATCH_ROOT: 'false',
-      LOG_LEVEL: 'info',
-      CONFIG_TYPE: 'GRPC_XDS_SOTW',
-      CONFIG_GRPC_XDS_SERVER_URL: '127.0.0.1:1',
-      CONFIG_GRPC_XDS_NODE_ID: 'envoy-ratelimit',
-      GRPC_SERVER_USE_TLS: 'true',
-      GRPC_SERVER_TLS_CERT: cert,
-      GRPC_SERVER_TLS_KEY: key,
-      GRPC_SERVER_TLS_CA_CERT: authority.ca,
-      CONFIG_GRPC_XDS_SERVER_USE_TLS: 'true',
-      CONFIG_GRPC_XDS_CLIENT_TLS_CERT: cert,
-      CONFIG_GRPC_XDS_CLIENT_TLS_KEY: key,
-      CONFIG_GRPC_XDS_SERVER_TLS_CACERT: authority.ca,
-      FORCE_START_WITHOUT_INITIAL_CONFIG: 'true',
-      REDIS_SOCKET_TYPE: 'tcp',
+      ...gatewayLimiterEnv(folder, '127.0.0.1:1'),
       REDIS_URL: `127.0.0.1:${redis.port}`,
     });
     ends.push(() => limiter.stop());
