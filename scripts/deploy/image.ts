@@ -72,10 +72,17 @@ async function withPlugin(): Promise<void> {
       serves: { check: { input: {} } }, open: async () => ({ check: () => () => allow() }),
     });`,
   );
-  writeFileSync(join(policy, 'policy.yaml'), 'plugins: [sluice-check-all]\nrules: []\n');
+  writeFileSync(
+    join(policy, 'policy.yaml'),
+    `plugins: [sluice-check-all]
+handlers: { all: { adapter: check-all, config: {} } }
+rules: [{ name: all, check: { handler: all, input: {} } }]
+`,
+  );
   const container = await runs.container({
     mounts: { '/etc/sluice/policy': policy, '/etc/sluice/node_modules': packages },
   });
+  await eventually(() => assert.equal(container.exec(['sluice', 'health']).code, 0, container.printed()), WITHIN_MS);
   const { out } = container.exec(['sluice', 'plugins', '/etc/sluice/policy']);
   assert.match(out, /^check-all +check +.*sluice-check-all/m);
   await runs.drained(container, 12_000);

@@ -66,7 +66,7 @@ export const RENDERINGS: readonly Rendering[] = [
       priorityClassName: 'system-cluster-critical',
       pdb: { maxUnavailable: '25%' },
       networkPolicy: { enabled: true, from: [ENVOYS] },
-      policy: { files: { 'a.yaml': 'rules: []\n', 'b.yaml': '# by b\nrules: []' } },
+      policy: { files: { 'a.yaml': 'rules: []\n', 'b.yaml': '# The last line has no end.\nrules: []' } },
     },
     kinds: kinds('NetworkPolicy'),
   },
