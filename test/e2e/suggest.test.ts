@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { suggest } from '../../src/cli/actions/suggest.ts';
 import { run } from './command.ts';
 
 let folder: string;
@@ -101,16 +102,16 @@ describe('sluice suggest', () => {
     expect(err).toContain('ignored keys of the access log: region');
   });
 
+  const flags = { groupBy: 'principal', minCalls: '3', headroom: '2', per: '1m' } as const;
   test.each([
-    ['--min-calls', '0'],
-    ['--headroom', '0.5'],
-    ['--per', '1ms'],
-    ['--trusted-hops', 'x'],
-    ['--group-by', 'colour'],
-  ])('refuses %s %s', async (flag, value) => {
-    const { code, err } = await run(['suggest', file, flag, value]);
-    expect(code).toBe(2);
-    expect(err).toContain(flag);
+    ['--min-calls', { minCalls: '0' }],
+    ['--min-calls', { minCalls: '1.5' }],
+    ['--headroom', { headroom: '0.5' }],
+    ['--per', { per: '1ms' }],
+    ['--per', { per: 'soon' }],
+    ['--trusted-hops', { trustedHops: 'x' }],
+  ])('refuses %s: %o', async (flag, wrong) => {
+    await expect(suggest([file], { ...flags, ...wrong })).rejects.toThrow(flag);
   });
 });
 

@@ -40,6 +40,7 @@ const MAX_READ_CALLS = 10_000;
 
 export class Coverage {
   readonly #policy: Policy;
+  readonly #byName: ReadonlyMap<string, Rule>;
   readonly #enrich: readonly Rule[];
   readonly #quotas: readonly Rule[];
   readonly #slot: Readonly<Record<'host' | 'method', number | undefined>>;
@@ -57,6 +58,7 @@ export class Coverage {
 
   constructor(policy: Policy) {
     this.#policy = policy;
+    this.#byName = new Map(policy.rules.map((rule) => [rule.name, rule]));
     this.rules = new Map(policy.rules.map(({ name }) => [name, new RuleUse()]));
     this.#enrich = policy.rules.filter(({ action }) => action?.kind === 'enrich');
     this.#quotas = policy.rules.filter(({ action }) => action?.kind === 'quota');
@@ -71,7 +73,8 @@ export class Coverage {
     const { bags, call, verdict, outcomes, quotas } = decided;
     this.calls++;
     this.kinds.add(call);
-    for (const outcome of outcomes) this.#addOutcome(outcome, verdict.rule);
+    const deciding = verdict.rule === undefined ? undefined : this.#byName.get(verdict.rule);
+    for (const outcome of outcomes) this.#addOutcome(outcome, deciding);
     for (const quota of quotas) this.#addQuota(quota);
     const decider = verdict.rule === undefined ? undefined : this.rules.get(verdict.rule);
     if (decider !== undefined) decider.decided++;
@@ -82,12 +85,12 @@ export class Coverage {
     if (call === 'http') this.#addHost(bags[0], outcomes);
   };
 
-  #addOutcome({ prepared: { rule }, result }: RuleOutcome, decider: string | undefined): void {
+  #addOutcome({ prepared: { rule }, result }: RuleOutcome, deciding: Rule | undefined): void {
     const use = this.rules.get(rule.name);
     if (use === undefined) return;
     if (result.kind !== 'failed' || result.part !== 'match') use.matched++;
     const isRefusal = result.kind === 'refused' || result.kind === 'over';
-    if (isRefusal && decider !== undefined && decider !== rule.name) count(use.preempted, decider);
+    if (isRefusal && deciding !== undefined && deciding.index < rule.index) count(use.preempted, deciding.name);
   }
 
   #addQuota({ outcome: { prepared }, ask, answer }: QuotaEntry): void {

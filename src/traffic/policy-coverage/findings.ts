@@ -40,8 +40,8 @@ function ofRule({ name, action, calls, position }: Rule, use: RuleUse | undefine
   const preempted = [...use.preempted.values()].reduce((sum, count) => sum + count, 0);
   if (use.matched === 0 && preempted === 0)
     return [warning(position, 'COVERAGE_RULE_UNMATCHED', `${name} applied to none of ${callsText(coverage.calls)}`)];
-  const isSettled = preempted === 0 || use.decided > 0 || (use.matched > preempted && action?.kind !== 'quota');
-  if (isSettled || (action?.kind === 'quota' && use.matched > 0)) return [];
+  const isReached = action?.kind === 'quota' ? use.matched > 0 : use.matched > preempted;
+  if (preempted === 0 || use.decided > 0 || isReached) return [];
   const deciders = [...use.preempted].toSorted(([, a], [, b]) => b - a).slice(0, 3);
   const by = deciders.map(([decider, count]) => `${decider} (${count})`).join(', ');
   const what = action?.kind === 'quota' ? 'would have counted' : 'would have refused';

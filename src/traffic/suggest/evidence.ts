@@ -1,6 +1,6 @@
 /** Evidence for a rule: how often, by whom, when. Merging is commutative, so the order of calls does not matter. */
 
-/** Above this many, callers are no longer told apart. */
+/** Of one method at one place; above it, callers are not distinguished. */
 export const MAX_CALLERS = 64;
 const MAX_EXAMPLES = 3;
 

@@ -61,6 +61,8 @@ export class Observations {
   /** By reason. */
   readonly leftOut = new Map<string, LeftOut>();
   readonly rates: Rates;
+  /** Filled until a call names a caller, and used if none does. */
+  readonly ratesOfAddresses: Rates;
   /** Calls that name a caller of the kind asked for. */
   identified = 0;
   covered = 0;
@@ -71,6 +73,7 @@ export class Observations {
     this.#bounds = options.bounds ?? DEFAULT_BOUNDS;
     this.#room = new Room(this.#bounds.maxPlaces);
     this.rates = new Rates(options.windowMs, this.#bounds.maxCounts);
+    this.ratesOfAddresses = new Rates(options.windowMs, this.#bounds.maxCounts);
   }
 
   add(recorded: Pick<RecordedCall, 'call' | 'timeMs' | 'requests' | 'verdict'>): void {
@@ -102,6 +105,7 @@ export class Observations {
     if (caller !== '') this.identified++;
     this.covered++;
     this.rates.add(host, caller, timeMs);
+    if (this.identified === 0) this.ratesOfAddresses.add(host, addressOf(attributes, this.options.trustedHops), timeMs);
   }
 
   #treeOf(host: string, urlPath: string): ReturnType<PathTree['endpointOf']> {

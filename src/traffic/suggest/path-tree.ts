@@ -8,7 +8,7 @@
 import { Endpoint, type Room } from './evidence.ts';
 import { Alphabet, quoted, type SegmentShape, shapeOf } from './segment-shape.ts';
 
-/** Children of a node that are told apart while paths are added; memory is bounded by it. */
+/** Of one node, while paths are added: a bound of memory. */
 const MAX_CHILDREN = 1000;
 /** More different words than this, each in few calls, are values: user names, slugs. */
 const MAX_WORDS = 50;
@@ -46,7 +46,7 @@ class PathNode {
   endpoint: Endpoint | undefined;
   /** By pattern. */
   readonly groups = new Map<string, Group>();
-  /** All children, if there are too many to tell apart. */
+  /** All children, if there are more than {@link MAX_CHILDREN}. */
   any: { readonly node: PathNode; readonly alphabet: Alphabet } | undefined;
 
   get calls(): number {

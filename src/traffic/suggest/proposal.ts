@@ -2,7 +2,7 @@
  * Rules that allow what was observed, and limits near the observed rates.
  * **In**: observations. **Out**: a {@link Proposal}, the same for the same calls in any order. **Fails**: never.
  */
-import { type Endpoint, type MethodCalls, Tally } from './evidence.ts';
+import { type Endpoint, MAX_CALLERS, type MethodCalls, Tally } from './evidence.ts';
 import type { Grouping, Observations } from './observations.ts';
 import type { Template } from './path-tree.ts';
 import { type Allowed, CALLER, matchOf, NOUN, patternOf, templateText } from './rule-text.ts';
@@ -205,7 +205,7 @@ function warningsOf(
     warnings.push('thin: all calls within a minute by one caller');
   if (knowsCallers && callers === undefined)
     warnings.push(
-      `wide: more callers than are told apart; any caller${needsIdentity ? ` with ${NOUN[groupBy]}` : ''} is allowed`,
+      `wide: more than ${MAX_CALLERS} callers; any caller${needsIdentity ? ` with ${NOUN[groupBy]}` : ''} is allowed`,
     );
   if (knowsCallers && callers?.includes('') === true) warnings.push(`callers without ${NOUN[groupBy]} are allowed`);
   return warnings;
@@ -218,8 +218,9 @@ function limitsOf(
   headroom: number,
   names: Names,
 ): ProposedLimit[] {
-  const rates = observed.rates.byHost();
-  const { keptShare } = observed.rates;
+  const observedRates = observed.identified > 0 ? observed.rates : observed.ratesOfAddresses;
+  const rates = observedRates.byHost();
+  const { keptShare } = observedRates;
   return hosts.flatMap((host) => {
     const rate = rates.get(host);
     if (rate === undefined) return [];

@@ -71,6 +71,14 @@ rules:
     ]);
   });
 
+  test('a rule on trial is not shadowed by one that stands after it', async () => {
+    const policy = `rules:
+  - { name: trial, match: 'request.url_path.startsWith("/admin")', deny: {}, mode: shadow }
+  - { name: admin, match: 'request.url_path.startsWith("/admin")', deny: {} }
+`;
+    expect(await linesOf(policy, [{ path: '/admin/1' }])).toEqual([]);
+  });
+
   test('a rule that decides some of its calls is not shadowed', async () => {
     const policy = `rules:
   - { name: admin, match: 'request.url_path.startsWith("/admin")', deny: {} }
@@ -132,7 +140,7 @@ describe('limits', () => {
     `${QUOTA}rules:\n  - name: per-caller\n    quota: { handler: limits, limit: ${limit}, per: 1m, key: ['source.?principal.orValue("")']${more} }\n`;
   const calls = times(40, (at) => ({ principal: `p${at % 2}`, atMs: at * 100 }));
 
-  test('a limit of which little was used is far, with the observed maximum', async () => {
+  test('a limit far above the observed use is named, with the maximum', async () => {
     expect(await linesOf(policyOf(1000), calls)).toEqual([
       '3:5 COVERAGE_LIMIT_FAR per-caller was never reached: at most 20 of 1000 were used in 40 recorded calls',
     ]);

@@ -80,24 +80,22 @@ describe('callers', () => {
   });
 
   test('without any identity no rule looks at the caller, and limits count addresses', () => {
-    const proposal = proposed(times(20, () => ({ path: '/a' })));
+    const proposal = proposed(times(20, (at) => ({ path: '/a', ip: `10.0.0.${at % 4}` })));
     expect(proposal.rules[0]?.match).toBe(
       'request.host == "shop" && request.method == "GET" && request.url_path == "/a"',
     );
-    expect(proposal.limits[0]?.key).toBe('string(origin.ip)');
+    expect(proposal.limits[0]).toMatchObject({ key: 'string(origin.ip)', clients: 4, max: 5, limit: 10 });
     expect(policyText(proposal)).toContain('# No call has a principal, so no rule looks at who calls');
   });
 
-  test('more callers than are told apart are any caller, with a warning', () => {
+  test('a rule for more than 64 callers names none of them, with a warning', () => {
     const { rules } = proposed(times(65, (at) => ({ path: '/a', principal: `p${at}` })));
     expect(rules[0]?.callers).toBeUndefined();
     expect(rules[0]?.match).toContain('source.?principal.orValue("") != ""');
-    expect(rules[0]?.warnings).toEqual([
-      'wide: more callers than are told apart; any caller with a principal is allowed',
-    ]);
+    expect(rules[0]?.warnings).toEqual(['wide: more than 64 callers; any caller with a principal is allowed']);
     const mixed = proposed([...times(65, (at) => ({ path: '/a', principal: `p${at}` })), { path: '/a' }]);
     expect(mixed.rules[0]?.match).not.toContain('principal');
-    expect(mixed.rules[0]?.warnings).toEqual(['wide: more callers than are told apart; any caller is allowed']);
+    expect(mixed.rules[0]?.warnings).toEqual(['wide: more than 64 callers; any caller is allowed']);
   });
 
   test('a caller without an identity beside others is named', () => {
