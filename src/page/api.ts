@@ -56,7 +56,10 @@ export interface WhyAnswer {
 
 export interface Why {
   readonly verdict: KeptDecision;
+  /** Empty if the policy of the verdict was replaced. */
   readonly rules: readonly WhyRule[];
+  /** Rules that are left out, since the index excludes them. */
+  readonly omitted: number;
   readonly answers: readonly WhyAnswer[];
   readonly entry: Values | null;
   readonly limits: readonly QuotaInspection[];
@@ -142,12 +145,13 @@ export interface PolicyAnswer {
   readonly loadedAt: string | null;
   readonly ageMs?: number | null;
   readonly configs?: readonly string[];
+  readonly origin?: string | null;
   readonly pending: {
     readonly refusedAt: string;
     readonly why: string;
     readonly findings: readonly Finding[];
   } | null;
-  readonly history?: readonly { readonly revision: string; readonly loadedAt: string; readonly origin: unknown }[];
+  readonly history?: readonly { readonly revision: string; readonly loadedAt: string; readonly origin: string }[];
 }
 
 export interface TopLimit {
@@ -165,18 +169,28 @@ export interface CandidateAnswer {
   readonly path: string;
   readonly revision: string | null;
   readonly loadedAt: string | null;
+  /** It is the policy in force, and compared with nothing. */
+  readonly inForce: boolean;
   readonly refusal: { readonly why: string; readonly findings: readonly Finding[] } | null;
+  /** Of the calls, from 0 to 1. */
   readonly share: number;
+  readonly since: string | null;
   readonly compared: number;
   readonly differing: number;
+  /** Decided alike, with other headers or texts. */
+  readonly otherHeaders: number;
   readonly skipped: number;
   readonly byRule: readonly {
-    readonly rule: string | null;
-    readonly now: string;
-    readonly then: string;
+    readonly now: Outcome;
+    readonly then: Outcome;
+    readonly ruleNow: string | null;
+    readonly ruleThen: string | null;
     readonly count: number;
   }[];
+  /** Of kinds that are not listed. */
+  readonly otherDifferences: number;
   readonly samples: readonly CandidateSample[];
+  readonly notCompared: readonly { readonly rule: string; readonly why: string }[];
 }
 
 export interface CandidateSample {

@@ -55,13 +55,17 @@ export function App(): JSX.Element {
 }
 
 function Navigation({ view }: { readonly view: ViewName }): JSX.Element {
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [view]);
   return (
     <nav aria-label="Views">
       <p class="brand">
         <Icon name="sluice" />
         Sluice
       </p>
-      <ul>
+      <ul ref={list}>
         {VIEWS.map(({ name, short, key }) => (
           <li key={name}>
             <a href={linkTo(name)} aria-current={name === view ? 'page' : undefined}>

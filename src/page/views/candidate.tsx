@@ -34,9 +34,26 @@ const percent = (part: number, whole: number): string =>
   whole === 0 ? '' : ` (${part === 0 ? 0 : ((100 * part) / whole).toPrecision(2)} %)`;
 
 function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly onPromoted: () => void }): JSX.Element {
-  const { path, revision, loadedAt, refusal, share, compared, differing, skipped, byRule, samples } = of;
+  const {
+    path,
+    revision,
+    loadedAt,
+    inForce,
+    refusal,
+    share,
+    compared,
+    differing,
+    otherHeaders,
+    skipped,
+    samples,
+    notCompared,
+  } = of;
   const promote = async (): Promise<string> => {
-    const { revision: promoted } = await post<{ revision: string }>('/candidate/promote', {});
+    // this revision or nothing: the files of the candidate may have changed since it was shown
+    const { revision: promoted } = await post<{ revision: string }>(
+      `/candidate/promote?revision=${revision ?? ''}`,
+      {},
+    );
     onPromoted();
     return `${promoted} is in force.`;
   };
@@ -44,69 +61,50 @@ function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly o
     <div class="document">
       <Facts
         facts={[
-          ['Revision', <span class="mono">{revision ?? 'none'}</span>],
+          ['Revision', <span class="mono">{revision ?? 'none has loaded'}</span>],
           [
             'Loaded',
             loadedAt === null ? 'not yet' : <span title={dateAndTime(loadedAt)}>{ago(loadedAt, now.value)}</span>,
           ],
-          ['Compared', `${count(compared)} calls, ${share} % of all`],
           [
-            'Differing',
+            'Compared',
+            `${count(compared)} calls${share < 1 ? `, ${Number((100 * share).toPrecision(3))} % of all` : ''}`,
+          ],
+          [
+            'Decided otherwise',
             <span
               class={differing > 0 ? 'differs' : undefined}
             >{`${count(differing)}${percent(differing, compared)}`}</span>,
           ],
-          ...(skipped > 0 ? [['Skipped', `${count(skipped)}, since it was busy`] as const] : []),
+          ['Same, with other headers', count(otherHeaders)],
+          ...(skipped > 0 ? [['Skipped, since too many waited', count(skipped)] as const] : []),
           ['Read from', <Text value={path} isBlock class="mono" />],
         ]}
       />
       {refusal !== null && (
-        <Section isTop title="The candidate was refused">
+        <Section isTop title="Its newest version was refused">
           <p class="problem">
             <Text value={refusal.why} isBlock />
           </p>
           <Findings findings={refusal.findings} />
         </Section>
       )}
-      {revision !== null && (
-        <Confirmed text="Promote" question={`Put ${revision} in force, in all workers?`} onConfirm={promote} />
+      {inForce ? (
+        <p>
+          <Badge tone="allow">in force</Badge> The candidate is the policy in force, and compared with nothing. Copy it
+          over the files of the policy, or they take over when they change.
+        </p>
+      ) : (
+        revision !== null && (
+          <Confirmed text="Promote" question={`Put ${revision} in force, in all workers?`} onConfirm={promote} />
+        )
       )}
-      <Section isTop title="Differences by rule">
-        {byRule.length === 0 ? (
-          <p class="muted">
-            {compared === 0 ? 'No call was compared yet.' : 'None: both decide every compared call alike.'}
-          </p>
-        ) : (
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Rule</th>
-                <th scope="col">Now</th>
-                <th scope="col">Then</th>
-                <th scope="col" class="number">
-                  Calls
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {byRule.map(({ rule, now: is, then, count: calls }) => (
-                <tr>
-                  <td>
-                    <Text value={rule} isBlock />
-                  </td>
-                  <td>
-                    <Text value={is} />
-                  </td>
-                  <td>
-                    <Text value={then} />
-                  </td>
-                  <td class="number">{count(calls)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        )}
-      </Section>
+      {!inForce && <Differences of={of} />}
+      {notCompared.length > 0 && (
+        <Section isTop title="Rules whose differences mean nothing">
+          <ValueList values={Object.fromEntries(notCompared.map(({ rule, why }) => [rule, why]))} />
+        </Section>
+      )}
       {samples.length > 0 && (
         <Section isTop title="Samples">
           <ol class="chain">
@@ -117,6 +115,60 @@ function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly o
         </Section>
       )}
     </div>
+  );
+}
+
+function Differences({
+  of: { byRule, compared, otherDifferences, since },
+}: {
+  readonly of: CandidateAnswer;
+}): JSX.Element {
+  return (
+    <Section isTop title="Differences by rule">
+      {byRule.length === 0 ? (
+        <p class="muted">
+          {compared === 0
+            ? 'No call was compared yet.'
+            : `None: both decide every call alike${since === null ? '' : ` since ${dateAndTime(since)}`}.`}
+        </p>
+      ) : (
+        <div class="wide-table" role="region" aria-label="Differences by rule" tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Now</th>
+                <th scope="col">by rule</th>
+                <th scope="col">Then</th>
+                <th scope="col">by rule</th>
+                <th scope="col" class="number">
+                  Calls
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {byRule.map(({ ruleNow, ruleThen, now: is, then, count: calls }) => (
+                <tr key={`${is} ${ruleNow ?? ''} ${then} ${ruleThen ?? ''}`}>
+                  <td>
+                    <Badge tone={is}>{is}</Badge>
+                  </td>
+                  <td>
+                    <Text value={ruleNow} isBlock />
+                  </td>
+                  <td>
+                    <Badge tone={then}>{then}</Badge>
+                  </td>
+                  <td>
+                    <Text value={ruleThen} isBlock />
+                  </td>
+                  <td class="number">{count(calls)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {otherDifferences > 0 && <p class="muted">{count(otherDifferences)} calls more, of kinds that are not listed.</p>}
+    </Section>
   );
 }
 

@@ -34,7 +34,18 @@ export function Policy(): JSX.Element {
   );
 }
 
-function InForce({ policy: { revision, loadedAt, configs, pending } }: { readonly policy: PolicyAnswer }): JSX.Element {
+/** Of a policy in force. */
+const ORIGINS: Readonly<Record<string, string>> = {
+  files: 'loaded from its files',
+  candidate: 'promoted candidate',
+  rollback: 'rolled back to',
+};
+
+function InForce({
+  policy: { revision, loadedAt, configs, origin, pending },
+}: {
+  readonly policy: PolicyAnswer;
+}): JSX.Element {
   if (revision === null || loadedAt === null)
     return (
       <Note title="No policy is in force" isProblem={pending !== null}>
@@ -52,6 +63,7 @@ function InForce({ policy: { revision, loadedAt, configs, pending } }: { readonl
           'Newest attempt',
           pending === null ? <Badge tone="allow">in force</Badge> : <Badge tone="deny">refused</Badge>,
         ],
+        ...(origin === undefined || origin === null ? [] : [['Origin', ORIGINS[origin] ?? origin] as const]),
         ...(configs === undefined
           ? []
           : [['Read from', configs.map((path) => <Text key={path} value={path} isBlock class="mono" />)] as const]),
@@ -72,8 +84,6 @@ function Pending({ policy: { pending } }: { readonly policy: PolicyAnswer }): JS
     </Section>
   );
 }
-
-const originText = (origin: unknown): string => (typeof origin === 'string' ? origin : JSON.stringify(origin));
 
 function History({
   policy: { history },
@@ -101,7 +111,7 @@ function History({
           <li key={`${revision} ${loadedAt}`}>
             <span class="mono">{revision}</span>
             <span class="muted">{dateAndTime(loadedAt)}</span>
-            <Text value={originText(origin)} class="muted" />
+            <Text value={ORIGINS[origin] ?? origin} class="muted" />
             {steps === 0 ? (
               <Badge tone="allow">in force</Badge>
             ) : (

@@ -80,7 +80,7 @@ function Request({ of }: { readonly of: Decision }): JSX.Element {
   );
 }
 
-function Reasons({ why: { verdict, rules, answers, entry, limits } }: { readonly why: Why }): JSX.Element {
+function Reasons({ why: { verdict, rules, omitted, answers, entry, limits } }: { readonly why: Why }): JSX.Element {
   const taking = rules.filter(({ result, decided }) => decided || result !== 'does not apply');
   const others = rules.filter((rule) => !taking.includes(rule));
   return (
@@ -97,13 +97,23 @@ function Reasons({ why: { verdict, rules, answers, entry, limits } }: { readonly
         </Section>
       )}
       <Section title="Rules, in order">
-        {taking.length === 0 && <p class="muted">No rule applied.</p>}
+        {taking.length === 0 && (
+          <p class="muted">
+            {rules.length === 0 ? 'The policy that decided was replaced; its rules are gone.' : 'No rule applied.'}
+          </p>
+        )}
         <ol class="chain">
           {taking.map((rule) => (
             <RuleStep key={rule.name} rule={rule} />
           ))}
         </ol>
         {others.length > 0 && <Others rules={others} />}
+        {omitted > 0 && (
+          <p class="muted small">
+            {count(omitted)} more need not be evaluated: the index of rules excludes them by host, path or another
+            value.
+          </p>
+        )}
       </Section>
       {answers.length > 0 && (
         <Section title="Answers of handlers">
@@ -160,20 +170,28 @@ function RuleStep({ rule }: { readonly rule: WhyRule }): JSX.Element {
       {match === true ? (
         <p class="muted small">It has no match, and applies to every call.</p>
       ) : (
-        <Match source={match} part={why} />
+        <Match source={match} why={why} />
       )}
       <ValueList values={values} />
     </li>
   );
 }
 
-/** The part that decided is marked in the source; if it is not a part of it, it stands below. */
-function Match({ source, part }: { readonly source: string; readonly part: string | null }): JSX.Element {
-  const at = part === null || part === '' ? -1 : source.indexOf(part);
+/** `PART`, or `PART: FAILURE`; an expression may hold a colon. */
+function split(source: string, why: string): { readonly part: string; readonly failure: string } {
+  for (let end = why.length; end > 0; end = why.lastIndexOf(': ', end - 1))
+    if (source.includes(why.slice(0, end))) return { part: why.slice(0, end), failure: why.slice(end + 2) };
+  return { part: '', failure: why };
+}
+
+/** The part that decided is marked in the source; what failed in it stands below. */
+function Match({ source, why }: { readonly source: string; readonly why: string | null }): JSX.Element {
+  const { part, failure } = split(source, why ?? '');
+  const at = part === '' ? -1 : source.indexOf(part);
   return (
     <>
       <pre class="code">
-        {at < 0 || part === null ? (
+        {at < 0 ? (
           <Text value={source} isBlock />
         ) : (
           <>
@@ -185,9 +203,9 @@ function Match({ source, part }: { readonly source: string; readonly part: strin
           </>
         )}
       </pre>
-      {at < 0 && part !== null && part !== '' && (
+      {failure !== '' && (
         <p class="small">
-          <Text value={part} isBlock />
+          <Text value={failure} isBlock />
         </p>
       )}
     </>
@@ -215,9 +233,17 @@ function Others({ rules }: { readonly rules: readonly WhyRule[] }): JSX.Element 
   );
 }
 
+const SAYS: Readonly<Record<string, Tone>> = {
+  allow: 'allow',
+  granted: 'allow',
+  values: 'allow',
+  deny: 'deny',
+  over: 'deny',
+  failed: 'failed',
+};
+
 function Answer({ answer: { rule, handler, says, reason, tookMs } }: { readonly answer: WhyAnswer }): JSX.Element {
-  const tone: Tone =
-    says === 'allow' || says === 'granted' ? 'allow' : says === 'deny' || says === 'refused' ? 'deny' : 'failed';
+  const tone = SAYS[says] ?? 'waiting';
   return (
     <li>
       <p class="line">
