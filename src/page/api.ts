@@ -172,7 +172,7 @@ export interface CandidateAnswer {
   /** It is the policy in force, and compared with nothing. */
   readonly inForce: boolean;
   readonly refusal: { readonly why: string; readonly findings: readonly Finding[] } | null;
-  /** Of the calls, from 0 to 1. */
+  /** Percent of the calls. */
   readonly share: number;
   readonly since: string | null;
   readonly compared: number;

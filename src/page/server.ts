@@ -35,10 +35,15 @@ export class HttpError extends Error {
 const JSON_ONLY = { accept: 'application/json' };
 
 /** Rejects with an HttpError, or a TypeError if the server does not answer. */
-export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
-  const response = await fetch(path, { headers: JSON_ONLY, ...init });
+export const ask = async <T>(path: string, init: RequestInit = {}): Promise<T> =>
+  (await (await answered(path, { headers: JSON_ONLY, ...init })).json()) as T;
+
+export const askText = async (path: string): Promise<string> => (await answered(path, {})).text();
+
+async function answered(path: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(path, init);
   if (!response.ok) throw new HttpError(response.status, await errorOf(response));
-  return (await response.json()) as T;
+  return response;
 }
 
 export const post = async <T>(path: string, body: unknown): Promise<T> =>

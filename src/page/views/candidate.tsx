@@ -31,7 +31,7 @@ const None = (): JSX.Element => (
 );
 
 const percent = (part: number, whole: number): string =>
-  whole === 0 ? '' : ` (${part === 0 ? 0 : ((100 * part) / whole).toPrecision(2)} %)`;
+  whole === 0 ? '' : ` (${Number(((100 * part) / whole).toPrecision(2))} %)`;
 
 function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly onPromoted: () => void }): JSX.Element {
   const {
@@ -66,10 +66,7 @@ function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly o
             'Loaded',
             loadedAt === null ? 'not yet' : <span title={dateAndTime(loadedAt)}>{ago(loadedAt, now.value)}</span>,
           ],
-          [
-            'Compared',
-            `${count(compared)} calls${share < 1 ? `, ${Number((100 * share).toPrecision(3))} % of all` : ''}`,
-          ],
+          ['Compared', `${count(compared)} calls${share < 100 ? `, ${share} % of all` : ''}`],
           [
             'Decided otherwise',
             <span
@@ -146,23 +143,25 @@ function Differences({
               </tr>
             </thead>
             <tbody>
-              {byRule.map(({ ruleNow, ruleThen, now: is, then, count: calls }) => (
-                <tr key={`${is} ${ruleNow ?? ''} ${then} ${ruleThen ?? ''}`}>
-                  <td>
-                    <Badge tone={is}>{is}</Badge>
-                  </td>
-                  <td>
-                    <Text value={ruleNow} isBlock />
-                  </td>
-                  <td>
-                    <Badge tone={then}>{then}</Badge>
-                  </td>
-                  <td>
-                    <Text value={ruleThen} isBlock />
-                  </td>
-                  <td class="number">{count(calls)}</td>
-                </tr>
-              ))}
+              {byRule
+                .toSorted((one, other) => other.count - one.count)
+                .map(({ ruleNow, ruleThen, now: is, then, count: calls }) => (
+                  <tr key={`${is} ${ruleNow ?? ''} ${then} ${ruleThen ?? ''}`}>
+                    <td>
+                      <Badge tone={is}>{is}</Badge>
+                    </td>
+                    <td>
+                      <Text value={ruleNow} isBlock />
+                    </td>
+                    <td>
+                      <Badge tone={then}>{then}</Badge>
+                    </td>
+                    <td>
+                      <Text value={ruleThen} isBlock />
+                    </td>
+                    <td class="number">{count(calls)}</td>
+                  </tr>
+                ))}
             </tbody>
           </table>
         </div>

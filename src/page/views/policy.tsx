@@ -1,4 +1,5 @@
 /** The policy in force, the errors of a newer one that was refused, and earlier ones. */
+import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { PolicyAnswer } from '../api.ts';
 import { ago, count, dateAndTime } from '../format.ts';
@@ -9,7 +10,7 @@ import { Facts, Section } from '../parts/panel.tsx';
 import { Loaded, NotServed, Note } from '../parts/states.tsx';
 import { Badge, Text } from '../parts/text.tsx';
 import { now } from '../screen.ts';
-import { post, useResource } from '../server.ts';
+import { askText, messageOf, post, useResource } from '../server.ts';
 
 export function Policy(): JSX.Element {
   const resource = useResource<PolicyAnswer>('/policy', 2000);
@@ -20,14 +21,7 @@ export function Policy(): JSX.Element {
           <InForce policy={policy} />
           <Pending policy={policy} />
           <History policy={policy} onDone={resource.reload} />
-          {policy.configs !== undefined && policy.configs.length > 0 && (
-            <Section isTop title="Envoy's side">
-              <p>Filters, cluster and access log for exactly this policy, and a check of an existing configuration:</p>
-              <Copyable
-                text={`sluice envoy ${policy.configs.join(' ')}\nsluice envoy --check ENVOY.yaml ${policy.configs.join(' ')}`}
-              />
-            </Section>
-          )}
+          {policy.revision !== null && <EnvoySide key={policy.revision} configs={policy.configs ?? ['POLICY']} />}
         </div>
       )}
     </Loaded>
@@ -124,6 +118,40 @@ function History({
           </li>
         ))}
       </ol>
+    </Section>
+  );
+}
+
+/** Made by the server when it is asked for. */
+function EnvoySide({ configs }: { readonly configs: readonly string[] }): JSX.Element {
+  const text = useSignal('');
+  const problem = useSignal('');
+  const load = async (): Promise<void> => {
+    try {
+      text.value = await askText('/policy/envoy');
+      problem.value = '';
+    } catch (error) {
+      problem.value = messageOf(error);
+    }
+  };
+  return (
+    <Section isTop title="Envoy’s side">
+      <p class="muted">
+        Filters, cluster and access log for exactly this policy. An existing configuration is checked by{' '}
+        <code>sluice envoy --check ENVOY.yaml {configs.join(' ')}</code>.
+      </p>
+      {text.value === '' ? (
+        <p class="actions">
+          <button type="button" onClick={() => void load()}>
+            Show Envoy’s configuration
+          </button>
+          <span role="alert" class="problem">
+            {problem.value}
+          </span>
+        </p>
+      ) : (
+        <Copyable text={text.value} />
+      )}
     </Section>
   );
 }
