@@ -105,7 +105,8 @@ export interface RuleRow {
   readonly mode: string | Share;
   readonly onError: Values;
   readonly sample: Share | null;
-  readonly counts?: RuleCounts;
+  /** null during a reload. */
+  readonly counts?: RuleCounts | null;
 }
 
 export interface RulesAnswer {

@@ -29,7 +29,7 @@ const isShadow = ({ mode }: RuleRow): boolean => mode === 'shadow' || typeof mod
 
 const IS_OF: Readonly<Record<Kind, (row: RuleRow) => boolean>> = {
   all: () => true,
-  never: ({ counts }) => counts !== undefined && counts.lastAt === null,
+  never: ({ counts }) => counts?.lastAt === null,
   denying: ({ counts }) => (counts?.denied ?? 0) > 0,
   failing: ({ counts }) => (counts?.failed ?? 0) > 0,
   shadow: isShadow,
@@ -221,7 +221,7 @@ function RulePanel({ row }: { readonly row: RuleRow }): JSX.Element {
           }}
         />
       </Section>
-      {counts !== undefined && (
+      {counts !== undefined && counts !== null && (
         <Section title="Since the policy was loaded">
           <ValueList
             values={{
