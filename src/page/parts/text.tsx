@@ -29,6 +29,7 @@ const ICONS = {
   error: 'M8 3v6.5M8 12.3v.4',
   shadow: 'M8 2.5a5.5 5.5 0 1 0 0 11',
   waiting: 'M8 4v4l2.5 2',
+  plain: 'M3.5 8.5l3 3 6-7',
 } as const;
 export type Tone = keyof typeof ICONS;
 

@@ -48,7 +48,7 @@ function Headline({ of: { outcome, method, path, call } }: { readonly of: Decisi
 }
 
 function Request({ of }: { readonly of: Decision }): JSX.Element {
-  const { id, time, host, client, principal, requestId, status, tookMs, rule, shadow } = of;
+  const { id, time, host, path, client, principal, requestId, status, tookMs, rule, shadow } = of;
   const filter = (name: 'rule' | 'host' | 'principal', value: string | null): ComponentChildren =>
     value === null ? null : (
       <a href={linkTo('decisions', { q: withFilter('', { [name]: value }), id })}>{`${name}:${value.slice(0, 60)}`}</a>
@@ -59,6 +59,7 @@ function Request({ of }: { readonly of: Decision }): JSX.Element {
         values={{
           time: dateAndTime(time),
           host,
+          path,
           client,
           principal,
           ...(status === undefined || status === null ? {} : { status: String(status) }),
@@ -148,7 +149,7 @@ function Reasons({ why: { verdict, rules, omitted, answers, entry, limits } }: {
 }
 
 const TONES: Readonly<Record<WhyRule['result'], Tone>> = {
-  applies: 'allow',
+  applies: 'plain',
   'does not apply': 'waiting',
   failed: 'failed',
 };
