@@ -308,7 +308,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/frontends',
     'src/explain',
-    'src/traffic/write-call.ts',
+    'src/traffic',
     'src/candidate',
     'src/admin',
     'src/time/in-turn.ts',

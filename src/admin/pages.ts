@@ -1,5 +1,5 @@
 /** The JSON pages. Secrets are hidden already in the configs and verdicts that come here. */
-import { withoutCredentialsIn } from '../attributes/credentials.ts';
+import { withoutCredentials, withoutCredentialsIn } from '../attributes/credentials.ts';
 import { HANDLER_BOUNDS_MS, quantileMs } from '../core/metrics/meters.ts';
 import { countsAt, type RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
@@ -28,10 +28,12 @@ function countsRow(counts: RuleCounts, at: number): object {
 const MAX_SHOWN = 1000;
 
 /** The policy in force and since when, and the errors of a newer one that was refused. */
-export function policyPage(policy: Policy | undefined, { atMs, refusal, history }: PolicyLoading): object {
+export function policyPage(policy: Policy | undefined, { atMs, configs, refusal, history }: PolicyLoading): object {
   return {
     revision: policy?.revision ?? null,
     loadedAt: policy === undefined ? null : new Date(atMs).toISOString(),
+    ageMs: policy === undefined ? null : Date.now() - atMs,
+    configs,
     origin: history[0]?.origin ?? null,
     history: history.map((past) => ({
       revision: past.revision,
@@ -49,12 +51,14 @@ export function policyPage(policy: Policy | undefined, { atMs, refusal, history 
   };
 }
 
+/** `excerpt`: the source line, and a line with carets under the place. */
 export const findingRows = (findings: readonly Finding[]): object[] =>
-  findings.slice(0, MAX_SHOWN).map(({ position: { file, line, column }, severity, code, message }) => ({
+  findings.slice(0, MAX_SHOWN).map(({ position: { file, line, column }, severity, code, message, excerpt }) => ({
     at: `${file}:${line}:${column}`,
     severity,
     code,
     message,
+    excerpt: excerpt === undefined ? null : withoutCredentials(excerpt),
   }));
 
 function ruleRow(rule: Rule): object {

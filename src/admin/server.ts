@@ -13,6 +13,7 @@ import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
 import { addPage } from './page-route.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
+import { addPlayground } from './playground.ts';
 import type { AdminSources } from './sources.ts';
 import { recordOf } from '../core/history/summary.ts';
 import { FILTERS, type Query, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
@@ -52,6 +53,8 @@ const PAGES = {
     'why a kept call was decided so: ?id=, of the verdict or the request; its rules, values, answers and log entry',
   '/verdicts/stream': 'decided calls as they happen, as server-sent events, with the same filters',
   '/record': 'decided calls for `sluice replay`, one a line: ?share=PERCENT&max-bytes=N, from this machine',
+  '/playground':
+    'what a policy says to a call, without side effects: POST {"policy": null, "request": {"call": "http", "attributes": {}}}, from this machine',
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/inspect': 'the same, and the state of their counters',
@@ -68,6 +71,7 @@ export async function startAdmin({ host, port, sources, onFault, requestTimeoutM
   addRoutes(app, sources);
   addLimits(app, sources);
   addFeeds(app, sources);
+  addPlayground(app, sources);
   addCandidate(app, sources);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
   app.setErrorHandler<FastifyError>((error, request, reply) => {

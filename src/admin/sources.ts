@@ -25,6 +25,8 @@ export type LimitsAnswer = { readonly rules: readonly QuotaInspection[] } | { re
 export interface PolicyLoading {
   /** When the policy in force was loaded. */
   readonly atMs: number;
+  /** Its files and folders, as they were given. */
+  readonly configs: readonly string[];
   /** The policy in force, then those that a rollback by one, two ... steps puts in force. */
   readonly history: readonly {
     readonly revision: string;
@@ -34,6 +36,19 @@ export interface PolicyLoading {
   /** `undefined` if the policy that was read last is in force. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
+
+export interface PlayRequest {
+  /** YAML; `undefined`: the one in force. */
+  readonly policy: string | undefined;
+  readonly asked: AskedCall;
+  /** A kept verdict, whose call has the answers of handlers and the outputs of enrich rules. */
+  readonly id: string | undefined;
+}
+
+export type Played =
+  | { readonly explanation: object | undefined; readonly findings: readonly Finding[] }
+  /** The error of the request, as a sentence without a full stop. */
+  | { readonly wrong: string };
 
 export type LogEntry = Readonly<Record<string, unknown>>;
 
@@ -98,6 +113,8 @@ export interface AdminSources {
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** Of a kept verdict, by its id or by that of the request. */
   why(id: string): Promise<Why | undefined>;
+  /** What a policy says to a call, without side effects. */
+  play(request: PlayRequest): Promise<Played>;
   /** The access log entry of a refused request, by the id of the verdict; values by attribute. */
   logEntry(id: string): LogEntry | undefined | Promise<LogEntry | undefined>;
   /** The first request of a reader opens its feed, which closes some seconds after the last one. */

@@ -188,3 +188,13 @@ function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: Red
     },
   };
 }
+
+/** For programs: changes beside the rest of the verdict, under the names used in rules. */
+export function explanationJson({ verdict, ...rest }: Explanation): object {
+  if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
+  const {
+    changes: { request, response, query, metadata },
+    ...others
+  } = verdict;
+  return { ...rest, verdict: { ...others, request, response, query, metadata } };
+}

@@ -301,6 +301,49 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     expect(other.status).toBe(403);
   });
 
+  test('the playground says what a policy would say to a call, and changes nothing', async () => {
+    const play = async (body: unknown, headers = {}): Promise<{ status: number; json: unknown }> => {
+      const answer = await fetch(`http://127.0.0.1:${server.adminPort}/playground`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify(body),
+      });
+      return { status: answer.status, json: await answer.json() };
+    };
+    const request = { call: 'http', attributes: { 'request.method': 'GET', 'request.path': '/limited' } };
+    const before = await page('/rules');
+    for (let call = 0; call < 5; call++)
+      expect(await play({ policy: null, request })).toMatchObject({
+        status: 200,
+        json: {
+          explanation: {
+            verdict: { outcome: 'allow' },
+            notDone: [{ rule: 'three-a-day', what: 'charge' }],
+          },
+          findings: [],
+        },
+      });
+    expect(await page('/rules')).toEqual(before);
+
+    const policy = 'rules: [{ name: gone, match: request.url_path == "/limited", deny: { status: 410 } }]';
+    expect(await play({ policy, request })).toMatchObject({
+      json: { explanation: { verdict: { outcome: 'deny', rule: 'gone', status: 410 } } },
+    });
+    expect(await play({ policy: 'rules: [{ name: a, match: request.pth == "/", deny: {} }]', request })).toMatchObject({
+      status: 200,
+      json: { explanation: null, findings: [{ at: 'policy.yaml:1:27', excerpt: expect.stringContaining('^^^') }] },
+    });
+    const files = 'handlers: { a: { adapter: check-list, config: { values: { $file: /etc/passwd } } } }\n';
+    const read = await play({ policy: `${files}${policy}`, request });
+    expect(JSON.stringify(read.json)).toContain('the playground reads no files');
+    expect(await play({ policy: `plugins: [./evil.js]\n${policy}`, request })).toMatchObject({ status: 200 });
+    expect(await play({ request: { attributes: { 'request.pth': '/' } } })).toMatchObject({ status: 400 });
+    expect(await play({ request: [] })).toMatchObject({ status: 400 });
+    expect(await play({ policy: null, request }, { origin: 'http://elsewhere.example' })).toMatchObject({
+      status: 403,
+    });
+  });
+
   test('a reload keeps the streams, and the drain ends them', async () => {
     const own = await started();
     const reader = await reading(own.adminPort ?? 0, '/verdicts/stream');

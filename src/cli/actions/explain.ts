@@ -6,7 +6,7 @@ import { createEngine } from '../../core/engine.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { explained, type Explanation } from '../../explain/explanation.ts';
+import { explained, type Explanation, explanationJson } from '../../explain/explanation.ts';
 import { loadOrStop } from '../load.ts';
 import { type HandlerAnswer, recording, type Validity } from '../../explain/handler-answers.ts';
 import { lookingOnly } from '../../explain/looking-only.ts';
@@ -37,7 +37,9 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   try {
     await engine.use(policy);
     const explanation = await explained(policy, engine, call, wire, isForReal, answers);
-    printOut(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
+    printOut(
+      flags.json === true ? JSON.stringify(explanationJson(explanation), null, 2) : explanationText(explanation),
+    );
   } finally {
     await engine.drain();
   }
@@ -52,16 +54,6 @@ function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: Ca
       throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
     throw error;
   }
-}
-
-/** Puts changes beside the rest of the verdict, under the names used in rules. */
-function plain({ verdict, ...rest }: Explanation): object {
-  if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
-  const {
-    changes: { request, response, query, metadata },
-    ...others
-  } = verdict;
-  return { ...rest, verdict: { ...others, request, response, query, metadata } };
 }
 
 function explanationText({

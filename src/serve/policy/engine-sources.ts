@@ -11,6 +11,7 @@ import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { whyOf } from '../../explain/why.ts';
+import { lineOf } from '../../traffic/write-call.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import type { Feeds } from './feeds.ts';
 import type { EngineSources } from './thread.ts';
@@ -62,6 +63,10 @@ export function engineSources({
     async why(id) {
       const found = engine.kept(id);
       return found && whyOf(found, (call, wires) => engine.quotas('inspect', call, wires));
+    },
+    recorded(id) {
+      const decided = engine.kept(id)?.decided;
+      return decided && lineOf({ ...decided, bags: [decided.bag], tookMs: 0 }, { timeMs: decided.timeMs });
     },
     logEntry: (id) => engine.logEntry(id),
     feed: (request) => feeds.ask(request),

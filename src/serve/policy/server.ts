@@ -20,6 +20,9 @@ import { InTurn } from '../../time/in-turn.ts';
 import { policyControl } from './changes.ts';
 import { candidateInfo, Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
+import type { RecordedCall } from '../../traffic/format.ts';
+import { callOf, type JsonMap } from '../../traffic/parse-call.ts';
+import { play } from './playground.ts';
 import { serveByCrew } from './supervisor.ts';
 import { serveInThread, type TransportFlags } from './thread.ts';
 
@@ -137,11 +140,17 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     onChanged: () => source.superseded(),
     isDraining: () => isDraining,
   });
+  async function recorded(id: string): Promise<RecordedCall | undefined> {
+    const line = await service.sources.recorded(id);
+    const call = line === undefined ? undefined : callOf(JSON.parse(line) as JsonMap);
+    return typeof call === 'string' ? undefined : call;
+  }
   const sources: AdminSources = {
     ...service.sources,
     control,
     policy: () => loads.policy,
-    loading: () => loads,
+    loading: () => ({ atMs: loads.atMs, refusal: loads.refusal, history: loads.history, configs: options.configs }),
+    play: (request) => play(request, { registry, inForce: () => loads.policy, recorded }),
     isDraining: () => isDraining,
   };
 

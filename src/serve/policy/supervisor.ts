@@ -90,6 +90,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
         const found = (await crew.answersOf('why', id, INSPECTION_MS * 3)).flatMap(({ answer }) => answer ?? []);
         return found.find(({ verdict }) => verdict.outcome !== 'allow') ?? found[0];
       },
+      recorded: async (id) => (await crew.askAll('recorded', id, VIEW_MS)).find((line) => line !== undefined),
       logEntry: async (id) => (await crew.askAll('logEntry', id, VIEW_MS)).find((entry) => entry !== undefined),
       async feed(request) {
         const parts = (await crew.answersOf('feed', request, VIEW_MS)).map(({ answer }) => answer);

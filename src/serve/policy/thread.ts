@@ -40,7 +40,10 @@ export interface TransportFlags {
 }
 
 /** The admin port's data of one engine, or of several as one. */
-export type EngineSources = Omit<AdminSources, 'policy' | 'loading' | 'isDraining' | 'control'>;
+export interface EngineSources extends Omit<AdminSources, 'policy' | 'loading' | 'isDraining' | 'control' | 'play'> {
+  /** A kept call as a line of a file of calls, by the id of the verdict or the request. */
+  recorded(id: string): string | undefined | Promise<string | undefined>;
+}
 
 export interface ServedAddresses {
   readonly grpc: Address;

@@ -31,6 +31,7 @@ export interface PolicyProtocol {
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly why: { readonly given: string; readonly answer: Why | undefined };
+    readonly recorded: { readonly given: string; readonly answer: string | undefined };
     readonly logEntry: { readonly given: string; readonly answer: LogEntry | undefined };
     readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };
     /** Opens it beside the policy in force. `settleCandidate` follows. */

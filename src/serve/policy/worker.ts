@@ -24,6 +24,7 @@ await runWorker<PolicyProtocol>(
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
         why: (id) => sources.why(id),
+        recorded: (id) => sources.recorded(id),
         logEntry: (id) => sources.logEntry(id),
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),

@@ -95,11 +95,12 @@ describe('the admin port', () => {
       position: { file: '/p/a.yaml', line: 3, column: 7 },
       code: 'RULES_VALUE',
       message: 'is wrong',
-      excerpt: undefined,
+      excerpt: 'deny: { url: redis://:hunter2@a }\n      ^^^',
     } as const;
     const get = await started({
       loading: () => ({
         atMs: 1000,
+        configs: ['/p'],
         history: [{ revision: 'abc123', atMs: 1000, origin: 'rollback' }],
         refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] },
       }),
@@ -107,12 +108,22 @@ describe('the admin port', () => {
     expect((await get('/policy')).json()).toEqual({
       revision: 'abc123',
       loadedAt: '1970-01-01T00:00:01.000Z',
+      ageMs: expect.any(Number) as unknown,
+      configs: ['/p'],
       origin: 'rollback',
       history: [{ revision: 'abc123', loadedAt: '1970-01-01T00:00:01.000Z', origin: 'rollback' }],
       pending: {
         refusedAt: '1970-01-01T00:00:02.000Z',
         why: 'the policy has 1 error',
-        findings: [{ at: '/p/a.yaml:3:7', severity: 'error', code: 'RULES_VALUE', message: 'is wrong' }],
+        findings: [
+          {
+            at: '/p/a.yaml:3:7',
+            severity: 'error',
+            code: 'RULES_VALUE',
+            message: 'is wrong',
+            excerpt: 'deny: { url: redis://(secret)@a }\n      ^^^',
+          },
+        ],
       },
     });
     expect((await (await started({}))('/policy')).json()).toMatchObject({ pending: null });

@@ -3,7 +3,7 @@ import type { AdminSources } from '../../../src/admin/sources.ts';
 
 export const EMPTY_SOURCES: AdminSources = {
   policy: () => undefined,
-  loading: () => ({ atMs: 0, refusal: undefined, history: [] }),
+  loading: () => ({ atMs: 0, configs: [], refusal: undefined, history: [] }),
   control: {
     candidate: async () => undefined,
     promote: async () => ({ status: 404, error: 'there is no candidate', findings: [] }),
@@ -13,6 +13,7 @@ export const EMPTY_SOURCES: AdminSources = {
   ruleCounts: () => undefined,
   handlers: () => [],
   verdicts: () => [],
+  play: async () => ({ wrong: 'no policy is in force' }),
   why: async () => undefined,
   logEntry: () => undefined,
   feed: () => ({ lines: [], dropped: 0, isNew: false }),

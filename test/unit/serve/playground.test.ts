@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
+import type { Played } from '../../../src/admin/sources.ts';
+import { play } from '../../../src/serve/policy/playground.ts';
+import type { RecordedCall } from '../../../src/traffic/format.ts';
+
+const POLICY = `handlers: { door: { adapter: check-http, config: { url: "http://127.0.0.1:1/" } } }
+rules:
+  - name: door
+    check: { handler: door }
+`;
+const RECORD: RecordedCall = {
+  id: 'v-1',
+  timeMs: 0,
+  call: 'http',
+  tookMs: 1,
+  verdict: undefined,
+  requests: [
+    {
+      attributes: {},
+      carried: {},
+      filled: {},
+      answers: { door: { handler: 'door', says: 'deny', code: 7, reason: 'not on the list' } },
+    },
+  ],
+};
+
+const registry = await loadBuiltIns();
+const played = (policy: string, id: string | undefined): Promise<Played> =>
+  play(
+    { policy, id, asked: { call: 'http', requests: [{ 'request.method': 'GET', 'request.path': '/' }], carried: {} } },
+    { registry, inForce: () => undefined, recorded: async (of) => (of === 'v-1' ? RECORD : undefined) },
+  );
+
+test('a handler with a backend is never opened: it answers as it did in the kept call, or counts as unavailable', async () => {
+  const kept = await played(POLICY, 'v-1');
+  expect(kept).toMatchObject({
+    explanation: {
+      verdict: { outcome: 'deny', rule: 'door', reasons: [{ text: 'door refused: not on the list' }] },
+      answers: [{ rule: 'door', says: 'deny' }],
+    },
+  });
+  expect(await played(POLICY, undefined)).toMatchObject({
+    explanation: { verdict: { outcome: 'failed', rule: 'door' } },
+  });
+  expect(await played(POLICY, 'unknown')).toMatchObject({ explanation: { verdict: { outcome: 'failed' } } });
+});
+
+test('an error of the policy is a finding, and one of the call a sentence', async () => {
+  expect(await played('rules: []', undefined)).toMatchObject({
+    explanation: undefined,
+    findings: [{ code: 'RULES_NO_RULES' }],
+  });
+  const wrong = await play(
+    { policy: POLICY, id: undefined, asked: { call: 'http', requests: [{ 'request.pth': '/' }], carried: {} } },
+    { registry, inForce: () => undefined, recorded: async () => undefined },
+  );
+  expect(wrong).toEqual({ wrong: expect.stringContaining('request.pth') as unknown });
+});
