@@ -11,7 +11,7 @@
 export const MAX_WAITING = { count: 5000, bytes: 8 * 1024 * 1024 };
 /** Calls whose handlers have not answered; each ends by the timeout of its handler. */
 export const MAX_RUNNING = 64;
-export const SLICE_MS = 0.25;
+export const SLICE_MS = 0.1;
 export const BUSY_SHARE = 0.05;
 
 export interface Weighted {

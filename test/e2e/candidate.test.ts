@@ -355,6 +355,30 @@ test('a rollback goes back step by step, and ten policies are kept', async () =>
   expect(await history()).toHaveLength(2);
 });
 
+test('a promotion waits for a load of the files, and one that cannot be opened is refused with its findings', async () => {
+  await start(ADMIN_RULE(), ADMIN_RULE(' || request.url_path == "/secret"'));
+  const first = server.policy().revision;
+  const { revision } = await candidatePage();
+  await writeFile(live(), ADMIN_RULE(' || request.url_path == "/later"'));
+  const [isLoaded, promoted] = await Promise.all([server.reload(), post('/candidate/promote')]);
+  expect([isLoaded, promoted]).toEqual([true, { status: 200, body: { revision } }]);
+  const { history } = (await (await admin('/policy')).json()) as { history: { revision: string; origin: string }[] };
+  expect(history.map(({ origin }) => origin)).toEqual(['candidate', 'files', 'files']);
+  expect([history[0]?.revision, history[2]?.revision]).toEqual([revision, first]);
+  // Handlers of reports are opened by a promotion alone.
+  await writeFile(
+    next(),
+    `handlers: { audit: { adapter: log-elasticsearch, config: { url: "https://127.0.0.1:1", index: audit, tls: { ca: no.pem } } } }
+rules: [{ name: audit, report: { handler: audit, input: { path: request.path } } }]
+`,
+  );
+  await until('it is loaded', async () => ((await candidatePage()).revision === revision ? undefined : true));
+  const refused = await post('/candidate/promote');
+  expect([refused.status, refused.body.error]).toEqual([409, expect.stringContaining('could not be opened')]);
+  expect(server.policy().revision).toBe(revision);
+  expect(await ask(times(1, '/secret'), 1)).toEqual([7]);
+});
+
 test('SIGTERM ends a server whose candidate has a full backlog', async () => {
   const silent = await silentServer();
   const again = await serveSluice(ADMIN_RULE(), {
@@ -364,7 +388,7 @@ test('SIGTERM ends a server whose candidate has a full backlog', async () => {
     await writeFile(next(), asking(silent.port));
     const page = async (): Promise<CandidatePage> => (await again.admin('/candidate')).json() as Promise<CandidatePage>;
     await until('the candidate is loaded', async () => ((await page()).revision === null ? undefined : true));
-    const codes = await ask(times(6000, '/a'), 8, again.grpcPort);
+    const codes = await ask(times(3000, '/a'), 8, again.grpcPort);
     expect(new Set(codes)).toEqual(new Set([0]));
     expect((await page()).waiting).toBeGreaterThan(0);
     expect(await again.stop()).toBe(0);

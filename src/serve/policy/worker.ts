@@ -3,6 +3,7 @@ import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { runWorker } from '../crew/worker-main.ts';
 import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import { makeLog } from '../../log/log.ts';
+import { InTurn } from '../../time/in-turn.ts';
 import { encodedPage } from './encoded-page.ts';
 import { loadTexts } from './source.ts';
 import { openPolicyThread } from './thread.ts';
@@ -15,6 +16,8 @@ await runWorker<PolicyProtocol>(
     const { transport, otlpHttp, http, graceMs, candidateShare } = data;
     const worker = { place, shared };
     const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, candidateShare, worker });
+    /** The candidate; a worker that has just joined may be given it while it changes. */
+    const candidateTurns = new InTurn();
     let prepared: PreparedPolicy | undefined;
     const { sources } = thread;
     return {
@@ -29,16 +32,18 @@ await runWorker<PolicyProtocol>(
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
         ruleCounts: async () => sources.ruleCounts(),
-        async prepareCandidate(texts) {
-          await prepared?.abandon();
-          prepared = undefined;
-          prepared = await thread.candidate?.prepare(await loadTexts(texts, registry));
-        },
-        async settleCandidate(step) {
-          const settled = prepared;
-          prepared = undefined;
-          await settled?.[step]();
-        },
+        prepareCandidate: (texts) =>
+          candidateTurns.run(async () => {
+            await prepared?.abandon();
+            prepared = undefined;
+            prepared = await thread.candidate?.prepare(await loadTexts(texts, registry));
+          }),
+        settleCandidate: (step) =>
+          candidateTurns.run(async () => {
+            const settled = prepared;
+            prepared = undefined;
+            await settled?.[step]();
+          }),
         candidate: async () => thread.candidate?.report(),
         metrics: () => encodedPage(sources.metrics()),
       },
