@@ -459,6 +459,35 @@ describe('imports', () => {
     expect([...links].filter((target) => target !== undefined && !existsSync(join(ROOT, 'docs', target)))).toEqual([]);
   });
 
+  test('links between pages lead to pages and headings that exist', () => {
+    const textOf = (page: string): string =>
+      readFileSync(join(ROOT, page), 'utf8').replaceAll(/^```[\s\S]*?^```$/gm, '');
+    // As GitHub makes them.
+    const anchorsOf = (page: string): string[] =>
+      [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+        heading
+          .replaceAll(/\]\([^)]*\)/g, '')
+          .toLowerCase()
+          .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
+          .replaceAll(' ', '-'),
+      );
+    const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+      .filter((page) => page.endsWith('.md'))
+      .map((page) => `docs/${page}`);
+    const wrong = [...pages, 'README.md'].flatMap((page) =>
+      [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = '']) => {
+        if (/^[a-z]+:/.test(link)) return [];
+        const [file = '', anchor] = link.split('#');
+        const target = file === '' ? page : relative(ROOT, resolve(ROOT, dirname(page), file));
+        const isThere =
+          existsSync(join(ROOT, target)) &&
+          (anchor === undefined || !target.endsWith('.md') || anchorsOf(target).includes(anchor));
+        return isThere ? [] : [`${page}: ${link}`];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test('decisions are numbered without a gap, each number once, and say it in their first line', () => {
     const files = readdirSync(join(ROOT, 'docs/decisions')).toSorted();
     expect(files.map((file) => Number.parseInt(file, 10))).toEqual(files.map((_, at) => at + 1));
