@@ -42,7 +42,7 @@ export interface RecordedRequest {
   /** By names of the vocabulary, as JSON; without those that are derived from others, and without empty maps. */
   readonly attributes: ByName<unknown>;
   readonly carried: RecordedCarried;
-  /** Outputs of enrich rules by attribute; null if absent. */
+  /** Outputs of enrich rules by attribute: null if the handler had none, no key if it was not asked. */
   readonly filled: ByName<unknown>;
   /** By rule. */
   readonly answers: ByName<RecordedAnswer>;

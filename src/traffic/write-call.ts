@@ -9,6 +9,7 @@ import { RedactedRequest } from '../attributes/redacted-request.ts';
 import type { Value } from '../attributes/values.ts';
 import type { DecidedCall } from '../core/history/observers.ts';
 import type { RuleOutcome } from '../core/outcome.ts';
+import type { Snapshot } from '../core/snapshot/snapshot.ts';
 import {
   type DecidedKind,
   MAX_LINE_BYTES,
@@ -37,7 +38,7 @@ export function lineOf(decided: DecidedCall, { timeMs, bodies = false }: WriteOp
   const shown = bags.map((bag) => new RedactedRequest(bag, policy.decisions.masks));
   const requests = bags.map((bag, at) => {
     const own = outcomes.filter((outcome) => bags.length === 1 || outcome.bag === bag);
-    return requestOf(call, bag, shown[at] as RedactedRequest, own, hidden, bodies);
+    return requestOf(snapshot, call, bag, shown[at] as RedactedRequest, own, hidden, bodies);
   });
   const { id, outcome, rule = null, shadow, reasons } = verdict;
   const said: RecordedVerdict = {
@@ -75,6 +76,7 @@ function partsOf(call: DecidedKind, requests: readonly RequestJson[]): string {
 }
 
 function requestOf(
+  snapshot: Snapshot,
   call: DecidedKind,
   bag: RequestBag,
   shown: RedactedRequest,
@@ -94,7 +96,11 @@ function requestOf(
     delete attributes['request.raw_body']; // the same octets
   hidden.inHeaders(attributes);
   const filled = Object.fromEntries(
-    filledOf(bag).map(([slot]) => [declared.at(slot).name, shown.attribute(slot)] as const),
+    filledOf(bag).flatMap(([slot, value]) =>
+      value !== undefined || isAsked(snapshot, call, bag, slot)
+        ? [[declared.at(slot).name, shown.valueOf(slot, value)] as const]
+        : [],
+    ),
   );
   const carried = hidden.inCarried(carriedOf(wire));
   const answers = answersOf(outcomes, shown);
@@ -106,6 +112,15 @@ function requestOf(
   };
   return PARTS.some((part) => shown.isIn(json[part])) ? withoutTexts(json, shown) : json;
 }
+
+/** Whether an enrich rule of this output applies, so that its handler had nothing to say. */
+const isAsked = (snapshot: Snapshot, call: DecidedKind, bag: RequestBag, slot: number): boolean =>
+  snapshot
+    .enrich(call)
+    .some(
+      ({ match, action }) =>
+        action.outputs.some((output) => output.slot === slot) && (match === undefined || match(bag) === true),
+    );
 
 /** An empty map; and header values that are those of the headers. */
 function isNothing(name: string, value: Value): boolean {

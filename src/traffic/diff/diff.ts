@@ -123,7 +123,7 @@ export class Diff {
     const oldBags = await this.#old?.bags(call);
     const bag = newBags[which] as RequestBag;
     const oldBag = oldBags?.[which];
-    const seen = [
+    const sides = [
       ...(oldBag === undefined || this.#explainedOld === undefined
         ? []
         : [{ explained: this.#explainedOld, bag: oldBag, side: now }]),
@@ -135,7 +135,7 @@ export class Diff {
       time: new Date(call.timeMs).toISOString(),
       call: call.call,
       request: requestOf(call.call, bag),
-      ...whyOf(rules, seen),
+      ...whyOf(rules, sides),
     });
   }
 }

@@ -57,8 +57,8 @@ export class Explained {
   }
 }
 
-/** A policy with one call as it sees it. */
-export interface Seen {
+/** One of the policies, with the call as its rules read it. */
+export interface ExplainedSide {
   readonly explained: Explained;
   readonly bag: RequestBag;
   readonly side: Side;
@@ -66,24 +66,24 @@ export interface Seen {
 
 const MAX_ALLOWING = 3;
 
-export function whyOf(rules: readonly string[], seen: readonly Seen[]): Why {
+export function whyOf(rules: readonly string[], sides: readonly ExplainedSide[]): Why {
   const values: Record<string, unknown> = {};
-  const lookAt = (name: string): readonly RuleWhy[] => seen.map((one) => ruleWhy(name, one, values));
+  const lookAt = (name: string): readonly RuleWhy[] => sides.map((one) => ruleWhy(name, one, values));
   const all = rules.map((name) => ({ name, whys: lookAt(name) }));
   // A rule that refuses what nothing allowed: the rules that allow it in one policy alone.
   const groups = new Set(
     rules.flatMap((name) =>
-      seen.flatMap(({ explained }) => {
+      sides.flatMap(({ explained }) => {
         const action = explained.rule(name)?.action;
         return action?.kind === 'deny' && action.unlessAllowed !== undefined ? [action.unlessAllowed] : [];
       }),
     ),
   );
-  const allowing = new Set([...groups].flatMap((group) => seen.flatMap(({ explained }) => explained.allowing(group))));
+  const allowing = new Set([...groups].flatMap((group) => sides.flatMap(({ explained }) => explained.allowing(group))));
   let found = 0;
   for (const name of allowing) {
-    if (found === MAX_ALLOWING || seen.length < 2) break;
-    const results = seen.map(({ explained, bag }) => {
+    if (found === MAX_ALLOWING || sides.length < 2) break;
+    const results = sides.map(({ explained, bag }) => {
       const rule = explained.rule(name);
       return rule === undefined ? 'does not apply' : explained.partOf(rule, bag).result;
     });
@@ -94,7 +94,7 @@ export function whyOf(rules: readonly string[], seen: readonly Seen[]): Why {
   return { rules: all.flatMap(({ whys }) => whys), values };
 }
 
-function ruleWhy(name: string, { explained, bag, side }: Seen, values: Record<string, unknown>): RuleWhy {
+function ruleWhy(name: string, { explained, bag, side }: ExplainedSide, values: Record<string, unknown>): RuleWhy {
   const policy = explained.name;
   const rule = explained.rule(name);
   if (rule === undefined) return { policy, rule: name, text: 'is not in the policy', reason: undefined };

@@ -44,9 +44,9 @@ export function replayHandlers(handlers: ReplayHandlers, surroundings: Surroundi
   const { clock } = surroundings;
   return async (spec) => {
     const { implementation: adapter, config } = spec;
-    const isOwn = isSelfContained(adapter, config);
+    const needsNoBackend = isSelfContained(adapter, config);
     const { check, enrich, quota } = adapter.serves;
-    const isReal = isOwn && (check !== undefined || enrich !== undefined);
+    const isReal = needsNoBackend && (check !== undefined || enrich !== undefined);
     const real = isReal ? await handlers.open(adapter, spec, config, clock) : await handlers.ask?.(spec);
     const counting =
       quota !== undefined && handlers.countsQuotas
@@ -54,8 +54,8 @@ export function replayHandlers(handlers: ReplayHandlers, surroundings: Surroundi
         : undefined;
     return {
       handler: {
-        ...answering(spec, real?.handler, isOwn, surroundings),
-        ...(quota === undefined ? {} : counted(counting?.handler)),
+        ...answering(spec, real?.handler, needsNoBackend, surroundings),
+        ...(quota === undefined ? {} : countingQuotas(counting?.handler)),
       },
       readiness: () => ({ ready: true, why: undefined }),
       close: async () => {
@@ -69,7 +69,7 @@ export function replayHandlers(handlers: ReplayHandlers, surroundings: Surroundi
 function answering(
   spec: HandlerSpec,
   real: AnyHandler | undefined,
-  isOwn: boolean,
+  needsNoBackend: boolean,
   { answers, unanswered }: Surroundings,
 ): AnyHandler {
   const { check: served } = spec.implementation.serves;
@@ -81,7 +81,7 @@ function answering(
     check: (rule) => {
       const ask = real?.check?.(rule);
       return (input, call) => {
-        if (ask !== undefined && isOwn && !isHidden(input)) return ask(input, call);
+        if (ask !== undefined && needsNoBackend && !isHidden(input)) return ask(input, call);
         const said = answers.check(rule.rule, spec.name, served?.output);
         return said ?? (ask === undefined || isHidden(input) ? none(rule.rule) : ask(input, call));
       };
@@ -89,7 +89,7 @@ function answering(
     lookup: (rule) => {
       const ask = real?.lookup?.(rule);
       return (input, call) => {
-        if (ask !== undefined && isOwn && !isHidden(input)) return ask(input, call);
+        if (ask !== undefined && needsNoBackend && !isHidden(input)) return ask(input, call);
         const said = answers.lookup(rule.rule);
         if (said !== undefined) return said.values;
         return ask === undefined || isHidden(input) ? none(rule.rule) : ask(input, call);
@@ -108,7 +108,7 @@ function isHidden(input: unknown): boolean {
 const LEASE = Symbol('lease');
 
 /** `undefined`: all are granted. */
-function counted(counting: AnyHandler | undefined): AnyHandler {
+function countingQuotas(counting: AnyHandler | undefined): AnyHandler {
   return {
     bucket: (rule) => (rule.algorithm === 'concurrency' ? LEASE : counting?.bucket?.(rule)),
     charge: (asks, call) => {

@@ -21,17 +21,17 @@ export function replayPolicy(policy: Policy, idOf: () => string): Policy {
     evaluate: idOf,
     why: () => '',
   };
-  const rules = policy.rules.filter(({ action }) => action?.kind !== 'report').map((rule) => drawnBy(rule, byId));
+  const rules = policy.rules.filter(({ action }) => action?.kind !== 'report').map((rule) => withDrawKey(rule, byId));
   const byIndex = new Map(rules.map((rule) => [rule.index, rule]));
   return {
     ...policy,
     rules,
     enrich: policy.enrich.map((rule) => byIndex.get(rule.index) ?? rule),
-    handlers: new Map([...policy.handlers].filter(([name]) => isAsked(name, rules, policy)).map(untroubled)),
+    handlers: new Map([...policy.handlers].filter(([name]) => isAsked(name, rules, policy)).map(stateless)),
   };
 }
 
-const drawnBy = (rule: Rule, keyExpression: Compiled): Rule =>
+const withDrawKey = (rule: Rule, keyExpression: Compiled): Rule =>
   rule.mode.kind === 'percent' && rule.mode.keyExpression === undefined
     ? { ...rule, mode: { ...rule.mode, keyExpression } }
     : rule;
@@ -43,7 +43,7 @@ const isAsked = (name: string, rules: readonly Rule[], { handlers }: Policy): bo
   });
 
 /** A recorded failure is that call's alone: it opens no breaker. A kept answer would replace a recorded one. */
-const untroubled = ([name, spec]: readonly [string, HandlerSpec]): [string, HandlerSpec] => [
+const stateless = ([name, spec]: readonly [string, HandlerSpec]): [string, HandlerSpec] => [
   name,
   { ...spec, cacheBytes: 0, breaker: { ...spec.breaker, failures: Infinity }, spool: IN_MEMORY },
 ];

@@ -70,6 +70,21 @@ rules:
     expect(replay.unanswered).toEqual([{ rule: 'another', handler: 'offices', calls: 2 }]);
   });
 
+  test('has no recorded answer for a call for which it was not asked', async () => {
+    const { calls } = await recorded(POLICY, { 'source.principal': 'nobody' }, { 'request.path': '/yes' });
+    expect(calls.map(({ requests }) => requests[0]?.filled)).toEqual([
+      { 'my.account.plan': null, 'my.account.limit': null },
+      {},
+    ]);
+    const wider = POLICY.replace('    match: has(source.principal)\n    calls: [http, limit]\n', '').replace(
+      'key: source.principal',
+      'key: request.path',
+    );
+    const replay = await replayOf(await (await engineOf(wider, SCRIPTS)).load(wider));
+    for (const call of calls) expect(await verdictOf(replay, call)).toBe('allow');
+    expect(replay.unanswered).toEqual([{ rule: 'plan', handler: 'plans', calls: 1 }]);
+  });
+
   test('is asked itself where that is wanted, without a record', async () => {
     const { policy, calls } = await recorded(POLICY, { 'request.path': '/yes' });
     const [call] = calls;
