@@ -111,7 +111,7 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
     const policy = sources.policy();
     if (policy === undefined) return reply.code(404).send({ error: 'no policy is in force' });
     const { envoyText } = await import('../envoy/bootstrap.ts');
-    return reply.type('text/plain; charset=utf-8').send(envoyText(policy));
+    return reply.type('text/plain; charset=utf-8').send(await envoyText(policy));
   });
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
   app.get<{ Querystring: Query }>('/verdicts', async ({ query }, reply) => {

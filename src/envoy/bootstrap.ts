@@ -62,8 +62,21 @@ export function envoySnippet(needs: Needs, options: EnvoyOptions): string {
   );
 }
 
-/** For the admin port. The server does not know at which address Envoy reaches it. */
-export const envoyText = (policy: Policy): string => envoySnippet(needsOf(policy), DEFAULT_OPTIONS);
+/** Thousands of descriptors take a second to write, in which the server answers nobody. */
+const MAX_DESCRIPTORS = 50;
+
+const texts = new WeakMap<Policy, Promise<string>>();
+
+/** For the admin port, once for each policy. The server does not know at which address Envoy reaches it. */
+export function envoyText(policy: Policy): Promise<string> {
+  const known = texts.get(policy);
+  if (known !== undefined) return known;
+  const made = needsOf(policy).then((needs) =>
+    envoySnippet(needs, { ...DEFAULT_OPTIONS, maxDescriptors: MAX_DESCRIPTORS }),
+  );
+  texts.set(policy, made);
+  return made;
+}
 
 /** A configuration that runs, with one HTTP and one TCP listener as needed, and a placeholder for the service. */
 export function envoyBootstrap(needs: Needs, options: EnvoyOptions): string {
@@ -95,6 +108,7 @@ function bootstrap(needs: Needs, options: EnvoyOptions): unknown {
 function head(needs: Needs, options: EnvoyOptions): string {
   const also = [...new Set([...needs.why('also-tcp'), ...needs.why('also-tcp-log')])];
   const omitted = omittedDomains(needs.descriptors);
+  const unshown = Math.max(0, needs.descriptors.length - options.maxDescriptors);
   return [
     'Written by `sluice envoy`. Comments name the rules that need a part; docs/envoy.md explains the settings.',
     ...(also.length === 0 || options.withTcp
@@ -103,6 +117,7 @@ function head(needs: Needs, options: EnvoyOptions): string {
     ...(omitted.length === 0
       ? []
       : [`A connection manager asks for at most 11 domains; missing here: ${omitted.join(', ')}.`]),
+    ...(unshown === 0 ? [] : [`${unshown} more descriptors are not shown; \`sluice envoy\` prints all.`]),
   ].join('\n');
 }
 
@@ -127,7 +142,9 @@ export function filtersAfterCheck(needs: Needs, options: EnvoyOptions): readonly
 export function virtualHost(needs: Needs, options: EnvoyOptions): object | undefined {
   const { http, limit } = partsOfPolicy(needs, options);
   const extensions = http ? contextExtensions(needs) : undefined;
-  const limits = limit ? rateLimits(needs.descriptors) : undefined;
+  const limits = limit
+    ? rateLimits(needs.descriptors.slice(0, options.maxDescriptors), domainsOf(needs.descriptors))
+    : undefined;
   return extensions === undefined && limits === undefined
     ? undefined
     : { typed_per_filter_config: extensions, rate_limits: limits };

@@ -47,41 +47,50 @@ export const asComment = (text: string): string =>
     .map((line) => (line === '' ? '#' : `# ${line}`))
     .join('\n');
 
-type YamlNode = Scalar | YAMLMap | YAMLSeq;
+interface Written {
+  readonly node: Scalar | YAMLMap | YAMLSeq;
+  /** The length on one line; infinite if there is a comment inside, or a type, which stays on a line of its own in lists. */
+  readonly length: number;
+}
 
-/** The longest value that is written on one line, as JSON. */
+/** The longest value that is written on one line. */
 const MAX_INLINE = 100;
 
-function nodeOf(value: unknown): YamlNode {
-  if (value instanceof Noted) return nodeOf(value.value);
-  const isInline =
-    typeof value === 'object' && value !== null && !hasComment(value) && JSON.stringify(value).length <= MAX_INLINE;
-  if (Array.isArray(value)) {
-    const list = new YAMLSeq();
-    list.flow = isInline && !JSON.stringify(value).includes('"@type"');
-    for (const item of value as unknown[]) {
-      const node = nodeOf(item);
-      if (item instanceof Noted) node.commentBefore = spaced(item.comment);
-      list.items.push(node);
-    }
-    return list;
+const nodeOf = (value: unknown): Written['node'] => written(value).node;
+
+function written(value: unknown): Written {
+  if (value instanceof Noted) return { node: nodeOf(value.value), length: Infinity };
+  if (Array.isArray(value)) return list(value as unknown[]);
+  if (typeof value === 'object' && value !== null) return map(value);
+  return { node: new Scalar(value), length: String(value).length };
+}
+
+function list(items: readonly unknown[]): Written {
+  const node = new YAMLSeq();
+  let length = 2;
+  for (const item of items) {
+    const one = written(item);
+    if (item instanceof Noted) one.node.commentBefore = spaced(item.comment);
+    length += one.length + 2;
+    node.items.push(one.node);
   }
-  if (typeof value !== 'object' || value === null) return new Scalar(value);
-  const map = new YAMLMap();
-  map.flow = isInline;
+  node.flow = length <= MAX_INLINE;
+  return { node, length };
+}
+
+function map(value: object): Written {
+  const node = new YAMLMap();
+  let length = 2;
   for (const [name, of] of Object.entries(value)) {
     if (of === undefined) continue;
     const key = new Scalar(name);
     if (of instanceof Noted) key.commentBefore = spaced(of.comment);
-    map.items.push(new Pair(key, nodeOf(of)));
+    const one = written(of);
+    length += name.length + one.length + 4;
+    node.items.push(new Pair(key, one.node));
   }
-  return map;
+  node.flow = length <= MAX_INLINE;
+  return { node, length: '@type' in value ? Infinity : length };
 }
 
 const spaced = (comment: string): string => comment.replaceAll(/^/gm, ' ');
-
-function hasComment(value: unknown): boolean {
-  if (value instanceof Noted) return true;
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some(hasComment);
-}

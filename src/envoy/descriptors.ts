@@ -35,10 +35,6 @@ export interface DescriptorNeed {
   readonly hasUnknownKeys: boolean;
 }
 
-export function descriptorsOf(policy: Policy): readonly DescriptorNeed[] {
-  return merged(policy.rules.filter(asksLimits).flatMap((rule) => ofRule(rule, policy)));
-}
-
 /** A rule that only adds headers to the answer of a limit needs no call of its own. */
 export const asksLimits = (rule: Rule): boolean =>
   rule.calls.has('limit') &&
@@ -49,7 +45,8 @@ export const asksLimits = (rule: Rule): boolean =>
 /** `ratelimit.entries.map(e, e.key) == ["user", "path"]`: exactly these, in this order. */
 const EXACT_ENTRIES = /ratelimit\.entries\.map\(\s*(\w+)\s*,\s*\1\.key\s*\)\s*==\s*\[([^\]]*)\]/;
 
-function ofRule(rule: Rule, { attributes }: Policy): readonly DescriptorNeed[] {
+/** One for each domain that the rule names. */
+export function descriptorsOfRule(rule: Rule, { attributes }: Policy): readonly DescriptorNeed[] {
   const slotOf = (name: string): number | undefined => attributes.slotOf(name);
   const fixed = fixedValues(rule, slotOf('ratelimit.domain'), slotOf('ratelimit.descriptor'));
   const expressions = expressionsOf(rule);
@@ -109,7 +106,7 @@ function fixedValues(
 }
 
 /** Rules that apply to the same descriptor are named together. */
-function merged(needs: readonly DescriptorNeed[]): readonly DescriptorNeed[] {
+export function merged(needs: readonly DescriptorNeed[]): readonly DescriptorNeed[] {
   const found = new Map<string, DescriptorNeed>();
   for (const need of needs) {
     const { domain, entries, endsLease, hasUnknownKeys } = need;

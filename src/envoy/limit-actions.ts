@@ -22,8 +22,11 @@ export function omittedDomains(descriptors: readonly DescriptorNeed[]): readonly
   ].toSorted();
 }
 
-export function rateLimits(descriptors: readonly DescriptorNeed[]): readonly unknown[] | undefined {
-  const domains = domainsOf(descriptors);
+/** The stage of a domain is its place in `domains`. */
+export function rateLimits(
+  descriptors: readonly DescriptorNeed[],
+  domains: readonly (string | undefined)[],
+): readonly unknown[] | undefined {
   const lists = domains.flatMap((domain, stage) => {
     const own = descriptors.filter((one) => one.domain === domain || (one.domain === undefined && stage === 0));
     return own.map((one) => rateLimit(one, stage));

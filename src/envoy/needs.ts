@@ -7,8 +7,9 @@ import type { AttributeRead, Attributes } from '../attributes/attributes.ts';
 import type { RuleCall } from '../attributes/carrier.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
+import { TimeSlice } from '../time/time-slice.ts';
 import { attributeNeeds, type Part } from './attribute-needs.ts';
-import { asksLimits, type DescriptorNeed, descriptorsOf } from './descriptors.ts';
+import { asksLimits, type DescriptorNeed, descriptorsOfRule, merged } from './descriptors.ts';
 import { expressionsOf } from './rule-expressions.ts';
 
 /** Names of rules, in the order of the policy. */
@@ -24,15 +25,14 @@ export interface SlowHandler {
 /** Needed parts by name, such as `http body` or `log request-header x-user`, each with the rules that need it. */
 export class Needs {
   readonly settings: Attributes['settings'];
-  readonly descriptors: readonly DescriptorNeed[];
+  descriptors: readonly DescriptorNeed[] = [];
   readonly slowHandlers: SlowHandler[] = [];
   /** The largest size of a body that a rule compares with, in bytes. */
   bodyBytes: number | undefined;
   readonly #why = new Map<string, Map<string, Set<string>>>();
 
-  constructor(settings: Attributes['settings'], descriptors: readonly DescriptorNeed[]) {
+  constructor(settings: Attributes['settings']) {
     this.settings = settings;
-    this.descriptors = descriptors;
   }
 
   add(kind: string, rule: string, name = ''): void {
@@ -84,10 +84,11 @@ const PART_OF: Partial<Readonly<Record<RuleCall, Part>>> = {
 };
 
 /** `limits`: descriptors of files of `sluice ratelimit`. */
-export function needsOf(policy: Policy | undefined, limits: readonly DescriptorNeed[] = []): Needs {
+export async function needsOf(policy: Policy | undefined, limits: readonly DescriptorNeed[] = []): Promise<Needs> {
   const settings = policy?.attributes.settings ?? NO_SETTINGS;
-  const needs = new Needs(settings, [...(policy === undefined ? [] : descriptorsOf(policy)), ...limits]);
-  if (policy !== undefined) new Collector(policy, needs).collect();
+  const needs = new Needs(settings);
+  const ofRules = policy === undefined ? [] : await new Collector(policy, needs).collect();
+  needs.descriptors = merged([...ofRules, ...limits]);
   for (const { rules } of limits) for (const rule of rules) needs.add('limit', rule);
   return needs;
 }
@@ -115,13 +116,19 @@ class Collector {
         for (const { slot } of rule.action.outputs) this.#enrichOf.set(policy.attributes.at(slot).name, rule);
   }
 
-  collect(): void {
+  /** In slices, since a server shows it for a policy of any size. */
+  async collect(): Promise<readonly DescriptorNeed[]> {
+    const slice = new TimeSlice();
+    const descriptors: DescriptorNeed[] = [];
     for (const rule of this.#policy.rules) {
+      if (slice.isOver) await slice.next();
       if (rule.action?.kind === 'enrich') continue; // it is asked for its outputs alone
+      if (asksLimits(rule)) descriptors.push(...descriptorsOfRule(rule, this.#policy));
       this.#calls(rule);
       this.#changes(rule);
-      for (const call of rule.calls) this.#reads(rule, rule, call);
+      for (const call of rule.calls) this.#reads(rule, call);
     }
+    return descriptors;
   }
 
   /** A rule that answers both kinds needs no TCP listener: most rules on addresses and certificates are meant for HTTP. */
@@ -152,10 +159,9 @@ class Collector {
     if (query.set.length + query.remove.length > 0) this.#needs.add('http query-change', name);
   }
 
-  /** `asker`: the rule on whose behalf an enrich rule is asked. */
-  #reads(rule: Rule, asker: Rule, call: RuleCall): void {
+  #reads(rule: Rule, call: RuleCall): void {
     for (const { source, reads } of expressionsOf(rule)) {
-      for (const read of reads) this.#read(read, source, asker.name, call);
+      for (const read of reads) this.#read(read, source, rule.name, call);
       if (call === 'http') this.#bodySize(source);
     }
   }

@@ -14,6 +14,7 @@ export interface EnvoyOptions {
   readonly isOtlp: boolean;
   /** Print TCP filters also for rules that answer HTTP as well. */
   readonly withTcp: boolean;
+  readonly maxDescriptors: number;
 }
 
 export const DEFAULT_OPTIONS: EnvoyOptions = {
@@ -24,6 +25,7 @@ export const DEFAULT_OPTIONS: EnvoyOptions = {
   failOpen: undefined,
   isOtlp: false,
   withTcp: false,
+  maxDescriptors: Infinity,
 };
 
 export const CHECK_TIMEOUT_MS = 200;

@@ -73,7 +73,7 @@ const FORMS: readonly EnvoyOptions[] = [
 test.each(['start', 'mesh', 'otlp', 'istio-metrics', 'kubernetes', 'jwt'])(
   'Envoy accepts the configuration for examples/%s',
   async (name) => {
-    const needs = needsOf(await policyIn(join(ROOT, 'examples', name)));
+    const needs = await needsOf(await policyIn(join(ROOT, 'examples', name)));
     const file = await write(
       `${name}.json`,
       JSON.stringify(together(FORMS.map((options) => plainBootstrap(needs, options)))),
@@ -273,7 +273,7 @@ describe('the command', () => {
 
   test('prints the same text each time, for Istio and Envoy Gateway too', async () => {
     const texts = async (): Promise<string[]> => {
-      const needs = needsOf(await policyIn(join(ROOT, 'examples/mesh')));
+      const needs = await needsOf(await policyIn(join(ROOT, 'examples/mesh')));
       return [envoySnippet, envoyBootstrap, istioObjects, gatewayObjects].map((print) => print(needs, DEFAULT_OPTIONS));
     };
     expect(await texts()).toEqual(await texts());

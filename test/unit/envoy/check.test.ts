@@ -327,7 +327,7 @@ describe('other forms of a configuration', () => {
 test.each(['start', 'mesh', 'otlp', 'istio-metrics', 'kubernetes', 'jwt'])(
   'examples/%s: its generated configuration lacks nothing',
   async (name) => {
-    const found = needsOf(await policyIn(join(import.meta.dirname, '../../../examples', name)));
+    const found = await needsOf(await policyIn(join(import.meta.dirname, '../../../examples', name)));
     for (const isOtlp of [false, true]) {
       const options = { ...DEFAULT_OPTIONS, isOtlp, withTcp: true };
       expect(await checkEnvoy('envoy.json', JSON.stringify(plainBootstrap(found, options)), found, options)).toEqual(

@@ -5,11 +5,12 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_ATTRIBUTE_SETTINGS } from '../../../src/attributes/attributes.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { attributeNeeds, type Part } from '../../../src/envoy/attribute-needs.ts';
+import { envoyText } from '../../../src/envoy/bootstrap.ts';
 import { plainOf, yamlText } from '../../../src/envoy/commented-yaml.ts';
 import { COMMANDS, otlpAttributes } from '../../../src/envoy/otlp-attributes.ts';
 import { descriptorsOfFiles } from '../../../src/envoy/descriptors.ts';
-import { FRAGMENTS, policyOfFragments } from './fragments.ts';
-import { HANDLERS, needsOfText } from './load.ts';
+import { FRAGMENTS, HANDLERS as FRAGMENT_HANDLERS, policyOfFragments } from './fragments.ts';
+import { HANDLERS, needsOfText, policyOf } from './load.ts';
 
 const deny = (match: string, more = ''): string => `${more}\nrules:\n  - { name: r, match: '${match}', deny: {} }\n`;
 const report = (input: string, calls = 'log', more = ''): string =>
@@ -206,4 +207,17 @@ test('the commands are those of docs/envoy.md', async () => {
     );
   expect(pairsOf(http)).toEqual(COMMANDS.log);
   expect(pairsOf(tcp)).toEqual(COMMANDS['tcp-log']);
+});
+
+test('the admin port shows a bounded number of descriptors, and says how many it leaves out', async () => {
+  const rules = Array.from({ length: 60 }, (_, at) => ({
+    name: `r${at}`,
+    match: `ratelimit.domain == "shop" && ratelimit.descriptor.user == "u${at}"`,
+    quota: { handler: 'limits', limit: 1, per: '1m', key: [] },
+  }));
+  const policy = await policyOf(JSON.stringify({ handlers: FRAGMENT_HANDLERS, rules }));
+  const text = await envoyText(policy);
+  expect(text).toContain('# 10 more descriptors are not shown; `sluice envoy` prints all.');
+  expect(text.match(/descriptor_key: user/g)).toHaveLength(50);
+  expect(envoyText(policy)).toBe(envoyText(policy));
 });
