@@ -1,11 +1,28 @@
-/** Compares Sluice with Envoy's RBAC filter on random AuthorizationPolicy: `npm run istio:compare -- [SEED] [WORKLOADS] [REQUESTS]`. */
+/**
+ * Compares Sluice with Envoy's own filters on random documents of Istio:
+ * `npm run istio:compare -- [rbac|tokens|tcp] [SEED] [WORKLOADS] [REQUESTS]`.
+ */
 import { compareWithRbac } from '../test/parts/istio/compare.ts';
+import { compareWithNetworkRbac } from '../test/parts/istio/compare-tcp.ts';
+import { compareWithJwtAuthn } from '../test/parts/istio/compare-tokens.ts';
 
-const [seed = 1, workloads = 120, requests = 5000] = process.argv.slice(2).map(Number);
-const { policies, passed, differences } = await compareWithRbac({ seed, workloads, requests });
-for (const { workload, request, rbac, sluice, policies: text } of differences.slice(0, 10))
-  console.log(`workload ${workload}: RBAC ${rbac}, Sluice ${sluice}\n${JSON.stringify(request)}\n${text}`);
-console.log(
-  `seed ${seed}: ${policies} policies of ${workloads} workloads, ${requests} requests, ${passed} passed, ${differences.length} differences`,
-);
+const COMPARISONS = {
+  rbac: compareWithRbac,
+  tokens: compareWithJwtAuthn,
+  tcp: async ({ requests, ...options }: Options) => compareWithNetworkRbac({ ...options, connections: requests }),
+};
+interface Options {
+  readonly seed: number;
+  readonly workloads: number;
+  readonly requests: number;
+}
+
+const args = process.argv.slice(2);
+const name =
+  args[0] !== undefined && Object.hasOwn(COMPARISONS, args[0]) ? (args.shift() as keyof typeof COMPARISONS) : 'rbac';
+const [seed = 1, workloads = 120, requests = 5000] = args.map(Number);
+const { differences, ...counts } = await COMPARISONS[name]({ seed, workloads, requests });
+for (const { policies, ...difference } of differences.slice(0, 10))
+  console.log(`${JSON.stringify(difference)}\n${policies}`);
+console.log(`${name}, seed ${seed}, ${workloads} workloads:`, counts, `${differences.length} differences`);
 process.exitCode = differences.length === 0 ? 0 : 1;

@@ -97,8 +97,8 @@ function refusalOf(error: unknown, token: string): Refused {
   if (error instanceof errors.JWTExpired) return new Refused('invalid_token', 'the token is expired');
   if (error instanceof errors.JWTClaimValidationFailed) {
     const { claim, reason } = error;
-    if (claim === 'aud' && reason === 'check_failed')
-      return new Refused('wrong_audience', 'the token is for another audience');
+    if (claim === 'aud')
+      return new Refused('wrong_audience', `the token is for ${reason === 'missing' ? 'no' : 'another'} audience`);
     if (claim === 'nbf' && reason === 'check_failed') return new Refused('invalid_token', 'the token is not valid yet');
     return new Refused(
       'invalid_token',

@@ -21,10 +21,9 @@ import {
   randomRequest,
   TOKENS,
 } from './random.ts';
+import { address, connectionManager, contextOf, extAuthz, serverTls, type, withSluice } from './envoy-parts.ts';
 import { rbacFilters } from './rbac-config.ts';
 
-const type = (name: string): { '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
-const address = (host: string, port: number): object => ({ socket_address: { address: host, port_value: port } });
 /** The addresses of the two listeners of each port. */
 const RBAC = '127.0.0.1';
 const EXT_AUTHZ = '127.0.0.2';
@@ -166,47 +165,16 @@ function envoyConfig({ adminPort, ports, sluicePort, workloads, server, ca }: En
     ],
     filter_chains: [
       {
-        transport_socket: {
-          name: 'tls',
-          typed_config: {
-            ...type('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
-            common_tls_context: {
-              tls_certificates: [
-                { certificate_chain: { filename: server.cert }, private_key: { filename: server.key } },
-              ],
-              validation_context: { trusted_ca: { filename: ca } },
-            },
-          },
-        },
-        filters: [{ name: 'http', typed_config: connectionManager(workloads, checks) }],
+        transport_socket: serverTls(server, ca),
+        filters: [{ name: 'http', typed_config: httpFilters(workloads, checks) }],
       },
     ],
   });
-  return {
-    admin: { address: address('127.0.0.1', adminPort) },
-    static_resources: {
-      listeners: ports.flatMap((port) => [
-        listener(RBAC, port, RBAC_CHECKS),
-        listener(EXT_AUTHZ, port, EXT_AUTHZ_CHECKS),
-      ]),
-      clusters: [
-        {
-          name: 'sluice',
-          type: 'STATIC',
-          load_assignment: {
-            cluster_name: 'sluice',
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: address('127.0.0.1', sluicePort) } }] }],
-          },
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-        },
-      ],
-    },
-  };
+  return withSluice(
+    adminPort,
+    sluicePort,
+    ports.flatMap((port) => [listener(RBAC, port, RBAC_CHECKS), listener(EXT_AUTHZ, port, EXT_AUTHZ_CHECKS)]),
+  );
 }
 
 const RBAC_FILTER = type('envoy.extensions.filters.http.rbac.v3.RBAC');
@@ -215,22 +183,10 @@ const RBAC_CHECKS = [
   { name: 'rbac-allow', typed_config: RBAC_FILTER },
 ];
 const EXT_AUTHZ_CHECKS = [
-  {
-    name: 'ext-authz',
-    typed_config: {
-      ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
-      transport_api_version: 'V3',
-      status_on_error: { code: 'InternalServerError' },
-      include_peer_certificate: true,
-      include_tls_session: true,
-      encode_raw_headers: true,
-      metadata_context_namespaces: ['envoy.filters.http.jwt_authn', 'envoy.filters.http.demo'],
-      grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '10s' },
-    },
-  },
+  extAuthz({ metadata_context_namespaces: ['envoy.filters.http.jwt_authn', 'envoy.filters.http.demo'] }),
 ];
 
-function connectionManager(workloads: readonly (readonly PolicyDocument[])[], checks: readonly object[]): object {
+function httpFilters(workloads: readonly (readonly PolicyDocument[])[], checks: readonly object[]): object {
   const providers = ['https://issuer.example/a', 'testing@example.com'].map((issuer, at): [string, object] => [
     `p${at}`,
     {
@@ -245,65 +201,42 @@ function connectionManager(workloads: readonly (readonly PolicyDocument[])[], ch
       },
     },
   ]);
-  return {
-    ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
-    stat_prefix: 'in',
-    use_remote_address: true,
-    xff_num_trusted_hops: 1,
-    normalize_path: true,
-    http_filters: [
-      {
-        name: 'jwt',
-        typed_config: {
-          ...type('envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'),
-          providers: Object.fromEntries(providers),
-          rules: [
-            {
-              match: { prefix: '/' },
-              requires: {
-                requires_any: {
-                  requirements: [...providers.map(([name]) => ({ provider_name: name })), { allow_missing: {} }],
-                },
+  const filters = [
+    {
+      name: 'jwt',
+      typed_config: {
+        ...type('envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'),
+        providers: Object.fromEntries(providers),
+        rules: [
+          {
+            match: { prefix: '/' },
+            requires: {
+              requires_any: {
+                requirements: [...providers.map(([name]) => ({ provider_name: name })), { allow_missing: {} }],
               },
             },
-          ],
-        },
+          },
+        ],
       },
-      {
-        name: 'metadata',
-        typed_config: {
-          ...type('envoy.extensions.filters.http.set_metadata.v3.Config'),
-          metadata: [{ metadata_namespace: 'envoy.filters.http.demo', value: METADATA }],
-        },
-      },
-      ...checks,
-      { name: 'router', typed_config: type('envoy.extensions.filters.http.router.v3.Router') },
-    ],
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: workloads.map((policies, at) => routeOf(policies, at, checks === RBAC_CHECKS)),
-        },
-      ],
     },
-  };
+    {
+      name: 'metadata',
+      typed_config: {
+        ...type('envoy.extensions.filters.http.set_metadata.v3.Config'),
+        metadata: [{ metadata_namespace: 'envoy.filters.http.demo', value: METADATA }],
+      },
+    },
+    ...checks,
+  ];
+  return connectionManager(
+    workloads.length,
+    filters,
+    checks === RBAC_CHECKS ? (at) => rbacOf(workloads[at] ?? []) : contextOf,
+  );
 }
 
-function routeOf(policies: readonly PolicyDocument[], at: number, isRbac: boolean): object {
+function rbacOf(policies: readonly PolicyDocument[]): object {
   const { deny, allow } = rbacFilters(policies);
   const perRoute = type('envoy.extensions.filters.http.rbac.v3.RBACPerRoute');
-  return {
-    match: { prefix: '/', headers: [{ name: 'x-case', string_match: { exact: String(at) } }] },
-    direct_response: { status: 200 },
-    typed_per_filter_config: isRbac
-      ? { 'rbac-deny': { ...perRoute, rbac: deny }, 'rbac-allow': { ...perRoute, rbac: allow } }
-      : {
-          'ext-authz': {
-            ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'),
-            check_settings: { context_extensions: { 'destination.namespace': `case-${at}` } },
-          },
-        },
-  };
+  return { 'rbac-deny': { ...perRoute, rbac: deny }, 'rbac-allow': { ...perRoute, rbac: allow } };
 }

@@ -27,6 +27,30 @@ export function rbacFilters(policies: readonly PolicyDocument[]): RbacFilters {
   return { deny: of('DENY'), allow: of('ALLOW') };
 }
 
+/** On TCP a rule with a field that needs HTTP is left out of ALLOW policies; DENY policies keep the rule without the field. */
+export function tcpPolicies(policies: readonly PolicyDocument[]): readonly PolicyDocument[] {
+  const isHttp = (key: string): boolean => /^(not)?(requestPrincipals|hosts|methods|paths)$|^request\./i.test(key);
+  const without = <T extends object>(fields: T): T =>
+    Object.fromEntries(Object.entries(fields).filter(([key]) => !isHttp(key))) as T;
+  const needsHttp = ({ from = [], to = [], when = [] }: PolicyRule): boolean =>
+    [
+      ...from.flatMap(({ source }) => Object.keys(source)),
+      ...to.flatMap(({ operation }) => Object.keys(operation)),
+      ...when.map(({ key }) => key),
+    ].some(isHttp);
+  return policies.map((policy) => {
+    const { action, rules } = policy.spec;
+    if (rules === undefined) return policy;
+    const kept = action === 'ALLOW' ? rules.filter((rule) => !needsHttp(rule)) : rules;
+    const ofTcp = kept.map(({ from, to, when }): PolicyRule => ({
+      ...(from === undefined ? {} : { from: from.map(({ source }) => ({ source: without(source) })) }),
+      ...(to === undefined ? {} : { to: to.map(({ operation }) => ({ operation: without(operation) })) }),
+      ...(when === undefined ? {} : { when: when.filter(({ key }) => !isHttp(key)) }),
+    }));
+    return { ...policy, spec: { action, rules: ofTcp } };
+  });
+}
+
 function policyOf({ from, to, when }: PolicyRule, namespace: string): Json {
   const ofWhen = (kind: 'principal' | 'permission'): Json[] =>
     (when ?? []).filter((one) => kindOf(one.key) === kind).flatMap((one) => conditionOf(one, namespace));
