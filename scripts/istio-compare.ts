@@ -1,6 +1,6 @@
 /**
  * Compares Sluice with Envoy's own filters on random documents of Istio:
- * `npm run istio:compare -- [rbac|tokens|tcp] [SEED] [WORKLOADS] [REQUESTS]`.
+ * `npm run istio:compare -- [rbac|roles|tokens|tcp] [SEED] [WORKLOADS] [REQUESTS]`.
  */
 import { compareWithRbac } from '../test/parts/istio/compare.ts';
 import { compareWithNetworkRbac } from '../test/parts/istio/compare-tcp.ts';
@@ -8,6 +8,7 @@ import { compareWithJwtAuthn } from '../test/parts/istio/compare-tokens.ts';
 
 const COMPARISONS = {
   rbac: compareWithRbac,
+  roles: async (options: Options) => compareWithRbac({ ...options, kind: 'ServiceRole' }),
   tokens: compareWithJwtAuthn,
   tcp: async ({ requests, ...options }: Options) => compareWithNetworkRbac({ ...options, connections: requests }),
 };

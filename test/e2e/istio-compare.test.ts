@@ -29,3 +29,14 @@ test('random AuthorizationPolicy means the same for connections', { timeout: 120
   expect(differences).toEqual([]);
   expect([policies > 5, passed > 20, passed < 130]).toEqual([true, true, true]);
 });
+
+test(
+  'random roles and bindings of RBAC v1alpha1 mean what their AuthorizationPolicy does',
+  { timeout: 120_000 },
+  async () => {
+    const asked = { seed: 1, workloads: 15, requests: 250, kind: 'ServiceRole' } as const;
+    const { policies, passed, differences } = await compareWithRbac(asked);
+    expect(differences).toEqual([]);
+    expect([policies > 30, passed > 20, passed < 230]).toEqual([true, true, true]);
+  },
+);

@@ -1,5 +1,5 @@
 /**
- * The same AuthorizationPolicy by Envoy's own RBAC filter and by Sluice behind ext_authz, with the same requests.
+ * The same AuthorizationPolicy, or roles of RBAC v1alpha1, by Envoy's own RBAC filter and by Sluice behind ext_authz, with the same requests.
  * **In**: a seed, numbers of workloads and requests. **Out**: how many requests passed, and those on which the two differ.
  */
 import { createHmac } from 'node:crypto';
@@ -22,6 +22,7 @@ import {
   TOKENS,
 } from './random.ts';
 import { address, connectionManager, contextOf, extAuthz, serverTls, type, withSluice } from './envoy-parts.ts';
+import { LABELS, RBAC_ON, randomRbac, type RbacWorkload, serviceOf } from './random-rbac.ts';
 import { rbacFilters } from './rbac-config.ts';
 
 /** The addresses of the two listeners of each port. */
@@ -50,15 +51,24 @@ export interface Comparison {
   readonly differences: readonly Difference[];
 }
 
+/** `ServiceRole`: roles and bindings of v1alpha1 instead of AuthorizationPolicy. */
 export async function compareWithRbac(options: {
   seed: number;
   workloads: number;
   requests: number;
+  kind?: 'AuthorizationPolicy' | 'ServiceRole';
 }): Promise<Comparison> {
   const random = new Random(options.seed);
   const ports = [await freePort(), await freePort()];
   const names = ports.map(String);
-  const workloads = Array.from({ length: options.workloads }, (_, at) => randomPolicies(random, `case-${at}`, names));
+  const isRbac = options.kind === 'ServiceRole';
+  const made = Array.from({ length: options.workloads }, (_, at): RbacWorkload => {
+    if (isRbac) return randomRbac(random, `case-${at}`, names);
+    const policies = randomPolicies(random, `case-${at}`, names);
+    return { documents: policies, policies };
+  });
+  const workloads = made.map(({ policies }) => policies);
+  const documents = made.flatMap((one) => one.documents);
   const authority = await makeAuthority();
   let sluice: ServedSluice | undefined;
   let envoy: Awaited<ReturnType<typeof startEnvoy>> | undefined;
@@ -72,7 +82,9 @@ export async function compareWithRbac(options: {
         clients.set(name, { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') });
       }
     sluice = await serveSluice(
-      [{ settings: { path: 'NONE', trustedHops: 1 } }, ...workloads.flat()].map((one) => stringify(one)).join('---\n'),
+      [{ settings: { path: 'NONE', trustedHops: 1 } }, ...(isRbac ? [RBAC_ON] : []), ...documents]
+        .map((one) => stringify(one))
+        .join('---\n'),
     );
     const adminPort = await freePort();
     envoy = await startEnvoy({
@@ -134,11 +146,17 @@ export async function compareWithRbac(options: {
         const ours = await statusOf(EXT_AUTHZ, workload, asked);
         if (rbac === 200) passed++;
         if (rbac !== ours)
-          differences.push({ workload, request: asked, rbac, sluice: ours, policies: stringify(workloads[workload]) });
+          differences.push({
+            workload,
+            request: asked,
+            rbac,
+            sluice: ours,
+            policies: stringify(made[workload]?.documents),
+          });
       }
     };
     await Promise.all(Array.from({ length: 16 }, work));
-    return { policies: workloads.flat().length, requests: options.requests, passed, differences };
+    return { policies: documents.length, requests: options.requests, passed, differences };
   } finally {
     for (const agent of agents.values()) agent.destroy();
     await envoy?.stop();
@@ -231,7 +249,15 @@ function httpFilters(workloads: readonly (readonly PolicyDocument[])[], checks: 
   return connectionManager(
     workloads.length,
     filters,
-    checks === RBAC_CHECKS ? (at) => rbacOf(workloads[at] ?? []) : contextOf,
+    checks === RBAC_CHECKS
+      ? (at) => rbacOf(workloads[at] ?? [])
+      : (at) =>
+          contextOf(at, {
+            'destination.service.host': serviceOf(`case-${at}`),
+            'destination.labels': Object.entries(LABELS)
+              .map((label) => label.join('='))
+              .join(','),
+          }),
   );
 }
 
