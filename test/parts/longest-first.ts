@@ -40,6 +40,8 @@ const LONG = [
   'test/e2e/kafka-audit.test.ts',
   'test/e2e/charge-after.test.ts',
   'plugins/check-http/outage.test.ts',
+  'test/unit/serve/credentials-burst.test.ts',
+  'test/e2e/istio-compare.test.ts',
   'test/e2e/isolation.test.ts',
   'test/e2e/package.test.ts',
   'plugins/enrich-table/enrich-table.test.ts',
