@@ -11,6 +11,7 @@ import { SILENT } from '../../../../src/log/log.ts';
 import { handlerOpener } from '../../../../src/serve/policy/handler-opener.ts';
 import { GROUPINGS } from '../../../../src/traffic/suggest/observations.ts';
 import { policyText } from '../../../../src/traffic/suggest/policy-text.ts';
+import { fencedBlocks } from '../../../parts/fenced-blocks.ts';
 import { Random } from '../../../parts/random.ts';
 import { attributesOf, observed, proposed, type SentCall, times } from './calls.ts';
 
@@ -110,6 +111,15 @@ test.each(SEEDS)('a proposal allows the calls it was made from and denies change
   expect(wrong).toEqual([]);
   expect((await decide({ host: 'never-asked-for', path: '/' })).outcome).toBe('allow');
   expect(hosts.has('never-asked-for')).toBe(false);
+});
+
+test('the example of docs/suggest.md is a policy that allows its own examples', async () => {
+  const [example] = fencedBlocks('suggest.md').filter(({ language }) => language === 'yaml');
+  const decide = await inForce(example?.text ?? '');
+  const principal = 'cluster.local/ns/web/sa/front';
+  expect((await decide({ path: '/ratings/17', principal })).outcome).toBe('allow');
+  expect((await decide({ path: '/ratings/x', principal })).rule).toBe('observed-only');
+  expect((await decide({ path: '/ratings//17', principal })).rule).toBe('plain-paths-only');
 });
 
 test.each(SEEDS)('a proposal does not depend on the order of the calls (seed %i)', (seed) => {
