@@ -12,6 +12,8 @@ import { messageOf } from '../text/message-of.ts';
 
 /** For requests written by hand. */
 const MAX_BYTES = 64 * 1024;
+/** Rows of `/limits/top`. */
+const MAX_TOP = 500;
 
 /** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
@@ -32,6 +34,14 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
     own.post('/limits/reset', { bodyLimit: MAX_BYTES }, async (request, reply) =>
       mayChange(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
     );
+    own.get<{ Querystring: Query }>('/limits/top', async ({ query }, reply) => {
+      const { limit = '50' } = query;
+      const count = Number(limit);
+      if (!(Number.isInteger(count) && count >= 1 && count <= MAX_TOP))
+        return reply.code(400).send({ error: `limit must be a whole number from 1 to ${MAX_TOP}` });
+      const rows = await sources.topLimits(count);
+      return { limits: rows.map(({ atMs, ...row }) => ({ ...row, chargedAt: new Date(atMs).toISOString() })) };
+    });
     own.get('/limits/reset', async (_request, reply) =>
       reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }),
     );

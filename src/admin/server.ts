@@ -57,6 +57,7 @@ const PAGES = {
     'what a policy says to a call, without side effects: POST {"policy": null, "request": {"call": "http", "attributes": {}}}, from this machine',
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
+  '/limits/top': 'the keys nearest to their limit, by the charges since the first request: ?limit=',
   '/limits/inspect': 'the same, and the state of their counters',
   '/limits/reset': 'the same, and resets those counters: POST, from this machine',
 } as const;

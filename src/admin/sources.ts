@@ -37,6 +37,22 @@ export interface PolicyLoading {
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
+/** A key of a quota, by its last charge. */
+export interface TopLimit {
+  readonly rule: string;
+  readonly handler: string;
+  readonly counter: string;
+  /** By expression: null if absent, `(secret)` if hidden. */
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+  /** Units that are held, of algorithm concurrency. */
+  readonly holders: number | null;
+  /** When it was charged, in milliseconds since 1970. */
+  readonly atMs: number;
+}
+
 export interface PlayRequest {
   /** YAML; `undefined`: the one in force. */
   readonly policy: string | undefined;
@@ -113,6 +129,8 @@ export interface AdminSources {
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** Of a kept verdict, by its id or by that of the request. */
   why(id: string): Promise<Why | undefined>;
+  /** The keys nearest to their limit. Charges are kept from the first request on. */
+  topLimits(limit: number): readonly TopLimit[] | Promise<readonly TopLimit[]>;
   /** What a policy says to a call, without side effects. */
   play(request: PlayRequest): Promise<Played>;
   /** The access log entry of a refused request, by the id of the verdict; values by attribute. */

@@ -12,7 +12,7 @@ import type { Caller, CheckKind, LimitVerdict, Reason, Verdict } from './call.ts
 import { NO_CALLER } from './call.ts';
 import { askQuotas } from './dispatch/charge-quotas.ts';
 import { askChecks } from './dispatch/checks.ts';
-import { enrichBag } from './dispatch/enrich.ts';
+import { enrichBag, enrichedBag } from './dispatch/enrich.ts';
 import { inspectQuotas } from './dispatch/inspect-quotas.ts';
 import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
@@ -265,14 +265,6 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   // ---------------------------------------------------------- for operators
 
-  async function bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined> {
-    const { current } = inForce;
-    if (current === undefined) return undefined;
-    const bag = new RequestBag(current.attributes, wire);
-    await current.hold(enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NO_CALLER)));
-    return bag;
-  }
-
   return {
     check,
     limit,
@@ -282,7 +274,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     use: (policy) => inForce.use(policy),
     prepare: (policy) => inForce.prepare(policy),
     drain: () => inForce.drain(),
-    bagOf,
+    bagOf: async (call, wire) => inForce.current && enrichedBag(inForce.current, call, wire),
     get snapshot() {
       return inForce.current;
     },

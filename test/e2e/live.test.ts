@@ -98,9 +98,14 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
   });
 
   /** Each over a connection of its own, so that all workers take some. */
-  async function checked(method: string, path: string, headers: Record<string, string> = {}): Promise<number> {
+  async function checked(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    host = 'shop',
+  ): Promise<number> {
     const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
-    const http = { method, path, host: 'shop', headers: { 'x-role': 'admin', ...headers } };
+    const http = { method, path, host, headers: { 'x-role': 'admin', ...headers } };
     const request = create(CheckRequestSchema, { attributes: { request: { http } } });
     const answer = await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 5000 });
     client.close();
@@ -299,6 +304,29 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     }
     const other = await fetch(`${admin}/record`, { headers: { origin: 'http://elsewhere.example' } });
     expect(other.status).toBe(403);
+  });
+
+  test('the keys nearest to their limit are shown from the first request on', async () => {
+    await page('/limits/top');
+    const { limits } = await until('the charges of two hosts', async () => {
+      for (const host of ['near', 'near', 'far']) await checked('GET', '/limited', {}, host);
+      const top = (await page('/limits/top?limit=5')) as {
+        readonly limits: readonly Readonly<Record<string, unknown>>[];
+      };
+      return top.limits.length >= 2 && top.limits[0]?.['remaining'] === 0 ? top : undefined;
+    });
+    expect(limits[0]).toEqual({
+      rule: 'three-a-day',
+      handler: 'counts',
+      counter: 'three-a-day',
+      key: { 'request.host': 'near' },
+      limit: 3,
+      remaining: 0,
+      resetMs: expect.any(Number) as unknown,
+      holders: null,
+      chargedAt: expect.stringMatching(/^\d{4}-/) as unknown,
+    });
+    expect(await page('/limits/top?limit=0')).toEqual({ error: 'limit must be a whole number from 1 to 500' });
   });
 
   test('the playground says what a policy would say to a call, and changes nothing', async () => {

@@ -3,12 +3,16 @@
  * answer synchronously. **Fails**: never; outputs that are not available are absent.
  */
 import { type LookupAnswer, valuesOf } from '../../adapters/contract.ts';
-import type { RequestBag } from '../../attributes/bag.ts';
+import { RequestBag, type Wire } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { nextId } from '../call-id.ts';
+import { NO_CALLER } from '../call.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import { LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
-import type { CallScope } from '../handlers/call-scope.ts';
+import { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import type { PreparedLookup } from '../outcome.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 
 export function enrichBag(
   rules: readonly PreparedLookup[],
@@ -65,4 +69,11 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     return undefined;
   }
   return answer.then(take);
+}
+
+/** A request as rules see it, for operators. */
+export async function enrichedBag(snapshot: Snapshot, call: CallKind, wire: Wire): Promise<RequestBag> {
+  const bag = new RequestBag(snapshot.attributes, wire);
+  await snapshot.hold(enrichBag(snapshot.enrich(call), bag, new CallScope(nextId(), call, NO_CALLER)));
+  return bag;
 }

@@ -14,6 +14,7 @@ import { whyOf } from '../../explain/why.ts';
 import { lineOf } from '../../traffic/write-call.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import type { Feeds } from './feeds.ts';
+import type { TopLimits } from './top-limits.ts';
 import type { EngineSources } from './thread.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
@@ -32,6 +33,7 @@ export interface EngineSourcesOptions {
   readonly plugins: PluginMetrics;
   readonly escaped: EscapedErrors | undefined;
   readonly feeds: Feeds;
+  readonly topLimits: TopLimits;
 }
 
 export function engineSources({
@@ -43,6 +45,7 @@ export function engineSources({
   plugins,
   escaped,
   feeds,
+  topLimits,
 }: EngineSourcesOptions): EngineSources {
   const all = [
     ...families,
@@ -64,6 +67,7 @@ export function engineSources({
       const found = engine.kept(id);
       return found && whyOf(found, (call, wires) => engine.quotas('inspect', call, wires));
     },
+    topLimits: (limit) => topLimits.ask(limit),
     recorded(id) {
       const decided = engine.kept(id)?.decided;
       return decided && lineOf({ ...decided, bags: [decided.bag], tookMs: 0 }, { timeMs: decided.timeMs });

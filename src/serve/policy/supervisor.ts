@@ -17,6 +17,7 @@ import { mergedInspections, resetInspections } from './merge-inspections.ts';
 import { decodedPage } from './encoded-page.ts';
 import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { PolicyService, PolicyThreadOptions } from './thread.ts';
+import { mergedTop } from './top-limits.ts';
 import type { PolicyProtocol } from './worker-protocol.ts';
 
 export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
@@ -89,6 +90,13 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
       async why(id) {
         const found = (await crew.answersOf('why', id, INSPECTION_MS * 3)).flatMap(({ answer }) => answer ?? []);
         return found.find(({ verdict }) => verdict.outcome !== 'allow') ?? found[0];
+      },
+      async topLimits(limit) {
+        const all = await crew.answersOf('topLimits', limit, VIEW_MS);
+        return mergedTop(
+          all.map(({ answer }) => answer),
+          limit,
+        );
       },
       recorded: async (id) => (await crew.askAll('recorded', id, VIEW_MS)).find((line) => line !== undefined),
       logEntry: async (id) => (await crew.askAll('logEntry', id, VIEW_MS)).find((entry) => entry !== undefined),

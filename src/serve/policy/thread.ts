@@ -26,6 +26,7 @@ import { Feeds } from './feeds.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
 import { handlerOpener, MAX_CLOSE_MS } from './handler-opener.ts';
 import { type HttpChecks, listenForChecks } from './http-checks.ts';
+import { TopLimits } from './top-limits.ts';
 import { methodsOf } from './methods.ts';
 import type { PolicyTexts } from './source.ts';
 
@@ -129,6 +130,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   const { escaped, candidateShare: share } = options;
   const candidate =
     share === undefined ? undefined : openCandidateThread({ engine, share, log, place: worker?.place, escaped });
+  const topLimits = new TopLimits(engine);
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
   let policy: Policy | undefined;
@@ -153,6 +155,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       log,
     );
     feeds.close();
+    topLimits.close();
     if (candidateClosed !== undefined)
       await within(handlersMs, candidateClosed, 'handlers of the candidate did not close in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
@@ -227,6 +230,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
       plugins: handlers.metrics,
       escaped: options.escaped,
       feeds,
+      topLimits,
     }),
     candidate,
     drain,

@@ -1,5 +1,5 @@
 /** The messages between the supervisor of `sluice serve` and a worker. */
-import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry } from '../../admin/sources.ts';
+import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry, TopLimit } from '../../admin/sources.ts';
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
@@ -31,6 +31,7 @@ export interface PolicyProtocol {
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly why: { readonly given: string; readonly answer: Why | undefined };
+    readonly topLimits: { readonly given: number; readonly answer: readonly TopLimit[] };
     readonly recorded: { readonly given: string; readonly answer: string | undefined };
     readonly logEntry: { readonly given: string; readonly answer: LogEntry | undefined };
     readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };

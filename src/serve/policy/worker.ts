@@ -27,6 +27,7 @@ await runWorker<PolicyProtocol>(
         limits: ({ depth, asked }) => sources.limits(depth, asked),
         verdicts: (filter) => sources.verdicts(filter),
         why: (id) => sources.why(id),
+        topLimits: (limit) => sources.topLimits(limit),
         recorded: (id) => sources.recorded(id),
         logEntry: (id) => sources.logEntry(id),
         feed: (request) => sources.feed(request),
