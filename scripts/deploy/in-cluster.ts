@@ -20,7 +20,9 @@ const pathOf = ({ apiVersion, kind }: Manifest): string => {
 export async function checkInCluster(helm: Helm, scratch: string, all: readonly Manifest[]): Promise<void> {
   const server = await startKubeApiServer();
   try {
-    await server.call('POST', '/api/v1/namespaces', { metadata: { name: NAMESPACE } });
+    const [namespace] = all.filter(({ kind }) => kind === 'Namespace');
+    assert.equal(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted');
+    await server.call('POST', '/api/v1/namespaces', namespace);
     for (const kind of ['ServiceMonitor', 'PrometheusRule'])
       await server.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', readDefinition(kind));
     await served(server, 'servicemonitors');
@@ -29,10 +31,36 @@ export async function checkInCluster(helm: Helm, scratch: string, all: readonly 
     for (const manifest of created)
       await server.call('POST', `${pathOf(manifest)}?fieldValidation=Strict&dryRun=All`, manifest);
     ok(`a real kube-apiserver accepts ${created.length} manifests, with strict validation of fields`);
+    await restrictedPods(server, created);
     await lifeOfARelease(server, helm, scratch);
   } finally {
     await server.stop();
   }
+}
+
+/** The namespace of the manifests enforces the restricted Pod Security Standard. */
+async function restrictedPods(server: KubeApiServer, all: readonly Manifest[]): Promise<void> {
+  const create = async ({ metadata, spec }: PodTemplate): Promise<unknown> =>
+    server.call('POST', `/api/v1/namespaces/${NAMESPACE}/pods?dryRun=All`, {
+      metadata: { ...metadata, name: 'pod' },
+      // Volumes of claims come from the StatefulSet's controller.
+      spec: { ...spec, containers: spec.containers.map((one) => ({ ...one, volumeMounts: [] })) },
+    });
+  const templates = all
+    .map(({ spec }) => (spec as { template?: PodTemplate } | undefined)?.template)
+    .filter((template) => template !== undefined);
+  for (const template of templates) await create(template);
+  const [{ metadata, spec }] = templates as [PodTemplate];
+  await assert.rejects(create({ metadata, spec: { ...spec, securityContext: {} } }), /violates PodSecurity/);
+  ok(`the pods of ${templates.length} manifests satisfy the restricted Pod Security Standard`);
+}
+
+interface PodTemplate {
+  readonly metadata: object;
+  readonly spec: {
+    readonly containers: readonly object[];
+    readonly [field: string]: unknown;
+  };
 }
 
 /** A definition is served a moment after it is created. */
