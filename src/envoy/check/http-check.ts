@@ -240,7 +240,9 @@ const nameOf = (filter: View): string => filter.text('name') ?? EXT_AUTHZ;
 
 function checkCoverage(report: Report, filter: View, { routes }: HttpChain): void {
   const why = report.needs.why('http');
-  for (const one of [filter, ...perRoute(routes, nameOf(filter))])
+  const ofRoutes = perRoute(routes, nameOf(filter));
+  // A filter that is off by itself, and has settings for routes, is on for these: control planes write it so.
+  for (const one of [...(ofRoutes.length === 0 ? [filter] : []), ...ofRoutes])
     if (one.isTrue('disabled'))
       report.warns(
         'ENVOY_ROUTE_UNCHECKED',

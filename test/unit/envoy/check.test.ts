@@ -240,6 +240,20 @@ test('a cluster that speaks HTTP/1', async () => {
   expect(new Set(codes)).toEqual(new Set(['ENVOY_CLUSTER_HTTP1']));
 });
 
+test('a filter that is off but for some routes is on there', async () => {
+  const turnOff = ({ manager }: Parts): void => {
+    const filter = manager['http_filters'].find((one: Json) => one['name'] === 'envoy.filters.http.ext_authz') as Json;
+    filter['disabled'] = true;
+  };
+  expect(await findingsAfter(turnOff)).toEqual([]); // its virtual host has context extensions
+  expect(
+    await findingsAfter((parts) => {
+      turnOff(parts);
+      delete parts.host['typed_per_filter_config'];
+    }),
+  ).toEqual(expect.arrayContaining(['ENVOY_ROUTE_UNCHECKED (warning)']));
+});
+
 test('a check by HTTP says what it cannot carry', async () => {
   const codes = await findingsAfter(({ check }) => {
     delete check['grpc_service'];
