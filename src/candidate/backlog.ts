@@ -7,8 +7,8 @@
  * the other turns so many that the candidate takes at most {@link BUSY_SHARE} of the time.
  */
 
-/** Per thread. A kept call is a copy of its message. */
-export const MAX_WAITING = { count: 5000, bytes: 8 * 1024 * 1024 };
+/** Per thread. A kept call is a copy of its message; calls that wait long are promoted by the garbage collector, which costs more than to decide them. */
+export const MAX_WAITING = { count: 2000, bytes: 4 * 1024 * 1024 };
 /** Calls whose handlers have not answered; each ends by the timeout of its handler. */
 export const MAX_RUNNING = 64;
 export const SLICE_MS = 0.1;
@@ -74,6 +74,7 @@ export class Backlog<T extends Weighted> {
   }
 
   async #work(): Promise<void> {
+    await nextTurn(); // the answers of this turn are written first
     let before = this.#arrived;
     while (this.size > 0) {
       await nextTurn();
