@@ -1,6 +1,6 @@
 /** `npm run generate`: writes all generated files: message types from protos/, the pages of docs/ that come from tables in the code, and the page of the admin port. */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { attributesMarkdown } from '../src/attributes/document.ts';
@@ -29,6 +29,7 @@ const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'gener
 });
 if (status !== 0) process.exit(status ?? 1);
 writeFileSync(join(ROOT, 'src/envoy-json/envoy-types.ts'), envoyTypes());
+mkdirSync(join(ROOT, 'gen/page'), { recursive: true }); // gen/ was written anew
 for (const [file, write] of Object.entries(PAGES)) {
   writeFileSync(join(ROOT, file), await write());
   process.stdout.write(`${file}\n`);

@@ -10,6 +10,7 @@ import { health } from './commands/health.ts';
 import { importCommand } from './commands/import.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
+import { mesh } from './commands/mesh.ts';
 import { plugins } from './commands/plugins.ts';
 import { promote } from './commands/promote.ts';
 import { ratelimit } from './commands/ratelimit.ts';
@@ -58,6 +59,7 @@ const help: CommandSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   serve,
   ratelimit,
+  mesh,
   health,
   promote,
   rollback,

@@ -17,6 +17,10 @@ export const START_ERRORS = {
     means: 'The policy has errors, so the server does not start.',
     fix: 'Each error names its place and the fix. `sluice lint` prints the same list without starting a server.',
   },
+  CLI_MESH: {
+    means: 'The files of the mesh have errors, so the control plane does not start.',
+    fix: 'Each error names its place and the fix. `sluice mesh lint` prints the same list without starting a server.',
+  },
   CLI_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',
     fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',

@@ -13,14 +13,15 @@ export function parsedBy(
   schema: z.ZodType,
   value: unknown,
   node: Node,
-  code: 'RULES_CONFIG' | 'RULES_PARAMS',
+  code: string,
   what: string,
   findings: Findings,
   reported: ReadonlySet<Node> = new Set(),
 ): { readonly value: unknown } | undefined {
   const parsed = tryParse(schema, value);
   if ('thrown' in parsed) {
-    findings.error(
+    findings.add(
+      'error',
       code,
       node.place,
       `${what}: the schema of the adapter threw an error: ${messageOf(parsed.thrown)}; report it to the author of the plugin`,
@@ -35,7 +36,8 @@ export function parsedBy(
       if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
       const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
       const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
-      findings.error(
+      findings.add(
+        'error',
         code,
         place,
         `${name}: ${keys.length > 0 ? `unknown key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : issueText(issue, whole)}`,
@@ -56,14 +58,20 @@ function tryParse(schema: z.ZodType, value: unknown): z.ZodSafeParseResult<unkno
 
 /** The keys that a schema has at a path, if it consists of objects and lists only. */
 function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
-  let at: unknown = schema;
+  let at = unwrapped(schema);
   for (const step of path) {
-    const { shape, element, innerType } = partsOf(at);
-    at = shape?.[String(step)] ?? element ?? innerType;
-    if (at === undefined) return [];
+    const { shape, element } = at;
+    at = unwrapped(shape?.[String(step)] ?? element);
   }
-  const { shape, innerType } = partsOf(at);
-  return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
+  return Object.keys(at.shape ?? {});
+}
+
+/** Without what makes it optional or gives it a default. */
+function unwrapped(schema: unknown): SchemaParts {
+  const parts = schema === undefined ? {} : partsOf(schema);
+  return parts.shape === undefined && parts.element === undefined && parts.innerType !== undefined
+    ? unwrapped(parts.innerType)
+    : parts;
 }
 
 /** JavaScript's types in the words of YAML. */

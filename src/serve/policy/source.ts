@@ -16,9 +16,9 @@ import { StartError } from '../errors.ts';
 import type { Loads } from './loads.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { InTurn } from '../../time/in-turn.ts';
-import { oneAtATime } from './one-at-a-time.ts';
+import { oneAtATime } from '../one-at-a-time.ts';
 import { type LoadedModules, watchPlugins } from './watch-plugins.ts';
-import { type PolicyWatch, watchPolicy } from './watch.ts';
+import { type PolicyWatch, watchPolicy } from '../watch-files.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 /** All texts of a policy, as plain data: each worker loads exactly these. */

@@ -9,7 +9,7 @@ import type { Log } from '../../adapters/contract.ts';
 import { forgetModule } from '../../adapters/loading/import-adapters.ts';
 import type { FoundPlugin } from '../../adapters/registry.ts';
 import { stampOfStats, watchFiles } from '../../files/watch.ts';
-import type { PolicyWatch } from './watch.ts';
+import type { PolicyWatch } from '../watch-files.ts';
 
 export interface LoadedModules {
   readonly found: readonly FoundPlugin[];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { oneAtATime } from '../../../src/serve/policy/one-at-a-time.ts';
+import { oneAtATime } from '../../../src/serve/one-at-a-time.ts';
 
 describe('work that runs one at a time', () => {
   test('calls during a run share the next run', async () => {

@@ -5,13 +5,12 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '../../adapters/contract.ts';
-import { stampOfStats, watchFiles } from '../../files/watch.ts';
-import type { PolicyPart } from './source.ts';
+import type { Log } from '../adapters/contract.ts';
+import { stampOfStats, watchFiles } from '../files/watch.ts';
 
 export interface PolicyWatchOptions {
-  /** For the log. */
-  readonly part: PolicyPart;
+  /** What they make, for the log: `policy`. */
+  readonly part: string;
   /** Files and folders, absolute. */
   readonly roots: readonly string[];
   /** Further files, read at each poll: the ones behind `$file`. */

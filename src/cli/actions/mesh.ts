@@ -1,0 +1,176 @@
+/** `sluice mesh`: the control plane, and views of a running one. */
+import { resolve } from 'node:path';
+import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
+import { makeLog } from '../../log/log.ts';
+import { writeLog } from '../../log/log-output.ts';
+import { safeLine } from '../../log/safe-text.ts';
+import { DEFAULT_SETTINGS, type MeshSettings } from '../../mesh/model/mesh.ts';
+import { readMesh } from '../../mesh/sources/read-mesh.ts';
+import { containErrors } from '../../serve/contain-errors.ts';
+import { type MeshServer, startMeshServer } from '../../serve/mesh/server.ts';
+import { serveUntilStopped } from '../../serve/process-life.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { paintErr, paintOut } from '../../text/paint.ts';
+import { addressText } from '../../transport/index.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { findingRow, findingText, logFindings } from '../findings.ts';
+import { parseAddress } from '../flag-values.ts';
+import { columns, printOut } from '../terminal.ts';
+
+export interface MeshFlags {
+  readonly xds: string;
+  readonly admin: string;
+  readonly domain: string;
+  readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  readonly sluice?: string;
+  readonly fail: 'open' | 'closed';
+  readonly logFormat: 'text' | 'json';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+export interface MeshLintFlags {
+  readonly domain: string;
+  readonly json?: true;
+}
+export interface MeshViewFlags {
+  readonly to: string;
+  readonly json?: true;
+}
+
+const GRACE_MS = 2000;
+/** As docs/envoy.md has them. */
+const TIMES = { checkTimeoutMs: 200, limitTimeoutMs: 20 };
+const LIMIT_DOMAIN = 'mesh';
+
+const settingsOf = ({ domain, outbound, sluice, fail }: MeshFlags): MeshSettings => ({
+  ...DEFAULT_SETTINGS,
+  domain,
+  outbound,
+  sluice:
+    sluice === undefined
+      ? undefined
+      : { cluster: sluice, ...TIMES, failOpen: fail === 'open', limitDomain: LIMIT_DOMAIN },
+});
+
+export async function serveMesh(configs: readonly string[], flags: MeshFlags): Promise<ExitCode> {
+  const log = makeLog(flags.logFormat, flags.logLevel);
+  const [xds, admin] = [parseAddress(flags.xds, { unix: true }), parseAddress(flags.admin)];
+  containErrors(log);
+  return serveUntilStopped<MeshServer>({
+    log,
+    start: () =>
+      startMeshServer({
+        configs,
+        settings: settingsOf(flags),
+        xds,
+        admin,
+        log,
+        graceMs: GRACE_MS,
+        onFindings: (findings) => logFindings(findings, flags.logFormat, log),
+      }),
+    onServing({ xds: at, admin: pages, plane }) {
+      if (flags.logFormat === 'json') {
+        log.info('serving', { xds: addressText(at), admin: pages === undefined ? null : addressText(pages) });
+        return;
+      }
+      const line = (text: string): void => writeLog(`${text}\n`);
+      line(`${paintErr.strong('sluice mesh')} serves ${plane.mesh.services.size} services of version ${plane.version}`);
+      line(`  xDS    ${paintErr.name(addressText(at))}  for Envoy: ADS, state of the world and delta`);
+      if (pages !== undefined) line(`  admin  ${paintErr.name(`http://${addressText(pages)}`)}  /mesh /mesh/proxies`);
+      line('  Ctrl-C stops it; a changed file reaches all proxies.');
+    },
+  });
+}
+
+export async function lintMesh(configs: readonly string[], { domain, json }: MeshLintFlags): Promise<ExitCode> {
+  const { mesh, findings, version } = await readMesh(
+    configs.map((path) => resolve(path)),
+    { ...DEFAULT_SETTINGS, domain },
+  );
+  const exit = exitOf(findings);
+  if (json === true) {
+    printOut(JSON.stringify({ ok: exit === EXIT.ok, version, findings: findings.map(findingRow) }, null, 2));
+    return exit;
+  }
+  for (const finding of findings) printOut(findingText(finding, paintOut));
+  if (findings.length > 0) printOut(findingsCount(findings));
+  if (mesh !== undefined) {
+    const { VirtualService, DestinationRule, Gateway, Sidecar } = mesh.rules;
+    printOut(
+      `${paintOut.good('good')}  version ${version}: ${mesh.services.size} services, ${VirtualService.length} VirtualServices, ` +
+        `${DestinationRule.length} DestinationRules, ${Gateway.length} Gateways, ${Sidecar.length} Sidecars`,
+    );
+  }
+  return exit;
+}
+
+const exitOf = (findings: readonly Finding[]): ExitCode =>
+  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
+
+interface ProxyRow {
+  readonly name: string;
+  readonly state: string;
+  readonly version: string | null;
+  readonly types: Readonly<Record<string, string>>;
+  readonly refusals: readonly { readonly type: string; readonly why: string; readonly of: readonly string[] }[];
+}
+
+export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode> {
+  const page = (await askedOf(to, '/mesh/proxies')) as {
+    readonly version: string;
+    readonly proxies: readonly ProxyRow[];
+  };
+  const exit = page.proxies.every(({ state }) => state === 'synced') ? EXIT.ok : EXIT.findings;
+  if (json === true) {
+    printOut(JSON.stringify(page, null, 2));
+    return exit;
+  }
+  if (page.proxies.length === 0) printOut(`no proxy is connected; version ${page.version} is in force`);
+  const word = (state: string): string => (state === 'synced' ? paintOut.good(state) : paintOut.bad(state));
+  const rows = page.proxies.map(({ name, state, version, types }) => [
+    safeLine(name),
+    word(state),
+    version ?? '-',
+    Object.entries(types)
+      .map(([type, own]) => `${type} ${own}`)
+      .join(', '),
+  ]);
+  for (const line of columns([['proxy', 'state', 'version', 'types'], ...rows], [paintOut.name])) printOut(line);
+  for (const { name, refusals } of page.proxies)
+    for (const { type, why, of } of refusals) {
+      printOut();
+      printOut(`${paintOut.name(safeLine(name))} refuses ${type}: ${safeLine(why)}`);
+      for (const object of of) printOut(`  ${safeLine(object)}`);
+    }
+  return exit;
+}
+
+export async function meshShow(proxy: string, what: string, { to, json }: MeshViewFlags): Promise<ExitCode> {
+  const page = (await askedOf(to, `/mesh/proxies/${encodeURIComponent(proxy)}/${what}`)) as {
+    readonly resources: readonly { readonly name: string; readonly origin: string | null; readonly resource: object }[];
+  };
+  if (json === true) {
+    printOut(JSON.stringify(page.resources, null, 2));
+    return EXIT.ok;
+  }
+  for (const { name, origin, resource } of page.resources) {
+    printOut(`${paintOut.name(name)}${origin === null ? '' : paintOut.faint(`  ${origin}`)}`);
+    printOut(JSON.stringify(resource, null, 2));
+  }
+  return EXIT.ok;
+}
+
+const TIMEOUT_MS = 15_000;
+
+async function askedOf(to: string, path: string): Promise<unknown> {
+  const url = `http://${addressText(parseAddress(to))}${path}`;
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const page = (await answer.json()) as { readonly error?: string };
+    if (answer.ok) return page;
+    throw new Error(page.error ?? `it answers ${answer.status}`);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw new CliError('CLI_UNREACHABLE', `${url}: ${messageOf(cause)}`, { cause: error });
+  }
+}

@@ -1,0 +1,73 @@
+import { Argument, Option } from 'commander';
+import type { MeshFlags, MeshLintFlags, MeshViewFlags } from '../actions/mesh.ts';
+import { type CommandSpec, jsonOption } from '../command.ts';
+
+const configs = (): Argument =>
+  new Argument('<config...>', 'files and folders with objects of Istio and Kubernetes, in YAML');
+const admin = (): Option =>
+  new Option('--to <host:port>', 'the admin port of `sluice mesh`').default('127.0.0.1:15020');
+const domain = (): Option => new Option('--domain <name>', 'the domain of the mesh').default('cluster.local');
+
+export const mesh: CommandSpec = {
+  name: 'mesh',
+  help: {
+    summary: 'the control plane of a mesh: tell Envoys where services are, and how calls go',
+    description:
+      'Serves the discovery service (xDS v3) to Envoys, from files of Istio: ServiceEntry, WorkloadEntry, VirtualService, DestinationRule,\n' +
+      'Gateway, Sidecar, and Services, Endpoints and Pods of Kubernetes, until it is stopped. docs/mesh.md says what each comes to.',
+    after: `
+A changed file reaches all proxies, clusters before the routes that need them; a mesh with errors changes nothing, and its errors are shown.
+SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
+  },
+  args: [configs()],
+  flags: [
+    new Option('--xds <host:port>', 'the gRPC port for Envoy').default('127.0.0.1:15010'),
+    new Option('--admin <host:port>', 'the HTTP port for operators: /mesh /mesh/proxies').default('127.0.0.1:15020'),
+    domain(),
+    new Option('--outbound <mode>', 'calls to hosts that the mesh does not know')
+      .choices(['ALLOW_ANY', 'REGISTRY_ONLY'])
+      .default('ALLOW_ANY'),
+    new Option(
+      '--sluice <cluster>',
+      'the static cluster in the bootstrap of proxies whose address is `sluice serve`: inbound calls are checked, limited and logged by it; ' +
+        'default: none',
+    ),
+    new Option('--fail <how>', 'inbound calls while Sluice is away').choices(['open', 'closed']).default('open'),
+    new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
+    new Option('--log-level <level>', "of the server's own log")
+      .choices(['debug', 'info', 'warn', 'error'])
+      .default('info'),
+  ],
+  run: async (paths: readonly string[], flags: MeshFlags) =>
+    (await import('../actions/mesh.ts')).serveMesh(paths, flags),
+  subcommands: [
+    {
+      name: 'lint',
+      help: { description: 'print every error and warning of a mesh, as file:line:col CODE message' },
+      args: [configs()],
+      flags: [domain(), jsonOption()],
+      run: async (paths: readonly string[], flags: MeshLintFlags) =>
+        (await import('../actions/mesh.ts')).lintMesh(paths, flags),
+    },
+    {
+      name: 'status',
+      help: {
+        summary: 'which proxies have the newest configuration',
+        description: 'Prints each proxy of a running control plane: synced, stale or refused, and what it refuses.',
+      },
+      flags: [admin(), jsonOption()],
+      run: async (flags: MeshViewFlags) => (await import('../actions/mesh.ts')).meshStatus(flags),
+    },
+    {
+      name: 'show',
+      help: { description: 'print what a proxy gets, in the JSON of Envoy' },
+      args: [
+        new Argument('<proxy>', 'POD.NAMESPACE, as sluice mesh status lists it'),
+        new Argument('<what>', 'the type of resources').choices(['clusters', 'endpoints', 'listeners', 'routes']),
+      ],
+      flags: [admin(), jsonOption()],
+      run: async (proxy: string, what: string, flags: MeshViewFlags) =>
+        (await import('../actions/mesh.ts')).meshShow(proxy, what, flags),
+    },
+  ],
+};

@@ -1,0 +1,149 @@
+/** The HTTP connection manager of a listener, with the filters that ask Sluice. */
+import type { SluiceSettings } from '../model/mesh.ts';
+import type { Scope } from '../resolve/scope.ts';
+import { any, compact, FROM_ADS, type Json, seconds } from './parts.ts';
+
+const MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const FILTERS = 'envoy.extensions.filters.http';
+
+export interface ManagerOptions {
+  readonly statPrefix: string;
+  readonly routes: { readonly table: string } | { readonly inline: Json };
+  readonly direction: 'inbound' | 'outbound' | 'gateway';
+  readonly scope: Scope;
+}
+
+export function httpManager({ statPrefix, routes, direction, scope }: ManagerOptions): Json {
+  const { sluice } = scope.mesh.settings;
+  const isServer = direction !== 'outbound';
+  return {
+    name: 'envoy.filters.network.http_connection_manager',
+    typed_config: any(
+      MANAGER,
+      compact({
+        stat_prefix: statPrefix,
+        ...('table' in routes
+          ? { rds: { config_source: FROM_ADS, route_config_name: routes.table } }
+          : { route_config: routes.inline }),
+        http_filters: [
+          ...(isServer && sluice !== undefined ? askFilters(sluice) : []),
+          filter('cors', `${FILTERS}.cors.v3.Cors`),
+          filter('fault', `${FILTERS}.fault.v3.HTTPFault`),
+          filter('router', `${FILTERS}.router.v3.Router`),
+        ],
+        access_log: sluice === undefined ? [] : [accessLog('Http', sluice, direction)],
+        use_remote_address: direction === 'gateway',
+        http_protocol_options: { accept_http_10: true },
+        stream_idle_timeout: seconds(0),
+        upgrade_configs: [{ upgrade_type: 'websocket' }],
+        normalize_path: true,
+        merge_slashes: isServer ? true : undefined,
+        path_with_escaped_slashes_action: isServer ? 'UNESCAPE_AND_FORWARD' : undefined,
+        server_name: 'envoy',
+      }),
+    ),
+  };
+}
+
+const filter = (name: string, type: string, fields: Json = {}): Json => ({
+  name: `envoy.filters.http.${name}`,
+  typed_config: any(type, fields),
+});
+
+const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
+  envoy_grpc: { cluster_name: cluster },
+  timeout: seconds(timeoutMs),
+});
+
+function askFilters(sluice: SluiceSettings): Json[] {
+  return [
+    filter('ext_authz', `${FILTERS}.ext_authz.v3.ExtAuthz`, {
+      grpc_service: serviceOf(sluice, sluice.checkTimeoutMs),
+      transport_api_version: 'V3',
+      failure_mode_allow: sluice.failOpen,
+      status_on_error: { code: 'ServiceUnavailable' },
+      include_peer_certificate: true,
+      include_tls_session: true,
+    }),
+    filter('ratelimit', `${FILTERS}.ratelimit.v3.RateLimit`, {
+      domain: sluice.limitDomain,
+      timeout: seconds(sluice.limitTimeoutMs),
+      failure_mode_deny: !sluice.failOpen,
+      rate_limit_service: { grpc_service: serviceOf(sluice, sluice.limitTimeoutMs), transport_api_version: 'V3' },
+    }),
+  ];
+}
+
+const LOGGERS = 'envoy.extensions.access_loggers.grpc.v3';
+
+/** The node of the stream says which workload logs. `direction`: the name of the log. */
+export function accessLog(
+  kind: 'Http' | 'Tcp',
+  { cluster }: SluiceSettings,
+  direction: ManagerOptions['direction'],
+): Json {
+  return {
+    name: `envoy.access_loggers.${kind.toLowerCase()}_grpc`,
+    typed_config: any(`${LOGGERS}.${kind}GrpcAccessLogConfig`, {
+      common_config: {
+        log_name: direction,
+        grpc_service: { envoy_grpc: { cluster_name: cluster } },
+        transport_api_version: 'V3',
+        buffer_flush_interval: seconds(1000),
+      },
+    }),
+  };
+}
+
+/** What Envoy does not know of a call: the workload that serves it, and the service by which it is called. */
+export function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string, string>> {
+  const { namespace, labels, name, serviceAccount, address } = member;
+  const workload = name.slice(0, Math.max(0, name.lastIndexOf('.')));
+  const facts: Record<string, string> = {
+    'destination.namespace': namespace,
+    'destination.serviceAccount': serviceAccount,
+    'destination.workload.name': workload,
+    'destination.workload.namespace': namespace,
+  };
+  if (labels.size > 0)
+    facts['destination.labels'] = [...labels]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([label, value]) => `${label}=${value}`)
+      .join(',');
+  for (const service of mesh.services.values()) {
+    const own = mesh.endpoints.get(service.host) ?? [];
+    if (!own.some((one) => one.address === address && [...one.ports.values()].includes(port))) continue;
+    facts['destination.service.host'] = service.host;
+    facts['destination.service.name'] = service.host.split('.')[0] ?? service.host;
+    facts['destination.service.namespace'] = service.namespace;
+    break;
+  }
+  return facts;
+}
+
+const PER_ROUTE = `${FILTERS}.ext_authz.v3.ExtAuthzPerRoute`;
+
+/** The facts of a check, for all routes of a virtual host. */
+export const checkFacts = (facts: Readonly<Record<string, string>>): Json => ({
+  'envoy.filters.http.ext_authz': any(PER_ROUTE, { check_settings: { context_extensions: facts } }),
+});
+
+/** One descriptor for each call, of which rules name the entries that they limit by; what a call lacks is left out. */
+export const limitActions = (facts: Readonly<Record<string, string>>): Json[] => [
+  {
+    actions: [
+      ...['destination.service.host', 'destination.workload.name'].flatMap((key) => {
+        const value = facts[key];
+        return value === undefined ? [] : [{ generic_key: { descriptor_key: key, descriptor_value: value } }];
+      }),
+      ...[
+        ['request.method', ':method'],
+        ['request.path', ':path'],
+        ['request.host', ':authority'],
+      ].map(([key = '', header = '']) => ({
+        request_headers: { header_name: header, descriptor_key: key, skip_if_absent: true },
+      })),
+      { remote_address: {} },
+    ],
+  },
+];

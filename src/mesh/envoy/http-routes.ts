@@ -1,0 +1,333 @@
+/**
+ * The http rules of a VirtualService as routes of Envoy.
+ * **In**: a VirtualService, and the proxy. **Out**: routes in the order written; those that this proxy can never take are left out.
+ * **Fails**: never.
+ */
+import { hasLabels } from '../model/mesh.ts';
+import { originText } from '../model/model.ts';
+import { completeHost } from '../resolve/hosts.ts';
+import type { Scope } from '../resolve/scope.ts';
+import type { StringMatch } from '../rules/values.ts';
+import { type Destination, type HttpMatch, type HttpRoute, MESH_GATEWAY } from '../rules/virtual-service.ts';
+import type { MeshObject } from '../sources/objects.ts';
+import { hashPolicy } from './hash-policy.ts';
+import { outboundCluster } from './names.ts';
+import { any, compact, fraction, type Json, madeOf, seconds } from './parts.ts';
+
+export interface RouteContext {
+  readonly scope: Scope;
+  /** Of the listener. */
+  readonly port: number;
+  /** `mesh`, or the gateways (`namespace/name`) whose listener this is. */
+  readonly gateways: ReadonlySet<string>;
+}
+
+export function routesOf(rule: MeshObject<'VirtualService'>, context: RouteContext): readonly Json[] {
+  const routes: Json[] = [];
+  for (const [at, route] of rule.spec.http.entries()) {
+    const matches = route.match?.filter((match) => isFor(match, rule, context));
+    if (route.match !== undefined && matches?.length === 0) continue;
+    for (const match of matches ?? [undefined]) {
+      routes.push(routeOf(route, match, at, rule, context));
+      if (isCatchAll(match)) return routes; // nothing behind it is reached
+    }
+  }
+  return routes;
+}
+
+/** Tests that the control plane makes, since the proxy they are about is known. */
+function isFor(
+  match: HttpMatch,
+  { origin }: MeshObject<'VirtualService'>,
+  { scope, port, gateways }: RouteContext,
+): boolean {
+  if (match.port !== undefined && match.port !== port) return false;
+  if (match.gateways !== undefined)
+    return match.gateways.some((name) => gateways.has(completeGateway(name, origin.namespace)));
+  const { member } = scope;
+  if (match.sourceNamespace !== undefined && match.sourceNamespace !== member.namespace) return false;
+  return hasLabels(member.labels, match.sourceLabels);
+}
+
+export const completeGateway = (name: string, namespace: string): string =>
+  name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`;
+
+function isCatchAll(match: HttpMatch | undefined): boolean {
+  if (match === undefined) return true;
+  const { uri, scheme, method, authority, headers, withoutHeaders, queryParams } = match;
+  if (scheme ?? method ?? authority) return false;
+  if ([headers, withoutHeaders, queryParams].some((one) => Object.keys(one).length > 0)) return false;
+  return uri === undefined || uri.prefix === '/' || uri.regex === '*' || uri.regex === '.*';
+}
+
+function routeOf(
+  route: HttpRoute,
+  match: HttpMatch | undefined,
+  at: number,
+  { origin }: MeshObject<'VirtualService'>,
+  context: RouteContext,
+): Json {
+  return compact({
+    name: route.name ?? match?.name,
+    match: matchOf(match),
+    ...answerOf(route, origin.namespace, context),
+    metadata: madeOf(`${originText(origin)}, http[${at}]`),
+    decorator: { operation: `${origin.name}:${context.port}${match?.uri?.exact ?? match?.uri?.prefix ?? '/*'}` },
+    ...headerChanges(route.headers, route),
+    typed_per_filter_config: filterConfigs(route),
+  });
+}
+
+// ---------------------------------------------------------- match
+
+function matchOf(match: HttpMatch | undefined): Json {
+  if (match === undefined) return { prefix: '/' };
+  const { uri, ignoreUriCase, headers, withoutHeaders, queryParams } = match;
+  const pseudo = [
+    ['method', match.method],
+    ['authority', match.authority],
+    ['scheme', match.scheme],
+  ] as const;
+  return compact({
+    ...pathMatch(uri),
+    case_sensitive: ignoreUriCase ? false : undefined,
+    headers: [
+      ...pseudo.flatMap(([name, test]) => (test === undefined ? [] : [headerMatch(`:${name}`, test)])),
+      ...sortedEntries(headers).map(([name, test]) => headerMatch(name, test)),
+      ...sortedEntries(withoutHeaders).map(([name, test]) => ({
+        ...headerMatch(name, test),
+        invert_match: true,
+        ...(isAny(test) ? {} : { treat_missing_header_as_empty: true }),
+      })),
+    ],
+    query_parameters: sortedEntries(queryParams).map(([name, test]) =>
+      isAny(test) ? { name, present_match: true } : { name, string_match: stringMatcher(test) },
+    ),
+  });
+}
+
+function pathMatch(uri: StringMatch | undefined): Json {
+  if (uri?.exact !== undefined) return { path: uri.exact };
+  if (uri?.prefix !== undefined) return { prefix: uri.prefix };
+  return uri?.regex === undefined || uri.regex === '*' ? { prefix: '/' } : { safe_regex: { regex: uri.regex } };
+}
+
+const sortedEntries = <T>(map: Readonly<Record<string, T>>): readonly (readonly [string, T])[] =>
+  Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
+
+/** No test, or the regular expression `*` of old rules. */
+const isAny = ({ exact, prefix, regex }: StringMatch): boolean =>
+  exact === undefined && prefix === undefined && (regex === undefined || regex === '*');
+
+const headerMatch = (name: string, test: StringMatch): Json =>
+  isAny(test) ? { name, present_match: true } : { name, string_match: stringMatcher(test) };
+
+export function stringMatcher({ exact, prefix, regex }: StringMatch): Json {
+  if (exact !== undefined) return { exact };
+  return prefix === undefined ? { safe_regex: { regex: regex ?? '.*' } } : { prefix };
+}
+
+// ---------------------------------------------------------- answer
+
+function answerOf(route: HttpRoute, namespace: string, context: RouteContext): Json {
+  if (route.redirect !== undefined) return { redirect: redirectOf(route.redirect) };
+  if (route.directResponse !== undefined) {
+    const { status, body } = route.directResponse;
+    return {
+      direct_response: compact({ status, body: body === undefined ? undefined : { inline_string: body.string } }),
+    };
+  }
+  return { route: actionOf(route, namespace, context) };
+}
+
+const CODES = {
+  301: 'MOVED_PERMANENTLY',
+  302: 'FOUND',
+  303: 'SEE_OTHER',
+  307: 'TEMPORARY_REDIRECT',
+  308: 'PERMANENT_REDIRECT',
+} as const;
+
+const redirectOf = ({ uri, authority, port, scheme, redirectCode }: NonNullable<HttpRoute['redirect']>): Json =>
+  compact({
+    path_redirect: uri,
+    host_redirect: authority,
+    port_redirect: port,
+    scheme_redirect: scheme,
+    response_code: CODES[redirectCode],
+  });
+
+function actionOf(route: HttpRoute, namespace: string, context: RouteContext): Json {
+  const { retries, rewrite } = route;
+  const destinations = route.route ?? [];
+  const weighted = destinations.length > 1 ? destinations.filter(({ weight = 0 }) => weight > 0) : destinations;
+  const [only] = weighted;
+  const timeout = seconds(route.timeout ?? 0); // without one, none: Envoy's own default would be 15 s
+  const authority = rewrite?.authority ?? hostOf(route.headers?.request?.set);
+  return compact({
+    ...(weighted.length === 1 && only !== undefined
+      ? { cluster: clusterOf(only.destination, namespace, context) }
+      : {
+          weighted_clusters: {
+            clusters: weighted.map(({ destination, weight = 0, headers }) => ({
+              name: clusterOf(destination, namespace, context),
+              weight,
+              ...headerChanges(headers),
+            })),
+          },
+        }),
+    timeout,
+    max_stream_duration: { max_stream_duration: timeout, grpc_timeout_header_max: timeout },
+    retry_policy: retryPolicy(retries),
+    prefix_rewrite: rewrite?.uri,
+    regex_rewrite:
+      rewrite?.uriRegexRewrite === undefined
+        ? undefined
+        : { pattern: { regex: rewrite.uriRegexRewrite.match }, substitution: rewrite.uriRegexRewrite.rewrite },
+    host_rewrite_literal: authority,
+    request_mirror_policies: mirrorsOf(route, namespace, context),
+    hash_policy:
+      only === undefined ? [] : hashPolicy(context.scope, completed(only.destination.host, namespace, context)),
+    upgrade_configs: route.websocketUpgrade === true ? [{ upgrade_type: 'websocket' }] : [],
+    cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
+  });
+}
+
+const hostOf = (set: Readonly<Record<string, string>> | undefined): string | undefined =>
+  set?.[':authority'] ?? set?.['host'];
+
+const completed = (host: string, namespace: string, { scope }: RouteContext): string =>
+  completeHost(host, namespace, scope.mesh.settings.domain);
+
+/** A destination's port: as written, else the only one of its service, else that of the listener. */
+export function clusterOf({ host, subset, port }: Destination, namespace: string, context: RouteContext): string {
+  const complete = completed(host, namespace, context);
+  const ports = context.scope.mesh.services.get(complete)?.ports ?? [];
+  const number = port ?? (ports.length === 1 ? (ports[0]?.number ?? context.port) : context.port);
+  return outboundCluster(number, subset, complete);
+}
+
+const DEFAULT_RETRIES = 2;
+const DEFAULT_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
+const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
+
+/** Two retries of calls that reached nobody, unless the rule says otherwise; `attempts: 0` turns them off. */
+export function retryPolicy(retries: HttpRoute['retries']): Json | undefined {
+  const attempts = retries?.attempts ?? DEFAULT_RETRIES;
+  if (attempts === 0) return undefined;
+  const words = (retries?.retryOn ?? DEFAULT_RETRY_ON).split(',').map((word) => word.trim());
+  const codes = words.filter((word) => /^\d+$/.test(word)).map(Number);
+  const others = words.filter((word) => !/^\d+$/.test(word));
+  if (codes.length > 0 && !others.includes('retriable-status-codes')) others.push('retriable-status-codes');
+  return compact({
+    retry_on: others.join(','),
+    num_retries: attempts,
+    per_try_timeout: retries?.perTryTimeout === undefined ? undefined : seconds(retries.perTryTimeout),
+    retriable_status_codes: codes,
+    retry_back_off: retries?.backoff === undefined ? undefined : { base_interval: seconds(retries.backoff) },
+    retry_host_predicate: [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: any(PREVIOUS_HOSTS) }],
+    host_selection_retry_max_attempts: 5,
+  });
+}
+
+function mirrorsOf(route: HttpRoute, namespace: string, context: RouteContext): Json[] {
+  const single =
+    route.mirror === undefined
+      ? []
+      : [{ destination: route.mirror, percentage: route.mirrorPercentage ?? route.mirrorPercent }];
+  return [...single, ...route.mirrors].flatMap(({ destination, percentage = 100 }) =>
+    percentage === 0
+      ? []
+      : [
+          {
+            cluster: clusterOf(destination, namespace, context),
+            runtime_fraction: { default_value: fraction(percentage) },
+            disable_shadow_host_suffix_append: true,
+          },
+        ],
+  );
+}
+
+// ---------------------------------------------------------- headers, faults, CORS
+
+type Headers = HttpRoute['headers'];
+
+/** Those of 1.0.2 as well: `appendHeaders`, `removeResponseHeaders`. */
+function headerChanges(headers: Headers, old?: Pick<HttpRoute, 'appendHeaders' | 'removeResponseHeaders'>): Json {
+  const added = [...changesOf(headers?.request?.add, true), ...changesOf(old?.appendHeaders, true)];
+  return compact({
+    request_headers_to_add: [...changesOf(headers?.request?.set, false), ...added],
+    request_headers_to_remove: [...(headers?.request?.remove ?? [])],
+    response_headers_to_add: [...changesOf(headers?.response?.set, false), ...changesOf(headers?.response?.add, true)],
+    response_headers_to_remove: [
+      ...(headers?.response?.remove ?? []),
+      ...Object.keys(old?.removeResponseHeaders ?? {}),
+    ],
+  });
+}
+
+/** The authority is rewritten by the route; other pseudo headers cannot be set. */
+const changesOf = (map: Readonly<Record<string, string>> | undefined, appends: boolean): Json[] =>
+  sortedEntries(map ?? {})
+    .filter(([name]) => name !== 'host' && !name.startsWith(':'))
+    .map(([key, value]) => ({
+      header: { key, value },
+      append_action: appends ? 'APPEND_IF_EXISTS_OR_ADD' : 'OVERWRITE_IF_EXISTS_OR_ADD',
+    }));
+
+const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
+const CORS = 'envoy.extensions.filters.http.cors.v3.CorsPolicy';
+
+function filterConfigs({ fault, corsPolicy }: HttpRoute): Json | undefined {
+  const configs = compact({
+    'envoy.filters.http.fault': fault === undefined ? undefined : faultOf(fault),
+    'envoy.filters.http.cors': corsPolicy === undefined ? undefined : corsOf(corsPolicy),
+  });
+  return Object.keys(configs).length === 0 ? undefined : configs;
+}
+
+function faultOf({ delay, abort }: NonNullable<HttpRoute['fault']>): Json {
+  return any(
+    FAULT,
+    compact({
+      delay:
+        delay === undefined
+          ? undefined
+          : { fixed_delay: seconds(delay.fixedDelay), percentage: fraction(delay.percentage ?? delay.percent ?? 0) },
+      // Without a percentage nothing is delayed or aborted, as in Istio.
+      abort:
+        abort === undefined
+          ? undefined
+          : compact({
+              http_status: abort.httpStatus,
+              grpc_status: abort.grpcStatus === undefined ? undefined : grpcCode(abort.grpcStatus),
+              percentage: fraction(abort.percentage ?? abort.percent ?? 0),
+            }),
+    }),
+  );
+}
+
+const GRPC_CODES =
+  'OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED'.split(
+    ' ',
+  );
+const grpcCode = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Math.max(2, GRPC_CODES.indexOf(text)));
+
+function corsOf(policy: NonNullable<HttpRoute['corsPolicy']>): Json {
+  const origins =
+    policy.allowOrigins ?? (policy.allowOrigin ?? []).map((exact) => (exact === '*' ? { regex: '.*' } : { exact }));
+  const joined = (list: readonly string[]): string | undefined => (list.length === 0 ? undefined : list.join(','));
+  return any(
+    CORS,
+    compact({
+      allow_origin_string_match: origins.map((test) =>
+        stringMatcher({ exact: undefined, prefix: undefined, regex: undefined, ...test }),
+      ),
+      allow_methods: joined(policy.allowMethods),
+      allow_headers: joined(policy.allowHeaders),
+      expose_headers: joined(policy.exposeHeaders),
+      max_age: policy.maxAge === undefined ? undefined : String(Math.round(policy.maxAge / 1000)),
+      allow_credentials: policy.allowCredentials,
+    }),
+  );
+}

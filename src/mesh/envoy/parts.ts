@@ -1,0 +1,38 @@
+/** Parts of Envoy's JSON that several resources share. */
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+
+export type Json = JsonObject;
+
+const PREFIX = 'type.googleapis.com/';
+export const any = (type: string, fields: Json = {}): Json => ({ '@type': `${PREFIX}${type}`, ...fields });
+
+/** One constant for all: a changed source of a secret would start a provider that never gets it. */
+export const FROM_ADS: Json = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
+
+export const seconds = (ms: number): string => `${ms / 1000}s`;
+
+export const socketAddress = (address: string, port: number): Json => ({
+  socket_address: { address, port_value: port },
+});
+
+/** Without the fields that are undefined, and without empty lists. */
+export function compact(fields: Readonly<Record<string, JsonValue | undefined>>): Json {
+  return Object.fromEntries(
+    Object.entries(fields).filter(
+      (entry): entry is [string, JsonValue] =>
+        entry[1] !== undefined && !(Array.isArray(entry[1]) && entry[1].length === 0),
+    ),
+  );
+}
+
+/** A share of all calls in percent, exact to a ten-thousandth. */
+export const fraction = (percent: number): Json =>
+  Number.isInteger(percent)
+    ? { numerator: percent, denominator: 'HUNDRED' }
+    : { numerator: Math.round(percent * 10_000), denominator: 'MILLION' };
+
+/** For dumps: which object a resource was made of. */
+export const madeOf = (text: string): Json => ({ filter_metadata: { sluice: { config: text } } });
+
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+export const httpOptions = (fields: Json): Json => ({ [HTTP_OPTIONS]: any(HTTP_OPTIONS, fields) });

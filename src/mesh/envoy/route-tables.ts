@@ -1,0 +1,144 @@
+/**
+ * Tables of routes: what a sidecar's port, or a gateway's, does with each host.
+ * **In**: the services and rules that a proxy sees. **Out**: RouteConfigurations. **Fails**: never.
+ */
+import { ROUTES } from '../../xds/index.ts';
+import { isHttp, originText } from '../model/model.ts';
+import { bySpecificity, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
+import type { Scope } from '../resolve/scope.ts';
+import type { MeshObject } from '../sources/objects.ts';
+import { completeGateway, type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
+import { hashPolicy } from './hash-policy.ts';
+import { made, type Made } from './made.ts';
+import { gatewayRoutes, outboundCluster, PASSTHROUGH, sidecarRoutes } from './names.ts';
+import { compact, type Json, seconds } from './parts.ts';
+
+/** Of a sidecar's port: each service of the mesh with a port of this number. */
+export function sidecarTable(scope: Scope, port: number): Made {
+  const { mesh, member, services, routes } = scope;
+  const context: RouteContext = { scope, port, gateways: new Set(['mesh']) };
+  const hosts: Json[] = [];
+  const taken = new Set<string>();
+  const origins: string[] = [];
+  for (const service of services.values()) {
+    if (!service.ports.some((one) => one.number === port && isHttp(one.protocol))) continue;
+    const rule = ruleFor(routes, service.host);
+    // Two services may have one short name in the eyes of a namespace; the first host has it.
+    const domains = [...namesOf(service.host, member.namespace, mesh.settings.domain), ...service.addresses].filter(
+      (name) => !name.includes('/') && !taken.has(name),
+    );
+    for (const name of domains) taken.add(name);
+    const own = rule === undefined ? [] : routesOf(rule, context);
+    if (rule !== undefined) origins.push(originText(rule.origin));
+    hosts.push({
+      name: `${service.host}:${port}`,
+      domains,
+      routes: rule === undefined || rule.spec.http.length === 0 ? [defaultRoute(scope, service.host, port)] : [...own],
+    });
+  }
+  return made(
+    ROUTES,
+    table(sidecarRoutes(port), [...hosts, catchAll(mesh.settings.outbound)]),
+    origins.join('; ') || undefined,
+  );
+}
+
+/** An exact host, or a wildcard. */
+function ruleFor(rules: Scope['routes'], host: string): MeshObject<'VirtualService'> | undefined {
+  const best = [...rules.keys()].filter((pattern) => overlap(pattern, host)).toSorted(bySpecificity)[0];
+  return best === undefined ? undefined : rules.get(best);
+}
+
+const defaultRoute = (scope: Scope, host: string, port: number): Json => ({
+  name: 'default',
+  match: { prefix: '/' },
+  decorator: { operation: `${host}:${port}/*` },
+  route: compact({
+    cluster: outboundCluster(port, undefined, host),
+    timeout: seconds(0),
+    max_stream_duration: { max_stream_duration: seconds(0), grpc_timeout_header_max: seconds(0) },
+    retry_policy: retryPolicy(undefined),
+    hash_policy: hashPolicy(scope, host),
+    cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
+  }),
+});
+
+/** Hosts that the mesh does not know. */
+const catchAll = (outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY'): Json =>
+  outbound === 'ALLOW_ANY'
+    ? {
+        name: 'allow_any',
+        domains: ['*'],
+        routes: [{ match: { prefix: '/' }, route: { cluster: PASSTHROUGH, timeout: seconds(0) } }],
+      }
+    : { name: 'block_all', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 502 } }] };
+
+const table = (name: string, hosts: readonly Json[]): Json => ({
+  name,
+  virtual_hosts: [...hosts],
+  validate_clusters: false,
+  ignore_port_in_host_matching: true,
+});
+
+// ---------------------------------------------------------- gateways
+
+/** A server of a Gateway object, with the name of its gateway. */
+export interface GatewayPart {
+  readonly gateway: MeshObject<'Gateway'>;
+  readonly hosts: readonly string[];
+  /** Answers plain requests by a redirect to HTTPS. */
+  readonly redirects: boolean;
+}
+
+/** Of the servers of one port: hosts of the VirtualServices that name one of their gateways. */
+export function gatewayTable(
+  scope: Scope,
+  port: number,
+  parts: readonly GatewayPart[],
+  name: string = gatewayRoutes(port),
+): Made {
+  const { mesh } = scope;
+  const byHost = new Map<string, { routes: Json[]; redirects: boolean }>();
+  const origins: string[] = [];
+  for (const rule of mesh.rules.VirtualService) {
+    const named = new Set(rule.spec.gateways.map((one) => completeGateway(one, rule.origin.namespace)));
+    const bound = parts.filter(({ gateway }) => named.has(gatewayName(gateway)));
+    if (bound.length === 0) continue;
+    const context: RouteContext = { scope, port, gateways: new Set(bound.map(({ gateway }) => gatewayName(gateway))) };
+    for (const host of rule.spec.hosts.map((one) => completeHost(one, rule.origin.namespace, mesh.settings.domain))) {
+      const serving = bound.filter((part) =>
+        part.hosts.some((pattern) => pattern === '*' || host === '*' || overlap(pattern, host)),
+      );
+      if (serving.length === 0) continue;
+      // Its hosts are those of the rule, unless the rule has a wildcard and the gateway fewer.
+      const domains = host === '*' ? [...new Set(serving.flatMap((part) => part.hosts))] : [host];
+      for (const domain of domains) {
+        const known = byHost.get(domain) ?? { routes: [], redirects: serving.some(({ redirects }) => redirects) };
+        known.routes.push(...routesOf(rule, context));
+        byHost.set(domain, known);
+      }
+      origins.push(originText(rule.origin));
+    }
+  }
+  const hosts = [...byHost]
+    .toSorted(([a], [b]) => bySpecificity(a, b))
+    .map(([domain, { routes, redirects }]) =>
+      compact({
+        name: `${domain}:${port}`,
+        domains: [domain],
+        routes: catchAllsLast(routes),
+        require_tls: redirects ? 'ALL' : undefined,
+      }),
+    );
+  const blackHole = { name: `blackhole:${port}`, domains: ['*'] };
+  const all = byHost.has('*') ? hosts : [...hosts, blackHole];
+  return made(ROUTES, table(name, all), [...new Set(origins)].join('; ') || undefined);
+}
+
+export const gatewayName = ({ origin }: MeshObject<'Gateway'>): string => `${origin.namespace}/${origin.name}`;
+
+/** Routes of several rules for one host are joined; one that takes all would hide those of the next rule. */
+function catchAllsLast(routes: readonly Json[]): Json[] {
+  const isCatchAll = ({ match }: Json): boolean => JSON.stringify(match) === '{"prefix":"/"}';
+  return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
+}

@@ -1,0 +1,79 @@
+/**
+ * The mesh as its sources describe it: services, where they run, and the rules of its traffic.
+ * Names of fields are Istio's; every object says where it was written.
+ */
+import type { Place } from '../../core/rules/yaml/nodes.ts';
+
+/** Protocols that a port may have; UDP is never proxied. */
+export const PROTOCOLS = ['http', 'http2', 'grpc', 'https', 'tls', 'tcp', 'mongo', 'redis', 'mysql', 'udp'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
+export const isHttp = (protocol: Protocol): boolean =>
+  protocol === 'http' || protocol === 'http2' || protocol === 'grpc';
+/** HTTP/2 without TLS to the service. */
+export const isHttp2 = (protocol: Protocol): boolean => protocol === 'http2' || protocol === 'grpc';
+
+/** Where an object was written, for the operator. */
+export interface Origin {
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Milliseconds since 1970, from `metadata.creationTimestamp`; 0 if unknown. The oldest of several rules for one host wins. */
+  readonly createdMs: number;
+  readonly place: Place;
+}
+
+/** `VirtualService default/reviews at reviews.yaml:12:3` */
+export function originText({ kind, name, namespace, place }: Origin): string {
+  const { file, line, column } = place.source.positionAt(place.start);
+  return `${kind} ${namespace}/${name} at ${file}:${line}:${column}`;
+}
+
+export interface ServicePort {
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: Protocol;
+}
+
+/** How a proxy finds the endpoints of a service. */
+export type Resolution =
+  /** From this mesh (EDS). */
+  | 'endpoints'
+  /** By asking DNS for the addresses of its endpoints, or of its host. */
+  | 'dns'
+  /** The address that the client asked for. */
+  | 'original';
+
+export interface Service {
+  /** `reviews.default.svc.cluster.local` */
+  readonly host: string;
+  readonly namespace: string;
+  /** Virtual addresses; empty if it has none. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly ServicePort[];
+  readonly resolution: Resolution;
+  /** Outside of the mesh: without a sidecar. */
+  readonly isExternal: boolean;
+  /** Namespaces that see it: names, `*` for all, `.` for its own, `~` for none. */
+  readonly exportTo: readonly string[];
+  readonly origin: Origin;
+}
+
+export interface Endpoint {
+  /** An address of the machine, or a name that DNS knows. */
+  readonly address: string;
+  /** By number of the port of the service. */
+  readonly ports: ReadonlyMap<number, number>;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly serviceAccount: string | undefined;
+  /** `region/zone/sub-zone` */
+  readonly locality: string | undefined;
+  /** Share of traffic among its neighbours. */
+  readonly weight: number | undefined;
+}
+
+/** A rule of networking.istio.io as its schema reads it. */
+export interface MeshRule<S> {
+  readonly origin: Origin;
+  readonly spec: S;
+}

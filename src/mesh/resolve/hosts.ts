@@ -1,0 +1,44 @@
+/** Names of hosts: short ones, wildcards, and which of several is the most specific. */
+
+/** A name without a dot is completed by the namespace of its rule, as `reviews` to `reviews.default.svc.cluster.local`. */
+export function completeHost(host: string, namespace: string, domain: string): string {
+  const lowered = host.toLowerCase().replace(/\.$/, '');
+  return lowered.includes('.') || lowered.startsWith('*') ? lowered : `${lowered}.${namespace}.svc.${domain}`;
+}
+
+/** Whether `pattern`, which may begin with `*`, covers `host`; `*.example.com` does not cover `example.com`. */
+export function covers(pattern: string, host: string): boolean {
+  if (!pattern.startsWith('*')) return pattern === host;
+  const end = pattern.slice(1);
+  return host.length > end.length ? host.endsWith(end) : pattern === host || (end === host && !end.startsWith('.'));
+}
+
+/** Whether some name matches both; each may begin with `*`. */
+export const overlap = (a: string, b: string): boolean => covers(a, b) || covers(b, a);
+
+/** Exact before wildcard, longer before shorter, then by the alphabet. */
+export function bySpecificity(a: string, b: string): number {
+  const [isWildA, isWildB] = [a.startsWith('*'), b.startsWith('*')];
+  if (isWildA !== isWildB) return isWildA ? 1 : -1;
+  return b.length - a.length || (a < b ? -1 : Number(a > b));
+}
+
+/** The most specific pattern that covers the host. */
+export function mostSpecific(patterns: Iterable<string>, host: string): string | undefined {
+  return [...patterns].filter((pattern) => covers(pattern, host)).toSorted(bySpecificity)[0];
+}
+
+/** Names by which proxies of a namespace know a service: complete, with a dot at its end, and the short forms within the mesh. */
+export function namesOf(host: string, clientNamespace: string, domain: string): readonly string[] {
+  const suffix = `.svc.${domain}`;
+  if (!host.endsWith(suffix) || host.startsWith('*')) return [host];
+  const [name = '', namespace = '', ...others] = host.slice(0, -suffix.length).split('.');
+  if (others.length > 0 || namespace === '') return [host];
+  return [
+    host,
+    `${host}.`,
+    ...(namespace === clientNamespace ? [name] : []),
+    `${name}.${namespace}`,
+    `${name}.${namespace}.svc`,
+  ];
+}

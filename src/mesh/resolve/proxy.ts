@@ -1,0 +1,60 @@
+/**
+ * A member of the mesh, as its Envoy introduces itself.
+ * **In**: the node of a discovery request. **Out**: what the mesh knows it by. **Fails**: with a sentence that says what is wrong in the id.
+ */
+import { isIP } from 'node:net';
+import type { Proxy } from '../../xds/index.ts';
+import type { Mesh } from '../model/mesh.ts';
+
+export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
+
+export interface Member {
+  readonly type: 'sidecar' | 'router';
+  /** `pod.namespace` */
+  readonly name: string;
+  readonly address: string;
+  readonly namespace: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly serviceAccount: string;
+  /** Without interception each listener is bound, and an application calls it by its address. */
+  readonly interception: InterceptionMode;
+}
+
+const FORM = 'expected sidecar~IP~POD.NAMESPACE~DOMAIN or router~IP~POD.NAMESPACE~DOMAIN';
+
+/** Istio's own ids and metadata. */
+export function memberOf(
+  { id, metadata }: Pick<Proxy, 'id' | 'metadata'>,
+  mesh: Mesh,
+): Member | { readonly wrong: string } {
+  const [type = '', address = '', name = '', domain, ...others] = id.split('~');
+  if (domain === undefined || others.length > 0 || (type !== 'sidecar' && type !== 'router'))
+    return { wrong: `the node id is ${JSON.stringify(id)}; ${FORM}` };
+  if (isIP(address) === 0) return { wrong: `the node id has ${JSON.stringify(address)} for an address; ${FORM}` };
+  const namespace = textOf(metadata['NAMESPACE']) ?? name.slice(name.lastIndexOf('.') + 1);
+  if (namespace === '') return { wrong: `the node id names no namespace; ${FORM}` };
+  const mode = textOf(metadata['INTERCEPTION_MODE']);
+  return {
+    type,
+    name,
+    address,
+    namespace,
+    labels: labelsOf(metadata['LABELS']) ?? labelsAt(address, mesh),
+    serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? 'default',
+    interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
+  };
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+
+function labelsOf(value: unknown): ReadonlyMap<string, string> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return new Map(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+/** As 1.0.2 finds them: those of the endpoints at its address. */
+function labelsAt(address: string, { endpoints }: Mesh): ReadonlyMap<string, string> {
+  for (const own of endpoints.values())
+    for (const endpoint of own) if (endpoint.address === address) return endpoint.labels;
+  return new Map();
+}

@@ -1,0 +1,22 @@
+/**
+ * How calls reach one port of a host, or a subset of it.
+ * Where the port has settings of its own, all four parts come from there, and what they leave out is the default, not the rule's; then the
+ * parts of the subset replace those, each as a whole. (As istiod was seen to do.)
+ */
+import type { DestinationRule, PortPolicy, Subset, TrafficPolicy } from '../rules/destination-rule.ts';
+
+export function policyFor(rule: DestinationRule | undefined, port: number, subset?: Subset): PortPolicy {
+  const base = atPort(rule?.trafficPolicy, port);
+  const own = atPort(subset?.trafficPolicy, port);
+  return {
+    loadBalancer: own.loadBalancer ?? base.loadBalancer,
+    connectionPool: own.connectionPool ?? base.connectionPool,
+    outlierDetection: own.outlierDetection ?? base.outlierDetection,
+    tls: own.tls ?? base.tls,
+  };
+}
+
+function atPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
+  if (policy === undefined) return {};
+  return policy.portLevelSettings.find((one) => one.port.number === port) ?? policy;
+}

@@ -1,0 +1,120 @@
+/** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
+import { z } from 'zod';
+import { duration, exportTo, label, labels, port, unsupported, wildcardHost } from './values.ts';
+
+const tcp = z.strictObject({
+  maxConnections: z.int().min(1).optional(),
+  connectTimeout: duration.optional(),
+  idleTimeout: unsupported('remove it'),
+  maxConnectionDuration: duration.optional(),
+  tcpKeepalive: z
+    .strictObject({ probes: z.int().min(1).optional(), time: duration.optional(), interval: duration.optional() })
+    .optional(),
+});
+const http = z.strictObject({
+  http1MaxPendingRequests: z.int().min(0).optional(),
+  http2MaxRequests: z.int().min(0).optional(),
+  maxRequestsPerConnection: z.int().min(0).optional(),
+  maxRetries: z.int().min(0).optional(),
+  idleTimeout: duration.optional(),
+  h2UpgradePolicy: z.enum(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']).optional(),
+  useClientProtocol: z.boolean().optional(),
+  maxConcurrentStreams: z.int().min(1).optional(),
+});
+
+const consistentHash = z
+  .strictObject({
+    httpHeaderName: z.string().min(1).optional(),
+    httpQueryParameterName: z.string().min(1).optional(),
+    httpCookie: z
+      .strictObject({ name: z.string().min(1), path: z.string().optional(), ttl: z.string().optional() })
+      .optional(),
+    useSourceIp: z.boolean().optional(),
+    minimumRingSize: z.int().min(1).optional(),
+    ringHash: z.strictObject({ minimumRingSize: z.int().min(1).optional() }).optional(),
+    maglev: z.strictObject({ tableSize: z.int().min(1).optional() }).optional(),
+  })
+  .refine(
+    ({ httpHeaderName, httpQueryParameterName, httpCookie, useSourceIp }) =>
+      [httpHeaderName, httpQueryParameterName, httpCookie, useSourceIp].filter((one) => one !== undefined).length === 1,
+    { message: 'expected exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName' },
+  );
+
+const loadBalancer = z.strictObject({
+  simple: z.enum(['UNSPECIFIED', 'ROUND_ROBIN', 'LEAST_CONN', 'LEAST_REQUEST', 'RANDOM', 'PASSTHROUGH']).optional(),
+  consistentHash: consistentHash.optional(),
+  warmupDurationSecs: unsupported('remove it'),
+  localityLbSetting: unsupported('remove it'),
+});
+
+const outlierDetection = z.strictObject({
+  /** 1.0.2: errors of gateways, 502 to 504, alone. */
+  consecutiveErrors: z.int().min(0).optional(),
+  consecutive5xxErrors: z.int().min(0).optional(),
+  consecutiveGatewayErrors: z.int().min(0).optional(),
+  splitExternalLocalOriginErrors: z.boolean().optional(),
+  consecutiveLocalOriginFailures: z.int().min(0).optional(),
+  interval: duration.optional(),
+  baseEjectionTime: duration.optional(),
+  maxEjectionPercent: z.int().min(0).max(100).optional(),
+  minHealthPercent: z.int().min(0).max(100).optional(),
+  /** 1.0.2. */
+  http: z
+    .strictObject({
+      consecutiveErrors: z.int().min(0).optional(),
+      interval: duration.optional(),
+      baseEjectionTime: duration.optional(),
+      maxEjectionPercent: z.int().min(0).max(100).optional(),
+    })
+    .optional(),
+});
+
+const tls = z
+  .strictObject({
+    mode: z.enum(['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']).default('DISABLE'),
+    clientCertificate: z.string().optional(),
+    privateKey: z.string().optional(),
+    caCertificates: z.string().optional(),
+    credentialName: unsupported('name files by clientCertificate and privateKey'),
+    subjectAltNames: z.array(z.string()).default([]),
+    sni: z.string().optional(),
+    insecureSkipVerify: unsupported('leave out caCertificates to verify nothing'),
+  })
+  .refine(
+    ({ mode, clientCertificate, privateKey }) =>
+      mode !== 'MUTUAL' || (clientCertificate !== undefined && privateKey !== undefined),
+    { message: 'mode MUTUAL needs clientCertificate and privateKey' },
+  );
+
+const portPolicy = {
+  loadBalancer: loadBalancer.optional(),
+  connectionPool: z.strictObject({ tcp: tcp.optional(), http: http.optional() }).optional(),
+  outlierDetection: outlierDetection.optional(),
+  tls: tls.optional(),
+};
+
+const trafficPolicy = z.strictObject({
+  ...portPolicy,
+  portLevelSettings: z.array(z.strictObject({ port: z.strictObject({ number: port }), ...portPolicy })).default([]),
+});
+export type TrafficPolicy = z.output<typeof trafficPolicy>;
+export type PortPolicy = Omit<TrafficPolicy, 'portLevelSettings'>;
+
+const subset = z.strictObject({ name: label, labels: labels.default({}), trafficPolicy: trafficPolicy.optional() });
+export type Subset = z.output<typeof subset>;
+
+export const destinationRule = z
+  .strictObject({
+    host: wildcardHost,
+    trafficPolicy: trafficPolicy.optional(),
+    subsets: z.array(subset).default([]),
+    exportTo,
+    workloadSelector: z.strictObject({ matchLabels: labels.default({}) }).optional(),
+  })
+  .superRefine(({ subsets }, context) => {
+    const names = subsets.map(({ name }) => name);
+    for (const [at, name] of names.entries())
+      if (names.indexOf(name) < at)
+        context.addIssue({ code: 'custom', path: ['subsets', at, 'name'], message: `the subset ${name} stands twice` });
+  });
+export type DestinationRule = z.output<typeof destinationRule>;

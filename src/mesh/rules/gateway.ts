@@ -1,0 +1,125 @@
+/** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
+import { z } from 'zod';
+import { labels, port, unsupported, wildcardHost } from './values.ts';
+
+const PROTOCOLS = [
+  'HTTP',
+  'HTTPS',
+  'HTTP2',
+  'GRPC',
+  'GRPC-WEB',
+  'TCP',
+  'TLS',
+  'MONGO',
+  'REDIS',
+  'MYSQL',
+  'HTTP_PROXY',
+] as const;
+const portSpec = z.strictObject({
+  number: port,
+  name: z.string().min(1).optional(),
+  protocol: z
+    .string()
+    .transform((text) => text.toUpperCase())
+    .pipe(z.enum(PROTOCOLS)),
+  targetPort: unsupported('remove it'),
+});
+
+const serverTls = z
+  .strictObject({
+    httpsRedirect: z.boolean().optional(),
+    mode: z.enum(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL']).optional(),
+    serverCertificate: z.string().optional(),
+    privateKey: z.string().optional(),
+    caCertificates: z.string().optional(),
+    credentialName: unsupported('name files by serverCertificate and privateKey'),
+    subjectAltNames: z.array(z.string()).default([]),
+    minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
+    maxProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
+    cipherSuites: z.array(z.string()).default([]),
+  })
+  .superRefine(({ mode, serverCertificate, privateKey, caCertificates }, context) => {
+    if (mode === undefined || mode === 'PASSTHROUGH') return;
+    if (serverCertificate === undefined || privateKey === undefined)
+      context.addIssue({
+        code: 'custom',
+        message: `mode ${mode} needs serverCertificate and privateKey`,
+      });
+    if (mode !== 'SIMPLE' && caCertificates === undefined)
+      context.addIssue({ code: 'custom', message: `mode ${mode} needs caCertificates` });
+  });
+
+/** A host of a gateway may name the namespace of the services that it stands for. */
+const gatewayHost = z
+  .string()
+  .transform((text) => text.slice(text.indexOf('/') + 1))
+  .pipe(wildcardHost)
+  .refine((name) => name === '*' || name.includes('.') || name === 'localhost', {
+    message: 'a gateway takes no short names; write the complete name of the host',
+  });
+
+const server = z
+  .strictObject({
+    port: portSpec,
+    hosts: z.array(gatewayHost).min(1),
+    tls: serverTls.optional(),
+    bind: z.string().optional(),
+    name: z.string().optional(),
+    defaultEndpoint: unsupported('remove it'),
+  })
+  .superRefine(({ port: { protocol }, tls }, context) => {
+    const isTls = protocol === 'HTTPS' || protocol === 'TLS';
+    if (isTls && tls === undefined)
+      context.addIssue({ code: 'custom', message: `a server of protocol ${protocol} needs tls` });
+    if (!isTls && tls !== undefined && tls.httpsRedirect !== true && tls.mode !== undefined)
+      context.addIssue({ code: 'custom', path: ['tls'], message: `a server of protocol ${protocol} has no tls.mode` });
+  });
+export type GatewayServer = z.output<typeof server>;
+
+export const gateway = z
+  .strictObject({ servers: z.array(server).min(1), selector: labels.default({}) })
+  .superRefine(({ servers }, context) => {
+    const names = servers.map(({ port: { name } }) => name);
+    for (const [at, name] of names.entries())
+      if (name !== undefined && names.indexOf(name) < at)
+        context.addIssue({
+          code: 'custom',
+          path: ['servers', at, 'port', 'name'],
+          message: `the port name ${name} stands twice`,
+        });
+  });
+export type Gateway = z.output<typeof gateway>;
+
+const captureMode = z.enum(['DEFAULT', 'IPTABLES', 'NONE']).default('DEFAULT');
+const ingress = z.strictObject({
+  port: portSpec,
+  bind: z.string().optional(),
+  captureMode,
+  defaultEndpoint: z
+    .string()
+    .regex(/^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):\d+$|^unix:\/\/.+$/, 'expected 127.0.0.1:PORT or unix:///PATH')
+    .optional(),
+});
+/** `namespace/host`, where the namespace may be `.` (its own), `*` (any) or `~` (none). */
+const egressHost = z
+  .string()
+  .regex(/^[^/]+\/[^/]+$/, 'expected namespace/host, such as ./* or istio-system/*')
+  .transform((text) => ({ namespace: text.slice(0, text.indexOf('/')), host: text.slice(text.indexOf('/') + 1) }));
+const egress = z.strictObject({
+  port: portSpec.optional(),
+  bind: z.string().optional(),
+  captureMode,
+  hosts: z.array(egressHost).min(1),
+});
+
+export const sidecar = z.strictObject({
+  workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
+  ingress: z.array(ingress).default([]),
+  egress: z.array(egress).default([]),
+  outboundTrafficPolicy: z
+    .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('ALLOW_ANY') })
+    .optional(),
+});
+export type Sidecar = z.output<typeof sidecar>;
+export type SidecarIngress = z.output<typeof ingress>;
+export type SidecarEgress = z.output<typeof egress>;

@@ -1,0 +1,68 @@
+/**
+ * The kinds of objects that a mesh is made of.
+ * **In**: the head of an object. **Out**: how its spec is read, or that it says nothing about the mesh. **Fails**: never.
+ */
+import type { z } from 'zod';
+import { destinationRule } from './destination-rule.ts';
+import { gateway, sidecar } from './gateway.ts';
+import type { ObjectHead } from './read-object.ts';
+import { endpointSlice, kubernetesEndpoints, kubernetesService, pod, serviceEntry, workloadEntry } from './services.ts';
+import { virtualService } from './virtual-service.ts';
+
+/** By kind: its schema, and the key of the object that holds it; without a key it is the object itself. */
+export const KINDS = {
+  VirtualService: { schema: virtualService, part: 'spec' },
+  DestinationRule: { schema: destinationRule, part: 'spec' },
+  Gateway: { schema: gateway, part: 'spec' },
+  Sidecar: { schema: sidecar, part: 'spec' },
+  ServiceEntry: { schema: serviceEntry, part: 'spec' },
+  WorkloadEntry: { schema: workloadEntry, part: 'spec' },
+  Service: { schema: kubernetesService, part: 'spec' },
+  Endpoints: { schema: kubernetesEndpoints, part: undefined },
+  EndpointSlice: { schema: endpointSlice, part: undefined },
+  Pod: { schema: pod, part: undefined },
+} as const satisfies Readonly<Record<string, { readonly schema: z.ZodType; readonly part: string | undefined }>>;
+
+export type Kind = keyof typeof KINDS;
+export type SpecOf<K extends Kind> = z.output<(typeof KINDS)[K]['schema']>;
+
+const NETWORKING = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'];
+const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
+  VirtualService: NETWORKING,
+  DestinationRule: NETWORKING,
+  Gateway: NETWORKING,
+  Sidecar: NETWORKING,
+  ServiceEntry: NETWORKING,
+  WorkloadEntry: NETWORKING,
+  Service: ['v1'],
+  Endpoints: ['v1'],
+  EndpointSlice: ['discovery.k8s.io/v1'],
+  Pod: ['v1'],
+};
+
+/** Groups of the policy engine, whose documents `sluice serve` reads. */
+const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/', 'authentication.istio.io/'];
+/** Kinds of Kubernetes that run the workloads of a mesh, and say nothing about its traffic. */
+const OF_KUBERNETES = ['apps/', 'extensions/', 'batch/', 'policy/', 'autoscaling/', 'rbac.authorization.k8s.io/'];
+const CORE_KINDS = ['Namespace', 'ServiceAccount', 'ConfigMap', 'Secret', 'PersistentVolume', 'PersistentVolumeClaim'];
+
+export type KindOf =
+  | { readonly kind: Kind }
+  /** Read by others. */
+  | { readonly kind: 'other' }
+  /** A sentence without its full stop. */
+  | { readonly kind: 'unknown'; readonly why: string };
+
+export function kindOf({ kind, apiVersion }: Pick<ObjectHead, 'kind' | 'apiVersion'>): KindOf {
+  const versions = Object.hasOwn(VERSIONS, kind) ? VERSIONS[kind as Kind] : undefined;
+  if (versions?.includes(apiVersion) === true) return { kind: kind as Kind };
+  if ([...OF_THE_POLICY, ...OF_KUBERNETES].some((group) => apiVersion.startsWith(group))) return { kind: 'other' };
+  if (apiVersion === 'v1' && CORE_KINDS.includes(kind)) return { kind: 'other' };
+  return {
+    kind: 'unknown',
+    why:
+      versions === undefined
+        ? `the control plane does not know ${kind} of ${apiVersion}; it reads ${Object.keys(KINDS).join(', ')}`
+        : `${kind} has the apiVersion ${apiVersion}; expected ${versions.join(', ')}`,
+  };
+}

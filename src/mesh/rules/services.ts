@@ -1,0 +1,151 @@
+/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice and Pod of Kubernetes. */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { exportTo, labels, port, unsupported, wildcardHost } from './values.ts';
+
+const protocol = z.string().min(1);
+const servicePort = z.strictObject({
+  number: port,
+  name: z.string().min(1),
+  protocol: protocol.default('TCP'),
+  targetPort: port.optional(),
+});
+
+const workload = {
+  address: z.string().min(1).optional(),
+  ports: z.record(z.string(), port).default({}),
+  labels: labels.default({}),
+  network: unsupported('remove it'),
+  locality: z.string().optional(),
+  weight: z.int().min(0).optional(),
+  serviceAccount: z.string().optional(),
+};
+const entryEndpoint = z.strictObject({ ...workload, address: z.string().min(1) });
+
+const isAddress = (text: string): boolean => {
+  const [ip = '', prefix] = text.split('/');
+  return (
+    isIP(ip) !== 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)))
+  );
+};
+
+export const serviceEntry = z
+  .strictObject({
+    hosts: z.array(wildcardHost.refine((name) => name !== '*', { message: 'a service is no bare *' })).min(1),
+    addresses: z
+      .array(
+        z.string().refine(isAddress, { message: 'expected an address or a range, such as 10.1.2.3 or 10.0.0.0/8' }),
+      )
+      .default([]),
+    ports: z.array(servicePort).min(1),
+    location: z.enum(['MESH_EXTERNAL', 'MESH_INTERNAL']).default('MESH_EXTERNAL'),
+    resolution: z.enum(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN']).default('NONE'),
+    endpoints: z.array(entryEndpoint).default([]),
+    workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
+    exportTo,
+    subjectAltNames: unsupported('write them in a DestinationRule, at tls.subjectAltNames'),
+  })
+  .superRefine(({ hosts, ports, resolution, endpoints, workloadSelector }, context) => {
+    const refuse = (path: readonly (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path: [...path], message });
+    for (const [at, { number, name }] of ports.entries()) {
+      if (ports.findIndex((one) => one.number === number) < at)
+        refuse(['ports', at, 'number'], `port ${number} stands twice`);
+      if (ports.findIndex((one) => one.name === name) < at)
+        refuse(['ports', at, 'name'], `the port name ${name} stands twice`);
+    }
+    for (const [at, name] of hosts.entries()) {
+      if (!name.includes('.'))
+        refuse(['hosts', at], 'a ServiceEntry takes no short names; write the complete name of the host');
+      if (name.includes('*') && resolution.startsWith('DNS') && endpoints.length === 0)
+        refuse(['hosts', at], 'resolution DNS asks for this host, so it must be complete; or give endpoints');
+    }
+    if (resolution === 'NONE' && endpoints.length > 0) refuse(['endpoints'], 'resolution NONE has no endpoints');
+    if (workloadSelector !== undefined && endpoints.length > 0)
+      refuse(['endpoints'], 'expected one of endpoints and workloadSelector');
+    for (const [at, { address, ports: own }] of endpoints.entries()) {
+      if (resolution === 'STATIC' && isIP(address) === 0 && !address.startsWith('unix://'))
+        refuse(['endpoints', at, 'address'], 'resolution STATIC takes addresses; use resolution DNS for names');
+      for (const name of Object.keys(own))
+        if (!ports.some((one) => one.name === name))
+          refuse(['endpoints', at, 'ports', name], `no port is named ${name}`);
+    }
+  });
+export type ServiceEntry = z.output<typeof serviceEntry>;
+
+export const workloadEntry = z.strictObject({ ...workload, address: z.string().min(1) });
+export type WorkloadEntry = z.output<typeof workloadEntry>;
+
+// Objects of Kubernetes have many more fields; those that say nothing about traffic are not read.
+
+/** A port by number, or by the name that the container gives it. */
+const targetPort = z.union([port, z.string().min(1)]);
+
+export const kubernetesService = z.object({
+  clusterIP: z.string().optional(),
+  clusterIPs: z.array(z.string()).optional(),
+  type: z.string().optional(),
+  externalName: z.string().optional(),
+  selector: labels.optional(),
+  ports: z
+    .array(
+      z.object({
+        name: z.string().default(''),
+        port,
+        protocol: z.string().default('TCP'),
+        targetPort: targetPort.optional(),
+        appProtocol: z.string().optional(),
+      }),
+    )
+    .default([]),
+});
+export type KubernetesService = z.output<typeof kubernetesService>;
+
+const targetRef = z.object({
+  kind: z.string().optional(),
+  name: z.string().optional(),
+  namespace: z.string().optional(),
+});
+
+export const kubernetesEndpoints = z.object({
+  subsets: z
+    .array(
+      z.object({
+        addresses: z.array(z.object({ ip: z.string(), targetRef: targetRef.optional() })).default([]),
+        ports: z.array(z.object({ name: z.string().default(''), port })).default([]),
+      }),
+    )
+    .default([]),
+});
+export type KubernetesEndpoints = z.output<typeof kubernetesEndpoints>;
+
+export const endpointSlice = z.object({
+  addressType: z.string().default('IPv4'),
+  endpoints: z
+    .array(
+      z.object({
+        addresses: z.array(z.string()).min(1),
+        conditions: z.object({ ready: z.boolean().nullish(), serving: z.boolean().nullish() }).default({}),
+        targetRef: targetRef.optional(),
+        zone: z.string().optional(),
+      }),
+    )
+    .default([]),
+  ports: z.array(z.object({ name: z.string().nullish(), port: port.nullish() })).default([]),
+});
+export type EndpointSlice = z.output<typeof endpointSlice>;
+
+export const pod = z.object({
+  spec: z
+    .object({
+      serviceAccountName: z.string().default('default'),
+      nodeName: z.string().optional(),
+      containers: z
+        .array(z.object({ ports: z.array(z.object({ name: z.string().optional(), containerPort: port })).default([]) }))
+        .default([]),
+    })
+    .default({ serviceAccountName: 'default', containers: [] }),
+  status: z.object({ podIP: z.string().optional() }).default({}),
+});
+export type Pod = z.output<typeof pod>;

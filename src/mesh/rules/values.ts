@@ -1,0 +1,73 @@
+/** Values that several of Istio's kinds share. */
+import { z } from 'zod';
+import { goDurationMs } from '../../time/duration.ts';
+
+/** Text of Go's form, such as `1.5s`; milliseconds. */
+export const duration = z.string().transform((text, context) => {
+  const ms = goDurationMs(text);
+  if (ms !== undefined && ms >= 1) return ms;
+  context.addIssue({ code: 'custom', message: 'expected a duration of at least 1ms, such as 2s or 500ms' });
+  return z.NEVER;
+});
+
+/** A field of Istio's that this control plane does not act on; an error, since nobody would notice. `instead`: what to write. */
+export const unsupported = (instead: string) =>
+  z
+    .unknown()
+    .refine((value) => value === undefined, { message: `this control plane does not support the field; ${instead}` })
+    .optional();
+
+export const port = z.int().min(1).max(65_535);
+export const percent = z.number().min(0).max(100);
+/** `{ value: 12.5 }`, as today, or 1.0.2's whole number beside it. */
+export const percentage = z.strictObject({ value: percent.default(0) }).transform(({ value }) => value);
+
+/** A test of a text: exactly one of its forms; `{}` is any text. */
+export const stringMatch = z
+  .strictObject({
+    exact: z.string().optional(),
+    prefix: z.string().min(1).optional(),
+    regex: z.string().min(1).optional(),
+  })
+  .refine((match) => Object.values(match).filter((one) => one !== undefined).length <= 1, {
+    message: 'expected one of exact, prefix and regex',
+  });
+export type StringMatch = z.output<typeof stringMatch>;
+
+/** A label of DNS. */
+export const label = z
+  .string()
+  .regex(
+    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    'expected a name of lower case letters, digits and hyphens, at most 63',
+  );
+
+export const labels = z.record(z.string(), z.string());
+
+/** A name of DNS, complete or short. */
+export const host = z
+  .string()
+  .max(255)
+  .regex(
+    /^[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,62})(\.[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,62}))*\.?$/,
+    'expected the name of a host, such as reviews or reviews.default.svc.cluster.local',
+  );
+
+/** A name of DNS whose first part may be `*`. */
+export const wildcardHost = z
+  .string()
+  .max(255)
+  .regex(
+    /^(\*|(\*[-.]?)?[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,62})(\.[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,62}))*\.?)$/,
+    'expected the name of a host; * may stand for its beginning, as in *.example.com',
+  );
+
+export const headerName = z
+  .string()
+  .regex(/^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header')
+  .transform((name) => name.toLowerCase());
+
+export const exportTo = z
+  .array(z.union([z.literal('*'), z.literal('.'), z.literal('~'), label]))
+  .min(1)
+  .default(['*']);

@@ -1,0 +1,203 @@
+/** VirtualService of networking.istio.io: how calls to hosts are routed. */
+import { z } from 'zod';
+import {
+  duration,
+  exportTo,
+  headerName,
+  host,
+  label,
+  labels,
+  percent,
+  percentage,
+  port,
+  stringMatch,
+  unsupported,
+  wildcardHost,
+} from './values.ts';
+
+const headerValue = z.string().refine((text) => !/[\0\r\n]/.test(text), { message: 'expected one line' });
+const headerOperations = z.strictObject({
+  set: z.record(headerName, headerValue).default({}),
+  add: z.record(headerName, headerValue).default({}),
+  remove: z.array(headerName).default([]),
+});
+const headers = z.strictObject({ request: headerOperations.optional(), response: headerOperations.optional() });
+
+const destination = z.strictObject({
+  host,
+  subset: label.optional(),
+  port: z
+    .strictObject({ number: port.optional(), name: z.string().optional() })
+    .transform(({ number, name }, context) => {
+      if (name !== undefined)
+        context.addIssue({ code: 'custom', path: ['name'], message: 'name the port by its number' });
+      return number;
+    })
+    .optional(),
+});
+export type Destination = z.output<typeof destination>;
+
+const weight = z.int().min(0);
+const weighted = z.strictObject({ destination, weight: weight.optional(), headers: headers.optional() });
+
+const httpMatch = z.strictObject({
+  name: z.string().optional(),
+  uri: stringMatch.optional(),
+  scheme: stringMatch.optional(),
+  method: stringMatch.optional(),
+  authority: stringMatch.optional(),
+  headers: z.record(headerName, stringMatch).default({}),
+  withoutHeaders: z.record(headerName, stringMatch).default({}),
+  queryParams: z.record(z.string().min(1), stringMatch).default({}),
+  port: port.optional(),
+  sourceLabels: labels.default({}),
+  sourceNamespace: z.string().optional(),
+  gateways: z.array(z.string().min(1)).optional(),
+  ignoreUriCase: z.boolean().default(false),
+});
+export type HttpMatch = z.output<typeof httpMatch>;
+
+const delay = z.strictObject({
+  fixedDelay: duration,
+  /** 1.0.2. */
+  percent: z.int().min(0).max(100).optional(),
+  percentage: percentage.optional(),
+});
+const abort = z
+  .strictObject({
+    httpStatus: z.int().min(200).max(599).optional(),
+    grpcStatus: z.string().optional(),
+    percent: z.int().min(0).max(100).optional(),
+    percentage: percentage.optional(),
+  })
+  .refine(({ httpStatus, grpcStatus }) => (httpStatus === undefined) !== (grpcStatus === undefined), {
+    message: 'expected one of httpStatus and grpcStatus',
+  });
+
+const retries = z.strictObject({
+  attempts: z.int().min(0),
+  perTryTimeout: duration.optional(),
+  retryOn: z.string().min(1).optional(),
+  retryRemoteLocalities: unsupported('remove it'),
+  backoff: duration.optional(),
+});
+
+const rewrite = z
+  .strictObject({
+    uri: z.string().min(1).optional(),
+    authority: z.string().min(1).optional(),
+    uriRegexRewrite: z.strictObject({ match: z.string().min(1), rewrite: z.string() }).optional(),
+  })
+  .refine(({ uri, uriRegexRewrite }) => uri === undefined || uriRegexRewrite === undefined, {
+    message: 'expected one of uri and uriRegexRewrite',
+  });
+
+const redirect = z.strictObject({
+  uri: z.string().optional(),
+  authority: z.string().optional(),
+  port: port.optional(),
+  scheme: z.enum(['http', 'https']).optional(),
+  redirectCode: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).default(301),
+});
+
+const corsPolicy = z.strictObject({
+  /** 1.0.2. */
+  allowOrigin: z.array(z.string()).optional(),
+  allowOrigins: z.array(stringMatch).optional(),
+  allowMethods: z.array(z.string()).default([]),
+  allowHeaders: z.array(z.string()).default([]),
+  exposeHeaders: z.array(z.string()).default([]),
+  maxAge: duration.optional(),
+  allowCredentials: z.boolean().optional(),
+});
+
+const mirror = z.strictObject({ destination, percentage: percentage.optional() });
+
+const httpRoute = z
+  .strictObject({
+    name: z.string().optional(),
+    match: z.array(httpMatch).min(1).optional(),
+    route: z.array(weighted).min(1).optional(),
+    redirect: redirect.optional(),
+    directResponse: z
+      .strictObject({
+        status: z.int().min(200).max(599),
+        body: z.strictObject({ string: z.string() }).optional(),
+      })
+      .optional(),
+    rewrite: rewrite.optional(),
+    timeout: duration.optional(),
+    retries: retries.optional(),
+    fault: z.strictObject({ delay: delay.optional(), abort: abort.optional() }).optional(),
+    mirror: destination.optional(),
+    mirrorPercent: percent.optional(),
+    mirrorPercentage: percentage.optional(),
+    mirrors: z.array(mirror).default([]),
+    corsPolicy: corsPolicy.optional(),
+    headers: headers.optional(),
+    delegate: unsupported('write its routes here'),
+    /** 1.0.2. */
+    appendHeaders: z.record(headerName, headerValue).default({}),
+    removeResponseHeaders: z.record(headerName, z.string()).default({}),
+    websocketUpgrade: z.boolean().optional(),
+  })
+  .superRefine((route, context) => {
+    const answers = [route.route, route.redirect, route.directResponse].filter((one) => one !== undefined).length;
+    const refuse = (path: readonly string[], message: string): void =>
+      context.addIssue({ code: 'custom', path: [...path], message });
+    if (answers !== 1) refuse([], 'expected exactly one of route, redirect and directResponse');
+    if (route.redirect !== undefined && (route.fault ?? route.rewrite) !== undefined)
+      refuse(['redirect'], 'a redirect has neither fault nor rewrite');
+    const weights = route.route?.map((one) => one.weight ?? 0) ?? [];
+    if (weights.length > 1 && weights.every((one) => one === 0))
+      refuse(['route'], 'the sum of the weights must be above 0');
+  });
+export type HttpRoute = z.output<typeof httpRoute>;
+
+const l4Match = {
+  destinationSubnets: unsupported('match by port or sniHosts'),
+  port: port.optional(),
+  sourceLabels: labels.default({}),
+  sourceNamespace: z.string().optional(),
+  gateways: z.array(z.string().min(1)).optional(),
+};
+const l4Destination = z.strictObject({ destination, weight: weight.optional() });
+
+const tlsRoute = z.strictObject({
+  match: z.array(z.strictObject({ sniHosts: z.array(wildcardHost).min(1), ...l4Match })).min(1),
+  route: z.array(l4Destination).min(1),
+});
+const tcpRoute = z.strictObject({
+  match: z
+    .array(z.strictObject({ ...l4Match, sourceSubnet: unsupported('match by sourceLabels') }))
+    .min(1)
+    .optional(),
+  route: z.array(l4Destination).min(1),
+});
+export type TlsRoute = z.output<typeof tlsRoute>;
+export type TcpRoute = z.output<typeof tcpRoute>;
+
+/** Only sidecars, no gateway. */
+export const MESH_GATEWAY = 'mesh';
+
+export const virtualService = z
+  .strictObject({
+    hosts: z.array(wildcardHost).min(1),
+    gateways: z.array(z.string().min(1)).min(1).default([MESH_GATEWAY]),
+    http: z.array(httpRoute).default([]),
+    tls: z.array(tlsRoute).default([]),
+    tcp: z.array(tcpRoute).default([]),
+    exportTo,
+  })
+  .superRefine(({ hosts, gateways, http, tls, tcp }, context) => {
+    const refuse = (path: readonly (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path: [...path], message });
+    if (http.length + tls.length + tcp.length === 0) refuse([], 'expected http, tls or tcp');
+    const lowered = hosts.map((one) => one.toLowerCase());
+    for (const [at, name] of lowered.entries()) {
+      if (lowered.indexOf(name) < at) refuse(['hosts', at], `${name} stands twice`);
+      if (name === '*' && gateways.includes(MESH_GATEWAY))
+        refuse(['hosts', at], 'wildcard host * is not allowed for virtual services bound to the mesh gateway');
+    }
+  });
+export type VirtualService = z.output<typeof virtualService>;

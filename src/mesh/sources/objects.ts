@@ -1,0 +1,94 @@
+/**
+ * **In**: the texts of files. **Out**: the objects of a mesh, by kind, each with its place. **Fails**: with findings; the objects are then
+ * not to be used, since half a mesh is another mesh.
+ */
+import { Findings } from '../../core/rules/yaml/findings.ts';
+import { parseDocuments } from '../../core/rules/yaml/document.ts';
+import type { Node } from '../../core/rules/yaml/nodes.ts';
+import { SourceText } from '../../core/rules/yaml/source-text.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
+import type { MeshRule } from '../model/model.ts';
+import { type Kind, KINDS, kindOf, type SpecOf } from '../rules/kinds.ts';
+import { type ObjectHead, objectHead, readPart } from '../rules/read-object.ts';
+
+export interface MeshObject<K extends Kind> extends MeshRule<SpecOf<K>> {
+  readonly origin: ObjectHead;
+}
+
+/** Of each kind, oldest first; of those of one age by namespace and name. */
+export type MeshObjects = { readonly [K in Kind]: readonly MeshObject<K>[] };
+
+export interface TextFile {
+  readonly file: string;
+  readonly text: string;
+}
+
+export async function readObjects(
+  files: readonly TextFile[],
+  findings: Findings,
+  slice: TimeSlice = new TimeSlice(),
+): Promise<MeshObjects> {
+  const found = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, []])) as unknown as Record<
+    Kind,
+    MeshObject<Kind>[]
+  >;
+  const seen = new Map<string, ObjectHead>();
+  for (const { file, text } of files) {
+    const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
+    for (const { root } of documents) {
+      for (const node of itemsOf(root)) add(node, found, seen, findings);
+      if (slice.isOver) await slice.next();
+    }
+  }
+  for (const list of Object.values(found)) list.sort(byAge);
+  return found as unknown as MeshObjects;
+}
+
+/** The items of a list of kubectl's form. */
+function itemsOf(root: Node): readonly Node[] {
+  if (root.kind !== 'map') return [root];
+  const [kind, items] = [root.entries.get('kind')?.value, root.entries.get('items')?.value];
+  const isList = kind?.kind === 'scalar' && kind.value === 'List' && items?.kind === 'list';
+  return isList ? items.items : [root];
+}
+
+function add(
+  node: Node,
+  found: Record<Kind, MeshObject<Kind>[]>,
+  seen: Map<string, ObjectHead>,
+  findings: Findings,
+): void {
+  const head = objectHead(node, findings);
+  if (head === undefined) return;
+  const known = kindOf(head);
+  if (known.kind === 'other') return;
+  if (known.kind === 'unknown') {
+    findings.add(
+      'error',
+      'MESH_KIND',
+      node.kind === 'map' ? (node.entries.get('kind')?.value.place ?? node.place) : node.place,
+      known.why,
+    );
+    return;
+  }
+  const key = [head.kind, head.namespace, head.name].join('/');
+  const earlier = seen.get(key);
+  if (earlier !== undefined) {
+    const { file, line } = earlier.place.source.positionAt(earlier.place.start);
+    findings.add(
+      'error',
+      'MESH_DUPLICATE',
+      head.place,
+      `${head.kind} ${head.namespace}/${head.name} stands at ${file}:${line}, too`,
+    );
+    return;
+  }
+  seen.set(key, head);
+  const { schema, part } = KINDS[known.kind];
+  const spec = readPart(head, schema, findings, part);
+  if (spec !== undefined) found[known.kind].push({ origin: head, spec });
+}
+
+const byAge = ({ origin: a }: MeshObject<Kind>, { origin: b }: MeshObject<Kind>): number =>
+  a.createdMs - b.createdMs || compare(a.namespace, b.namespace) || compare(a.name, b.name);
+const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

@@ -1,0 +1,145 @@
+/**
+ * The admin port of `sluice mesh`.
+ * **In**: HTTP. **Out**: JSON: the state of each proxy, and the resources that it gets. **Fails**: with a JSON error and a status.
+ */
+import type { FastifyError } from 'fastify';
+import { isAllowedHost, HOST_REFUSED } from '../../admin/host-check.ts';
+import { makeHttpApp } from '../../admin/http-app.ts';
+import type { OwnLog } from '../../log/log.ts';
+import type { ControlPlane } from '../../mesh/control-plane.ts';
+import { resourcesOf } from '../../mesh/envoy/resources.ts';
+import { memberOf } from '../../mesh/resolve/proxy.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, type ProxyState, ROUTES } from '../../xds/index.ts';
+import type { MeshLoading } from './server.ts';
+
+export interface MeshAdmin {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface MeshAdminOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly plane: ControlPlane;
+  readonly proxies: () => readonly ProxyState[];
+  readonly loading: () => MeshLoading;
+  readonly log: OwnLog;
+}
+
+const PAGES = {
+  '/healthz': '200 while the process runs',
+  '/readyz': '200 while a mesh is in force',
+  '/mesh': 'the mesh in force, since when, and the errors of a newer one that was refused',
+  '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses and why',
+  '/mesh/proxies/POD.NAMESPACE/TYPE': 'its clusters, routes, listeners or endpoints as the control plane makes them',
+} as const;
+
+export const TYPES: Readonly<Record<string, string>> = {
+  clusters: CLUSTER,
+  endpoints: ENDPOINTS,
+  listeners: LISTENER,
+  routes: ROUTES,
+};
+
+export async function startMeshAdmin({
+  host,
+  port,
+  plane,
+  proxies,
+  loading,
+  log,
+}: MeshAdminOptions): Promise<MeshAdmin> {
+  const app = makeHttpApp({ bodyLimit: 1024 });
+  app.addHook('onRequest', async (request, reply) =>
+    isAllowedHost(request.headers.host, host) ? undefined : reply.code(403).send(HOST_REFUSED),
+  );
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async () => ({ ready: true }));
+  app.get('/mesh', async () => {
+    const { atMs, refusal } = loading();
+    const { mesh, version } = plane;
+    return {
+      version,
+      loadedAt: new Date(atMs).toISOString(),
+      services: [...mesh.services.values()].map((service) => ({
+        host: service.host,
+        ports: service.ports,
+        endpoints: mesh.endpoints.get(service.host)?.length ?? 0,
+      })),
+      pending:
+        refusal === undefined
+          ? null
+          : {
+              refusedAt: new Date(refusal.atMs).toISOString(),
+              why: refusal.why,
+              findings: refusal.findings.map(({ position: { file, line, column }, severity, code, message }) => ({
+                at: `${file}:${line}:${column}`,
+                severity,
+                code,
+                message,
+              })),
+            },
+    };
+  });
+  app.get('/mesh/proxies', async () => ({ version: plane.version, proxies: proxies().map(rowOf) }));
+  app.get<{ Params: { name: string; type: string } }>('/mesh/proxies/:name/:type', async ({ params }, reply) => {
+    const typeUrl = Object.hasOwn(TYPES, params.type) ? TYPES[params.type] : undefined;
+    if (typeUrl === undefined)
+      return reply
+        .code(400)
+        .send({ error: `no resources are named ${params.type}; expected one of ${Object.keys(TYPES).join(', ')}` });
+    const state = proxies().find(({ proxy }) => nameOf(proxy.id) === params.name);
+    if (state === undefined)
+      return reply
+        .code(404)
+        .send({ error: `no proxy is named ${params.name}; /mesh/proxies lists those that are connected` });
+    const member = memberOf(state.proxy, plane.mesh);
+    if ('wrong' in member) return reply.code(500).send({ error: member.wrong });
+    return {
+      resources: resourcesOf(plane.mesh, member)
+        .filter((one) => one.typeUrl === typeUrl)
+        .map(({ name, json, origin = null }) => ({ name, origin, resource: json })),
+    };
+  });
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error('an admin page failed', { path: request.url, error: messageOf(error) });
+    return reply.code(status).send({ error: status >= 500 ? 'internal error; the log says more' : error.message });
+  });
+  await app.listen({ host, port });
+  const address = app.server.address();
+  return {
+    host,
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    close: () => app.close(),
+  };
+}
+
+/** `sidecar~127.0.10.1~reviews-v1.default~...` is `reviews-v1.default`. */
+export const nameOf = (id: string): string => id.split('~')[2] ?? id;
+
+const rowOf = ({ proxy, form, connectedAtMs, version, isSynced, types }: ProxyState): object => ({
+  name: nameOf(proxy.id),
+  id: proxy.id,
+  peer: proxy.peer,
+  form,
+  connectedAt: new Date(connectedAtMs).toISOString(),
+  version: version ?? null,
+  state: types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale',
+  types: Object.fromEntries(types.map(({ type, state }) => [type, state])),
+  refusals: types.flatMap(({ type, refusal }) =>
+    refusal === undefined
+      ? []
+      : [
+          {
+            type,
+            at: new Date(refusal.atMs).toISOString(),
+            why: refusal.why,
+            of: refusal.resources.map(({ name, origin }) => origin ?? name),
+          },
+        ],
+  ),
+});

@@ -1,0 +1,233 @@
+/** What is wrong in a mesh, and where. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_SETTINGS } from '../../../src/mesh/model/mesh.ts';
+import { readMesh } from '../../../src/mesh/sources/read-mesh.ts';
+import { fixture } from '../../parts/mesh/read-mesh.ts';
+
+async function findingsOf(text: string): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-mesh-'));
+  try {
+    await writeFile(join(folder, 'a.yaml'), fixture('services.yaml'));
+    await writeFile(join(folder, 'b.yaml'), text);
+    const { findings, mesh } = await readMesh([folder], DEFAULT_SETTINGS);
+    expect(mesh === undefined).toBe(findings.some(({ severity }) => severity === 'error'));
+    return findings.map(
+      ({ position: { file, line, column }, code, message, severity }) =>
+        `${file.slice(folder.length + 1)}:${line}:${column} ${code}${severity === 'warning' ? ' (warning)' : ''} ${message}`,
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const object = (kind: string, name: string, spec: string): string =>
+  `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec:\n${spec}`;
+
+describe('an error', () => {
+  test.for([
+    [
+      'an unknown kind',
+      'apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: { name: a }',
+      ['b.yaml:2:7 MESH_KIND the control plane does not know EnvoyFilter of networking.istio.io/v1'],
+    ],
+    [
+      'an unknown version',
+      'apiVersion: networking.istio.io/v9\nkind: Gateway\nmetadata: { name: a }',
+      ['b.yaml:2:7 MESH_KIND Gateway has the apiVersion networking.istio.io/v9; expected networking.istio.io/v1'],
+    ],
+    ['no object', 'rules: []', ['b.yaml:1:1 MESH_KIND expected an object with apiVersion and kind; found a map']],
+    [
+      'no name',
+      'apiVersion: v1\nkind: Service\nmetadata: { namespace: a }',
+      ['b.yaml:3:11 MESH_FIELD Service needs metadata.name'],
+    ],
+    [
+      'a misspelt field deep inside',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http:\n    - route: [{ destination: { host: reviews, subst: v1 } }]',
+      ),
+      [
+        'b.yaml:7:47 MESH_FIELD VirtualService default/a, http.0.route.0.destination.subst: unknown key; did you mean subset?',
+      ],
+    ],
+    [
+      'no rule',
+      object('VirtualService', 'a', '  hosts: [reviews]'),
+      ['b.yaml:5:3 MESH_FIELD VirtualService default/a: expected http, tls or tcp'],
+    ],
+    [
+      'all hosts of the mesh',
+      object('VirtualService', 'a', '  hosts: ["*"]\n  http: [{ route: [{ destination: { host: reviews } }] }]'),
+      [
+        'b.yaml:5:11 MESH_FIELD VirtualService default/a, hosts.0: wildcard host * is not allowed for virtual services bound to the mesh gateway',
+      ],
+    ],
+    [
+      'weights of zero',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http:\n    - route: [{ destination: { host: reviews }, weight: 0 }, { destination: { host: ratings }, weight: 0 }]',
+      ),
+      ['b.yaml:7:14 MESH_FIELD VirtualService default/a, http.0.route: the sum of the weights must be above 0'],
+    ],
+    [
+      'a redirect with a route',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http:\n    - { redirect: { uri: /a }, route: [{ destination: { host: reviews } }] }',
+      ),
+      [
+        'b.yaml:7:7 MESH_FIELD VirtualService default/a, http.0: expected exactly one of route, redirect and directResponse',
+      ],
+    ],
+    [
+      'a timeout without a unit',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ timeout: 5, route: [{ destination: { host: reviews } }] }]',
+      ),
+      ['b.yaml:6:21 MESH_FIELD VirtualService default/a, http.0.timeout: expected string, received number'],
+    ],
+    [
+      'a match of two forms',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ match: [{ uri: { exact: /a, prefix: /b } }], route: [{ destination: { host: reviews } }] }]',
+      ),
+      ['b.yaml:6:27 MESH_FIELD VirtualService default/a, http.0.match.0.uri: expected one of exact, prefix and regex'],
+    ],
+    [
+      'a field that is not supported',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ delegate: { name: b }, route: [{ destination: { host: reviews } }] }]',
+      ),
+      [
+        'b.yaml:6:22 MESH_FIELD VirtualService default/a, http.0.delegate: this control plane does not support the field; write its routes here',
+      ],
+    ],
+    [
+      'a subset twice',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  subsets: [{ name: v1, labels: { a: b } }, { name: v1, labels: { a: c } }]',
+      ),
+      ['b.yaml:6:53 MESH_FIELD DestinationRule default/a, subsets.1.name: the subset v1 stands twice'],
+    ],
+    [
+      'a gateway with a short name',
+      object('Gateway', 'a', '  servers: [{ port: { number: 80, protocol: HTTP }, hosts: [shop] }]'),
+      [
+        'b.yaml:5:61 MESH_FIELD Gateway default/a, servers.0.hosts.0: a gateway takes no short names; write the complete name of the host',
+      ],
+    ],
+    [
+      'HTTPS without TLS',
+      object('Gateway', 'a', '  servers: [{ port: { number: 443, protocol: HTTPS }, hosts: ["*"] }]'),
+      ['b.yaml:5:13 MESH_FIELD Gateway default/a, servers.0: a server of protocol HTTPS needs tls'],
+    ],
+    [
+      'a name of DNS that is no address',
+      object(
+        'ServiceEntry',
+        'a',
+        '  hosts: [a.example.com]\n  resolution: STATIC\n  ports: [{ number: 80, name: http, protocol: HTTP }]\n  endpoints: [{ address: b.example.com }]',
+      ),
+      [
+        'b.yaml:8:26 MESH_FIELD ServiceEntry default/a, endpoints.0.address: resolution STATIC takes addresses; use resolution DNS for names',
+      ],
+    ],
+    [
+      'the same object twice',
+      object('Sidecar', 'reviews-v1', '  egress: [{ hosts: ["./*"] }]'),
+      ['b.yaml:3:19 MESH_DUPLICATE Sidecar default/reviews-v1 stands at'],
+    ],
+  ] as const)('%s', async ([, text, expected]) => {
+    const found = await findingsOf(text);
+    expect(found).toHaveLength(expected.length);
+    for (const [at, start] of expected.entries()) expect(found[at]).toContain(start);
+  });
+});
+
+describe('a warning', () => {
+  test.for([
+    [
+      'a host with a dot that is not complete',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ route: [{ destination: { host: reviews.default } }] }]',
+      ),
+      'b.yaml:6:43 MESH_UNUSED (warning) no service has the host reviews.default; a name with a dot is taken as complete, so write reviews.default.svc.cluster.local',
+    ],
+    [
+      'a subset that nobody declares',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ route: [{ destination: { host: reviews, subset: v1 } }] }]',
+      ),
+      'b.yaml:6:60 MESH_UNUSED (warning) no DestinationRule declares the subset v1 of reviews.default.svc.cluster.local; calls are answered with 503',
+    ],
+    [
+      'a port that the service has not',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ route: [{ destination: { host: reviews, port: { number: 1 } } }] }]',
+      ),
+      'b.yaml:6:68 MESH_UNUSED (warning) reviews.default.svc.cluster.local has no port 1; it has 9080; calls are answered with 503',
+    ],
+    [
+      'a gateway that nobody declares',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews.example.com]\n  gateways: [front]\n  http: [{ route: [{ destination: { host: reviews } }] }]',
+      ),
+      'b.yaml:6:14 MESH_UNUSED (warning) no Gateway is named default/front',
+    ],
+    [
+      'mutual TLS without identities',
+      object('DestinationRule', 'a', '  host: reviews\n  trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }'),
+      'b.yaml:6:33 MESH_RULE (warning) this control plane gives proxies no identities yet',
+    ],
+  ] as const)('%s', async ([, text, expected]) => {
+    expect(await findingsOf(text)).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test('the younger of two rules for one host', async () => {
+    const rule = (name: string): string =>
+      object('VirtualService', name, '  hosts: [reviews]\n  http: [{ route: [{ destination: { host: reviews } }] }]');
+    expect(await findingsOf(`${rule('a')}\n---\n${rule('b')}`)).toEqual([
+      expect.stringContaining('follow the older VirtualService default/a; this one is ignored'),
+    ]);
+  });
+});
+
+test('objects of Kubernetes and of policies may stand beside a mesh', async () => {
+  expect(
+    await findingsOf(
+      [
+        'v1 Namespace',
+        'apps/v1 Deployment',
+        'extensions/v1beta1 Deployment',
+        'security.istio.io/v1 AuthorizationPolicy',
+      ]
+        .map((one) => one.split(' '))
+        .map(([version, kind]) => `apiVersion: ${version}\nkind: ${kind}\nmetadata: { name: a }\n`)
+        .join('---\n'),
+    ),
+  ).toEqual([]);
+});
