@@ -75,6 +75,32 @@ test('calls appear as they are decided, are filtered, and stand still while paus
   await page.context().close();
 });
 
+test('a row opens why: the rule that decided, the part of its condition, the values that it read', async () => {
+  await envoy.check({ path: '/team/why', host: 'why.example' });
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`${base}/#/decisions?q=${encodeURIComponent('host:why.example')}`);
+  await page.getByText('/team/why').waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  const panel = page.getByRole('complementary', { name: 'Why' });
+  const step = panel.locator('.decided');
+  await step.waitFor();
+  expect(await step.innerText()).toMatch(/blue-team-only[^]*decided[^]*failed[^]*policy\.yaml:\d+/);
+  expect(await step.locator('.code mark').innerText()).toBe('request.headers["x-team"]');
+  expect(await step.innerText()).toContain('no such key: "x-team"');
+  expect(await step.locator('.values').innerText()).toMatch(/request\.url_path\s+\/team\/why/);
+  await panel.getByText('2 rules do not apply').click();
+  await panel.getByText('no-admin').waitFor();
+  expect(await accessibilityFindings(page)).toEqual([]);
+
+  await panel.getByRole('link', { name: 'rule:blue-team-only' }).click();
+  expect(await page.getByRole('searchbox').inputValue()).toBe('rule:blue-team-only');
+  await page.keyboard.press('Escape');
+  await panel.waitFor({ state: 'detached' });
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
+
 test('what an attacker sends is text: markup, direction marks, and 8 KiB of a path', async () => {
   for (const [screen, options] of [
     ['desktop', DESKTOP],

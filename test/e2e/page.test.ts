@@ -8,6 +8,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtPage, PAGE_FILE } from '../../scripts/build-page.ts';
 import { accessibilityFindings, DESKTOP, openPage, PHONE, startBrowser } from '../parts/browser.ts';
+import { peerClient } from './peer-client.ts';
 import { type ServedSluice, serveSluice } from './sluice.ts';
 
 const MANY = 10_000;
@@ -43,6 +44,9 @@ let base: string;
 let shots: string;
 beforeAll(async () => {
   [browser, sluice] = await Promise.all([startBrowser(), serveSluice(policyOf(''))]);
+  const envoy = peerClient(`127.0.0.1:${sluice.grpcPort}`);
+  for (const path of ['/a/../b', '/beta/new', '/ratings/7', `/long/${'x'.repeat(2000)}`]) await envoy.check({ path });
+  envoy.close();
   shots = process.env['PAGE_SHOTS'] ?? (await mkdtemp(join(tmpdir(), 'sluice-page-')));
   base = `http://127.0.0.1:${sluice.adminPort}`;
 });
@@ -159,7 +163,10 @@ describe('looks', () => {
     for (const colorScheme of ['light', 'dark'] as const)
       test(`every view on a ${screen} in ${colorScheme} is accessible, and fits its width`, async () => {
         const page = await openPage(browser, { ...options, colorScheme });
-        for (const view of VIEWS) {
+        const { verdicts } = (await (await fetch(`${base}/verdicts?outcome=deny`)).json()) as {
+          verdicts: [{ id: string }];
+        };
+        for (const view of [...VIEWS, `decisions?id=${verdicts[0].id}`]) {
           await page.goto(`${base}/#/${view}`);
           await page.locator('main .row, main .facts, main .note').first().waitFor();
           expect(await accessibilityFindings(page), view).toEqual([]);

@@ -22,16 +22,25 @@ const EXAMPLE: PlayedCall = {
   },
 };
 
+/** Attributes that are sent as they are; others are worked out from them. */
+const IS_SENT = /^(connection|destination|source)\.|^request\.(scheme|protocol|size)$/;
+
 /** A case of a call, from what was kept of a decision. */
-function callOf({ call, method, host, path, peer, principal, requestId, attributes }: KeptDecision): PlayedCall {
+function callOf(kept: KeptDecision): PlayedCall {
+  const { call, method, host, path, peer, principal, requestId, domain, descriptor, attributes } = kept;
   const headers = attributes['request.headers'];
   const known = {
+    ...Object.fromEntries(
+      Object.entries(attributes).filter(([name, value]) => IS_SENT.test(name) && value !== '(secret)'),
+    ),
     'request.method': method,
     'request.host': host,
     'request.path': path,
     'request.id': requestId,
     'source.ip': peer,
     'source.principal': principal,
+    'ratelimit.domain': domain,
+    'ratelimit.entries': descriptor,
     'request.headers': typeof headers === 'object' && headers !== null ? ownHeaders(headers) : null,
   };
   return {
