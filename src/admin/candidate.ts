@@ -3,10 +3,10 @@
  * **In**: POSTs of this machine. **Out**: the revision in force. **Fails**: with 403 from elsewhere, 404 without a candidate, 409 if the
  * change is refused, 503 while the server stops; each with a sentence.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { DifferenceRow } from '../candidate/differences.ts';
 import type { SampleRow } from '../candidate/sample.ts';
-import { CHANGE_REFUSED, mayChange } from './change-access.ts';
+import { CHANGE_REFUSED, mayChange, whoAsks } from './change-access.ts';
 import { findingRows } from './pages.ts';
 import type { AdminSources, CandidateState, ChangeResult } from './sources.ts';
 
@@ -55,12 +55,6 @@ const answer = (reply: FastifyReply, result: ChangeResult): FastifyReply =>
         error: result.error,
         ...(result.findings.length === 0 ? {} : { findings: findingRows(result.findings) }),
       });
-
-/** For the log: `sluice promote` names its user. */
-function whoAsks({ ip, headers }: FastifyRequest): string {
-  const agent = headers['user-agent'];
-  return agent === undefined ? ip : `${ip} ${agent.slice(0, 200)}`;
-}
 
 function candidatePage({ paths, share, revision, loadedAtMs, isInForce, refusal, report }: CandidateState): object {
   return {

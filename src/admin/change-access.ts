@@ -23,6 +23,12 @@ export function isFromOtherPage({ headers: { origin, host, 'sec-fetch-site': sit
 
 export const mayChange = (request: FastifyRequest): boolean => isLocal(request.ip) && !isFromOtherPage(request);
 
+/** For the log: commands name their user in the User-Agent. */
+export function whoAsks({ ip, headers }: FastifyRequest): string {
+  const agent = headers['user-agent'];
+  return agent === undefined ? ip : `${ip} ${agent.slice(0, 200)}`;
+}
+
 export const RESET_REFUSED = {
   error: 'counters can be reset from this machine only, and not by web pages of others',
 } as const;

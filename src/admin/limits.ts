@@ -6,7 +6,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
-import { mayChange, RESET_REFUSED } from './change-access.ts';
+import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
+import { mayChange, RESET_REFUSED, whoAsks } from './change-access.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
 
@@ -15,11 +16,24 @@ const MAX_BYTES = 64 * 1024;
 /** Rows of `/limits/top`. */
 const MAX_TOP = 500;
 
+/** Counters that an operator has reset, for the log. */
+export interface ResetDone {
+  readonly rules: readonly string[];
+  /** `?reason=`. */
+  readonly reason: string | null;
+  readonly who: string;
+}
+
+const MAX_REASON = 200;
+const REASON_REFUSED = `reason must be one text of 1 to ${MAX_REASON} characters`;
+const isReason = (reason: string | readonly string[]): reason is string =>
+  typeof reason === 'string' && reason.trim() !== '' && reason.length <= MAX_REASON;
+
 /** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
 
 /** In a separate scope: bodies are parsed here, so that errors in them are explained. */
-export function addLimits(app: FastifyInstance, sources: AdminSources): void {
+export function addLimits(app: FastifyInstance, sources: AdminSources, onReset: (done: ResetDone) => void): void {
   void app.register(async (own) => {
     own.removeAllContentTypeParsers();
     own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MAX_BYTES }, (_request, body, done) =>
@@ -31,9 +45,17 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
         answer(sources, depth, request, reply),
       );
     }
-    own.post('/limits/reset', { bodyLimit: MAX_BYTES }, async (request, reply) =>
-      mayChange(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
-    );
+    own.post<{ Querystring: Query }>('/limits/reset', { bodyLimit: MAX_BYTES }, async (request, reply) => {
+      if (!mayChange(request)) return reply.code(403).send(RESET_REFUSED);
+      const { reason } = request.query;
+      if (reason !== undefined && !isReason(reason)) return reply.code(400).send({ error: REASON_REFUSED });
+      const answered = await answer(sources, 'reset', request, reply);
+      if (isReset(answered)) {
+        const rules = answered.rules.filter(({ reset }) => reset === true).map(({ rule }) => rule);
+        onReset({ rules, reason: reason?.trim() ?? null, who: whoAsks(request) });
+      }
+      return answered;
+    });
     own.get<{ Querystring: Query }>('/limits/top', async ({ query }, reply) => {
       const { limit = '50' } = query;
       const count = Number(limit);
@@ -47,6 +69,9 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
     );
   });
 }
+
+const isReset = (answered: unknown): answered is { readonly rules: readonly QuotaInspection[] } =>
+  isMap(answered) && Array.isArray(answered['rules']);
 
 async function answer(
   sources: AdminSources,

@@ -8,7 +8,7 @@ import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
 import { addFeeds } from './feed-replies.ts';
 import { addCandidate } from './candidate.ts';
-import { addLimits } from './limits.ts';
+import { addLimits, type ResetDone } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
 import { addPage } from './page-route.ts';
@@ -24,6 +24,7 @@ export interface AdminOptions {
   readonly port: number;
   readonly sources: AdminSources;
   readonly onFault: (path: string, error: unknown) => void;
+  readonly onReset: (done: ResetDone) => void;
   /** Time to receive a whole request; default 10 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -63,14 +64,21 @@ const PAGES = {
 } as const;
 
 /** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) if it cannot listen. */
-export async function startAdmin({ host, port, sources, onFault, requestTimeoutMs }: AdminOptions): Promise<Admin> {
+export async function startAdmin({
+  host,
+  port,
+  sources,
+  onFault,
+  onReset,
+  requestTimeoutMs,
+}: AdminOptions): Promise<Admin> {
   const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
   app.addHook('onRequest', async (request, reply) => {
     if (!isAllowedHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
     return undefined;
   });
   addRoutes(app, sources);
-  addLimits(app, sources);
+  addLimits(app, sources, onReset);
   addFeeds(app, sources);
   addPlayground(app, sources);
   addCandidate(app, sources);

@@ -66,8 +66,8 @@ export function Limits(): JSX.Element {
         return (
           <div class="split">
             {limits.length === 0 ? (
-              <Note title="No key is counted">
-                <p>A key appears with its first call; keys whose window is over are gone.</p>
+              <Note title="No key was charged yet">
+                <p>A key appears when a call charges it while this view is open; keys whose window is over are gone.</p>
               </Note>
             ) : (
               <Table

@@ -182,7 +182,7 @@ function Verdict({ of, title }: { readonly of: Explanation | undefined; readonly
   const verdict = of?.verdict;
   return (
     <div class="verdict">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {verdict === undefined ? (
         <p class="muted">{of === undefined ? 'not decided' : 'reported only'}</p>
       ) : (

@@ -163,6 +163,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
           startAdmin({
             ...at,
             onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
+            onReset: (done) => log.info('counters reset', { ...done, rules: done.rules.join(', ') }),
             sources,
           }),
         );

@@ -58,6 +58,7 @@ async function started(
   admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
+    onReset: () => {},
     onFault: (path) => faults.push(path),
     sources: {
       ...EMPTY_SOURCES,
@@ -396,6 +397,7 @@ test('an endless request is aborted', async () => {
     host: '127.0.0.1',
     port: 0,
     requestTimeoutMs: 100,
+    onReset: () => {},
     onFault: () => undefined,
     sources: {} as AdminSources,
   });

@@ -26,6 +26,7 @@ beforeEach(async () => {
   admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
+    onReset: () => {},
     onFault: () => undefined,
     sources: {
       ...EMPTY_SOURCES,

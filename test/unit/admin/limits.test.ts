@@ -2,19 +2,24 @@ import { request } from 'node:http';
 /** Valid requests to /limits/*, and the errors of invalid ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Admin, startAdmin } from '../../../src/admin/server.ts';
+import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
+import type { ResetDone } from '../../../src/admin/limits.ts';
 import { EMPTY_SOURCES } from './empty-sources.ts';
 import type { AskedCall, LimitsAnswer } from '../../../src/admin/sources.ts';
 
 let admin: Admin;
 let asked: (readonly [depth: string, call: AskedCall])[];
 let told: LimitsAnswer | undefined;
+let resets: ResetDone[];
 beforeEach(async () => {
   asked = [];
+  resets = [];
   told = { rules: [] };
   admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
     onFault: () => {},
+    onReset: (done) => resets.push(done),
     sources: {
       ...EMPTY_SOURCES,
       limits: async (depth, call) => {
@@ -179,3 +184,23 @@ function resetFrom(origin: string, host: string | undefined): Promise<number | u
       .end();
   });
 }
+
+describe('the reason of a reset', () => {
+  const inspected = { rule: 'per-user', applies: true, reset: true } as QuotaInspection;
+
+  test('it is logged with the rules whose counters were reset, and who asked', async () => {
+    told = { rules: [inspected, { ...inspected, rule: 'other', reset: false }] };
+    const answer = await limits('reset?reason=ticket%2042', '{"http": {}}');
+    expect(answer.status).toBe(200);
+    expect(resets).toEqual([{ rules: ['per-user'], reason: 'ticket 42', who: expect.stringContaining('127.0.0.1') }]);
+  });
+
+  test('without one the reset is logged without; one that is empty, long or given twice is refused', async () => {
+    told = { rules: [inspected] };
+    await limits('reset', '{"http": {}}');
+    expect(resets).toMatchObject([{ reason: null }]);
+    for (const query of ['reason=', 'reason=%20', `reason=${'x'.repeat(201)}`, 'reason=a&reason=b'])
+      expect([query, (await limits(`reset?${query}`, '{"http": {}}')).status]).toEqual([query, 400]);
+    expect(asked).toHaveLength(1);
+  });
+});

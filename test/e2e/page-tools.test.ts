@@ -1,0 +1,106 @@
+/** What operators try and reset by the page, in a real Chromium: limits, and the playground. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accessibilityFindings, DESKTOP, openPage, PHONE, startBrowser } from '../parts/browser.ts';
+import { run } from './command.ts';
+import { type PeerClient, peerClient } from './peer-client.ts';
+import { type ServedSluice, serveSluice, until } from './sluice.ts';
+
+const POLICY = `
+handlers: { limits: { adapter: quota-memory, config: {} } }
+rules:
+  - name: no-admin
+    match: request.url_path.startsWith("/admin")
+    deny: { status: 403 }
+  - name: per-host
+    match: request.url_path.startsWith("/ratings/")
+    quota: { handler: limits, limit: 3, per: 1h, key: [request.host] }
+`;
+
+let browser: Browser;
+let sluice: ServedSluice;
+let envoy: PeerClient;
+let base: string;
+beforeAll(async () => {
+  [browser, sluice] = await Promise.all([startBrowser(), serveSluice(POLICY)]);
+  envoy = peerClient(`127.0.0.1:${sluice.grpcPort}`);
+  base = `http://127.0.0.1:${sluice.adminPort}`;
+});
+afterAll(async () => {
+  envoy.close();
+  await browser.close();
+  await sluice.stop();
+});
+
+const ask = async (path: string): Promise<string | undefined> =>
+  (await envoy.check({ path, host: 'shop.example' })).http_response;
+
+test('a used-up limit is seen, and reset with a reason that the log has', async () => {
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`${base}/#/limits`);
+  await page.getByText('No key was charged yet').waitFor();
+  for (let call = 0; call < 4; call++) await ask('/ratings/7');
+  await page.getByRole('row', { name: /shop\.example.*per-host.*used up, 3/ }).click();
+  const panel = page.getByRole('complementary', { name: 'Limit' });
+  await panel.getByLabel('Call').fill('{ "http": { "request.host": "shop.example", "request.path": "/ratings/7" } }');
+  await panel.getByRole('button', { name: 'Which counters?' }).click();
+  await panel.getByText('3 of 3 used').waitFor();
+  expect(await panel.getByRole('button', { name: 'Reset' }).count()).toBe(0);
+  await panel.getByLabel(/Reason/).fill('ticket 42: a release');
+  expect(await accessibilityFindings(page)).toEqual([]);
+  await panel.getByRole('button', { name: 'Reset' }).click();
+  expect(await ask('/ratings/7')).toBe('denied_response');
+  await panel.getByRole('button', { name: 'Reset' }).click();
+  await panel.getByText('Reset: per-host.').waitFor();
+  expect(await ask('/ratings/7')).toBe('ok_response');
+  const line = await until('the line of the reset', () => sluice.log.find((text) => text.includes('counters reset')));
+  expect(line).toMatch(/rules=per-host.*reason="?ticket 42: a release/);
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
+
+test('a decision is tried again with another policy and another request, and becomes a case that passes', async () => {
+  await envoy.check({ path: '/admin/users', host: 'shop.example' });
+  const page = await openPage(browser, PHONE);
+  await page.goto(`${base}/#/decisions?q=${encodeURIComponent('/admin/users')}`);
+  await page.locator('.row', { hasText: '/admin/users' }).click();
+  await page.getByRole('link', { name: 'Open in the playground' }).click();
+  const now = page.locator('.verdict').nth(1);
+  await now.getByText('no-admin').waitFor();
+  await page.getByLabel(/Policy in YAML/).fill(POLICY.replace('"/admin"', '"/other"'));
+  await page.getByRole('button', { name: 'Run' }).click();
+  await now.getByText('allow').waitFor();
+  expect(await page.locator('.verdict').first().innerText()).toMatch(/deny\s+no-admin\s+403/);
+  expect(await page.locator('.results').innerText()).toMatch(/no-admin\s+applies →\s+does not apply/);
+  expect(await accessibilityFindings(page)).toEqual([]);
+
+  await page.getByLabel(/Policy in YAML/).fill('rules:\n  - name: a\n    match: request.paht == "/"\n    deny: {}\n');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page
+    .getByText(/request\.path/)
+    .first()
+    .waitFor();
+  await page.locator('.findings').waitFor();
+  await page.getByLabel('Request').fill('{ not JSON');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.getByText(/The request is not JSON/).waitFor();
+
+  await page.getByLabel(/Policy in YAML/).fill('');
+  await page.getByLabel('Request').fill('{ "call": "http", "attributes": { "request.path": "/admin/\\u2028x" } }');
+  await page.getByRole('button', { name: 'Run' }).click();
+  const text = page.getByLabel('Copy the case');
+  await text.getByText('no-admin').waitFor();
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-case-'));
+  const file = join(folder, 'cases.yaml');
+  const copied = (await text.innerText()).replaceAll(/^/gm, '  ');
+  await writeFile(join(folder, 'policy.yaml'), POLICY);
+  await writeFile(file, `policy: policy.yaml\ncases:\n${copied}\n`);
+  const { code, out } = await run(['test', file]);
+  expect([code, out]).toEqual([0, expect.stringContaining('1')]);
+  await rm(folder, { recursive: true });
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
