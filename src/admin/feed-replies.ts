@@ -105,19 +105,23 @@ async function* textsOf(
   ending: AbortSignal,
 ): AsyncGenerator<string> {
   const feed = { ...options, id: randomUUID() };
-  yield format.first;
-  let bytes = Buffer.byteLength(format.first);
-  let saidAtMs = performance.now();
-  for (let isFirst = true; !ending.aborted; isFirst = false) {
-    const text = textOf(await sources.feed(feed), format, isFirst, format.maxBytes - bytes);
-    const nowMs = performance.now();
-    if (text !== '' || nowMs - saidAtMs >= SILENT_MS) {
-      yield text === '' ? format.signOfLife : text;
-      saidAtMs = nowMs;
-      bytes += Buffer.byteLength(text);
-      if (bytes >= format.maxBytes) return;
+  try {
+    yield format.first;
+    let bytes = Buffer.byteLength(format.first);
+    let saidAtMs = performance.now();
+    for (let isFirst = true; !ending.aborted; isFirst = false) {
+      const text = textOf(await sources.feed(feed), format, isFirst, format.maxBytes - bytes);
+      const nowMs = performance.now();
+      if (text !== '' || nowMs - saidAtMs >= SILENT_MS) {
+        yield text === '' ? format.signOfLife : text;
+        saidAtMs = nowMs;
+        bytes += Buffer.byteLength(text);
+        if (bytes >= format.maxBytes) return;
+      }
+      await sleep(EVERY_MS, undefined, { signal: ending }).catch(() => undefined);
     }
-    await sleep(EVERY_MS, undefined, { signal: ending }).catch(() => undefined);
+  } finally {
+    void Promise.resolve(sources.feed({ ...feed, isLast: true })).catch(() => undefined); // else its lease would hold a place
   }
 }
 

@@ -68,8 +68,8 @@ export type Played =
 
 export type LogEntry = Readonly<Record<string, unknown>>;
 
-/** `id` is the reader's; its feed has the same id in each worker. */
-export type FeedRequest = { readonly id: string } & FeedOptions;
+/** `id` is the reader's; its feed has the same id in each worker. `isLast`: it has left. */
+export type FeedRequest = { readonly id: string; readonly isLast?: boolean } & FeedOptions;
 export type FeedOptions =
   /** Rows of `/verdicts/stream`. */
   | { readonly kind: 'live'; readonly filter: VerdictFilter }

@@ -44,6 +44,10 @@ export class Feeds {
   ask(request: FeedRequest): FeedPart {
     const { id } = request;
     const known = this.#open.get(id);
+    if (request.isLast === true) {
+      known?.expire();
+      return { lines: [], dropped: 0, isNew: false };
+    }
     if (known !== undefined) return known.take();
     if (this.#open.size >= MAX_FEEDS) return { lines: [], dropped: 0, isNew: true };
     const feed = new Feed(this.#lineOf(request));
