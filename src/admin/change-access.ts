@@ -2,8 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import { isAllowedHost } from './host-check.ts';
 
-/** Others may read the pages, but change nothing. */
-const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
+/** Others may read the pages, but change nothing. A sidecar passes on calls of others from another address of 127.0.0.0/8 (Istio's: 127.0.0.6). */
+const isLocal = (address: string): boolean => ['127.0.0.1', '::ffff:127.0.0.1', '::1'].includes(address);
 
 /**
  * A request with an Origin comes from a web page: our own, whose Origin is the host that the request names, or perhaps a hostile one in

@@ -1,10 +1,14 @@
 /** Drives the engine for a case: in process, or by a real gRPC call. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Wire } from '../../attributes/bag.ts';
-import { type Engine, type LimitVerdict, NO_CALLER, type Verdict } from '../../core/call.ts';
+import type { Caller, Engine, LimitVerdict, Verdict } from '../../core/call.ts';
 import { plainWire } from '../../attributes/plain-wire.ts';
 import type { Case } from './schema.ts';
 import type { ObservedCheck, ObservedLimit } from './observed.ts';
+
+/** Cases are about answers, not about how busy the machine is. */
+export const CASE_MS = 10_000;
+const PATIENT: Caller = { remainingMs: CASE_MS, signal: undefined };
 
 /** Makes the call of a case once. Reports are recorded by their handlers, not by the driver. */
 export type Driver = (one: Case) => Promise<ObservedCheck | ObservedLimit | undefined>;
@@ -18,9 +22,9 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
       case 'http':
       case 'tcp':
       case 'authzen':
-        return observedCheck(await engine.check(one.call, wire, NO_CALLER));
+        return observedCheck(await engine.check(one.call, wire, PATIENT));
       case 'limit':
-        return observedLimit(await engine.limit(wires, NO_CALLER));
+        return observedLimit(await engine.limit(wires, PATIENT));
       case 'log':
       case 'tcp-log':
       case 'log-interim':

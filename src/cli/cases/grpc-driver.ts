@@ -35,7 +35,7 @@ import { logRequest } from '../call/log-request.ts';
 import { metricRequest } from '../call/metric-request.ts';
 import { otlpLogRequest } from '../call/otlp-log-request.ts';
 import { methodsOf } from '../../serve/policy/methods.ts';
-import type { Driver } from './driver.ts';
+import { CASE_MS, type Driver } from './driver.ts';
 import type { Case } from './schema.ts';
 import type { ObservedCheck, ObservedLimit } from './observed.ts';
 
@@ -69,7 +69,7 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
           observedCheck(
             fromBinary(
               CheckResponseSchema,
-              await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }),
+              await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: CASE_MS }),
             ),
           ),
         ERROR_CHECK,
@@ -82,7 +82,7 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
           observedLimit(
             fromBinary(
               RateLimitResponseSchema,
-              await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }),
+              await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: CASE_MS }),
             ),
           ),
         ERROR_LIMIT,
@@ -105,7 +105,7 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
       throw new Error('AuthZEN is asked over HTTP; this case is driven in process');
     case 'otlp-log': {
       const bytes = toBinary(ExportLogsServiceRequestSchema, otlpLogRequest(asked(one, first)));
-      await client.unary(`/${LogsService.typeName}/Export`, bytes, { timeoutMs: 5000 });
+      await client.unary(`/${LogsService.typeName}/Export`, bytes, { timeoutMs: CASE_MS });
       return undefined;
     }
   }
@@ -113,7 +113,7 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
 
 /** Reads up to the status at its end. */
 async function sendStream(client: GrpcClient, path: string, message: Uint8Array): Promise<void> {
-  for await (const _reply of client.stream(path, [message], { timeoutMs: 5000 }));
+  for await (const _reply of client.stream(path, [message], { timeoutMs: CASE_MS }));
 }
 
 function asked({ call, carried }: Case, given: Readonly<Record<string, unknown>> = {}): JsonObject {

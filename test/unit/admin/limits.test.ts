@@ -156,6 +156,12 @@ describe('invalid requests', () => {
     expect(asked).toEqual([]);
   });
 
+  test('a reset that a sidecar passes on', async () => {
+    expect(await resetFrom(undefined, undefined, '127.0.0.6')).toBe(403);
+    expect(asked).toEqual([]);
+    expect(await resetFrom(undefined, undefined, '127.0.0.1')).toBe(200);
+  });
+
   test('a reset by GET, and an endless request', async () => {
     expect(await limits('reset?domain=d')).toEqual({ status: 405, json: { error: 'counters are reset by POST' } });
     expect((await limits('explain', ' '.repeat(100_000))).status).toBe(413);
@@ -168,7 +174,7 @@ test('its own page may reset', async () => {
 });
 
 /** fetch sends its own Host. */
-function resetFrom(origin: string, host: string | undefined): Promise<number | undefined> {
+function resetFrom(origin: string | undefined, host?: string, localAddress?: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     request(
       {
@@ -176,7 +182,8 @@ function resetFrom(origin: string, host: string | undefined): Promise<number | u
         port: admin.port,
         path: '/limits/reset?domain=d',
         method: 'POST',
-        headers: { origin, ...(host === undefined ? {} : { host }) },
+        ...(localAddress === undefined ? {} : { localAddress }),
+        headers: { ...(origin === undefined ? {} : { origin }), ...(host === undefined ? {} : { host }) },
       },
       (answer) => resolve(answer.resume().statusCode),
     )
