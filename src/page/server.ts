@@ -18,6 +18,8 @@ export const revision = signal<string | null>(null);
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 const CHECK_MS = 3000;
+/** While no policy is in force, or the server drains. */
+const CHECK_NOT_READY_MS = 500;
 
 /** Back-off with jitter, so that the pages of a team do not all return at once. */
 export const backOffMs = (failures: number): number =>
@@ -94,8 +96,10 @@ export async function watchServer(): Promise<never> {
       const { ready, why, revision: now } = (await response.json()) as Readiness;
       failures = 0;
       revision.value = now;
-      if (!ready) connection.value = { state: 'not-ready', why: why ?? 'not ready' };
-      else if (connection.value.state !== 'up') connection.value = { state: 'up' };
+      if (!ready) {
+        waitMs = CHECK_NOT_READY_MS;
+        connection.value = { state: 'not-ready', why: why ?? 'not ready' };
+      } else if (connection.value.state !== 'up') connection.value = { state: 'up' };
     } catch {
       waitMs = backOffMs(failures++);
       connection.value = { state: 'gone', retryAt: Date.now() + waitMs };
