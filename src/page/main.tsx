@@ -9,4 +9,5 @@ import { watchServer } from './server.ts';
 
 listenForKeys();
 void watchServer();
-render(<App />, document.getElementById('page') ?? document.body);
+// a task of its own: compiling the script takes one already
+setTimeout(() => render(<App />, document.getElementById('page') ?? document.body));
