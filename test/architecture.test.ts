@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { LONG } from './parts/longest-first.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -526,4 +527,8 @@ describe('imports', () => {
     );
     expect(wrong).toEqual([]);
   });
+});
+
+test('the list of long test files names files that exist', () => {
+  expect(LONG.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
 });

@@ -19,6 +19,7 @@ import { replay } from './commands/replay.ts';
 import { rollback } from './commands/rollback.ts';
 import { schema } from './commands/schema.ts';
 import { serve } from './commands/serve.ts';
+import { sidecar } from './commands/sidecar.ts';
 import { completion, man } from './commands/shell.ts';
 import { deadletter, spool } from './commands/spool.ts';
 import { suggest } from './commands/suggest.ts';
@@ -60,6 +61,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   serve,
   ratelimit,
   mesh,
+  sidecar,
   health,
   promote,
   rollback,

@@ -96,7 +96,7 @@ export function accessLog(
 }
 
 /** What Envoy does not know of a call: the workload that serves it, and the service by which it is called. */
-export function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string, string>> {
+function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string, string>> {
   const { namespace, labels, name, serviceAccount, address } = member;
   const workload = name.slice(0, Math.max(0, name.lastIndexOf('.')));
   const facts: Record<string, string> = {
@@ -121,15 +121,21 @@ export function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<
   return facts;
 }
 
+/** What a virtual host of a server tells Sluice with each call. */
+export function askedWith(scope: Scope, port: number): Json {
+  if (scope.mesh.settings.sluice === undefined) return {};
+  const facts = factsOf(scope, port);
+  return { typed_per_filter_config: checkFacts(facts), rate_limits: limitActions(facts) };
+}
+
 const PER_ROUTE = `${FILTERS}.ext_authz.v3.ExtAuthzPerRoute`;
 
-/** The facts of a check, for all routes of a virtual host. */
-export const checkFacts = (facts: Readonly<Record<string, string>>): Json => ({
+const checkFacts = (facts: Readonly<Record<string, string>>): Json => ({
   'envoy.filters.http.ext_authz': any(PER_ROUTE, { check_settings: { context_extensions: facts } }),
 });
 
 /** One descriptor for each call, of which rules name the entries that they limit by; what a call lacks is left out. */
-export const limitActions = (facts: Readonly<Record<string, string>>): Json[] => [
+const limitActions = (facts: Readonly<Record<string, string>>): Json[] => [
   {
     actions: [
       ...['destination.service.host', 'destination.workload.name'].flatMap((key) => {

@@ -13,7 +13,7 @@ import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer, SidecarEgress } from '../rules/gateway.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { clusterOf, completeGateway, type RouteContext } from './http-routes.ts';
-import { accessLog, checkFacts, factsOf, httpManager, limitActions } from './http-manager.ts';
+import { accessLog, askedWith, httpManager } from './http-manager.ts';
 import { made, type Made } from './made.ts';
 import {
   gatewayRoutes,
@@ -116,8 +116,6 @@ function portsOf({ services }: Scope): readonly OutboundAt[] {
 
 function inboundManager(port: number, scope: Scope): Json {
   const name = inboundCluster(port);
-  const { sluice } = scope.mesh.settings;
-  const facts = factsOf(scope, port);
   return httpManager({
     statPrefix: `inbound_${port}`,
     routes: {
@@ -139,9 +137,7 @@ function inboundManager(port: number, scope: Scope): Json {
                 },
               },
             ],
-            ...(sluice === undefined
-              ? {}
-              : { typed_per_filter_config: checkFacts(facts), rate_limits: limitActions(facts) }),
+            ...askedWith(scope, port),
           }),
         ],
       },

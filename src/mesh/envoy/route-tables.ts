@@ -7,6 +7,7 @@ import { isHttp, originText } from '../model/model.ts';
 import { bySpecificity, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
+import { askedWith } from './http-manager.ts';
 import { completeGateway, type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { made, type Made } from './made.ts';
@@ -128,6 +129,7 @@ export function gatewayTable(
         domains: [domain],
         routes: catchAllsLast(routes),
         require_tls: redirects ? 'ALL' : undefined,
+        ...askedWith(scope, port),
       }),
     );
   const blackHole = { name: `blackhole:${port}`, domains: ['*'] };

@@ -256,6 +256,11 @@ describe('a gateway', async () => {
           name: '*:80',
           domains: ['*'],
           routes: [{ match: { path: '/productpage' } }, { match: { prefix: '/api/v1/products' } }],
+          typed_per_filter_config: {
+            'envoy.filters.http.ext_authz': {
+              check_settings: { context_extensions: { 'destination.workload.name': 'gateway' } },
+            },
+          },
         },
       ],
     });

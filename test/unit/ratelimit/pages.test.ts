@@ -42,16 +42,19 @@ const reset = async (remoteAddress: string, headers: Readonly<Record<string, str
 };
 const REFUSED = [403, { error: 'counters can be reset from this machine only, and not by web pages of others' }];
 
-test.each(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'])('by a program at %s', async (address) => {
+test.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])('by a program at %s', async (address) => {
   expect(await reset(address)).toEqual([200, expect.objectContaining({ domain: 'd', count: 0 })]);
 });
 
-test.each(['10.1.2.3', '::ffff:10.1.2.3', 'fe80::1', '128.0.0.1'])('not from %s, which may look', async (address) => {
-  expect(await reset(address)).toEqual(REFUSED);
-  expect((await app.inject({ url: '/limits/inspect?domain=d&key=k&value=v', remoteAddress: address })).statusCode).toBe(
-    200,
-  );
-});
+test.each(['10.1.2.3', '127.0.0.6', '::ffff:10.1.2.3', 'fe80::1', '128.0.0.1'])(
+  'not from %s, which may look',
+  async (address) => {
+    expect(await reset(address)).toEqual(REFUSED);
+    expect(
+      (await app.inject({ url: '/limits/inspect?domain=d&key=k&value=v', remoteAddress: address })).statusCode,
+    ).toBe(200);
+  },
+);
 
 test.each(['http://elsewhere.example', 'http://127.0.0.1:6070', 'null'])(
   'not by a page of %s in a browser of this machine',

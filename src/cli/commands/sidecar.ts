@@ -1,0 +1,53 @@
+import { Argument, Option } from 'commander';
+import type { SidecarFlags } from '../actions/sidecar.ts';
+import type { CommandSpec } from '../command.ts';
+
+/** Arguments of Istio's agent that need nothing of this one: they are read, and have no effect. */
+export const WITHOUT_EFFECT = [
+  '--discoveryRefreshDelay',
+  '--zipkinAddress',
+  '--statsdUdpAddress',
+  '--parentShutdownDuration',
+  '--applicationPorts',
+  '--trust-domain',
+] as const;
+
+export const sidecar: CommandSpec = {
+  name: 'sidecar',
+  help: {
+    summary: 'run the Envoy of a workload as a member of `sluice mesh`',
+    description:
+      "Writes the bootstrap of an Envoy from arguments and environment of Istio's agent, runs it as a child, passes signals on, and ends with\n" +
+      'its exit code. POD_NAME, POD_NAMESPACE, INSTANCE_IP and SERVICE_ACCOUNT say who the workload is, ISTIO_META_NAME=VALUE and\n' +
+      'ISTIO_METAJSON_NAME=JSON are its metadata: ISTIO_META_INTERCEPTION_MODE=NONE, ISTIO_METAJSON_LABELS=\'{"app":"reviews"}\'.',
+    after:
+      '\nSIGTERM drains: Envoy takes no new connections, and ends after --drainDuration; a second signal ends it at once.',
+  },
+  args: [new Argument('[type]', 'the kind of proxy').choices(['sidecar', 'router']).default('sidecar')],
+  flags: [
+    new Option('--discoveryAddress <host:port>', 'the xDS port of `sluice mesh`').default('127.0.0.1:15010'),
+    new Option(
+      '--sluiceAddress <host:port>',
+      'the gRPC port of `sluice serve`: the static cluster `sluice`; default: none',
+    ),
+    new Option('--serviceCluster <name>', 'the name of the service, for the statistics of Envoy').default(
+      'sluice-proxy',
+    ),
+    new Option('--domain <name>', 'the domain of the workload; default: NAMESPACE.svc.cluster.local'),
+    new Option('--binaryPath <file>', 'the program of Envoy').default('envoy'),
+    new Option('--configPath <folder>', 'where the bootstrap is written; default: a folder for temporary files'),
+    new Option('--proxyAdminPort <port>', "the port of Envoy's own pages, on 127.0.0.1").default('15000'),
+    new Option('--concurrency <n>', "threads of Envoy; default: Envoy's"),
+    new Option('--proxyLogLevel <level>', 'of Envoy').default('warning'),
+    new Option('--drainDuration <duration>', 'how long open connections may last after SIGTERM').default('5s'),
+    new Option('--connectTimeout <duration>', 'to the control plane and to Sluice').default('10s'),
+    new Option('--controlPlaneAuthPolicy <policy>', 'how the control plane is authenticated')
+      .choices(['NONE'])
+      .default('NONE'),
+    new Option('--delta', 'ask for differences instead of the state of the world'),
+    new Option('--print', 'print the bootstrap, and run nothing'),
+    ...WITHOUT_EFFECT.map((name) => new Option(`${name} <value>`, "of Istio's agent; has no effect").hideHelp()),
+  ],
+  run: async (type: 'sidecar' | 'router', flags: SidecarFlags) =>
+    (await import('../actions/sidecar.ts')).sidecar(type, flags),
+};
