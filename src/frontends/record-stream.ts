@@ -24,8 +24,16 @@ export interface ScannedMessage {
 
 /** The clock is read once for so many records. */
 const RECORDS_BETWEEN_LOOKS = 64;
+/** Records that have arrived together are read in slices of this time, since checks are answered in between. */
+const SLICE_MS = 1;
 /** All messages that streams of records end with are empty. */
 const LAST_REPLY = new Uint8Array();
+
+interface Turn {
+  /** Of the stream. */
+  records: number;
+  readonly slice: TimeSlice;
+}
 
 /** A copy, since the origin outlives its message. */
 function originOf(identifier: Buffer, openedAtMs: number): LogOrigin {
@@ -52,9 +60,8 @@ export function recordStream(
     }
   }
 
-  async function reportAll(message: ScannedMessage, origin: LogOrigin, ending: AbortSignal): Promise<void> {
-    const slice = new TimeSlice();
-    for (let count = 1; ; count++) {
+  async function reportAll(message: ScannedMessage, origin: LogOrigin, ending: AbortSignal, turn: Turn): Promise<void> {
+    for (;;) {
       let waiting: false | undefined | Promise<void>;
       try {
         waiting = message.next(origin);
@@ -63,7 +70,8 @@ export function recordStream(
       }
       if (waiting === false) return;
       if (waiting !== undefined) await settledOrEnding(waiting, ending);
-      if (count % RECORDS_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
+      // Over all messages of the stream: many small ones hold the event loop as long as a large one.
+      if (++turn.records % RECORDS_BETWEEN_LOOKS === 0 && turn.slice.isOver) await turn.slice.next();
     }
   }
 
@@ -73,10 +81,11 @@ export function recordStream(
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const openedAtMs = performance.now();
     let origin = new LogOrigin(undefined, openedAtMs);
+    const turn: Turn = { records: 0, slice: new TimeSlice(SLICE_MS) };
     for await (const bytes of messages) {
       const message = scanned(asBuffer(bytes));
       if (message.identifier !== undefined) origin = originOf(message.identifier, openedAtMs);
-      await reportAll(message, origin, ending);
+      await reportAll(message, origin, ending, turn);
       const safe = engine.whenSafe();
       if (safe !== undefined) await untilSafe(safe); // the next message is read, and flow control goes on, when this one is safe
     }
