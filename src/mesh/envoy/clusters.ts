@@ -17,7 +17,8 @@ import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
 import { type Made, made } from './made.ts';
 import { BLACK_HOLE, inboundCluster, outboundCluster, PASSTHROUGH } from './names.ts';
-import { any, compact, FROM_ADS, httpOptions, type Json, madeOf, seconds, socketAddress } from './parts.ts';
+import { compact, FROM_ADS, httpOptions, type Json, madeOf, seconds, socketAddress } from './parts.ts';
+import { upstreamSocket } from './tls.ts';
 
 const CONNECT_MS = 10_000;
 const NO_LIMIT = 4_294_967_295;
@@ -137,7 +138,7 @@ function outbound(
     common_lb_config: { healthy_panic_threshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
     upstream_connection_options: keepalive(policy),
     typed_extension_protocol_options: protocolOptions(port, policy),
-    transport_socket: transportSocket(service.host, port, policy),
+    transport_socket: upstreamSocket(service.host, port, policy),
     metadata: madeOf(originText(origin)),
   });
 }
@@ -278,39 +279,4 @@ function outlierDetection({ outlierDetection: own }: PortPolicy): Json | undefin
     split_external_local_origin_errors: own.splitExternalLocalOriginErrors,
     consecutive_local_origin_failure: own.consecutiveLocalOriginFailures,
   });
-}
-
-const TLS = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
-
-/** Files of certificates are read by the proxy. ISTIO_MUTUAL needs identities of the mesh. */
-function transportSocket(host: string, { protocol }: ServicePort, { tls }: PortPolicy): Json | undefined {
-  if (tls === undefined || (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL')) return undefined;
-  const { clientCertificate, privateKey, caCertificates, subjectAltNames, sni } = tls;
-  const alpn = isHttp2(protocol) ? ['h2'] : isHttp(protocol) ? ['http/1.1'] : [];
-  return {
-    name: 'envoy.transport_sockets.tls',
-    typed_config: any(
-      TLS,
-      compact({
-        sni: sni ?? (host.startsWith('*') ? undefined : host),
-        common_tls_context: compact({
-          alpn_protocols: alpn,
-          tls_params: { tls_maximum_protocol_version: 'TLSv1_3' },
-          tls_certificates:
-            clientCertificate === undefined || privateKey === undefined
-              ? []
-              : [{ certificate_chain: { filename: clientCertificate }, private_key: { filename: privateKey } }],
-          validation_context:
-            caCertificates === undefined
-              ? undefined
-              : compact({
-                  trusted_ca: { filename: caCertificates },
-                  match_typed_subject_alt_names: subjectAltNames.flatMap((exact) =>
-                    ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })),
-                  ),
-                }),
-        }),
-      }),
-    ),
-  };
 }

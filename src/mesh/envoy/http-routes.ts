@@ -12,7 +12,8 @@ import { type Destination, type HttpMatch, type HttpRoute, MESH_GATEWAY } from '
 import type { MeshObject } from '../sources/objects.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { outboundCluster } from './names.ts';
-import { any, compact, fraction, type Json, madeOf, seconds } from './parts.ts';
+import { any, compact, fraction, type Json, madeOf, seconds, withTimeout } from './parts.ts';
+import { filterConfigs, headerChanges, sortedEntries, stringMatcher } from './route-filters.ts';
 
 export interface RouteContext {
   readonly scope: Scope;
@@ -112,20 +113,12 @@ function pathMatch(uri: StringMatch | undefined): Json {
   return uri?.regex === undefined || uri.regex === '*' ? { prefix: '/' } : { safe_regex: { regex: uri.regex } };
 }
 
-const sortedEntries = <T>(map: Readonly<Record<string, T>>): readonly (readonly [string, T])[] =>
-  Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
-
 /** No test, or the regular expression `*` of old rules. */
 const isAny = ({ exact, prefix, regex }: StringMatch): boolean =>
   exact === undefined && prefix === undefined && (regex === undefined || regex === '*');
 
 const headerMatch = (name: string, test: StringMatch): Json =>
   isAny(test) ? { name, present_match: true } : { name, string_match: stringMatcher(test) };
-
-export function stringMatcher({ exact, prefix, regex }: StringMatch): Json {
-  if (exact !== undefined) return { exact };
-  return prefix === undefined ? { safe_regex: { regex: regex ?? '.*' } } : { prefix };
-}
 
 // ---------------------------------------------------------- answer
 
@@ -162,7 +155,6 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
   const destinations = route.route ?? [];
   const weighted = destinations.length > 1 ? destinations.filter(({ weight = 0 }) => weight > 0) : destinations;
   const [only] = weighted;
-  const timeout = seconds(route.timeout ?? 0); // without one, none: Envoy's own default would be 15 s
   const authority = rewrite?.authority ?? hostOf(route.headers?.request?.set);
   return compact({
     ...(weighted.length === 1 && only !== undefined
@@ -176,8 +168,7 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
             })),
           },
         }),
-    timeout,
-    max_stream_duration: { max_stream_duration: timeout, grpc_timeout_header_max: timeout },
+    ...withTimeout(route.timeout ?? 0), // without one, none: Envoy's own default would be 15 s
     retry_policy: retryPolicy(retries),
     prefix_rewrite: rewrite?.uri,
     regex_rewrite:
@@ -245,89 +236,5 @@ function mirrorsOf(route: HttpRoute, namespace: string, context: RouteContext): 
             disable_shadow_host_suffix_append: true,
           },
         ],
-  );
-}
-
-// ---------------------------------------------------------- headers, faults, CORS
-
-type Headers = HttpRoute['headers'];
-
-/** Those of 1.0.2 as well: `appendHeaders`, `removeResponseHeaders`. */
-function headerChanges(headers: Headers, old?: Pick<HttpRoute, 'appendHeaders' | 'removeResponseHeaders'>): Json {
-  const added = [...changesOf(headers?.request?.add, true), ...changesOf(old?.appendHeaders, true)];
-  return compact({
-    request_headers_to_add: [...changesOf(headers?.request?.set, false), ...added],
-    request_headers_to_remove: [...(headers?.request?.remove ?? [])],
-    response_headers_to_add: [...changesOf(headers?.response?.set, false), ...changesOf(headers?.response?.add, true)],
-    response_headers_to_remove: [
-      ...(headers?.response?.remove ?? []),
-      ...Object.keys(old?.removeResponseHeaders ?? {}),
-    ],
-  });
-}
-
-/** The authority is rewritten by the route; other pseudo headers cannot be set. */
-const changesOf = (map: Readonly<Record<string, string>> | undefined, appends: boolean): Json[] =>
-  sortedEntries(map ?? {})
-    .filter(([name]) => name !== 'host' && !name.startsWith(':'))
-    .map(([key, value]) => ({
-      header: { key, value },
-      append_action: appends ? 'APPEND_IF_EXISTS_OR_ADD' : 'OVERWRITE_IF_EXISTS_OR_ADD',
-    }));
-
-const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
-const CORS = 'envoy.extensions.filters.http.cors.v3.CorsPolicy';
-
-function filterConfigs({ fault, corsPolicy }: HttpRoute): Json | undefined {
-  const configs = compact({
-    'envoy.filters.http.fault': fault === undefined ? undefined : faultOf(fault),
-    'envoy.filters.http.cors': corsPolicy === undefined ? undefined : corsOf(corsPolicy),
-  });
-  return Object.keys(configs).length === 0 ? undefined : configs;
-}
-
-function faultOf({ delay, abort }: NonNullable<HttpRoute['fault']>): Json {
-  return any(
-    FAULT,
-    compact({
-      delay:
-        delay === undefined
-          ? undefined
-          : { fixed_delay: seconds(delay.fixedDelay), percentage: fraction(delay.percentage ?? delay.percent ?? 0) },
-      // Without a percentage nothing is delayed or aborted, as in Istio.
-      abort:
-        abort === undefined
-          ? undefined
-          : compact({
-              http_status: abort.httpStatus,
-              grpc_status: abort.grpcStatus === undefined ? undefined : grpcCode(abort.grpcStatus),
-              percentage: fraction(abort.percentage ?? abort.percent ?? 0),
-            }),
-    }),
-  );
-}
-
-const GRPC_CODES =
-  'OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED'.split(
-    ' ',
-  );
-const grpcCode = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Math.max(2, GRPC_CODES.indexOf(text)));
-
-function corsOf(policy: NonNullable<HttpRoute['corsPolicy']>): Json {
-  const origins =
-    policy.allowOrigins ?? (policy.allowOrigin ?? []).map((exact) => (exact === '*' ? { regex: '.*' } : { exact }));
-  const joined = (list: readonly string[]): string | undefined => (list.length === 0 ? undefined : list.join(','));
-  return any(
-    CORS,
-    compact({
-      allow_origin_string_match: origins.map((test) =>
-        stringMatcher({ exact: undefined, prefix: undefined, regex: undefined, ...test }),
-      ),
-      allow_methods: joined(policy.allowMethods),
-      allow_headers: joined(policy.allowHeaders),
-      expose_headers: joined(policy.exposeHeaders),
-      max_age: policy.maxAge === undefined ? undefined : String(Math.round(policy.maxAge / 1000)),
-      allow_credentials: policy.allowCredentials,
-    }),
   );
 }

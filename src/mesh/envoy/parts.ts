@@ -11,6 +11,12 @@ export const FROM_ADS: Json = { ads: {}, resource_api_version: 'V3', initial_fet
 
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
+/** Of a route; 0 is none. A client's grpc-timeout counts, up to it. */
+export const withTimeout = (ms: number): Json => ({
+  timeout: seconds(ms),
+  max_stream_duration: { max_stream_duration: seconds(ms), grpc_timeout_header_max: seconds(ms) },
+});
+
 export const socketAddress = (address: string, port: number): Json => ({
   socket_address: { address, port_value: port },
 });

@@ -12,7 +12,7 @@ import { completeGateway, type RouteContext, retryPolicy, routesOf } from './htt
 import { hashPolicy } from './hash-policy.ts';
 import { made, type Made } from './made.ts';
 import { gatewayRoutes, outboundCluster, PASSTHROUGH, sidecarRoutes } from './names.ts';
-import { compact, type Json, seconds } from './parts.ts';
+import { compact, type Json, seconds, withTimeout } from './parts.ts';
 
 /** Of a sidecar's port: each service of the mesh with a port of this number. */
 export function sidecarTable(scope: Scope, port: number): Made {
@@ -56,8 +56,7 @@ const defaultRoute = (scope: Scope, host: string, port: number): Json => ({
   decorator: { operation: `${host}:${port}/*` },
   route: compact({
     cluster: outboundCluster(port, undefined, host),
-    timeout: seconds(0),
-    max_stream_duration: { max_stream_duration: seconds(0), grpc_timeout_header_max: seconds(0) },
+    ...withTimeout(0),
     retry_policy: retryPolicy(undefined),
     hash_policy: hashPolicy(scope, host),
     cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',

@@ -1,0 +1,127 @@
+/**
+ * The listeners of a gateway, and the tables that they name: the ports of the Gateways that select it.
+ * **In**: what it sees of the mesh. **Out**: listeners and route tables. **Fails**: never.
+ */
+import { hasLabels } from '../model/mesh.ts';
+import { originText } from '../model/model.ts';
+import { completeHost } from '../resolve/hosts.ts';
+import type { Scope } from '../resolve/scope.ts';
+import type { GatewayServer } from '../rules/gateway.ts';
+import type { MeshObject } from '../sources/objects.ts';
+import { httpManager } from './http-manager.ts';
+import { completeGateway, type RouteContext } from './http-routes.ts';
+import { INSPECTED, isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
+import type { Made } from './made.ts';
+import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
+import { compact, type Json } from './parts.ts';
+import { type GatewayPart, gatewayName, gatewayTable } from './route-tables.ts';
+import { serverSocket } from './tls.ts';
+
+interface Served {
+  readonly gateway: MeshObject<'Gateway'>;
+  readonly server: GatewayServer;
+}
+
+export function gatewayListeners(scope: Scope): Listening {
+  const { mesh, member } = scope;
+  const served = mesh.rules.Gateway.filter(({ spec }) => hasLabels(member.labels, spec.selector)).flatMap(
+    (gateway): Served[] => gateway.spec.servers.map((server) => ({ gateway, server })),
+  );
+  const listeners: Made[] = [];
+  const tables: Made[] = [];
+  const byAddress = Map.groupBy(served, ({ server }) => listenerName(server.bind ?? '0.0.0.0', server.port.number));
+  for (const own of byAddress.values()) {
+    const [first] = own as [Served];
+    const { bind = '0.0.0.0', port } = first.server;
+    const plain = own.filter(({ server }) => isHttpName(server.port.protocol) && server.tls?.mode === undefined);
+    const chains: Json[] = [];
+    for (const one of own.filter((other) => !plain.includes(other))) {
+      const { chain, table } = securedChain(one, scope);
+      chains.push(...chain);
+      if (table !== undefined) tables.push(table);
+    }
+    if (plain.length > 0) {
+      tables.push(gatewayTable(scope, port.number, plain.map(partOf)));
+      chains.push({ filters: [gatewayManager(gatewayRoutes(port.number), scope)] });
+    }
+    if (chains.length === 0) continue;
+    const needsInspector = own.length > plain.length;
+    listeners.push(
+      listener(
+        bind,
+        port.number,
+        chains,
+        { traffic_direction: 'OUTBOUND', ...(needsInspector ? INSPECTED : {}) },
+        originText(first.gateway.origin),
+      ),
+    );
+  }
+  return { listeners, tables };
+}
+
+const partOf = ({ gateway, server }: Served): GatewayPart => ({
+  gateway,
+  hosts: server.hosts,
+  redirects: server.tls?.httpsRedirect === true,
+});
+
+const gatewayManager = (table: string, scope: Scope): Json =>
+  httpManager({ statPrefix: `gateway_${table}`, routes: { table }, direction: 'gateway', scope });
+
+function securedChain(
+  { gateway, server }: Served,
+  scope: Scope,
+): { readonly chain: readonly Json[]; readonly table: Made | undefined } {
+  const { port, hosts, tls } = server;
+  const names = hosts.includes('*') ? [] : hosts;
+  const match = compact({ server_names: [...names], transport_protocol: tls === undefined ? undefined : 'tls' });
+  const isTerminated = tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL';
+  if (isTerminated && (port.protocol === 'HTTPS' || isHttpName(port.protocol))) {
+    const name = tlsGatewayRoutes(port.number, port.name ?? 'https', gateway.origin.name, gateway.origin.namespace);
+    return {
+      chain: [
+        {
+          filter_chain_match: match,
+          filters: [gatewayManager(name, scope)],
+          transport_socket: serverSocket(tls, ['h2', 'http/1.1']),
+        },
+      ],
+      table: gatewayTable(scope, port.number, [partOf({ gateway, server })], name),
+    };
+  }
+  const own = gatewayTargets({ gateway, server }, scope);
+  return {
+    chain: own.map(({ to, sniHosts }) => ({
+      ...tcpChain(
+        to,
+        'gateway',
+        scope,
+        compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
+      ),
+      ...(isTerminated ? { transport_socket: serverSocket(tls, []) } : {}),
+    })),
+    table: undefined,
+  };
+}
+
+/** By tls rules (passed through, by server name) or tcp rules of the VirtualServices that name the gateway. */
+function gatewayTargets({ gateway, server }: Served, scope: Scope): { to: Target; sniHosts: string[] }[] {
+  const { port } = server;
+  const context: RouteContext = { scope, port: port.number, gateways: new Set([gatewayName(gateway)]) };
+  const found: { to: Target; sniHosts: string[] }[] = [];
+  for (const { origin, spec } of scope.mesh.rules.VirtualService) {
+    if (!spec.gateways.some((name) => completeGateway(name, origin.namespace) === gatewayName(gateway))) continue;
+    const fits = (match: { readonly port?: number | undefined }): boolean =>
+      match.port === undefined || match.port === port.number;
+    for (const { match, route } of spec.tls) {
+      const sniHosts = match
+        .filter(fits)
+        .flatMap((one) => one.sniHosts.map((name) => completeHost(name, origin.namespace, scope.mesh.settings.domain)));
+      if (sniHosts.length > 0) found.push({ to: targets(route, origin.namespace, context), sniHosts });
+    }
+    for (const { match, route } of spec.tcp)
+      if (match === undefined || match.some(fits))
+        found.push({ to: targets(route, origin.namespace, context), sniHosts: [] });
+  }
+  return found;
+}
