@@ -37,8 +37,8 @@ export class ProxyStream {
   #isOver = false;
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
-  /** Some subscription may have a response due. */
-  #hasDue = false;
+  /** Types that may have a response due: asked for, or shown anew, since they were looked at. */
+  readonly #due = new Set<string>();
   readonly #toSend = new Wake();
   /** A response was sent, accepted or refused. */
   readonly #progress = new Wake();
@@ -68,8 +68,8 @@ export class ProxyStream {
   }
 
   /** A request was given to its subscription. */
-  received(): void {
-    this.#due();
+  received(typeUrl: string): void {
+    this.#mayBeDue([typeUrl]);
     this.#progress.now();
   }
 
@@ -101,23 +101,23 @@ export class ProxyStream {
         yield response;
         continue;
       }
-      this.#hasDue = false;
       this.#progress.now();
       await this.#toSend.next();
     }
   }
 
-  #due(): void {
-    this.#hasDue = true;
+  #mayBeDue(typeUrls: Iterable<string>): void {
+    for (const typeUrl of typeUrls) this.#due.add(typeUrl);
     this.#toSend.now();
   }
 
   #next(): Uint8Array | undefined {
-    for (const typeUrl of [...this.subscriptions.keys()].toSorted(inOrder)) {
+    for (const typeUrl of [...this.#due].toSorted(inOrder)) {
       // An empty answer before the first push would empty a proxy that comes back.
-      if (!this.#shown.has(typeUrl) && (this.inForce === undefined || isOrdered(typeUrl))) continue;
-      const response = this.subscriptions.get(typeUrl)?.response(this.#view(typeUrl));
+      const isShown = this.#shown.has(typeUrl) || (this.inForce !== undefined && !isOrdered(typeUrl));
+      const response = isShown ? this.subscriptions.get(typeUrl)?.response(this.#view(typeUrl)) : undefined;
       if (response !== undefined) return response;
+      this.#due.delete(typeUrl);
     }
     return undefined;
   }
@@ -148,13 +148,16 @@ export class ProxyStream {
       else await this.#replace(byType);
       this.inForce = version;
       this.pushing = undefined;
-      this.#due(); // what was absent may be answered now
+      this.#mayBeDue(this.subscriptions.keys()); // what was absent may be answered now
     }
   }
 
   #show(byType: ReadonlyMap<string, Resources>, typeUrls: Iterable<string>): void {
-    for (const typeUrl of typeUrls) this.#shown.set(typeUrl, byType.get(typeUrl) ?? NOTHING);
-    this.#due();
+    for (const typeUrl of typeUrls) {
+      this.#shown.set(typeUrl, byType.get(typeUrl) ?? NOTHING);
+      this.#due.add(typeUrl);
+    }
+    this.#toSend.now();
   }
 
   /** A proxy that comes back serves by routes whose clusters may be gone, so its resources change in order as well. */
@@ -168,7 +171,7 @@ export class ProxyStream {
     if (!this.#keepsOld || !(await this.#accepted([LISTENER, ROUTES]))) return;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
-    this.#due();
+    this.#mayBeDue(AHEAD);
   }
 
   async #replace(byType: ReadonlyMap<string, Resources>): Promise<void> {
@@ -183,7 +186,7 @@ export class ProxyStream {
     );
     // A changed cluster waits for its endpoints, changed or not; both have the same name.
     this.subscriptions.get(ENDPOINTS)?.repeat(changedNames(before, clusters));
-    this.#due();
+    this.#mayBeDue(AHEAD);
     // Routes to clusters that were refused would answer 503: the old routes stay until the clusters are right.
     if (!(await this.#accepted([CLUSTER]))) return;
     const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
@@ -202,7 +205,7 @@ export class ProxyStream {
   async #accepted(typeUrls: readonly string[]): Promise<boolean> {
     const subscriptions = (): Subscription[] => typeUrls.flatMap((typeUrl) => this.subscriptions.get(typeUrl) ?? []);
     const endsAtMs = performance.now() + this.#times.acceptMs;
-    while (!this.#isOver && (this.#hasDue || subscriptions().some(({ isSettled }) => !isSettled))) {
+    while (!this.#isOver && (this.#due.size > 0 || subscriptions().some(({ isSettled }) => !isSettled))) {
       const leftMs = endsAtMs - performance.now();
       if (leftMs <= 0 || !(await settlesWithin(leftMs, this.#progress.next()))) break;
     }

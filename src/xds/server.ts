@@ -173,7 +173,7 @@ export class XdsServer {
     const before = stream.refusals;
     asked.give(stream);
     for (const refusal of stream.refusals) if (!before.includes(refusal)) this.#options.onRefused?.(proxy, refusal);
-    stream.received();
+    stream.received(asked.typeUrl);
   }
 
   /** Resources for many proxies are made one after the other, in slices, so that none holds the event loop. */
@@ -185,6 +185,7 @@ export class XdsServer {
 
 interface Asked {
   readonly node?: Node | undefined;
+  readonly typeUrl: string;
   give(stream: ProxyStream): void;
 }
 
