@@ -1,4 +1,7 @@
-/** The loop beside bench/kafka.ts: the Kafka client alone sends messages as log-kafka makes them. `node bench/kafka-loop.ts BROKER TOPIC SECONDS` */
+/**
+ * The loop beside bench/kafka.ts: the Kafka client alone sends messages as log-kafka makes them. `node bench/kafka-loop.ts BROKER TOPIC
+ * SECONDS`
+ */
 import { Producer } from '@platformatic/kafka';
 import { randomUUID } from 'node:crypto';
 

@@ -1,4 +1,7 @@
-/** Sends access log entries on one stream, in messages of 100: `node bench/log-sender.ts PORT SECONDS [ENTRIES_PER_SECOND]`; default: as many as are taken. */
+/**
+ * Sends access log entries on one stream, in messages of 100: `node bench/log-sender.ts PORT SECONDS [ENTRIES_PER_SECOND]`; default: as
+ * many as are taken.
+ */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HTTPAccessLogEntrySchema } from '../gen/envoy/data/accesslog/v3/accesslog_pb.ts';

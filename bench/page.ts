@@ -1,8 +1,8 @@
 /**
  * `npm run bench:page`: the longest task of the page in Chromium, with 10 000 rules and 1 000 decisions a second.
- * **In**: a real server, real calls over HTTP. **Out**: for each view the longest task of the page's main thread: as PerformanceObserver sees
- * it (`longtask`), and in time of the processor, which a busy machine does not lengthen. **Fails**: with exit code 1 if a task took more
- * than 100 ms of the processor.
+ * **In**: a real server, real calls over HTTP. **Out**: for each view the longest task of the page's main thread: as PerformanceObserver
+ * sees it (`longtask`), and in time of the processor, which a busy machine does not lengthen. **Fails**: with exit code 1 if a task took
+ * more than 100 ms of the processor.
  */
 import { Agent, request } from 'node:http';
 import { loadavg } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * `npm run bookinfo -- [TOUR] [--free-ports]`: Istio's Bookinfo in a mesh of Sluice's own: six applications, each behind an Envoy, a gateway, `sluice mesh` and
- * `sluice serve`, on addresses of this machine. Prints the address of the page and the tours; ends everything on Ctrl-C.
+ * `npm run bookinfo -- [TOUR] [--free-ports]`: Istio's Bookinfo in a mesh of Sluice's own: six applications, each behind an Envoy, a
+ * gateway, `sluice mesh` and `sluice serve`, on addresses of this machine. Prints the address of the page and the tours; ends everything
+ * on Ctrl-C.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

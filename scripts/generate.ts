@@ -1,4 +1,7 @@
-/** `npm run generate`: writes all generated files: message types from protos/, the pages of docs/ that come from tables in the code, and the page of the admin port. */
+/**
+ * `npm run generate`: writes all generated files: message types from protos/, the pages of docs/ that come from tables in the code, and the
+ * page of the admin port.
+ */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,6 +1,7 @@
 /**
  * `npm run sbom [-- FILE]`: writes a CycloneDX bill of materials of the package, by default to dist/sluice.cdx.json. npm lists what is
- * installed; of the dev dependencies those stay whose code is in `dist`, which is built before. The result is checked by CycloneDX's schema.
+ * installed; of the dev dependencies those stay whose code is in `dist`, which is built before. The result is checked by CycloneDX's
+ * schema.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * How long an answer stays valid (RFC 9111).
- * The key of the host's cache is the whole input of the rule, so `private` and `vary` change nothing, and nothing is revalidated: `no-cache`
- * counts as `max-age=0`.
+ * The key of the host's cache is the whole input of the rule, so `private` and `vary` change nothing, and nothing is revalidated:
+ * `no-cache` counts as `max-age=0`.
  */
 import { z } from 'zod';
 import { type HttpAnswer, retryAfterMs } from './answer.ts';

@@ -86,7 +86,9 @@ function afterPrefix(text: string, length: number, startsWith: (part: string) =>
 
 const MAX_BLANKS = 16;
 
-/** Cookies of one name are sent by a browser for several paths or domains; which one the upstream reads is unknown (RFC 6265 section 5.4). */
+/**
+ * Cookies of one name are sent by a browser for several paths or domains; which one the upstream reads is unknown (RFC 6265 section 5.4).
+ */
 function cookieOf(text: string, name: string): string | Refused {
   let found = '';
   for (const part of text.split(';')) {

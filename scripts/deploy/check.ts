@@ -1,6 +1,6 @@
 /**
- * `npm run deploy:check [-- --write]`: lints the Dockerfile, renders the chart with every combination of renderings.ts, checks the manifests
- * against the schemas of Kubernetes, and creates them in a real kube-apiserver if it has been built (`npm run kube:real`).
+ * `npm run deploy:check [-- --write]`: lints the Dockerfile, renders the chart with every combination of renderings.ts, checks the
+ * manifests against the schemas of Kubernetes, and creates them in a real kube-apiserver if it has been built (`npm run kube:real`).
  * `--write` renews deploy/kubernetes. Helm is built by Go into .cache on first use, which takes minutes.
  */
 import assert from 'node:assert/strict';

@@ -1,4 +1,6 @@
-/** The plain manifests of deploy/kubernetes, made from the chart; a digest of the chart in their first line shows whether they are stale. */
+/**
+ * The plain manifests of deploy/kubernetes, made from the chart; a digest of the chart in their first line shows whether they are stale.
+ */
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

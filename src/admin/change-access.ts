@@ -2,7 +2,10 @@
 import type { FastifyRequest } from 'fastify';
 import { isAllowedHost } from './host-check.ts';
 
-/** Others may read the pages, but change nothing. A sidecar passes on calls of others from another address of 127.0.0.0/8 (Istio's: 127.0.0.6). */
+/**
+ * Others may read the pages, but change nothing. A sidecar passes on calls of others from another address of 127.0.0.0/8 (Istio's:
+ * 127.0.0.6).
+ */
 const isLocal = (address: string): boolean => ['127.0.0.1', '::ffff:127.0.0.1', '::1'].includes(address);
 
 /**
@@ -13,8 +16,8 @@ const isOwnOrigin = (origin: string, host: string | undefined): boolean =>
   host !== undefined && isAllowedHost(host, 'localhost') && origin.toLowerCase() === `http://${host.toLowerCase()}`;
 
 /**
- * By `Origin`, which a browser sends with a POST and with a script's request to another origin; with other requests to this machine it sends
- * `Sec-Fetch-Site`.
+ * By `Origin`, which a browser sends with a POST and with a script's request to another origin; with other requests to this machine it
+ * sends `Sec-Fetch-Site`.
  */
 export function isFromOtherPage({ headers: { origin, host, 'sec-fetch-site': site } }: FastifyRequest): boolean {
   if (origin !== undefined) return !isOwnOrigin(origin, host);

@@ -1,7 +1,8 @@
 /**
  * `/limits/*`: the quota rules applied to one call.
  * **In**: a descriptor in the query, or a request as a JSON body. **Out**: for every quota rule whether it applies, why, and the state of
- * its counter. **Fails**: with 400 and a sentence; with 403 or 405 for a reset from another machine or not by POST; with 503 without a policy.
+ * its counter. **Fails**: with 400 and a sentence; with 403 or 405 for a reset from another machine or not by POST; with 503 without a
+ * policy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';

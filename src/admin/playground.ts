@@ -1,6 +1,7 @@
 /**
  * `POST /playground`: what a policy says to a call.
- * **In**: `{ policy: "yaml" | null, request: { call, attributes, carried }, id }`. **Out**: the explanation, and the findings about the text.
+ * **In**: `{ policy: "yaml" | null, request: { call, attributes, carried }, id }`. **Out**: the explanation, and the findings about the
+ * text.
  * **Fails**: with 400 and a sentence, 403 from elsewhere, 503 while {@link MAX_AT_ONCE} run.
  */
 import type { FastifyInstance } from 'fastify';

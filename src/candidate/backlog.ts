@@ -7,7 +7,10 @@
  * the other turns so many that the candidate takes at most {@link BUSY_SHARE} of the time.
  */
 
-/** Per thread. A kept call is a copy of its message; calls that wait long are promoted by the garbage collector, which costs more than to decide them. */
+/**
+ * Per thread. A kept call is a copy of its message; calls that wait long are promoted by the garbage collector, which costs more than to
+ * decide them.
+ */
 export const MAX_WAITING = { count: 128, bytes: 4 * 1024 * 1024 };
 /** Calls whose handlers have not answered; each ends by the timeout of its handler. */
 export const MAX_RUNNING = 64;

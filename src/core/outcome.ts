@@ -99,7 +99,9 @@ export interface RuleOutcome<P extends PreparedRule = PreparedRule> {
   result: RuleResult;
   /** A part failed, whatever the result; headers that the rule would set are removed. */
   failed: boolean;
-  /** How long its handler took, in whole microseconds; 0 if it was not asked, or answered at once. Whole, since a fraction would be boxed. */
+  /**
+   * How long its handler took, in whole microseconds; 0 if it was not asked, or answered at once. Whole, since a fraction would be boxed.
+   */
   handlerUs: number;
 }
 

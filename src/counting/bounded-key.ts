@@ -4,8 +4,8 @@ const MAX_CHARACTERS = 128;
 const HASHED = '\0#';
 
 /**
- * A longer key is stored as its SHA-256, which bounds the memory of a counter. Before hashing, JSON escapes lone surrogates, which would all
- * become U+FFFD.
+ * A longer key is stored as its SHA-256, which bounds the memory of a counter. Before hashing, JSON escapes lone surrogates, which would
+ * all become U+FFFD.
  */
 export function boundedKey(key: string): string {
   if (key.length <= MAX_CHARACTERS && !key.startsWith(HASHED)) return key;

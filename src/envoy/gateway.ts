@@ -175,8 +175,8 @@ function clientTrafficPolicy(needs: Needs): object | undefined {
 }
 
 /**
- * Envoy Gateway makes its own descriptors, which only its limit service knows: the limit itself has to stand here, and `sluice ratelimit` can
- * be that service.
+ * Envoy Gateway makes its own descriptors, which only its limit service knows: the limit itself has to stand here, and `sluice ratelimit`
+ * can be that service.
  */
 function backendTrafficPolicy(needs: Needs): object {
   return {

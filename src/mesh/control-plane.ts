@@ -1,7 +1,7 @@
 /**
  * The control plane: the mesh in force, for each proxy as it sees it.
- * **In**: a mesh, again at each change. **Out**: a source of resources for the discovery service. **Fails**: a proxy whose node says not who
- * it is gets INVALID_ARGUMENT.
+ * **In**: a mesh, again at each change. **Out**: a source of resources for the discovery service. **Fails**: a proxy whose node says not
+ * who it is gets INVALID_ARGUMENT.
  */
 import { GrpcError, Status } from '../transport/index.ts';
 import {

@@ -1,7 +1,8 @@
 /**
  * Recorded calls: one JSON object a line, the first of a file says so ([replay.md](../../docs/replay.md)).
  * **In**: decided calls (`write-call.ts`), or files (`read-calls.ts`). **Out**: lines, or recorded calls that become wires again
- * (`recorded-wire.ts`) and are decided anew (`replay.ts`). **Fails**: never for a line; one that cannot be read is a problem with its place.
+ * (`recorded-wire.ts`) and are decided anew (`replay.ts`). **Fails**: never for a line; one that cannot be read is a problem with its
+ * place.
  */
 import type { CheckKind, LimitStatus, Outcome, Reason } from '../core/call.ts';
 

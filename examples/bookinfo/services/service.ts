@@ -50,8 +50,8 @@ export interface Reply {
 }
 
 /**
- * Asks another service: through OUTBOUND (`ADDRESS:PORT` of this workload's proxy), which finds it by its name in Host. Rejects where nobody
- * answers within `timeoutMs`.
+ * Asks another service: through OUTBOUND (`ADDRESS:PORT` of this workload's proxy), which finds it by its name in Host. Rejects where
+ * nobody answers within `timeoutMs`.
  */
 export function ask(
   service: string,

@@ -1,6 +1,7 @@
 /**
  * Observers of calls: the live feed, records of calls, a candidate policy.
- * **In**: each decided call. **Out**: the same, to all that observe. **Fails**: never; an observer that throws is logged, and the others still see the call.
+ * **In**: each decided call. **Out**: the same, to all that observe. **Fails**: never; an observer that throws is logged, and the others
+ * still see the call.
  */
 import type { Log } from '../../adapters/contract.ts';
 import type { RequestBag } from '../../attributes/bag.ts';

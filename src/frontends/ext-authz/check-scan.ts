@@ -50,7 +50,10 @@ const OF_ATTRIBUTES = wanted(
 const CONTEXT_EXTENSIONS = 10;
 /** By field number of its Request. */
 const OF_REQUEST = wanted({ 1: Part.TIME, 2: Part.HTTP }, { once: true });
-/** By field number of its HttpRequest; the last occurrence of a string counts. `header_map` is sent beside the plain headers or instead of them. */
+/**
+ * By field number of its HttpRequest; the last occurrence of a string counts. `header_map` is sent beside the plain headers or instead of
+ * them.
+ */
 const OF_HTTP = wanted(
   { 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS },
   { once: false },

@@ -130,7 +130,9 @@ export class HttpWire implements Wire {
 /** Envoy writes `-` for a value that it lacks. */
 const present = (text: string | undefined): string | undefined => (text === '' || text === '-' ? undefined : text);
 
-/** Proxies append their peer to X-Forwarded-For; Envoy does so only where it is an edge, so its peer is taken from a trusted header alone. */
+/**
+ * Proxies append their peer to X-Forwarded-For; Envoy does so only where it is an edge, so its peer is taken from a trusted header alone.
+ */
 function peerOf(wire: HttpWire): Value | undefined {
   const trusted = wire.trusted('source.ip');
   if (trusted !== undefined) return parseIpOfPeer(trusted);

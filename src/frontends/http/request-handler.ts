@@ -1,8 +1,8 @@
 /**
  * Checks over HTTP: Envoy's `http_service`, the forward-auth of other proxies, and AuthZEN ([http.md](../../../docs/http.md)).
  * **In**: a request of a proxy, at the path of a route. **Out**: 200 if the client's request is allowed, else the status of the denial; in
- * the same turn if the engine answers synchronously. **Fails**: 404 without a route, 400 if the proxy does not say what it asks about, 413 for
- * a large body, 503 for the outcome `error`, which alone is our failure.
+ * the same turn if the engine answers synchronously. **Fails**: 404 without a route, 400 if the proxy does not say what it asks about, 413
+ * for a large body, 503 for the outcome `error`, which alone is our failure.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Engine, Verdict } from '../../core/call.ts';

@@ -1,6 +1,6 @@
 /**
- * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is read, with U+FFFD
- * for invalid UTF-8. **Fails**: with INVALID_ARGUMENT if the request is malformed, or has more descriptors or entries than allowed.
+ * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is read, with
+ * U+FFFD for invalid UTF-8. **Fails**: with INVALID_ARGUMENT if the request is malformed, or has more descriptors or entries than allowed.
  */
 import { asBuffer } from '../../transport/byte-range.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';

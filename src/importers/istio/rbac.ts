@@ -1,6 +1,7 @@
 /**
  * Rules of Istio's RBAC (rbac.istio.io/v1alpha1).
- * **In**: roles, bindings and configs of all documents. **Out**: an allow rule for each binding, and a deny of what none of them allows where RBAC is on.
+ * **In**: roles, bindings and configs of all documents. **Out**: an allow rule for each binding, and a deny of what none of them allows
+ * where RBAC is on.
  * **Fails**: never; what has no effect is a warning.
  */
 import type { Node, Place } from '../../core/rules/yaml/nodes.ts';

@@ -2,8 +2,8 @@
  * The listeners of a sidecar, and the tables that they name.
  * **In**: what it sees of the mesh. **Out**: listeners and route tables. **Fails**: never.
  *
- * A sidecar without interception (`INTERCEPTION_MODE: NONE`) opens the ports that its Sidecar names, or one on 127.0.0.1 for each port number
- * of a service.
+ * A sidecar without interception (`INTERCEPTION_MODE: NONE`) opens the ports that its Sidecar names, or one on 127.0.0.1 for each port
+ * number of a service.
  */
 import { hasLabels } from '../model/mesh.ts';
 import { isHttp, originText, type Service, type ServicePort } from '../model/model.ts';

@@ -1,6 +1,7 @@
 /**
  * A member of the mesh, as its Envoy introduces itself.
- * **In**: the node of a discovery request. **Out**: what the mesh knows it by. **Fails**: with a sentence that says what is wrong in the id.
+ * **In**: the node of a discovery request. **Out**: what the mesh knows it by. **Fails**: with a sentence that says what is wrong in the
+ * id.
  */
 import { isIP } from 'node:net';
 import type { Proxy } from '../../xds/index.ts';

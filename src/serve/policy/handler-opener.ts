@@ -18,8 +18,8 @@ export interface HandlerOpener {
 export const MAX_CLOSE_MS = 5000;
 
 /**
- * `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. `escaped` takes errors
- * that the processes of handlers do not catch.
+ * `worker`: its place in the crew, and the shared memory. `closeWithinMs`: per handler, including its background work. `escaped` takes
+ * errors that the processes of handlers do not catch.
  */
 export function handlerOpener(
   log: OwnLog,

@@ -1,7 +1,7 @@
 /**
  * Watches the local plugins of a policy, for their authors. Each change leaves the old modules in memory, so it is for development.
- * **In**: the plugins of the last loaded policy. **Out**: a call for each change, once files are stable; the next load imports changed modules
- * again. **Fails**: never.
+ * **In**: the plugins of the last loaded policy. **Out**: a call for each change, once files are stable; the next load imports changed
+ * modules again. **Fails**: never.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';

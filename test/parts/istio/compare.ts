@@ -1,5 +1,6 @@
 /**
- * The same AuthorizationPolicy, or roles of RBAC v1alpha1, by Envoy's own RBAC filter and by Sluice behind ext_authz, with the same requests.
+ * The same AuthorizationPolicy, or roles of RBAC v1alpha1, by Envoy's own RBAC filter and by Sluice behind ext_authz, with the same
+ * requests.
  * **In**: a seed, numbers of workloads and requests. **Out**: how many requests passed, and those on which the two differ.
  */
 import { createHmac } from 'node:crypto';

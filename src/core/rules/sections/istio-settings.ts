@@ -16,7 +16,10 @@ export interface IstioSettings {
     | undefined;
   /** Policies in it apply to all namespaces. */
   readonly rootNamespace: string;
-  /** The trust domain of the mesh, and its aliases by `settings.trustDomainAliases`: a principal of one of them, or of `cluster.local`, stands for all. */
+  /**
+   * The trust domain of the mesh, and its aliases by `settings.trustDomainAliases`: a principal of one of them, or of `cluster.local`,
+   * stands for all.
+   */
   readonly trustDomains: readonly string[];
   /** By name of a provider: the `check` of its rules. */
   readonly providers: ReadonlyMap<string, Node>;

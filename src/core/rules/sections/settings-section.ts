@@ -1,6 +1,7 @@
 /**
  * `settings:` of a policy.
- * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, what decisions show, and how many rules are expected. **Fails**: with findings.
+ * **In**: the maps of all documents. **Out**: how attributes are read, where reports are spooled, what decisions show, and how many rules
+ * are expected. **Fails**: with findings.
  */
 import { type Attributes, type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { spiffeId } from '../../../attributes/spiffe.ts';
