@@ -3,44 +3,22 @@
  * one stream, by log-kafka, until the broker has acknowledged all. `node bench/kafka.ts [SECONDS] [disk]`; by turns, three times each. What
  * is measured runs on one core; the broker and the sender share the other, for both.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HTTPAccessLogEntrySchema } from '../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
-import {
-  StreamAccessLogsMessage_HTTPAccessLogEntriesSchema,
-  StreamAccessLogsMessageSchema,
-} from '../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { dialGrpc } from '../src/transport/index.ts';
 import { startKafka } from '../test/parts/kafka.ts';
 import { createTopic, kafkaClient } from '../test/parts/kafka-topic.ts';
 import { startOnCore } from './process.ts';
+import { logMessage, PER_MESSAGE } from './log-message.ts';
 
-const PER_MESSAGE = 100;
 const TURNS = 3;
 const PARTITIONS = 3;
 const seconds = Number(process.argv[2] ?? 5);
 const spool = process.argv[3] === 'disk' ? 'disk' : 'memory';
 
-const message = toBinary(
-  StreamAccessLogsMessageSchema,
-  create(StreamAccessLogsMessageSchema, {
-    logEntries: {
-      case: 'httpLogs',
-      value: create(StreamAccessLogsMessage_HTTPAccessLogEntriesSchema, {
-        logEntry: Array.from({ length: PER_MESSAGE }, (_, at) =>
-          create(HTTPAccessLogEntrySchema, {
-            commonProperties: { duration: { seconds: 0n, nanos: 7_000_000 } },
-            request: { requestMethod: 1, path: `/ratings/${at}`, requestHeaders: { 'x-user': 'ann' } },
-            response: { responseCode: 200 },
-          }),
-        ),
-      }),
-    },
-  }),
-);
+const message = logMessage();
 
 interface Turn {
   readonly perSecond: number;
