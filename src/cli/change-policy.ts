@@ -5,7 +5,7 @@
  */
 import { userInfo } from 'node:os';
 import { safeLine } from '../log/safe-text.ts';
-import { messageOf } from '../text/message-of.ts';
+import { causeMessageOf } from '../text/message-of.ts';
 import { addressText } from '../transport/index.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -46,8 +46,7 @@ async function posted(url: string, agent: string): Promise<{ readonly status: nu
     const response = await fetch(url, { method: 'POST', headers: { 'user-agent': agent }, signal });
     return { status: response.status, answer: (await response.json()) as Answer };
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new CliError('CLI_UNREACHABLE', `${url} does not answer: ${messageOf(cause)}`, { cause: error });
+    throw new CliError('CLI_UNREACHABLE', `${url} does not answer: ${causeMessageOf(error)}`, { cause: error });
   }
 }
 

@@ -9,7 +9,7 @@ import { readMesh } from '../../mesh/sources/read-mesh.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
 import { type MeshServer, startMeshServer } from '../../serve/mesh/server.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { causeMessageOf } from '../../text/message-of.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
@@ -170,7 +170,6 @@ async function askedOf(to: string, path: string): Promise<unknown> {
     if (answer.ok) return page;
     throw new Error(page.error ?? `it answers ${answer.status}`);
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new CliError('CLI_UNREACHABLE', `${url}: ${messageOf(cause)}`, { cause: error });
+    throw new CliError('CLI_UNREACHABLE', `${url}: ${causeMessageOf(error)}`, { cause: error });
   }
 }

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import type { WhyAnswer, WhyRule } from '../../explain/why.ts';
 import { safeLine } from '../../log/safe-text.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { causeMessageOf, messageOf } from '../../text/message-of.ts';
 import { paintOut } from '../../text/paint.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
@@ -58,8 +58,7 @@ async function askedOf(to: string, id: string): Promise<readonly Fields[]> {
     }
     return found;
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new CliError('CLI_UNREACHABLE', `http://${to} has no verdicts: ${messageOf(cause)}`, { cause: error });
+    throw new CliError('CLI_UNREACHABLE', `http://${to} has no verdicts: ${causeMessageOf(error)}`, { cause: error });
   }
 }
 

@@ -9,7 +9,7 @@ import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { CliError } from '../cli-error.ts';
 import type { RequestFile } from '../request-file.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { causeMessageOf } from '../../text/message-of.ts';
 
 export type Question =
   | { readonly kind: 'descriptor'; readonly domain: string; readonly entries: readonly string[] }
@@ -39,11 +39,7 @@ export async function askLimits(to: string, depth: InspectionDepth, question: Qu
     const answer = await fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
     [status, text] = [answer.status, await answer.text()];
   } catch (error) {
-    throw new CliError(
-      'CLI_UNREACHABLE',
-      `http://${to} does not answer: ${messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error)}`,
-      { cause: error },
-    );
+    throw new CliError('CLI_UNREACHABLE', `http://${to} does not answer: ${causeMessageOf(error)}`, { cause: error });
   }
   const answer = jsonOf(text);
   if (status === 400 && question.kind === 'request')

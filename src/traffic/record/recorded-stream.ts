@@ -4,7 +4,7 @@
  * **Fails**: with a {@link RecordRefused} if the server answers otherwise, or cannot be reached at first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../text/message-of.ts';
+import { causeMessageOf } from '../../text/message-of.ts';
 import { FORMAT_VERSION } from '../format.ts';
 
 export class RecordRefused extends Error {}
@@ -47,10 +47,10 @@ export async function* recordedStream(options: RecordedStreamOptions): AsyncGene
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof RecordRefused || isFirst)
-        throw error instanceof RecordRefused ? error : new RecordRefused(reasonOf(error), { cause: error });
+        throw error instanceof RecordRefused ? error : new RecordRefused(causeMessageOf(error), { cause: error });
       if (awaySinceMs === undefined) {
         awaySinceMs = performance.now();
-        onAway(reasonOf(error));
+        onAway(causeMessageOf(error));
       }
     }
     // ±20 % jitter, so that recorders do not return together.
@@ -58,10 +58,6 @@ export async function* recordedStream(options: RecordedStreamOptions): AsyncGene
     backOffMs = Math.min(backOffMs * 2, MAX_BACK_OFF_MS);
   }
 }
-
-/** fetch hides the reason in the cause. */
-const reasonOf = (error: unknown): string =>
-  messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 
 /** The lines of one connection; first an empty batch, when it is known to be one of calls. */
 async function* connection({ base, share, bodies, signal }: RecordedStreamOptions): AsyncGenerator<Buffer> {
