@@ -65,18 +65,12 @@ function faultOf({ delay, abort }: NonNullable<HttpRoute['fault']>): Json {
           ? undefined
           : compact({
               http_status: abort.httpStatus,
-              grpc_status: abort.grpcStatus === undefined ? undefined : grpcCode(abort.grpcStatus),
+              grpc_status: abort.grpcStatus,
               percentage: fraction(abort.percentage ?? abort.percent ?? 0),
             }),
     }),
   );
 }
-
-const GRPC_CODES =
-  'OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED'.split(
-    ' ',
-  );
-const grpcCode = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Math.max(2, GRPC_CODES.indexOf(text)));
 
 function corsOf(policy: NonNullable<HttpRoute['corsPolicy']>): Json {
   const origins =

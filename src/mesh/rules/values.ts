@@ -22,6 +22,35 @@ export const percent = z.number().min(0).max(100);
 /** `{ value: 12.5 }`, as today, or 1.0.2's whole number beside it. */
 export const percentage = z.strictObject({ value: percent.default(0) }).transform(({ value }) => value);
 
+/** google.rpc.Code, by number. */
+const GRPC_CODES = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
+
+/** A status of gRPC by name or number; its number. */
+export const grpcStatus = z.string().transform((text, context) => {
+  const code = /^\d+$/.test(text) ? Number(text) : GRPC_CODES.indexOf(text);
+  if (code >= 0 && code < GRPC_CODES.length) return code;
+  context.addIssue({ code: 'custom', message: 'expected a status of gRPC, such as UNAVAILABLE or 14' });
+  return z.NEVER;
+});
+
 /** A test of a text: exactly one of its forms; `{}` is any text. */
 export const stringMatch = z
   .strictObject({

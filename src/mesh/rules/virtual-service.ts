@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   duration,
   exportTo,
+  grpcStatus,
   headerName,
   host,
   label,
@@ -66,7 +67,7 @@ const delay = z.strictObject({
 const abort = z
   .strictObject({
     httpStatus: z.int().min(200).max(599).optional(),
-    grpcStatus: z.string().optional(),
+    grpcStatus: grpcStatus.optional(),
     percent: z.int().min(0).max(100).optional(),
     percentage: percentage.optional(),
   })

@@ -106,6 +106,17 @@ describe('an error', () => {
       ['b.yaml:6:27 MESH_FIELD VirtualService default/a, http.0.match.0.uri: expected one of exact, prefix and regex'],
     ],
     [
+      'a status that gRPC has not',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ fault: { abort: { grpcStatus: AWAY } }, route: [{ destination: { host: reviews } }] }]',
+      ),
+      [
+        'b.yaml:6:42 MESH_FIELD VirtualService default/a, http.0.fault.abort.grpcStatus: expected a status of gRPC, such as UNAVAILABLE or 14',
+      ],
+    ],
+    [
       'a field that is not supported',
       object(
         'VirtualService',
