@@ -31,7 +31,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
     'src/core/key-text.ts',
     'src/core/metrics',
   ],
-  ['src/core/rules/yaml', 'src/core/rules/errors.ts', 'src/core/rules/fields.ts'],
+  ['src/core/rules/errors.ts'],
   ['src/core/rules'],
   ['src/core/handlers'],
   ['src/core/outcome.ts'],
@@ -49,6 +49,7 @@ const stagesOfCore = Object.fromEntries(
       place,
       [
         ...GROUND,
+        'src/yaml',
         'src/adapters/open-handler.ts',
         'src/adapters/outage-log.ts',
         'src/adapters/registry.ts',
@@ -63,7 +64,7 @@ const stagesOfCore = Object.fromEntries(
 /** The stages of a call to `sluice ratelimit`: each may import those before it, and places outside that are its own. */
 const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly string[]])[] = [
   ['src/ratelimit/call.ts', []],
-  ['src/ratelimit/config', ['src/core/rules/yaml', 'src/counting/calendar.ts', 'src/counting/window.ts']],
+  ['src/ratelimit/config', ['src/yaml', 'src/counting/calendar.ts', 'src/counting/window.ts']],
   ['src/ratelimit/metrics', []],
   ['src/ratelimit/settings', ['src/adapters/shared-memory.ts']],
   ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
@@ -73,7 +74,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
   ['src/ratelimit/inspect', ['src/counting/ask.ts']],
-  ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts']],
+  ['src/ratelimit/serve', ['src/files', 'src/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts']],
 ];
 
 const stagesOfRatelimit = Object.fromEntries(
@@ -132,6 +133,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/time': [],
   'src/files': ['src/text'],
   'src/attributes': ['src/text', 'src/time'],
+  // Documents with positions, and findings about them: of policies, limits and meshes alike. Codes of its findings stand with the rules'.
+  'src/yaml': ['src/text', 'src/time', 'src/core/rules/errors.ts'],
   'src/expression': ['src/text', 'src/attributes'],
   // The stages of an expression: text -> tree -> typed tree -> passes over it -> closures or generated code.
   'src/expression/values': ['src/attributes'],
@@ -167,10 +170,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/importers/istio': [
     'src/text',
     'src/attributes',
-    'src/core/rules/yaml',
+    'src/yaml',
     'src/core/rules/errors.ts',
-    'src/core/rules/fields.ts',
-    'src/core/rules/texts.ts',
     'src/core/rules/sections/istio-settings.ts',
   ],
   // The API client knows neither the engine nor plugins: whatever watches Kubernetes uses it.
@@ -199,6 +200,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [
     ...GROUND,
+    'src/yaml',
     'src/importers/istio/index.ts',
     'src/adapters/open-handler.ts',
     'src/adapters/outage-log.ts',
@@ -228,22 +230,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/envoy-json',
     'src/xds/index.ts',
     'src/transport/index.ts',
-    'src/core/rules/yaml',
+    'src/yaml',
     'src/core/rules/errors.ts',
-    'src/core/rules/fields.ts',
-    'src/core/rules/texts.ts',
-    'src/core/rules/schema-findings.ts',
-    'src/core/rules/policy-files.ts',
   ],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.
   'src/traffic/suggest': ['src/attributes', 'src/core/match/percentage.ts', 'src/traffic/format.ts'],
   // A policy beside the calls that a replay decides by it.
-  'src/traffic/policy-coverage': ['src/attributes', 'src/core', 'src/explain/explanation.ts'],
+  'src/traffic/policy-coverage': ['src/attributes', 'src/yaml', 'src/core', 'src/explain/explanation.ts'],
   // Recorded calls: written from decided ones, read again, decided anew.
   'src/traffic': [
     'src/text',
+    'src/yaml',
     'src/time',
     'src/attributes',
     'src/expression',
@@ -266,6 +265,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/admin': [
     'src/text',
+    'src/yaml',
     'src/attributes',
     'src/core',
     'src/envoy',
@@ -277,9 +277,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Runs in browsers: it knows the JSON alone.
   'src/page': [],
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
-  'src/envoy': ['src/time/time-slice.ts', 'src/attributes', 'src/expression/index.ts', 'src/core/rules'],
+  'src/envoy': ['src/time/time-slice.ts', 'src/attributes', 'src/yaml', 'src/expression/index.ts', 'src/core/rules'],
   'src/serve': [
     'src/text',
+    'src/yaml',
     'src/time',
     'src/files',
     'src/attributes',
@@ -320,6 +321,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/serve/policy': [
     'src/text',
+    'src/yaml',
     'src/files',
     'src/attributes',
     'src/transport',
@@ -344,7 +346,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/mesh',
     'src/xds/index.ts',
     'src/transport/index.ts',
-    'src/core/rules/yaml/findings.ts',
+    'src/yaml',
     'src/admin/http-app.ts',
     'src/admin/host-check.ts',
     ...SERVE_GROUND,

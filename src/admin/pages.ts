@@ -2,7 +2,7 @@
 import { withoutCredentials, withoutCredentialsIn } from '../attributes/credentials.ts';
 import { HANDLER_BOUNDS_MS, quantileMs } from '../core/metrics/meters.ts';
 import { countsAt, type RuleCounts } from '../core/metrics/rule-counts.ts';
-import type { Finding } from '../core/rules/yaml/findings.ts';
+import type { Finding } from '../yaml/findings.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { PolicyLoading } from './sources.ts';

@@ -7,7 +7,7 @@ import type { VerdictFilter } from '../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../core/history/summary.ts';
 import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
-import type { Finding } from '../core/rules/yaml/findings.ts';
+import type { Finding } from '../yaml/findings.ts';
 import type { Why } from '../explain/why.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 

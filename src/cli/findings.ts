@@ -1,6 +1,6 @@
 /** Prints findings for people: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
-import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
+import { type Finding, findingsCount } from '../yaml/findings.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
 import { safeText } from '../log/safe-text.ts';

@@ -4,7 +4,7 @@ import { isSelfContained } from '../adapters/description.ts';
 import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
-import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
+import { type Finding, findingsCount } from '../yaml/findings.ts';
 import { type LoadedPolicy, loadPolicy } from '../core/rules/load.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { unopened } from './cases/handlers.ts';

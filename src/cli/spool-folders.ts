@@ -1,11 +1,11 @@
 /** The folder of the spools that a command names, by itself or by a policy. */
 import { dirname, resolve } from 'node:path';
 import { type SpooledHandler, spooledHandlers } from '../core/handlers/spooled/folders.ts';
-import { readPolicyFiles } from '../core/rules/policy-files.ts';
-import { parseDocuments } from '../core/rules/yaml/document.ts';
-import { Findings } from '../core/rules/yaml/findings.ts';
-import { nodeAt } from '../core/rules/yaml/nodes.ts';
-import { SourceText } from '../core/rules/yaml/source-text.ts';
+import { readPolicyFiles } from '../yaml/policy-files.ts';
+import { parseDocuments } from '../yaml/document.ts';
+import { Findings } from '../yaml/findings.ts';
+import { nodeAt } from '../yaml/nodes.ts';
+import { SourceText } from '../yaml/source-text.ts';
 import { messageOf } from '../text/message-of.ts';
 import { TimeSlice } from '../time/time-slice.ts';
 import { CliError } from './cli-error.ts';

@@ -2,8 +2,8 @@
  * What objects of a mesh refer to: Envoy accepts a route to nowhere, and answers 503.
  * **In**: a mesh. **Out**: warnings at the rules whose hosts, subsets or gateways nobody declares. **Fails**: never.
  */
-import type { Findings } from '../core/rules/yaml/findings.ts';
-import { nodeAt, type Place } from '../core/rules/yaml/nodes.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { nodeAt, type Place } from '../yaml/nodes.ts';
 import { meant } from '../text/nearest.ts';
 import { completeGateway } from './envoy/http-routes.ts';
 import { gatewayName } from './envoy/route-tables.ts';

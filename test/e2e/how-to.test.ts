@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { casesOf } from '../../src/cli/cases/index.ts';
 import { checkLimits } from '../../src/cli/limits/limit-files.ts';
-import { findingText } from '../../src/core/rules/yaml/findings.ts';
+import { findingText } from '../../src/yaml/findings.ts';
 import { fencedBlocks } from '../parts/fenced-blocks.ts';
 import { ROOT } from './command.ts';
 

@@ -10,7 +10,7 @@ import { type Caller, NO_CALLER, type Verdict } from '../../src/core/call.ts';
 import { createEngine } from '../../src/core/engine.ts';
 import { loadPolicyText } from '../../src/core/rules/load.ts';
 import type { Policy } from '../../src/core/rules/policy.ts';
-import { findingText } from '../../src/core/rules/yaml/findings.ts';
+import { findingText } from '../../src/yaml/findings.ts';
 import type { RunningEngine } from '../../src/core/running-engine.ts';
 import type { OwnLog } from '../../src/log/log.ts';
 import { handlerOpener } from '../../src/serve/policy/handler-opener.ts';

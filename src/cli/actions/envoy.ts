@@ -1,7 +1,7 @@
 /** Envoy's side of a policy: printed, or checked. */
 import { readFile } from 'node:fs/promises';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
-import { findingsCount } from '../../core/rules/yaml/findings.ts';
+import { findingsCount } from '../../yaml/findings.ts';
 import { envoyBootstrap, envoySnippet } from '../../envoy/bootstrap.ts';
 import { descriptorsOfFiles } from '../../envoy/descriptors.ts';
 import { type Needs, needsOf } from '../../envoy/needs.ts';

@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import type { LoadedPolicy } from '../../core/rules/load.ts';
-import { type Node, plain } from '../../core/rules/yaml/nodes.ts';
+import { type Node, plain } from '../../yaml/nodes.ts';
 import { paintErr } from '../../text/paint.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingText } from '../findings.ts';

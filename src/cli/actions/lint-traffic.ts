@@ -5,7 +5,7 @@
  */
 import type { Registry } from '../../adapters/registry.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import { paintOut } from '../../text/paint.ts';
 import { Coverage } from '../../traffic/policy-coverage/coverage.ts';
 import { coverageFindings, numberText } from '../../traffic/policy-coverage/findings.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { RULE_CALLS } from '../../attributes/carrier.ts';
-import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
+import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

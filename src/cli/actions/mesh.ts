@@ -1,6 +1,6 @@
 /** `sluice mesh`: the control plane, and views of a running one. */
 import { resolve } from 'node:path';
-import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
+import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import { makeLog } from '../../log/log.ts';
 import { writeLog } from '../../log/log-output.ts';
 import { safeLine } from '../../log/safe-text.ts';

@@ -4,7 +4,7 @@ import { ADAPTER_ERRORS } from '../../adapters/errors.ts';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import type { PolicyPlugins } from '../../core/rules/sections/plugins-section.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingText, shownPath } from '../findings.ts';

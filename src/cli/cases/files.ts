@@ -9,8 +9,8 @@ import { type CasesDocument, type LoadedPolicy, loadPolicy } from '../../core/ru
 import type { Policy } from '../../core/rules/policy.ts';
 import type { CliErrorCode } from '../errors.ts';
 import { type Case, parseCase } from './schema.ts';
-import type { Position } from '../../core/rules/yaml/source-text.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Position } from '../../yaml/source-text.ts';
+import type { Finding } from '../../yaml/findings.ts';
 
 export interface FoundCase {
   readonly case: Case;

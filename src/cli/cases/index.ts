@@ -4,12 +4,12 @@
  * loaded are findings.
  */
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import { findCases } from './files.ts';
 import { realAdapters } from './real-adapters.ts';
 import { type CaseResult, runCase } from './run.ts';
 
-export type { Finding } from '../../core/rules/yaml/findings.ts';
+export type { Finding } from '../../yaml/findings.ts';
 export type { CaseResult } from './run.ts';
 
 export interface FoundCases {

@@ -13,7 +13,7 @@ import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
 import type { Observed, ObservedReport } from './observed.ts';
 import { messageOf } from '../../text/message-of.ts';
-import type { Position } from '../../core/rules/yaml/source-text.ts';
+import type { Position } from '../../yaml/source-text.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 
 export interface CaseResult {

@@ -3,13 +3,13 @@
  * **In**: paths. **Out**: the findings of `sluice ratelimit`, and counts of domains and limits. **Fails**: if a path cannot be read.
  */
 import { stat } from 'node:fs/promises';
-import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
+import { type PolicyFiles, readPolicyFiles } from '../../yaml/policy-files.ts';
 import { type ConfigFile, readConfigs } from '../../ratelimit/config/read.ts';
 import type { Node } from '../../ratelimit/config/tree.ts';
 import { unreadableFile } from '../../ratelimit/serve/limit-source.ts';
 import { findRuntimeFiles, type FoundFile, readFiles, type UnreadFile } from '../../ratelimit/serve/runtime-folder.ts';
 import { readSettings } from '../../ratelimit/settings/settings.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 
 export interface CheckedLimits {
   readonly files: number;

@@ -1,7 +1,7 @@
 import { KEYS } from './keys.ts';
-import type { Findings } from './yaml/findings.ts';
+import type { Findings } from '../../yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
-import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
+import { nodeText, type Document, type MapNode } from '../../yaml/nodes.ts';
 
 export type DocumentKind =
   | { readonly kind: 'policy'; readonly root: MapNode }

@@ -10,10 +10,10 @@ import {
   compile,
   compileText,
 } from '../../expression/index.ts';
-import type { Findings } from './yaml/findings.ts';
+import type { Findings } from '../../yaml/findings.ts';
 import { oddHosts } from './host-form.ts';
-import { type Node, type Place, type ScalarNode, nodeText } from './yaml/nodes.ts';
-import { scalarOffset } from './yaml/scalar-offsets.ts';
+import { type Node, type Place, type ScalarNode, nodeText } from '../../yaml/nodes.ts';
+import { scalarOffset } from '../../yaml/scalar-offsets.ts';
 
 /** A YAML number or boolean is itself, text is an expression; anything else must be quoted (docs/rules.md, section 1). */
 export function expressionOf(

@@ -5,7 +5,7 @@ import type { Masks } from '../../attributes/secrets.ts';
 import type { Rule } from './rule.ts';
 import type { HandlerRun } from './sections/run-key.ts';
 import type { HandlerSpool } from './sections/spool-key.ts';
-import type { Position } from './yaml/source-text.ts';
+import type { Position } from '../../yaml/source-text.ts';
 
 /** A handler as the policy declares it, its config parsed; not open. */
 export interface HandlerSpec {

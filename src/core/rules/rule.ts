@@ -2,7 +2,7 @@
  * A loaded rule: typed, compiled, read-only. Written by `core/rules`, read by match, dispatch and verdict.
  */
 import type { Calendar } from '../../counting/calendar.ts';
-import type { Position } from './yaml/source-text.ts';
+import type { Position } from '../../yaml/source-text.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import type { RuleCall } from '../../attributes/carrier.ts';
 import type { Algorithm, Shape } from '../../adapters/contract.ts';

@@ -1,4 +1,4 @@
-import type { Finding } from '../rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 /** Errors of putting a policy in force; docs/errors.md is generated from this table. */
 
 export const CORE_ERRORS = {

@@ -16,7 +16,7 @@ import { prepareRule } from './prepare-rule.ts';
 import { Snapshot } from './snapshot.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
-import type { Finding } from '../rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import type { PreparedRule } from '../outcome.ts';
 import type { Rule } from '../rules/rule.ts';
 

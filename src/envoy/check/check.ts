@@ -3,9 +3,9 @@
  * **In**: the text of a bootstrap, or of a dump of /config_dump; needs and options. **Out**: findings at their places.
  * **Fails**: never; a text that is no configuration is a finding.
  */
-import { parseDocuments } from '../../core/rules/yaml/document.ts';
-import { type Finding, Findings } from '../../core/rules/yaml/findings.ts';
-import { SourceText } from '../../core/rules/yaml/source-text.ts';
+import { parseDocuments } from '../../yaml/document.ts';
+import { type Finding, Findings } from '../../yaml/findings.ts';
+import { SourceText } from '../../yaml/source-text.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import type { Needs } from '../needs.ts';
 import { CHECK_TIMEOUT_MS, type EnvoyOptions } from '../options.ts';

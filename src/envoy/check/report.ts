@@ -1,5 +1,5 @@
-import { Findings } from '../../core/rules/yaml/findings.ts';
-import type { Place } from '../../core/rules/yaml/nodes.ts';
+import { Findings } from '../../yaml/findings.ts';
+import type { Place } from '../../yaml/nodes.ts';
 import type { EnvoyErrorCode } from '../errors.ts';
 import type { Needs, Why } from '../needs.ts';
 import { type EnvoyOptions, rulesText } from '../options.ts';

@@ -1,5 +1,5 @@
 /** A look into a configuration of Envoy: protobuf in JSON or YAML, whose fields are in snake_case or lowerCamelCase. */
-import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
+import type { Node, Place } from '../../yaml/nodes.ts';
 
 const camelCase = (name: string): string =>
   name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -3,8 +3,8 @@
  * **In**: objects of all documents. **Out**: rules, in Istio's order: CUSTOM, DENY, the deny of what no ALLOW policy allows, ALLOW, AUDIT.
  * **Fails**: with findings; a policy with an error has no rules.
  */
-import { fieldsOf, type Fields } from '../../core/rules/fields.ts';
-import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { fieldsOf, type Fields } from '../../yaml/fields.ts';
+import type { Node, Place } from '../../yaml/nodes.ts';
 import { operationTests, sourceTests, whenTests } from './conditions.ts';
 import { mapNode, type Plain } from './nodes.ts';
 import { type IstioObject, report, selection, type Translation } from './object.ts';

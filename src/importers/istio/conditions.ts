@@ -3,10 +3,10 @@
  * **In**: their nodes. **Out**: tests, as CEL. **Fails**: with findings at the field or value.
  */
 import { nearest } from '../../text/nearest.ts';
-import type { Fields } from '../../core/rules/fields.ts';
-import type { Node } from '../../core/rules/yaml/nodes.ts';
+import type { Fields } from '../../yaml/fields.ts';
+import type { Node } from '../../yaml/nodes.ts';
 import { report, type Translation } from './object.ts';
-import { texts } from '../../core/rules/texts.ts';
+import { texts } from '../../yaml/texts.ts';
 import { withAliases } from './trust-domains.ts';
 import { problemOf } from './value-problems.ts';
 import {

@@ -3,8 +3,8 @@
  * **In**: the documents, `settings.istio`, names of handlers. **Out**: ordinary rules as nodes, whose places are in Istio's files.
  * **Fails**: with findings; nothing is dropped silently.
  */
-import type { Findings } from '../../core/rules/yaml/findings.ts';
-import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
+import type { Findings } from '../../yaml/findings.ts';
+import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
 import { AuthorizationPolicies } from './authorization-policy.ts';
 import { istioObject, refusalWithout, report, type Translation } from './object.ts';

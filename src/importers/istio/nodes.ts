@@ -1,5 +1,5 @@
 /** Nodes of rules that a document of another language comes to; findings about them point into that document. */
-import type { MapEntry, MapNode, Node, Place, ScalarNode } from '../../core/rules/yaml/nodes.ts';
+import type { MapEntry, MapNode, Node, Place, ScalarNode } from '../../yaml/nodes.ts';
 
 export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain | Node };
 

@@ -2,11 +2,11 @@
  * An object of Istio: its name, and which workloads it selects.
  * **In**: a document. **Out**: an {@link IstioObject}. **Fails**: with findings, and `undefined`.
  */
-import { Fields, fieldsOf } from '../../core/rules/fields.ts';
-import type { Findings } from '../../core/rules/yaml/findings.ts';
-import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { Fields, fieldsOf } from '../../yaml/fields.ts';
+import type { Findings } from '../../yaml/findings.ts';
+import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
-import { textMap } from '../../core/rules/texts.ts';
+import { textMap } from '../../yaml/texts.ts';
 import { mapNode } from './nodes.ts';
 import { anyOf, quoted } from './tests.ts';
 import type { IstioErrorCode } from './errors.ts';

@@ -3,8 +3,8 @@
  * **In**: their nodes. **Out**: tests, as CEL. **Fails**: with findings at the field, key or value.
  * The semantics are those of the filters that Istio 1.5 wrote for Envoy (docs/istio.md).
  */
-import { type Fields, fieldsOf, listOfNodes } from '../../core/rules/fields.ts';
-import type { ListNode, Node } from '../../core/rules/yaml/nodes.ts';
+import { type Fields, fieldsOf, listOfNodes } from '../../yaml/fields.ts';
+import type { ListNode, Node } from '../../yaml/nodes.ts';
 import {
   always,
   type Context,

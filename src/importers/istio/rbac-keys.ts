@@ -2,7 +2,7 @@
  * Keys of constraints and of properties of Istio's RBAC (rbac.istio.io/v1alpha1), and the conditions that fields share with them.
  * **In**: a key. **Out**: the tests of its values, as CEL. **Fails**: with a finding that names the key.
  */
-import type { Place } from '../../core/rules/yaml/nodes.ts';
+import type { Place } from '../../yaml/nodes.ts';
 import { meant } from '../../text/nearest.ts';
 import {
   always,

@@ -2,9 +2,9 @@
  * ServiceRole, ServiceRoleBinding, ClusterRbacConfig and RbacConfig (rbac.istio.io/v1alpha1), as read.
  * **In**: objects. **Out**: roles, bindings, configs. **Fails**: with findings.
  */
-import { type Fields, listOfNodes } from '../../core/rules/fields.ts';
-import { texts } from '../../core/rules/texts.ts';
-import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { type Fields, listOfNodes } from '../../yaml/fields.ts';
+import { texts } from '../../yaml/texts.ts';
+import type { Node, Place } from '../../yaml/nodes.ts';
 import { type IstioObject, namespaceOf, report, type Translation } from './object.ts';
 import { type AccessRule, accessRule, SERVICE_HOST, serviceHostOf, subjectTests } from './rbac-conditions.ts';
 import { anyOf, noneOf, quoted, type Test } from './tests.ts';

@@ -4,7 +4,7 @@
  * where RBAC is on.
  * **Fails**: never; what has no effect is a warning.
  */
-import type { Node, Place } from '../../core/rules/yaml/nodes.ts';
+import type { Node, Place } from '../../yaml/nodes.ts';
 import { meant } from '../../text/nearest.ts';
 import { mapNode, type Plain } from './nodes.ts';
 import { type IstioObject, namespaceOf, refusalWithout, report, type Translation } from './object.ts';

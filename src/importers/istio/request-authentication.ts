@@ -3,11 +3,11 @@
  * **In**: an object. **Out**: a handler of the adapter jwt, a rule that gives its claims, a rule that refuses a bad token, and rules that
  * change the request as Envoy's jwt_authn does. **Fails**: with findings.
  */
-import { type Fields, fieldsOf } from '../../core/rules/fields.ts';
-import type { MapNode, Node, Place } from '../../core/rules/yaml/nodes.ts';
+import { type Fields, fieldsOf } from '../../yaml/fields.ts';
+import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import { mapNode, type Plain } from './nodes.ts';
 import { type IstioObject, report, selection, type Translation } from './object.ts';
-import { texts } from '../../core/rules/texts.ts';
+import { texts } from '../../yaml/texts.ts';
 import { allOf, quoted } from './tests.ts';
 
 const FIELDS = [

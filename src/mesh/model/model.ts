@@ -2,7 +2,7 @@
  * The mesh as its sources describe it: services, where they run, and the rules of its traffic.
  * Names of fields are Istio's; every object says where it was written.
  */
-import type { Place } from '../../core/rules/yaml/nodes.ts';
+import type { Place } from '../../yaml/nodes.ts';
 
 /** Protocols that a port may have; UDP is never proxied. */
 export const PROTOCOLS = ['http', 'http2', 'grpc', 'https', 'tls', 'tcp', 'mongo', 'redis', 'mysql', 'udp'] as const;

@@ -3,11 +3,11 @@
  * field, and `undefined`.
  */
 import type { z } from 'zod';
-import { Fields } from '../../core/rules/fields.ts';
-import { parsedBy } from '../../core/rules/schema-findings.ts';
-import { textMap } from '../../core/rules/texts.ts';
-import type { Findings } from '../../core/rules/yaml/findings.ts';
-import { type MapNode, type Node, nodeText, plain } from '../../core/rules/yaml/nodes.ts';
+import { Fields } from '../../yaml/fields.ts';
+import { parsedBy } from '../../yaml/schema-findings.ts';
+import { textMap } from '../../yaml/texts.ts';
+import type { Findings } from '../../yaml/findings.ts';
+import { type MapNode, type Node, nodeText, plain } from '../../yaml/nodes.ts';
 import type { MeshErrorCode } from '../errors.ts';
 import type { Origin } from '../model/model.ts';
 

@@ -2,10 +2,10 @@
  * **In**: the texts of files. **Out**: the objects of a mesh, by kind, each with its place. **Fails**: with findings; the objects are then
  * not to be used, since half a mesh is another mesh.
  */
-import { Findings } from '../../core/rules/yaml/findings.ts';
-import { parseDocuments } from '../../core/rules/yaml/document.ts';
-import type { Node } from '../../core/rules/yaml/nodes.ts';
-import { SourceText } from '../../core/rules/yaml/source-text.ts';
+import { Findings } from '../../yaml/findings.ts';
+import { parseDocuments } from '../../yaml/document.ts';
+import type { Node } from '../../yaml/nodes.ts';
+import { SourceText } from '../../yaml/source-text.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import type { MeshRule } from '../model/model.ts';
 import { type Kind, KINDS, kindOf, type SpecOf } from '../rules/kinds.ts';

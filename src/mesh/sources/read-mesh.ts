@@ -3,8 +3,8 @@
  * **Fails**: with findings and no mesh; a mesh is read whole or not at all.
  */
 import { createHash } from 'node:crypto';
-import { readPolicyFiles } from '../../core/rules/policy-files.ts';
-import { type Finding, Findings } from '../../core/rules/yaml/findings.ts';
+import { readPolicyFiles } from '../../yaml/policy-files.ts';
+import { type Finding, Findings } from '../../yaml/findings.ts';
 import { checkReferences } from '../check-references.ts';
 import { type Mesh, type MeshSettings, meshOf } from '../model/mesh.ts';
 import { readObjects } from './objects.ts';

@@ -1,5 +1,5 @@
-import type { Finding, Severity } from '../../core/rules/yaml/findings.ts';
-import type { Position, SourceText } from '../../core/rules/yaml/source-text.ts';
+import type { Finding, Severity } from '../../yaml/findings.ts';
+import type { Position, SourceText } from '../../yaml/source-text.ts';
 import type { RatelimitErrorCode } from './errors.ts';
 import type { Place } from './go-yaml.ts';
 

@@ -4,8 +4,8 @@
  * their places. Errors of the reference have its texts (src/config/config_impl.go) and a fix; anything that the reference ignores
  * silently is a warning.
  */
-import type { Finding } from '../../core/rules/yaml/findings.ts';
-import { SourceText } from '../../core/rules/yaml/source-text.ts';
+import type { Finding } from '../../yaml/findings.ts';
+import { SourceText } from '../../yaml/source-text.ts';
 import { FieldReader, isNull, mapsOf } from './field-reader.ts';
 import { FileFindings } from './file-findings.ts';
 import { type GoDocument, type GoMap, type GoNode, GoYamlError, type Place, readGoYaml } from './go-yaml.ts';

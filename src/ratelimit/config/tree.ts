@@ -2,7 +2,7 @@
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
-import type { Position } from '../../core/rules/yaml/source-text.ts';
+import type { Position } from '../../yaml/source-text.ts';
 
 /** Algorithms without windows, as in the plugin contract. */
 export const ALGORITHMS = ['gcra', 'log', 'concurrency'] as const;

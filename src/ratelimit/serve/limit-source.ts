@@ -3,7 +3,7 @@
  * **In**: settings. **Out**: every valid set of limits, put in force; `domains` is the last one. **Fails**: never; an invalid set is logged
  * once and counted, and the limits in force stay.
  */
-import { findingText, type Finding, type Severity } from '../../core/rules/yaml/findings.ts';
+import { findingText, type Finding, type Severity } from '../../yaml/findings.ts';
 import { type ConfigFile, readConfigs } from '../config/read.ts';
 import type { Domains } from '../config/tree.ts';
 import type { RatelimitErrorCode } from '../config/errors.ts';

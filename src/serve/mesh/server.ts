@@ -4,8 +4,8 @@
  * **Fails**: with a {@link StartError}; later never: a mesh with errors is logged, and the last good one stays in force.
  */
 import { resolve } from 'node:path';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
-import { findingsCount } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
+import { findingsCount } from '../../yaml/findings.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { ControlPlane } from '../../mesh/control-plane.ts';
 import type { MeshSettings } from '../../mesh/model/mesh.ts';

@@ -1,6 +1,6 @@
 import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import type { PolicyTexts } from './source.ts';
 
 /** Why the policy that was read last is not in force. */

@@ -17,7 +17,7 @@ import { plainRequest } from '../../attributes/plain-request.ts';
 import { createEngine } from '../../core/engine.ts';
 import { loadPolicyText } from '../../core/rules/load.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import { SnapshotError } from '../../core/snapshot/errors.ts';
 import { explained, explanationJson } from '../../explain/explanation.ts';
 import { type HandlerAnswer, recording } from '../../explain/handler-answers.ts';

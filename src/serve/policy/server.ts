@@ -9,7 +9,7 @@ import type { Registry } from '../../adapters/registry.ts';
 import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources } from '../../admin/sources.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { Finding } from '../../yaml/findings.ts';
 import type { LogFormat, LogLevel, OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';

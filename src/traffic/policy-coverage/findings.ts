@@ -3,8 +3,8 @@
  */
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Rule } from '../../core/rules/rule.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
-import type { Position } from '../../core/rules/yaml/source-text.ts';
+import type { Finding } from '../../yaml/findings.ts';
+import type { Position } from '../../yaml/source-text.ts';
 import type { Coverage, LimitUse, RuleUse } from './coverage.ts';
 import type { CoverageErrorCode } from './errors.ts';
 

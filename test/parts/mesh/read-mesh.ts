@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Findings } from '../../../src/core/rules/yaml/findings.ts';
+import { Findings } from '../../../src/yaml/findings.ts';
 import { DEFAULT_SETTINGS, type Mesh, type MeshSettings, meshOf } from '../../../src/mesh/model/mesh.ts';
 import { readObjects } from '../../../src/mesh/sources/objects.ts';
 

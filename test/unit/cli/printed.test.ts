@@ -1,7 +1,7 @@
 /** Findings and log lines as printed for people; without colour, since vitest's streams are not terminals. */
 import { describe, expect, test } from 'vitest';
 import { findingText, shownPath } from '../../../src/cli/findings.ts';
-import { type Finding, findingsCount } from '../../../src/core/rules/yaml/findings.ts';
+import { type Finding, findingsCount } from '../../../src/yaml/findings.ts';
 import { logText } from '../../../src/log/log.ts';
 import { loggedFields } from '../../../src/log/logged-fields.ts';
 import { columns } from '../../../src/cli/terminal.ts';

@@ -12,10 +12,10 @@ import { parseCase } from '../../../src/cli/cases/schema.ts';
 import { publishedSchema, schemaText } from '../../../src/cli/actions/schema.ts';
 import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 import { documentSchema } from '../../../src/cli/schema/policy-schema.ts';
-import { Fields } from '../../../src/core/rules/fields.ts';
+import { Fields } from '../../../src/yaml/fields.ts';
 import { KEYS } from '../../../src/core/rules/keys.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
-import type { Finding } from '../../../src/core/rules/yaml/findings.ts';
+import type { Finding } from '../../../src/yaml/findings.ts';
 import { run } from '../../e2e/command.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

@@ -25,7 +25,7 @@ import type { Caller, LimitVerdict, Verdict } from '../../../src/core/call.ts';
 import type { InspectionDepth } from '../../../src/core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
 import { createEngine } from '../../../src/core/engine.ts';
-import { findingText } from '../../../src/core/rules/yaml/findings.ts';
+import { findingText } from '../../../src/yaml/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import type { EngineOptions, RunningEngine } from '../../../src/core/running-engine.ts';

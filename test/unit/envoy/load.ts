@@ -1,6 +1,6 @@
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { loadPolicy, loadPolicyText } from '../../../src/core/rules/load.ts';
-import { findingText } from '../../../src/core/rules/yaml/findings.ts';
+import { findingText } from '../../../src/yaml/findings.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import { type Needs, needsOf } from '../../../src/envoy/needs.ts';
 

@@ -9,7 +9,7 @@ import { type Adapter, allow, defineAdapter } from '../../../src/adapters/contra
 import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
 import { RULES_ERRORS } from '../../../src/core/rules/errors.ts';
-import { findingText, type Finding } from '../../../src/core/rules/yaml/findings.ts';
+import { findingText, type Finding } from '../../../src/yaml/findings.ts';
 import { loadPolicy, loadPolicyText } from '../../../src/core/rules/load.ts';
 import { EXPRESSION_ERRORS } from '../../../src/expression/errors.ts';
 

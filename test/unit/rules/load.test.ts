@@ -7,7 +7,7 @@ import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { createEngine } from '../../../src/core/engine.ts';
 import { loadPolicy, loadPolicyFiles, loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
-import { readPolicyFiles } from '../../../src/core/rules/policy-files.ts';
+import { readPolicyFiles } from '../../../src/yaml/policy-files.ts';
 import { type LoopTurns, loopTurnsOf } from '../../parts/loop-turns.ts';
 
 const adapters = await loadBuiltIns();

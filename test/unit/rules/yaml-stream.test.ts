@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Document as YamlDocument, parseAllDocuments } from 'yaml';
-import { parseDocuments } from '../../../src/core/rules/yaml/document.ts';
-import { Findings } from '../../../src/core/rules/yaml/findings.ts';
-import { plain } from '../../../src/core/rules/yaml/nodes.ts';
-import { SourceText } from '../../../src/core/rules/yaml/source-text.ts';
+import { parseDocuments } from '../../../src/yaml/document.ts';
+import { Findings } from '../../../src/yaml/findings.ts';
+import { plain } from '../../../src/yaml/nodes.ts';
+import { SourceText } from '../../../src/yaml/source-text.ts';
 import { TimeSlice } from '../../../src/time/time-slice.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 100);

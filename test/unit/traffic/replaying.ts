@@ -2,7 +2,7 @@
 import { onTestFinished } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { realAdapters } from '../../../src/cli/cases/real-adapters.ts';
-import { findingText } from '../../../src/core/rules/yaml/findings.ts';
+import { findingText } from '../../../src/yaml/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import type { RecordedCall, RecordedRequest } from '../../../src/traffic/format.ts';

@@ -5,14 +5,14 @@
  */
 import type { Shape } from '../../../adapters/contract.ts';
 import type { ActionKind } from '../../actions.ts';
-import { Fields, fieldsOf } from '../fields.ts';
+import { Fields, fieldsOf } from '../../../yaml/fields.ts';
 import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
 import { quotaOf } from './quota-reader.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import type { CheckAction, EnrichOutput } from '../rule.ts';
 import { masked } from './secrecy.ts';
 import { KEYS } from '../keys.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 export class ActionReader {
   readonly #context: ActionContext;

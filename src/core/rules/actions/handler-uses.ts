@@ -6,11 +6,11 @@
 import type { Adapter, Capability, InputDefaults, Shape } from '../../../adapters/contract.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
-import type { Fields } from '../fields.ts';
+import type { Fields } from '../../../yaml/fields.ts';
 import type { HandlerSpec } from '../policy.ts';
-import { parsedBy } from '../schema-findings.ts';
-import type { Findings } from '../yaml/findings.ts';
-import { type Place, plain } from '../yaml/nodes.ts';
+import { parsedBy } from '../../../yaml/schema-findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import { type Place, plain } from '../../../yaml/nodes.ts';
 
 type Served = Adapter['serves'];
 

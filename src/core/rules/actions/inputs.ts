@@ -9,9 +9,9 @@ import type { Shape, ShapeType } from '../../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../../expression/index.ts';
 import { isTaken, toShape, wantedBy } from './convert.ts';
 import { expressionOf } from '../expressions.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { meant } from '../../../text/nearest.ts';
-import type { MapNode, Node, Place } from '../yaml/nodes.ts';
+import type { MapNode, Node, Place } from '../../../yaml/nodes.ts';
 import type { FieldsMaker, InputMaker } from '../rule.ts';
 
 interface Part {

@@ -7,12 +7,12 @@ import type { Algorithm, Shape } from '../../../adapters/contract.ts';
 import type { Compiled } from '../../../expression/index.ts';
 import { CALENDAR, type Calendar, calendarOf, isZone } from '../../../counting/calendar.ts';
 import { expressionOf } from '../expressions.ts';
-import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
+import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS, WORDS } from '../keys.ts';
-import type { Node } from '../yaml/nodes.ts';
+import type { Node } from '../../../yaml/nodes.ts';
 
 const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'uint', 'dyn']);

@@ -5,7 +5,7 @@ import type { ChangesReader } from './changes.ts';
 import type { HandlerUses } from './handler-uses.ts';
 import type { Action, DenyAnswer } from '../rule.ts';
 import type { Secrecy } from './secrecy.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 
 /** An action as read from YAML, with the parts that the rest of its rule needs. */
 export interface ReadAction {

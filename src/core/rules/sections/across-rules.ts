@@ -4,8 +4,8 @@ import { meant } from '../../../text/nearest.ts';
 import { isBareToken } from '../client-chosen.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import type { QuotaAction, Rule } from '../rule.ts';
-import type { Findings } from '../yaml/findings.ts';
-import type { Node, Place } from '../yaml/nodes.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import type { Node, Place } from '../../../yaml/nodes.ts';
 
 const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
 

@@ -11,10 +11,10 @@ import { VOCABULARY } from '../../../attributes/vocabulary.ts';
 import { FAILED } from '../../../expression/index.ts';
 import type { Carriage } from '../carriage.ts';
 import { expressionOf } from '../expressions.ts';
-import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
-import type { Findings } from '../yaml/findings.ts';
+import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
-import { type MapNode, type Node, type Place, nodeText, plain } from '../yaml/nodes.ts';
+import { type MapNode, type Node, type Place, nodeText, plain } from '../../../yaml/nodes.ts';
 
 interface Named {
   readonly name: string;

@@ -7,10 +7,10 @@ import { RULE_CALLS, type RuleCall } from '../../../attributes/carrier.ts';
 import type { Read } from '../../../expression/index.ts';
 import { ACTIONS, type RuleKind } from '../../actions.ts';
 import type { Carriage } from '../carriage.ts';
-import { type Fields, listOfNodes } from '../fields.ts';
+import { type Fields, listOfNodes } from '../../../yaml/fields.ts';
 import type { Changes } from '../rule.ts';
-import type { Findings } from '../yaml/findings.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 export class CallSets {
   readonly #carriage: Carriage;

@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Adapter } from '../../../adapters/contract.ts';
-import { systemReason } from '../policy-files.ts';
-import type { Findings } from '../yaml/findings.ts';
-import type { Node } from '../yaml/nodes.ts';
+import { systemReason } from '../../../yaml/policy-files.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import type { Node } from '../../../yaml/nodes.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

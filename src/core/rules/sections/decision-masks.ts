@@ -5,10 +5,10 @@
 import type { Attributes } from '../../../attributes/attributes.ts';
 import { HEADER_MAPS, type Masks, NO_MASKS } from '../../../attributes/secrets.ts';
 import { meant } from '../../../text/nearest.ts';
-import { listOfNodes } from '../fields.ts';
+import { listOfNodes } from '../../../yaml/fields.ts';
 import type { DecisionSettings } from '../policy.ts';
-import type { Findings } from '../yaml/findings.ts';
-import { type Node, nodeText, type Place } from '../yaml/nodes.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import { type Node, nodeText, type Place } from '../../../yaml/nodes.ts';
 
 export const DEFAULT_DECISIONS: DecisionSettings = { sample: 0, masks: NO_MASKS };
 

@@ -5,9 +5,9 @@
  */
 import type { Adapter } from '../../../adapters/contract.ts';
 import { dialledAdapters, type DialledName, type Registry } from '../../../adapters/registry.ts';
-import { Findings } from '../yaml/findings.ts';
-import type { Node, Place } from '../yaml/nodes.ts';
-import { fieldsOf } from '../fields.ts';
+import { Findings } from '../../../yaml/findings.ts';
+import type { Node, Place } from '../../../yaml/nodes.ts';
+import { fieldsOf } from '../../../yaml/fields.ts';
 import { runOf } from './run-key.ts';
 
 export type DialledHandlers = ReadonlyMap<Node, Adapter | undefined>;

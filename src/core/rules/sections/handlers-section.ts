@@ -6,14 +6,14 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { Registry } from '../../../adapters/registry.ts';
-import { type Fields, checkName, fieldsOf } from '../fields.ts';
-import type { Findings } from '../yaml/findings.ts';
+import { type Fields, checkName, fieldsOf } from '../../../yaml/fields.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
-import { type MapNode, type Node, nodeAt, type Place } from '../yaml/nodes.ts';
+import { type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
-import { parsedBy, withoutSecrets } from '../schema-findings.ts';
+import { parsedBy, withoutSecrets } from '../../../yaml/schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
 import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';

@@ -1,8 +1,8 @@
 /** `settings.istio`: what Istio's mesh config and the proxy know, and the documents do not say. */
-import type { Fields } from '../fields.ts';
-import { textMap } from '../texts.ts';
-import type { Findings } from '../yaml/findings.ts';
-import type { Node } from '../yaml/nodes.ts';
+import type { Fields } from '../../../yaml/fields.ts';
+import { textMap } from '../../../yaml/texts.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import type { Node } from '../../../yaml/nodes.ts';
 
 export interface IstioSettings {
   /** Of a server for one workload; `undefined`: each call names its workload. */

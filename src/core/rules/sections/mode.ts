@@ -4,11 +4,11 @@ import type { Compiled } from '../../../expression/index.ts';
 import { ACTIONS, type RuleKind } from '../../actions.ts';
 import { isClientChosen } from '../client-chosen.ts';
 import { expressionOf } from '../expressions.ts';
-import type { Fields } from '../fields.ts';
+import type { Fields } from '../../../yaml/fields.ts';
 import type { Mode, Rule } from '../rule.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
-import { nodeText } from '../yaml/nodes.ts';
+import { nodeText } from '../../../yaml/nodes.ts';
 
 const ENFORCE: Mode = { kind: 'enforce' };
 const SHADOW: Mode = { kind: 'shadow' };

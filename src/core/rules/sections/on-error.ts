@@ -1,10 +1,10 @@
 /** `onError` of a rule: the result of a failure of each of its parts, by the table of actions. */
 import { ACTIONS, type ErrorWord, type HandlerErrorWord, type RuleKind } from '../../actions.ts';
-import { fieldsOf } from '../fields.ts';
+import { fieldsOf } from '../../../yaml/fields.ts';
 import type { Rule } from '../rule.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 type Part = (typeof KEYS.onError)[number];
 

@@ -5,8 +5,8 @@
  */
 import { resolve } from 'node:path';
 import type { FoundPlugin, NamedPlugin, PluginProblem, Registry } from '../../../adapters/registry.ts';
-import type { Findings } from '../yaml/findings.ts';
-import { type Node, nodeText, type Place } from '../yaml/nodes.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import { type Node, nodeText, type Place } from '../../../yaml/nodes.ts';
 
 /** `problems` are reported already. */
 export interface PolicyPlugins {

@@ -13,7 +13,7 @@ import { CallSets } from './call-sets.ts';
 import type { Carriage } from '../carriage.ts';
 import { ChangesReader } from '../actions/changes.ts';
 import { expressionOf } from '../expressions.ts';
-import { type Fields, checkName, fieldsOf, listOfNodes } from '../fields.ts';
+import { type Fields, checkName, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import { HandlerUses } from '../actions/handler-uses.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import { modeOf, sampleOf } from './mode.ts';
@@ -22,9 +22,9 @@ import { OutputSets } from '../actions/outputs.ts';
 import type { ReadAction } from '../actions/read-action.ts';
 import { type Action, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
 import { Secrecy } from '../actions/secrecy.ts';
-import type { Findings } from '../yaml/findings.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
-import type { LaterItems, Node, Place } from '../yaml/nodes.ts';
+import type { LaterItems, Node, Place } from '../../../yaml/nodes.ts';
 
 /** `rules:` of one document. */
 export interface RuleList {

@@ -1,11 +1,11 @@
 /** `run:` of a handler: where it runs. */
 import { dirname, resolve } from 'node:path';
 import type { AdapterOrigin, DialTarget } from '../../../adapters/registry.ts';
-import { type Fields, fieldsOf } from '../fields.ts';
-import type { Findings } from '../yaml/findings.ts';
+import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { parseAddress } from '../../../text/parse-address.ts';
 import { KEYS, WORDS } from '../keys.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 export type HandlerRun =
   | { readonly kind: 'inline' }

@@ -5,9 +5,9 @@
  */
 import { type Attributes, type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
 import { spiffeId } from '../../../attributes/spiffe.ts';
-import { type Fields, fieldsOf } from '../fields.ts';
-import type { Findings } from '../yaml/findings.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
+import type { Findings } from '../../../yaml/findings.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 import { KEYS, WORDS } from '../keys.ts';
 import type { DecisionSettings } from '../policy.ts';
 import { checkMasks, DEFAULT_DECISIONS, masksOf, mergedMasks, type WrittenMask } from './decision-masks.ts';

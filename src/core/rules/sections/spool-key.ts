@@ -5,10 +5,10 @@
  */
 import { dirname, resolve } from 'node:path';
 import type { Adapter } from '../../../adapters/contract.ts';
-import { type Fields, fieldsOf } from '../fields.ts';
-import type { Findings } from '../yaml/findings.ts';
+import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
+import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS, WORDS } from '../keys.ts';
-import { type Node, nodeText } from '../yaml/nodes.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 /** `settings.spool`. */
 export interface SpoolSettings {

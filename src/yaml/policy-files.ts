@@ -4,8 +4,8 @@
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Findings, type Finding } from './yaml/findings.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { Findings, type Finding } from './findings.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** Plain data, so that one thread can read a policy and others load the same texts (`structuredClone`). */
 export interface PolicyFiles {

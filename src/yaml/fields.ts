@@ -1,6 +1,6 @@
-import type { Findings } from './yaml/findings.ts';
-import { meant } from '../../text/nearest.ts';
-import { durationMs, type DurationUnit } from '../../time/duration.ts';
+import type { Findings } from './findings.ts';
+import { meant } from '../text/nearest.ts';
+import { durationMs, type DurationUnit } from '../time/duration.ts';
 import {
   nodeText,
   type ListNode,
@@ -9,7 +9,7 @@ import {
   type Node,
   type Place,
   type ScalarNode,
-} from './yaml/nodes.ts';
+} from './nodes.ts';
 
 /** Reads plain values from a map; an unexpected value becomes a finding and reads as `undefined`. */
 export class Fields {

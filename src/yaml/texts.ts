@@ -1,6 +1,6 @@
 /** Lists and maps of texts. */
-import type { Findings } from './yaml/findings.ts';
-import { type Node, nodeText } from './yaml/nodes.ts';
+import type { Findings } from './findings.ts';
+import { type Node, nodeText } from './nodes.ts';
 
 /** A list of texts, none of them empty; anything else is a finding. */
 export function texts(node: Node | undefined, what: string, findings: Findings): string[] {

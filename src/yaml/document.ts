@@ -13,7 +13,7 @@ import {
   type Scalar,
   type YAMLSeq,
 } from 'yaml';
-import type { TimeSlice } from '../../../time/time-slice.ts';
+import type { TimeSlice } from '../time/time-slice.ts';
 import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';

@@ -5,7 +5,7 @@
  * is unusual, its rules have anchors, or YAML reports an error or a warning.
  */
 import { isSeq } from 'yaml';
-import type { TimeSlice } from '../../../time/time-slice.ts';
+import type { TimeSlice } from '../time/time-slice.ts';
 import { TreeBuilder, rootOf } from './document.ts';
 import { Findings } from './findings.ts';
 import { type Document, IndivisibleError, type LaterItems, type Node } from './nodes.ts';

@@ -8,7 +8,7 @@
  * indented deeper. A `- ` in that column therefore begins an item. Two conditions are left to the caller, who sees them when
  * parsing: the list is where it seems to be in the trunk, and no construct is open at the end of a part.
  */
-import type { TimeSlice } from '../../../time/time-slice.ts';
+import type { TimeSlice } from '../time/time-slice.ts';
 
 /** Complete items of a list. */
 export interface TextPart {

@@ -1,6 +1,6 @@
 import type { Position } from './source-text.ts';
 import type { Place } from './nodes.ts';
-import type { RulesErrorCode } from '../errors.ts';
+import type { RulesErrorCode } from '../core/rules/errors.ts';
 
 export type Severity = 'error' | 'warning';
 

@@ -4,7 +4,7 @@
  * composes the others on request. **Fails**: never; each document has its errors.
  */
 import { Composer, type CST, type Document, Lexer, Parser, type YAMLSeq } from 'yaml';
-import type { TimeSlice } from '../../../time/time-slice.ts';
+import type { TimeSlice } from '../time/time-slice.ts';
 
 export interface YamlDocument {
   readonly yaml: Document.Parsed;

@@ -3,10 +3,10 @@
  * **In**: schema, value, the node it stands in. **Out**: the parsed value. **Fails**: with a finding at the path of each issue.
  */
 import type { z } from 'zod';
-import { messageOf } from '../../text/message-of.ts';
-import { meant } from '../../text/nearest.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type Node, nodeAt } from './yaml/nodes.ts';
+import { messageOf } from '../text/message-of.ts';
+import { meant } from '../text/nearest.ts';
+import type { Findings } from './findings.ts';
+import { type Node, nodeAt } from './nodes.ts';
 
 /** `reported`: nodes with an error that is already reported. */
 export function parsedBy(
