@@ -1,6 +1,7 @@
 /** A child process of a test or the demo, signalled by pid and never by name. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 export interface Part {
   readonly pid: number;
@@ -8,6 +9,7 @@ export interface Part {
   printed(): string;
   /** Whether it has not exited. */
   isRunning(): boolean;
+  /** SIGSTOP; returns when all threads have stopped. */
   freeze(): void;
   thaw(): void;
   /** Sends SIGKILL and waits for the exit. */
@@ -70,6 +72,7 @@ export function startChild(
     isRunning,
     freeze: () => {
       child.kill('SIGSTOP');
+      if (child.pid !== undefined) untilStopped(child.pid);
     },
     thaw: () => {
       child.kill('SIGCONT');
@@ -87,6 +90,31 @@ export function startChild(
       clearTimeout(timer);
     },
   };
+}
+
+const STOP_WITHIN_MS = 10_000;
+
+/** A busy machine delivers SIGSTOP late; until then the process still answers. Throws after 10 s. */
+function untilStopped(pid: number): void {
+  const endAt = Date.now() + STOP_WITHIN_MS;
+  while (!threadStates(pid).every((state) => 'TtZX'.includes(state))) {
+    if (Date.now() > endAt) throw new Error(`process ${pid} has not stopped ${STOP_WITHIN_MS} ms after SIGSTOP`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // sleeps: callers expect it to be stopped when this returns
+  }
+}
+
+/** The letter of state of each thread, from proc(5); empty once the process is gone. */
+function threadStates(pid: number): readonly string[] {
+  const folder = `/proc/${pid}/task`;
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).map((thread) => {
+    try {
+      const stat = readFileSync(`${folder}/${thread}/stat`, 'utf8');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    } catch {
+      return 'X'; // it has ended since
+    }
+  });
 }
 
 /** Waits until `look` returns true; fails with the output if the process exits or the time is over. */
