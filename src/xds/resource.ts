@@ -28,11 +28,16 @@ export interface Proxy {
   readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string } | undefined;
   /** `127.0.0.1:50412` */
   readonly peer: string;
+  /** What `authenticate` of the server has proven. All else is what the client says of itself. */
+  readonly identity: string | undefined;
 }
 
 export interface ResourceSource {
-  /** For a new stream. Throws a GrpcError to refuse the proxy. */
-  connect(proxy: Proxy): SourceOfProxy;
+  /**
+   * For a new stream. Throws a GrpcError to refuse the proxy. `changed` says that resources of this stream alone are newer; it may be called
+   * from the next turn of the event loop on.
+   */
+  connect(proxy: Proxy, changed: () => void): SourceOfProxy;
 }
 
 export interface SourceOfProxy {

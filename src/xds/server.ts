@@ -17,6 +17,11 @@ import { shortName } from './type-urls.ts';
 
 export interface XdsServerOptions {
   readonly source: ResourceSource;
+  /**
+   * Who opens a stream, as far as it is proven; called once per stream, before the first answer. `undefined`: not proven. Rejects with a
+   * GrpcError to refuse the stream. Default: nobody is authenticated.
+   */
+  readonly authenticate?: (context: CallContext) => Promise<string | undefined>;
   /** Streams at a time; more are refused with RESOURCE_EXHAUSTED. Default 10 000. */
   readonly maxStreams?: number;
   readonly times?: Partial<PushTimes>;
@@ -131,11 +136,13 @@ export class XdsServer {
     const first = await reader.next();
     if (first.done === true) return;
     const asked = decoded(decode, first.value);
-    const { maxStreams = MAX_STREAMS, source, onFault } = this.#options;
+    const { maxStreams = MAX_STREAMS, source, authenticate, onFault } = this.#options;
+    const node = nodeOf(asked.node);
+    const identity = await authenticate?.(context);
     if (this.#open.size >= maxStreams)
       throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${maxStreams} proxies are connected; the limit is reached`);
-    const proxy = proxyOf(asked.node, context.peer);
-    const own = source.connect(proxy);
+    const proxy: Proxy = { ...node, peer: context.peer, identity };
+    const own = source.connect(proxy, () => stream.changed());
     const stream = new ProxyStream(own, this.#times, () => this.#turn());
     const open: Open = { proxy, form, stream, connectedAtMs: Date.now() };
     this.#open.add(open);
@@ -197,7 +204,7 @@ function decoded(decode: (bytes: Uint8Array) => Asked, bytes: Uint8Array): Asked
   }
 }
 
-function proxyOf(node: Node | undefined, peer: string): Proxy {
+function nodeOf(node: Node | undefined): Omit<Proxy, 'peer' | 'identity'> {
   if (node === undefined || node.id === '')
     throw new GrpcError(
       Status.INVALID_ARGUMENT,
@@ -210,6 +217,5 @@ function proxyOf(node: Node | undefined, peer: string): Proxy {
     metadata,
     locality:
       locality === undefined ? undefined : { region: locality.region, zone: locality.zone, subZone: locality.subZone },
-    peer,
   };
 }

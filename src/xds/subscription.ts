@@ -29,15 +29,17 @@ export interface Subscription {
   readonly accepted: string | undefined;
 }
 
-/** Envoy's text can hold the whole resource. */
+/** Envoy's text can hold the whole resource, and that of a secret its key. */
 const MAX_WHY = 4096;
+const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs;
 
 export function refusalOf(typeUrl: string, message: string, resources: readonly Resource[]): Refusal {
-  const named = resources.filter(({ name }) => name !== '' && message.includes(name));
+  const why = message.replaceAll(PRIVATE_KEY, '[private key]');
+  const named = resources.filter(({ name }) => name !== '' && why.includes(name));
   return {
     typeUrl,
     atMs: Date.now(),
-    why: message.length > MAX_WHY ? `${message.slice(0, MAX_WHY)}...` : message,
+    why: why.length > MAX_WHY ? `${why.slice(0, MAX_WHY)}...` : why,
     resources: (named.length > 0 ? named : resources).map(({ name, origin }) => ({ name, origin })),
   };
 }

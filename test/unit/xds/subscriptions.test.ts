@@ -10,7 +10,7 @@ import {
 import { Differences } from '../../../src/xds/differences.ts';
 import type { Resource } from '../../../src/xds/resource.ts';
 import { StateOfTheWorld } from '../../../src/xds/state-of-the-world.ts';
-import { CLUSTER, ENDPOINTS, ROUTES } from '../../../src/xds/type-urls.ts';
+import { CLUSTER, ENDPOINTS, ROUTES, SECRET } from '../../../src/xds/type-urls.ts';
 
 const made = (name: string, version = '1'): Resource => ({
   name,
@@ -149,6 +149,17 @@ describe('state of the world', () => {
     sent(one, view([made('a')]));
     ask(one, { responseNonce: '1', errorDetail: { code: 3, message: 'x'.repeat(1_000_000) } });
     expect(one.refusal?.why.length).toBeLessThan(5000);
+  });
+
+  test.for(['-----END EC PRIVATE KEY-----" }', '\\n'])('a refusal of a secret does not show its key: %s', (end) => {
+    const one = new StateOfTheWorld(SECRET);
+    ask(one, { resourceNames: ['default'] });
+    sent(one, view([made('default')]));
+    const message = `invalid default: "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\nIBkg${end}`;
+    ask(one, { resourceNames: ['default'], responseNonce: '1', errorDetail: { code: 3, message } });
+    expect(one.refusal).toMatchObject({ resources: [{ name: 'default' }] });
+    expect(one.refusal?.why).toMatch(/^invalid default: "\[private key\]/);
+    expect(one.refusal?.why).not.toContain('MHc');
   });
 });
 
