@@ -19,13 +19,18 @@ export interface Member {
   readonly serviceAccount: string;
   /** Without interception each listener is bound, and an application calls it by its address. */
   readonly interception: InterceptionMode;
+  /**
+   * The cluster of its bootstrap that gives it certificates, of an agent beside it; or the stream that gives it all else, if it has proven its
+   * identity there. `undefined`: it gets none, and a resource that names a secret would wait for ever.
+   */
+  readonly secrets: { readonly cluster: string } | 'ads' | undefined;
 }
 
 const FORM = 'expected sidecar~IP~POD.NAMESPACE~DOMAIN or router~IP~POD.NAMESPACE~DOMAIN';
 
 /** Istio's own ids and metadata. */
 export function memberOf(
-  { id, metadata }: Pick<Proxy, 'id' | 'metadata'>,
+  { id, metadata, identity }: Pick<Proxy, 'id' | 'metadata' | 'identity'>,
   mesh: Mesh,
 ): Member | { readonly wrong: string } {
   const [type = '', address = '', name = '', domain, ...others] = id.split('~');
@@ -34,6 +39,7 @@ export function memberOf(
   if (isIP(address) === 0) return { wrong: `the node id has ${JSON.stringify(address)} for an address; ${FORM}` };
   const namespace = textOf(metadata['NAMESPACE']) ?? name.slice(name.lastIndexOf('.') + 1);
   if (namespace === '') return { wrong: `the node id names no namespace; ${FORM}` };
+  const agent = textOf(metadata['SDS_CLUSTER']);
   const mode = textOf(metadata['INTERCEPTION_MODE']);
   return {
     type,
@@ -43,6 +49,7 @@ export function memberOf(
     labels: labelsOf(metadata['LABELS']) ?? labelsAt(address, mesh),
     serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
+    secrets: agent === undefined ? (identity === undefined ? undefined : 'ads') : { cluster: agent },
   };
 }
 

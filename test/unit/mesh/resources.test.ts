@@ -19,7 +19,8 @@ const SLUICE = { cluster: 'sluice', checkTimeoutMs: 200, limitTimeoutMs: 20, fai
 const TEXTS = { 'services.yaml': fixture('services.yaml'), 'rules.yaml': fixture('rules.yaml') };
 
 function resources(mesh: Mesh, id: string, labels: Readonly<Record<string, string>> = {}): readonly Made[] {
-  const member = memberOf({ id, metadata: { LABELS: labels, INTERCEPTION_MODE: 'NONE' } }, mesh);
+  const metadata = { LABELS: labels, INTERCEPTION_MODE: 'NONE' };
+  const member = memberOf({ id, metadata, identity: undefined }, mesh);
   if ('wrong' in member) throw new Error(member.wrong);
   return resourcesOf(mesh, member);
 }
