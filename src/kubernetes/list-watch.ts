@@ -8,7 +8,7 @@ import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
 import { ApiConnection, ApiError, isExpired } from './api-connection.ts';
 import type { ReadApiServer } from './api-server.ts';
-import { Backoff, type BackoffOptions } from './backoff.ts';
+import { Backoff, type BackoffOptions } from '../time/backoff.ts';
 import { SinkError } from './in-slices.ts';
 import { listAll } from './list.ts';
 import type { Resource, ResourceSink } from './objects.ts';
