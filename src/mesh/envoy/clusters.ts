@@ -139,7 +139,7 @@ function outbound(
     upstream_connection_options: keepalive(policy),
     typed_extension_protocol_options: protocolOptions(port, policy),
     transport_socket: upstreamSocket(service.host, port, policy),
-    metadata: madeOf(originText(origin)),
+    metadata: madeOf(origin),
   });
 }
 

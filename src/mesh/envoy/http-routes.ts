@@ -4,7 +4,6 @@
  * **Fails**: never.
  */
 import { hasLabels } from '../model/mesh.ts';
-import { originText } from '../model/model.ts';
 import { completeHost } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { StringMatch } from '../rules/values.ts';
@@ -72,7 +71,7 @@ function routeOf(
     name: route.name ?? match?.name,
     match: matchOf(match),
     ...answerOf(route, origin.namespace, context),
-    metadata: madeOf(`${originText(origin)}, http[${at}]`),
+    metadata: madeOf(origin, `http[${at}]`),
     decorator: { operation: `${origin.name}:${context.port}${match?.uri?.exact ?? match?.uri?.prefix ?? '/*'}` },
     ...headerChanges(route.headers, route),
     typed_per_filter_config: filterConfigs(route),

@@ -1,5 +1,6 @@
 /** Parts of Envoy's JSON that several resources share. */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { configPath, type Origin } from '../model/model.ts';
 
 export type Json = JsonObject;
 
@@ -37,8 +38,13 @@ export const fraction = (percent: number): Json =>
     ? { numerator: percent, denominator: 'HUNDRED' }
     : { numerator: Math.round(percent * 10_000), denominator: 'MILLION' };
 
-/** For dumps: which object a resource was made of. */
-export const madeOf = (text: string): Json => ({ filter_metadata: { sluice: { config: text } } });
+/**
+ * For dumps: which object a resource was made of, as Istio says it, so that a resource is equal wherever its objects stand.
+ * `rule`: a part of the object, such as `http[2]`.
+ */
+export const madeOf = (origin: Origin, rule?: string): Json => ({
+  filter_metadata: { istio: { config: configPath(origin) }, ...(rule === undefined ? {} : { sluice: { rule } }) },
+});
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 export const httpOptions = (fields: Json): Json => ({ [HTTP_OPTIONS]: any(HTTP_OPTIONS, fields) });

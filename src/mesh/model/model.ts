@@ -29,6 +29,15 @@ export function originText({ kind, name, namespace, place }: Origin): string {
   return `${kind} ${namespace}/${name} at ${file}:${line}:${column}`;
 }
 
+/**
+ * The object as Istio names it in the metadata of resources, whatever file or server it comes from:
+ * `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`.
+ */
+export function configPath({ kind, name, namespace }: Origin): string {
+  const kebab = kind.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
+  return `${kind === 'Service' ? '/api/v1' : '/apis/networking.istio.io/v1'}/namespaces/${namespace}/${kebab}/${name}`;
+}
+
 export interface ServicePort {
   readonly number: number;
   readonly name: string;

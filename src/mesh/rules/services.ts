@@ -146,6 +146,12 @@ export const pod = z.object({
         .default([]),
     })
     .default({ serviceAccountName: 'default', containers: [] }),
-  status: z.object({ podIP: z.string().optional() }).default({}),
+  status: z
+    .object({
+      podIP: z.string().optional(),
+      phase: z.string().optional(),
+      conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),
+    })
+    .default({ conditions: [] }),
 });
 export type Pod = z.output<typeof pod>;

@@ -1,0 +1,54 @@
+/** **In**: a ServiceEntry. **Out**: the service of each of its hosts, and where it runs. **Fails**: never. */
+import type { MeshObject } from '../sources/objects.ts';
+import type { ServiceEntry } from '../rules/services.ts';
+import type { EndpointSource } from './kubernetes-services.ts';
+import type { Endpoint, Service, ServicePort } from './model.ts';
+import { protocolOf } from './port-protocol.ts';
+import type { Workload, Workloads } from './workloads.ts';
+
+const entryPorts = ({ ports }: ServiceEntry): readonly ServicePort[] =>
+  ports.map(({ number, name, protocol }) => ({ number, name, protocol: protocolOf({ name, protocol }) }));
+
+const RESOLUTIONS = { NONE: 'original', STATIC: 'endpoints', DNS: 'dns', DNS_ROUND_ROBIN: 'dns' } as const;
+
+/** Names of DNS are equal in either case, and with a dot at their end. */
+export const hostOf = (written: string): string => written.toLowerCase().replace(/\.$/, '');
+
+export function entryService({ origin, spec }: MeshObject<'ServiceEntry'>, host: string): Service {
+  return {
+    host,
+    namespace: origin.namespace,
+    addresses: spec.addresses,
+    ports: entryPorts(spec),
+    resolution: RESOLUTIONS[spec.resolution],
+    isExternal: spec.location === 'MESH_EXTERNAL',
+    exportTo: spec.exportTo,
+    origin,
+  };
+}
+
+export function entryEndpoints(object: MeshObject<'ServiceEntry'>, host: string, workloads: Workloads): EndpointSource {
+  const { origin, spec } = object;
+  const { workloadSelector } = spec;
+  if (workloadSelector === undefined) return { madeOf: [object, host], make: () => ownEndpoints(spec, host) };
+  const selected = workloads.selected(origin.namespace, workloadSelector.labels);
+  return { madeOf: [object, host, ...selected], make: () => selected.map((one) => endpointOf(spec, one)) };
+}
+
+function ownEndpoints(spec: ServiceEntry, host: string): readonly Endpoint[] {
+  if (spec.endpoints.length === 0 && spec.resolution.startsWith('DNS'))
+    return [endpointOf(spec, { address: host, labels: new Map(), ports: {} })];
+  return spec.endpoints.map((one) => endpointOf(spec, { ...one, labels: new Map(Object.entries(one.labels)) }));
+}
+
+type EntryEndpoint = Pick<Workload, 'address' | 'labels' | 'ports'> &
+  Partial<Pick<Workload, 'serviceAccount' | 'locality' | 'weight'>>;
+
+const endpointOf = ({ ports }: ServiceEntry, one: EntryEndpoint): Endpoint => ({
+  address: one.address,
+  ports: new Map(ports.map(({ number, name, targetPort }) => [number, one.ports[name] ?? targetPort ?? number])),
+  labels: one.labels,
+  serviceAccount: one.serviceAccount,
+  locality: one.locality,
+  weight: one.weight,
+});

@@ -1,0 +1,101 @@
+/**
+ * **In**: pods and WorkloadEntries. **Out**: where each runs, found by address, name or labels. **Fails**: never; a pod without an address,
+ * or one that has ended, is none.
+ */
+import type { MeshObject, MeshObjects } from '../sources/objects.ts';
+
+/** A pod or another machine that a service may select. */
+export interface Workload {
+  readonly namespace: string;
+  readonly address: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly serviceAccount: string | undefined;
+  readonly locality: string | undefined;
+  readonly weight: number | undefined;
+  /** By name of the port. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** A pod whose conditions are unknown, as in files, is ready. */
+  readonly isReady: boolean;
+}
+
+export class Workloads {
+  readonly #byAddress = new Map<string, Workload>();
+  readonly #byPod = new Map<string, Workload>();
+  readonly #byNamespace = new Map<string, Workload[]>();
+
+  constructor({ Pod, WorkloadEntry }: Pick<MeshObjects, 'Pod' | 'WorkloadEntry'>) {
+    for (const pod of Pod) {
+      const workload = ofPod(pod);
+      if (workload === undefined) continue;
+      this.#byPod.set(`${pod.origin.namespace}/${pod.origin.name}`, workload);
+      this.#add(workload);
+    }
+    for (const entry of WorkloadEntry) this.#add(ofEntry(entry));
+  }
+
+  #add(workload: Workload): void {
+    this.#byAddress.set(workload.address, workload);
+    const own = this.#byNamespace.get(workload.namespace);
+    if (own === undefined) this.#byNamespace.set(workload.namespace, [workload]);
+    else own.push(workload);
+  }
+
+  at(address: string): Workload | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  pod(namespace: string, name: string): Workload | undefined {
+    return this.#byPod.get(`${namespace}/${name}`);
+  }
+
+  /** Those that are ready. */
+  selected(namespace: string, labels: Readonly<Record<string, string>>): readonly Workload[] {
+    return (this.#byNamespace.get(namespace) ?? []).filter((one) => one.isReady && hasLabels(one.labels, labels));
+  }
+}
+
+export const hasLabels = (labels: ReadonlyMap<string, string>, wanted: Readonly<Record<string, string>>): boolean =>
+  Object.entries(wanted).every(([name, value]) => labels.get(name) === value);
+
+/** Kept per object: of many pods few change, and what is made of the same workload can be kept as well. */
+const made = new WeakMap<MeshObject<'Pod' | 'WorkloadEntry'>, Workload>();
+
+function kept<O extends MeshObject<'Pod' | 'WorkloadEntry'>>(object: O, make: (object: O) => Workload): Workload {
+  const known = made.get(object) ?? make(object);
+  made.set(object, known);
+  return known;
+}
+
+const ENDED: ReadonlySet<string | undefined> = new Set(['Succeeded', 'Failed']);
+
+function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
+  const { podIP, phase } = object.spec.status;
+  // The address of a pod that has ended may belong to another one by now.
+  if (podIP === undefined || podIP === '' || ENDED.has(phase)) return undefined;
+  return kept(object, ({ origin, spec: { spec, status } }) => ({
+    namespace: origin.namespace,
+    address: podIP,
+    labels: origin.labels,
+    serviceAccount: spec.serviceAccountName,
+    locality: undefined,
+    weight: undefined,
+    ports: Object.fromEntries(
+      spec.containers.flatMap(({ ports }) =>
+        ports.flatMap(({ name, containerPort }) => (name === undefined ? [] : [[name, containerPort] as const])),
+      ),
+    ),
+    isReady: status.conditions.every(({ type, status: is }) => type !== 'Ready' || is === 'True'),
+  }));
+}
+
+const ofEntry = (object: MeshObject<'WorkloadEntry'>): Workload =>
+  kept(object, ({ origin, spec }) => ({
+    namespace: origin.namespace,
+    address: spec.address,
+    labels: new Map([...origin.labels, ...Object.entries(spec.labels)]),
+    serviceAccount: spec.serviceAccount,
+    locality: spec.locality,
+    weight: spec.weight,
+    ports: spec.ports,
+    isReady: true,
+  }));
