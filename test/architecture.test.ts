@@ -222,6 +222,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The discovery service knows neither meshes nor the engine.
   'src/xds': ['src/time', 'src/transport/index.ts', 'gen'],
   'src/envoy-json': ['src/text'],
+  // Identities of workloads: they know neither meshes nor the engine.
+  'src/identity': [
+    'src/text',
+    'src/time',
+    'src/files',
+    'src/attributes/spiffe.ts',
+    'src/adapters/contract.ts',
+    'src/kubernetes/index.ts',
+    'src/transport/index.ts',
+    'src/xds/index.ts',
+    'src/envoy-json',
+    'gen',
+  ],
+  ...Object.fromEntries(
+    ['certificate', 'csr', 'signature', 'spiffe'].map((part) => [
+      `src/identity/${part}.ts`,
+      ['src/text', 'src/attributes/spiffe.ts', 'src/identity/csr.ts', 'src/identity/signature.ts'],
+    ]),
+  ),
   // The mesh and the engine do not know each other; they read YAML by the same code.
   'src/mesh': [
     'src/text',

@@ -1,0 +1,271 @@
+/**
+ * Certificates by the profile of SPIFFE (X509-SVID.md): written by a library of ASN.1 types, signed by node:crypto.
+ * **In**: a signing certificate with its key, a public key, names, a time. **Out**: certificates in PEM.
+ * **Fails**: with an Error that names what is wrong with a given certificate or key, never with a part of a key.
+ *
+ * It takes 60 ms to load, so modules that import it are themselves imported on first use.
+ */
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  AuthorityKeyIdentifier,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  Extension,
+  Extensions,
+  GeneralName,
+  id_ce_authorityKeyIdentifier,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_ce_subjectKeyIdentifier,
+  id_kp_clientAuth,
+  id_kp_serverAuth,
+  KeyIdentifier,
+  KeyUsage,
+  KeyUsageFlags,
+  Name,
+  RelativeDistinguishedName,
+  SubjectAlternativeName,
+  SubjectKeyIdentifier,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+} from '@peculiar/asn1-x509';
+import { pemOf, publicDer } from './csr.ts';
+import { algorithmOf, type SignatureAlgorithm } from './signature.ts';
+
+export { BadCsr, createCsr, readCsr } from './csr.ts';
+
+/** A certificate that signs others, read once. */
+export interface SigningCertificate {
+  readonly certificate: X509Certificate;
+  readonly key: KeyObject;
+  readonly algorithm: SignatureAlgorithm;
+  /** As certificates name their issuer. */
+  readonly subject: Name;
+  readonly issuedBy: Extension;
+  readonly endsAtMs: number;
+}
+
+export interface Leaf {
+  readonly publicKey: KeyObject;
+  /** The SPIFFE ID: exactly one, or a peer has to refuse the certificate. */
+  readonly uri: string;
+  readonly dnsNames?: readonly string[];
+  readonly ipAddresses?: readonly string[];
+  readonly ttlMs: number;
+}
+
+export interface IssuedCertificate {
+  readonly pem: string;
+  readonly notAfterMs: number;
+}
+
+/** Clocks of peers may be behind ours by this much. */
+const BACKDATED_MS = 2 * 60_000;
+const SERIAL_BYTES = 16;
+
+/** A private key on P-256. */
+export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+
+/** PKCS #8 in PEM. */
+export const keyPem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+/** Throws if the certificate may not sign certificates, or the key is not its own. */
+export function signingCertificate(certificate: X509Certificate, key: KeyObject): SigningCertificate {
+  if (!certificate.checkPrivateKey(key)) throw new Error('the key does not belong to the certificate');
+  const { subject, extensions = [] } = AsnConvert.parse(new Uint8Array(certificate.raw), Certificate).tbsCertificate;
+  const extension = (id: string): OctetString | undefined =>
+    [...extensions].find(({ extnID }) => extnID === id)?.extnValue;
+  const usage = extension(id_ce_keyUsage);
+  if (
+    !certificate.ca ||
+    (usage !== undefined && (AsnConvert.parse(usage.buffer, KeyUsage).toNumber() & KeyUsageFlags.keyCertSign) === 0)
+  )
+    throw new Error('the certificate may not sign others: it needs basicConstraints CA:TRUE and keyUsage keyCertSign');
+  const keyId = extension(id_ce_subjectKeyIdentifier);
+  return {
+    certificate,
+    key,
+    algorithm: algorithmOf(key),
+    subject,
+    issuedBy: authorityKey(
+      keyId === undefined ? keyIdOf(certificate.publicKey) : AsnConvert.parse(keyId.buffer, SubjectKeyIdentifier),
+    ),
+    endsAtMs: certificate.validToDate.getTime(),
+  };
+}
+
+/** Ends with the signing certificate at the latest. Throws if that has ended. */
+export function issue(
+  signer: SigningCertificate,
+  { publicKey, uri, dnsNames = [], ipAddresses = [], ttlMs }: Leaf,
+  nowMs: number,
+): IssuedCertificate {
+  const notAfterMs = wholeSeconds(Math.min(nowMs + ttlMs, signer.endsAtMs));
+  if (notAfterMs <= nowMs)
+    throw new Error(`the signing certificate ended at ${new Date(signer.endsAtMs).toISOString()}`);
+  const names = [
+    new GeneralName({ uniformResourceIdentifier: uri }),
+    ...dnsNames.map((dNSName) => new GeneralName({ dNSName })),
+    ...ipAddresses.map((iPAddress) => new GeneralName({ iPAddress })),
+  ];
+  return {
+    notAfterMs,
+    pem: signed(signer.key, signer.algorithm, {
+      issuer: signer.subject,
+      subject: new Name(),
+      validity: { notBeforeMs: nowMs - BACKDATED_MS, notAfterMs },
+      publicKey,
+      extensions: [
+        ...LEAF,
+        signer.issuedBy,
+        extensionOf(id_ce_subjectAltName, true, new SubjectAlternativeName(names)),
+      ],
+    }),
+  };
+}
+
+export interface Root {
+  readonly key: KeyObject;
+  readonly trustDomain: string;
+  readonly ttlMs: number;
+}
+
+/** A certificate that signs itself, for a trust domain. */
+export function selfSignedRoot({ key, trustDomain, ttlMs }: Root, nowMs: number): IssuedCertificate {
+  const notAfterMs = wholeSeconds(nowMs + ttlMs);
+  const publicKey = createPublicKey(key);
+  const keyId = keyIdOf(publicKey);
+  const name = organisation(trustDomain);
+  return {
+    notAfterMs,
+    pem: signed(key, algorithmOf(key), {
+      issuer: name,
+      subject: name,
+      validity: { notBeforeMs: nowMs - BACKDATED_MS, notAfterMs },
+      publicKey,
+      extensions: [
+        extensionOf(id_ce_basicConstraints, true, new BasicConstraints({ cA: true })),
+        extensionOf(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)),
+        extensionOf(id_ce_subjectKeyIdentifier, false, keyId),
+        extensionOf(
+          id_ce_subjectAltName,
+          false,
+          new SubjectAlternativeName([new GeneralName({ uniformResourceIdentifier: `spiffe://${trustDomain}` })]),
+        ),
+      ],
+    }),
+  };
+}
+
+/** All certificates of a text in PEM, in order. Throws if there is none, or one is malformed. */
+export function certificatesOf(pem: string): readonly X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) throw new Error('it has no certificate in PEM (BEGIN CERTIFICATE)');
+  return blocks.map((block, at) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      throw new Error(`its certificate ${at + 1} of ${blocks.length} is malformed`, { cause: error });
+    }
+  });
+}
+
+/** In PEM, with a trailing newline. */
+export const certificatePem = ({ raw }: X509Certificate): string => pemOf('CERTIFICATE', raw);
+
+interface Fields {
+  readonly issuer: Name;
+  readonly subject: Name;
+  readonly validity: { readonly notBeforeMs: number; readonly notAfterMs: number };
+  readonly publicKey: KeyObject;
+  readonly extensions: readonly Extension[];
+}
+
+function signed(
+  key: KeyObject,
+  { oid, hash, type }: SignatureAlgorithm,
+  { issuer, subject, validity, publicKey, extensions }: Fields,
+): string {
+  // RFC 4055 section 5: the parameters of RSA are NULL; RFC 5758 section 3.2: those of ECDSA are absent.
+  const algorithm = new AlgorithmIdentifier({ algorithm: oid, ...(type === 'rsa' ? { parameters: NULL } : {}) });
+  const content = new TBSCertificate({
+    version: 2, // X.509 v3
+    serialNumber: serialNumber(),
+    signature: algorithm,
+    issuer,
+    validity: new Validity({
+      notBefore: new Date(wholeSeconds(validity.notBeforeMs)),
+      notAfter: new Date(validity.notAfterMs),
+    }),
+    subject,
+    subjectPublicKeyInfo: AsnConvert.parse(publicDer(publicKey), SubjectPublicKeyInfo),
+    extensions: new Extensions([...extensions]),
+  });
+  const raw = AsnConvert.serialize(content);
+  const certificate = new Certificate({
+    tbsCertificate: content,
+    signatureAlgorithm: algorithm,
+    signatureValue: new Uint8Array(sign(hash, new Uint8Array(raw), key)).buffer,
+  });
+  certificate.tbsCertificateRaw = raw; // saves writing it again
+  return pemOf('CERTIFICATE', Buffer.from(AsnConvert.serialize(certificate)));
+}
+
+/** Positive, and at most 20 octets (RFC 5280 section 4.1.2.2). */
+function serialNumber(): ArrayBuffer {
+  const bytes = new Uint8Array(randomBytes(SERIAL_BYTES));
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40; // never padded, never negative
+  return bytes.buffer;
+}
+
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;
+
+/** RFC 7093 section 2, method 1: the first 160 bits of the SHA-256 of the key. */
+function keyIdOf(publicKey: KeyObject): SubjectKeyIdentifier {
+  const { subjectPublicKey } = AsnConvert.parse(publicDer(publicKey), SubjectPublicKeyInfo);
+  const digest = createHash('sha256').update(new Uint8Array(subjectPublicKey)).digest();
+  return new SubjectKeyIdentifier(new Uint8Array(digest.subarray(0, 20)));
+}
+
+const authorityKey = (keyId: SubjectKeyIdentifier): Extension =>
+  extensionOf(
+    id_ce_authorityKeyIdentifier,
+    false,
+    new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyId.buffer) }),
+  );
+
+const extensionOf = (extnID: string, critical: boolean, value: unknown): Extension =>
+  new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
+
+const ORGANISATION = '2.5.4.10';
+const organisation = (utf8String: string): Name =>
+  new Name([
+    new RelativeDistinguishedName([
+      new AttributeTypeAndValue({ type: ORGANISATION, value: new AttributeValue({ utf8String }) }),
+    ]),
+  ]);
+
+const NULL = new Uint8Array([5, 0]).buffer;
+
+/** Of every leaf. Envoy refuses a peer without digitalSignature; keyEncipherment is for RSA keys of old clients. */
+const LEAF: readonly Extension[] = [
+  extensionOf(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
+  extensionOf(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment)),
+  extensionOf(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_serverAuth, id_kp_clientAuth])),
+];
