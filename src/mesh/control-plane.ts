@@ -12,7 +12,7 @@ import {
   type ResourceSource,
   ROUTES,
 } from '../xds/index.ts';
-import { loadAssignment } from './envoy/clusters.ts';
+import { loadAssignment } from './envoy/endpoints.ts';
 import { Encoder, made } from './envoy/made.ts';
 import { resourcesOf } from './envoy/resources.ts';
 import type { Mesh } from './model/mesh.ts';

@@ -10,6 +10,9 @@ export const any = (type: string, fields: Json = {}): Json => ({ '@type': `${PRE
 /** One constant for all: a changed source of a secret would start a provider that never gets it. */
 export const FROM_ADS: Json = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
 
+/** Until a connection to an endpoint is open; Istio's default. */
+export const CONNECT_MS = 10_000;
+
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
 /** Of a route; 0 is none. A client's grpc-timeout counts, up to it. */

@@ -1,0 +1,60 @@
+/**
+ * The endpoints of a cluster.
+ * **In**: what a proxy sees of the mesh, and a port of a service. **Out**: a ClusterLoadAssignment. **Fails**: never.
+ */
+import { hasLabels } from '../model/mesh.ts';
+import type { Endpoint, Service, ServicePort } from '../model/model.ts';
+import type { Scope } from '../resolve/scope.ts';
+import type { Subset } from '../rules/destination-rule.ts';
+import { compact, type Json, socketAddress } from './parts.ts';
+
+/** An endpoint at one of its ports. */
+export type EndpointAt = Endpoint & { readonly port: number };
+
+export function endpointsOf(
+  { mesh }: Scope,
+  { host }: Service,
+  { number }: ServicePort,
+  subset: Subset | undefined,
+): readonly EndpointAt[] {
+  return (mesh.endpoints.get(host) ?? []).flatMap((endpoint) => {
+    const port = endpoint.ports.get(number);
+    return port === undefined || (subset !== undefined && !hasLabels(endpoint.labels, subset.labels))
+      ? []
+      : [{ ...endpoint, port }];
+  });
+}
+
+export function loadAssignment(name: string, endpoints: readonly EndpointAt[]): Json {
+  const byLocality = Map.groupBy(endpoints, ({ locality = '' }) => locality);
+  return {
+    cluster_name: name,
+    endpoints: [...byLocality]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([locality, own]) =>
+        compact({
+          locality: localityOf(locality),
+          lb_endpoints: own.toSorted(byAddress).map(({ address, port, weight }) =>
+            compact({
+              endpoint: { address: addressOf(address, port) },
+              load_balancing_weight: weight === undefined || weight === 0 ? undefined : weight,
+            }),
+          ),
+        }),
+      ),
+  };
+}
+
+export const addressOf = (address: string, port: number): Json =>
+  address.startsWith('unix://') ? { pipe: { path: address.slice('unix://'.length) } } : socketAddress(address, port);
+
+const byAddress = (
+  a: { readonly address: string; readonly port: number },
+  b: { readonly address: string; readonly port: number },
+): number => (a.address < b.address ? -1 : Number(a.address > b.address)) || a.port - b.port;
+
+function localityOf(text: string): Json | undefined {
+  if (text === '') return undefined;
+  const [region = '', zone = '', subZone = ''] = text.split('/');
+  return compact({ region, zone: zone === '' ? undefined : zone, sub_zone: subZone === '' ? undefined : subZone });
+}
