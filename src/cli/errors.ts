@@ -50,6 +50,11 @@ export const CLI_ERRORS = {
     means: 'The folder of a new plugin exists, and has files in it.',
     fix: 'Choose another name, or remove the folder; nothing was written.',
   },
+  CLI_IPTABLES: {
+    means:
+      'The rules of iptables could not be changed: a program or the capability NET_ADMIN is missing, or the kernel refuses a rule.',
+    fix: 'Run it as root with NET_ADMIN in the network namespace of the pod, with iptables and iproute2 installed; --print shows the rules.',
+  },
   CLI_CASE: {
     means: 'A case has a wrong form, or names no policy.',
     fix: 'Correct it as the message says; docs/rules.md shows the form under Cases.',

@@ -8,6 +8,7 @@ import { evaluate } from './commands/eval.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
 import { importCommand } from './commands/import.ts';
+import { iptables } from './commands/iptables.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { mesh } from './commands/mesh.ts';
@@ -62,6 +63,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ratelimit,
   mesh,
   sidecar,
+  iptables,
   health,
   promote,
   rollback,

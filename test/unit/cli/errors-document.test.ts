@@ -8,8 +8,18 @@ import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 /** A comment may say what codes look like. */
 const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\//g, '');
 
-/** Values of Istio's documents, which are no codes of ours. */
-const WORDS_OF_ISTIO: ReadonlySet<string> = new Set(['ISTIO_MUTUAL', 'MESH_EXTERNAL', 'MESH_INTERNAL']);
+/** Values of Istio's documents and its chains of iptables, which are no codes of ours. */
+const WORDS_OF_ISTIO: ReadonlySet<string> = new Set([
+  'ISTIO_MUTUAL',
+  'MESH_EXTERNAL',
+  'MESH_INTERNAL',
+  'ISTIO_INBOUND',
+  'ISTIO_OUTPUT',
+  'ISTIO_REDIRECT',
+  'ISTIO_IN_REDIRECT',
+  'ISTIO_DIVERT',
+  'ISTIO_TPROXY',
+]);
 
 let tables: ErrorTable[] = [];
 const declared = new Set<string>();
