@@ -1,0 +1,58 @@
+/**
+ * Certificates as resources of the secret discovery service.
+ * **In**: PEM. **Out**: resources, by the names that Envoys ask for. **Fails**: never.
+ */
+import { digestOf, encodeEnvoyJson } from '../envoy-json/encode.ts';
+import { type Resource, type Resources, type ResourceSource, SECRET } from '../xds/index.ts';
+import type { WorkloadSecret } from './contract.ts';
+import type { WorkloadCertificate } from './workload-certificate.ts';
+
+/** Istio's names of the certificate of a workload, and of the roots that it trusts. */
+export const WORKLOAD_SECRET = 'default';
+export const ROOTS_SECRET = 'ROOTCA';
+
+const secret = (name: string, fields: Readonly<Record<string, object>>): Resource => {
+  const value = encodeEnvoyJson(SECRET, { name, ...fields } as never);
+  return { name, version: digestOf(value), value };
+};
+
+export const certificateResource = (name: string, chainPem: string, keyPem: string): Resource =>
+  secret(name, {
+    tls_certificate: { certificate_chain: { inline_string: chainPem }, private_key: { inline_string: keyPem } },
+  });
+
+export const rootsResource = (name: string, rootsPem: string): Resource =>
+  secret(name, { validation_context: { trusted_ca: { inline_string: rootsPem } } });
+
+/** The secrets of one workload, which it renews by itself: for the agent beside an Envoy. */
+export class WorkloadSecrets implements ResourceSource {
+  readonly #certificate: WorkloadCertificate;
+  #last: { readonly of: WorkloadSecret | undefined; readonly resources: Resources } | undefined;
+
+  constructor(certificate: WorkloadCertificate) {
+    this.#certificate = certificate;
+  }
+
+  connect(_proxy: unknown, changed: () => void): ReturnType<ResourceSource['connect']> {
+    const close = this.#certificate.onChange(changed);
+    return {
+      resources: () => {
+        const of = this.#certificate.secret;
+        if (this.#last?.of !== of || this.#last === undefined) this.#last = { of, resources: secretsOf(of) };
+        return {
+          version: of === undefined ? 'none' : new Date(of.expiresAtMs).toISOString(),
+          byType: new Map([[SECRET, this.#last.resources]]),
+        };
+      },
+      close,
+    };
+  }
+}
+
+function secretsOf(of: WorkloadSecret | undefined): Resources {
+  if (of === undefined) return new Map();
+  return new Map([
+    [WORKLOAD_SECRET, certificateResource(WORKLOAD_SECRET, of.chainPem, of.keyPem)],
+    [ROOTS_SECRET, rootsResource(ROOTS_SECRET, of.rootsPem)],
+  ]);
+}
