@@ -182,10 +182,13 @@ export async function chromiumProgram(): Promise<string> {
   return found;
 }
 
-/** A program of the Debian package of the same name. */
-export async function debianProgram(name: 'zsh' | 'fish' | 'mandoc'): Promise<string> {
-  const found = await debian(name, name);
-  if (found === undefined) throw new Error(`${name} is missing: install it (Debian: ${name})`);
+/** A program of a Debian package, which is named alike unless it is given. */
+export async function debianProgram(
+  name: 'zsh' | 'fish' | 'mandoc' | 'iptables' | 'ip',
+  packageName: string = name,
+): Promise<string> {
+  const found = await debian(name, packageName);
+  if (found === undefined) throw new Error(`${name} is missing: install it (Debian: ${packageName})`);
   return found;
 }
 
