@@ -9,6 +9,7 @@ import { completeGateway } from './envoy/http-routes.ts';
 import { gatewayName } from './envoy/route-tables.ts';
 import type { Mesh } from './model/mesh.ts';
 import { completeHost, overlap } from './resolve/hosts.ts';
+import { isSelecting } from './resolve/mutual-tls.ts';
 import { type Destination, MESH_GATEWAY } from './rules/virtual-service.ts';
 import type { Kind } from './rules/kinds.ts';
 import type { MeshObject } from './sources/objects.ts';
@@ -20,6 +21,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
     checker.host(rule, rule.spec.host, ['spec', 'host']);
     checker.identities(rule);
   }
+  checker.authentication();
 }
 
 class Checker {
@@ -61,6 +63,7 @@ class Checker {
 
   /** Calls would be encrypted by a mesh that has identities. */
   identities(rule: MeshObject<'DestinationRule'>): void {
+    if (this.#mesh.settings.identities !== undefined) return;
     const { trafficPolicy, subsets } = rule.spec;
     const policies = [
       [trafficPolicy, ['spec', 'trafficPolicy']] as const,
@@ -77,8 +80,40 @@ class Checker {
             'warning',
             'MESH_RULE',
             placeAt(rule, [...at, 'tls', 'mode']),
-            'this control plane gives proxies no identities yet, so ISTIO_MUTUAL comes to cleartext; MUTUAL with files of certificates encrypts',
+            `${NO_IDENTITIES}, so ISTIO_MUTUAL comes to cleartext; MUTUAL with files of certificates encrypts`,
           );
+    }
+  }
+
+  /** Rules that say which connections workloads take. */
+  authentication(): void {
+    const { rules, settings } = this.#mesh;
+    const all = [...rules.PeerAuthentication, ...rules.Policy, ...rules.MeshPolicy];
+    if (settings.identities === undefined)
+      for (const rule of all)
+        this.#findings.add('warning', 'MESH_RULE', rule.origin.place, `${NO_IDENTITIES}, so it has no effect`);
+    const first = new Map<string, string>();
+    const once = (rule: MeshObject<'PeerAuthentication' | 'Policy'>, isForAll: boolean): void => {
+      if (!isForAll) return;
+      const { kind, namespace, name, place } = rule.origin;
+      const older = first.get(`${kind} ${namespace}`);
+      if (older === undefined) first.set(`${kind} ${namespace}`, `${kind} ${namespace}/${name}`);
+      else
+        this.#findings.add(
+          'warning',
+          'MESH_UNUSED',
+          place,
+          `the older ${older} holds for the namespace; this one is ignored`,
+        );
+    };
+    for (const rule of rules.PeerAuthentication) {
+      once(rule, !isSelecting(rule));
+      if (isSelecting(rule) && rule.origin.namespace === settings.rootNamespace)
+        this.#warn(rule, ['spec', 'selector'], 'in the root namespace a PeerAuthentication that selects has no effect');
+    }
+    for (const rule of rules.Policy) {
+      once(rule, rule.spec.targets.length === 0);
+      for (const [at, { name }] of rule.spec.targets.entries()) this.host(rule, name, ['spec', 'targets', at, 'name']);
     }
   }
 
@@ -144,6 +179,8 @@ class Checker {
       );
   }
 }
+
+const NO_IDENTITIES = 'this control plane gives proxies no identities';
 
 function placeAt({ origin }: MeshObject<Kind>, path: readonly (string | number)[]): Place {
   return nodeAt(origin.root, path).node.place;

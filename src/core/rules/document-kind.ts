@@ -8,9 +8,14 @@ export type DocumentKind =
   | { readonly kind: 'cases'; readonly root: MapNode }
   /** Translated by importers/istio. */
   | { readonly kind: 'istio'; readonly root: MapNode }
+  /** Says how workloads authenticate each other, which the control plane (`sluice mesh`) brings to proxies. */
+  | { readonly kind: 'mesh' }
   | { readonly kind: 'refused' };
 /** Kinds that the importer does not know it refuses by name. */
 const ISTIO = /^(security|rbac)\.istio\.io\//;
+const isOfMesh = (version: string, kind: string): boolean =>
+  (/^security\.istio\.io\/v1(beta1)?$/.test(version) && kind === 'PeerAuthentication') ||
+  (version === 'authentication.istio.io/v1alpha1' && (kind === 'Policy' || kind === 'MeshPolicy'));
 const REFUSED: DocumentKind = { kind: 'refused' };
 
 /** The kind of a document, by its keys. Anything but a policy, cases and documents of Istio is refused by name. */
@@ -24,7 +29,11 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     return REFUSED;
   }
   const version = root.entries.get('apiVersion')?.value;
-  if (version?.kind === 'scalar' && ISTIO.test(String(version.value))) return { kind: 'istio', root };
+  if (version?.kind === 'scalar') {
+    const kind = root.entries.get('kind')?.value;
+    if (isOfMesh(String(version.value), kind?.kind === 'scalar' ? String(kind.value) : '')) return { kind: 'mesh' };
+    if (ISTIO.test(String(version.value))) return { kind: 'istio', root };
+  }
   const peer = peerFormat(root);
   if (peer !== undefined) {
     const first = [...root.entries.values()][0];

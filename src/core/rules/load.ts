@@ -109,7 +109,7 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
       if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
       else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
       else if (kind.kind === 'istio') istio.push(kind.root);
-      else isBroken = true;
+      else if (kind.kind === 'refused') isBroken = true;
     }
   }
   const of = (key: string): Node[] => roots.flatMap(({ root }) => root.entries.get(key)?.value ?? []);

@@ -93,7 +93,7 @@ export class KubernetesEndpoints {
           for (const [at, { addresses, conditions, zone }] of slice.spec.endpoints.entries()) {
             const [address = ''] = addresses;
             if (conditions.ready !== false && isIP(address) !== 0 && !byAddress.has(address))
-              byAddress.set(address, endpoint(address, ports, workloads[at], zone));
+              byAddress.set(address, endpoint(service, address, ports, workloads[at], zone));
           }
         }
         return [...byAddress.values()];
@@ -109,7 +109,7 @@ export class KubernetesEndpoints {
         own.spec.subsets.flatMap(({ addresses, ports: named }, nth) => {
           const ports = portsOf(service.spec, named);
           return addresses
-            .map(({ ip }, at) => endpoint(ip, ports, workloads[nth]?.[at]))
+            .map(({ ip }, at) => endpoint(service, ip, ports, workloads[nth]?.[at]))
             .filter(({ address }) => isIP(address) !== 0);
         }),
     };
@@ -123,6 +123,7 @@ function familyOf({ clusterIP = '' }: KubernetesService, slices: readonly MeshOb
 }
 
 const endpoint = (
+  { origin }: MeshObject<'Service'>,
   address: string,
   ports: ReadonlyMap<number, number>,
   workload: Workload | undefined,
@@ -131,7 +132,9 @@ const endpoint = (
   address,
   ports,
   labels: workload?.labels ?? NO_LABELS,
+  namespace: workload?.namespace ?? origin.namespace,
   serviceAccount: workload?.serviceAccount,
+  hasSidecar: workload?.hasSidecar ?? false,
   locality: workload?.locality ?? (zone === undefined ? undefined : `/${zone}`),
   weight: workload?.weight,
 });
@@ -156,12 +159,8 @@ const numbered = (
 
 /** Without a controller that writes endpoints, as in files. */
 const selectedEndpoints = ({ ports }: KubernetesService, workloads: readonly Workload[]): readonly Endpoint[] =>
-  workloads.map(({ address, labels, serviceAccount, locality, weight, ports: own }) => ({
-    address,
-    labels,
-    serviceAccount,
-    locality,
-    weight,
+  workloads.map(({ isReady: _isReady, ports: own, ...workload }) => ({
+    ...workload,
     ports: new Map(
       ports.map(({ port, name, targetPort }) => [
         port,

@@ -18,6 +18,15 @@ export interface MeshSettings {
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Absent: proxies neither ask nor report. */
   readonly sluice?: SluiceSettings | undefined;
+  /** Absent: workloads have no certificates, so all calls within the mesh go in cleartext. */
+  readonly identities?: IdentitySettings | undefined;
+}
+
+/** Of workloads: `spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE_ACCOUNT`. */
+export interface IdentitySettings {
+  readonly trustDomain: string;
+  /** Others, whose certificates are taken as those of this one. */
+  readonly trustDomainAliases: readonly string[];
 }
 
 /** Where proxies find Sluice; its cluster is static in their bootstrap, since an unknown one is accepted and fails silently. */
@@ -43,7 +52,17 @@ export interface Mesh {
   /** By host. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** Oldest first. */
-  readonly rules: Pick<MeshObjects, 'VirtualService' | 'DestinationRule' | 'Gateway' | 'Sidecar'>;
+  readonly rules: Pick<
+    MeshObjects,
+    | 'VirtualService'
+    | 'DestinationRule'
+    | 'Gateway'
+    | 'Sidecar'
+    | 'PeerAuthentication'
+    | 'Policy'
+    | 'MeshPolicy'
+    | 'Secret'
+  >;
 }
 
 interface Declared {

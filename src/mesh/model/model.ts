@@ -74,7 +74,11 @@ export interface Endpoint {
   /** By number of the port of the service. */
   readonly ports: ReadonlyMap<number, number>;
   readonly labels: ReadonlyMap<string, string>;
+  /** Of the workload. */
+  readonly namespace: string;
   readonly serviceAccount: string | undefined;
+  /** It has a proxy of the mesh that takes mutual TLS, unless a rule disables that. */
+  readonly hasSidecar: boolean;
   /** `region/zone/sub-zone` */
   readonly locality: string | undefined;
   /** Share of traffic among its neighbours. */

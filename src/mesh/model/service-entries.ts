@@ -4,7 +4,7 @@ import type { ServiceEntry } from '../rules/services.ts';
 import type { EndpointSource } from './kubernetes-services.ts';
 import type { Endpoint, Service, ServicePort } from './model.ts';
 import { protocolOf } from './port-protocol.ts';
-import type { Workload, Workloads } from './workloads.ts';
+import { entryMember, type Workload, type Workloads } from './workloads.ts';
 
 const entryPorts = ({ ports }: ServiceEntry): readonly ServicePort[] =>
   ports.map(({ number, name, protocol }) => ({ number, name, protocol: protocolOf({ name, protocol }) }));
@@ -30,25 +30,33 @@ export function entryService({ origin, spec }: MeshObject<'ServiceEntry'>, host:
 export function entryEndpoints(object: MeshObject<'ServiceEntry'>, host: string, workloads: Workloads): EndpointSource {
   const { origin, spec } = object;
   const { workloadSelector } = spec;
-  if (workloadSelector === undefined) return { madeOf: [object, host], make: () => ownEndpoints(spec, host) };
+  if (workloadSelector === undefined) return { madeOf: [object, host], make: () => ownEndpoints(object, host) };
   const selected = workloads.selected(origin.namespace, workloadSelector.labels);
   return { madeOf: [object, host, ...selected], make: () => selected.map((one) => endpointOf(spec, one)) };
 }
 
-function ownEndpoints(spec: ServiceEntry, host: string): readonly Endpoint[] {
+function ownEndpoints({ origin: { namespace }, spec }: MeshObject<'ServiceEntry'>, host: string): readonly Endpoint[] {
   if (spec.endpoints.length === 0 && spec.resolution.startsWith('DNS'))
-    return [endpointOf(spec, { address: host, labels: new Map(), ports: {} })];
-  return spec.endpoints.map((one) => endpointOf(spec, { ...one, labels: new Map(Object.entries(one.labels)) }));
+    return [endpointOf(spec, { ...entryMember({ labels: new Map() }), namespace, address: host, ports: {} })];
+  return spec.endpoints.map((one) =>
+    endpointOf(spec, {
+      ...one,
+      ...entryMember({ ...one, labels: new Map(Object.entries(one.labels)) }),
+      namespace,
+    }),
+  );
 }
 
-type EntryEndpoint = Pick<Workload, 'address' | 'labels' | 'ports'> &
-  Partial<Pick<Workload, 'serviceAccount' | 'locality' | 'weight'>>;
+type EntryEndpoint = Pick<Workload, 'address' | 'namespace' | 'labels' | 'serviceAccount' | 'hasSidecar' | 'ports'> &
+  Partial<Pick<Workload, 'locality' | 'weight'>>;
 
 const endpointOf = ({ ports }: ServiceEntry, one: EntryEndpoint): Endpoint => ({
   address: one.address,
   ports: new Map(ports.map(({ number, name, targetPort }) => [number, one.ports[name] ?? targetPort ?? number])),
   labels: one.labels,
+  namespace: one.namespace,
   serviceAccount: one.serviceAccount,
+  hasSidecar: one.hasSidecar,
   locality: one.locality,
   weight: one.weight,
 });

@@ -10,6 +10,7 @@ export interface Workload {
   readonly address: string;
   readonly labels: ReadonlyMap<string, string>;
   readonly serviceAccount: string | undefined;
+  readonly hasSidecar: boolean;
   readonly locality: string | undefined;
   readonly weight: number | undefined;
   /** By name of the port. */
@@ -57,6 +58,27 @@ export class Workloads {
 export const hasLabels = (labels: ReadonlyMap<string, string>, wanted: Readonly<Record<string, string>>): boolean =>
   Object.entries(wanted).every(([name, value]) => labels.get(name) === value);
 
+/** Written by the injector: of today, and of 1.0.2. */
+const TLS_MODE = 'security.istio.io/tlsMode';
+const INJECTED = 'sidecar.istio.io/status';
+
+/** Whether a label says that the workload takes mutual TLS; `undefined`: no label does. */
+const tlsModeOf = (labels: ReadonlyMap<string, string>): boolean | undefined =>
+  labels.has(TLS_MODE) ? labels.get(TLS_MODE) === 'istio' : undefined;
+
+/** Of a machine without injector: one that names a service account has its certificate, as istiod concludes. */
+export const entryMember = ({
+  labels,
+  serviceAccount,
+}: {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly serviceAccount?: string | undefined;
+}): Pick<Workload, 'labels' | 'serviceAccount' | 'hasSidecar'> => ({
+  labels,
+  serviceAccount,
+  hasSidecar: tlsModeOf(labels) ?? serviceAccount !== undefined,
+});
+
 /** Kept per object: of many pods few change, and what is made of the same workload can be kept as well. */
 const made = new WeakMap<MeshObject<'Pod' | 'WorkloadEntry'>, Workload>();
 
@@ -77,6 +99,7 @@ function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
     address: podIP,
     labels: origin.labels,
     serviceAccount: spec.serviceAccountName,
+    hasSidecar: tlsModeOf(origin.labels) ?? origin.annotations.has(INJECTED),
     locality: undefined,
     weight: undefined,
     ports: Object.fromEntries(
@@ -90,10 +113,9 @@ function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
 
 const ofEntry = (object: MeshObject<'WorkloadEntry'>): Workload =>
   kept(object, ({ origin, spec }) => ({
+    ...entryMember({ ...spec, labels: new Map([...origin.labels, ...Object.entries(spec.labels)]) }),
     namespace: origin.namespace,
     address: spec.address,
-    labels: new Map([...origin.labels, ...Object.entries(spec.labels)]),
-    serviceAccount: spec.serviceAccount,
     locality: spec.locality,
     weight: spec.weight,
     ports: spec.ports,

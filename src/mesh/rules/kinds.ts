@@ -5,8 +5,17 @@
 import type { z } from 'zod';
 import { destinationRule } from './destination-rule.ts';
 import { gateway, sidecar } from './gateway.ts';
+import { authenticationPolicy, meshPolicy, peerAuthentication } from './peer-authentication.ts';
 import type { ObjectHead } from './read-object.ts';
-import { endpointSlice, kubernetesEndpoints, kubernetesService, pod, serviceEntry, workloadEntry } from './services.ts';
+import {
+  endpointSlice,
+  kubernetesEndpoints,
+  kubernetesService,
+  pod,
+  secret,
+  serviceEntry,
+  workloadEntry,
+} from './services.ts';
 import { virtualService } from './virtual-service.ts';
 
 /** By kind: its schema, and the key of the object that holds it; without a key it is the object itself. */
@@ -17,16 +26,21 @@ export const KINDS = {
   Sidecar: { schema: sidecar, part: 'spec' },
   ServiceEntry: { schema: serviceEntry, part: 'spec' },
   WorkloadEntry: { schema: workloadEntry, part: 'spec' },
+  PeerAuthentication: { schema: peerAuthentication, part: 'spec' },
+  Policy: { schema: authenticationPolicy, part: 'spec' },
+  MeshPolicy: { schema: meshPolicy, part: 'spec' },
   Service: { schema: kubernetesService, part: 'spec' },
   Endpoints: { schema: kubernetesEndpoints, part: undefined },
   EndpointSlice: { schema: endpointSlice, part: undefined },
   Pod: { schema: pod, part: undefined },
+  Secret: { schema: secret, part: undefined },
 } as const satisfies Readonly<Record<string, { readonly schema: z.ZodType; readonly part: string | undefined }>>;
 
 export type Kind = keyof typeof KINDS;
 export type SpecOf<K extends Kind> = z.output<(typeof KINDS)[K]['schema']>;
 
 const NETWORKING = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'];
+const AUTHENTICATION = ['authentication.istio.io/v1alpha1'];
 const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   VirtualService: NETWORKING,
   DestinationRule: NETWORKING,
@@ -34,17 +48,21 @@ const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   Sidecar: NETWORKING,
   ServiceEntry: NETWORKING,
   WorkloadEntry: NETWORKING,
+  PeerAuthentication: ['security.istio.io/v1', 'security.istio.io/v1beta1'],
+  Policy: AUTHENTICATION,
+  MeshPolicy: AUTHENTICATION,
   Service: ['v1'],
   Endpoints: ['v1'],
   EndpointSlice: ['discovery.k8s.io/v1'],
   Pod: ['v1'],
+  Secret: ['v1'],
 };
 
 /** Groups of the policy engine, whose documents `sluice serve` reads. */
-const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/', 'authentication.istio.io/'];
+const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/'];
 /** Kinds of Kubernetes that run the workloads of a mesh, and say nothing about its traffic. */
 const OF_KUBERNETES = ['apps/', 'extensions/', 'batch/', 'policy/', 'autoscaling/', 'rbac.authorization.k8s.io/'];
-const CORE_KINDS = ['Namespace', 'ServiceAccount', 'ConfigMap', 'Secret', 'PersistentVolume', 'PersistentVolumeClaim'];
+const CORE_KINDS = ['Namespace', 'ServiceAccount', 'ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim'];
 
 export type KindOf =
   | { readonly kind: Kind }
@@ -56,7 +74,9 @@ export type KindOf =
 export function kindOf({ kind, apiVersion }: Pick<ObjectHead, 'kind' | 'apiVersion'>): KindOf {
   const versions = Object.hasOwn(VERSIONS, kind) ? VERSIONS[kind as Kind] : undefined;
   if (versions?.includes(apiVersion) === true) return { kind: kind as Kind };
-  if ([...OF_THE_POLICY, ...OF_KUBERNETES].some((group) => apiVersion.startsWith(group))) return { kind: 'other' };
+  const isOther = [...OF_THE_POLICY, ...OF_KUBERNETES].some((group) => apiVersion.startsWith(group));
+  // PeerAuthentication of a version that nobody knows would be in force nowhere.
+  if (isOther && kind !== 'PeerAuthentication') return { kind: 'other' };
   if (apiVersion === 'v1' && CORE_KINDS.includes(kind)) return { kind: 'other' };
   return {
     kind: 'unknown',

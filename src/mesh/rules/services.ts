@@ -1,4 +1,4 @@
-/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice and Pod of Kubernetes. */
+/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod and Secret of Kubernetes. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { exportTo, labels, port, unsupported, wildcardHost } from './values.ts';
@@ -155,3 +155,11 @@ export const pod = z.object({
     .default({ conditions: [] }),
 });
 export type Pod = z.output<typeof pod>;
+
+/** Most Secrets concern no gateway, so whatever their data are is no error; a gateway that names one says what is wrong with it. */
+export const secret = z.object({
+  /** By base64. */
+  data: z.record(z.string(), z.unknown()).nullish(),
+  stringData: z.record(z.string(), z.unknown()).nullish(),
+});
+export type Secret = z.output<typeof secret>;

@@ -106,13 +106,26 @@ test.each([
 });
 
 test('a kind that is not translated is refused, so that nothing in the folder is silently not in force', async () => {
-  const { found, policy } = await loaded(HEAD.replace('AuthorizationPolicy', 'PeerAuthentication'));
+  const { found, policy } = await loaded(HEAD.replace('AuthorizationPolicy', 'PeerAuthorization'));
   expect([found, policy]).toEqual([
     [
-      '2:7 ISTIO_KIND Sluice does not translate PeerAuthentication of security.istio.io/v1, so nothing in it would be in force',
+      '2:7 ISTIO_KIND Sluice does not translate PeerAuthorization of security.istio.io/v1, so nothing in it would be in force',
     ],
     undefined,
   ]);
+});
+
+test('what the control plane of a mesh reads may stand in the folder', async () => {
+  const { found, policy } = await loaded(
+    [
+      `${HEAD}spec: { action: DENY, rules: [{}] }`,
+      HEAD.replace('AuthorizationPolicy', 'PeerAuthentication'),
+      'apiVersion: authentication.istio.io/v1alpha1\nkind: Policy\nmetadata: { name: default }\nspec: { peers: [{ mtls: {} }] }',
+      'apiVersion: authentication.istio.io/v1alpha1\nkind: MeshPolicy\nmetadata: { name: default }\nspec: {}',
+    ].join('\n---\n'),
+  );
+  expect(found).toEqual([]);
+  expect(policy?.rules.some(({ name }) => name.startsWith('ns[foo]-policy[a]'))).toBe(true);
 });
 
 test('a document that is there twice is refused', async () => {

@@ -3,16 +3,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_SETTINGS } from '../../../src/mesh/model/mesh.ts';
+import { DEFAULT_SETTINGS, type MeshSettings } from '../../../src/mesh/model/mesh.ts';
 import { readMesh } from '../../../src/mesh/sources/read-mesh.ts';
 import { fixture } from '../../parts/mesh/read-mesh.ts';
 
-async function findingsOf(text: string): Promise<readonly string[]> {
+async function findingsOf(text: string, settings: Partial<MeshSettings> = {}): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-mesh-'));
   try {
     await writeFile(join(folder, 'a.yaml'), fixture('services.yaml'));
     await writeFile(join(folder, 'b.yaml'), text);
-    const { findings, mesh } = await readMesh([folder], DEFAULT_SETTINGS);
+    const { findings, mesh } = await readMesh([folder], { ...DEFAULT_SETTINGS, ...settings });
     expect(mesh === undefined).toBe(findings.some(({ severity }) => severity === 'error'));
     return findings.map(
       ({ position: { file, line, column }, code, message, severity }) =>
@@ -22,6 +22,12 @@ async function findingsOf(text: string): Promise<readonly string[]> {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const WITH_IDENTITIES = { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } };
+const peers = (metadata: string, spec: string): string =>
+  `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { ${metadata} }\nspec: ${spec}`;
+const old = (spec: string): string =>
+  `apiVersion: authentication.istio.io/v1alpha1\nkind: Policy\nmetadata: { name: default }\nspec: ${spec}`;
 
 const object = (kind: string, name: string, spec: string): string =>
   `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec:\n${spec}`;
@@ -160,6 +166,39 @@ describe('an error', () => {
       ],
     ],
     [
+      'a mode of mutual TLS that there is not',
+      peers('name: a', '{ mtls: { mode: MAYBE } }'),
+      [
+        'b.yaml:4:23 MESH_FIELD PeerAuthentication default/a, mtls.mode: expected one of "UNSET"|"DISABLE"|"PERMISSIVE"|"STRICT"',
+      ],
+    ],
+    [
+      'ports of no workload',
+      peers('name: a', '{ portLevelMtls: { 80: { mode: STRICT } } }'),
+      [
+        'b.yaml:4:24 MESH_FIELD PeerAuthentication default/a, portLevelMtls: ports belong to a workload, so a selector with matchLabels is needed',
+      ],
+    ],
+    [
+      'a port by its name',
+      peers('name: a', '{ selector: { matchLabels: { app: a } }, portLevelMtls: { http: {} } }'),
+      [
+        'b.yaml:4:71 MESH_FIELD PeerAuthentication default/a, portLevelMtls.http: expected the number of a port of the workload',
+      ],
+    ],
+    [
+      'a version of PeerAuthentication that nobody reads',
+      peers('name: a', '{}').replace('/v1', '/v3'),
+      ['b.yaml:2:7 MESH_KIND PeerAuthentication has the apiVersion security.istio.io/v3; expected'],
+    ],
+    [
+      'tokens in a Policy of 1.0.2',
+      old('{ origins: [{ jwt: { issuer: a } }] }'),
+      [
+        'b.yaml:4:18 MESH_FIELD Policy default/default, origins: this control plane does not support the field; tokens of requests are verified by sluice serve',
+      ],
+    ],
+    [
       'the same object twice',
       object('Sidecar', 'reviews-v1', '  egress: [{ hosts: ["./*"] }]'),
       ['b.yaml:3:19 MESH_DUPLICATE Sidecar default/reviews-v1 stands at'],
@@ -212,10 +251,39 @@ describe('a warning', () => {
     [
       'mutual TLS without identities',
       object('DestinationRule', 'a', '  host: reviews\n  trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }'),
-      'b.yaml:6:33 MESH_RULE (warning) this control plane gives proxies no identities yet',
+      'b.yaml:6:33 MESH_RULE (warning) this control plane gives proxies no identities, so ISTIO_MUTUAL comes to cleartext',
     ],
   ] as const)('%s', async ([, text, expected]) => {
     expect(await findingsOf(text)).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test.for([
+    [
+      'authentication without identities',
+      peers('name: a', '{ mtls: { mode: STRICT } }'),
+      {},
+      'b.yaml:3:19 MESH_RULE (warning) this control plane gives proxies no identities, so it has no effect',
+    ],
+    [
+      'the younger of two for a namespace',
+      `${peers('name: a', '{}')}\n---\n${peers('name: b', '{ mtls: { mode: STRICT } }')}`,
+      WITH_IDENTITIES,
+      'b.yaml:8:19 MESH_UNUSED (warning) the older PeerAuthentication default/a holds for the namespace; this one is ignored',
+    ],
+    [
+      'a selector in the root namespace',
+      peers('name: a, namespace: istio-system', '{ selector: { matchLabels: { app: a } } }'),
+      WITH_IDENTITIES,
+      'b.yaml:4:19 MESH_UNUSED (warning) in the root namespace a PeerAuthentication that selects has no effect',
+    ],
+    [
+      'a target that is no service',
+      old('{ targets: [{ name: review }], peers: [{ mtls: {} }] }'),
+      WITH_IDENTITIES,
+      'b.yaml:4:27 MESH_UNUSED (warning) no service has the host review.default.svc.cluster.local; did you mean reviews.default.svc.cluster.local?',
+    ],
+  ] as const)('%s', async ([, text, settings, expected]) => {
+    expect(await findingsOf(text, settings)).toEqual([expect.stringContaining(expected)]);
   });
 
   test('the younger of two rules for one host', async () => {
