@@ -20,11 +20,14 @@ export interface AdapterOrigin {
 
 /** Adapters by name. A value, not a global; nothing registers itself. */
 export interface Registry {
+  /** `undefined` also for a built-in adapter that is not imported yet. */
   get(name: string): Adapter | undefined;
   /** `undefined` for an adapter that was not loaded from a module, and for an unknown name. */
   origin(name: string): AdapterOrigin | undefined;
-  /** In alphabetical order. */
+  /** In alphabetical order; with those that are not imported yet. */
   names(): readonly string[];
+  /** Imports the built-in adapters among these names; other names have no effect. */
+  including(names: readonly string[]): Promise<Registry>;
   /** Built-in plugins that could not be loaded, by adapter name if it is known, else by folder. */
   readonly broken: readonly BrokenPlugin[];
   /** Why the plugin of this adapter could not be loaded: code, place, message. `undefined` if it is loaded or unknown. */
@@ -100,6 +103,7 @@ export function createRegistry(
       return adapter === undefined ? undefined : origins.get(adapter);
     },
     names: () => names,
+    including: async () => registry,
     broken,
     whyBroken(name: string) {
       const { problems } = broken.find((one) => one.name === name || one.folder === name) ?? {};

@@ -16,59 +16,60 @@ const moduleOf = (name: string): string | undefined =>
   EXTENSIONS.map((extension) => join(FOLDER, name, `adapter.${extension}`)).find((file) => existsSync(file));
 
 /**
+ * The built-in adapters, each imported when it is first asked for: a process has those alone that its policy names.
  * A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected.
  */
-export async function loadBuiltIns(): Promise<Registry> {
+export function builtIns(): Registry {
   const folders = readdirSync(FOLDER, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && moduleOf(entry.name) !== undefined)
     .map(({ name }) => name)
     .toSorted();
-  const manifest = findPackageJSON(pathToFileURL(SOURCE_FOLDER));
-  const loaded = await Promise.all(folders.map(async (folder) => loadedFrom(folder, manifest)));
-  return registryOf(loaded.flat());
+  return registryOf(folders, new Map());
 }
 
-type Loaded = { readonly folder: string; readonly adapter: Adapter; readonly origin: AdapterOrigin } | BrokenPlugin;
+/** With all of them imported. */
+export async function loadBuiltIns(): Promise<Registry> {
+  const registry = builtIns();
+  return registry.including(registry.names());
+}
 
-async function loadedFrom(folder: string, manifest: string | undefined): Promise<readonly Loaded[]> {
-  const file = moduleOf(folder);
-  if (file === undefined) return []; // a library of plugins
-  const origin = builtInModule(file, manifest);
+type Loaded = { readonly adapter: Adapter; readonly origin: AdapterOrigin } | BrokenPlugin;
+
+/** A built-in adapter has the name of its folder. */
+function registryOf(folders: readonly string[], imported: ReadonlyMap<string, Loaded>): Registry {
+  const good = [...imported.values()].filter((one) => 'adapter' in one);
+  const broken = [...imported.values()].filter((one) => 'problems' in one);
+  const names = folders.filter((folder) => !broken.some((one) => one.folder === folder));
+  const registry: Registry = {
+    ...createRegistry(
+      good.map(({ adapter }) => adapter),
+      broken,
+      new Map(good.map(({ adapter, origin }) => [adapter, origin])),
+    ),
+    names: () => names,
+    async including(asked) {
+      const missing = folders.filter((folder) => asked.includes(folder) && !imported.has(folder));
+      if (missing.length === 0) return registry;
+      const loaded = await Promise.all(missing.map(async (folder) => [folder, await loadedFrom(folder)] as const));
+      return registryOf(folders, new Map([...imported, ...loaded]));
+    },
+    withPlugins: async (plugins, known) => (await import('./load-plugins.ts')).loadPlugins(registry, plugins, known),
+  };
+  return registry;
+}
+
+async function loadedFrom(folder: string): Promise<Loaded> {
+  const origin = builtInModule(moduleOf(folder) ?? '', findPackageJSON(pathToFileURL(SOURCE_FOLDER)));
   try {
-    return (await importAdapters(origin)).map(({ adapter, problems }) =>
-      problems.length === 0
-        ? { folder, adapter, origin }
-        : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems },
-    );
+    const [first] = await importAdapters(origin);
+    const { adapter, problems = [] } = first ?? {};
+    if (adapter?.name === folder && problems.length === 0) return { adapter, origin };
+    return { folder, name: folder, problems: problems.length > 0 ? problems : [misnamed(folder, adapter?.name)] };
   } catch (error) {
-    if (error instanceof AdapterError) return [{ name: folder, folder, problems: [error] }];
+    if (error instanceof AdapterError) return { folder, name: folder, problems: [error] };
     throw error;
   }
 }
 
-/** Adapters with the same name are both refused, since the intended one is unknown. */
-function registryOf(loaded: readonly Loaded[]): Registry {
-  const good = loaded.filter((one) => 'adapter' in one);
-  const taken = Map.groupBy(good, ({ adapter }) => adapter.name);
-  const twice = [...taken]
-    .filter(([, those]) => those.length > 1)
-    .map(([name, those]): BrokenPlugin => {
-      const folders = those.map(({ folder }) => folder);
-      return {
-        name,
-        folder: folders.join(', '),
-        problems: [
-          new AdapterError(
-            'ADAPTER_NAME_TAKEN',
-            `the adapters of ${folders.map((folder) => `plugins/${folder}`).join(' and ')} are both named ${name}; rename one of them`,
-          ),
-        ],
-      };
-    });
-  const broken = [...loaded.filter((one) => 'problems' in one), ...twice];
-  return createRegistry(
-    good.filter(({ adapter }) => taken.get(adapter.name)?.length === 1).map(({ adapter }) => adapter),
-    broken,
-    new Map(good.map(({ adapter, origin }) => [adapter, origin])),
-  );
-}
+const misnamed = (folder: string, name: string | undefined): AdapterError =>
+  new AdapterError('ADAPTER_BAD_NAME', `the adapter of plugins/${folder} is named ${name}; rename it or the folder`);

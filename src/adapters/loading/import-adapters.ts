@@ -54,6 +54,7 @@ export async function importAdapters(
   const who = nameOf(plugin);
   if (contract !== undefined && contract !== CONTRACT_VERSION) throw otherVersion(who, contract);
   resolveOwnModules();
+  await import('../index.ts'); // a module in CommonJS cannot require it while another one is still importing it
   notePlace(path, basename(path));
   purgeCommonJs(url, path);
   const file = pathOf(url);

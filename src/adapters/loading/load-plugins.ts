@@ -78,7 +78,7 @@ class Claims {
     return adapters.flatMap(({ adapter, problems }) => {
       if (problems.length > 0)
         return problems.map(({ code, message, cause }) => new AdapterError(code, `${name}: ${message}`, { cause }));
-      const owner = this.#builtIn.get(adapter.name) === undefined ? this.#owners.get(adapter.name) : 'Sluice itself';
+      const owner = this.#builtIn.names().includes(adapter.name) ? 'Sluice itself' : this.#owners.get(adapter.name);
       if (owner !== undefined) return [nameTaken(adapter.name, name, owner)];
       this.#owners.set(adapter.name, name);
       this.#origins.set(adapter, plugin);
@@ -87,18 +87,21 @@ class Claims {
   }
 
   registry(): Registry {
-    const builtIn = this.#builtIn;
-    const own = createRegistry(this.#origins.keys(), [], this.#origins);
-    const names = [...builtIn.names(), ...own.names()].toSorted();
-    return {
-      get: (name) => own.get(name) ?? builtIn.get(name),
-      origin: (name) => own.origin(name) ?? builtIn.origin(name),
-      names: () => names,
-      broken: builtIn.broken,
-      whyBroken: (name) => (own.get(name) === undefined ? builtIn.whyBroken(name) : undefined),
-      withPlugins: (plugins, known) => builtIn.withPlugins(plugins, known),
-    };
+    return over(this.#builtIn, createRegistry(this.#origins.keys(), [], this.#origins));
   }
+}
+
+function over(builtIn: Registry, own: Registry): Registry {
+  const names = [...builtIn.names(), ...own.names()].toSorted();
+  return {
+    get: (name) => own.get(name) ?? builtIn.get(name),
+    origin: (name) => own.origin(name) ?? builtIn.origin(name),
+    names: () => names,
+    including: async (asked) => over(await builtIn.including(asked), own),
+    broken: builtIn.broken,
+    whyBroken: (name) => (own.get(name) === undefined ? builtIn.whyBroken(name) : undefined),
+    withPlugins: (plugins, known) => builtIn.withPlugins(plugins, known),
+  };
 }
 
 function nameTaken(adapter: string, by: string, owner: string): AdapterError {

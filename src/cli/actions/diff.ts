@@ -3,7 +3,7 @@
  * **In**: two policies, or one and the recorded verdicts; files of calls. **Out**: the differences, in groups with samples, on stdout.
  * **Fails**: with a CliError if no call can be read, and with a SnapshotError if a handler cannot be opened.
  */
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { safeLine } from '../../log/safe-text.ts';
 import { paintOut } from '../../text/paint.ts';
 import { Diff, type Group, type Sample } from '../../traffic/diff/diff.ts';
@@ -35,7 +35,7 @@ export async function diff(
       'CLI_USAGE',
       `--limit-samples is "${flags.limitSamples}"; expected a number from 0 to ${MAX_SAMPLES}`,
     );
-  const registry = await loadBuiltIns();
+  const registry = builtIns();
   const replays: Replay[] = [];
   try {
     const before = old === undefined ? undefined : await openReplay(await loadOrStop([old], registry), registry, flags);

@@ -1,6 +1,6 @@
 /** Envoy's side of a policy: printed, or checked. */
 import { readFile } from 'node:fs/promises';
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { findingsCount } from '../../yaml/findings.ts';
 import { envoyBootstrap, envoySnippet } from '../../envoy/bootstrap.ts';
 import { descriptorsOfFiles } from '../../envoy/descriptors.ts';
@@ -67,7 +67,7 @@ async function needsOfPaths(paths: readonly string[]): Promise<Needs> {
   const limits: string[] = [];
   for (const path of paths) ((await holdLimits([path])) ? limits : policies).push(path);
   return needsOf(
-    policies.length === 0 ? undefined : await loadOrStop(policies, await loadBuiltIns()),
+    policies.length === 0 ? undefined : await loadOrStop(policies, builtIns()),
     limits.length === 0 ? [] : await descriptorsOfLimits(limits),
   );
 }

@@ -1,4 +1,4 @@
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -26,7 +26,7 @@ export interface ExplainFlags {
 
 export async function explain(configs: readonly string[], flags: ExplainFlags): Promise<ExitCode> {
   const request = readRequestFile(flags.request);
-  const policy = await loadOrStop(configs, await loadBuiltIns());
+  const policy = await loadOrStop(configs, builtIns());
   const call = request.call ?? flags.call ?? 'http';
   const wire = wireOf(policy, request, call);
   const { openHandlers } = handlerOpener(makeLog('text', 'error'));

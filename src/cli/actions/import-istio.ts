@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import type { LoadedPolicy } from '../../core/rules/load.ts';
 import { type Node, plain } from '../../yaml/nodes.ts';
 import { paintErr } from '../../text/paint.ts';
@@ -10,7 +10,7 @@ import { printErr, printOut } from '../terminal.ts';
 
 /** Prints what Istio's documents in these files come to, as a policy of Sluice's own language. */
 export async function importIstio(configs: readonly string[]): Promise<ExitCode> {
-  const { policy, findings, imported } = await load(configs, await loadBuiltIns());
+  const { policy, findings, imported } = await load(configs, builtIns());
   for (const finding of findings) printErr(findingText(finding, paintErr));
   if (policy === undefined) return EXIT.findings;
   printOut(nativeText(imported).trimEnd());

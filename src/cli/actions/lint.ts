@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
@@ -31,7 +31,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
       );
     return lintLimits(paths, flags);
   }
-  const registry = await loadBuiltIns();
+  const registry = builtIns();
   const { policy, findings: found } = await loadAndTry(configs, registry, flags.lenient);
   const traffic =
     policy === undefined || flags.traffic === undefined

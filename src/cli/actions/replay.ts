@@ -4,7 +4,7 @@
  * **Fails**: with a CliError if no call can be read, and with a SnapshotError if a handler cannot be opened.
  */
 import { once } from 'node:events';
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { RequestBag } from '../../attributes/bag.ts';
 import type { LimitVerdict, Verdict } from '../../core/call.ts';
@@ -39,7 +39,7 @@ export interface ReplayFlags extends TrafficFlags {
 }
 
 export async function replay(config: string, files: readonly string[], flags: ReplayFlags): Promise<ExitCode> {
-  const registry = await loadBuiltIns();
+  const registry = builtIns();
   const policy = await loadOrStop([config], registry);
   const traffic = new Traffic(files, flags);
   const replayed = await openReplay(policy, registry, flags);
@@ -76,7 +76,7 @@ export async function replay(config: string, files: readonly string[], flags: Re
 }
 
 export async function openReplay(policy: Policy, registry: Registry, flags: TrafficFlags): Promise<Replay> {
-  const memory = registry.get('quota-memory');
+  const memory = (await registry.including(['quota-memory'])).get('quota-memory');
   if (memory === undefined) throw new Error('the adapter quota-memory, which counts the quotas, is not loaded');
   const ask = flags.askHandlers === true ? lookingOnly(handlerOpener(SILENT).openHandlers) : undefined;
   return Replay.open(policy, { open: realAdapters(), memory, ask, countsQuotas: flags.withoutQuotas !== true });

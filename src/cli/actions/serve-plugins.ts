@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Adapter } from '../../adapters/contract.ts';
 import { AdapterError } from '../../adapters/errors.ts';
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { Connections } from '../../adapters/remote/connections.ts';
 import type { DialFiles } from '../../adapters/remote/dial-target.ts';
 import { descriptionText } from '../../adapters/remote/description.ts';
@@ -65,7 +65,7 @@ function tlsOf({ tlsCert, tlsKey, tlsClientCa }: ServePluginsFlags): TlsFiles | 
 
 /** A module is the name of a built-in adapter, of a package, or a path; the latter two from the working directory. */
 async function adaptersOf(modules: readonly string[]): Promise<readonly Adapter[]> {
-  const builtIn = await loadBuiltIns();
+  const builtIn = await builtIns().including(modules);
   const own = modules.flatMap((name) => builtIn.get(name) ?? []);
   const named = modules.filter((name) => builtIn.get(name) === undefined);
   const file = join(process.cwd(), 'plugins');

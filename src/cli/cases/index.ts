@@ -3,7 +3,7 @@
  * **In**: paths of case files and folders. **Out**: each case with its failures. **Fails**: never; policies and cases that cannot be
  * loaded are findings.
  */
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import type { Finding } from '../../yaml/findings.ts';
 import { findCases } from './files.ts';
 import { realAdapters } from './real-adapters.ts';
@@ -25,7 +25,7 @@ export async function casesOf(
   paths: readonly string[],
   { through = 'process' }: { readonly through?: 'process' | 'grpc' } = {},
 ): Promise<FoundCases> {
-  const adapters = await loadBuiltIns();
+  const adapters = await builtIns().including(['quota-memory']);
   const { cases, findings } = await findCases(paths, adapters);
   const drive = through === 'grpc' ? (await import('./grpc-driver.ts')).overGrpc : undefined;
   const options = { adapters, open: realAdapters(), ...(drive === undefined ? {} : { drive }) };

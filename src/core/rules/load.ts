@@ -15,7 +15,7 @@ import { declareOutputs, enrichOrder } from './sections/enrich-outputs.ts';
 import { fieldsOf } from '../../yaml/fields.ts';
 import { Findings, type Finding } from '../../yaml/findings.ts';
 import type { Environment } from './sections/config-values.ts';
-import { HandlersSection } from './sections/handlers-section.ts';
+import { adaptersNamedIn, HandlersSection } from './sections/handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from '../../yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from '../../yaml/policy-files.ts';
 import type { Policy } from './policy.ts';
@@ -157,10 +157,11 @@ async function loadBy(
   } = await sectionsOf(files, parse, findings, slice);
   const plugins = await loadedPlugins(sections.plugins, builtIn, findings);
   const someAreMissing = plugins.problems.length > 0;
-  const dialled = await dialledHandlers(sections.handlers, plugins.registry, someAreMissing, findings);
+  const adapters = await plugins.registry.including(adaptersNamedIn(sections.handlers));
+  const dialled = await dialledHandlers(sections.handlers, adapters, someAreMissing, findings);
   const settings = settingsOf(sections.settings, findings);
   const handlers = new HandlersSection(
-    { adapters: plugins.registry, someAreMissing, dialled, spool: settings.spool, env, readText, unsetEnv },
+    { adapters, someAreMissing, dialled, spool: settings.spool, env, readText, unsetEnv },
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
@@ -172,6 +173,7 @@ async function loadBy(
           { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
           findings,
         );
+  handlers.useAdapters(await adapters.including(adaptersNamedIn(imported.handlers)));
   for (const node of imported.handlers) handlers.read(node);
   const [one] = imported.rules;
   if (one !== undefined)

@@ -83,7 +83,7 @@ async function explanationOf(
   record: RecordedCall | undefined,
   registry: Registry,
 ): Promise<object> {
-  const memory = registry.get('quota-memory');
+  const memory = (await registry.including(['quota-memory'])).get('quota-memory');
   if (memory === undefined) throw new Error('the adapter quota-memory, which counts the quotas, is not loaded');
   const policy = replayPolicy(given, () => record?.id ?? 'playground');
   const recorded = new RecordedAnswers(policy);

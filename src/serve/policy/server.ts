@@ -3,9 +3,8 @@
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
  * **Fails**: with a {@link StartError}; nothing stays open.
  */
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
-import type { Registry } from '../../adapters/registry.ts';
 import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources } from '../../admin/sources.ts';
 import type { Policy } from '../../core/rules/policy.ts';
@@ -89,8 +88,7 @@ const GRACE_MS = 10_000;
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log, escaped, graceMs = GRACE_MS, transport = { kind: 'own' }, workers, candidate } = options;
   const tls = options.tls === undefined ? undefined : await readTls(options.tls);
-  const registry = await loadBuiltIns();
-  warnOfBroken(registry, log);
+  const registry = builtIns();
   const loads = new Loads();
   const candidateLoads = new Loads(0); // a rollback is of the policy in force
   const turns = new InTurn();
@@ -214,13 +212,4 @@ function startCandidate(source: PolicySource, isWatched: boolean, log: OwnLog): 
       if (isWatched) source.follow();
     })
     .catch(() => undefined);
-}
-
-/** Policies that do not use a broken plugin still load. */
-function warnOfBroken({ broken }: Registry, log: OwnLog): void {
-  for (const { name, problems } of broken)
-    log.warn('a plugin cannot be loaded; policies that use it are refused', {
-      plugin: name,
-      why: problems.map(({ code, message }) => `${code} ${message}`).join('; '),
-    });
 }

@@ -1,5 +1,5 @@
 /** A worker of `sluice serve`. */
-import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { runWorker } from '../crew/worker-main.ts';
 import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import { makeLog } from '../../log/log.ts';
@@ -12,7 +12,7 @@ import type { PolicyProtocol } from './worker-protocol.ts';
 await runWorker<PolicyProtocol>(
   ({ log }) => makeLog(log.format, log.level),
   async ({ data, place, log, escaped, shared }) => {
-    const registry = await loadBuiltIns();
+    const registry = builtIns();
     const { transport, otlpHttp, http, graceMs, candidateShare } = data;
     const worker = { place, shared };
     const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, candidateShare, worker });

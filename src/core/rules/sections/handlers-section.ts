@@ -20,6 +20,17 @@ import { runOf } from './run-key.ts';
 import { KEYS } from '../keys.ts';
 import { type SpoolSettings, spoolOf } from './spool-key.ts';
 
+/** The adapters that handlers name, before the handlers are read. */
+export const adaptersNamedIn = (sections: readonly Node[]): readonly string[] =>
+  sections.flatMap((section) =>
+    section.kind === 'map'
+      ? [...section.entries.values()].flatMap(({ value: handler }) => {
+          const name = handler.kind === 'map' ? handler.entries.get('adapter')?.value : undefined;
+          return name?.kind === 'scalar' && typeof name.value === 'string' ? [name.value] : [];
+        })
+      : [],
+  );
+
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 
 export interface HandlerSources extends ValueSources {
@@ -37,7 +48,7 @@ export class HandlersSection implements DeclaredHandlers {
   /** Metrics on the common page, by name, with their handlers. */
   readonly #metrics = new Map<string, string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
-  readonly #adapters: Registry;
+  #adapters: Registry;
   readonly #someAreMissing: boolean;
   readonly #dialled: DialledHandlers;
   readonly #spool: SpoolSettings;
@@ -51,6 +62,11 @@ export class HandlersSection implements DeclaredHandlers {
     this.#spool = spool;
     this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
+  }
+
+  /** For the sections that are read from now on. */
+  useAdapters(adapters: Registry): void {
+    this.#adapters = adapters;
   }
 
   /** Files that configs name. */
