@@ -1,4 +1,13 @@
 /** One request and its reply: the seam between gRPC and the HTTP/2 stacks. */
+import type { X509Certificate } from 'node:crypto';
+
+/** The other end of a connection. */
+export interface Peer {
+  /** `127.0.0.1:50412` */
+  readonly address: string;
+  /** Read from the socket when first asked for. */
+  readonly certificate: X509Certificate | undefined;
+}
 
 /** A well-formed request head. Several requests may share one. */
 export interface Head {
@@ -16,7 +25,7 @@ export interface Head {
 
 /** Sends the reply. Calls after `reply`, `end` or `refuse` do nothing. */
 export interface Exchange {
-  readonly peer: string;
+  readonly peer: Peer;
   /** When the head arrived, by `performance.now()`. Valid only in the turn of its arrival. */
   readonly arrivedAtMs: number;
   /** Sends a message and the status OK. */

@@ -3,6 +3,7 @@
  * **In**: bytes on a socket. **Out**: whole messages to a method's handler. **Fails**: with a gRPC status, never with an empty OK.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import type { Address } from './address.ts';
 import type { Limits } from './limits.ts';
 import type { ByteRange } from './byte-range.ts';
@@ -62,6 +63,8 @@ export interface CallContext {
   readonly arrivedAtMs: number;
   /** The caller's address: `127.0.0.1:50412`. */
   readonly peer: string;
+  /** The caller's, verified against `ca` of {@link TlsOptions} when it connected; it may have ended since. Read from the connection when asked for. */
+  readonly peerCertificate?: X509Certificate | undefined;
 }
 
 /**
@@ -134,11 +137,17 @@ export interface Stranger {
   readonly why?: string;
 }
 
-/** In PEM. With `ca`, callers must present a certificate signed by it. */
+/** In PEM. */
 export interface TlsOptions {
   readonly cert: string | Buffer;
   readonly key: string | Buffer;
+  /** Callers must present a certificate that it has signed. */
   readonly ca?: string | Buffer;
+  /**
+   * With `ca`. `optional`: a caller may present none; one that does not verify still fails the handshake, so that a caller with a bad
+   * certificate is not taken for one without. Fixed when the server starts. Default: `required`.
+   */
+  readonly clientCertificate?: 'required' | 'optional';
 }
 
 export interface Transport extends Address {

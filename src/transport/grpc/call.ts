@@ -1,4 +1,5 @@
 /** The common part of unary and streaming calls: deadline, signal, end. */
+import type { X509Certificate } from 'node:crypto';
 import type { Exchange, Head } from '../exchange.ts';
 import { type CallContext, type GoneObserver, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
@@ -46,7 +47,11 @@ export abstract class Call implements CallContext, Expiring {
   }
 
   get peer(): string {
-    return this.exchange.peer;
+    return this.exchange.peer.address;
+  }
+
+  get peerCertificate(): X509Certificate | undefined {
+    return this.exchange.peer.certificate;
   }
 
   get draining(): AbortSignal {

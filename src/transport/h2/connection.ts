@@ -5,7 +5,7 @@
  *
  * It imports no Node module, so it fits any socket, and tests need none.
  */
-import type { Serve } from '../exchange.ts';
+import type { Peer, Serve } from '../exchange.ts';
 import type { Limits } from '../limits.ts';
 import { FrameHandler } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -32,7 +32,7 @@ export interface ConnectionOptions {
   readonly outlet: Outlet;
   readonly serve: Serve;
   readonly limits: Limits;
-  readonly peer: string;
+  readonly peer: Peer;
   /** Monotonic. */
   readonly nowMs: () => number;
   /** Called with an internal error, which ends the connection. */

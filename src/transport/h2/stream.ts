@@ -1,5 +1,5 @@
 /** Our side of one stream: replies are sent as far as the flow-control windows allow; the rest waits. */
-import { type Exchange, NO_RECEIVER, type Receiver } from '../exchange.ts';
+import { type Exchange, NO_RECEIVER, type Peer, type Receiver } from '../exchange.ts';
 import { framed, PREFIX_BYTES } from '../framed.ts';
 import { Flag, FrameType, MAX_FRAME_BYTES } from './frames.ts';
 import type { Streams } from './streams.ts';
@@ -56,7 +56,7 @@ export class Stream implements Exchange {
     return this.#streams.turnAtMs;
   }
 
-  get peer(): string {
+  get peer(): Peer {
     return this.#streams.peer;
   }
 

@@ -3,7 +3,7 @@
  * **In**: requests, DATA and window updates, from frames. **Out**: requests to `serve`; frames in the output.
  * **Fails**: a stream by RST_STREAM; with a {@link ConnectionError} if the peer breaks a rule of the whole connection.
  */
-import type { Serve } from '../exchange.ts';
+import type { Peer, Serve } from '../exchange.ts';
 import type { Limits } from '../limits.ts';
 import { ConnectionError, DEFAULT_WINDOW_BYTES, ErrorCode, MAX_WINDOW_BYTES, protocolError } from './frames.ts';
 import type { IdleBudget } from './idle-budget.ts';
@@ -28,7 +28,7 @@ export interface StreamsOptions {
   readonly host: StreamsHost;
   readonly serve: Serve;
   readonly limits: Limits;
-  readonly peer: string;
+  readonly peer: Peer;
   readonly output: Output;
   readonly budget: IdleBudget;
 }
@@ -40,7 +40,7 @@ const MAX_OUTPUT_BYTES = 64 * 1024;
 
 export class Streams {
   readonly host: StreamsHost;
-  readonly peer: string;
+  readonly peer: Peer;
   readonly limits: Limits;
   readonly output: Output;
   readonly headers = new ReplyHeaders();

@@ -1,8 +1,8 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { addressText } from '../address.ts';
-import type { Exchange, Head, Receiver } from '../exchange.ts';
+import type { Exchange, Head, Peer, Receiver } from '../exchange.ts';
 import { framed } from '../framed.ts';
 import { percentEncoded } from '../percent.ts';
+import { SocketPeer } from '../socket-peer.ts';
 
 /** The stream is paused if more unread bytes than this are received. */
 const WINDOW_BYTES = 32 * 1024;
@@ -30,7 +30,7 @@ export class NodeHead implements Head {
 
 /** A stream of node:http2 as an exchange. */
 export class NodeExchange implements Exchange {
-  readonly peer: string;
+  readonly peer: Peer;
   readonly arrivedAtMs = performance.now();
   readonly #stream: ServerHttp2Stream;
   #isEnded = false;
@@ -39,8 +39,7 @@ export class NodeExchange implements Exchange {
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
-    const { remoteAddress = 'unix:', remotePort = 0 } = stream.session?.socket ?? {};
-    this.peer = addressText({ host: remoteAddress, port: remotePort });
+    this.peer = new SocketPeer(stream.session?.socket);
   }
 
   /** Passes events on to the receiver. */

@@ -7,11 +7,12 @@ import {
   type ServerOptions,
 } from 'node:http2';
 import type { Server } from 'node:net';
-import { MIN_TLS } from '../tls.ts';
+import type { TLSSocket } from 'node:tls';
+import { refusedCertificate, tlsSettings } from '../tls.ts';
 import { grpcServer } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { Receiver } from '../exchange.ts';
-import { MAX_AFTER_AGE_MS } from '../raw-sockets.ts';
+import { MAX_AFTER_AGE_MS, peerText } from '../raw-sockets.ts';
 import { runServer } from '../run-server.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
@@ -22,9 +23,14 @@ export const listenHttp2: Listen = async (methods, options) => {
   const sessions = new Map<ServerHttp2Session, Set<Receiver>>();
   const server = serverOf(options);
   server.on('session', (session) => {
+    session.on('error', () => {});
+    const why = session.encrypted === true ? refusedCertificate(session.socket as TLSSocket) : undefined;
+    if (why !== undefined) {
+      options.onStranger?.({ kind: 'handshake', peer: peerText(session.socket), why });
+      return session.destroy();
+    }
     const receivers = new Set<Receiver>();
     sessions.set(session, receivers);
-    session.on('error', () => {});
     session.on('close', () => sessions.delete(session));
     const { maxConnectionAgeMs } = options;
     if (maxConnectionAgeMs === undefined) return;
@@ -73,5 +79,5 @@ function serverOf({ tls, limits }: TransportOptions): Http2Server {
     },
   };
   if (tls === undefined) return createServer(settings);
-  return createSecureServer({ ...settings, ...tls, minVersion: MIN_TLS, requestCert: tls.ca !== undefined });
+  return createSecureServer({ ...settings, ...tlsSettings(tls) });
 }

@@ -1,7 +1,7 @@
 /** Our own HTTP/2 on Node's sockets, cleartext (prior knowledge) or TLS. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { MIN_TLS } from '../tls.ts';
+import { refusedCertificate, tlsSettings } from '../tls.ts';
 import { grpcServer } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { peerText } from '../raw-sockets.ts';
@@ -23,7 +23,7 @@ export const listen: Listen = async (methods, options) => {
     });
     connections.add(connection);
     if (options.onStranger !== undefined && options.tls === undefined)
-      reportStranger(socket, connection.peer, options.onStranger);
+      reportStranger(socket, connection.peer.address, options.onStranger);
   };
   return runServer(serverOf(options, take), options, grpc, {
     tick: (nowMs) => {
@@ -43,12 +43,10 @@ export const listen: Listen = async (methods, options) => {
 
 function serverOf({ tls, onStranger }: TransportOptions, take: (socket: Socket) => void): Server {
   if (tls === undefined) return createServer({ noDelay: true }, take);
-  return createTlsServer(
-    { noDelay: true, ALPNProtocols: ['h2'], minVersion: MIN_TLS, ...tls, requestCert: tls.ca !== undefined },
-    (socket: TLSSocket) => {
-      if (socket.alpnProtocol === 'h2') return take(socket);
-      onStranger?.({ kind: 'handshake', peer: peerText(socket), why: 'the client does not offer h2 by ALPN' });
-      socket.destroy();
-    },
-  );
+  return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], ...tlsSettings(tls) }, (socket: TLSSocket) => {
+    const why = socket.alpnProtocol === 'h2' ? refusedCertificate(socket) : 'the client does not offer h2 by ALPN';
+    if (why === undefined) return take(socket);
+    onStranger?.({ kind: 'handshake', peer: peerText(socket), why });
+    socket.destroy();
+  });
 }

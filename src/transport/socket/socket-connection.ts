@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
-import { addressText } from '../address.ts';
-import type { Serve } from '../exchange.ts';
+import type { Peer, Serve } from '../exchange.ts';
 import { Connection, type Outlet } from '../h2/connection.ts';
 import { ErrorCode, PREFACE } from '../h2/frames.ts';
 import type { Limits } from '../limits.ts';
 import { MAX_AFTER_AGE_MS } from '../raw-sockets.ts';
+import { SocketPeer } from '../socket-peer.ts';
 
 export interface SocketConnectionOptions {
   readonly serve: Serve;
@@ -27,7 +27,7 @@ const KEEPALIVE_ANSWER_MS = 20_000;
 
 /** One connection on a socket: reads, writes once a turn, and closes silent or stalled peers. */
 export class SocketConnection implements Outlet {
-  readonly peer: string;
+  readonly peer: Peer;
   readonly #socket: Socket;
   readonly #connection: Connection;
   readonly #maxAtMs: number;
@@ -43,8 +43,7 @@ export class SocketConnection implements Outlet {
     // 5 % jitter either way, so that connections opened together do not all close together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
     this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MAX_AFTER_AGE_MS);
-    const { remoteAddress = 'unix:', remotePort = 0 } = socket;
-    this.peer = addressText({ host: remoteAddress, port: remotePort });
+    this.peer = new SocketPeer(socket);
     this.#connection = new Connection({
       outlet: this,
       serve,

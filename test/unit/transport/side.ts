@@ -25,7 +25,7 @@ export function side(methods: Methods = METHODS): Side {
   const connection = new Connection({
     serve,
     limits: DEFAULT_LIMITS,
-    peer: 'test:1',
+    peer: { address: 'test:1', certificate: undefined },
     nowMs: () => performance.now(),
     onFault: (error) => {
       faults.push(error);
