@@ -1,8 +1,8 @@
 import type { DeltaDiscoveryRequest } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { changesBetween, versionOf } from './changes.ts';
 import { encodeDelta } from './encode.ts';
-import type { Refusal, Resource } from './resource.ts';
-import { versionOf } from './state-of-the-world.ts';
-import { type Subscription, refusalOf, type View } from './subscription.ts';
+import type { Refusal, Resource, Resources } from './resource.ts';
+import { NOTHING, type Subscription, refusalOf, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -12,8 +12,10 @@ export class Differences implements Subscription {
   readonly typeUrl: string;
   #isAll = false;
   readonly #names = new Set<string>();
-  /** The versions that the proxy has, or was sent and refused. */
-  readonly #known = new Map<string, string>();
+  /** Those that it asks for the proxy has, or was sent and refused; but for `#others` and `#due`. */
+  #base: Resources = NOTHING;
+  /** Versions that it has and that are not in the base: of an earlier stream, or in place of what does not exist. */
+  readonly #others = new Map<string, string>();
   /** Names that must be answered, changed or not. */
   readonly #due = new Set<string>();
   /** The first subscription to all is answered even if there is nothing. */
@@ -46,56 +48,80 @@ export class Differences implements Subscription {
     const isFirst = this.#isFirst;
     if (isFirst) this.#begin(request);
     for (const name of resourceNamesSubscribe) {
-      if (name === ALL) this.#isAll = true;
+      if (name === ALL) this.#subscribeToAll();
       else this.#names.add(name);
       // After a reconnect the proxy says which versions it has.
-      if (name !== ALL && !(isFirst && this.#known.has(name))) this.#due.add(name);
+      if (name !== ALL && !(isFirst && this.#others.has(name))) this.#due.add(name);
     }
     for (const name of resourceNamesUnsubscribe) {
-      if (name === ALL) this.#isAll = false;
+      if (name === ALL) this.#unsubscribeFromAll();
       this.#names.delete(name);
       if (this.#isAll) this.#due.add(name);
-      else this.#known.delete(name);
+      else this.#others.delete(name);
     }
+  }
+
+  #subscribeToAll(): void {
+    if (!this.#isAll) for (const name of this.#base.keys()) if (!this.#names.has(name)) this.#due.add(name);
+    this.#isAll = true;
+  }
+  #unsubscribeFromAll(): void {
+    if (this.#isAll)
+      for (const [name, { version }] of this.#base) if (!this.#names.has(name)) this.#others.set(name, version);
+    this.#isAll = false;
   }
 
   #begin({ resourceNamesSubscribe, initialResourceVersions }: DeltaDiscoveryRequest): void {
     this.#isFirst = false;
     this.#isAll = isComplete(this.typeUrl) && resourceNamesSubscribe.length === 0;
     this.#isFirstDue = this.#isAll || resourceNamesSubscribe.includes(ALL);
-    for (const [name, version] of Object.entries(initialResourceVersions)) this.#known.set(name, version);
-    this.hasOwn = this.#known.size > 0;
+    for (const [name, version] of Object.entries(initialResourceVersions)) this.#others.set(name, version);
+    this.hasOwn = this.#others.size > 0;
+  }
+
+  #isAskedFor(name: string): boolean {
+    return this.#isAll || this.#names.has(name);
   }
 
   repeat(names: Iterable<string>): void {
-    for (const name of names) if (this.#isAll || this.#names.has(name)) this.#due.add(name);
+    for (const name of names) if (this.#isAskedFor(name)) this.#due.add(name);
   }
 
   response(view: View): Uint8Array | undefined {
-    const wanted = this.#wanted(view);
-    const changed = [...wanted.values()].filter(
-      ({ name, version }) => this.#known.get(name) !== version || this.#due.has(name),
-    );
-    const gone = [...new Set([...this.#known.keys(), ...this.#due])].filter((name) => !wanted.has(name));
-    const removed = view.keepsOld ? gone.filter((name) => this.#due.has(name)) : gone;
+    const { changed, removed } = this.#differences(view);
     const isDue = this.#isFirstDue;
     this.#isFirstDue = false;
     this.#due.clear();
+    this.#base = view.resources;
     if (changed.length === 0 && removed.length === 0 && !isDue) return undefined;
-    for (const { name, version } of changed) this.#known.set(name, version);
-    for (const name of removed) this.#known.delete(name);
     this.#last = changed;
     this.#nonce = String(++this.#count);
-    this.sent = versionOf([...wanted.values()]);
+    this.sent = versionOf(view.resources);
     this.isSettled = false;
     return encodeDelta({ typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce }, changed, removed);
   }
 
-  #wanted(view: View): ReadonlyMap<string, Resource> {
-    const named = [...this.#names].flatMap((name) => {
-      const resource = view.resources.get(name) ?? view.absent(name);
-      return resource === undefined ? [] : [[name, resource] as const];
-    });
-    return new Map([...(this.#isAll ? view.resources : []), ...named]);
+  #differences(view: View): { readonly changed: readonly Resource[]; readonly removed: readonly string[] } {
+    const { changed: newer, gone } = changesBetween(this.#base, view.resources);
+    const names = [...newer, ...gone].filter((name) => this.#isAskedFor(name));
+    const changed: Resource[] = [];
+    const removed: string[] = [];
+    for (const name of new Set([...names, ...this.#due, ...this.#others.keys()])) {
+      const isDue = this.#due.has(name);
+      const wanted = this.#wanted(name, view);
+      const known = this.#others.get(name) ?? (this.#isAskedFor(name) ? this.#base.get(name)?.version : undefined);
+      this.#others.delete(name);
+      if (wanted !== undefined) {
+        if (known !== wanted.version || isDue) changed.push(wanted);
+        if (!view.resources.has(name)) this.#others.set(name, wanted.version);
+      } else if (isDue || (known !== undefined && !view.keepsOld)) removed.push(name);
+      else if (known !== undefined) this.#others.set(name, known);
+    }
+    return { changed, removed };
+  }
+
+  #wanted(name: string, view: View): Resource | undefined {
+    if (!this.#isAskedFor(name)) return undefined;
+    return view.resources.get(name) ?? (this.#names.has(name) ? view.absent(name) : undefined);
   }
 }

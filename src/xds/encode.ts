@@ -6,7 +6,8 @@ import {
   DiscoveryResponseSchema,
   ResourceSchema,
 } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
-import type { Resource } from './resource.ts';
+import { LayeredResources } from './layered-resources.ts';
+import type { Resource, Resources } from './resource.ts';
 
 const ANY = { typeUrl: AnySchema.field.typeUrl.number, value: AnySchema.field.value.number };
 const PLAIN = fieldsOf(DiscoveryResponseSchema.field);
@@ -44,13 +45,35 @@ export interface ResponseHead {
   readonly nonce: string;
 }
 
-export function encodePlain({ typeUrl, version, nonce }: ResponseHead, resources: readonly Resource[]): Uint8Array {
+/** `resources`: some, or all of a type. */
+export function encodePlain(
+  { typeUrl, version, nonce }: ResponseHead,
+  resources: readonly Resource[] | Resources,
+): Uint8Array {
   const writer = text(new BinaryWriter(), PLAIN.versionInfo, version);
+  if (resources instanceof LayeredResources && !hides(resources))
+    writer.raw(sharedPart(typeUrl, resources.shared)).raw(partsOf(typeUrl, resources.own.values()));
+  else writer.raw(partsOf(typeUrl, resources.values()));
+  return text(text(writer, PLAIN.typeUrl, typeUrl), PLAIN.nonce, nonce).finish();
+}
+
+const hides = ({ shared, own }: LayeredResources): boolean => [...own.keys()].some((name) => shared.has(name));
+
+/** The shared resources of a type are joined once for all proxies. */
+const joined = new WeakMap<Resources, Uint8Array>();
+function sharedPart(typeUrl: string, shared: Resources): Uint8Array {
+  let part = joined.get(shared);
+  if (part === undefined) joined.set(shared, (part = partsOf(typeUrl, shared.values())));
+  return part;
+}
+
+function partsOf(typeUrl: string, resources: Iterable<Resource>): Uint8Array {
+  const writer = new BinaryWriter();
   for (const resource of resources)
     writer.raw(
       once(plain, resource, () => bytes(new BinaryWriter(), PLAIN.resources, anyOf(typeUrl, resource)).finish()),
     );
-  return text(text(writer, PLAIN.typeUrl, typeUrl), PLAIN.nonce, nonce).finish();
+  return writer.finish();
 }
 
 export function encodeDelta(

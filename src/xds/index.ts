@@ -10,3 +10,4 @@ export { type ProxyState, type TypeState, XdsServer, type XdsServerOptions } fro
 export type { Proxy, ProxyResources, Refusal, Resource, Resources, ResourceSource, SourceOfProxy } from './resource.ts';
 export { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, shortName } from './type-urls.ts';
 export { Debounce } from './debounce.ts';
+export { LayeredResources } from './layered-resources.ts';

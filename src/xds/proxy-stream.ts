@@ -8,8 +8,9 @@
  */
 import { settlesWithin } from '../time/settles-within.ts';
 import { GrpcError, Status } from '../transport/index.ts';
-import type { Refusal, Resource, Resources, SourceOfProxy } from './resource.ts';
-import type { Subscription, View } from './subscription.ts';
+import { changesBetween, united } from './changes.ts';
+import type { Refusal, Resources, SourceOfProxy } from './resource.ts';
+import { NOTHING, type Subscription, type View } from './subscription.ts';
 import { CLUSTER, ENDPOINTS, inOrder, isOrdered, LISTENER, ROUTES, SECRET } from './type-urls.ts';
 import { Wake } from './wake.ts';
 
@@ -19,8 +20,6 @@ export interface PushTimes {
   /** Before the old clusters go, since requests that were routed before may still choose them. */
   readonly lingerMs: number;
 }
-
-const NOTHING: Resources = new Map();
 
 export class ProxyStream {
   readonly #source: SourceOfProxy;
@@ -142,7 +141,8 @@ export class ProxyStream {
       await this.#turn();
       if (this.#isOver) return;
       this.#hasChanged = false;
-      const { version, byType } = this.#source.resources();
+      const { version, byType } = await this.#source.resources();
+      if (this.#isOver) return;
       this.pushing = version;
       if (this.inForce === undefined) await this.#begin(byType);
       else await this.#replace(byType);
@@ -177,15 +177,14 @@ export class ProxyStream {
   async #replace(byType: ReadonlyMap<string, Resources>): Promise<void> {
     const clusters = byType.get(CLUSTER) ?? NOTHING;
     const before = this.#shown.get(CLUSTER) ?? NOTHING;
-    const hasOld = this.#keepsOld || [...before.keys()].some((name) => !clusters.has(name));
+    const { changed, gone } = changesBetween(before, clusters);
+    const hasOld = this.#keepsOld || gone.length > 0;
+    const endpoints = byType.get(ENDPOINTS) ?? NOTHING;
     this.#shown.set(SECRET, byType.get(SECRET) ?? NOTHING);
-    this.#shown.set(CLUSTER, hasOld ? new Map([...before, ...clusters]) : clusters);
-    this.#shown.set(
-      ENDPOINTS,
-      new Map([...(hasOld ? (this.#shown.get(ENDPOINTS) ?? []) : []), ...(byType.get(ENDPOINTS) ?? [])]),
-    );
+    this.#shown.set(CLUSTER, hasOld ? united(before, clusters) : clusters);
+    this.#shown.set(ENDPOINTS, hasOld ? united(this.#shown.get(ENDPOINTS) ?? NOTHING, endpoints) : endpoints);
     // A changed cluster waits for its endpoints, changed or not; both have the same name.
-    this.subscriptions.get(ENDPOINTS)?.repeat(changedNames(before, clusters));
+    this.subscriptions.get(ENDPOINTS)?.repeat(changed);
     this.#mayBeDue(AHEAD);
     // Routes to clusters that were refused would answer 503: the old routes stay until the clusters are right.
     if (!(await this.#accepted([CLUSTER]))) return;
@@ -217,7 +216,3 @@ export class ProxyStream {
 const MAX_TYPES = 32;
 const AHEAD: ReadonlySet<string> = new Set([SECRET, CLUSTER, ENDPOINTS]);
 
-const changedNames = (before: Resources, now: Resources): readonly string[] =>
-  [...now.values()]
-    .filter(({ name, version }: Resource) => before.get(name)?.version !== version)
-    .map(({ name }) => name);

@@ -41,8 +41,8 @@ export interface ResourceSource {
 }
 
 export interface SourceOfProxy {
-  /** The newest. Called for each push, so the same state of the mesh should give the same objects. */
-  resources(): ProxyResources;
+  /** The newest. Called for each push; maps that did not change should be the same objects, since those are not compared. */
+  resources(): ProxyResources | Promise<ProxyResources>;
   /** In place of a resource that does not exist, so that its client does not wait: an empty one. `undefined`: nothing. */
   absent?(typeUrl: string, name: string): Resource | undefined;
   /** The stream has ended. */

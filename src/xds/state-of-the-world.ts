@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { DiscoveryRequest } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { changesBetween, versionOf } from './changes.ts';
 import { encodePlain } from './encode.ts';
-import type { Refusal, Resource } from './resource.ts';
-import { type Subscription, refusalOf, type View } from './subscription.ts';
+import type { Refusal, Resource, Resources } from './resource.ts';
+import { NOTHING, type Subscription, refusalOf, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -10,13 +10,15 @@ const ALL = '*';
 /** A subscription whose responses of listeners and clusters hold the complete set, of other types those that changed. */
 export class StateOfTheWorld implements Subscription {
   readonly typeUrl: string;
+  readonly #isComplete: boolean;
   /** `undefined`: all. */
   #names: ReadonlySet<string> | undefined;
   #hasNamed = false;
-  /** The versions that the proxy was sent, accepted or not, so that a refused one is not sent again. */
-  #known: ReadonlyMap<string, string> = new Map();
-  readonly #repeated = new Set<string>();
-  /** The proxy waits for an answer to its subscription. */
+  /** Those of its names the proxy was sent, accepted or not, so that a refused one is not sent again; but for `#due`. */
+  #base: Resources = NOTHING;
+  /** Names that must be sent, changed or not. */
+  readonly #due = new Set<string>();
+  /** The complete set must be sent. */
   #isDue = false;
   #count = 0;
   #nonce = '';
@@ -29,7 +31,8 @@ export class StateOfTheWorld implements Subscription {
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
-    this.#names = isComplete(typeUrl) ? undefined : new Set();
+    this.#isComplete = isComplete(typeUrl);
+    this.#names = this.#isComplete ? undefined : new Set();
   }
 
   receive({ resourceNames, responseNonce, errorDetail, versionInfo }: DiscoveryRequest): void {
@@ -44,65 +47,60 @@ export class StateOfTheWorld implements Subscription {
       } else this.refusal = refusalOf(this.typeUrl, errorDetail.message, this.#last);
       this.#last = [];
     }
-    const before = this.#names;
     this.#subscribe(resourceNames);
-    if (isFirst || this.#adds(before)) this.#isDue = true;
+    if (isFirst) this.#isDue = true;
   }
 
   /** Naming nothing subscribes to all listeners and clusters, as long as nothing was ever named. */
   #subscribe(names: readonly string[]): void {
     if (names.length > 0) this.#hasNamed = true;
-    const isAll = names.includes(ALL) || (!this.#hasNamed && isComplete(this.typeUrl));
-    this.#names = isAll ? undefined : new Set(names);
-    if (!isAll) this.#known = new Map([...this.#known].filter(([name]) => this.#names?.has(name)));
+    const isAll = names.includes(ALL) || (!this.#hasNamed && this.#isComplete);
+    const before = this.#names;
+    if (isAll) {
+      if (before !== undefined) this.#isDue = true;
+      this.#names = undefined;
+      return;
+    }
+    // Each ACK repeats the names.
+    if (before?.size === names.length && names.every((name) => before.has(name))) return;
+    this.#names = new Set(names);
+    for (const name of this.#names) if (before !== undefined && !before.has(name)) this.#due.add(name);
+    for (const name of this.#due) if (!this.#names.has(name)) this.#due.delete(name);
   }
 
-  #adds(before: ReadonlySet<string> | undefined): boolean {
-    if (before === undefined) return false;
-    return this.#names === undefined || [...this.#names].some((name) => !before.has(name));
+  #isAskedFor(name: string): boolean {
+    return this.#names === undefined || this.#names.has(name);
   }
 
   repeat(names: Iterable<string>): void {
-    for (const name of names) this.#repeated.add(name);
+    for (const name of names) if (this.#isAskedFor(name)) this.#due.add(name);
   }
 
   response(view: View): Uint8Array | undefined {
-    const wanted = this.#wanted(view);
-    const changed = wanted.filter(
-      (resource) => this.#known.get(resource.name) !== resource.version || this.#repeated.has(resource.name),
-    );
-    const isWhole = isComplete(this.typeUrl);
-    const isRemoved = isWhole && hasOther(this.#known, wanted);
+    const { changed, gone } = changesBetween(this.#base, view.resources);
+    const names = new Set([...changed, ...gone].filter((name) => this.#isAskedFor(name)).concat(...this.#due));
+    const resources = this.#found(names, view);
     // A complete set is due even if it is empty; a name that does not exist is answered when it does.
-    const isDue = this.#isDue && isWhole;
+    const isDue = this.#isComplete && (this.#isDue || gone.some((name) => this.#isAskedFor(name)));
     this.#isDue = false;
-    this.#repeated.clear();
-    if (changed.length === 0 && !isRemoved && !isDue) return undefined;
-    this.#known = new Map([
-      ...(isWhole ? [] : this.#known),
-      ...wanted.map(({ name, version }) => [name, version] as const),
-    ]);
-    this.#last = changed;
+    this.#base = view.resources;
+    for (const { name } of resources) this.#due.delete(name);
+    if (resources.length === 0 && !isDue) return undefined;
+    this.#last = resources;
     this.#nonce = String(++this.#count);
-    this.sent = versionOf(wanted);
+    this.sent = versionOf(view.resources);
     this.isSettled = false;
-    return encodePlain({ typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce }, isWhole ? wanted : changed);
+    const head = { typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce };
+    if (!this.#isComplete) return encodePlain(head, resources);
+    return encodePlain(head, this.#names === undefined ? view.resources : this.#found(this.#names, view));
   }
 
-  #wanted(view: View): readonly Resource[] {
-    if (this.#names === undefined) return [...view.resources.values()];
-    return [...this.#names].flatMap((name) => view.resources.get(name) ?? view.absent(name) ?? []);
+  #found(names: Iterable<string>, view: View): readonly Resource[] {
+    const found: Resource[] = [];
+    for (const name of names) {
+      const resource = view.resources.get(name) ?? (this.#names === undefined ? undefined : view.absent(name));
+      if (resource !== undefined) found.push(resource);
+    }
+    return found;
   }
-}
-
-function hasOther(known: ReadonlyMap<string, string>, wanted: readonly Resource[]): boolean {
-  const names = new Set(wanted.map(({ name }) => name));
-  return [...known.keys()].some((name) => !names.has(name));
-}
-
-/** A digest, so that a restarted control plane gives the same version to the same content. */
-export function versionOf(resources: readonly Resource[]): string {
-  const hash = createHash('sha256');
-  for (const { name, version } of resources) hash.update(`${name.length} ${name}${version.length} ${version}`);
-  return hash.digest('hex').slice(0, 16);
 }

@@ -4,6 +4,8 @@
  */
 import type { Refusal, Resource, Resources } from './resource.ts';
 
+export const NOTHING: Resources = new Map();
+
 export interface View {
   readonly resources: Resources;
   /** In place of a resource that does not exist. */
