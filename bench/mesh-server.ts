@@ -5,7 +5,13 @@ import { DEFAULT_SETTINGS, meshOf } from '../src/mesh/model/mesh.ts';
 import { type MeshObjects, readObjects } from '../src/mesh/sources/objects.ts';
 import { listen } from '../src/transport/index.ts';
 import { XdsServer } from '../src/xds/index.ts';
-import { crowdObjects, crowdRule, crowdSlice, type CrowdSize, type KubernetesObject } from '../test/parts/mesh/crowd.ts';
+import {
+  crowdObjects,
+  crowdRule,
+  crowdSlice,
+  type CrowdSize,
+  type KubernetesObject,
+} from '../test/parts/mesh/crowd.ts';
 
 const size = JSON.parse(process.argv[2] ?? '{}') as CrowdSize;
 const HEAP_SETTLES_MS = 300;
@@ -36,7 +42,12 @@ async function replace(kind: 'EndpointSlice' | 'VirtualService', changed: Kubern
   const [one] = now[kind];
   const isSame = ({ origin }: { readonly origin: { readonly name: string; readonly namespace: string } }): boolean =>
     origin.name === changed.metadata.name && origin.namespace === changed.metadata.namespace;
-  objects = { ...objects, [kind]: (objects[kind] as readonly (typeof one)[]).map((old) => (old !== undefined && isSame(old.origin as never && old) ? one : old)) };
+  objects = {
+    ...objects,
+    [kind]: (objects[kind] as readonly (typeof one)[]).map((old) =>
+      old !== undefined && isSame((old.origin as never) && old) ? one : old,
+    ),
+  };
 }
 let longestTurnMs = 0;
 let lastMs = performance.now();
@@ -60,7 +71,11 @@ const COMMANDS = {
   },
   async figures() {
     const { user, system } = process.cpuUsage();
-    return { cpuMs: (user + system) / 1000, proxies: server.proxies().length, synced: server.proxies().filter((one) => one.isSynced).length };
+    return {
+      cpuMs: (user + system) / 1000,
+      proxies: server.proxies().length,
+      synced: server.proxies().filter((one) => one.isSynced).length,
+    };
   },
   async longestTurn() {
     const was = longestTurnMs;

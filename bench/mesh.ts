@@ -104,12 +104,18 @@ async function synced(server: Server): Promise<{ cpuMs: number }> {
 }
 
 let changes = 0;
-async function changed(server: Server, proxies: Proxies, kind: 'endpoint' | 'rule'): Promise<{ ms: number; cpuMs: number; modelMs: number; turnMs: number }> {
+async function changed(
+  server: Server,
+  proxies: Proxies,
+  kind: 'endpoint' | 'rule',
+): Promise<{ ms: number; cpuMs: number; modelMs: number; turnMs: number }> {
   const service = 10 * (1 + (++changes % 50));
   const marker = kind === 'endpoint' ? movedAddress(service, 0, changes) : `user-${changes}`;
   const before = await synced(server);
   await server.ask('longestTurn');
-  const all = proxies.all((typeUrl, bytes) => typeUrl === (kind === 'endpoint' ? ENDPOINTS : ROUTES) && bytes.includes(marker));
+  const all = proxies.all(
+    (typeUrl, bytes) => typeUrl === (kind === 'endpoint' ? ENDPOINTS : ROUTES) && bytes.includes(marker),
+  );
   const beganMs = performance.now();
   const modelMs = await server.ask<number>('change', [kind, service, changes]);
   await all;

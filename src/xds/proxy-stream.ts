@@ -215,4 +215,3 @@ export class ProxyStream {
 /** Types on one stream; Envoy has about ten. */
 const MAX_TYPES = 32;
 const AHEAD: ReadonlySet<string> = new Set([SECRET, CLUSTER, ENDPOINTS]);
-

@@ -79,12 +79,17 @@ export class StateOfTheWorld implements Subscription {
   response(view: View): Uint8Array | undefined {
     const { changed, gone } = changesBetween(this.#base, view.resources);
     const names = new Set([...changed, ...gone].filter((name) => this.#isAskedFor(name)).concat(...this.#due));
-    const resources = this.#found(names, view);
+    const resources: Resource[] = [];
+    for (const name of names) {
+      const resource = this.#wanted(name, view);
+      if (resource === undefined) continue;
+      resources.push(resource);
+      this.#due.delete(name);
+    }
     // A complete set is due even if it is empty; a name that does not exist is answered when it does.
     const isDue = this.#isComplete && (this.#isDue || gone.some((name) => this.#isAskedFor(name)));
     this.#isDue = false;
     this.#base = view.resources;
-    for (const { name } of resources) this.#due.delete(name);
     if (resources.length === 0 && !isDue) return undefined;
     this.#last = resources;
     this.#nonce = String(++this.#count);
@@ -92,15 +97,14 @@ export class StateOfTheWorld implements Subscription {
     this.isSettled = false;
     const head = { typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce };
     if (!this.#isComplete) return encodePlain(head, resources);
-    return encodePlain(head, this.#names === undefined ? view.resources : this.#found(this.#names, view));
+    if (this.#names === undefined) return encodePlain(head, view.resources);
+    return encodePlain(
+      head,
+      [...this.#names].flatMap((name) => this.#wanted(name, view) ?? []),
+    );
   }
 
-  #found(names: Iterable<string>, view: View): readonly Resource[] {
-    const found: Resource[] = [];
-    for (const name of names) {
-      const resource = view.resources.get(name) ?? (this.#names === undefined ? undefined : view.absent(name));
-      if (resource !== undefined) found.push(resource);
-    }
-    return found;
+  #wanted(name: string, view: View): Resource | undefined {
+    return view.resources.get(name) ?? (this.#names === undefined ? undefined : view.absent(name));
   }
 }

@@ -57,9 +57,7 @@ export class AdsClient {
       const clusters = resources.map((one) => nameOfEds(one.value)).filter((name) => name !== '');
       const before = this.#clusters;
       const gone = new Set(removed);
-      this.#clusters = isDelta
-        ? [...new Set([...before.filter((name) => !gone.has(name)), ...clusters])]
-        : clusters;
+      this.#clusters = isDelta ? [...new Set([...before.filter((name) => !gone.has(name)), ...clusters])] : clusters;
       this.#accept(CLUSTER, version, nonce, []);
       const known = new Set(before);
       const isNew = this.#clusters.length !== before.length || this.#clusters.some((name) => !known.has(name));

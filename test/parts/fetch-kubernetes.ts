@@ -50,4 +50,3 @@ async function replacements(): Promise<string> {
   const names = [...(await readFile(GoMod, 'utf8')).matchAll(/(\S+) => \.\/staging\//g)].map(([, name]) => name);
   return names.map((name) => `replace ${name} => ${name} ${STAGING}`).join('\n');
 }
-

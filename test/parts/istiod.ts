@@ -1,16 +1,12 @@
 /**
  * istiod (`pilot-discovery`), Istio's own control plane, for comparisons: built by Go into the cache on first use, which takes ten minutes on a
- * free machine. It reads its mesh from a Kubernetes API server; start one, put objects there, and give it to `startIstiod`.
+ * free machine. It reads its mesh from a Kubernetes API server.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Part, startChild, untilReady } from './child.ts';
 import { say } from './fetch.ts';
-import { freePort } from './free-port.ts';
 import { goBuild } from './go-build.ts';
-import type { KubeApiServer } from './kube-apiserver.ts';
 
 /** Of the main branch; releases are not published as a module that builds without replacements. */
 const ISTIO = 'v0.0.0-20260827124520-eed52ebb66ad';
