@@ -34,7 +34,8 @@ export async function readTls({ cert, key, ca }: TlsFiles): Promise<TlsOptions> 
   return tls;
 }
 
-async function readPem(path: string): Promise<string> {
+/** Throws a {@link StartError} that names the file. */
+export async function readPem(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
+import { makeAuthority } from '../parts/certificates.ts';
 import { freePort } from '../parts/free-port.ts';
 import { healthMethods } from '../../src/frontends/index.ts';
 import { listen } from '../../src/transport/index.ts';
@@ -127,6 +128,44 @@ describe('the example policy', () => {
       });
     } finally {
       await stopping.drain(0);
+    }
+  });
+
+  test('sluice health and sluice call speak TLS, with a client certificate if the server asks for one', async () => {
+    const authority = await makeAuthority();
+    try {
+      const [own, client] = [
+        await authority.issue('server', 'DNS:sluice.test'),
+        await authority.issue('probe', 'DNS:probe'),
+      ];
+      const secure = await serving(['examples/start'], {
+        args: ['--tls-cert', own.cert, '--tls-key', own.key, '--tls-client-ca', authority.ca],
+      });
+      const named = ['--tls-ca', authority.ca, '--tls-server-name', 'sluice.test'];
+      const known = [...named, '--tls-cert', client.cert, '--tls-key', client.key];
+      const health = (...args: string[]) => run(['health', '--to', secure.grpc, ...args]);
+      expect(await health(...known)).toMatchObject({ code: 0, out: 'SERVING\n', err: '' });
+      expect(
+        await run(['call', 'check', '--to', secure.grpc, '--request', '-', ...known], { stdin: 'request.path: /\n' }),
+      ).toMatchObject({
+        code: 0,
+        err: '',
+      });
+      for (const args of [[], named, ['--tls'], ['--tls-ca', authority.ca, ...known.slice(4)]])
+        expect(await health(...args), args.join(' ')).toMatchObject({
+          code: 3,
+          err: expect.stringContaining('CLI_UNREACHABLE') as unknown,
+        });
+      expect(await health('--tls-cert', client.cert)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining('--tls-cert and --tls-key') as unknown,
+      });
+      expect(await health('--tls-ca', 'not-there.pem')).toMatchObject({
+        err: expect.stringMatching(/CLI_TLS_FILE not-there\.pem cannot be read/) as unknown,
+      });
+      expect(await secure.stop()).toBe(0);
+    } finally {
+      await authority.remove();
     }
   });
 

@@ -1,4 +1,5 @@
 import { addressText } from '../../transport/index.ts';
+import { type DialFlags, dialTls } from '../dial-flags.ts';
 import { parseAddress, parseTimeout } from '../flag-values.ts';
 import { type Answer, callCheck, callLimit, callLog, formatAnswer } from '../call/index.ts';
 import { CliError } from '../cli-error.ts';
@@ -7,7 +8,7 @@ import { readRequestFile } from '../request-file.ts';
 import { paintOut } from '../../text/paint.ts';
 import { printOut } from '../terminal.ts';
 
-export interface CallFlags {
+export interface CallFlags extends DialFlags {
   readonly to: string;
   readonly request: string;
   readonly timeout: string;
@@ -20,7 +21,7 @@ export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<
   const timeoutMs = parseTimeout(flags.timeout);
   const to = addressText(parseAddress(flags.to, { unix: true }));
   const { values } = readRequestFile(flags.request);
-  const answer = await CALLS[kind](to, values, { timeoutMs });
+  const answer = await CALLS[kind](to, values, { timeoutMs, ...(await dialTls(flags)) });
   if (answer.outcome === 'error')
     throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
   if (flags.json === true) printOut(JSON.stringify(answer, null, 2));

@@ -15,6 +15,7 @@ import { messageOf } from '../../text/message-of.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { type DialFlags, dialPaths } from '../dial-flags.ts';
 import { parseAddress } from '../flag-values.ts';
 import { VERSION } from '../package.ts';
 import { print } from '../terminal.ts';
@@ -78,27 +79,16 @@ async function adaptersOf(modules: readonly string[]): Promise<readonly Adapter[
   return [...new Set([...own, ...loaded])];
 }
 
-export interface DescribePluginFlags {
+export interface DescribePluginFlags extends DialFlags {
   readonly dial: string;
-  readonly tls?: true;
-  readonly tlsCa?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsServerName?: string;
 }
 
 /** Prints a description file, for `plugins:` of a policy. */
 export async function describePlugin(flags: DescribePluginFlags): Promise<ExitCode> {
   const address = addressText(parseAddress(flags.dial, { unix: true }));
-  const tls: DialFiles = {
-    ...(flags.tlsCa === undefined ? {} : { ca: flags.tlsCa }),
-    ...(flags.tlsCert === undefined ? {} : { cert: flags.tlsCert }),
-    ...(flags.tlsKey === undefined ? {} : { key: flags.tlsKey }),
-    ...(flags.tlsServerName === undefined ? {} : { serverName: flags.tlsServerName }),
-  };
-  const isTls = flags.tls === true || Object.keys(tls).length > 0;
+  const tls: DialFiles | undefined = dialPaths(flags);
   try {
-    const described = await new Connections().describe({ address, ...(isTls ? { tls } : {}) });
+    const described = await new Connections().describe({ address, tls });
     print(process.stdout, descriptionText(described));
     return EXIT.ok;
   } catch (error) {

@@ -17,7 +17,7 @@ import {
   RateLimitResponseSchema,
   RateLimitService,
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { dialGrpc, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
+import { dialGrpc, type DialTls, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { checkRequest } from './check-request.ts';
 import { limitRequest } from './limit-request.ts';
@@ -37,6 +37,8 @@ export interface Answer {
 export interface CallOptions {
   /** Default 5 s. */
   readonly timeoutMs?: number;
+  /** Default: cleartext. */
+  readonly tls?: DialTls;
   /** Sent as gRPC metadata (Envoy's initial_metadata). */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -83,13 +85,13 @@ type Result = Pick<Answer, 'outcome' | 'response'>;
 async function ask(
   kind: Answer['kind'],
   address: string,
-  { timeoutMs = 5000, metadata = {} }: CallOptions,
+  { timeoutMs = 5000, metadata = {}, tls }: CallOptions,
   call: (
     client: GrpcClient,
     sent: { readonly timeoutMs: number; readonly metadata: Readonly<Record<string, string>> },
   ) => Promise<Result>,
 ): Promise<Answer> {
-  const client = dialGrpc(address);
+  const client = dialGrpc(address, tls === undefined ? {} : { tls });
   const began = performance.now();
   const tookMs = (): number => Math.round((performance.now() - began) * 100) / 100;
   try {

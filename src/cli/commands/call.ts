@@ -1,6 +1,7 @@
 import { Argument, Option } from 'commander';
 import type { CallFlags } from '../actions/call.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
+import { dialOptions } from '../dial-flags.ts';
 
 export const call: CommandSpec = {
   name: 'call',
@@ -19,6 +20,7 @@ export const call: CommandSpec = {
     new Option('--to <host:port>', 'the server').makeOptionMandatory(),
     new Option('--request <file>', 'attributes in YAML or JSON, as for explain; - is stdin').makeOptionMandatory(),
     new Option('--timeout <ms>', 'how long to wait').default('1000'),
+    ...dialOptions('server'),
     jsonOption(),
   ],
   run: async (kind: 'check' | 'limit' | 'log', flags: CallFlags) =>

@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { HealthFlags } from '../actions/health.ts';
 import type { CommandSpec } from '../command.ts';
+import { dialOptions } from '../dial-flags.ts';
 
 export const health: CommandSpec = {
   name: 'health',
@@ -11,8 +12,9 @@ export const health: CommandSpec = {
       'Exits with 0 for SERVING, with 1 for NOT_SERVING, with 3 without an answer (a stopping server accepts no connections).',
   },
   flags: [
-    new Option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket').default('127.0.0.1:9091'),
+    new Option('--to <host:port>', 'the gRPC port; unix:PATH is a unix socket').default('127.0.0.1:9091'),
     new Option('--timeout <ms>', 'how long to wait').default('1000'),
+    ...dialOptions('server'),
   ],
   run: async (flags: HealthFlags) => (await import('../actions/health.ts')).health(flags),
 };

@@ -3,6 +3,7 @@ import type { NewPluginFlags } from '../actions/new-plugin.ts';
 import type { PluginsFlags } from '../actions/plugins.ts';
 import type { DescribePluginFlags, ServePluginsFlags } from '../actions/serve-plugins.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
+import { dialOptions } from '../dial-flags.ts';
 
 const policyArgument = (): Argument =>
   new Argument('[config...]', 'a policy, for the plugins that it names as well: a YAML file, or a folder of them');
@@ -73,17 +74,7 @@ Example: sluice plugins serve ./check-revoked.ts --listen unix:/run/revoked.sock
         description: 'ask a plugin that runs in a process of its own for its adapters, and print a description file',
         after: 'Example: sluice plugins describe --dial unix:/run/revoked.sock > revoked.plugin.json',
       },
-      flags: [
-        new Option('--dial <address>', 'unix:PATH or HOST:PORT').makeOptionMandatory(),
-        new Option('--tls', 'connect over TLS; implied by the following'),
-        new Option('--tls-ca <file>', "PEM; the CA of the plugin's certificate"),
-        new Option('--tls-cert <file>', 'PEM; a certificate of the host, if the plugin asks for one'),
-        new Option('--tls-key <file>', 'PEM'),
-        new Option(
-          '--tls-server-name <name>',
-          "the name in the plugin's certificate; default: the host of the address",
-        ),
-      ],
+      flags: [new Option('--dial <address>', 'unix:PATH or HOST:PORT').makeOptionMandatory(), ...dialOptions('plugin')],
       run: async (flags: DescribePluginFlags) => (await import('../actions/serve-plugins.ts')).describePlugin(flags),
     },
     {
