@@ -8,31 +8,36 @@ import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
 import { circuitBreakers, keepalive, lbPolicy, outlierDetection, protocolOptions } from './connection-policy.ts';
 import { type EndpointAt, endpointsOf, loadAssignment } from './endpoints.ts';
-import { inboundClusters } from './inbound-clusters.ts';
 import { type Made, made } from './made.ts';
 import { BLACK_HOLE, outboundCluster, PASSTHROUGH } from './names.ts';
 import { compact, CONNECT_MS, FROM_ADS, type Json, madeOf, seconds } from './parts.ts';
 import { upstreamSocket } from './tls.ts';
 
-export function clustersOf(scope: Scope): { readonly clusters: readonly Made[]; readonly endpoints: readonly Made[] } {
-  const clusters: Made[] = [made(CLUSTER, blackHole()), made(CLUSTER, passthrough())];
+export interface Clusters {
+  readonly clusters: readonly Made[];
+  readonly endpoints: readonly Made[];
+}
+
+/** Of no service. */
+export const fixedClusters = (): readonly Made[] => [made(CLUSTER, blackHole()), made(CLUSTER, passthrough())];
+
+/** Of one service that a proxy sees. */
+export function serviceClusters(service: Service, scope: Scope): Clusters {
+  const clusters: Made[] = [];
   const endpoints: Made[] = [];
-  for (const service of scope.services.values()) {
-    const rule = scope.destinationRule(service.host);
-    for (const port of service.ports) {
-      if (port.protocol === 'udp') continue;
-      for (const subset of [undefined, ...(rule?.spec.subsets ?? [])]) {
-        const policy = policyFor(rule?.spec, port.number, subset);
-        const name = outboundCluster(port.number, subset?.name, service.host);
-        const own = endpointsOf(scope, service, port, subset);
-        const origin = rule?.origin ?? service.origin;
-        clusters.push(made(CLUSTER, outbound(name, service, port, policy, own, origin), originText(origin)));
-        if (isByEndpoints(service, policy))
-          endpoints.push(made(ENDPOINTS, loadAssignment(name, own), originText(service.origin)));
-      }
+  const rule = scope.destinationRule(service.host);
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue;
+    for (const subset of [undefined, ...(rule?.spec.subsets ?? [])]) {
+      const policy = policyFor(rule?.spec, port.number, subset);
+      const name = outboundCluster(port.number, subset?.name, service.host);
+      const own = endpointsOf(scope, service, port, subset);
+      const origin = rule?.origin ?? service.origin;
+      clusters.push(made(CLUSTER, outbound(name, service, port, policy, own, origin), originText(origin)));
+      if (isByEndpoints(service, policy))
+        endpoints.push(made(ENDPOINTS, loadAssignment(name, own), originText(service.origin)));
     }
   }
-  clusters.push(...inboundClusters(scope));
   return { clusters, endpoints };
 }
 

@@ -4,14 +4,17 @@
 import type { Mesh } from '../model/mesh.ts';
 import type { Member } from '../resolve/proxy.ts';
 import { scopeOf } from '../resolve/scope.ts';
-import { clustersOf } from './clusters.ts';
+import { fixedClusters, serviceClusters } from './clusters.ts';
 import { gatewayListeners } from './gateway-listeners.ts';
+import { inboundClusters } from './inbound-clusters.ts';
 import type { Made } from './made.ts';
 import { sidecarListeners } from './sidecar-listeners.ts';
 
 export function resourcesOf(mesh: Mesh, member: Member): readonly Made[] {
   const scope = scopeOf(mesh, member);
-  const { clusters, endpoints } = clustersOf(scope);
+  const outbound = [...scope.services.values()].map((service) => serviceClusters(service, scope));
+  const clusters = [...fixedClusters(), ...outbound.flatMap((one) => one.clusters), ...inboundClusters(scope)];
+  const endpoints = outbound.flatMap((one) => one.endpoints);
   const { listeners, tables } = member.type === 'router' ? gatewayListeners(scope) : sidecarListeners(scope);
   return [...clusters, ...endpoints, ...listeners, ...tables];
 }
