@@ -8,11 +8,16 @@ const SOURCES = join(ROOT, 'src/page');
 /** Their licences ask that their texts stay with copies. */
 export const BUNDLED = ['preact', '@preact/signals', '@preact/signals-core'];
 
+/** In the order of the cascade. */
+const STYLES = ['colours', 'controls', 'frame', 'tables', 'details', 'documents', 'notes', 'phone', 'motion'];
+
 export const PAGE_FILE = 'gen/page/index.html';
 
 export async function builtPage(): Promise<string> {
   const html = readFileSync(join(SOURCES, 'index.html'), 'utf8').replaceAll(/\n\s+/g, '\n');
-  const style = await bundled('style.css');
+  const style = smallStyle(
+    STYLES.map((name) => readFileSync(join(SOURCES, 'style', `${name}.css`), 'utf8')).join('\n'),
+  );
   const script = await bundled('main.tsx');
   return filled(filled(html, 'style', style), 'script', script).replace(
     '<!doctype html>',
@@ -24,7 +29,6 @@ ${licences()}-->`,
 
 /** Minified, without a final newline. */
 async function bundled(file: string): Promise<string> {
-  if (file.endsWith('.css')) return smallStyle(readFileSync(join(SOURCES, file), 'utf8'));
   const { output } = await build({
     input: join(SOURCES, file),
     tsconfig: join(SOURCES, 'tsconfig.json'),
