@@ -250,6 +250,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/xds/index.ts',
     'src/transport/index.ts',
     'src/yaml',
+    'src/identity/contract.ts',
     'src/core/rules/errors.ts',
   ],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.

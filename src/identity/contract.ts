@@ -14,6 +14,10 @@ export interface Signer {
   sign(csrPem: string, ttlMs: number | undefined, signal: AbortSignal): Promise<SignedCertificate>;
 }
 
+/** Istio's names of the certificate of a workload, and of the roots that it trusts. */
+export const WORKLOAD_SECRET = 'default';
+export const ROOTS_SECRET = 'ROOTCA';
+
 /** What TLS of one workload needs now. The key leaves the process by SDS alone. */
 export interface WorkloadSecret {
   /** Leaf first, without the root. */

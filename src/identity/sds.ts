@@ -4,12 +4,8 @@
  */
 import { digestOf, encodeEnvoyJson } from '../envoy-json/encode.ts';
 import { type Resource, type Resources, type ResourceSource, SECRET } from '../xds/index.ts';
-import type { WorkloadSecret } from './contract.ts';
+import { ROOTS_SECRET, WORKLOAD_SECRET, type WorkloadSecret } from './contract.ts';
 import type { WorkloadCertificate } from './workload-certificate.ts';
-
-/** Istio's names of the certificate of a workload, and of the roots that it trusts. */
-export const WORKLOAD_SECRET = 'default';
-export const ROOTS_SECRET = 'ROOTCA';
 
 const secret = (name: string, fields: Readonly<Record<string, object>>): Resource => {
   const value = encodeEnvoyJson(SECRET, { name, ...fields } as never);

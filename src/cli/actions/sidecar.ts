@@ -1,28 +1,33 @@
 /**
  * `sluice sidecar`: an Envoy as a member of the mesh.
- * **In**: arguments and environment of Istio's agent. **Out**: an Envoy that runs until it ends or a signal stops it.
- * **Fails**: with a CliError if the workload is not known, or the program does not start; otherwise with Envoy's exit code.
+ * **In**: arguments and environment of Istio's agent. **Out**: an Envoy that runs until it ends or a signal stops it, and the agent that
+ * gives it certificates. **Fails**: with a CliError if the workload is not known, or the program does not start; otherwise with Envoy's exit
+ * code.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { makeLog, type OwnLog } from '../../log/log.ts';
+import type { AgentOptions } from '../../identity/agent.ts';
+import { makeLog } from '../../log/log.ts';
 import { bootstrapOf, type MemberIdentity, nodeId } from '../../mesh/sidecar/bootstrap.ts';
-import { followSignals } from '../../serve/signals.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { goDurationMs } from '../../time/duration.ts';
+import { settlesWithin } from '../../time/settles-within.ts';
+import { type Address, addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { parseAddress } from '../flag-values.ts';
 import { printOut } from '../terminal.ts';
+import { followStops, runEnvoy, type Stops } from './envoy-process.ts';
 
 export interface SidecarFlags {
-  readonly discoveryAddress: string;
+  readonly discoveryAddress?: string;
   readonly sluiceAddress?: string;
+  readonly caAddress?: string;
+  readonly caCertificates: string;
+  readonly tokenFile: string;
+  readonly secretTtl?: string;
   readonly serviceCluster: string;
   readonly domain?: string;
   readonly binaryPath: string;
@@ -32,43 +37,108 @@ export interface SidecarFlags {
   readonly proxyLogLevel: string;
   readonly drainDuration: string;
   readonly connectTimeout: string;
+  readonly controlPlaneAuthPolicy?: 'NONE' | 'MUTUAL_TLS';
   readonly delta?: true;
   readonly print?: true;
 }
 
 export async function sidecar(type: MemberIdentity['type'], flags: SidecarFlags): Promise<ExitCode> {
+  const isTemporary = flags.configPath === undefined && flags.print !== true;
+  const folder = isTemporary
+    ? await mkdtemp(join(tmpdir(), TEMPORARY))
+    : (flags.configPath ?? join(tmpdir(), `${TEMPORARY}0`));
+  try {
+    return await inFolder(folder, type, flags);
+  } finally {
+    if (isTemporary) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function inFolder(folder: string, type: MemberIdentity['type'], flags: SidecarFlags): Promise<ExitCode> {
   const member = memberFrom(process.env, type, flags);
   const adminPort = wholeNumber('--proxyAdminPort', flags.proxyAdminPort);
   const drainMs = durationOf('--drainDuration', flags.drainDuration);
+  const agent = agentFrom(folder, flags);
+  const { discovery, isSecure } = discoveryFrom(flags);
   const bootstrap = bootstrapOf({
     member,
-    discovery: parseAddress(flags.discoveryAddress),
+    discovery,
     sluice: flags.sluiceAddress === undefined ? undefined : parseAddress(flags.sluiceAddress),
     adminPort,
     connectMs: durationOf('--connectTimeout', flags.connectTimeout),
     isDelta: flags.delta === true,
+    agent: agent === undefined ? undefined : { socketPath: agent.socketPath, isDiscoverySecure: isSecure },
   });
   const text = JSON.stringify(bootstrap, null, 2);
   if (flags.print === true) {
     printOut(text);
     return EXIT.ok;
   }
+  const file = join(folder, 'envoy.json');
+  const args = ['-c', file, '--disable-hot-restart', '--log-level', flags.proxyLogLevel];
+  args.push('--drain-time-s', String(Math.ceil(drainMs / 1000)));
+  if (flags.concurrency !== undefined)
+    args.push('--concurrency', String(wholeNumber('--concurrency', flags.concurrency)));
   const log = makeLog('text', 'info');
-  const own = flags.configPath === undefined ? await mkdtemp(join(tmpdir(), 'sluice-sidecar-')) : undefined;
-  const folder = own ?? flags.configPath ?? '';
-  try {
-    await mkdir(folder, { recursive: true });
-    const file = join(folder, 'envoy.json');
-    await writeFile(file, text);
-    log.info('starts Envoy', { node: nodeId(member), discovery: flags.discoveryAddress, bootstrap: file });
-    const args = ['-c', file, '--disable-hot-restart', '--log-level', flags.proxyLogLevel];
-    args.push('--drain-time-s', String(Math.ceil(drainMs / 1000)));
-    if (flags.concurrency !== undefined)
-      args.push('--concurrency', String(wholeNumber('--concurrency', flags.concurrency)));
-    return await run(flags.binaryPath, args, { log, adminPort, drainMs });
-  } finally {
-    if (own !== undefined) await rm(own, { recursive: true, force: true });
-  }
+  const stops = followStops();
+  await mkdir(folder, { recursive: true });
+  await writeFile(file, text);
+  await using stack = new AsyncDisposableStack();
+  if (agent !== undefined && !(await certified({ ...agent, log }, stops, stack))) return EXIT.ok;
+  log.info('starts Envoy', { node: nodeId(member), discovery: addressText(discovery), bootstrap: file });
+  return await runEnvoy(flags.binaryPath, args, { log, adminPort, drainMs, stops });
+}
+
+const TEMPORARY = 'sluice-sidecar-';
+
+// ---------------------------------------------------------- certificates
+
+/** `undefined`: no authority is named, so the workload has no certificate. */
+function agentFrom(folder: string, flags: SidecarFlags): Omit<AgentOptions, 'log'> | undefined {
+  const { caAddress, caCertificates, tokenFile, secretTtl } = flags;
+  if (caAddress === undefined) return undefined;
+  return {
+    address: addressText(parseAddress(caAddress)),
+    rootsFile: caCertificates,
+    tokenFile,
+    ttlMs: secretTtl === undefined ? undefined : durationOf('--secretTtl', secretTtl),
+    socketPath: join(folder, 'sds', 'socket'),
+  };
+}
+
+function discoveryFrom({ discoveryAddress, caAddress, controlPlaneAuthPolicy }: SidecarFlags): {
+  readonly discovery: Address;
+  readonly isSecure: boolean;
+} {
+  const isSecure = (controlPlaneAuthPolicy ?? (caAddress === undefined ? 'NONE' : 'MUTUAL_TLS')) === 'MUTUAL_TLS';
+  if (isSecure && caAddress === undefined)
+    throw new CliError(
+      'CLI_USAGE',
+      '--controlPlaneAuthPolicy MUTUAL_TLS needs a certificate; give the authority that signs it by --caAddress',
+    );
+  const address = discoveryAddress ?? (isSecure ? caAddress : undefined) ?? '127.0.0.1:15010';
+  return { discovery: parseAddress(address), isSecure };
+}
+
+/** A line a minute, while Envoy waits. */
+const SAY_EVERY_MS = 60_000;
+
+/**
+ * Envoy starts with the first certificate: without one its listeners would refuse every connection, and a pod that is not ready says more.
+ * False if a signal ends the wait.
+ */
+async function certified(options: AgentOptions, stops: Stops, stack: AsyncDisposableStack): Promise<boolean> {
+  const { log, address, rootsFile, tokenFile } = options;
+  const { startAgent } = await import('../../identity/agent.ts');
+  const agent = await startAgent(options).catch((error: unknown) => {
+    throw new CliError('CLI_USAGE', `the agent does not start: ${messageOf(error)}`, { cause: error });
+  });
+  stack.defer(() => agent.close());
+  log.info('asks for the first certificate; Envoy starts when it is there', { ca: address, rootsFile, tokenFile });
+  const either = Promise.race([agent.first, stops.first]);
+  while (!(await settlesWithin(SAY_EVERY_MS, either)))
+    log.warn('still without a certificate: Envoy is not started', { ca: address });
+  return !stops.isStopping;
 }
 
 // ---------------------------------------------------------- who the workload is
@@ -133,50 +203,4 @@ function durationOf(flag: string, text: string): number {
   const ms = goDurationMs(text);
   if (ms !== undefined && ms >= 0) return ms;
   throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a duration, such as 45s`);
-}
-
-// ---------------------------------------------------------- the life of Envoy
-
-interface Life {
-  readonly log: OwnLog;
-  readonly adminPort: number;
-  readonly drainMs: number;
-}
-
-async function run(program: string, args: readonly string[], life: Life): Promise<ExitCode> {
-  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  ended.catch(() => undefined); // `spawned` rejects as well
-  await once(child, 'spawn').catch((error: unknown) => {
-    throw new CliError(
-      'CLI_USAGE',
-      `${program} does not start: ${messageOf(error)}; give the program of Envoy by --binaryPath`,
-    );
-  });
-  let isStopping = false;
-  followSignals((signal) => {
-    if (signal === 'SIGHUP') return;
-    if (isStopping) return void child.kill('SIGKILL');
-    isStopping = true;
-    void drained(child, life).finally(() => child.kill('SIGTERM'));
-  });
-  const [code, signal] = await ended;
-  life.log.info('Envoy has ended', { code, signal });
-  return (isStopping ? EXIT.ok : (code ?? EXIT.findings)) as ExitCode;
-}
-
-/** New connections go elsewhere, and open ones may end. */
-async function drained(child: ChildProcess, { log, adminPort, drainMs }: Life): Promise<void> {
-  log.info('stopping: drains connections', { drainMs });
-  try {
-    await fetch(`http://127.0.0.1:${adminPort}/drain_listeners?graceful`, {
-      method: 'POST',
-      signal: AbortSignal.timeout(1000),
-    });
-  } catch (error) {
-    return log.warn('Envoy does not drain, and is ended', { why: messageOf(error) });
-  }
-  const over = new AbortController();
-  child.once('exit', () => over.abort());
-  await sleep(drainMs, undefined, { signal: over.signal }).catch(() => undefined);
 }

@@ -18,18 +18,32 @@ export const sidecar: CommandSpec = {
     summary: 'run the Envoy of a workload as a member of `sluice mesh`',
     description:
       "Writes the bootstrap of an Envoy from arguments and environment of Istio's agent, runs it as a child, passes signals on, and ends with\n" +
-      'its exit code. POD_NAME, POD_NAMESPACE, INSTANCE_IP and SERVICE_ACCOUNT say who the workload is, ISTIO_META_NAME=VALUE and\n' +
+      'its exit code. With --caAddress an agent in this process holds its key, and renews its certificate. POD_NAME, POD_NAMESPACE, INSTANCE_IP and SERVICE_ACCOUNT say who the workload is, ISTIO_META_NAME=VALUE and\n' +
       'ISTIO_METAJSON_NAME=JSON are its metadata: ISTIO_META_INTERCEPTION_MODE=NONE, ISTIO_METAJSON_LABELS=\'{"app":"reviews"}\'.',
     after:
       '\nSIGTERM drains: Envoy takes no new connections, and ends after --drainDuration; a second signal ends it at once.',
   },
   args: [new Argument('[type]', 'the kind of proxy').choices(['sidecar', 'router']).default('sidecar')],
   flags: [
-    new Option('--discoveryAddress <host:port>', 'the xDS port of `sluice mesh`').default('127.0.0.1:15010'),
+    new Option(
+      '--discoveryAddress <host:port>',
+      'the xDS port of `sluice mesh`; default: 127.0.0.1:15010, or that of --caAddress for mutual TLS',
+    ),
     new Option(
       '--sluiceAddress <host:port>',
       'the gRPC port of `sluice serve`: the static cluster `sluice`; default: none',
     ),
+    new Option(
+      '--caAddress <host:port>',
+      'the certificate authority, `sluice mesh --secure` or istiod: an agent asks it for certificates; default: none',
+    ).env('CA_ADDR'),
+    new Option('--caCertificates <file>', "the roots of the authority's own certificate")
+      .env('CA_ROOT_CA')
+      .default('/var/run/secrets/istio/root-cert.pem'),
+    new Option('--tokenFile <file>', 'the token of the service account, which is read again at each use').default(
+      '/var/run/secrets/tokens/istio-token',
+    ),
+    new Option('--secretTtl <duration>', "lifetime of certificates; default: the authority's").env('SECRET_TTL'),
     new Option('--serviceCluster <name>', 'the name of the service, for the statistics of Envoy').default(
       'sluice-proxy',
     ),
@@ -41,9 +55,10 @@ export const sidecar: CommandSpec = {
     new Option('--proxyLogLevel <level>', 'of Envoy').default('warning'),
     new Option('--drainDuration <duration>', 'how long open connections may last after SIGTERM').default('5s'),
     new Option('--connectTimeout <duration>', 'to the control plane and to Sluice').default('10s'),
-    new Option('--controlPlaneAuthPolicy <policy>', 'how the control plane is authenticated')
-      .choices(['NONE'])
-      .default('NONE'),
+    new Option(
+      '--controlPlaneAuthPolicy <policy>',
+      'how proxy and control plane authenticate each other; default: MUTUAL_TLS with --caAddress, else NONE',
+    ).choices(['NONE', 'MUTUAL_TLS']),
     new Option('--delta', 'ask for differences instead of the state of the world'),
     new Option('--print', 'print the bootstrap, and run nothing'),
     ...WITHOUT_EFFECT.map((name) => new Option(`${name} <value>`, "of Istio's agent; has no effect").hideHelp()),

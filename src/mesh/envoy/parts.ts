@@ -13,6 +13,24 @@ export const FROM_ADS: Json = { ads: {}, resource_api_version: 'V3', initial_fet
 /** Until a connection to an endpoint is open; Istio's default. */
 export const CONNECT_MS = 10_000;
 
+/** A secret by its name, from the stream of all else or from a static cluster; the same bytes wherever it is named. */
+export const secretFrom = (from: { readonly cluster: string } | 'ads', name: string): Json => ({
+  name,
+  sds_config:
+    from === 'ads'
+      ? FROM_ADS
+      : {
+          api_config_source: {
+            api_type: 'GRPC',
+            transport_api_version: 'V3',
+            set_node_on_first_message_only: true,
+            grpc_services: [{ envoy_grpc: { cluster_name: from.cluster } }],
+          },
+          resource_api_version: 'V3',
+          initial_fetch_timeout: '0s',
+        },
+});
+
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
 /** Of a route; 0 is none. A client's grpc-timeout counts, up to it. */

@@ -2,7 +2,9 @@
  * The bootstrap of a member's Envoy.
  * **In**: who the workload is, and where the control plane and Sluice are. **Out**: Envoy's configuration, as JSON. **Fails**: never.
  */
-import { compact, FROM_ADS, httpOptions, type Json, seconds, socketAddress } from '../envoy/parts.ts';
+import { isIP } from 'node:net';
+import { ROOTS_SECRET, WORKLOAD_SECRET } from '../../identity/contract.ts';
+import { any, compact, FROM_ADS, httpOptions, type Json, secretFrom, seconds, socketAddress } from '../envoy/parts.ts';
 
 export interface MemberIdentity {
   readonly type: 'sidecar' | 'router';
@@ -27,18 +29,42 @@ export interface BootstrapOptions {
   readonly connectMs: number;
   /** Differences instead of the state of the world. */
   readonly isDelta: boolean;
+  /** An agent that gives certificates; absent: the proxy has none, and its stream to the control plane is in cleartext. */
+  readonly agent?: BootstrapAgent | undefined;
+}
+
+export interface BootstrapAgent {
+  readonly socketPath: string;
+  /** Whether the control plane is called by mutual TLS. */
+  readonly isDiscoverySecure: boolean;
 }
 
 export const nodeId = ({ type, address, pod, namespace, domain }: MemberIdentity): string =>
   [type, address, `${pod}.${namespace}`, domain].join('~');
 
-export function bootstrapOf({ member, discovery, sluice, adminPort, connectMs, isDelta }: BootstrapOptions): Json {
+/** Istio's name of the cluster of an agent; a control plane knows by the metadata that the proxy has one. */
+const AGENT = 'sds-grpc';
+
+export function bootstrapOf({
+  member,
+  discovery,
+  sluice,
+  adminPort,
+  connectMs,
+  isDelta,
+  agent,
+}: BootstrapOptions): Json {
   const { namespace, pod, serviceCluster, metadata } = member;
   return {
     node: {
       id: nodeId(member),
       cluster: serviceCluster,
-      metadata: { NAMESPACE: namespace, WORKLOAD_NAME: pod, ...metadata },
+      metadata: {
+        NAMESPACE: namespace,
+        WORKLOAD_NAME: pod,
+        ...metadata,
+        ...(agent === undefined ? {} : { SDS_CLUSTER: AGENT }),
+      },
     },
     admin: { address: socketAddress('127.0.0.1', adminPort) },
     dynamic_resources: {
@@ -53,31 +79,69 @@ export function bootstrapOf({ member, discovery, sluice, adminPort, connectMs, i
     },
     static_resources: {
       clusters: [
-        grpcCluster('xds', discovery, connectMs),
-        ...(sluice === undefined ? [] : [grpcCluster('sluice', sluice, connectMs)]),
+        grpcCluster('xds', discovery, {
+          connectMs,
+          transport_socket: agent?.isDiscoverySecure === true ? mutualTls(discovery.host) : undefined,
+        }),
+        ...(agent === undefined ? [] : [agentCluster(agent.socketPath, connectMs)]),
+        ...(sluice === undefined ? [] : [grpcCluster('sluice', sluice, { connectMs })]),
       ],
     },
   };
 }
 
 /** With pings, so that a dead server is noticed. */
+const PINGS = httpOptions({
+  explicit_http_config: {
+    http2_protocol_options: { connection_keepalive: { interval: seconds(30_000), timeout: seconds(5000) } },
+  },
+});
+
 function grpcCluster(
   name: string,
   { host, port }: { readonly host: string; readonly port: number },
-  connectMs: number,
+  { connectMs, transport_socket }: { readonly connectMs: number; readonly transport_socket?: Json | undefined },
 ): Json {
   return compact({
     name,
-    type: /^[\d.]+$|:/.test(host) ? 'STATIC' : 'STRICT_DNS',
+    type: isIP(host) === 0 ? 'STRICT_DNS' : 'STATIC',
     connect_timeout: seconds(connectMs),
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(host, port) } }] }],
-    },
-    typed_extension_protocol_options: httpOptions({
-      explicit_http_config: {
-        http2_protocol_options: { connection_keepalive: { interval: seconds(30_000), timeout: seconds(5000) } },
-      },
-    }),
+    load_assignment: assignment(name, socketAddress(host, port)),
+    typed_extension_protocol_options: PINGS,
+    transport_socket,
   });
 }
+
+const agentCluster = (path: string, connectMs: number): Json => ({
+  name: AGENT,
+  type: 'STATIC',
+  connect_timeout: seconds(connectMs),
+  load_assignment: assignment(AGENT, { pipe: { path } }),
+  typed_extension_protocol_options: PINGS,
+});
+
+const assignment = (name: string, address: Json): Json => ({
+  cluster_name: name,
+  endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+});
+
+/** The name of the server is verified, since any member of the mesh has a certificate by the same roots. */
+const mutualTls = (host: string): Json => ({
+  name: 'envoy.transport_sockets.tls',
+  typed_config: any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
+    ...(isIP(host) === 0 ? { sni: host } : {}),
+    common_tls_context: {
+      alpn_protocols: ['h2'],
+      tls_params: { tls_maximum_protocol_version: 'TLSv1_3' },
+      tls_certificate_sds_secret_configs: [secretFrom({ cluster: AGENT }, WORKLOAD_SECRET)],
+      combined_validation_context: {
+        default_validation_context: {
+          match_typed_subject_alt_names: [
+            { san_type: isIP(host) === 0 ? 'DNS' : 'IP_ADDRESS', matcher: { exact: host } },
+          ],
+        },
+        validation_context_sds_secret_config: secretFrom({ cluster: AGENT }, ROOTS_SECRET),
+      },
+    },
+  }),
+});

@@ -11,6 +11,8 @@ const WORKLOAD = {
   ISTIO_METAJSON_LABELS: '{"app":"reviews"}',
 };
 
+const address = (host: string, port: number) => ({ address: { socket_address: { address: host, port_value: port } } });
+
 describe('sluice sidecar', () => {
   test('takes the arguments of 1.0.2, and says who the workload is', async () => {
     const { code, out } = await run(
@@ -74,11 +76,76 @@ describe('sluice sidecar', () => {
       {},
       '--drainDuration is "5"; expected a duration, such as 45s',
     ],
-    ['mutual TLS with the control plane', ['--controlPlaneAuthPolicy', 'MUTUAL_TLS'], {}, 'Allowed choices are NONE'],
+    [
+      'mutual TLS with the control plane, and no authority',
+      ['--controlPlaneAuthPolicy', 'MUTUAL_TLS'],
+      {},
+      '--controlPlaneAuthPolicy MUTUAL_TLS needs a certificate; give the authority that signs it by --caAddress',
+    ],
   ] as const)('refuses %s', async ([, args, env, expected]) => {
     const { code, err } = await run(['sidecar', '--print', ...args], { env: { ...WORKLOAD, ...env } });
     expect(code).toBe(2);
     expect(err).toContain(expected);
+  });
+
+  const clustersOf = async (
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ readonly metadata: object; readonly clusters: readonly { readonly name: string }[] }> => {
+    const { code, out } = await run(['sidecar', '--print', ...args], { env: { ...WORKLOAD, ...env } });
+    expect(code).toBe(0);
+    const { node, static_resources } = JSON.parse(out);
+    return { metadata: node.metadata, clusters: static_resources.clusters };
+  };
+
+  test("with an authority the proxy has its secrets from a socket, and calls the authority's port by mutual TLS", async () => {
+    const { metadata, clusters } = await clustersOf(['--configPath', '/etc/istio/proxy'], {
+      CA_ADDR: 'istiod.mesh:15012',
+    });
+    expect(metadata).toMatchObject({ SDS_CLUSTER: 'sds-grpc' });
+    const fromAgent = (name: string) => ({
+      name,
+      sds_config: { api_config_source: { grpc_services: [{ envoy_grpc: { cluster_name: 'sds-grpc' } }] } },
+    });
+    expect(clusters).toMatchObject([
+      {
+        name: 'xds',
+        load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: address('istiod.mesh', 15012) }] }] },
+        transport_socket: {
+          typed_config: {
+            sni: 'istiod.mesh',
+            common_tls_context: {
+              tls_certificate_sds_secret_configs: [fromAgent('default')],
+              combined_validation_context: {
+                default_validation_context: {
+                  match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'istiod.mesh' } }],
+                },
+                validation_context_sds_secret_config: fromAgent('ROOTCA'),
+              },
+            },
+          },
+        },
+      },
+      {
+        name: 'sds-grpc',
+        load_assignment: {
+          endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: '/etc/istio/proxy/sds/socket' } } } }] }],
+        },
+      },
+    ]);
+  });
+
+  test('with an authority and a control plane in cleartext it has certificates, and calls in cleartext', async () => {
+    const { metadata, clusters } = await clustersOf(
+      '--caAddress 127.0.0.1:15012 --discoveryAddress 127.0.0.1:15010 --controlPlaneAuthPolicy NONE'.split(' '),
+    );
+
+    expect(metadata).toMatchObject({ SDS_CLUSTER: 'sds-grpc' });
+    expect(clusters.map(({ name }) => name)).toEqual(['xds', 'sds-grpc']);
+    expect(clusters[0]).not.toHaveProperty('transport_socket');
+    expect(clusters[0]).toMatchObject({
+      load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: address('127.0.0.1', 15010) }] }] },
+    });
   });
 
   test('says which program it cannot run', async () => {

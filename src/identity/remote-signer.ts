@@ -1,0 +1,93 @@
+/**
+ * A certificate authority behind an address: Istio's IstioCertificateService.
+ * **In**: its address, files of its roots and of a token, the certificate in force. **Out**: a {@link Signer}.
+ * **Fails**: with a GrpcError or the error of a file, which name what to do; never with a token or a key.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { readFile } from 'node:fs/promises';
+import {
+  IstioCertificateRequestSchema,
+  IstioCertificateResponseSchema,
+  IstioCertificateService,
+} from '../../gen/istio/v1/auth/ca_pb.ts';
+import { messageOf } from '../text/message-of.ts';
+import { dialGrpc, type DialTls, GrpcError, Status } from '../transport/index.ts';
+import type { SignedCertificate, Signer, WorkloadSecret } from './contract.ts';
+
+export interface RemoteAuthority {
+  readonly address: string;
+  /** In PEM: the roots of the authority's own certificate. Read again for each request, as is the token, since both are replaced. */
+  readonly rootsFile: string;
+  readonly tokenFile: string;
+  /** Proves the identity once there is one; the token does before that, and when the authority refuses the certificate. */
+  readonly own: () => WorkloadSecret | undefined;
+}
+
+const PATH = `/${IstioCertificateService.typeName}/${IstioCertificateService.method.createCertificate.name}`;
+const WITHIN_MS = 5000;
+
+export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAuthority): Signer {
+  async function ask(
+    request: Uint8Array,
+    tls: DialTls,
+    token: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const client = dialGrpc(address, { tls });
+    try {
+      return await client.unary(PATH, request, {
+        timeoutMs: WITHIN_MS,
+        signal,
+        metadata: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      });
+    } catch (error) {
+      throw new GrpcError(codeOf(error), `the certificate authority ${address}: ${messageOf(error)}`, { cause: error });
+    } finally {
+      client.close();
+    }
+  }
+  return {
+    async sign(csrPem, ttlMs, signal) {
+      const validityDuration = BigInt(Math.ceil((ttlMs ?? 0) / 1000));
+      const request = toBinary(
+        IstioCertificateRequestSchema,
+        create(IstioCertificateRequestSchema, { csr: csrPem, validityDuration }),
+      );
+      const ca = await fileOf(rootsFile, 'the roots of the certificate authority');
+      const secret = own();
+      if (secret !== undefined && secret.expiresAtMs > Date.now()) {
+        const mutual = { ca, cert: Buffer.from(secret.chainPem), key: Buffer.from(secret.keyPem) };
+        try {
+          return signed(await ask(request, mutual, undefined, signal));
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+        }
+      }
+      const token = (await fileOf(tokenFile, 'the token of the service account')).toString().trim();
+      return signed(await ask(request, { ca }, token, signal));
+    },
+  };
+}
+
+/** A server that does not accept the certificate may end the handshake, which looks as if it were away. */
+const isRefusal = (error: unknown): boolean =>
+  codeOf(error) === Status.UNAUTHENTICATED || codeOf(error) === Status.UNAVAILABLE;
+
+const codeOf = (error: unknown): number => (error instanceof GrpcError ? error.code : Status.UNKNOWN);
+
+async function fileOf(path: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`${what} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The last element has the roots, one or, while they change, several. */
+function signed(reply: Uint8Array): SignedCertificate {
+  const { certChain } = fromBinary(IstioCertificateResponseSchema, reply);
+  const roots = certChain.at(-1)?.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (certChain.length < 2)
+    throw new Error(`the answer has ${certChain.length} certificates; expected a leaf and its root`);
+  return { chain: certChain.slice(0, -1), roots };
+}
