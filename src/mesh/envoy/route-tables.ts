@@ -44,9 +44,20 @@ export function sidecarTable(scope: Scope, port: number): Made {
   );
 }
 
+const wildcards = new WeakMap<Scope['routes'], readonly string[]>();
+
 /** An exact host, or a wildcard. */
 function ruleFor(rules: Scope['routes'], host: string): MeshObject<'VirtualService'> | undefined {
-  const best = [...rules.keys()].filter((pattern) => overlap(pattern, host)).toSorted(bySpecificity)[0];
+  const exact = rules.get(host);
+  if (exact !== undefined && !host.startsWith('*')) return exact;
+  let patterns = wildcards.get(rules);
+  if (patterns === undefined) {
+    patterns = [...rules.keys()].filter((pattern) => pattern.startsWith('*')).toSorted(bySpecificity);
+    wildcards.set(rules, patterns);
+  }
+  const best = host.startsWith('*')
+    ? [...rules.keys()].filter((pattern) => overlap(pattern, host)).toSorted(bySpecificity)[0]
+    : patterns.find((pattern) => overlap(pattern, host));
   return best === undefined ? undefined : rules.get(best);
 }
 

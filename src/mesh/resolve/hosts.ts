@@ -23,11 +23,6 @@ export function bySpecificity(a: string, b: string): number {
   return b.length - a.length || (a < b ? -1 : Number(a > b));
 }
 
-/** The most specific pattern that covers the host. */
-export function mostSpecific(patterns: Iterable<string>, host: string): string | undefined {
-  return [...patterns].filter((pattern) => covers(pattern, host)).toSorted(bySpecificity)[0];
-}
-
 /** Names by which proxies of a namespace know a service: complete, with a dot at its end, and the short forms within the mesh. */
 export function namesOf(host: string, clientNamespace: string, domain: string): readonly string[] {
   const suffix = `.svc.${domain}`;

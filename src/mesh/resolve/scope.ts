@@ -4,10 +4,10 @@
  */
 import { hasLabels, type Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
-import type { DestinationRule } from '../rules/destination-rule.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
-import { completeHost, covers, mostSpecific } from './hosts.ts';
+import { destinationRules, isExported } from './destination-rules.ts';
+import { completeHost, covers } from './hosts.ts';
 import type { Member } from './proxy.ts';
 
 export interface Scope {
@@ -49,9 +49,6 @@ function sidecarOf({ rules, settings }: Mesh, { namespace, labels }: Member): Me
   );
 }
 
-const isExported = (exportTo: readonly string[], namespace: string, member: Member): boolean =>
-  exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
-
 function isVisible(
   { host, namespace, exportTo }: Service,
   member: Member,
@@ -65,42 +62,4 @@ function isVisible(
       (from === '*' || (from === '.' ? member.namespace : from) === namespace) &&
       (pattern === '*' || covers(pattern, host)),
   );
-}
-
-/** Looked for in the namespace of the client, then of the service, then in the root namespace. */
-function destinationRules({ rules, settings, services }: Mesh, member: Member): Scope['destinationRule'] {
-  const found = new Map<string, MeshObject<'DestinationRule'> | undefined>();
-  const look = (host: string): MeshObject<'DestinationRule'> | undefined => {
-    const namespaces = [member.namespace, services.get(host)?.namespace, settings.rootNamespace];
-    for (const namespace of namespaces) {
-      const own = rules.DestinationRule.filter(
-        ({ origin, spec }) =>
-          origin.namespace === namespace &&
-          (namespace === member.namespace || isExported(spec.exportTo, origin.namespace, member)) &&
-          hasLabels(member.labels, spec.workloadSelector?.matchLabels ?? {}),
-      );
-      const completed = own.map((rule) => ({
-        rule,
-        host: completeHost(rule.spec.host, rule.origin.namespace, settings.domain),
-      }));
-      const best = mostSpecific(new Set(completed.map((one) => one.host)), host);
-      if (best !== undefined) return united(completed.filter((one) => one.host === best).map(({ rule }) => rule));
-    }
-    return undefined;
-  };
-  return (host) => {
-    if (!found.has(host)) found.set(host, look(host));
-    return found.get(host);
-  };
-}
-
-/** Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. */
-function united(rules: readonly MeshObject<'DestinationRule'>[]): MeshObject<'DestinationRule'> | undefined {
-  const [first] = rules;
-  if (first === undefined || rules.length === 1) return first;
-  const subsets = new Map<string, DestinationRule['subsets'][number]>();
-  for (const { spec } of rules)
-    for (const subset of spec.subsets) if (!subsets.has(subset.name)) subsets.set(subset.name, subset);
-  const trafficPolicy = rules.find(({ spec }) => spec.trafficPolicy !== undefined)?.spec.trafficPolicy;
-  return { ...first, spec: { ...first.spec, subsets: [...subsets.values()], trafficPolicy } };
 }
