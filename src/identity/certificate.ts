@@ -76,7 +76,7 @@ export interface IssuedCertificate {
 }
 
 /** Clocks of peers may be behind ours by this much. */
-const BACKDATED_MS = 2 * 60_000;
+export const BACKDATED_MS = 2 * 60_000;
 const SERIAL_BYTES = 16;
 
 /** A private key on P-256. */
