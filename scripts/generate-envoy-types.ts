@@ -48,6 +48,7 @@ const ROOTS = [
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
   'envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
+  'envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
   'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig',
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig',

@@ -10,7 +10,10 @@ const NO_LIMIT = 4_294_967_295;
 export const HTTP2: Json = { max_concurrent_streams: 1_073_741_824 };
 
 /** A service is asked in the protocol of its port, whatever the client speaks. */
-export function protocolOptions({ protocol }: ServicePort, { connectionPool }: PortPolicy): Json | undefined {
+export function protocolOptions(
+  { protocol }: Pick<ServicePort, 'protocol'>,
+  { connectionPool }: PortPolicy,
+): Json | undefined {
   if (!isHttp(protocol)) return undefined;
   const { http } = connectionPool ?? {};
   const common = compact({

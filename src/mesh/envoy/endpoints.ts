@@ -19,7 +19,9 @@ export function endpointsOf(
 ): readonly EndpointAt[] {
   return (mesh.endpoints.get(host) ?? []).flatMap((endpoint) => {
     const port = endpoint.ports.get(number);
-    return port === undefined || (subset !== undefined && !hasLabels(endpoint.labels, subset.labels))
+    return port === undefined ||
+      !endpoint.isReady ||
+      (subset !== undefined && !hasLabels(endpoint.labels, subset.labels))
       ? []
       : [{ ...endpoint, port }];
   });

@@ -10,7 +10,7 @@ import type { GatewayServer } from '../rules/gateway.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { httpManager } from './http-manager.ts';
 import { completeGateway, type RouteContext } from './http-routes.ts';
-import { INSPECTED, isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
+import { isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
 import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
 import { compact, type Json } from './parts.ts';
@@ -45,15 +45,8 @@ export function gatewayListeners(scope: Scope): Listening {
       chains.push({ filters: [gatewayManager(gatewayRoutes(port.number), scope)] });
     }
     if (chains.length === 0) continue;
-    const needsInspector = own.length > plain.length;
     listeners.push(
-      listener(
-        bind,
-        port.number,
-        chains,
-        { traffic_direction: 'OUTBOUND', ...(needsInspector ? INSPECTED : {}) },
-        originText(first.gateway.origin),
-      ),
+      listener(bind, port.number, chains, { traffic_direction: 'OUTBOUND' }, originText(first.gateway.origin)),
     );
   }
   return { listeners, tables };

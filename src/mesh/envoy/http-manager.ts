@@ -1,5 +1,6 @@
 /** The HTTP connection manager of a listener, with the filters that ask Sluice. */
 import type { SluiceSettings } from '../model/mesh.ts';
+import { targetsAt } from '../resolve/inbound-ports.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { any, compact, FROM_ADS, type Json, seconds } from './parts.ts';
 
@@ -110,13 +111,11 @@ function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string,
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([label, value]) => `${label}=${value}`)
       .join(',');
-  for (const service of mesh.services.values()) {
-    const own = mesh.endpoints.get(service.host) ?? [];
-    if (!own.some((one) => one.address === address && [...one.ports.values()].includes(port))) continue;
+  const service = targetsAt(mesh, address).find(({ number }) => number === port)?.service;
+  if (service !== undefined) {
     facts['destination.service.host'] = service.host;
     facts['destination.service.name'] = service.host.split('.')[0] ?? service.host;
     facts['destination.service.namespace'] = service.namespace;
-    break;
   }
   return facts;
 }

@@ -2,9 +2,13 @@
 
 export const outboundCluster = (port: number, subset: string | undefined, host: string): string =>
   `outbound|${port}|${subset ?? ''}|${host}`;
-export const inboundCluster = (port: number): string => `inbound|${port}||`;
+/** By the port of the application; with a host by the port of its service, as in 1.0.2. */
+export const inboundCluster = (port: number, host = ''): string => `inbound|${port}||${host}`;
 export const BLACK_HOLE = 'BlackHoleCluster';
 export const PASSTHROUGH = 'PassthroughCluster';
+export const INBOUND_PASSTHROUGH = 'InboundPassthroughCluster';
+export const VIRTUAL_OUTBOUND = 'virtualOutbound';
+export const VIRTUAL_INBOUND = 'virtualInbound';
 
 export const listenerName = (address: string, port: number): string => `${address}_${port}`;
 export const sidecarRoutes = (port: number): string => String(port);

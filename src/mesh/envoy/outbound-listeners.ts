@@ -1,111 +1,214 @@
 /**
  * How calls of the application of a sidecar leave, and the tables of their routes.
  * **In**: what a proxy sees of the mesh. **Out**: its outbound listeners, and route tables. **Fails**: never.
+ *
+ * Intercepted calls arrive at `virtualOutbound`, which hands them to the listener of the address that they were for, if there is one; these
+ * are not bound. Otherwise each listener is, and the application calls it by its address.
  */
-import { hasLabels } from '../model/mesh.ts';
-import { isHttp, originText, type Service, type ServicePort } from '../model/model.ts';
-import { covers } from '../resolve/hosts.ts';
-import type { Scope } from '../resolve/scope.ts';
+import { isIP } from 'node:net';
+import { isHttp, oldestFirst, originText, type Service, type ServicePort } from '../model/model.ts';
+import { CAPTURE_PORTS, isCapturePort, isIntercepted, loopbackOf, wildcardOf } from '../resolve/interception.ts';
+import { isReached, type Scope } from '../resolve/scope.ts';
 import type { SidecarEgress } from '../rules/gateway.ts';
 import { httpManager } from './http-manager.ts';
-import type { RouteContext } from './http-routes.ts';
-import { INSPECTED, isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
+import { isHttpName, listener, type Listening, refuseOwn, refusePort, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
-import { listenerName, outboundCluster, sidecarRoutes } from './names.ts';
-import type { Json } from './parts.ts';
+import { BLACK_HOLE, listenerName, PASSTHROUGH, sidecarRoutes, VIRTUAL_OUTBOUND } from './names.ts';
+import { compact, type Json } from './parts.ts';
+import { type PlainService, plainChains } from './plain-chains.ts';
 import { sidecarTable } from './route-tables.ts';
 
-const LOOPBACK = '127.0.0.1';
-
-/** The ports that its Sidecar names, or one on 127.0.0.1 for each port number of a service; bound. */
 export function outboundListeners(scope: Scope): Listening {
-  const { sidecar } = scope;
-  const origin = sidecar === undefined ? undefined : originText(sidecar.origin);
   const listeners: Made[] = [];
   const tables = new Map<number, Made>();
-  const named = (sidecar?.spec.egress ?? []).filter((one) => one.port !== undefined);
-  for (const { address, number, isForHttp } of named.length > 0 ? named.map(egressAt) : portsOf(scope)) {
-    if (!isForHttp) {
-      listeners.push(...plainListeners(address, number, scope));
-      continue;
-    }
-    if (!tables.has(number)) tables.set(number, sidecarTable(scope, number));
-    const manager = httpManager({
-      statPrefix: `outbound_${listenerName(address, number)}`,
-      routes: { table: sidecarRoutes(number) },
-      direction: 'outbound',
-      scope,
-    });
-    listeners.push(listener(address, number, [{ filters: [manager] }], { traffic_direction: 'OUTBOUND' }, origin));
+  for (const place of placesOf(scope)) {
+    if (place.isForHttp && !tables.has(place.number)) tables.set(place.number, sidecarTable(scope, place.number));
+    const made = place.isForHttp ? httpListener(place, scope) : plainListener(place, scope);
+    if (made !== undefined) listeners.push(made);
   }
+  if (isIntercepted(scope.member)) listeners.push(virtualOutbound(scope));
   return { listeners, tables: [...tables.values()] };
 }
 
-interface OutboundAt {
+// ---------------------------------------------------------- places
+
+/** Where calls of the application arrive. */
+interface Place {
   readonly address: string;
   readonly number: number;
+  /** One listener for all HTTP services of a port number, told apart by their hosts. */
   readonly isForHttp: boolean;
+  readonly isBound: boolean;
+  readonly services: PlainService[];
 }
 
-const egressAt = ({ port, bind }: SidecarEgress): OutboundAt => ({
-  address: bind ?? LOOPBACK,
-  number: port?.number ?? 0,
-  isForHttp: isHttpName(port?.protocol ?? 'HTTP'),
+/** The ports that its Sidecar names, and those of all services that it sees where the Sidecar leaves ports open. */
+function placesOf(scope: Scope): readonly Place[] {
+  const egress = scope.sidecar?.spec.egress ?? [];
+  const places = new Places(scope);
+  for (const one of egress) if (one.port !== undefined) places.addNamed(one, one.port);
+  const named = places.list();
+  const open = egress.length === 0 ? [undefined] : egress.filter(({ port }) => port === undefined);
+  for (const one of open) places.addServices(one, new Set(named));
+  const others = places.list().filter((place) => !named.includes(place));
+  return [...named, ...others.toSorted((a, b) => a.number - b.number || compare(a.address, b.address))];
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+class Places {
+  readonly #scope: Scope;
+  readonly #byName = new Map<string, Place>();
+
+  constructor(scope: Scope) {
+    this.#scope = scope;
+  }
+
+  list(): readonly Place[] {
+    return [...this.#byName.values()];
+  }
+
+  addNamed(egress: SidecarEgress, { number, protocol }: NonNullable<SidecarEgress['port']>): void {
+    const isBound = this.#isBound(egress);
+    if (isHttpName(protocol)) {
+      this.#at(egress.bind ?? this.#common(isBound), number, true, isBound);
+      return;
+    }
+    for (const service of this.#reached(egress))
+      for (const port of service.ports)
+        if (port.number === number && !isHttp(port.protocol)) this.#addPlain(service, port, isBound, egress.bind);
+  }
+
+  /** Of an HTTP and another service at one address the oldest has it. */
+  addServices(egress: SidecarEgress | undefined, except: ReadonlySet<Place>): void {
+    const isBound = this.#isBound(egress);
+    for (const service of this.#reached(egress))
+      for (const port of service.ports) {
+        if (port.protocol === 'udp') continue;
+        if (isHttp(port.protocol)) this.#at(egress?.bind ?? this.#common(isBound), port.number, true, isBound);
+        else this.#addPlain(service, port, isBound, egress?.bind, except);
+      }
+  }
+
+  #reached(egress: SidecarEgress | undefined): readonly Service[] {
+    const { services, member } = this.#scope;
+    return oldestFirst(services.values()).filter(
+      (service) => egress === undefined || isReached(service, egress, member),
+    );
+  }
+
+  #isBound(egress: SidecarEgress | undefined): boolean {
+    return !isIntercepted(this.#scope.member) || egress?.captureMode === 'NONE';
+  }
+
+  #common(isBound: boolean): string {
+    const { member } = this.#scope;
+    return isBound ? loopbackOf(member) : wildcardOf(member);
+  }
+
+  #at(address: string, number: number, isForHttp: boolean, isBound: boolean): Place {
+    const name = listenerName(address, number);
+    const place = this.#byName.get(name) ?? { address, number, isForHttp, isBound, services: [] };
+    // At the wildcard address, the ports of interception belong to its own listeners.
+    if (isBound || !isCapturePort(number)) this.#byName.set(name, place);
+    return place;
+  }
+
+  #addPlain(
+    service: Service,
+    port: ServicePort,
+    isBound: boolean,
+    bind: string | undefined,
+    except?: ReadonlySet<Place>,
+  ): void {
+    const common = bind ?? this.#common(isBound);
+    const add = (address: string, ranges: readonly string[] = []): void => {
+      const place = this.#at(address, port.number, false, isBound);
+      if (!place.isForHttp && except?.has(place) !== true)
+        place.services.push({ service, port, ranges, isAlone: address !== common });
+    };
+    if (bind !== undefined || isBound) return add(common);
+    const [ranges, addresses] = [
+      service.addresses.filter((one) => one.includes('/')),
+      service.addresses.filter((one) => !one.includes('/')),
+    ];
+    for (const address of addresses) add(address);
+    if (ranges.length > 0) add(common, ranges);
+    if (service.addresses.length > 0) return undefined;
+    const pods = this.#addressesOf(service, port);
+    if (pods === undefined) return add(common);
+    for (const address of pods) add(address);
+    return undefined;
+  }
+
+  /** Of its endpoints, if clients call these; a call to the application's own address does not leave its pod. */
+  #addressesOf({ host, isHeadless, resolution }: Service, { number }: ServicePort): readonly string[] | undefined {
+    const { mesh, member } = this.#scope;
+    const endpoints = mesh.endpoints.get(host) ?? [];
+    if (!isHeadless && (resolution !== 'original' || endpoints.length === 0)) return undefined;
+    return endpoints
+      .filter(({ address, ports, isReady }) => isReady && ports.has(number) && isIP(address) !== 0)
+      .flatMap(({ address }) => (address === member.address ? [] : [address]));
+  }
+}
+
+// ---------------------------------------------------------- listeners
+
+const outboundFields = ({ isBound }: Pick<Place, 'isBound'>): Json => ({
+  traffic_direction: 'OUTBOUND',
+  ...(isBound ? {} : { bind_to_port: false }),
 });
 
-/** One listener for all HTTP services of a port number, told apart by their hosts; of an HTTP and a TCP service the oldest wins. */
-function portsOf({ services }: Scope): readonly OutboundAt[] {
-  const ports = new Map<number, OutboundAt & { readonly createdMs: number }>();
-  for (const { ports: own, origin } of services.values())
-    for (const { number, protocol } of own) {
-      const known = ports.get(number);
-      if (protocol === 'udp' || (known !== undefined && known.createdMs <= origin.createdMs)) continue;
-      ports.set(number, { address: LOOPBACK, number, isForHttp: isHttp(protocol), createdMs: origin.createdMs });
-    }
-  return [...ports.values()].toSorted((a, b) => a.number - b.number);
-}
-
-/** A service that is no HTTP has its port to itself; TLS is told apart by its server name. */
-function plainListeners(address: string, number: number, scope: Scope): Made[] {
-  const services = [...scope.services.values()].flatMap((service) =>
-    service.ports.filter((port) => port.number === number && !isHttp(port.protocol)).map((port) => ({ service, port })),
-  );
-  const [first] = services;
-  if (first === undefined) return [];
-  const byName = services.filter(({ port }) => port.protocol === 'tls' || port.protocol === 'https');
-  const chains = byName.length > 0 ? byName.map(({ service, port }) => tlsChain(service, port, scope)) : [];
-  const plain = services.find(({ port }) => port.protocol !== 'tls' && port.protocol !== 'https');
-  if (plain !== undefined) chains.push(tcpChain(tcpTarget(plain.service, plain.port, scope), 'outbound', scope));
-  return [
-    listener(
-      address,
-      number,
-      chains,
-      { traffic_direction: 'OUTBOUND', ...(byName.length > 0 ? INSPECTED : {}) },
-      originText(first.service.origin),
-    ),
-  ];
-}
-
-const tlsChain = (service: Service, port: ServicePort, scope: Scope): Json =>
-  tcpChain(tcpTarget(service, port, scope), 'outbound', scope, {
-    server_names: [service.host],
-    transport_protocol: 'tls',
+function httpListener(place: Place, scope: Scope): Made {
+  const { address, number, isBound } = place;
+  const manager = httpManager({
+    statPrefix: `outbound_${listenerName(address, number)}`,
+    routes: { table: sidecarRoutes(number) },
+    direction: 'outbound',
+    scope,
   });
-
-/** By the first tcp or tls rule of its VirtualService, else the service itself. */
-function tcpTarget({ host }: Service, { number }: ServicePort, scope: Scope): Target {
-  const rule = scope.routes.get(host);
-  const context: RouteContext = { scope, port: number, gateways: new Set(['mesh']) };
-  const fits = (match: {
-    readonly port?: number | undefined;
-    readonly sourceLabels: Readonly<Record<string, string>>;
-  }): boolean =>
-    (match.port === undefined || match.port === number) && hasLabels(scope.member.labels, match.sourceLabels);
-  const route =
-    rule?.spec.tls.find(({ match }) =>
-      match.some((one) => fits(one) && one.sniHosts.some((name) => covers(name, host))),
-    ) ?? rule?.spec.tcp.find(({ match }) => match === undefined || match.some(fits));
-  if (rule === undefined || route === undefined) return outboundCluster(number, undefined, host);
-  return targets(route.route, rule.origin.namespace, context);
+  const { sidecar } = scope;
+  return listener(
+    address,
+    number,
+    [...(isBound ? [] : [refuseOwn(scope)]), { filters: [manager] }],
+    outboundFields(place),
+    sidecar === undefined ? undefined : originText(sidecar.origin),
+  );
 }
+
+function plainListener(place: Place, scope: Scope): Made | undefined {
+  const { address, number, isBound, services } = place;
+  const [first] = services;
+  if (first === undefined) return undefined;
+  const chains = plainChains(services, scope);
+  const isForAny = chains.some((chain) => chain['filter_chain_match'] === undefined);
+  const isWild = !isBound && address === wildcardOf(scope.member);
+  return listener(
+    address,
+    number,
+    [...(isWild ? [refuseOwn(scope)] : []), ...chains],
+    compact({
+      ...outboundFields(place),
+      default_filter_chain: isBound || isForAny ? undefined : unknownChain(scope),
+    }),
+    originText(first.service.origin),
+  );
+}
+
+/** Calls to addresses that the mesh does not know. */
+const unknownChain = (scope: Scope): Json =>
+  tcpChain(scope.outbound === 'ALLOW_ANY' ? PASSTHROUGH : BLACK_HOLE, 'outbound', scope);
+
+const virtualOutbound = (scope: Scope): Made =>
+  listener(
+    wildcardOf(scope.member),
+    CAPTURE_PORTS.outbound,
+    [refusePort(CAPTURE_PORTS.outbound, 'outbound', scope), refuseOwn(scope), unknownChain(scope)],
+    compact({
+      name: VIRTUAL_OUTBOUND,
+      traffic_direction: 'OUTBOUND',
+      use_original_dst: true,
+      transparent: scope.member.interception === 'TPROXY' ? true : undefined,
+    }),
+  );

@@ -67,5 +67,12 @@ export const madeOf = (origin: Origin, rule?: string): Json => ({
   filter_metadata: { istio: { config: configPath(origin) }, ...(rule === undefined ? {} : { sluice: { rule } }) },
 });
 
+/** Calls go to the address that they were for. */
+export const ORIGINAL_DESTINATION: Json = { type: 'ORIGINAL_DST', lb_policy: 'CLUSTER_PROVIDED' };
+
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 export const httpOptions = (fields: Json): Json => ({ [HTTP_OPTIONS]: any(HTTP_OPTIONS, fields) });
+/** In the protocol that the client speaks. */
+export const ANY_HTTP: Json = httpOptions({
+  use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+});

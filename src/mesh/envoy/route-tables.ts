@@ -25,9 +25,13 @@ export function sidecarTable(scope: Scope, port: number): Made {
     if (!service.ports.some((one) => one.number === port && isHttp(one.protocol))) continue;
     const rule = ruleFor(routes, service.host);
     // Two services may have one short name in the eyes of a namespace; the first host has it.
-    const domains = [...namesOf(service.host, member.namespace, mesh.settings.domain), ...service.addresses].filter(
-      (name) => !name.includes('/') && !taken.has(name),
-    );
+    const names = namesOf(service.host, member.namespace, mesh.settings.domain);
+    const domains = [
+      ...names,
+      // Pods have names of their own, as in mongo-0.mongo.
+      ...(service.isHeadless ? names.map((name) => `*.${name}`) : []),
+      ...service.addresses.filter((one) => !one.includes('/')).map((ip) => (ip.includes(':') ? `[${ip}]` : ip)),
+    ].filter((name) => !taken.has(name));
     for (const name of domains) taken.add(name);
     const own = rule === undefined ? [] : routesOf(rule, context);
     if (rule !== undefined) origins.push(originText(rule.origin));
@@ -39,7 +43,7 @@ export function sidecarTable(scope: Scope, port: number): Made {
   }
   return made(
     ROUTES,
-    table(sidecarRoutes(port), [...hosts, catchAll(mesh.settings.outbound)]),
+    table(sidecarRoutes(port), [...hosts, catchAll(scope.outbound)]),
     origins.join('; ') || undefined,
   );
 }
@@ -47,7 +51,7 @@ export function sidecarTable(scope: Scope, port: number): Made {
 const wildcards = new WeakMap<Scope['routes'], readonly string[]>();
 
 /** An exact host, or a wildcard. */
-function ruleFor(rules: Scope['routes'], host: string): MeshObject<'VirtualService'> | undefined {
+export function ruleFor(rules: Scope['routes'], host: string): MeshObject<'VirtualService'> | undefined {
   const exact = rules.get(host);
   if (exact !== undefined && !host.startsWith('*')) return exact;
   let patterns = wildcards.get(rules);

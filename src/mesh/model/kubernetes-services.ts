@@ -26,6 +26,7 @@ export function kubernetesServiceOf({ origin, spec }: MeshObject<'Service'>, dom
     })),
     resolution: 'endpoints',
     isExternal: false,
+    isHeadless: spec.clusterIP === 'None',
     exportTo: origin.annotations
       .get(EXPORT_TO)
       ?.split(',')
@@ -92,8 +93,9 @@ export class KubernetesEndpoints {
           const ports = portsOf(service.spec, numbered(slice.spec.ports));
           for (const [at, { addresses, conditions, zone }] of slice.spec.endpoints.entries()) {
             const [address = ''] = addresses;
-            if (conditions.ready !== false && isIP(address) !== 0 && !byAddress.has(address))
-              byAddress.set(address, endpoint(service, address, ports, workloads[at], zone));
+            const isReady = conditions.ready !== false;
+            if (isIP(address) !== 0 && (isReady || !byAddress.has(address)))
+              byAddress.set(address, endpoint(service, { address, ports, isReady }, workloads[at], zone));
           }
         }
         return [...byAddress.values()];
@@ -102,15 +104,21 @@ export class KubernetesEndpoints {
   }
 
   #ofEndpoints(service: MeshObject<'Service'>, own: MeshObject<'Endpoints'>): EndpointSource {
-    const workloads = own.spec.subsets.map(({ addresses }) => addresses.map(({ ip }) => this.#workloads.at(ip)));
+    const joined = own.spec.subsets.map(({ addresses, notReadyAddresses, ports }) => ({
+      ports,
+      endpoints: [
+        ...addresses.map(({ ip }) => ({ ip, isReady: true, workload: this.#workloads.at(ip) })),
+        ...notReadyAddresses.map(({ ip }) => ({ ip, isReady: false, workload: this.#workloads.at(ip) })),
+      ],
+    }));
     return {
-      madeOf: [service, own, ...workloads.flat()],
+      madeOf: [service, own, ...joined.flatMap(({ endpoints }) => endpoints.map(({ workload }) => workload))],
       make: () =>
-        own.spec.subsets.flatMap(({ addresses, ports: named }, nth) => {
+        joined.flatMap(({ ports: named, endpoints }) => {
           const ports = portsOf(service.spec, named);
-          return addresses
-            .map(({ ip }, at) => endpoint(service, ip, ports, workloads[nth]?.[at]))
-            .filter(({ address }) => isIP(address) !== 0);
+          return endpoints
+            .filter(({ ip }) => isIP(ip) !== 0)
+            .map(({ ip, isReady, workload }) => endpoint(service, { address: ip, ports, isReady }, workload));
         }),
     };
   }
@@ -124,13 +132,11 @@ function familyOf({ clusterIP = '' }: KubernetesService, slices: readonly MeshOb
 
 const endpoint = (
   { origin }: MeshObject<'Service'>,
-  address: string,
-  ports: ReadonlyMap<number, number>,
+  own: Pick<Endpoint, 'address' | 'ports' | 'isReady'>,
   workload: Workload | undefined,
   zone?: string,
 ): Endpoint => ({
-  address,
-  ports,
+  ...own,
   labels: workload?.labels ?? NO_LABELS,
   namespace: workload?.namespace ?? origin.namespace,
   serviceAccount: workload?.serviceAccount,
@@ -159,7 +165,7 @@ const numbered = (
 
 /** Without a controller that writes endpoints, as in files. */
 const selectedEndpoints = ({ ports }: KubernetesService, workloads: readonly Workload[]): readonly Endpoint[] =>
-  workloads.map(({ isReady: _isReady, ports: own, ...workload }) => ({
+  workloads.map(({ ports: own, ...workload }) => ({
     ...workload,
     ports: new Map(
       ports.map(({ port, name, targetPort }) => [

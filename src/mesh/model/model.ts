@@ -63,10 +63,18 @@ export interface Service {
   readonly resolution: Resolution;
   /** Outside of the mesh: without a sidecar. */
   readonly isExternal: boolean;
+  /** Without a virtual address by choice: clients find the addresses of its endpoints by DNS, and call one of them. */
+  readonly isHeadless: boolean;
   /** Namespaces that see it: names, `*` for all, `.` for its own, `~` for none. */
   readonly exportTo: readonly string[];
   readonly origin: Origin;
 }
+
+/** Of one age by host. */
+export const oldestFirst = (services: Iterable<Service>): readonly Service[] =>
+  [...services].toSorted(
+    (a, b) => a.origin.createdMs - b.origin.createdMs || (a.host < b.host ? -1 : Number(a.host > b.host)),
+  );
 
 export interface Endpoint {
   /** An address of the machine, or a name that DNS knows. */
@@ -81,6 +89,8 @@ export interface Endpoint {
   readonly hasSidecar: boolean;
   /** `region/zone/sub-zone` */
   readonly locality: string | undefined;
+  /** Calls go to those alone that are. */
+  readonly isReady: boolean;
   /** Share of traffic among its neighbours. */
   readonly weight: number | undefined;
 }

@@ -22,6 +22,7 @@ export function entryService({ origin, spec }: MeshObject<'ServiceEntry'>, host:
     ports: entryPorts(spec),
     resolution: RESOLUTIONS[spec.resolution],
     isExternal: spec.location === 'MESH_EXTERNAL',
+    isHeadless: false,
     exportTo: spec.exportTo,
     origin,
   };
@@ -48,7 +49,7 @@ function ownEndpoints({ origin: { namespace }, spec }: MeshObject<'ServiceEntry'
 }
 
 type EntryEndpoint = Pick<Workload, 'address' | 'namespace' | 'labels' | 'serviceAccount' | 'hasSidecar' | 'ports'> &
-  Partial<Pick<Workload, 'locality' | 'weight'>>;
+  Partial<Pick<Workload, 'locality' | 'weight' | 'isReady'>>;
 
 const endpointOf = ({ ports }: ServiceEntry, one: EntryEndpoint): Endpoint => ({
   address: one.address,
@@ -58,5 +59,6 @@ const endpointOf = ({ ports }: ServiceEntry, one: EntryEndpoint): Endpoint => ({
   serviceAccount: one.serviceAccount,
   hasSidecar: one.hasSidecar,
   locality: one.locality,
+  isReady: one.isReady ?? true,
   weight: one.weight,
 });

@@ -49,9 +49,8 @@ export class Workloads {
     return this.#byPod.get(`${namespace}/${name}`);
   }
 
-  /** Those that are ready. */
   selected(namespace: string, labels: Readonly<Record<string, string>>): readonly Workload[] {
-    return (this.#byNamespace.get(namespace) ?? []).filter((one) => one.isReady && hasLabels(one.labels, labels));
+    return (this.#byNamespace.get(namespace) ?? []).filter((one) => hasLabels(one.labels, labels));
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { hasLabels, type Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
+import type { SidecarEgress } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { destinationRules, isExported } from './destination-rules.ts';
@@ -14,6 +15,8 @@ export interface Scope {
   readonly mesh: Mesh;
   readonly member: Member;
   readonly sidecar: MeshObject<'Sidecar'> | undefined;
+  /** Calls to hosts that the mesh does not know. */
+  readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** By host. */
   readonly services: ReadonlyMap<string, Service>;
   /** VirtualServices for calls within the mesh, by the complete host that they route; the oldest of several. */
@@ -34,7 +37,8 @@ export function scopeOf(mesh: Mesh, member: Member): Scope {
       if (!routes.has(complete)) routes.set(complete, rule);
     }
   }
-  return { mesh, member, sidecar, services, routes, destinationRule: destinationRules(mesh, member) };
+  const outbound = sidecar?.spec.outboundTrafficPolicy?.mode ?? mesh.settings.outbound;
+  return { mesh, member, sidecar, outbound, services, routes, destinationRule: destinationRules(mesh, member) };
 }
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
@@ -49,17 +53,16 @@ function sidecarOf({ rules, settings }: Mesh, { namespace, labels }: Member): Me
   );
 }
 
-function isVisible(
-  { host, namespace, exportTo }: Service,
-  member: Member,
-  sidecar: MeshObject<'Sidecar'> | undefined,
-): boolean {
-  if (!isExported(exportTo, namespace, member)) return false;
-  const hosts = sidecar?.spec.egress.flatMap((one) => one.hosts) ?? [];
-  if (hosts.length === 0) return true;
-  return hosts.some(
+function isVisible(service: Service, member: Member, sidecar: MeshObject<'Sidecar'> | undefined): boolean {
+  if (!isExported(service.exportTo, service.namespace, member)) return false;
+  const egress = sidecar?.spec.egress ?? [];
+  return egress.length === 0 || egress.some((one) => isReached(service, one, member));
+}
+
+/** Whether an egress of its Sidecar names the service. */
+export const isReached = ({ namespace, host }: Service, { hosts }: SidecarEgress, member: Member): boolean =>
+  hosts.some(
     ({ namespace: from, host: pattern }) =>
       (from === '*' || (from === '.' ? member.namespace : from) === namespace) &&
       (pattern === '*' || covers(pattern, host)),
   );
-}

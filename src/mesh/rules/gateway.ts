@@ -117,7 +117,7 @@ export const sidecar = z.strictObject({
   ingress: z.array(ingress).default([]),
   egress: z.array(egress).default([]),
   outboundTrafficPolicy: z
-    .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('ALLOW_ANY') })
+    .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('REGISTRY_ONLY') })
     .optional(),
 });
 export type Sidecar = z.output<typeof sidecar>;

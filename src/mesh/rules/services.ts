@@ -108,11 +108,13 @@ const targetRef = z.object({
   namespace: z.string().optional(),
 });
 
+const endpointAddress = z.object({ ip: z.string(), targetRef: targetRef.optional() });
 export const kubernetesEndpoints = z.object({
   subsets: z
     .array(
       z.object({
-        addresses: z.array(z.object({ ip: z.string(), targetRef: targetRef.optional() })).default([]),
+        addresses: z.array(endpointAddress).default([]),
+        notReadyAddresses: z.array(endpointAddress).default([]),
         ports: z.array(z.object({ name: z.string().default(''), port })).default([]),
       }),
     )

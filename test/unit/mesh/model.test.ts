@@ -42,8 +42,13 @@ const at = (address: string, podName?: string, more: object = {}): object => ({
   ...(podName === undefined ? {} : { targetRef: { kind: 'Pod', name: podName, namespace: 'shop' } }),
   ...more,
 });
+/** By address, of the endpoints that are ready. */
 const versions = (mesh: Mesh): Record<string, string | undefined> =>
-  Object.fromEntries((mesh.endpoints.get(HOST) ?? []).map((one) => [one.address, one.labels.get('version')]));
+  Object.fromEntries(
+    (mesh.endpoints.get(HOST) ?? [])
+      .filter(({ isReady }) => isReady)
+      .map((one) => [one.address, one.labels.get('version')]),
+  );
 
 describe('endpoints of an EndpointSlice', () => {
   test('have the labels of the pod that they name, also where another pod has its address', async () => {
