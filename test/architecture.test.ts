@@ -251,6 +251,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/transport/index.ts',
     'src/yaml',
     'src/identity/contract.ts',
+    'src/kubernetes/index.ts',
     'src/core/rules/errors.ts',
   ],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
@@ -312,6 +313,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/tracing',
     'src/frontends',
     'src/mesh',
+    'src/kubernetes',
     'src/xds',
     'src/explain',
     'src/traffic',
@@ -364,6 +366,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/text',
     'src/log',
     'src/mesh',
+    'src/kubernetes/index.ts',
     'src/xds/index.ts',
     'src/transport/index.ts',
     'src/yaml',

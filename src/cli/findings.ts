@@ -1,6 +1,7 @@
 /** Prints findings for people: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
 import { type Finding, findingsCount } from '../yaml/findings.ts';
+import { type Position, positionText } from '../yaml/source-text.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
 import { safeText } from '../log/safe-text.ts';
@@ -13,8 +14,11 @@ export function shownPath(file: string, from: string = process.cwd()): string {
   return path === '' || path.startsWith('..') ? file : path;
 }
 
+const shownPosition = (position: Position): string =>
+  position.line === 0 ? position.file : positionText({ ...position, file: shownPath(position.file) });
+
 export function findingText({ severity, position, code, message, excerpt }: Finding, paint: Paint): string {
-  const place = `${shownPath(position.file)}:${position.line}:${position.column}`;
+  const place = shownPosition(position);
   const word = severity === 'error' ? paint.bad(code) : paint.warn(`${code} (warning)`);
   const below =
     excerpt === undefined
@@ -47,7 +51,7 @@ export function logFindings(findings: readonly Finding[], format: LogFormat, log
     message,
   } of findings) {
     const fields = { code, file, line, column };
-    const text = `${shownPath(file)}:${line}:${column} ${code} ${message}`;
+    const text = `${shownPosition({ file, line, column })} ${code} ${message}`;
     if (severity === 'error') log.error(text, fields);
     else log.warn(text, fields);
   }

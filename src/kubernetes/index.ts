@@ -4,6 +4,8 @@
  * removed, into a sink. **Fails**: only for a time; a failure is reported with its cause and retried with back-off, and the objects stay.
  */
 export type { ApiServer, ReadApiServer } from './api-server.ts';
+export { ApiError, SilentServer } from './api-connection.ts';
+export { type ServedKind, servedKinds } from './discovery.ts';
 export { inCluster, type InClusterOptions } from './in-cluster.ts';
 export { fromKubeconfig } from './kubeconfig.ts';
 export { ListWatch, type ListWatchOptions, type Meters } from './list-watch.ts';

@@ -21,6 +21,11 @@ export const START_ERRORS = {
     means: 'The files of the mesh have errors, so the control plane does not start.',
     fix: 'Each error names its place and the fix. `sluice mesh lint` prints the same list without starting a server.',
   },
+  CLI_KUBERNETES: {
+    means:
+      'There is no Kubernetes API server to ask: the kubeconfig, the token or the certificate authority cannot be read.',
+    fix: 'Name a kubeconfig with --kubeconfig and --context, or run in a pod with a service account and --in-cluster.',
+  },
   CLI_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',
     fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',

@@ -15,7 +15,8 @@ export interface Stoppable {
 
 export interface ServingOptions<S extends Stoppable> {
   readonly log: OwnLog;
-  readonly start: () => Promise<S>;
+  /** The signal is aborted if the process is to stop before the server has started. */
+  readonly start: (signal: AbortSignal) => Promise<S>;
   /** Called when the server takes calls; it may be stopped from then on. */
   readonly onServing: (server: S) => void;
 }
@@ -32,6 +33,7 @@ export async function serveUntilStopped<S extends Stoppable>({
   onServing,
 }: ServingOptions<S>): Promise<never> {
   const stop = Promise.withResolvers<void>();
+  const stopping = new AbortController();
   const running: { server?: S } = {};
   let isStopping = false;
   let isReloadWanted = false;
@@ -52,10 +54,11 @@ export async function serveUntilStopped<S extends Stoppable>({
       running.server === undefined ? 'stopping during start' : 'stopping: takes no new calls, drains those in flight',
       { signal },
     );
+    stopping.abort();
     stop.resolve();
   });
 
-  const started = start().then((server) => {
+  const started = start(stopping.signal).then((server) => {
     running.server = server;
   });
   await Promise.race([started, stop.promise]).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-import type { Position } from './source-text.ts';
+import { type Position, positionText } from './source-text.ts';
 import type { Place } from './nodes.ts';
 import type { RulesErrorCode } from '../core/rules/errors.ts';
 
@@ -95,8 +95,8 @@ export class Findings {
 const MORE_WARNINGS: RulesErrorCode = 'RULES_MORE_WARNINGS';
 
 /** `file:line:col CODE message`, and the excerpt under it. */
-export function findingText({ severity, position: { file, line, column }, code, message, excerpt }: Finding): string {
-  const head = `${file}:${line}:${column} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
+export function findingText({ severity, position, code, message, excerpt }: Finding): string {
+  const head = `${positionText(position)} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
   return excerpt === undefined ? head : `${head}\n${excerpt.replaceAll(/^/gm, '  ')}`;
 }
 

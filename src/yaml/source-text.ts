@@ -62,3 +62,20 @@ export class SourceText {
     return low;
   }
 }
+
+/** In the place of a text: an object that came without one, such as that of an API server. Its positions have line 0. */
+export class TextlessSource extends SourceText {
+  constructor(name: string) {
+    super(name, '');
+  }
+  override positionAt(): Position {
+    return { file: this.file, line: 0, column: 0 };
+  }
+  override excerpt(): undefined {
+    return undefined;
+  }
+}
+
+/** `file:line:column`; the file alone where there are no lines. */
+export const positionText = ({ file, line, column }: Position): string =>
+  line === 0 ? file : `${file}:${line}:${column}`;

@@ -54,6 +54,8 @@ export class FakeKubeApi {
   readonly next: FakeAnswer[] = [];
   /** Answers requests for which it returns something. */
   always: (request: FakeRequest) => FakeAnswer | undefined = () => undefined;
+  /** Custom resources: by version the plural of each kind. */
+  readonly served = new Map<string, Readonly<Record<string, string>>>();
   /** Events and bookmarks are held back, as by a hung server. */
   isFrozen = false;
   #version = 100;
@@ -125,6 +127,19 @@ export class FakeKubeApi {
     this.toWatchers(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
   }
 
+  /** What it has of a resource. */
+  all(resource: string): FakeObject[] {
+    return [...this.#of(resource).values()];
+  }
+
+  /** As a server that was restored from an old backup: its versions begin again. */
+  rewind(version: number): void {
+    this.#version = version;
+    this.#oldest = 0;
+    for (const changes of this.#changes.values()) changes.length = 0;
+    this.#snapshots.clear();
+  }
+
   /** All versions so far are too old, also those of lists that are under way. */
   expire(): void {
     this.#oldest = ++this.#version;
@@ -148,15 +163,18 @@ export class FakeKubeApi {
   }
 
   #changed(resource: string, change: Change): void {
-    this.#changes.set(resource, [...(this.#changes.get(resource) ?? []), change]);
-    for (const watcher of this.#watchers) this.#catchUp(watcher);
+    const changes = this.#changes.get(resource);
+    if (changes === undefined) this.#changes.set(resource, [change]);
+    else changes.push(change);
+    for (const watcher of this.#watchers) if (resourceOf(watcher.request) === resource) this.#catchUp(watcher);
   }
 
   #catchUp(watcher: Watcher): void {
     if (this.isFrozen) return;
     const { request, response } = watcher;
-    for (const { version, before, after } of this.#changes.get(resourceOf(request)) ?? []) {
-      if (version <= watcher.sent) continue;
+    const changes = this.#changes.get(resourceOf(request)) ?? [];
+    const first = changes.findLastIndex(({ version }) => version <= watcher.sent) + 1;
+    for (const { version, before, after } of changes.slice(first)) {
       watcher.sent = version;
       const was = before !== undefined && isSelected(before, request);
       const is = after !== undefined && isSelected(after, request);
@@ -177,8 +195,29 @@ export class FakeKubeApi {
     if (instead !== undefined) instead(response, request);
     else if (this.token !== undefined && message.headers.authorization !== `Bearer ${this.token}`)
       answers(401, 'Unauthorized')(response, request);
+    else if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname))
+      this.#discovery(url.pathname.slice('/apis/'.length), response);
     else if (query['watch'] === '1') this.#watch(request, response);
     else this.#list(request, response);
+  }
+
+  #discovery(apiVersion: string, response: ServerResponse): void {
+    const resources = this.served.get(apiVersion);
+    if (resources === undefined) {
+      answers(404, 'the server could not find the requested resource')(response, NO_REQUEST);
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify({
+        kind: 'APIResourceList',
+        groupVersion: apiVersion,
+        resources: Object.entries(resources).flatMap(([kind, name]) => [
+          { name, kind, namespaced: kind !== 'MeshPolicy' },
+          { name: `${name}/status`, kind, namespaced: true },
+        ]),
+      }),
+    );
   }
 
   #watch(request: FakeRequest, response: ServerResponse): void {
@@ -230,6 +269,8 @@ export class FakeKubeApi {
     response.end(JSON.stringify({ kind: 'List', apiVersion: 'v1', metadata, items }));
   }
 }
+
+const NO_REQUEST: FakeRequest = { path: '', query: {}, headers: {} };
 
 const keyOf = ({ metadata }: FakeObject): string => `${metadata.namespace}/${metadata.name}`;
 const resourceOf = ({ path }: FakeRequest): string => path.split('/').at(-1) ?? '';

@@ -1,13 +1,14 @@
 /** `sluice mesh`: the control plane, and views of a running one. */
 import { resolve } from 'node:path';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
+import { fromKubeconfig, inCluster } from '../../kubernetes/index.ts';
 import { makeLog } from '../../log/log.ts';
 import { writeLog } from '../../log/log-output.ts';
 import { safeLine } from '../../log/safe-text.ts';
 import { DEFAULT_SETTINGS, type MeshSettings } from '../../mesh/model/mesh.ts';
 import { readMesh } from '../../mesh/sources/read-mesh.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
-import { type MeshServer, startMeshServer } from '../../serve/mesh/server.ts';
+import { type MeshServer, type MeshServerOptions, startMeshServer } from '../../serve/mesh/server.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
 import { causeMessageOf } from '../../text/message-of.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
@@ -25,6 +26,10 @@ export interface MeshFlags {
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   readonly sluice?: string;
   readonly fail: 'open' | 'closed';
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly inCluster?: true;
+  readonly watchNamespaces?: string;
   readonly logFormat: 'text' | 'json';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -52,22 +57,46 @@ const settingsOf = ({ domain, outbound, sluice, fail }: MeshFlags): MeshSettings
       : { cluster: sluice, ...TIMES, failOpen: fail === 'open', limitDomain: LIMIT_DOMAIN },
 });
 
+function kubernetesOf(
+  configs: readonly string[],
+  { kubeconfig, context, inCluster: isInCluster, watchNamespaces = '' }: MeshFlags,
+): MeshServerOptions['kubernetes'] {
+  const misused = (why: string): CliError => new CliError('CLI_USAGE', why);
+  if (kubeconfig !== undefined && isInCluster === true)
+    throw misused('--kubeconfig and --in-cluster exclude each other');
+  if (kubeconfig === undefined && context !== undefined) throw misused('--context needs --kubeconfig');
+  if (kubeconfig === undefined && isInCluster !== true) {
+    if (watchNamespaces !== '') throw misused('--watch-namespaces needs --kubeconfig or --in-cluster');
+    if (configs.length === 0)
+      throw misused('name the files of a mesh, or an API server by --kubeconfig or --in-cluster');
+    return undefined;
+  }
+  return {
+    server: () => (kubeconfig === undefined ? inCluster({}) : fromKubeconfig(resolve(kubeconfig), context)),
+    namespaces: [...new Set(watchNamespaces.split(',').map((name) => name.trim()))].filter((name) => name !== ''),
+  };
+}
+
 export async function serveMesh(configs: readonly string[], flags: MeshFlags): Promise<ExitCode> {
   const log = makeLog(flags.logFormat, flags.logLevel);
   const [xds, admin] = [parseAddress(flags.xds, { unix: true }), parseAddress(flags.admin)];
   containErrors(log);
   return serveUntilStopped<MeshServer>({
     log,
-    start: () =>
-      startMeshServer({
-        configs,
-        settings: settingsOf(flags),
-        xds,
-        admin,
-        log,
-        graceMs: GRACE_MS,
-        onFindings: (findings) => logFindings(findings, flags.logFormat, log),
-      }),
+    start: (signal) =>
+      startMeshServer(
+        {
+          configs,
+          kubernetes: kubernetesOf(configs, flags),
+          settings: settingsOf(flags),
+          xds,
+          admin,
+          log,
+          graceMs: GRACE_MS,
+          onFindings: (findings) => logFindings(findings, flags.logFormat, log),
+        },
+        signal,
+      ),
     onServing({ xds: at, admin: pages, plane }) {
       if (flags.logFormat === 'json') {
         log.info('serving', { xds: addressText(at), admin: pages === undefined ? null : addressText(pages) });

@@ -2,8 +2,8 @@ import { Argument, Option } from 'commander';
 import type { MeshFlags, MeshLintFlags, MeshViewFlags } from '../actions/mesh.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
 
-const configs = (): Argument =>
-  new Argument('<config...>', 'files and folders with objects of Istio and Kubernetes, in YAML');
+const CONFIGS = 'files and folders with objects of Istio and Kubernetes, in YAML';
+const configs = (): Argument => new Argument('<config...>', CONFIGS);
 const admin = (): Option =>
   new Option('--to <host:port>', 'the admin port of `sluice mesh`').default('127.0.0.1:15020');
 const domain = (): Option => new Option('--domain <name>', 'the domain of the mesh').default('cluster.local');
@@ -13,13 +13,15 @@ export const mesh: CommandSpec = {
   help: {
     summary: 'the control plane of a mesh: tell Envoys where services are, and how calls go',
     description:
-      'Serves the discovery service (xDS v3) to Envoys, from files of Istio: ServiceEntry, WorkloadEntry, VirtualService, DestinationRule,\n' +
-      'Gateway, Sidecar, and Services, Endpoints and Pods of Kubernetes, until it is stopped. docs/mesh.md says what each comes to.',
+      'Serves the discovery service (xDS v3) to Envoys, from objects of Istio (ServiceEntry, WorkloadEntry, VirtualService, DestinationRule,\n' +
+      'Gateway, Sidecar) and of Kubernetes (Services, their endpoints, Pods), in files or in an API server, until it is stopped.\n' +
+      'docs/mesh.md says what each comes to.',
     after: `
-A changed file reaches all proxies, clusters before the routes that need them; a mesh with errors changes nothing, and its errors are shown.
+A change reaches all proxies, clusters before the routes that need them. Files with errors change nothing, and their errors are shown; an
+object of the API server with errors is used as it was before.
 SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
   },
-  args: [configs()],
+  args: [new Argument('[config...]', `${CONFIGS}; none with --kubeconfig or --in-cluster`)],
   flags: [
     new Option('--xds <host:port>', 'the gRPC port for Envoy').default('127.0.0.1:15010'),
     new Option('--admin <host:port>', 'the HTTP port for operators: /mesh /mesh/proxies').default('127.0.0.1:15020'),
@@ -37,6 +39,13 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
     new Option('--log-level <level>', "of the server's own log")
       .choices(['debug', 'info', 'warn', 'error'])
       .default('info'),
+    new Option('--kubeconfig <file>', 'read the mesh from the API server of a kubeconfig, too, and watch it'),
+    new Option('--context <name>', 'of the kubeconfig; default: its current one'),
+    new Option('--in-cluster', 'read the mesh from the API server of the cluster in which this runs as a pod'),
+    new Option(
+      '--watch-namespaces <names>',
+      'of the API server, separated by commas; the root namespace istio-system counts only if it is named; default: all',
+    ),
   ],
   run: async (paths: readonly string[], flags: MeshFlags) =>
     (await import('../actions/mesh.ts')).serveMesh(paths, flags),

@@ -3,6 +3,7 @@
  * Names of fields are Istio's; every object says where it was written.
  */
 import type { Place } from '../../yaml/nodes.ts';
+import { positionText } from '../../yaml/source-text.ts';
 
 /** Protocols that a port may have; UDP is never proxied. */
 export const PROTOCOLS = ['http', 'http2', 'grpc', 'https', 'tls', 'tcp', 'mongo', 'redis', 'mysql', 'udp'] as const;
@@ -23,10 +24,10 @@ export interface Origin {
   readonly place: Place;
 }
 
-/** `VirtualService default/reviews at reviews.yaml:12:3` */
+/** `VirtualService default/reviews at reviews.yaml:12:3`, or `VirtualService default/reviews (kubernetes)`. */
 export function originText({ kind, name, namespace, place }: Origin): string {
-  const { file, line, column } = place.source.positionAt(place.start);
-  return `${kind} ${namespace}/${name} at ${file}:${line}:${column}`;
+  const position = place.source.positionAt(place.start);
+  return position.line === 0 ? position.file : `${kind} ${namespace}/${name} at ${positionText(position)}`;
 }
 
 /**

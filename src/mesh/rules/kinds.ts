@@ -41,7 +41,8 @@ export type SpecOf<K extends Kind> = z.output<(typeof KINDS)[K]['schema']>;
 
 const NETWORKING = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'];
 const AUTHENTICATION = ['authentication.istio.io/v1alpha1'];
-const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
+/** The preferred one first. */
+export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   VirtualService: NETWORKING,
   DestinationRule: NETWORKING,
   Gateway: NETWORKING,

@@ -5,9 +5,9 @@
 import { Findings } from '../../yaml/findings.ts';
 import { parseDocuments } from '../../yaml/document.ts';
 import type { Node } from '../../yaml/nodes.ts';
-import { SourceText } from '../../yaml/source-text.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
-import type { MeshRule } from '../model/model.ts';
+import { positionText, SourceText } from '../../yaml/source-text.ts';
+import type { MeshRule, Origin } from '../model/model.ts';
 import { type Kind, KINDS, kindOf, type SpecOf } from '../rules/kinds.ts';
 import { type ObjectHead, objectHead, readPart } from '../rules/read-object.ts';
 
@@ -17,6 +17,9 @@ export interface MeshObject<K extends Kind> extends MeshRule<SpecOf<K>> {
 
 /** Of each kind, oldest first; of those of one age by namespace and name. */
 export type MeshObjects = { readonly [K in Kind]: readonly MeshObject<K>[] };
+
+export const noObjects = (): MeshObjects =>
+  Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, []])) as unknown as MeshObjects;
 
 export interface TextFile {
   readonly file: string;
@@ -28,10 +31,7 @@ export async function readObjects(
   findings: Findings,
   slice: TimeSlice = new TimeSlice(),
 ): Promise<MeshObjects> {
-  const found = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, []])) as unknown as Record<
-    Kind,
-    MeshObject<Kind>[]
-  >;
+  const found = noObjects() as unknown as Record<Kind, MeshObject<Kind>[]>;
   const seen = new Map<string, ObjectHead>();
   for (const { file, text } of files) {
     const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
@@ -58,37 +58,52 @@ function add(
   seen: Map<string, ObjectHead>,
   findings: Findings,
 ): void {
-  const head = objectHead(node, findings);
-  if (head === undefined) return;
-  const known = kindOf(head);
-  if (known.kind === 'other') return;
-  if (known.kind === 'unknown') {
-    findings.add(
-      'error',
-      'MESH_KIND',
-      node.kind === 'map' ? (node.entries.get('kind')?.value.place ?? node.place) : node.place,
-      known.why,
-    );
-    return;
-  }
-  const key = [head.kind, head.namespace, head.name].join('/');
+  const read = readObject(node, findings);
+  if (read === undefined) return;
+  const { head, kind } = read;
+  const key = objectKey(head);
   const earlier = seen.get(key);
   if (earlier !== undefined) {
-    const { file, line } = earlier.place.source.positionAt(earlier.place.start);
-    findings.add(
-      'error',
-      'MESH_DUPLICATE',
-      head.place,
-      `${head.kind} ${head.namespace}/${head.name} stands at ${file}:${line}, too`,
-    );
+    reportDuplicate(head, earlier, findings);
     return;
   }
   seen.set(key, head);
-  const { schema, part } = KINDS[known.kind];
-  const spec = readPart(head, schema, findings, part);
-  if (spec !== undefined) found[known.kind].push({ origin: head, spec });
+  const spec = read.spec();
+  if (spec !== undefined) found[kind].push({ origin: head, spec });
 }
 
-const byAge = ({ origin: a }: MeshObject<Kind>, { origin: b }: MeshObject<Kind>): number =>
+export const objectKey = ({ kind, namespace, name }: Origin): string => `${kind}/${namespace}/${name}`;
+
+export function reportDuplicate(later: Origin, earlier: Origin, findings: Findings): void {
+  const at = positionText(earlier.place.source.positionAt(earlier.place.start));
+  const { kind, namespace, name, place } = later;
+  findings.add('error', 'MESH_DUPLICATE', place, `${kind} ${namespace}/${name} stands at ${at}, too`);
+}
+
+interface ReadObject {
+  readonly head: ObjectHead;
+  readonly kind: Kind;
+  /** `undefined`, with findings, if it has errors. */
+  spec(): SpecOf<Kind> | undefined;
+}
+
+/** `undefined`: it says nothing about a mesh, or has errors, which are among the findings. */
+export function readObject(node: Node, findings: Findings): ReadObject | undefined {
+  const head = objectHead(node, findings);
+  if (head === undefined) return undefined;
+  const known = kindOf(head);
+  if (known.kind === 'other') return undefined;
+  if (known.kind === 'unknown') {
+    const place = node.kind === 'map' ? (node.entries.get('kind')?.value.place ?? node.place) : node.place;
+    findings.add('error', 'MESH_KIND', place, known.why);
+    return undefined;
+  }
+  const { kind } = known;
+  const { schema, part } = KINDS[kind];
+  return { head, kind, spec: () => readPart(head, schema, findings, part) };
+}
+
+/** The oldest first; of one age by namespace and name. */
+export const byAge = ({ origin: a }: MeshObject<Kind>, { origin: b }: MeshObject<Kind>): number =>
   a.createdMs - b.createdMs || compare(a.namespace, b.namespace) || compare(a.name, b.name);
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

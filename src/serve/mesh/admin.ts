@@ -9,9 +9,11 @@ import type { OwnLog } from '../../log/log.ts';
 import type { ControlPlane } from '../../mesh/control-plane.ts';
 import { resourcesOf } from '../../mesh/envoy/resources.ts';
 import { memberOf } from '../../mesh/resolve/proxy.ts';
+import type { Finding } from '../../yaml/findings.ts';
+import { positionText } from '../../yaml/source-text.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, type ProxyState, ROUTES } from '../../xds/index.ts';
-import type { MeshLoading } from './server.ts';
+import type { MeshLoading } from './mesh-loader.ts';
 
 export interface MeshAdmin {
   readonly host: string;
@@ -30,11 +32,20 @@ export interface MeshAdminOptions {
 
 const PAGES = {
   '/healthz': '200 while the process runs',
-  '/readyz': '200 while a mesh is in force',
-  '/mesh': 'the mesh in force, since when, and the errors of a newer one that was refused',
+  '/readyz': '200 while a mesh is in force; 503 while lists of the Kubernetes API are missing, and which',
+  '/mesh': 'the mesh in force, since when, its findings, and the errors of newer files that were refused',
   '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses and why',
   '/mesh/proxies/POD.NAMESPACE/TYPE': 'its clusters, routes, listeners or endpoints as the control plane makes them',
 } as const;
+
+const MAX_FINDINGS = 1000;
+
+const findingRow = ({ position, severity, code, message }: Finding): object => ({
+  at: positionText(position),
+  severity,
+  code,
+  message,
+});
 
 export const TYPES: Readonly<Record<string, string>> = {
   clusters: CLUSTER,
@@ -56,13 +67,17 @@ export async function startMeshAdmin({
     isAllowedHost(request.headers.host, host) ? undefined : reply.code(403).send(HOST_REFUSED),
   );
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async () => ({ ready: true }));
+  app.get('/readyz', async (_request, reply) => {
+    const { atMs, waitingFor } = loading();
+    return atMs === undefined ? reply.code(503).send({ ready: false, waitingFor }) : { ready: true };
+  });
   app.get('/mesh', async () => {
-    const { atMs, refusal } = loading();
+    const { atMs, waitingFor, findings, refusal } = loading();
     const { mesh, version } = plane;
     return {
       version,
-      loadedAt: new Date(atMs).toISOString(),
+      loadedAt: atMs === undefined ? null : new Date(atMs).toISOString(),
+      ...(waitingFor.length === 0 ? {} : { waitingFor }),
       services: [...mesh.services.values()].map((service) => ({
         host: service.host,
         ports: service.ports,
@@ -74,13 +89,10 @@ export async function startMeshAdmin({
           : {
               refusedAt: new Date(refusal.atMs).toISOString(),
               why: refusal.why,
-              findings: refusal.findings.map(({ position: { file, line, column }, severity, code, message }) => ({
-                at: `${file}:${line}:${column}`,
-                severity,
-                code,
-                message,
-              })),
+              findings: refusal.findings.map(findingRow),
             },
+      findings: findings.slice(0, MAX_FINDINGS).map(findingRow),
+      findingsInAll: findings.length,
     };
   });
   app.get('/mesh/proxies', async () => ({ version: plane.version, proxies: proxies().map(rowOf) }));

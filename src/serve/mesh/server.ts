@@ -5,23 +5,24 @@
  */
 import { resolve } from 'node:path';
 import type { Finding } from '../../yaml/findings.ts';
-import { findingsCount } from '../../yaml/findings.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { ControlPlane } from '../../mesh/control-plane.ts';
-import type { MeshSettings } from '../../mesh/model/mesh.ts';
-import { readMesh, type ReadMesh } from '../../mesh/sources/read-mesh.ts';
+import { type MeshSettings, meshOf } from '../../mesh/model/mesh.ts';
+import { noObjects } from '../../mesh/sources/objects.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
 import { Debounce, shortName, XdsServer } from '../../xds/index.ts';
-import { StartError } from '../errors.ts';
 import { atAddress, listenGrpc } from '../grpc-listener.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { watchPolicy } from '../watch-files.ts';
 import { type MeshAdmin, startMeshAdmin } from './admin.ts';
+import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
 
 export interface MeshServerOptions {
   readonly configs: readonly string[];
+  /** `undefined`: files alone. */
+  readonly kubernetes?: KubernetesOptions | undefined;
   readonly settings: MeshSettings;
   /** Port 0: any free port. */
   readonly xds: Address;
@@ -42,24 +43,17 @@ export interface MeshServer {
   drain(): Promise<void>;
 }
 
-export interface MeshLoading {
-  readonly atMs: number;
-  /** Of a newer mesh with errors. */
-  readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
-}
-
 /** Changes that come closer together than the first, and at the latest the second, are pushed as one. */
 const DEBOUNCE = { quietMs: 20, maxMs: 500 };
 
-export async function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
-  const { configs, settings, log, onFindings, graceMs, everyMs } = options;
+/** Rejects if the signal is aborted while it waits for the API server. */
+export async function startMeshServer(options: MeshServerOptions, signal: AbortSignal): Promise<MeshServer> {
+  const { configs, kubernetes, settings, log, onFindings, graceMs, everyMs } = options;
   const paths = configs.map((path) => resolve(path));
-  const first = await readMesh(paths, settings);
-  onFindings?.(first.findings);
-  // Proxies that come back must not be told of an empty mesh, so nothing listens before the first one is read.
-  if (first.mesh === undefined) throw new StartError('CLI_MESH', whyRefused(first));
-  const plane = new ControlPlane(first.mesh, first.version);
-  let loading: MeshLoading = { atMs: Date.now(), refusal: undefined };
+  await using stack = new AsyncDisposableStack();
+  const loader = stack.use(new MeshLoader({ paths, kubernetes, settings, log, onFindings }));
+  await loader.open();
+  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none');
   const server = new XdsServer({
     source: plane,
     onRefused: (proxy, { typeUrl, why, resources }) =>
@@ -77,36 +71,20 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   });
   const push = new Debounce(DEBOUNCE, () => server.changed());
 
-  async function take(): Promise<boolean> {
-    const read = await readMesh(paths, settings);
-    if (read.version === plane.version && loading.refusal === undefined) return true;
-    onFindings?.(read.findings);
-    if (read.mesh === undefined) {
-      const why = whyRefused(read);
-      loading = { ...loading, refusal: { atMs: Date.now(), why, findings: read.findings } };
-      log.error('the mesh has errors; the last good one stays in force', { why, version: plane.version });
-      return false;
-    }
-    loading = { atMs: Date.now(), refusal: undefined };
-    plane.use(read.mesh, read.version);
-    push.changed();
-    log.info('mesh loaded', {
-      version: read.version,
-      services: read.mesh.services.size,
-      proxies: server.proxies().length,
-    });
-    return true;
-  }
-  const reload = oneAtATime(take);
-
-  await using stack = new AsyncDisposableStack();
+  stack.defer(() => push[Symbol.dispose]());
   const admin: MeshAdmin | undefined =
     options.admin === undefined
       ? undefined
       : await atAddress(options.admin, (at) =>
-          startMeshAdmin({ ...at, plane, proxies: () => server.proxies(), loading: () => loading, log }),
+          startMeshAdmin({ ...at, plane, proxies: () => server.proxies(), loading: () => loader.loading, log }),
         );
   stack.defer(() => admin?.close());
+  // Proxies that come back must not be told of an empty mesh, so nothing listens for them before the first one is complete.
+  const first = await loader.first(signal, ({ mesh, version }) => {
+    plane.use(mesh, version);
+    push.changed();
+  });
+  plane.use(first.mesh, first.version);
   const transport = await listenGrpc({
     methods: server.methods,
     address: options.xds,
@@ -116,6 +94,7 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
     log,
   });
   stack.defer(() => transport.drain(graceMs));
+  const reload = oneAtATime(() => loader.reload());
   const watch = watchPolicy({
     part: 'mesh',
     roots: paths,
@@ -126,7 +105,6 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
     ...(everyMs === undefined ? {} : { everyMs }),
   });
   stack.defer(() => watch.close());
-  stack.defer(() => push[Symbol.dispose]());
   const open = stack.move();
   let drained: Promise<void> | undefined;
   return {
@@ -140,5 +118,3 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
 
 /** Objects in one log line. */
 const MAX_NAMED = 5;
-
-const whyRefused = ({ findings }: ReadMesh): string => `the mesh has ${findingsCount(findings)}`;

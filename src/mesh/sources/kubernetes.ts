@@ -1,0 +1,217 @@
+/**
+ * A Kubernetes API server as a source of a mesh.
+ * **In**: an API server, namespaces. **Out**: the objects of the mesh, once all of them are known, and a call for each change. **Fails**:
+ * never; a resource that cannot be listed or watched is retried and logged, and what is known of it stays.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  ListWatch,
+  type ListWatchOptions,
+  type ReadApiServer,
+  type ServedKind,
+  servedKinds,
+} from '../../kubernetes/index.ts';
+import type { Finding } from '../../yaml/findings.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { Backoff } from '../../time/backoff.ts';
+import { type Kind, VERSIONS } from '../rules/kinds.ts';
+import { KubernetesObjects, type RefusedObject } from './kubernetes-objects.ts';
+import type { MeshObjects } from './objects.ts';
+import { type Log, OutageLog } from './outage-log.ts';
+
+export interface KubernetesSourceOptions {
+  /** Read for each connection, since tokens and certificates are rotated. */
+  readonly server: ReadApiServer;
+  /** Empty: all of them, by lists of the whole cluster. */
+  readonly namespaces: readonly string[];
+  readonly log: Log;
+  /** Once all objects are known: at each change. */
+  readonly onChange: () => void;
+  readonly onRefused: (refused: RefusedObject) => void;
+  /** How often the server is asked which custom resources it has. */
+  readonly discoverEveryMs?: number;
+  /** For tests. */
+  readonly watch?: Pick<ListWatchOptions, 'backoff' | 'pageSize' | 'silentAfterMs' | 'watchForMs'>;
+}
+
+/** What a server has always. Endpoints are superseded by EndpointSlices, which each server of today writes. */
+const BUILT_IN: readonly (readonly [Kind, ServedKind, ListWatchOptions['query']])[] = [
+  ['Service', { apiVersion: 'v1', plural: 'services', isNamespaced: true }, {}],
+  ['EndpointSlice', { apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices', isNamespaced: true }, {}],
+  // For a pod that ends the watch sends DELETED.
+  [
+    'Pod',
+    { apiVersion: 'v1', plural: 'pods', isNamespaced: true },
+    { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
+  ],
+];
+
+/** Kinds that a server has while their definitions are installed. */
+const CUSTOM = Object.fromEntries(
+  Object.entries(VERSIONS).filter(([, versions]) => versions.every((version) => version.includes('.istio.io/'))),
+);
+
+const DISCOVER_EVERY_MS = 10_000;
+/** A server that has just been started may not know its custom resources yet. */
+const ABSENT_FOR_MS = 60_000;
+
+interface Watched {
+  readonly served: ServedKind;
+  readonly stop: AbortController;
+  /** When the server was first found not to have the kind any more; by the monotonic clock. */
+  absentSinceMs: number | undefined;
+}
+
+export class KubernetesSource {
+  readonly #options: KubernetesSourceOptions;
+  readonly #objects: KubernetesObjects;
+  readonly #outages: OutageLog;
+  readonly #custom = new Map<Kind, Watched>();
+  /** Lists that were not complete yet, with the cause of the last failure. */
+  readonly #waiting = new Map<string, () => string | undefined>();
+  readonly #synced = Promise.withResolvers<void>();
+  #discovery: { readonly isDone: boolean; readonly failure: string | undefined } = {
+    isDone: false,
+    failure: undefined,
+  };
+  #isSynced = false;
+
+  constructor(options: KubernetesSourceOptions) {
+    this.#options = options;
+    this.#outages = new OutageLog(options.log, () => this.#isSynced);
+    this.#objects = new KubernetesObjects({
+      onChange: () => {
+        if (this.#isSynced) options.onChange();
+      },
+      onRefused: options.onRefused,
+    });
+  }
+
+  /** Resolves when every list was complete once. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  get objects(): MeshObjects {
+    return this.#objects.objects;
+  }
+
+  /** Of objects with errors, which are used as they were before, or left out. */
+  get findings(): readonly Finding[] {
+    return [...this.#objects.refused].flatMap(({ findings }) => findings);
+  }
+
+  /** Resources that are still to be listed, with the cause of the last failure. */
+  get waitingFor(): readonly string[] {
+    const because = (why: string | undefined): string => (why === undefined ? '' : `: ${why}`);
+    return [
+      ...(this.#discovery.isDone ? [] : [`/apis${because(this.#discovery.failure)}`]),
+      ...[...this.#waiting].map(([path, failure]) => `${path}${because(failure())}`),
+    ];
+  }
+
+  /** Resolves when the signal is aborted. Rejects if a part of this program fails. */
+  async run(signal: AbortSignal): Promise<void> {
+    const failed = new AbortController();
+    const until = AbortSignal.any([signal, failed.signal]);
+    const running = new Set<Promise<void>>();
+    const follow = (work: Promise<void>): void => {
+      const ended = work.catch((error: unknown) => failed.abort(error)).finally(() => running.delete(ended));
+      running.add(ended);
+    };
+    for (const [kind, served, query] of BUILT_IN)
+      for (const namespace of this.#namespacesOf(served)) follow(this.#watch(kind, served, namespace, until, query));
+    await this.#discover(until, (kind, served) => {
+      const stop = new AbortController();
+      this.#custom.set(kind, { served, stop, absentSinceMs: undefined });
+      for (const namespace of this.#namespacesOf(served))
+        follow(this.#watch(kind, served, namespace, AbortSignal.any([until, stop.signal])));
+    });
+    await Promise.all(running);
+    if (failed.signal.aborted) throw failed.signal.reason;
+  }
+
+  /** `undefined`: one list of all. */
+  #namespacesOf({ isNamespaced }: ServedKind): readonly (string | undefined)[] {
+    const { namespaces } = this.#options;
+    return namespaces.length === 0 || !isNamespaced ? [undefined] : namespaces;
+  }
+
+  async #watch(
+    kind: Kind,
+    { apiVersion, plural }: ServedKind,
+    namespace: string | undefined,
+    signal: AbortSignal,
+    query: ListWatchOptions['query'] = {},
+  ): Promise<void> {
+    const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+    const path = namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;
+    const sink = this.#objects.sink(kind, apiVersion, namespace, () => {
+      this.#waiting.delete(path);
+      this.#look();
+    });
+    const watch = new ListWatch({
+      server: this.#options.server,
+      path,
+      query,
+      sink,
+      log: this.#outages.of(path),
+      nowMs: () => performance.now(),
+      ...this.#options.watch,
+    });
+    if (!this.#isSynced) this.#waiting.set(path, () => watch.failure);
+    await watch.run(signal);
+    this.#waiting.delete(path);
+    this.#outages.stopped(path);
+    this.#look();
+  }
+
+  /** Begins and ends the watches of custom resources, as their definitions come and go. */
+  async #discover(signal: AbortSignal, begin: (kind: Kind, served: ServedKind) => void): Promise<void> {
+    const { server, discoverEveryMs = DISCOVER_EVERY_MS } = this.#options;
+    const backoff = new Backoff(this.#options.watch?.backoff);
+    while (!signal.aborted) {
+      let pauseMs = discoverEveryMs * (1 + Math.random() / 10);
+      try {
+        const served = await servedKinds(server, CUSTOM, signal);
+        for (const kind of Object.keys(CUSTOM) as Kind[]) this.#compare(kind, served.get(kind), begin);
+        backoff.reset();
+        this.#discovery = { isDone: true, failure: undefined };
+        this.#outages.answers('/apis');
+        this.#look();
+      } catch (error) {
+        if (signal.aborted) return;
+        pauseMs = backoff.next();
+        this.#discovery = { ...this.#discovery, failure: messageOf(error) };
+        this.#outages.failed('/apis', error);
+      }
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #compare(kind: Kind, served: ServedKind | undefined, begin: (kind: Kind, served: ServedKind) => void): void {
+    const { log } = this.#options;
+    const watched = this.#custom.get(kind);
+    if (served !== undefined) {
+      const isSame = watched !== undefined && watched.served.apiVersion === served.apiVersion;
+      if (isSame && !watched.stop.signal.aborted) return;
+      watched?.stop.abort();
+      if (this.#discovery.isDone) log.info('the API server has a kind of the mesh', { kind, ...served });
+      begin(kind, served);
+    } else if (watched !== undefined) {
+      // Its objects were deleted with the definition, which the watch has seen; or else the server may be wrong for a while.
+      watched.stop.abort();
+      watched.absentSinceMs ??= performance.now();
+      if (performance.now() - watched.absentSinceMs < ABSENT_FOR_MS) return;
+      log.warn('the API server no longer has a kind of the mesh; its objects are gone', { kind });
+      this.#custom.delete(kind);
+      this.#objects.clear(kind);
+    }
+  }
+
+  #look(): void {
+    if (this.#isSynced || !this.#discovery.isDone || this.#waiting.size > 0) return;
+    this.#isSynced = true;
+    this.#synced.resolve();
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What a mesh reads of an object of Kubernetes: a fraction of its bytes, and what remains equal while a controller writes the rest.
+ * **In**: an object as the API server sends it, in which any field may be absent or of another type. **Out**: the fields that schemas read.
+ */
+import type { Kind } from '../rules/kinds.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Another type is left as it is: the schema says what is wrong with it. */
+function pick(value: unknown, of: Readonly<Record<string, true | ((value: unknown) => unknown)>>): unknown {
+  if (!isFields(value)) return value;
+  const picked: Record<string, unknown> = {};
+  for (const [key, take] of Object.entries(of)) {
+    const own = value[key];
+    const taken = own === undefined || own === null || take === true ? own : take(own);
+    if (taken !== undefined && taken !== null) picked[key] = taken;
+  }
+  return picked;
+}
+
+const each =
+  (take: (item: unknown) => unknown) =>
+  (value: unknown): unknown =>
+    Array.isArray(value) ? value.map(take) : value;
+
+/** Others may be long, and change by themselves. */
+const ofIstio = (annotations: unknown): unknown =>
+  isFields(annotations)
+    ? Object.fromEntries(Object.entries(annotations).filter(([key]) => key.includes('istio.io/')))
+    : annotations;
+
+const metadata = (value: unknown): unknown =>
+  pick(value, { name: true, namespace: true, creationTimestamp: true, labels: true, annotations: ofIstio });
+
+const namedPorts = (ports: unknown): unknown =>
+  Array.isArray(ports)
+    ? ports.filter((port) => !isFields(port) || port['name'] !== undefined).map((port) => pick(port, CONTAINER_PORT))
+    : ports;
+const CONTAINER_PORT = { name: true, containerPort: true } as const;
+function readiness(conditions: unknown): unknown {
+  if (!Array.isArray(conditions)) return conditions;
+  const ready = conditions.filter((one) => isFields(one) && one['type'] === 'Ready');
+  return ready.length === 0 ? undefined : ready.map((one) => pick(one, CONDITION));
+}
+const CONDITION = { type: true, status: true } as const;
+
+const FIELDS: Partial<Record<Kind, Parameters<typeof pick>[1]>> = {
+  Pod: {
+    metadata,
+    spec: (spec) =>
+      pick(spec, {
+        serviceAccountName: true,
+        nodeName: true,
+        containers: each((container) => pick(container, { ports: namedPorts })),
+      }),
+    status: (status) => pick(status, { podIP: true, phase: true, conditions: readiness }),
+  },
+  EndpointSlice: {
+    metadata,
+    addressType: true,
+    endpoints: each((endpoint) =>
+      pick(endpoint, {
+        addresses: true,
+        conditions: (conditions) => pick(conditions, { ready: true }),
+        targetRef: (target) => pick(target, { kind: true, name: true, namespace: true }),
+        zone: true,
+      }),
+    ),
+    ports: each((port) => pick(port, { name: true, port: true })),
+  },
+  Service: {
+    metadata,
+    spec: (spec) =>
+      pick(spec, { clusterIP: true, clusterIPs: true, type: true, externalName: true, selector: true, ports: true }),
+  },
+};
+
+/** `object`: without kind and version, which a list has for all its items. */
+export function projected(kind: Kind, apiVersion: string, object: object): Fields {
+  const fields = FIELDS[kind];
+  const { managedFields: _, ...others } = object as Fields;
+  const { status: __, ...rule } = others;
+  const read = fields === undefined ? { ...rule, metadata: metadata(rule['metadata']) } : pick(object, fields);
+  return { ...(read as Fields), apiVersion, kind };
+}

@@ -1,0 +1,192 @@
+/**
+ * The mesh in force, made of files and of a Kubernetes API server.
+ * **In**: paths, an API server. **Out**: a mesh, again at each change. **Fails**: before the first mesh with a {@link StartError}; later
+ * never: files with errors are logged, and their last good version stays in use; an object of the API server with errors likewise.
+ */
+import { type Finding, findingsCount } from '../../yaml/findings.ts';
+import type { OwnLog } from '../../log/log.ts';
+import type { ReadApiServer } from '../../kubernetes/index.ts';
+import type { Mesh, MeshSettings } from '../../mesh/model/mesh.ts';
+import { Composition } from '../../mesh/sources/composition.ts';
+import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
+import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
+import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
+import { readFiles } from '../../mesh/sources/read-mesh.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { positionText } from '../../yaml/source-text.ts';
+import { Debounce } from '../../xds/index.ts';
+import { StartError } from '../errors.ts';
+
+export interface MeshLoaderOptions {
+  /** Absolute. */
+  readonly paths: readonly string[];
+  readonly kubernetes: KubernetesOptions | undefined;
+  readonly settings: MeshSettings;
+  readonly log: OwnLog;
+  readonly onFindings?: ((findings: readonly Finding[]) => void) | undefined;
+}
+
+export interface KubernetesOptions extends Pick<KubernetesSourceOptions, 'namespaces' | 'watch' | 'discoverEveryMs'> {
+  /** Throws if the environment or the file has no API server. */
+  readonly server: () => ReadApiServer;
+}
+
+export interface LoadedMesh {
+  readonly mesh: Mesh;
+  readonly version: string;
+}
+
+export interface MeshLoading {
+  /** undefined: no mesh is in force yet. */
+  readonly atMs: number | undefined;
+  /** Resources of the API server that were never listed. */
+  readonly waitingFor: readonly string[];
+  /** About the mesh in force: warnings, and objects of the API server that are not used in their newest version. */
+  readonly findings: readonly Finding[];
+  /** Of newer files with errors. */
+  readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
+}
+
+/** A change of the API server is in force after the first, and many changes at the latest after the second. */
+const DEBOUNCE = { quietMs: 50, maxMs: 500 };
+const WAITING_LOG_MS = 30_000;
+
+export class MeshLoader implements AsyncDisposable {
+  readonly #options: MeshLoaderOptions;
+  readonly #composition: Composition;
+  readonly #over = new AbortController();
+  readonly #changed: Debounce;
+  #source: KubernetesSource | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #files: { readonly objects: MeshObjects; readonly version: string } = { objects: noObjects(), version: '' };
+  /** Meshes that the API server has caused. */
+  #changes = 0;
+  #loading: Omit<MeshLoading, 'waitingFor'> = { atMs: undefined, findings: [], refusal: undefined };
+  #onMesh: (loaded: LoadedMesh) => void = () => undefined;
+
+  constructor(options: MeshLoaderOptions) {
+    this.#options = options;
+    this.#composition = new Composition(options.settings);
+    this.#changed = new Debounce(DEBOUNCE, () => {
+      this.#changes++;
+      this.#onMesh(this.#compose());
+    });
+  }
+
+  get loading(): MeshLoading {
+    const waitingFor = this.#loading.atMs === undefined ? (this.#source?.waitingFor ?? []) : [];
+    const findings = [...this.#loading.findings, ...(this.#source?.findings ?? [])];
+    return { ...this.#loading, waitingFor, findings };
+  }
+
+  /** Reads files, and asks whether there is an API server. Rejects with a {@link StartError}. */
+  async open(): Promise<void> {
+    const { paths, kubernetes, onFindings, log } = this.#options;
+    const read = await readFiles(paths);
+    const { objects = noObjects(), version } = read;
+    this.#files = { objects, version };
+    // References may lead to objects of the API server, so their findings are of use once those are known, at /mesh.
+    const references = kubernetes === undefined ? this.#composition.make(objects, noObjects()).findings : [];
+    onFindings?.([...read.findings, ...references]);
+    if (read.objects === undefined) throw new StartError('CLI_MESH', `the mesh has ${findingsCount(read.findings)}`);
+    if (kubernetes === undefined) return;
+    const { server, ...others } = kubernetes;
+    let readServer: ReadApiServer;
+    try {
+      readServer = server();
+      await readServer();
+    } catch (error) {
+      throw new StartError('CLI_KUBERNETES', messageOf(error), { cause: error });
+    }
+    this.#source = new KubernetesSource({
+      ...others,
+      server: readServer,
+      log,
+      onChange: () => this.#changed.changed(),
+      onRefused: (refused) => this.#logRefused(refused),
+    });
+    this.#running = this.#source
+      .run(this.#over.signal)
+      .catch((error: unknown) =>
+        log.error('internal error: Kubernetes is no longer watched, the last known mesh stays in force', { error }),
+      );
+  }
+
+  /** Once every list of the API server was complete. Rejects if the signal is aborted before. */
+  async first(signal: AbortSignal, onMesh: (loaded: LoadedMesh) => void): Promise<LoadedMesh> {
+    await this.#listed(signal);
+    this.#onMesh = onMesh;
+    return this.#compose();
+  }
+
+  /** Resolves with false if the files have errors. */
+  async reload(): Promise<boolean> {
+    const { paths, log, onFindings } = this.#options;
+    const read = await readFiles(paths);
+    if (read.version === this.#files.version && this.#loading.refusal === undefined) return true;
+    if (read.objects === undefined) {
+      onFindings?.(read.findings);
+      const why = `the mesh has ${findingsCount(read.findings)}`;
+      this.#loading = { ...this.#loading, refusal: { atMs: Date.now(), why, findings: read.findings } };
+      log.error('the mesh has errors; the last good one stays in force', { why, version: this.#version });
+      return false;
+    }
+    this.#files = { objects: read.objects, version: read.version };
+    this.#loading = { ...this.#loading, refusal: undefined };
+    const loaded = this.#compose();
+    onFindings?.([...read.findings, ...this.#loading.findings]);
+    this.#onMesh(loaded);
+    log.info('mesh loaded', { version: loaded.version, services: loaded.mesh.services.size });
+    return true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#changed[Symbol.dispose]();
+    this.#over.abort();
+    await this.#running;
+  }
+
+  get #version(): string {
+    const { version } = this.#files;
+    if (this.#source === undefined) return version;
+    return `${this.#options.paths.length === 0 ? '' : `${version}-`}${this.#changes}`;
+  }
+
+  #compose(): LoadedMesh {
+    const { mesh, findings } = this.#composition.make(this.#files.objects, this.#source?.objects ?? noObjects());
+    this.#loading = { ...this.#loading, atMs: Date.now(), findings };
+    return { mesh, version: this.#version };
+  }
+
+  async #listed(signal: AbortSignal): Promise<void> {
+    const source = this.#source;
+    if (source === undefined) return;
+    const stopped = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      signal.throwIfAborted();
+    });
+    const reminder = setInterval(
+      () =>
+        this.#options.log.warn('still waiting for lists of the Kubernetes API; proxies are not served yet', {
+          waitingFor: source.waitingFor,
+        }),
+      WAITING_LOG_MS,
+    );
+    try {
+      await Promise.race([source.synced, stopped]);
+    } finally {
+      clearInterval(reminder);
+    }
+  }
+
+  #logRefused({ findings, hasGood }: RefusedObject): void {
+    const [finding] = findings;
+    if (finding === undefined) return;
+    this.#options.log.error(
+      hasGood
+        ? 'an object of the Kubernetes API has errors; its last good version stays in use'
+        : 'an object of the Kubernetes API has errors; it is left out',
+      { object: positionText(finding.position), code: finding.code, why: finding.message, errors: findings.length },
+    );
+  }
+}
