@@ -254,6 +254,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/kubernetes/index.ts',
     'src/core/rules/errors.ts',
   ],
+  // Sidecars for pods; knows neither the mesh nor the engine.
+  'src/inject': ['src/text', 'src/time'],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.
@@ -315,6 +317,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/mesh',
     'src/kubernetes',
     'src/xds',
+    'src/inject',
     'src/explain',
     'src/traffic',
     'src/candidate',

@@ -42,3 +42,27 @@ export function goDurationMs(text: string): number | undefined {
   const nanos = goDurationNanos(text);
   return nanos === undefined || BigInt.asIntN(64, nanos) !== nanos ? undefined : Number(nanos) / 1e6;
 }
+
+/** Go's own text (Duration.String): `2s`, `1m0s`, `1h30m0s`, `1.5ms`, `0s`. */
+export function goDurationText(nanos: bigint): string {
+  if (nanos < 0n) return `-${goDurationText(-nanos)}`;
+  if (nanos === 0n) return '0s';
+  for (const [unit, limit] of [
+    ['ns', 1000n],
+    ['µs', 1_000_000n],
+    ['ms', 1_000_000_000n],
+  ] as const)
+    if (nanos < limit) return `${decimal(nanos, UNIT_NANOS[unit] ?? 1n)}${unit}`;
+  const minutes = nanos / 60_000_000_000n;
+  const seconds = `${decimal(nanos % 60_000_000_000n, 1_000_000_000n)}s`;
+  if (minutes === 0n) return seconds;
+  return minutes < 60n ? `${minutes}m${seconds}` : `${minutes / 60n}h${minutes % 60n}m${seconds}`;
+}
+
+/** `amount / unit`, exactly; `unit` is a power of ten. */
+function decimal(amount: bigint, unit: bigint): string {
+  const part = amount % unit;
+  if (part === 0n) return String(amount / unit);
+  const digits = String(unit).length - 1;
+  return `${amount / unit}.${String(part).padStart(digits, '0').replace(/0+$/, '')}`;
+}

@@ -1,0 +1,154 @@
+/**
+ * The containers of current releases, for Sluice's own image, as a template.
+ * **In**: the image. **Out**: the text of a template.
+ */
+
+export interface ParametersToday {
+  /** With Envoy, iptables and Sluice in it. */
+  readonly image: string;
+  readonly imagePullPolicy: string;
+  /** The proxy is an init container that goes on (Kubernetes from 1.29), unless the pod says otherwise. */
+  readonly nativeSidecar: boolean;
+}
+
+const text = (value: string): string => JSON.stringify(value);
+const sidecar = (name: string, otherwise = ''): string =>
+  `(annotation .ObjectMeta "sidecar.istio.io/${name}" ${text(otherwise)})`;
+const traffic = (name: string, otherwise: string): string =>
+  `[[ quote (annotation .ObjectMeta "traffic.sidecar.istio.io/${name}" ${text(otherwise)}) ]]`;
+const WAIT = 'command: [sluice, sidecar, wait]';
+
+export function templateToday({ image, imagePullPolicy, nativeSidecar }: ParametersToday): string {
+  const ofImage = `image: [[ quote ${sidecar('proxyImage', image)} ]]
+  imagePullPolicy: ${text(imagePullPolicy)}`;
+  return `[[- $mode := or ${sidecar('interceptionMode')} .ProxyConfig.InterceptionMode -]]
+[[- $proxy := .ProxyConfig -]]
+[[- $native := eq ${sidecar('nativeSidecar', String(nativeSidecar))} "true" -]]
+[[- $name := or (index .ObjectMeta.Labels "app") .DeploymentMeta.Name "istio-proxy" -]]
+[[- if $native ]]
+first: [initContainers]
+[[- else if $proxy.HoldApplicationUntilProxyStarts ]]
+first: [containers]
+[[- end ]]
+initContainers:
+- name: istio-init
+  ${ofImage}
+  args:
+  - iptables
+  - -p
+  - [[ .MeshConfig.ProxyListenPort ]]
+  - -z
+  - "15006"
+  - -u
+  - "1337"
+  - -m
+  - [[ $mode ]]
+  - -i
+  - ${traffic('includeOutboundIPRanges', '*')}
+  - -x
+  - ${traffic('excludeOutboundIPRanges', '')}
+  - -b
+  - ${traffic('includeInboundPorts', '*')}
+  - -d
+  - ${traffic('excludeInboundPorts', '')}
+  - -q
+  - ${traffic('includeOutboundPorts', '')}
+  - -o
+  - ${traffic('excludeOutboundPorts', '')}
+  resources: &resources
+    requests:
+      cpu: [[ quote ${sidecar('proxyCPU', '100m')} ]]
+      memory: [[ quote ${sidecar('proxyMemory', '128Mi')} ]]
+    limits:
+      cpu: [[ quote ${sidecar('proxyCPULimit', '2')} ]]
+      memory: [[ quote ${sidecar('proxyMemoryLimit', '1Gi')} ]]
+  securityContext:
+    allowPrivilegeEscalation: false
+    capabilities: { add: [NET_ADMIN, NET_RAW], drop: [ALL] }
+    privileged: false
+    readOnlyRootFilesystem: false
+    runAsGroup: 0
+    runAsNonRoot: false
+    runAsUser: 0
+[[- if not $native ]]
+containers:
+[[- end ]]
+- name: istio-proxy
+  ${ofImage}
+  args:
+  - proxy
+  - sidecar
+  - --configPath
+  - [[ quote $proxy.ConfigPath ]]
+  - --binaryPath
+  - [[ quote $proxy.BinaryPath ]]
+  - --serviceCluster
+  - [[ quote $name ]]
+  - --drainDuration
+  - [[ formatDuration $proxy.DrainDuration ]]
+  - --discoveryAddress
+  - [[ quote $proxy.DiscoveryAddress ]]
+  - --caAddress
+  - [[ quote $proxy.DiscoveryAddress ]]
+  - --caCertificates
+  - /var/run/secrets/istio/root-cert.pem
+  - --tokenFile
+  - /var/run/secrets/tokens/istio-token
+  - --connectTimeout
+  - [[ formatDuration $proxy.ConnectTimeout ]]
+  - --proxyAdminPort
+  - [[ $proxy.ProxyAdminPort ]]
+  [[- if gt $proxy.Concurrency 0 ]]
+  - --concurrency
+  - [[ $proxy.Concurrency ]]
+  [[- end ]]
+  env:
+  - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+  - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
+  - { name: INSTANCE_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+  - { name: SERVICE_ACCOUNT, valueFrom: { fieldRef: { fieldPath: spec.serviceAccountName } } }
+  - { name: ISTIO_META_INTERCEPTION_MODE, value: [[ $mode ]] }
+  - { name: ISTIO_META_WORKLOAD_NAME, value: [[ quote $name ]] }
+  - { name: ISTIO_METAJSON_LABELS, value: [[ quote (toJson .ObjectMeta.Labels) ]] }
+  [[- range $key, $value := $proxy.ProxyMetadata ]]
+  - { name: [[ quote $key ]], value: [[ quote $value ]] }
+  [[- end ]]
+  resources: *resources
+  [[- if $native ]]
+  restartPolicy: Always
+  startupProbe:
+    exec: { ${WAIT} }
+    failureThreshold: 1
+    timeoutSeconds: 61
+  [[- else if $proxy.HoldApplicationUntilProxyStarts ]]
+  lifecycle: { postStart: { exec: { ${WAIT} } } }
+  [[- end ]]
+  securityContext:
+    allowPrivilegeEscalation: false
+    privileged: false
+    readOnlyRootFilesystem: true
+    runAsGroup: 1337
+    [[- if eq $mode "TPROXY" ]]
+    capabilities: { add: [NET_ADMIN], drop: [ALL] }
+    runAsNonRoot: false
+    runAsUser: 0
+    [[- else ]]
+    capabilities: { drop: [ALL] }
+    runAsNonRoot: true
+    runAsUser: 1337
+    [[- end ]]
+  volumeMounts:
+  - { name: istio-envoy, mountPath: /etc/istio/proxy }
+  - { name: istio-token, mountPath: /var/run/secrets/tokens }
+  - { name: istiod-ca-cert, mountPath: /var/run/secrets/istio }
+volumes:
+- name: istio-envoy
+  emptyDir: { medium: Memory }
+- name: istio-token
+  projected:
+    sources:
+    - serviceAccountToken: { path: istio-token, expirationSeconds: 43200, audience: istio-ca }
+- name: istiod-ca-cert
+  configMap: { name: istio-ca-root-cert }
+`;
+}

@@ -1,0 +1,44 @@
+/** What injection takes and gives, for manifests and for admission webhooks alike. */
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A pod, or the template of pods in a Deployment, Job ...; as JSON. */
+export interface Pod {
+  readonly metadata: JsonObject;
+  readonly spec: JsonObject;
+}
+
+/** `1.0`: containers and annotations of Istio 1.0. `today`: those of current releases. */
+export const STYLES = ['1.0', 'today'] as const;
+export type Style = (typeof STYLES)[number];
+
+/** Istio's ConfigMap `istio-sidecar-injector`, and the style of annotations. */
+export interface InjectConfig {
+  /** `enabled` or `disabled`: whether the webhook injects pods that say nothing; anything else disables. Manifests are always injected. */
+  readonly policy: string;
+  readonly template: string;
+  readonly style: Style;
+}
+
+/** What the template adds to one pod, before it is merged or made a patch. */
+export interface Injection {
+  readonly initContainers: readonly JsonObject[];
+  readonly containers: readonly JsonObject[];
+  readonly volumes: readonly JsonObject[];
+  readonly imagePullSecrets: readonly JsonObject[];
+  /** Lists in which the added containers stand before the pod's own instead of after them. */
+  readonly first: readonly InjectedList[];
+  /** Value of the annotation `sidecar.istio.io/status`. */
+  readonly status: string;
+  /** What of the pod has no effect, for people. */
+  readonly warnings: readonly string[];
+}
+
+/** The lists that an injection adds to. */
+export const INJECTED_LISTS = ['initContainers', 'containers', 'volumes', 'imagePullSecrets'] as const;
+export type InjectedList = (typeof INJECTED_LISTS)[number];
+
+export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

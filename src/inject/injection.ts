@@ -1,0 +1,136 @@
+/**
+ * What a template adds to one pod.
+ * **In**: a pod, as JSON; metadata of the object that makes it; the configurations. **Out**: containers and volumes, and the status.
+ * **Fails**: with an InjectError, if an annotation, the template, or what it makes is wrong.
+ */
+import { createHash } from 'node:crypto';
+import { checkAnnotations } from './annotations.ts';
+import {
+  INJECTED_LISTS,
+  type InjectConfig,
+  type InjectedList,
+  type Injection,
+  isObject,
+  type JsonObject,
+  type Pod,
+} from './contract.ts';
+import { InjectError } from './errors.ts';
+import { type MeshConfig, withProxyConfig } from './mesh-config.ts';
+import { containerOf, listOf } from './pod.ts';
+import { expanded } from './template/expand.ts';
+import { parseTemplate, type Template } from './template/parse.ts';
+import { readYaml, YamlFault } from './yaml.ts';
+
+interface Compiled {
+  readonly template: Template;
+  /** Of the text before it is expanded, as in Istio. */
+  readonly version: string;
+}
+
+/** Configurations live long: each template is read once. */
+const compiled = new WeakMap<InjectConfig, Compiled>();
+
+export function compiledOf(config: InjectConfig): Compiled {
+  let found = compiled.get(config);
+  if (found === undefined) {
+    const version = createHash('sha256').update(config.template).digest('hex');
+    found = { template: parseTemplate(config.template), version };
+    compiled.set(config, found);
+  }
+  return found;
+}
+
+export function injectionFor(pod: Pod, owner: JsonObject, config: InjectConfig, mesh: MeshConfig): Injection {
+  const { template, version } = compiledOf(config);
+  const annotations = (pod.metadata['annotations'] ?? {}) as Readonly<Record<string, string>>;
+  checkAnnotations(annotations, config.style);
+  const meshConfig = config.style === 'today' ? ofPod(mesh, annotations) : mesh;
+  const pieces = expanded(template, {
+    objectMeta: pod.metadata,
+    deploymentMeta: owner,
+    spec: pod.spec,
+    proxyConfig: meshConfig.defaultConfig,
+    meshConfig,
+  });
+  const made = madeOf(pieces.map(({ text }) => text).join(''));
+  const lists = Object.fromEntries(INJECTED_LISTS.map((list) => [list, itemsOf(list, made[list], config)])) as Record<
+    InjectedList,
+    readonly JsonObject[]
+  >;
+  return {
+    ...lists,
+    first: firstOf(made['first']),
+    status: statusOf(version, lists),
+    warnings: warningsOf(pod, annotations),
+  };
+}
+
+const PROXY_CONFIG = 'proxy.istio.io/config';
+
+function ofPod(mesh: MeshConfig, annotations: Readonly<Record<string, string>>): MeshConfig {
+  const own = annotations[PROXY_CONFIG];
+  if (own === undefined) return mesh;
+  try {
+    return withProxyConfig(mesh, own, `the annotation ${PROXY_CONFIG}`);
+  } catch (error) {
+    throw error instanceof InjectError ? new InjectError('INJECT_ANNOTATION', error.message, PROXY_CONFIG) : error;
+  }
+}
+
+function madeOf(text: string): JsonObject {
+  try {
+    const { value } = readYaml(text);
+    if (isObject(value)) return value;
+  } catch (error) {
+    if (error instanceof YamlFault)
+      throw wrong(
+        `what it makes is not valid YAML in line ${error.line}: ${error.message}: ${lineOf(text, error.line)}`,
+      );
+    throw error;
+  }
+  throw wrong('what it makes is not a map of initContainers, containers, volumes and imagePullSecrets');
+}
+
+const lineOf = (text: string, line: number): string => (text.split('\n', line)[line - 1] ?? '').trim().slice(0, 200);
+
+function itemsOf(list: InjectedList, written: unknown, { style }: InjectConfig): readonly JsonObject[] {
+  const isContainer = list === 'initContainers' || list === 'containers';
+  return listOf(written ?? null, `what the template makes: ${list}`, (item, where) => {
+    if (typeof item['name'] !== 'string' || item['name'] === '') throw wrong(`${list} has an item without a name`);
+    if (!isContainer) return item;
+    const { restartPolicy, ...container } = item;
+    // Templates of Istio 1.0 write it where Kubernetes had no such field; today it would make the init container a sidecar.
+    const keeps = style === 'today' && restartPolicy !== undefined;
+    return containerOf(keeps ? item : container, where);
+  });
+}
+
+function firstOf(written: unknown): readonly InjectedList[] {
+  if (written === undefined || written === null) return [];
+  if (Array.isArray(written) && written.every((list) => INJECTED_LISTS.includes(list as InjectedList)))
+    return written as readonly InjectedList[];
+  throw wrong(`first is a list of ${INJECTED_LISTS.join(', ')}`);
+}
+
+function statusOf(version: string, lists: Readonly<Record<InjectedList, readonly JsonObject[]>>): string {
+  const names = INJECTED_LISTS.map((list) => [
+    list,
+    lists[list].length === 0 ? null : lists[list].map(({ name }) => name),
+  ]);
+  return JSON.stringify({ version, ...Object.fromEntries(names) });
+}
+
+const wrong = (message: string): InjectError => new InjectError('INJECT_TEMPLATE', `the template: ${message}`);
+
+function warningsOf({ spec }: Pod, annotations: Readonly<Record<string, string>>): readonly string[] {
+  if (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] !== 'true') return [];
+  const probes = ['livenessProbe', 'readinessProbe', 'startupProbe'];
+  const containers = (spec['containers'] ?? []) as readonly JsonObject[];
+  const hasProbe = containers.some((container) => probes.some((probe) => isObject(container[probe])));
+  return hasProbe
+    ? [
+        'sidecar.istio.io/rewriteAppHTTPProbers has no effect: probes go to the containers; under STRICT mutual TLS, name their ports in ' +
+          'traffic.sidecar.istio.io/excludeInboundPorts',
+      ]
+    : [];
+}
