@@ -1,25 +1,30 @@
-/** A process of network-namespace.ts: it becomes the user whose id is its argument, then listens and connects as its parent says. */
+/** A process of network-namespace.ts: it becomes the user whose id is its argument, then listens and calls as its parent says. */
 import { once } from 'node:events';
+import { createServer as createHttpServer, type IncomingMessage, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 
 interface Asked {
   readonly id: number;
-  readonly op: 'listen' | 'connect';
+  readonly op: 'listen' | 'connect' | 'serve' | 'get';
   readonly host: string;
   readonly port: number;
   readonly name?: string;
   readonly from?: string;
+  readonly path?: string;
+  readonly service?: string;
 }
 
 const TIMEOUT_MS = 2000;
+
+const OPERATIONS = { listen, connect: open, serve, get };
 
 const userId = Number(process.argv[2]);
 process.setgroups?.([]);
 process.setgid?.(userId);
 process.setuid?.(userId);
 process.on('message', (asked: Asked) => {
-  void (asked.op === 'listen' ? listen(asked) : call(asked))
+  void OPERATIONS[asked.op](asked)
     .catch((error: NodeJS.ErrnoException) => error.code ?? error.message)
     .then((answer) => process.send?.({ id: asked.id, text: answer }));
 });
@@ -36,8 +41,25 @@ async function listen({ host, port, name }: Asked): Promise<string> {
   return '';
 }
 
-async function call({ host, port, from }: Asked): Promise<string> {
+async function open({ host, port, from }: Asked): Promise<string> {
   const socket = connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) });
   socket.setTimeout(TIMEOUT_MS, () => socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
   return text(socket);
+}
+
+async function serve({ host, port, name }: Asked): Promise<string> {
+  const server = createHttpServer(({ url, headers, socket }, response) => {
+    response.end(`${name} from ${socket.remoteAddress} for ${headers.host}${url}`);
+  });
+  server.listen({ host, port });
+  await once(server, 'listening');
+  return '';
+}
+
+async function get({ host, port, path, service }: Asked): Promise<string> {
+  const call = request({ host, port, path, agent: false, headers: { host: service ?? host }, timeout: TIMEOUT_MS });
+  call.on('timeout', () => call.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
+  call.end();
+  const [response] = (await once(call, 'response')) as [IncomingMessage];
+  return `${response.statusCode} ${await text(response)}`;
 }

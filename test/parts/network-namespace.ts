@@ -27,6 +27,15 @@ export interface Agent {
   listen(at: { readonly host: string; readonly port: number; readonly name: string }): Promise<void>;
   /** The answer, or the code of the error. */
   connect(to: { readonly host: string; readonly port: number; readonly from?: string }): Promise<string>;
+  /** Answers each request of HTTP with `NAME from CLIENT for HOST/PATH`. */
+  serve(at: { readonly host: string; readonly port: number; readonly name: string }): Promise<void>;
+  /** `STATUS BODY`, or the code of the error; `service` is the Host header. */
+  get(to: {
+    readonly host: string;
+    readonly port: number;
+    readonly path: string;
+    readonly service: string;
+  }): Promise<string>;
 }
 
 export interface NodeAndPod {
@@ -73,7 +82,55 @@ export async function nodeAndPod(): Promise<NodeAndPod> {
   };
 }
 
-async function namespace(agents: ChildProcess[]): Promise<Namespace & { stop(): Promise<void> }> {
+interface HeldNamespace extends Namespace {
+  stop(): Promise<void>;
+}
+
+export interface NodeAndPods {
+  readonly node: Namespace;
+  readonly pods: readonly Namespace[];
+  stop(): Promise<void>;
+}
+
+export const podAddress = (at: number): string => `10.79.${at}.2`;
+export const nodeAddress = (at: number): string => `10.79.${at}.1`;
+
+/** Pods with a network each, IPv4 alone, between which the node forwards. */
+export async function nodeAndPods(count: number): Promise<NodeAndPods> {
+  const ip = await debianProgram('ip', 'iproute2');
+  await debianProgram('iptables');
+  const agents: ChildProcess[] = [];
+  const node = await namespace(agents);
+  await node.run(ip, 'link', 'set', 'lo', 'up');
+  await node.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
+  const pods = await Promise.all(
+    Array.from({ length: count }, async (_, at) => {
+      const pod = await namespace(agents);
+      await node.run(ip, 'link', 'add', `pod${at}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(pod.pid));
+      for (const [side, name, address] of [
+        [node, `pod${at}`, nodeAddress(at)],
+        [pod, 'eth0', podAddress(at)],
+      ] as const) {
+        await side.run('sh', '-c', `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`);
+        await side.run(ip, 'link', 'set', 'lo', 'up');
+        await side.run(ip, 'link', 'set', name, 'up');
+        await side.run(ip, 'addr', 'add', `${address}/24`, 'dev', name);
+      }
+      await pod.run(ip, 'route', 'add', 'default', 'via', nodeAddress(at));
+      return pod;
+    }),
+  );
+  return {
+    node,
+    pods,
+    stop: async () => {
+      for (const agent of agents) agent.kill('SIGKILL');
+      for (const space of [...pods, node]) await space.stop();
+    },
+  };
+}
+
+async function namespace(agents: ChildProcess[]): Promise<HeldNamespace> {
   const holder = startChild('unshare', ['-n', 'sleep', '1000']);
   const outside = await readlink('/proc/self/ns/net');
   while ((await readlink(`/proc/${holder.pid}/ns/net`)) === outside) await sleep(5);
@@ -101,17 +158,23 @@ function agentOver(child: ChildProcess): Agent {
     waiting.get(id)?.(text);
     waiting.delete(id);
   });
-  const ask = (op: 'listen' | 'connect', to: object): Promise<string> =>
+  const ask = (op: 'listen' | 'connect' | 'serve' | 'get', to: object): Promise<string> =>
     new Promise((resolve) => {
       const id = (count += 1);
       waiting.set(id, resolve);
       child.send({ id, op, ...to });
     });
+  const listen = async (
+    op: 'listen' | 'serve',
+    at: { readonly host: string; readonly port: number },
+  ): Promise<void> => {
+    const text = await ask(op, at);
+    if (text !== '') throw new Error(`cannot listen at ${at.host} ${at.port}: ${text}`);
+  };
   return {
-    async listen(at) {
-      const text = await ask('listen', at);
-      if (text !== '') throw new Error(`cannot listen at ${at.host} ${at.port}: ${text}`);
-    },
+    listen: (at) => listen('listen', at),
+    serve: (at) => listen('serve', at),
     connect: (to) => ask('connect', to),
+    get: (to) => ask('get', to),
   };
 }

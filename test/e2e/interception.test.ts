@@ -1,0 +1,227 @@
+/**
+ * Applications that know of no mesh, in two pods: the kernel sends their connections through Envoy, by the rules of Istio's init containers,
+ * and Envoy asks Sluice.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Part, startChild, untilReady } from '../parts/child.ts';
+import { envoyProgram } from '../parts/fetch.ts';
+import {
+  type Agent,
+  type Namespace,
+  nodeAddress,
+  type NodeAndPods,
+  nodeAndPods,
+  podAddress,
+  whyNoNamespaces,
+} from '../parts/network-namespace.ts';
+import { ROOT } from './command.ts';
+
+const BIN = join(ROOT, 'src/cli/bin.ts');
+const APP_USER = 2000;
+const PROXY_USER = 1337;
+/** Of the services; no machine has them. */
+const [REVIEWS, RATINGS, MYSQL] = ['10.96.0.1', '10.96.0.2', '10.96.0.3'];
+const [CLIENT, SERVER] = [podAddress(0), podAddress(1)];
+/** A port of the server's application that no service has. */
+const HIDDEN = 9999;
+
+const service = (name: string, ip: string, app: string, port: number, portName: string): string => `
+---
+apiVersion: v1
+kind: Service
+metadata: { name: ${name} }
+spec: { clusterIP: ${ip}, selector: { app: ${app} }, ports: [{ name: ${portName}, port: ${port} }] }
+`;
+const pod = (app: string, ip: string): string => `
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: ${app}-v1, labels: { app: ${app} } }
+status: { podIP: ${ip} }
+`;
+const MESH = [
+  service('reviews', REVIEWS, 'server', 9080, 'http'),
+  service('ratings', RATINGS, 'client', 9080, 'http'),
+  service('mysql', MYSQL, 'server', 3306, 'mysql'),
+  service('redis', 'None', 'server', 6379, 'redis'),
+  // Another service has the port that the server hides.
+  service('hidden', '10.96.0.9', 'nobody', HIDDEN, 'http'),
+  pod('client', CLIENT),
+  pod('server', SERVER),
+].join('');
+const POLICY = `
+rules:
+  - name: closed
+    match: request.url_path == "/closed" && destination.service.name == "reviews" && destination.workload.name == "server-v1"
+    deny: { status: 403, body: "closed for \${source.ip}" }
+`;
+
+const whyNot = await whyNoNamespaces();
+let spaces: NodeAndPods;
+let folder: string;
+let servers: readonly Part[] = [];
+let proxies: readonly Part[] = [];
+let client: Agent;
+let server: Agent;
+let outside: Agent;
+
+const inside = (space: Namespace, args: readonly string[], env: NodeJS.ProcessEnv = {}): Part =>
+  startChild('nsenter', ['-t', String(space.pid), '-n', ...args], { env: { ...process.env, NO_COLOR: '1', ...env } });
+
+beforeAll(async () => {
+  if (whyNot !== undefined) return;
+  folder = await mkdtemp(join(tmpdir(), 'sluice-interception-'));
+  await writeFile(join(folder, 'mesh.yaml'), MESH);
+  await writeFile(join(folder, 'policy.yaml'), POLICY);
+  spaces = await nodeAndPods(2);
+  const [clientPod, serverPod] = spaces.pods as [Namespace, Namespace];
+  [client, server, outside] = await Promise.all([
+    clientPod.agent(APP_USER),
+    serverPod.agent(APP_USER),
+    spaces.node.agent(0),
+  ]);
+  await client.serve({ host: '0.0.0.0', port: 9080, name: 'ratings' });
+  for (const port of [9080, HIDDEN]) await server.serve({ host: '0.0.0.0', port, name: `server-${port}` });
+  // These speak first, as MySQL does.
+  for (const port of [3306, 6379]) await server.listen({ host: '0.0.0.0', port, name: `server-${port}` });
+  await outside.serve({ host: '0.0.0.0', port: 8000, name: 'outside' });
+  const [mesh, engine] = [
+    `mesh ${folder}/mesh.yaml --xds 0.0.0.0:15010 --sluice sluice --fail closed`,
+    `serve ${folder}/policy.yaml --grpc 0.0.0.0:9091 --admin 127.0.0.1:9092`,
+  ].map((command) => inside(spaces.node, [process.execPath, BIN, ...command.split(' ')])) as [Part, Part];
+  servers = [mesh, engine];
+  await untilReady('sluice mesh', mesh, async () => mesh.printed().includes('xDS '));
+  await untilReady('sluice serve', engine, async () => engine.printed().includes('gRPC '));
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all([...proxies, ...servers].map((part) => part.stop()));
+  await spaces?.stop();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+});
+beforeEach((context) => {
+  if (whyNot !== undefined) context.skip(whyNot);
+});
+
+/** Envoys in both pods, and the rules that send connections to them. */
+async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today'): Promise<void> {
+  await Promise.all(proxies.map((one) => one.stop()));
+  const envoy = await envoyProgram();
+  proxies = spaces.pods.map((space, at) => {
+    // To accept and to open connections with addresses of others needs a capability, so Envoy is known by its group.
+    const user = mode === 'TPROXY' ? '' : `--reuid ${PROXY_USER} `;
+    const command =
+      `setpriv ${user}--regid ${PROXY_USER} --clear-groups ${process.execPath} ${BIN} sidecar --concurrency 1 --drainDuration 0s ` +
+      `--discoveryAddress ${nodeAddress(at)}:15010 --sluiceAddress ${nodeAddress(at)}:9091 --binaryPath ${envoy}`;
+    return inside(space, command.split(' '), {
+      POD_NAME: `${at === 0 ? 'client' : 'server'}-v1`,
+      POD_NAMESPACE: 'default',
+      INSTANCE_IP: podAddress(at),
+      ISTIO_META_INTERCEPTION_MODE: mode,
+    });
+  });
+  const rules = `${BIN} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * --style ${style} --ipv6 off`.split(' ');
+  await Promise.all(spaces.pods.map((space) => space.run(process.execPath, ...rules)));
+  for (const [at, part] of proxies.entries())
+    await untilReady('envoy', part, async () => (await admin(at, '/ready')) === '200 LIVE\n');
+}
+
+/** A page of the Envoy of a pod, which its application may see. */
+const admin = async (at: number, path: string): Promise<string> =>
+  (at === 0 ? client : server).get({ host: '127.0.0.1', port: 15_000, path, service: 'admin' });
+
+async function statOf(at: number, name: string): Promise<number> {
+  const text = await admin(at, `/stats?filter=${encodeURIComponent(`^${name.replaceAll('|', '\\|')}$`)}`);
+  return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
+}
+
+const reviews = (path: string): Promise<string> =>
+  client.get({ host: REVIEWS, port: 9080, path, service: 'reviews:9080' });
+
+describe.each(['today', '1.0'] as const)('with the rules of %s', (style) => {
+  const seen = style === 'today' ? '127.0.0.6' : '127.0.0.1';
+
+  test('a call by the address of a service goes through both Envoys, and Sluice is asked', async () => {
+    await intercept('REDIRECT', style);
+    expect(await reviews('/1')).toBe(`200 server-9080 from ${seen} for reviews:9080/1`);
+    expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
+    expect(await client.get({ host: RATINGS, port: 9080, path: '/2', service: 'ratings' })).toBe(
+      `200 ratings from ${seen} for ratings/2`,
+    );
+    expect(await statOf(0, 'cluster.outbound|9080||reviews.default.svc.cluster.local.upstream_rq_total')).toBe(2);
+    const inbound = style === 'today' ? 'inbound|9080||' : 'inbound|9080||reviews.default.svc.cluster.local';
+    expect(await statOf(1, `cluster.${inbound}.upstream_rq_total`)).toBe(1);
+  }, 60_000);
+
+  test('an application that calls its own service may be answered by itself', async () => {
+    const to = { host: REVIEWS, port: 9080, path: '/self', service: 'reviews' };
+    expect(await server.get(to)).toBe(`200 server-9080 from ${seen} for reviews/self`);
+    expect(await server.get({ ...to, path: '/closed' })).toBe(`403 closed for ${SERVER}`);
+    expect(await server.get({ ...to, host: SERVER })).toMatch(/^200 /);
+  });
+
+  test('a server that speaks first is heard at once', async () => {
+    expect(await client.connect({ host: MYSQL, port: 3306 })).toBe(`server-3306 from ${seen}`);
+    expect(await client.connect({ host: SERVER, port: 6379 })).toBe(`server-6379 from ${seen}`);
+    expect(await statOf(0, 'cluster.outbound|6379||redis.default.svc.cluster.local.upstream_cx_total')).toBe(1);
+  });
+
+  test('hosts that the mesh does not know are called as they are', async () => {
+    const to = { host: nodeAddress(0), port: 8000, path: '/3', service: 'outside' };
+    expect(await client.get(to)).toBe(`200 outside from ${CLIENT} for outside/3`);
+    expect(await statOf(0, 'cluster.PassthroughCluster.upstream_cx_total')).toBeGreaterThan(0);
+  });
+
+  test('a client without Envoy is served, and Sluice is asked about it', async () => {
+    const to = { host: SERVER, port: 9080, service: 'reviews' };
+    expect(await outside.get({ ...to, path: '/4' })).toBe(`200 server-9080 from ${seen} for reviews/4`);
+    expect(await outside.get({ ...to, path: '/closed' })).toBe(`403 closed for ${nodeAddress(1)}`);
+  });
+
+  test('a port that no service has is reached under the rules of today, and never goes round', async () => {
+    const answer = await outside.get({ host: SERVER, port: HIDDEN, path: '/5', service: 'hidden' });
+    if (style === 'today') expect(answer).toBe(`200 server-${HIDDEN} from ${seen} for hidden/5`);
+    else expect(answer).toMatch(/^503 /);
+    const before = await connections();
+    expect(await outside.connect({ host: SERVER, port: 9998 })).toMatch(CLOSED);
+    expect((await connections()) - before).toBeLessThan(8);
+  });
+
+  test.each([15_001, 15_006])('a call to port %i is refused', async (port) => {
+    const before = await connections();
+    for (const [from, host] of [
+      [client, SERVER],
+      [server, SERVER],
+      [outside, SERVER],
+    ] as const)
+      expect(await from.connect({ host, port })).toMatch(CLOSED);
+    expect((await connections()) - before).toBeLessThan(20);
+  });
+});
+
+const CLOSED = /^(ECONNRESET|)$/;
+/** That the Envoy of the server took. */
+const connections = async (): Promise<number> =>
+  (await statOf(1, 'listener.0.0.0.0_15001.downstream_cx_total')) +
+  (await statOf(1, 'listener.0.0.0.0_15006.downstream_cx_total'));
+
+describe('with TPROXY', () => {
+  test('the application sees the address of its client', async () => {
+    await intercept('TPROXY', 'today');
+    expect(await reviews('/1')).toBe(`200 server-9080 from ${CLIENT} for reviews:9080/1`);
+    expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
+    expect(await client.connect({ host: MYSQL, port: 3306 })).toBe(`server-3306 from ${CLIENT}`);
+    expect(await outside.get({ host: SERVER, port: HIDDEN, path: '/2', service: 'hidden' })).toBe(
+      `200 server-${HIDDEN} from ${nodeAddress(1)} for hidden/2`,
+    );
+  }, 60_000);
+
+  test('and under the rules of 1.0 is called as it was by Istio 1.0', async () => {
+    await intercept('TPROXY', '1.0');
+    expect(await reviews('/1')).toBe('200 server-9080 from 127.0.0.1 for reviews:9080/1');
+    expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
+  }, 60_000);
+});
