@@ -252,6 +252,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/yaml',
     'src/identity/contract.ts',
     'src/kubernetes/index.ts',
+    'src/identity/spiffe.ts',
+    'src/identity/workload-identities.ts',
     'src/core/rules/errors.ts',
   ],
   // Sidecars for pods; knows neither the mesh nor the engine.

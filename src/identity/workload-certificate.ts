@@ -15,6 +15,8 @@ export interface WorkloadCertificateOptions {
   /** Asked of the signer; `undefined`: its own default. */
   readonly ttlMs?: number | undefined;
   readonly log: Log;
+  /** For the log, where a process has several. */
+  readonly identity?: string;
   readonly backoff?: BackoffOptions;
   readonly clock?: Clock;
   /** From 0 to 1. */
@@ -52,6 +54,7 @@ export class WorkloadCertificate implements Disposable {
   readonly #random: () => number;
   readonly #backoff: Backoff;
   readonly #ended: Throttle;
+  readonly #named: { readonly identity?: string };
   readonly #closed = new AbortController();
   readonly #listeners = new Set<() => void>();
   readonly #first = Promise.withResolvers<WorkloadSecret>();
@@ -69,6 +72,7 @@ export class WorkloadCertificate implements Disposable {
     this.#random = options.random ?? Math.random;
     this.#backoff = new Backoff(options.backoff);
     this.#ended = new Throttle({ nowMs: () => this.#clock.nowMs() });
+    this.#named = options.identity === undefined ? {} : { identity: options.identity };
     this.#first.promise.catch(() => undefined);
     this.#plan();
   }
@@ -88,10 +92,10 @@ export class WorkloadCertificate implements Disposable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** At once: roots have changed. */
-  renew(): void {
+  /** Roots have changed. `withinMs`: at any time until then, so that many do not renew at once. */
+  renew(withinMs = 0): void {
     if (this.#isSigning) this.#isAskedAgain = true;
-    this.#dueAtMs = 0;
+    this.#dueAtMs = Math.min(this.#dueAtMs, this.#clock.nowMs() + this.#random() * withinMs);
     this.#plan();
   }
 
@@ -124,6 +128,7 @@ export class WorkloadCertificate implements Disposable {
   #reportEnd(nowMs: number): void {
     if (this.#secret === undefined || this.#secret.expiresAtMs > nowMs || this.#ended.admit() === 0) return;
     this.#options.log.error('the certificate of the workload has ended: its peers refuse it until it is renewed', {
+      ...this.#named,
       endedAt: new Date(this.#secret.expiresAtMs).toISOString(),
       failures: this.#failures,
     });
@@ -154,7 +159,10 @@ export class WorkloadCertificate implements Disposable {
     this.#secret = secret;
     this.#dueAtMs = nowMs + Math.max((secret.expiresAtMs - nowMs) * share, LEAST_MS);
     if (this.#failures > 0)
-      this.#options.log.info('the certificate of the workload is renewed again', { failures: this.#failures });
+      this.#options.log.info('the certificate of the workload is renewed again', {
+        ...this.#named,
+        failures: this.#failures,
+      });
     this.#failures = 0;
     this.#backoff.reset();
     this.#first.resolve(secret);
@@ -166,6 +174,7 @@ export class WorkloadCertificate implements Disposable {
     this.#dueAtMs = nowMs + this.#backoff.next();
     if (this.#failures++ === 0)
       this.#options.log.warn('the certificate of the workload cannot be renewed; it is tried again', {
+        ...this.#named,
         why: messageOf(error),
         endsAt: this.#secret === undefined ? null : new Date(this.#secret.expiresAtMs).toISOString(),
       });

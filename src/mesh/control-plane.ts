@@ -1,31 +1,38 @@
 /**
  * The control plane: the mesh in force, for each proxy as it sees it.
- * **In**: a mesh, again at each change. **Out**: a source of resources for the discovery service. **Fails**: a proxy whose node says not
- * who it is gets INVALID_ARGUMENT.
+ * **In**: a mesh, again at each change, and who makes certificates for proxies that have no agent. **Out**: a source of resources for the
+ * discovery service. **Fails**: a proxy whose node does not say who it is gets INVALID_ARGUMENT, one that claims to be another than it has
+ * proven PERMISSION_DENIED.
  */
+import type { WorkloadIdentities } from '../identity/workload-identities.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import {
   ENDPOINTS,
   type Proxy,
   type ProxyResources,
   type Resource,
+  type Resources,
   type ResourceSource,
   ROUTES,
+  SECRET,
 } from '../xds/index.ts';
 import { loadAssignment } from './envoy/endpoints.ts';
 import { Encoder, made } from './envoy/made.ts';
 import { resourcesOf } from './envoy/resources.ts';
 import type { Mesh } from './model/mesh.ts';
+import { wrongClaim } from './resolve/claims.ts';
 import { type Member, memberOf } from './resolve/proxy.ts';
 
 export class ControlPlane implements ResourceSource {
   #mesh: Mesh;
   #version: string;
+  readonly #identities: WorkloadIdentities | undefined;
   readonly #encoder = new Encoder();
 
-  constructor(mesh: Mesh, version: string) {
+  constructor(mesh: Mesh, version: string, identities?: WorkloadIdentities) {
     this.#mesh = mesh;
     this.#version = version;
+    this.#identities = identities;
   }
 
   get mesh(): Mesh {
@@ -42,15 +49,24 @@ export class ControlPlane implements ResourceSource {
     this.#encoder.next();
   }
 
-  connect(proxy: Proxy): ReturnType<ResourceSource['connect']> {
-    this.#member(proxy);
+  connect(proxy: Proxy, changed: () => void): ReturnType<ResourceSource['connect']> {
+    const { identity } = proxy;
+    const member = this.#member(proxy);
+    const wrong = identity === undefined ? undefined : wrongClaim(proxy, member, identity, this.#mesh.settings);
+    if (wrong !== undefined) throw new GrpcError(Status.PERMISSION_DENIED, wrong);
+    const lease =
+      identity === undefined || member.secrets !== 'ads' ? undefined : this.#identities?.lease(identity, changed);
     let last: { readonly mesh: Mesh; readonly resources: ProxyResources } | undefined;
+    let joined: Joined | undefined;
     return {
       resources: () => {
         if (last?.mesh !== this.#mesh) last = { mesh: this.#mesh, resources: this.#resources(this.#member(proxy)) };
-        return last.resources;
+        if (lease === undefined) return last.resources;
+        joined = withSecrets(last.resources, lease.resources(), joined);
+        return joined.resources;
       },
       absent: (typeUrl, name) => this.#absent(typeUrl, name),
+      ...(lease === undefined ? {} : { close: () => lease.release() }),
     };
   }
 
@@ -75,4 +91,17 @@ export class ControlPlane implements ResourceSource {
     if (typeUrl === ENDPOINTS) return this.#encoder.encode(made(ENDPOINTS, loadAssignment(name, [])));
     return typeUrl === ROUTES ? this.#encoder.encode(made(ROUTES, { name, virtual_hosts: [] })) : undefined;
   }
+}
+
+/** Made again when one of its parts has changed. */
+interface Joined {
+  readonly of: ProxyResources;
+  readonly own: Resources;
+  readonly resources: ProxyResources;
+}
+
+function withSecrets(of: ProxyResources, own: Resources, last: Joined | undefined): Joined {
+  if (last?.of === of && last.own === own) return last;
+  const secrets = new Map([...(of.byType.get(SECRET) ?? []), ...own]);
+  return { of, own, resources: { ...of, byType: new Map([...of.byType, [SECRET, secrets]]) } };
 }
