@@ -58,7 +58,13 @@ function partsOf({ key: usualKey }: KafkaConfig, { rule, params, input }: Report
     throw new Error(
       `params name the field "${missing}", which the rule does not have; its fields are ${Object.keys(input).join(', ') || 'none'}`,
     );
-  return { rule, key, headers, leaveOut: new Set(leaveOut) };
+  return {
+    rule,
+    ruleBytes: Buffer.from(rule),
+    key,
+    headers: Object.entries(headers),
+    leaveOut: new Set(leaveOut),
+  };
 }
 
 async function close(

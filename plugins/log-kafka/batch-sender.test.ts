@@ -9,7 +9,7 @@ const outgoing = (count: number): Outgoing[] =>
   Array.from({ length: count }, (_, n) => ({
     id: `id-${n}`,
     rule: 'lines',
-    message: { topic: 'lines', value: Buffer.from(String(n)), headers: {}, timestamp: 0n },
+    message: { topic: 'lines', value: Buffer.from(String(n)), headers: new Map(), timestamp: 0n },
   }));
 
 test('a retry after a late slice sends no message again, neither of slices that ended before nor of the late one', async () => {
@@ -52,4 +52,32 @@ test('a slice that ends in the turn in which its batch is late is not sent again
     await sender.send(batch).catch(() => sender.send(batch));
     expect(sent).toBe(10);
   }
+});
+
+test('a retry sends the failed messages of a slice again, and neither the written nor the refused ones', async () => {
+  const sent: string[] = [];
+  let isAway = true;
+  const refused: string[] = [];
+  const sender = new BatchSender({
+    send: async (messages) => {
+      const values = messages.map(({ value }) => String(value));
+      if (messages.length > 1) return { refused: 'one of them is too large' };
+      if (values[0] === '1') return { refused: 'too large' };
+      if (values[0] === '2' && isAway) return { failed: 'away' };
+      sent.push(...values);
+      return 'written';
+    },
+    unavailableAfterMs: 1000,
+    onLate: () => 'late',
+    onRefused: ({ id }) => refused.push(id),
+  });
+  const batch = outgoing(4);
+  await expect(sender.send(batch)).rejects.toThrow(new Unavailable('away', 500));
+  await expect(sender.send(batch)).rejects.toThrow(new Unavailable('away', 500));
+  isAway = false;
+  await expect(sender.send(batch)).rejects.toMatchObject({ entries: [1] });
+  expect(sent).toEqual(['0', '3', '2']);
+  expect(refused).toEqual(['id-1']);
+  await sender.send(batch.slice(0, 1)); // nothing of it is remembered
+  expect(sent).toEqual(['0', '3', '2', '0']);
 });

@@ -2,7 +2,7 @@
  * Sends batches to Kafka in slices, each message once. A slice in flight is never abandoned: only the producer that sent it knows the
  * sequence number by which the broker recognises a repetition. A batch that is retried waits for its messages that are still in flight.
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Rejected, Unavailable } from 'sluice/plugin';
 import { bytesOf, type Message } from './message.ts';
 
@@ -30,17 +30,31 @@ export interface BatchSenderOptions {
 const MAX_SLICE_MESSAGES = 150;
 /** Well below the 1 MB that a broker accepts by default. */
 const MAX_SLICE_BYTES = 400_000;
-/** Bound on remembered outcomes; more than the messages of a batch, and of one that the host does not retry since it closes. */
-const MAX_OUTCOMES = 100_000;
+/** Bound on messages that are remembered for a retry; more than those of a batch, and of one that the host does not retry since it closes. */
+const MAX_REMEMBERED = 100_000;
 const MAX_REASONS = 3;
+
+/** Messages that are sent as one. */
+interface Slice {
+  readonly batch: readonly Outgoing[];
+  /** Never rejects. */
+  readonly done: Promise<void>;
+  /** Of all messages, or of each; `undefined` while the slice is in flight. */
+  outcome: Outcome | readonly Outcome[] | undefined;
+}
+
+interface Place {
+  readonly slice: Slice;
+  readonly at: number;
+}
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
-  readonly #inFlight = new Map<string, { readonly outgoing: Outgoing; readonly outcome: Promise<Outcome> }>();
-  /** Of messages that need not be sent again, until their batch has ended; a retry of it reads them. */
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #inFlight = new Set<Slice>();
+  /** By id, the messages of batches that the host is to retry, where they are in flight, written or refused and so not sent again. */
+  readonly #remembered = new Map<string, Place>();
   /** One slice after the other: sequence numbers must reach the broker in order. */
-  #lastSlice: Promise<unknown> = Promise.resolve();
+  #lastSlice: Promise<void> = Promise.resolve();
   #slices = 0;
 
   constructor(options: BatchSenderOptions) {
@@ -49,20 +63,22 @@ export class BatchSender {
 
   /** Resolves when all are written. Rejects as Unavailable (retry with the same ids) or Rejected. */
   async send(batch: readonly Outgoing[]): Promise<void> {
-    const fresh = batch.filter(({ id }) => !this.#inFlight.has(id) && !this.#outcomes.has(id));
-    for (const slice of slicesOf(fresh)) this.#enqueue(slice);
+    const places = this.#remembered.size === 0 ? NONE : this.#placesOf(batch);
+    const fresh = places.size === 0 ? batch : batch.filter(({ id }) => !places.has(id));
+    const added = [...slicesOf(fresh)].map((slice) => this.#enqueue(slice));
+    const slices = new Set([...places.values()].map(({ slice }) => slice).concat(added));
 
     const late = new AbortController();
-    const all = Promise.all(
-      batch.map(async ({ id }) => this.#inFlight.get(id)?.outcome ?? this.#outcomes.get(id) ?? ('written' as const)),
-    );
-    const outcomes = await Promise.race([
-      all,
+    const ended = await Promise.race([
+      Promise.all([...slices].map(({ done }) => done)),
       sleep(this.#options.unavailableAfterMs, undefined, { signal: late.signal }).catch(() => undefined),
     ]);
     late.abort();
-    if (outcomes === undefined) throw new Unavailable(this.#options.onLate(this.#options.unavailableAfterMs), 500);
-    this.#settle(batch, outcomes);
+    if (ended === undefined) {
+      this.#remember(added);
+      throw new Unavailable(this.#options.onLate(this.#options.unavailableAfterMs), 500);
+    }
+    if (places.size > 0 || added.some(({ outcome }) => outcome !== 'written')) this.#settle(batch, places, added);
   }
 
   /** Waits for messages in flight; returns the ones that are not written in time. */
@@ -70,59 +86,79 @@ export class BatchSender {
     const late = new AbortController();
     await Promise.race([this.#lastSlice, sleep(withinMs, undefined, { signal: late.signal }).catch(() => undefined)]);
     late.abort();
-    await nextTurn(); // a slice that has just ended is removed from `#inFlight`
-    return [...this.#inFlight.values()].map(({ outgoing }) => outgoing);
+    return [...this.#inFlight].flatMap(({ batch }) => batch);
   }
 
-  #enqueue(batch: readonly Outgoing[]): void {
-    const slice = this.#slices++;
-    const sent = this.#lastSlice.then(() => this.#sendSlice(batch, slice));
-    this.#lastSlice = sent;
-    for (const [at, outgoing] of batch.entries())
-      this.#inFlight.set(outgoing.id, { outgoing, outcome: sent.then((outcomes) => outcomes[at] ?? 'written') });
-    sent.then(
-      (outcomes) => {
-        for (const [at, outgoing] of batch.entries()) {
-          const outcome = outcomes[at] ?? 'written';
-          this.#inFlight.delete(outgoing.id);
-          if (outcome !== 'written' && 'refused' in outcome) this.#options.onRefused(outgoing, outcome.refused);
-          // A failed message is sent again by the retry, so its outcome is not kept.
-          if (outcome === 'written' || 'refused' in outcome) this.#outcomes.set(outgoing.id, outcome);
-        }
-        for (const id of this.#outcomes.keys()) {
-          if (this.#outcomes.size <= MAX_OUTCOMES) break;
-          this.#outcomes.delete(id);
-        }
-      },
-      () => undefined,
-    );
+  #enqueue(batch: readonly Outgoing[]): Slice {
+    const number = this.#slices++;
+    const done = this.#lastSlice.then(async () => {
+      slice.outcome = await this.#outcomeOf(batch, number);
+      this.#inFlight.delete(slice);
+      if (slice.outcome === 'written') return;
+      for (const [at, outgoing] of batch.entries()) {
+        const outcome = outcomeAt({ slice, at });
+        if (outcome === 'written') continue;
+        if ('refused' in outcome) this.#options.onRefused(outgoing, outcome.refused);
+        else if (this.#remembered.get(outgoing.id)?.slice === slice) this.#remembered.delete(outgoing.id); // the retry sends it again
+      }
+    });
+    const slice: Slice = { batch, done, outcome: undefined };
+    this.#lastSlice = done;
+    this.#inFlight.add(slice);
+    return slice;
   }
 
-  /** The outcome of each message. A refused slice is sent again by halves, so that one message does not take others with it. */
-  async #sendSlice(batch: readonly Outgoing[], slice: number): Promise<readonly Outcome[]> {
-    const outcome = await this.#options.send(
-      batch.map(({ message }) => message),
-      slice,
-    );
-    if (outcome === 'written' || 'failed' in outcome || batch.length === 1) return batch.map(() => outcome);
+  /** A refused slice is sent again by halves, so that one message does not take others with it. */
+  async #outcomeOf(batch: readonly Outgoing[], slice: number): Promise<Outcome | readonly Outcome[]> {
+    const messages = batch.map(({ message }) => message);
+    const outcome = await this.#options.send(messages, slice);
+    if (outcome === 'written' || 'failed' in outcome || batch.length === 1) return outcome;
     const middle = Math.ceil(batch.length / 2);
-    return [
-      ...(await this.#sendSlice(batch.slice(0, middle), slice)),
-      ...(await this.#sendSlice(batch.slice(middle), slice)),
-    ];
+    const halves: Outcome[] = [];
+    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+      const own = await this.#outcomeOf(half, slice);
+      halves.push(...(isOfEach(own) ? own : half.map(() => own)));
+    }
+    return halves;
   }
 
-  #settle(batch: readonly Outgoing[], outcomes: readonly Outcome[]): void {
-    const failed = outcomes.find(
-      (outcome): outcome is { readonly failed: string } => outcome !== 'written' && 'failed' in outcome,
-    );
-    // The host retries the whole batch: outcomes of the other messages stay until then.
-    if (failed !== undefined) throw new Unavailable(failed.failed, 500);
+  #placesOf(batch: readonly Outgoing[]): ReadonlyMap<string, Place> {
+    const places = new Map<string, Place>();
+    for (const { id } of batch) {
+      const place = this.#remembered.get(id);
+      if (place !== undefined) places.set(id, place);
+    }
+    return places;
+  }
+
+  #remember(slices: readonly Slice[]): void {
+    for (const slice of slices)
+      for (const [at, { id }] of slice.batch.entries())
+        if (slice.outcome === undefined || !isFailed(outcomeAt({ slice, at }))) this.#remembered.set(id, { slice, at });
+    for (const id of this.#remembered.keys()) {
+      if (this.#remembered.size <= MAX_REMEMBERED) break;
+      this.#remembered.delete(id);
+    }
+  }
+
+  /** All slices have ended. */
+  #settle(batch: readonly Outgoing[], before: ReadonlyMap<string, Place>, added: readonly Slice[]): void {
+    const places = new Map(before);
+    for (const slice of added) for (const [at, { id }] of slice.batch.entries()) places.set(id, { slice, at });
+    const outcomes = batch.map(({ id }): Outcome => {
+      const place = places.get(id);
+      return place === undefined ? 'written' : outcomeAt(place);
+    });
+    const failed = outcomes.find(isFailed);
+    if (failed !== undefined) {
+      this.#remember(added); // the host retries the whole batch
+      throw new Unavailable(failed.failed, 500);
+    }
     const refused: number[] = [];
     const reasons: string[] = [];
     for (const [at, outgoing] of batch.entries()) {
       const outcome = outcomes[at] ?? 'written';
-      this.#outcomes.delete(outgoing.id);
+      this.#remembered.delete(outgoing.id);
       if (outcome === 'written' || !('refused' in outcome)) continue;
       refused.push(at);
       if (reasons.length < MAX_REASONS) reasons.push(`${labelOf(outgoing)}: ${outcome.refused}`);
@@ -132,6 +168,13 @@ export class BatchSender {
     throw new Rejected(reasons.join('; ') + more, refused);
   }
 }
+
+const NONE: ReadonlyMap<string, Place> = new Map();
+const isOfEach = (outcome: Slice['outcome']): outcome is readonly Outcome[] => Array.isArray(outcome);
+const isFailed = (outcome: Outcome): outcome is { readonly failed: string } =>
+  outcome !== 'written' && 'failed' in outcome;
+const outcomeAt = ({ slice: { outcome }, at }: Place): Outcome =>
+  (isOfEach(outcome) ? outcome[at] : outcome) ?? 'written';
 
 /** Names a message without its values. */
 const labelOf = ({ id, rule, message }: Outgoing): string =>

@@ -8,17 +8,19 @@ export interface Message {
   readonly topic: string;
   readonly key?: Buffer;
   readonly value: Buffer;
-  readonly headers: Record<string, Buffer>;
+  readonly headers: Map<string, Buffer>;
   readonly timestamp: bigint;
-  readonly partition?: number;
+  /** Of a message without a key; set when it is sent. */
+  partition?: number;
 }
 
 /** Where the parts of a rule's messages come from: names of its fields. */
 export interface MessageParts {
   readonly rule: string;
+  readonly ruleBytes: Buffer;
   readonly key: string | undefined;
-  /** Field by header. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Header and field. */
+  readonly headers: readonly (readonly [header: string, field: string])[];
   /** Fields that are not part of the value. */
   readonly leaveOut: ReadonlySet<string>;
 }
@@ -32,23 +34,24 @@ export function messageMaker({
   headers,
   value: format,
 }: Pick<KafkaConfig, 'topic' | 'headers' | 'value'>): (entry: ReportEntry<MessageParts>) => Message {
-  const fixed = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
+  const fixed = Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)] as const);
   return ({ sink, id, timeMs, input }) => {
     const keyValue = sink.key === undefined ? undefined : input[sink.key];
-    const ofRule: Record<string, Buffer> = {};
-    for (const [name, field] of Object.entries(sink.headers)) {
+    const all = new Map<string, Buffer>(fixed);
+    for (const [name, field] of sink.headers) {
       const value = input[field];
-      if (value !== undefined && value !== null) ofRule[name] = bytesFor(value);
+      if (value !== undefined && value !== null) all.set(name, bytesFor(value));
     }
+    all.set('sluice-id', Buffer.from(id)).set('sluice-rule', sink.ruleBytes);
     const { leaveOut } = sink;
     const fields =
       leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
     return {
       topic,
       value: format === 'json' ? Buffer.from(reportJson(fields)) : reportProtobuf({ id, timeMs }, sink.rule, fields),
-      headers: { ...fixed, ...ofRule, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink.rule) },
+      headers: all,
       timestamp: BigInt(Math.trunc(timeMs)),
-      ...(keyValue === undefined || keyValue === null ? {} : { key: bytesFor(keyValue) }),
+      ...(keyValue === undefined || keyValue === null ? { partition: 0 } : { key: bytesFor(keyValue) }),
     };
   };
 }
