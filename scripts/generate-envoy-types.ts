@@ -54,6 +54,7 @@ const ROOTS = [
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog',
+  'envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
 ];
 
@@ -259,6 +260,7 @@ function protoOf(folders: readonly string[]): (name: string) => string {
     DownstreamTlsContext: 'tls',
     UpstreamTlsContext: 'tls',
     PreviousHostsPredicate: 'previous_hosts',
+    Descriptor: 'expr',
   };
   return (name) => {
     const parts = name.split('.');

@@ -7,6 +7,7 @@ import { nodeAt, type Place } from '../yaml/nodes.ts';
 import { meant } from '../text/nearest.ts';
 import { completeGateway } from './envoy/http-routes.ts';
 import { gatewayName } from './envoy/route-tables.ts';
+import { Credentials } from './model/credentials.ts';
 import type { Mesh } from './model/mesh.ts';
 import { completeHost, overlap } from './resolve/hosts.ts';
 import { isSelecting } from './resolve/mutual-tls.ts';
@@ -21,6 +22,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
     checker.host(rule, rule.spec.host, ['spec', 'host']);
     checker.identities(rule);
   }
+  for (const rule of mesh.rules.Gateway) checker.gateway(rule);
   checker.authentication();
 }
 
@@ -28,6 +30,7 @@ class Checker {
   readonly #mesh: Mesh;
   readonly #findings: Findings;
   readonly #hosts: readonly string[];
+  readonly #credentials: Credentials;
   /** Subsets by the complete host of their rule. */
   readonly #subsets = new Map<string, Set<string>>();
   /** Hosts of rules within the mesh, with the first that routes them. */
@@ -37,6 +40,7 @@ class Checker {
     this.#mesh = mesh;
     this.#findings = findings;
     this.#hosts = [...mesh.services.keys()];
+    this.#credentials = new Credentials(mesh.rules.Secret);
     for (const { origin, spec } of mesh.rules.DestinationRule) {
       const host = completeHost(spec.host, origin.namespace, mesh.settings.domain);
       const known = this.#subsets.get(host) ?? new Set<string>();
@@ -82,6 +86,39 @@ class Checker {
             placeAt(rule, [...at, 'tls', 'mode']),
             `${NO_IDENTITIES}, so ISTIO_MUTUAL comes to cleartext; MUTUAL with files of certificates encrypts`,
           );
+    }
+  }
+
+  /** The proxies that a Gateway selects, and so their namespace, are not known here. */
+  gateway(rule: MeshObject<'Gateway'>): void {
+    for (const [at, { tls }] of rule.spec.servers.entries()) {
+      const path = ['spec', 'servers', at, 'tls'];
+      if (tls?.mode === 'ISTIO_MUTUAL' && this.#mesh.settings.identities === undefined)
+        this.#warn(rule, [...path, 'mode'], `${NO_IDENTITIES}, so the server is left out`);
+      const name = tls?.credentialName;
+      if (name === undefined || tls?.mode === undefined || tls.mode === 'PASSTHROUGH') continue;
+      const secrets = this.#mesh.rules.Secret.filter(({ origin }) => origin.name === name);
+      if (secrets.length === 0)
+        this.#warn(
+          rule,
+          [...path, 'credentialName'],
+          `no Secret is named ${name}${meant(
+            name,
+            this.#mesh.rules.Secret.map(({ origin }) => origin.name),
+          )}; the server is left out`,
+        );
+      for (const { origin } of secrets) {
+        const found = this.#credentials.find(name, origin.namespace);
+        const wrong =
+          'wrong' in found
+            ? found.wrong
+            : tls.mode !== 'SIMPLE' && found.ca === undefined
+              ? `the Secret ${origin.namespace}/${name} has no ca.crt, which mode ${tls.mode} needs`
+              : undefined;
+        if (wrong === undefined) continue;
+        this.#findings.add('warning', 'MESH_SECRET', origin.place, wrong);
+        this.#warn(rule, [...path, 'credentialName'], `${wrong}; the server is left out`);
+      }
     }
   }
 

@@ -16,6 +16,10 @@ export const MESH_ERRORS = {
     means: 'Two objects of one kind have the same name and namespace.',
     fix: 'Rename or remove one of the two.',
   },
+  MESH_SECRET: {
+    means: 'A warning: a gateway names a Secret whose certificate is of no use; the server that names it is left out.',
+    fix: 'Make the Secret of a certificate and its key in PEM, with the CA of clients as ca.crt for mode MUTUAL, as `kubectl create secret tls` does.',
+  },
   MESH_UNUSED: {
     means: 'A warning: an object is read, and nothing uses it.',
     fix: 'Check the names and labels that it refers to, or remove it.',

@@ -2,18 +2,25 @@
  * **In**: the services that a proxy sees, and the rules for them. **Out**: its clusters, and their endpoints. **Fails**: never.
  */
 import { CLUSTER, ENDPOINTS } from '../../xds/index.ts';
-import { originText, type Origin, type Resolution, type Service, type ServicePort } from '../model/model.ts';
+import { originText, type Origin, type Resolution, type Service } from '../model/model.ts';
 import type { PortPolicy } from '../rules/destination-rule.ts';
 import { isIntercepted } from '../resolve/interception.ts';
 import type { Member } from '../resolve/proxy.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
-import { circuitBreakers, keepalive, lbPolicy, outlierDetection, protocolOptions } from './connection-policy.ts';
-import { type EndpointAt, endpointsOf, loadAssignment } from './endpoints.ts';
+import {
+  circuitBreakers,
+  httpProtocol,
+  keepalive,
+  lbPolicy,
+  outlierDetection,
+  protocolOptions,
+} from './connection-policy.ts';
+import { endpointsOf, loadAssignment } from './endpoints.ts';
 import { type Made, made } from './made.ts';
+import { type Upstream, upstreamTls } from './mutual-tls.ts';
 import { BLACK_HOLE, outboundCluster, PASSTHROUGH } from './names.ts';
 import { ANY_HTTP, compact, CONNECT_MS, FROM_ADS, type Json, madeOf, ORIGINAL_DESTINATION, seconds } from './parts.ts';
-import { upstreamSocket } from './tls.ts';
 
 export interface Clusters {
   readonly clusters: readonly Made[];
@@ -35,10 +42,22 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
       const name = outboundCluster(port.number, subset?.name, service.host);
       const own = endpointsOf(scope, service, port, subset);
       const origin = rule?.origin ?? service.origin;
-      clusters.push(
-        made(CLUSTER, outbound(name, service, port, policy, own, origin, scope.member), originText(origin)),
-      );
-      if (discoveryOf(service, policy, scope.member) === 'endpoints')
+      const discovery = discoveryOf(service, policy, scope.member);
+      const to: Upstream = {
+        service,
+        port,
+        subset: subset?.name,
+        endpoints: own,
+        isByAddress: discovery === 'original',
+        alpn: httpProtocol(port, policy),
+      };
+      const tls = upstreamTls(to, policy.tls, scope);
+      if (tls === undefined) {
+        clusters.push(made(CLUSTER, { ...blackHole(), name, metadata: madeOf(origin) }, originText(origin)));
+        continue;
+      }
+      clusters.push(made(CLUSTER, outbound(name, to, discovery, policy, origin, tls), originText(origin)));
+      if (discovery === 'endpoints')
         endpoints.push(made(ENDPOINTS, loadAssignment(name, own), originText(service.origin)));
     }
   }
@@ -61,15 +80,13 @@ const passthrough = (): Json => ({
 
 function outbound(
   name: string,
-  service: Service,
-  port: ServicePort,
+  { port, endpoints }: Upstream,
+  discovery: Resolution,
   policy: PortPolicy,
-  endpoints: readonly EndpointAt[],
   origin: Origin,
-  member: Member,
+  tls: Json,
 ): Json {
   const { connectionPool: pool } = policy;
-  const discovery = discoveryOf(service, policy, member);
   return compact({
     name,
     connect_timeout: seconds(pool?.tcp?.connectTimeout ?? CONNECT_MS),
@@ -83,7 +100,7 @@ function outbound(
     common_lb_config: { healthy_panic_threshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
     upstream_connection_options: keepalive(policy),
     typed_extension_protocol_options: protocolOptions(port, policy),
-    transport_socket: upstreamSocket(service.host, port, policy),
+    ...tls,
     metadata: madeOf(origin),
   });
 }

@@ -9,12 +9,20 @@ import { compact, httpOptions, type Json, seconds } from './parts.ts';
 const NO_LIMIT = 4_294_967_295;
 export const HTTP2: Json = { max_concurrent_streams: 1_073_741_824 };
 
-/** A service is asked in the protocol of its port, whatever the client speaks. */
-export function protocolOptions(
+/** By its name in TLS (ALPN); `undefined`: no HTTP, or that of the client. */
+export function httpProtocol(
   { protocol }: Pick<ServicePort, 'protocol'>,
   { connectionPool }: PortPolicy,
-): Json | undefined {
-  if (!isHttp(protocol)) return undefined;
+): 'h2' | 'http/1.1' | undefined {
+  const { useClientProtocol, h2UpgradePolicy } = connectionPool?.http ?? {};
+  if (!isHttp(protocol) || useClientProtocol === true) return undefined;
+  return isHttp2(protocol) || h2UpgradePolicy === 'UPGRADE' ? 'h2' : 'http/1.1';
+}
+
+/** A service is asked in the protocol of its port, whatever the client speaks. */
+export function protocolOptions(port: Pick<ServicePort, 'protocol'>, policy: PortPolicy): Json | undefined {
+  if (!isHttp(port.protocol)) return undefined;
+  const { connectionPool } = policy;
   const { http } = connectionPool ?? {};
   const common = compact({
     idle_timeout: http?.idleTimeout === undefined ? undefined : seconds(http.idleTimeout),
@@ -35,8 +43,7 @@ export function protocolOptions(
       ...(http?.useClientProtocol === true
         ? { use_downstream_protocol_config: { http_protocol_options: {}, ...http2 } }
         : {
-            explicit_http_config:
-              isHttp2(protocol) || http?.h2UpgradePolicy === 'UPGRADE' ? http2 : { http_protocol_options: {} },
+            explicit_http_config: httpProtocol(port, policy) === 'h2' ? http2 : { http_protocol_options: {} },
           }),
     }),
   );

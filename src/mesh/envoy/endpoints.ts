@@ -4,12 +4,16 @@
  */
 import { hasLabels } from '../model/mesh.ts';
 import type { Endpoint, Service, ServicePort } from '../model/model.ts';
+import { takesMutualTls } from '../resolve/mutual-tls.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { Subset } from '../rules/destination-rule.ts';
 import { compact, type Json, socketAddress } from './parts.ts';
 
 /** An endpoint at one of its ports. */
-export type EndpointAt = Endpoint & { readonly port: number };
+export interface EndpointAt extends Endpoint {
+  readonly port: number;
+  readonly takesMutualTls: boolean;
+}
 
 export function endpointsOf(
   { mesh }: Scope,
@@ -23,9 +27,12 @@ export function endpointsOf(
       !endpoint.isReady ||
       (subset !== undefined && !hasLabels(endpoint.labels, subset.labels))
       ? []
-      : [{ ...endpoint, port }];
+      : [{ ...endpoint, port, takesMutualTls: takesMutualTls(mesh, endpoint, port) }];
   });
 }
+
+/** An endpoint says so itself, in the metadata that a cluster chooses its transport socket by. */
+const MUTUAL_TLS: Json = { filter_metadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } };
 
 export function loadAssignment(name: string, endpoints: readonly EndpointAt[]): Json {
   const byLocality = Map.groupBy(endpoints, ({ locality = '' }) => locality);
@@ -36,9 +43,10 @@ export function loadAssignment(name: string, endpoints: readonly EndpointAt[]): 
       .map(([locality, own]) =>
         compact({
           locality: localityOf(locality),
-          lb_endpoints: own.toSorted(byAddress).map(({ address, port, weight }) =>
+          lb_endpoints: own.toSorted(byAddress).map(({ address, port, weight, takesMutualTls: isSecured }) =>
             compact({
               endpoint: { address: addressOf(address, port) },
+              metadata: isSecured ? MUTUAL_TLS : undefined,
               load_balancing_weight: weight === undefined || weight === 0 ? undefined : weight,
             }),
           ),

@@ -15,7 +15,7 @@ import type { Made } from './made.ts';
 import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
 import { compact, type Json } from './parts.ts';
 import { type GatewayPart, gatewayName, gatewayTable } from './route-tables.ts';
-import { serverSocket } from './tls.ts';
+import { credentialSecrets, serverSocket } from './gateway-tls.ts';
 
 interface Served {
   readonly gateway: MeshObject<'Gateway'>;
@@ -29,6 +29,10 @@ export function gatewayListeners(scope: Scope): Listening {
   );
   const listeners: Made[] = [];
   const tables: Made[] = [];
+  const secrets = credentialSecrets(
+    served.map(({ server }) => server),
+    scope,
+  );
   const byAddress = Map.groupBy(served, ({ server }) => listenerName(server.bind ?? '0.0.0.0', server.port.number));
   for (const own of byAddress.values()) {
     const [first] = own as [Served];
@@ -49,7 +53,7 @@ export function gatewayListeners(scope: Scope): Listening {
       listener(bind, port.number, chains, { traffic_direction: 'OUTBOUND' }, originText(first.gateway.origin)),
     );
   }
-  return { listeners, tables };
+  return { listeners, tables, secrets };
 }
 
 const partOf = ({ gateway, server }: Served): GatewayPart => ({
@@ -68,15 +72,18 @@ function securedChain(
   const { port, hosts, tls } = server;
   const names = hosts.includes('*') ? [] : hosts;
   const match = compact({ server_names: [...names], transport_protocol: tls === undefined ? undefined : 'tls' });
-  const isTerminated = tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL';
-  if (isTerminated && (port.protocol === 'HTTPS' || isHttpName(port.protocol))) {
+  const isTerminated = tls?.mode !== undefined && tls.mode !== 'PASSTHROUGH';
+  const isForHttp = port.protocol === 'HTTPS' || isHttpName(port.protocol);
+  const transport_socket = isTerminated ? serverSocket(tls, isForHttp ? ['h2', 'http/1.1'] : [], scope) : undefined;
+  if (isTerminated && transport_socket === undefined) return { chain: [], table: undefined };
+  if (transport_socket !== undefined && isForHttp) {
     const name = tlsGatewayRoutes(port.number, port.name ?? 'https', gateway.origin.name, gateway.origin.namespace);
     return {
       chain: [
         {
           filter_chain_match: match,
           filters: [gatewayManager(name, scope)],
-          transport_socket: serverSocket(tls, ['h2', 'http/1.1']),
+          transport_socket,
         },
       ],
       table: gatewayTable(scope, port.number, [partOf({ gateway, server })], name),
@@ -91,7 +98,7 @@ function securedChain(
         scope,
         compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
       ),
-      ...(isTerminated ? { transport_socket: serverSocket(tls, []) } : {}),
+      ...(transport_socket === undefined ? {} : { transport_socket }),
     })),
     table: undefined,
   };

@@ -34,6 +34,7 @@ export function httpManager({ statPrefix, routes, direction, scope }: ManagerOpt
         ],
         access_log: sluice === undefined ? [] : [accessLog('Http', sluice, direction)],
         use_remote_address: direction === 'gateway',
+        ...(isServer ? CERTIFICATE_OF_PEER : {}),
         http_protocol_options: { accept_http_10: true },
         stream_idle_timeout: seconds(0),
         upgrade_configs: [{ upgrade_type: 'websocket' }],
@@ -45,6 +46,12 @@ export function httpManager({ statPrefix, routes, direction, scope }: ManagerOpt
     ),
   };
 }
+
+/** The header that tells the application who calls: only what this proxy has verified, whatever the client sent. */
+const CERTIFICATE_OF_PEER: Json = {
+  forward_client_cert_details: 'SANITIZE_SET',
+  set_current_client_cert_details: { subject: true, dns: true, uri: true },
+};
 
 const filter = (name: string, type: string, fields: Json = {}): Json => ({
   name: `envoy.filters.http.${name}`,
@@ -122,9 +129,13 @@ function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string,
 
 /** What a virtual host of a server tells Sluice with each call. */
 export function askedWith(scope: Scope, port: number): Json {
-  if (scope.mesh.settings.sluice === undefined) return {};
+  const { sluice, identities } = scope.mesh.settings;
+  if (sluice === undefined) return {};
   const facts = factsOf(scope, port);
-  return { typed_per_filter_config: checkFacts(facts), rate_limits: limitActions(facts) };
+  return {
+    typed_per_filter_config: checkFacts(facts),
+    rate_limits: limitActions(facts, identities === undefined ? [] : [PEER]),
+  };
 }
 
 const PER_ROUTE = `${FILTERS}.ext_authz.v3.ExtAuthzPerRoute`;
@@ -133,8 +144,21 @@ const checkFacts = (facts: Readonly<Record<string, string>>): Json => ({
   'envoy.filters.http.ext_authz': any(PER_ROUTE, { check_settings: { context_extensions: facts } }),
 });
 
+/** Who calls, by its certificate; absent from calls in cleartext. */
+const PEER_URI = 'connection.uri_san_peer_certificate';
+const PEER: Json = {
+  extension: {
+    name: 'envoy.rate_limit_descriptors.expr',
+    typed_config: any('envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor', {
+      descriptor_key: PEER_URI,
+      skip_if_error: true,
+      text: PEER_URI,
+    }),
+  },
+};
+
 /** One descriptor for each call, of which rules name the entries that they limit by; what a call lacks is left out. */
-const limitActions = (facts: Readonly<Record<string, string>>): Json[] => [
+const limitActions = (facts: Readonly<Record<string, string>>, others: readonly Json[]): Json[] => [
   {
     actions: [
       ...['destination.service.host', 'destination.workload.name'].flatMap((key) => {
@@ -149,6 +173,7 @@ const limitActions = (facts: Readonly<Record<string, string>>): Json[] => [
         request_headers: { header_name: header, descriptor_key: key, skip_if_absent: true },
       })),
       { remote_address: {} },
+      ...others,
     ],
   },
 ];

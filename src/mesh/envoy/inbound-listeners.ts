@@ -8,13 +8,15 @@
 import { isHttp, originText } from '../model/model.ts';
 import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';
 import { CAPTURE_PORTS, isIntercepted, wildcardOf } from '../resolve/interception.ts';
+import { statedPorts } from '../resolve/mutual-tls.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { askedWith, httpManager } from './http-manager.ts';
 import { oldInboundCluster } from './inbound-clusters.ts';
 import { listener, refusePort, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
-import { INBOUND_PASSTHROUGH, inboundCluster, VIRTUAL_INBOUND } from './names.ts';
-import { any, compact, type Json, withTimeout } from './parts.ts';
+import { waysInto } from './mutual-tls.ts';
+import { BLACK_HOLE, INBOUND_PASSTHROUGH, inboundCluster, VIRTUAL_INBOUND } from './names.ts';
+import { any, compact, type Json, seconds, withTimeout } from './parts.ts';
 
 export function inboundListeners(scope: Scope): readonly Made[] {
   const { member } = scope;
@@ -35,30 +37,48 @@ export function inboundListeners(scope: Scope): readonly Made[] {
 
 const INBOUND: Json = { traffic_direction: 'INBOUND' };
 
-const portListener = (port: InboundPort, cluster: string, extra: Json, scope: Scope): Made =>
-  listener(
-    port.bind ?? scope.member.address,
-    port.number,
-    inboundChains({ number: port.number, isForHttp: isHttp(port.protocol), cluster, isShared: false }, scope),
-    extra,
-    originText(port.origin),
+function portListener(port: InboundPort, cluster: string, extra: Json, scope: Scope): Made {
+  const { number, protocol, bind, origin } = port;
+  const chains = inboundChains({ number, isForHttp: isHttp(protocol), cluster, isShared: false }, scope);
+  const isEither = chains.length > 1 && !isHttp(protocol);
+  return listener(
+    bind ?? scope.member.address,
+    number,
+    chains,
+    { ...extra, ...(isEither ? SERVER_MAY_SPEAK_FIRST : {}) },
+    originText(origin),
   );
+}
+
+/** A client that has sent nothing by then uses no TLS: it waits for the server. */
+const SERVER_MAY_SPEAK_FIRST: Json = {
+  listener_filters_timeout: seconds(5000),
+  continue_on_listener_filters_timeout: true,
+};
 
 const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 const ORIGINAL_SRC = 'envoy.extensions.filters.listener.original_src.v3.OriginalSrc';
 /** Of connections whose answers the kernel routes back to Envoy, though their source is the client; Istio's. */
 const MARK = 1337;
 
-/** For all ports; those that no service has get the connection as it comes. */
+/** For all ports; those that no service has get the connection as it comes, in the mode of the workload. */
 function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
   const isTransparent = scope.member.interception === 'TPROXY';
   const chains = ports.flatMap(({ number, protocol }) =>
     inboundChains({ number, isForHttp: isHttp(protocol), cluster: inboundCluster(number), isShared: true }, scope),
   );
+  const served = new Set(ports.map(({ number }) => number));
+  const unserved = statedPorts(scope.mesh, scope.member).filter((number) => !served.has(number));
   return listener(
     wildcardOf(scope.member),
     CAPTURE_PORTS.inbound,
-    [refusePort(CAPTURE_PORTS.inbound, 'inbound', scope), ...chains, tcpChain(INBOUND_PASSTHROUGH, 'inbound', scope)],
+    [
+      refusePort(CAPTURE_PORTS.inbound, 'inbound', scope),
+      ...chains,
+      ...[...unserved, 0].flatMap((number) =>
+        inboundChains({ number, isForHttp: false, cluster: INBOUND_PASSTHROUGH, isShared: number !== 0 }, scope),
+      ),
+    ],
     compact({
       name: VIRTUAL_INBOUND,
       ...INBOUND,
@@ -69,13 +89,14 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
           ? [{ name: 'envoy.filters.listener.original_src', typed_config: any(ORIGINAL_SRC, { mark: MARK }) }]
           : []),
       ],
-      continue_on_listener_filters_timeout: true,
+      ...SERVER_MAY_SPEAK_FIRST,
     }),
   );
 }
 
 /** A port of the application, as a listener sends calls to it. */
 export interface ServedPort {
+  /** 0: any that has no chains of its own. */
   readonly number: number;
   readonly isForHttp: boolean;
   readonly cluster: string;
@@ -85,12 +106,17 @@ export interface ServedPort {
 
 /** All filter chains for calls to one port of the application. */
 export function inboundChains(port: ServedPort, scope: Scope): Json[] {
-  const match = port.isShared ? { destination_port: port.number } : undefined;
-  return [
-    port.isForHttp
-      ? compact({ filter_chain_match: match, filters: [inboundManager(port, scope)] })
-      : tcpChain(port.cluster, 'inbound', scope, match),
-  ];
+  const { number, isForHttp, cluster, isShared } = port;
+  return waysInto(number, isForHttp, scope).map(({ match: way, transport_socket, isRefused = false }) => {
+    const match = { ...(isShared ? { destination_port: number } : {}), ...way };
+    return compact({
+      ...(isForHttp && !isRefused
+        ? { filters: [inboundManager(port, scope)] }
+        : tcpChain(isRefused ? BLACK_HOLE : cluster, 'inbound', scope)),
+      filter_chain_match: Object.keys(match).length === 0 ? undefined : match,
+      transport_socket,
+    });
+  });
 }
 
 function inboundManager({ number, cluster }: ServedPort, scope: Scope): Json {

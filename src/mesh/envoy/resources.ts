@@ -15,6 +15,10 @@ export function resourcesOf(mesh: Mesh, member: Member): readonly Made[] {
   const outbound = [...scope.services.values()].map((service) => serviceClusters(service, scope));
   const clusters = [...fixedClusters(), ...outbound.flatMap((one) => one.clusters), ...inboundClusters(scope)];
   const endpoints = outbound.flatMap((one) => one.endpoints);
-  const { listeners, tables } = member.type === 'router' ? gatewayListeners(scope) : sidecarListeners(scope);
-  return [...clusters, ...endpoints, ...listeners, ...tables];
+  const {
+    listeners,
+    tables,
+    secrets = [],
+  } = member.type === 'router' ? gatewayListeners(scope) : sidecarListeners(scope);
+  return [...secrets, ...clusters, ...endpoints, ...listeners, ...tables];
 }

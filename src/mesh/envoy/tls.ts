@@ -1,16 +1,14 @@
-/** TLS of clusters and listeners, with certificates in files that the proxy reads; secrets by name need identities of the mesh. */
-import { isHttp, isHttp2, type ServicePort } from '../model/model.ts';
-import type { PortPolicy } from '../rules/destination-rule.ts';
-import type { GatewayServer } from '../rules/gateway.ts';
+/** TLS of clusters and gateways, by certificates in files that the proxy reads. */
+import type { ClientTls } from '../rules/destination-rule.ts';
 import { any, compact, type Json } from './parts.ts';
 
 const PACKAGE = 'envoy.extensions.transport_sockets.tls.v3';
-const socket = (context: 'UpstreamTlsContext' | 'DownstreamTlsContext', fields: Json): Json => ({
+export const tlsSocket = (context: 'UpstreamTlsContext' | 'DownstreamTlsContext', fields: Json): Json => ({
   name: 'envoy.transport_sockets.tls',
   typed_config: any(`${PACKAGE}.${context}`, fields),
 });
 
-interface Credentials {
+export interface CertificateFiles {
   readonly alpn: readonly string[];
   readonly parameters: Json;
   /** Files, in PEM; undefined: none is presented, or nothing is verified. */
@@ -21,7 +19,7 @@ interface Credentials {
   readonly subjectAltNames: readonly string[];
 }
 
-const commonContext = ({ alpn, parameters, certificate, key, ca, subjectAltNames }: Credentials): Json =>
+export const commonContext = ({ alpn, parameters, certificate, key, ca, subjectAltNames }: CertificateFiles): Json =>
   compact({
     alpn_protocols: [...alpn],
     tls_params: Object.keys(parameters).length === 0 ? undefined : parameters,
@@ -32,23 +30,21 @@ const commonContext = ({ alpn, parameters, certificate, key, ca, subjectAltNames
     validation_context:
       ca === undefined
         ? undefined
-        : compact({
-            trusted_ca: { filename: ca },
-            match_typed_subject_alt_names: subjectAltNames.flatMap((exact) =>
-              ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })),
-            ),
-          }),
+        : compact({ trusted_ca: { filename: ca }, match_typed_subject_alt_names: namesOf(subjectAltNames) }),
   });
 
-/** `undefined`: cleartext. */
-export function upstreamSocket(host: string, { protocol }: ServicePort, { tls }: PortPolicy): Json | undefined {
-  if (tls === undefined || (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL')) return undefined;
-  return socket(
+/** One of them must stand in the certificate of the peer, as a URI or as a name of DNS. */
+export const namesOf = (subjectAltNames: readonly string[]): Json[] =>
+  subjectAltNames.flatMap((exact) => ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })));
+
+/** By a rule of mode SIMPLE or MUTUAL. */
+export function filesSocket(host: string, alpn: string | undefined, tls: ClientTls): Json {
+  return tlsSocket(
     'UpstreamTlsContext',
     compact({
       sni: tls.sni ?? (host.startsWith('*') ? undefined : host),
       common_tls_context: commonContext({
-        alpn: isHttp2(protocol) ? ['h2'] : isHttp(protocol) ? ['http/1.1'] : [],
+        alpn: alpn === undefined ? [] : [alpn],
         parameters: { tls_maximum_protocol_version: 'TLSv1_3' }, // Envoy as a client speaks 1.2 at most by itself
         certificate: tls.clientCertificate,
         key: tls.privateKey,
@@ -57,23 +53,4 @@ export function upstreamSocket(host: string, { protocol }: ServicePort, { tls }:
       }),
     }),
   );
-}
-
-export function serverSocket(tls: NonNullable<GatewayServer['tls']>, alpn: readonly string[]): Json {
-  const isMutual = tls.mode === 'MUTUAL' || tls.mode === 'OPTIONAL_MUTUAL';
-  return socket('DownstreamTlsContext', {
-    common_tls_context: commonContext({
-      alpn,
-      parameters: compact({
-        tls_minimum_protocol_version: tls.minProtocolVersion,
-        tls_maximum_protocol_version: tls.maxProtocolVersion,
-        cipher_suites: [...tls.cipherSuites],
-      }),
-      certificate: tls.serverCertificate,
-      key: tls.privateKey,
-      ca: isMutual ? tls.caCertificates : undefined,
-      subjectAltNames: tls.subjectAltNames,
-    }),
-    require_client_certificate: tls.mode === 'MUTUAL',
-  });
 }

@@ -3,6 +3,7 @@
  * and nobody declares is absent.
  */
 import type { MeshObjects } from '../sources/objects.ts';
+import { type Credential, Credentials } from './credentials.ts';
 import { type EndpointSource, KubernetesEndpoints, kubernetesServiceOf } from './kubernetes-services.ts';
 import type { Endpoint, Service } from './model.ts';
 import { entryEndpoints, entryService, hostOf } from './service-entries.ts';
@@ -51,6 +52,8 @@ export interface Mesh {
   readonly services: ReadonlyMap<string, Service>;
   /** By host. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  /** Of a gateway, by the name of a Secret and its namespace; `undefined` if there is none, or none of use. */
+  readonly credential: (name: string, namespace: string) => Credential | undefined;
   /** Oldest first. */
   readonly rules: Pick<
     MeshObjects,
@@ -106,11 +109,16 @@ export function meshOf(objects: MeshObjects, settings: MeshSettings = DEFAULT_SE
       const host = hostOf(written);
       add(host, () => entryService(object, host), entryEndpoints(object, host, workloads));
     }
+  const credentials = new Credentials(objects.Secret);
   const sorted = [...declared].toSorted(([a], [b]) => (a < b ? -1 : 1));
   const mesh: Mesh = {
     settings,
     services: new Map(sorted.map(([host, { service }]) => [host, service])),
     endpoints: new Map(sorted.map(([host, { endpoints }]) => [host, endpoints])),
+    credential: (name, namespace) => {
+      const found = credentials.find(name, namespace);
+      return 'wrong' in found ? undefined : found;
+    },
     rules: objects,
   };
   declaredIn.set(mesh, declared);

@@ -10,6 +10,7 @@ import { hasLabels, type Mesh } from '../model/mesh.ts';
 
 import type { AuthenticationTarget, MeshPolicy } from '../rules/peer-authentication.ts';
 import type { MeshObject } from '../sources/objects.ts';
+import type { Endpoint } from '../model/model.ts';
 import { completeHost } from './hosts.ts';
 
 /** `PERMISSIVE`: both cleartext and mutual TLS. */
@@ -24,17 +25,32 @@ export interface WorkloadAt {
 export function mtlsModeAt(mesh: Mesh, workload: WorkloadAt, port: number): MutualTlsMode {
   const { namespaces, root, old } = modesOf(mesh);
   const own = namespaces.get(workload.namespace);
-  const selecting = own?.selecting.find(({ spec }) => hasLabels(workload.labels, spec.selector?.matchLabels ?? {}));
+  const selecting = selectingOf(mesh, workload);
   return (
     known(selecting?.spec.portLevelMtls?.[port]?.mode) ??
     known(selecting?.spec.mtls?.mode) ??
     known(own?.all?.spec.mtls?.mode) ??
     known(root?.spec.mtls?.mode) ??
-    old.byEndpoint.get(endpointKey(workload.address, port)) ??
+    (old.byEndpoint.size === 0 ? undefined : old.byEndpoint.get(endpointKey(workload.address, port))) ??
     old.byNamespace.get(workload.namespace) ??
     old.ofMesh ??
     'PERMISSIVE'
   );
+}
+
+/** Whether clients may use mutual TLS there. */
+export const takesMutualTls = (mesh: Mesh, endpoint: Endpoint, port: number): boolean =>
+  mesh.settings.identities !== undefined && endpoint.hasSidecar && mtlsModeAt(mesh, endpoint, port) !== 'DISABLE';
+
+/** Ports of a workload that have a mode of their own. */
+export function statedPorts(mesh: Mesh, workload: WorkloadAt): readonly number[] {
+  const selecting = selectingOf(mesh, workload);
+  return Object.keys(selecting?.spec.portLevelMtls ?? {}).map(Number);
+}
+
+function selectingOf(mesh: Mesh, { namespace, labels }: WorkloadAt): Peers | undefined {
+  const { selecting } = modesOf(mesh).namespaces.get(namespace) ?? {};
+  return selecting?.find(({ spec }) => hasLabels(labels, spec.selector?.matchLabels ?? {}));
 }
 
 const known = (mode: MutualTlsMode | 'UNSET' | undefined): MutualTlsMode | undefined =>

@@ -24,6 +24,8 @@ export interface Member {
    * identity there. `undefined`: it gets none, and a resource that names a secret would wait for ever.
    */
   readonly secrets: { readonly cluster: string } | 'ads' | undefined;
+  /** It has proven its identity on this stream, so the stream may carry keys of gateways. */
+  readonly isProven: boolean;
 }
 
 const FORM = 'expected sidecar~IP~POD.NAMESPACE~DOMAIN or router~IP~POD.NAMESPACE~DOMAIN';
@@ -49,6 +51,7 @@ export function memberOf(
     labels: labelsOf(metadata['LABELS']) ?? labelsAt(address, mesh),
     serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
+    isProven: identity !== undefined,
     secrets: agent === undefined ? (identity === undefined ? undefined : 'ads') : { cluster: agent },
   };
 }

@@ -86,6 +86,8 @@ const tls = z
     { message: 'mode MUTUAL needs clientCertificate and privateKey' },
   );
 
+export type ClientTls = z.output<typeof tls>;
+
 const portPolicy = {
   loadBalancer: loadBalancer.optional(),
   connectionPool: z.strictObject({ tcp: tcp.optional(), http: http.optional() }).optional(),

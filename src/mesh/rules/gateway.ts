@@ -28,22 +28,33 @@ const portSpec = z.strictObject({
 const serverTls = z
   .strictObject({
     httpsRedirect: z.boolean().optional(),
-    mode: z.enum(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL']).optional(),
+    mode: z.enum(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL']).optional(),
     serverCertificate: z.string().optional(),
     privateKey: z.string().optional(),
     caCertificates: z.string().optional(),
-    credentialName: unsupported('name files by serverCertificate and privateKey'),
+    /** Of a Secret in the namespace of the gateway's workload; it goes before files. */
+    credentialName: z
+      .string()
+      .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'expected the name of a Secret')
+      .optional(),
     subjectAltNames: z.array(z.string()).default([]),
     minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     maxProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     cipherSuites: z.array(z.string()).default([]),
   })
-  .superRefine(({ mode, serverCertificate, privateKey, caCertificates }, context) => {
+  .superRefine(({ mode, serverCertificate, privateKey, caCertificates, credentialName }, context) => {
     if (mode === undefined || mode === 'PASSTHROUGH') return;
+    const isNamed = credentialName !== undefined;
+    if (mode === 'ISTIO_MUTUAL') {
+      if (isNamed || (serverCertificate ?? privateKey ?? caCertificates) !== undefined)
+        context.addIssue({ code: 'custom', message: "mode ISTIO_MUTUAL takes the workload's own certificate" });
+      return;
+    }
+    if (isNamed) return;
     if (serverCertificate === undefined || privateKey === undefined)
       context.addIssue({
         code: 'custom',
-        message: `mode ${mode} needs serverCertificate and privateKey`,
+        message: `mode ${mode} needs credentialName, or serverCertificate and privateKey`,
       });
     if (mode !== 'SIMPLE' && caCertificates === undefined)
       context.addIssue({ code: 'custom', message: `mode ${mode} needs caCertificates` });
@@ -75,6 +86,7 @@ const server = z
       context.addIssue({ code: 'custom', path: ['tls'], message: `a server of protocol ${protocol} has no tls.mode` });
   });
 export type GatewayServer = z.output<typeof server>;
+export type ServerTls = z.output<typeof serverTls>;
 
 export const gateway = z
   .strictObject({ servers: z.array(server).min(1), selector: labels.default({}) })

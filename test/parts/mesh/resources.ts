@@ -14,9 +14,9 @@ import { CLUSTER, LISTENER, ROUTES } from '../../../src/xds/index.ts';
 import { envoyProgram } from '../fetch.ts';
 import { bootstrap } from '../xds-envoy.ts';
 
-/** Of the node with this id and metadata. */
-export function resourcesFor(mesh: Mesh, id: string, metadata: JsonObject): readonly Made[] {
-  const member = memberOf({ id, metadata, identity: undefined }, mesh);
+/** Of the node with this id and metadata. `identity`: what its stream has proven. */
+export function resourcesFor(mesh: Mesh, id: string, metadata: JsonObject, identity?: string): readonly Made[] {
+  const member = memberOf({ id, metadata, identity }, mesh);
   if ('wrong' in member) throw new Error(member.wrong);
   return resourcesOf(mesh, member);
 }
@@ -53,11 +53,11 @@ export async function validate(all: readonly Made[]): Promise<string> {
       static_resources: { clusters: object[]; listeners?: unknown };
       dynamic_resources: { lds_config?: object; cds_config?: object };
     };
-    config.static_resources.clusters.push(...all.filter((one) => one.typeUrl === CLUSTER).map(({ json }) => json), {
-      name: 'sluice',
-      type: 'STATIC',
-      connect_timeout: '1s',
-    });
+    const others = ['sluice', 'sds-grpc'].map((name) => ({ name, type: 'STATIC', connect_timeout: '1s' }));
+    config.static_resources.clusters.push(
+      ...all.filter((one) => one.typeUrl === CLUSTER).map(({ json }) => json),
+      ...others,
+    );
     config.static_resources.listeners = all.filter((one) => one.typeUrl === LISTENER).map(({ json }) => inlined(json));
     const file = join(folder, 'envoy.json');
     await writeFile(file, JSON.stringify(config));

@@ -1,0 +1,92 @@
+/**
+ * TLS of the servers of a gateway: by files that the proxy reads, by Secrets that it gets by name, or by its identity.
+ * **In**: a server's TLS settings, and the proxy. **Out**: a transport socket, and the secrets that such sockets name. **Fails**: never; without
+ * a certificate a server is left out, since Envoy opens no listener while one secret is missing.
+ */
+import { SECRET } from '../../xds/index.ts';
+import { originText } from '../model/model.ts';
+import type { Scope } from '../resolve/scope.ts';
+import type { ServerTls } from '../rules/gateway.ts';
+import { made, type Made } from './made.ts';
+import { memberContext } from './mutual-tls.ts';
+import { compact, type Json, secretFrom } from './parts.ts';
+import { commonContext, namesOf, tlsSocket } from './tls.ts';
+
+/** Istio's names of secrets: of the certificate, and of the CA of clients. */
+const certificateName = (credential: string): string => `kubernetes://${credential}`;
+const caName = (credential: string): string => `kubernetes://${credential}-cacert`;
+
+/** `undefined`: the proxy has no certificate for it. */
+export function serverSocket(tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
+  const common =
+    tls.mode === 'ISTIO_MUTUAL'
+      ? memberContext(alpn, scope)
+      : tls.credentialName === undefined
+        ? filesContext(tls, alpn)
+        : credentialContext(tls.credentialName, tls, alpn, scope);
+  if (common === undefined) return undefined;
+  return tlsSocket('DownstreamTlsContext', {
+    common_tls_context: common,
+    require_client_certificate: tls.mode === 'MUTUAL' || tls.mode === 'ISTIO_MUTUAL',
+  });
+}
+
+const parametersOf = (tls: ServerTls): Json =>
+  compact({
+    tls_minimum_protocol_version: tls.minProtocolVersion,
+    tls_maximum_protocol_version: tls.maxProtocolVersion,
+    cipher_suites: [...tls.cipherSuites],
+  });
+
+const verifiesClients = ({ mode }: ServerTls): boolean => mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
+
+const filesContext = (tls: ServerTls, alpn: readonly string[]): Json =>
+  commonContext({
+    alpn,
+    parameters: parametersOf(tls),
+    certificate: tls.serverCertificate,
+    key: tls.privateKey,
+    ca: verifiesClients(tls) ? tls.caCertificates : undefined,
+    subjectAltNames: tls.subjectAltNames,
+  });
+
+function credentialContext(
+  name: string,
+  tls: ServerTls,
+  alpn: readonly string[],
+  { mesh, member }: Scope,
+): Json | undefined {
+  const credential = member.isProven ? mesh.credential(name, member.namespace) : undefined;
+  if (credential === undefined || (verifiesClients(tls) && credential.ca === undefined)) return undefined;
+  const parameters = parametersOf(tls);
+  return compact({
+    alpn_protocols: [...alpn],
+    tls_params: Object.keys(parameters).length === 0 ? undefined : parameters,
+    tls_certificate_sds_secret_configs: [secretFrom('ads', certificateName(name))],
+    combined_validation_context: verifiesClients(tls)
+      ? {
+          default_validation_context: compact({ match_typed_subject_alt_names: namesOf(tls.subjectAltNames) }),
+          validation_context_sds_secret_config: secretFrom('ads', caName(name)),
+        }
+      : undefined,
+  });
+}
+
+/** Of the servers that a gateway has, for its own namespace alone. */
+export function credentialSecrets(servers: readonly { readonly tls?: ServerTls | undefined }[], scope: Scope): Made[] {
+  const { mesh, member } = scope;
+  const names = new Set(servers.flatMap(({ tls }) => tls?.credentialName ?? []));
+  return [...names].flatMap((name) => {
+    const credential = member.isProven ? mesh.credential(name, member.namespace) : undefined;
+    if (credential === undefined) return [];
+    const { certificate, key, ca } = credential;
+    const origin = originText(credential.origin);
+    const pair = { certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } };
+    return [
+      made(SECRET, { name: certificateName(name), tls_certificate: pair }, origin),
+      ...(ca === undefined
+        ? []
+        : [made(SECRET, { name: caName(name), validation_context: { trusted_ca: { inline_string: ca } } }, origin)]),
+    ];
+  });
+}

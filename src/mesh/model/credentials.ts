@@ -1,0 +1,106 @@
+/**
+ * Certificates for gateways, from Secrets.
+ * **In**: Secrets of Kubernetes, whose keys are those of kubectl (`tls.crt`, `tls.key`, `ca.crt`) or Istio's own (`cert`, `key`, `cacert`); a
+ * CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; a Secret that is
+ * of no use comes to a sentence that says why, without its content.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { MeshObject } from '../sources/objects.ts';
+import type { Origin } from './model.ts';
+
+/** In PEM; `certificate` has the leaf first. */
+export interface Credential {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca: string | undefined;
+  readonly origin: Origin;
+}
+
+/** `wrong`: a sentence without its full stop. `at`: the Secret that it is about, if there is one. */
+export type Found = Credential | { readonly wrong: string; readonly at?: MeshObject<'Secret'> };
+
+export class Credentials {
+  readonly #secrets: ReadonlyMap<string, MeshObject<'Secret'>>;
+  readonly #found = new Map<string, Found>();
+
+  constructor(secrets: readonly MeshObject<'Secret'>[]) {
+    this.#secrets = new Map(secrets.map((one) => [`${one.origin.namespace}/${one.origin.name}`, one]));
+  }
+
+  find(name: string, namespace: string): Found {
+    const key = `${namespace}/${name}`;
+    let found = this.#found.get(key);
+    if (found === undefined) this.#found.set(key, (found = this.#read(key)));
+    return found;
+  }
+
+  #read(key: string): Found {
+    const secret = this.#secrets.get(key);
+    if (secret === undefined) return { wrong: `there is no Secret ${key}` };
+    const own = this.#secrets.get(`${key}-cacert`) ?? secret;
+    return read(secret, () => {
+      const certificate = valueOf(secret, ['tls.crt', 'cert']);
+      const privateKey = valueOf(secret, ['tls.key', 'key']);
+      if (certificate === undefined || privateKey === undefined) throw new Unfit('needs tls.crt and tls.key');
+      check(certificate, privateKey);
+      const ca = valueOf(own, ['cacert', 'ca.crt']);
+      if (ca !== undefined) certificateIn(ca, 'ca.crt');
+      return { certificate, key: privateKey, ca, origin: secret.origin };
+    });
+  }
+}
+
+class Unfit extends Error {}
+
+function read(secret: MeshObject<'Secret'>, parse: () => Credential): Found {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof Unfit)) throw error;
+    const { namespace, name } = secret.origin;
+    return { wrong: `the Secret ${namespace}/${name} ${error.message}`, at: secret };
+  }
+}
+
+/** The value of the first key that there is. */
+function valueOf({ spec: { data, stringData } }: MeshObject<'Secret'>, keys: readonly string[]): string | undefined {
+  for (const key of keys) {
+    const written = stringData?.[key];
+    if (typeof written === 'string' && written !== '') return written;
+    const encoded = data?.[key];
+    if (typeof encoded === 'string' && encoded !== '') return decoded(encoded, key);
+  }
+  return undefined;
+}
+
+function decoded(text: string, key: string): string {
+  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw new Unfit(`has a ${key} that is not base64`);
+  return Buffer.from(text, 'base64').toString();
+}
+
+function certificateIn(pem: string, key: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw new Unfit(`has a ${key} that is no certificate in PEM`);
+  }
+}
+
+/** Names of OpenSSL. */
+const CURVES: readonly (string | undefined)[] = ['prime256v1', 'secp384r1', 'secp521r1'];
+
+/** Envoy refuses a pair that does not belong together, and with it the whole listener. */
+function check(certificate: string, key: string): void {
+  const leaf = certificateIn(certificate, 'tls.crt');
+  const { modulusLength, namedCurve } = leaf.publicKey.asymmetricKeyDetails ?? {};
+  if (modulusLength === undefined ? !CURVES.includes(namedCurve) : modulusLength < 2048)
+    throw new Unfit('has a key that Envoy does not take; use RSA of 2048 bits, or P-256');
+  let privateKey;
+  try {
+    privateKey = createPrivateKey(key);
+  } catch {
+    // The reason of OpenSSL may quote the key.
+    throw new Unfit('has a tls.key that is no private key in PEM');
+  }
+  if (!leaf.checkPrivateKey(privateKey)) throw new Unfit('has a tls.key that does not belong to its tls.crt');
+}

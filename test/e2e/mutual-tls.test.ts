@@ -1,0 +1,435 @@
+/** Mutual TLS between real Envoys: modes, who is let in, whom clients trust, and what Sluice knows of callers. */
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { createServer, request as httpsRequest, type RequestOptions } from 'node:https';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { connect as connectTls } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeLog } from '../../src/log/log.ts';
+import { DEFAULT_SETTINGS } from '../../src/mesh/model/mesh.ts';
+import { type MeshServer, startMeshServer } from '../../src/serve/mesh/server.ts';
+import { type Authority, makeAuthority } from '../parts/certificates.ts';
+import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
+import { freePort } from '../parts/free-port.ts';
+import { idOf, type Issued, issued, startSecretServer } from '../parts/mesh/secret-server.ts';
+import { startUpstream, type Upstream } from '../parts/upstream.ts';
+import { bootstrap } from '../parts/xds-envoy.ts';
+import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
+
+const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
+  untilFound(what, async () => ((await holds()) ? true : undefined), timeoutMs);
+
+/** Loopback addresses of this process: Envoys of two runs would share the connections to one address. */
+const NET = 72 + (process.pid % 128);
+const IN = (at: number): string => `127.${NET}.10.${at}`;
+const OUT = (at: number): string => `127.${NET}.30.${at}`;
+const [PORT, SECOND, TCP] = [9080, 9081, 9090];
+
+interface Workload {
+  readonly name: string;
+  readonly at: number;
+  /** Its service account. */
+  readonly account: string;
+}
+const WORKLOADS: readonly Workload[] = [
+  { name: 'productpage', at: 1, account: 'bookinfo-productpage' },
+  { name: 'reviews', at: 2, account: 'bookinfo-reviews' },
+  { name: 'ratings', at: 3, account: 'bookinfo-ratings' },
+];
+
+const PORTS = [
+  { number: PORT, name: 'http', protocol: 'HTTP' },
+  { number: SECOND, name: 'http-second', protocol: 'HTTP' },
+  { number: TCP, name: 'tcp', protocol: 'TCP' },
+];
+
+const service = (name: string, endpoints: readonly object[], ports: readonly object[] = PORTS): string => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.default.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: ${JSON.stringify(ports)}
+  endpoints: ${JSON.stringify(endpoints)}
+`;
+
+const sidecar = ({ name, at }: Workload, app: Upstream): string => `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: ${name} }
+spec:
+  workloadSelector: { labels: { app: ${name} } }
+  ingress: ${JSON.stringify(
+    PORTS.map((port) => ({
+      port,
+      bind: IN(at),
+      captureMode: 'NONE',
+      defaultEndpoint: `127.0.0.1:${port.number === TCP ? app.tcpPort : app.httpPort}`,
+    })),
+  )}
+  egress: ${JSON.stringify(PORTS.map((port) => ({ port, bind: OUT(at), captureMode: 'NONE', hosts: ['*/*'] })))}
+`;
+
+const peers = (spec: string, name = 'modes'): string =>
+  `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
+const OF_REVIEWS = 'selector: { matchLabels: { app: reviews } }';
+
+const POLICY = `
+handlers:
+  lines: { adapter: log-stdout, config: {} }
+  counts: { adapter: quota-memory, config: {} }
+settings: { istio: { trustDomain: cluster.local } }
+rules:
+  - name: no-secrets-for-the-page
+    match: request.url_path == "/secret" && source.?principal.orValue("") == "cluster.local/ns/default/sa/bookinfo-productpage"
+    deny: { status: 418, body: "not for \${source.principal}" }
+  - name: two-for-each-caller
+    match: ratelimit.descriptor[?"request.path"].orValue("").startsWith("/limited")
+    quota:
+      handler: counts
+      limit: 2
+      per: 1h
+      key: ['ratelimit.descriptor[?"connection.uri_san_peer_certificate"].orValue("nobody")']
+  - name: calls
+    report:
+      handler: lines
+      input: { path: request.path, code: response.code, principal: 'source.?principal.orValue("-")', called: 'destination.?principal.orValue("-")' }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ratings, namespace: default }
+spec:
+  selector: { matchLabels: { app: ratings } }
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/default/sa/bookinfo-reviews] } }] }]
+`;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+
+const send = (make: typeof httpRequest | typeof httpsRequest, options: RequestOptions): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    make(options, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      response.on('error', reject);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+/** A call of a workload's application, through its sidecar. */
+const call = (from: number, to: string, path = '/', port = PORT): Promise<Answer> =>
+  send(httpRequest, { host: OUT(from), port, path, agent, headers: { host: `${to}:${port}` } });
+
+/** A call without a sidecar, in cleartext. */
+const plainly = (to: number, port = PORT, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+  send(httpRequest, { host: IN(to), port, path: '/', agent: false, headers: { host: 'x', ...headers } });
+
+/** A call without a sidecar, by TLS. */
+const byTls = (to: number, own: Issued | undefined, path = '/'): Promise<Answer> =>
+  send(httpsRequest, {
+    host: IN(to),
+    port: PORT,
+    path,
+    agent: false,
+    rejectUnauthorized: false,
+    ...(own === undefined ? {} : { cert: own.certificate, key: own.key }),
+  });
+
+/** The header by which the application knows who calls. */
+const certificateAt = ({ text }: Answer): string | undefined =>
+  (JSON.parse(text) as { headers: Record<string, string | undefined> }).headers['x-forwarded-client-cert'];
+
+describe('mutual TLS between members of the mesh', () => {
+  const ends: (() => Promise<unknown>)[] = [];
+  const envoys = new Map<string, EnvoyPart>();
+  let folder: string;
+  let authority: Authority;
+  let stranger: Authority;
+  let plane: MeshServer;
+  let policy: ServedSluice;
+
+  const put = (name: string, text: string): Promise<void> => writeFile(join(folder, `${name}.yaml`), text);
+  const status = async (): Promise<{ version: string; proxies: { state: string; version: string }[] }> =>
+    (await (await fetch(`http://127.0.0.1:${plane.admin?.port}/mesh/proxies`)).json()) as never;
+  const synced = (): Promise<true> =>
+    until('all proxies to have the newest state', async () => {
+      const { version, proxies } = await status();
+      return (
+        proxies.length === WORKLOADS.length && proxies.every((one) => one.state === 'synced' && one.version === version)
+      );
+    });
+  /** Brings rules to all proxies. */
+  async function apply(rules: string): Promise<void> {
+    await put('rules', rules);
+    expect(await plane.reload()).toBe(true);
+    await synced();
+  }
+
+  async function startProxy({ name, at, account }: Workload, xdsPort: number, secretsPort: number): Promise<void> {
+    const port = await freePort();
+    const id = `sidecar~${IN(at)}~${name}.default~default.svc.cluster.local`;
+    const config = bootstrap({ id, xdsPort, adminPort: port }) as {
+      node: object;
+      static_resources: { clusters: Record<string, unknown>[] };
+    };
+    Object.assign(config.node, {
+      metadata: {
+        LABELS: { app: name },
+        INTERCEPTION_MODE: 'NONE',
+        NAMESPACE: 'default',
+        SERVICE_ACCOUNT: account,
+        SDS_CLUSTER: 'sds-grpc',
+      },
+    });
+    const [xds] = config.static_resources.clusters as [Record<string, unknown>];
+    for (const [cluster, to] of [
+      ['sds-grpc', secretsPort],
+      ['sluice', policy.grpcPort],
+    ] as const)
+      config.static_resources.clusters.push({
+        ...xds,
+        name: cluster,
+        load_assignment: {
+          cluster_name: cluster,
+          endpoints: [
+            { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: to } } } }] },
+          ],
+        },
+      });
+    const envoy = await startEnvoy({ config, adminPort: port });
+    envoys.set(name, envoy);
+    ends.push(() => envoy.stop());
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sluice-mutual-tls-'));
+    ends.push(() => rm(folder, { recursive: true, force: true }));
+    [authority, stranger] = await Promise.all([makeAuthority(), makeAuthority()]);
+    ends.push(() => Promise.all([authority.remove(), stranger.remove()]));
+    policy = await serveSluice(POLICY);
+    ends.push(() => policy.stop());
+    const secrets = await startSecretServer(
+      authority,
+      WORKLOADS.map(({ account }) => account),
+    );
+    ends.push(() => secrets.stop());
+    const apps = await Promise.all(WORKLOADS.map(() => startUpstream()));
+    ends.push(() => Promise.all(apps.map((app) => app.stop())));
+    await put(
+      'services',
+      WORKLOADS.map(({ name, at, account }) =>
+        service(name, [{ address: IN(at), labels: { app: name }, serviceAccount: account }]),
+      ).join('---'),
+    );
+    await put('sidecars', WORKLOADS.map((one, nth) => sidecar(one, apps[nth] as Upstream)).join('---'));
+    await put('rules', peers('{}'));
+    plane = await startMeshServer(
+      {
+        configs: [folder],
+        settings: {
+          ...DEFAULT_SETTINGS,
+          identities: { trustDomain: 'cluster.local', trustDomainAliases: ['old.example'] },
+          sluice: {
+            cluster: 'sluice',
+            checkTimeoutMs: 2000,
+            limitTimeoutMs: 1000,
+            failOpen: false,
+            limitDomain: 'mesh',
+          },
+        },
+        xds: { host: '127.0.0.1', port: 0 },
+        admin: { host: '127.0.0.1', port: 0 },
+        log: makeLog('json', 'error'),
+        graceMs: 500,
+      },
+      new AbortController().signal,
+    );
+    ends.push(() => plane.drain());
+    const { xds } = plane;
+    if (!('port' in xds)) throw new Error('no port');
+    await Promise.all(WORKLOADS.map((one) => startProxy(one, xds.port as number, secrets.port)));
+    await synced();
+  });
+  afterAll(async () => {
+    for (const end of ends.toReversed()) await end();
+  });
+
+  test('PERMISSIVE takes both, and only what the proxy has verified reaches the application', async () => {
+    await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
+    const inMesh = await call(1, 'reviews');
+    expect(inMesh.status).toBe(200);
+    expect(certificateAt(inMesh)).toMatch(
+      /^By=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-reviews;Hash=[0-9a-f]{64};Subject="CN=bookinfo-productpage";URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage$/,
+    );
+    const outside = await plainly(2, PORT, { 'x-forwarded-client-cert': `URI=${idOf('bookinfo-productpage')}` });
+    expect([outside.status, certificateAt(outside)]).toEqual([200, undefined]);
+  });
+
+  test('STRICT refuses cleartext, and a client without a certificate or with one of another authority', async () => {
+    await apply(peers('{ mtls: { mode: STRICT } }'));
+    expect((await call(1, 'reviews')).status).toBe(200);
+    await expect(plainly(2)).rejects.toThrow(/ECONNRESET|socket hang up/);
+    const own = await issued(authority, 'bookinfo-productpage');
+    expect((await byTls(2, own)).status).toBe(200);
+    expect((await byTls(2, await issued(authority, 'spiffe://old.example/ns/default/sa/a'))).status).toBe(200);
+    for (const other of [
+      undefined,
+      await issued(stranger, 'bookinfo-productpage'),
+      await issued(authority, 'spiffe://other.example/ns/default/sa/bookinfo-productpage'),
+    ])
+      await expect(byTls(2, other)).rejects.toThrow(/alert|ECONNRESET|socket hang up|EPIPE/);
+  });
+
+  test('DISABLE takes cleartext alone, also from members of the mesh', async () => {
+    await apply(peers('{ mtls: { mode: DISABLE } }'));
+    const inMesh = await call(1, 'reviews');
+    expect([inMesh.status, certificateAt(inMesh)]).toEqual([200, undefined]);
+    expect((await plainly(2)).status).toBe(200);
+    await expect(byTls(2, await issued(authority, 'bookinfo-productpage'))).rejects.toThrow();
+  });
+
+  test('ports of a workload have modes of their own', async () => {
+    await apply(
+      [
+        peers('{ mtls: { mode: DISABLE } }'),
+        peers(`{ ${OF_REVIEWS}, mtls: { mode: STRICT }, portLevelMtls: { ${SECOND}: { mode: DISABLE } } }`, 'reviews'),
+      ].join('---\n'),
+    );
+    await expect(plainly(2)).rejects.toThrow(/ECONNRESET|socket hang up/);
+    expect((await plainly(2, SECOND)).status).toBe(200);
+    expect((await plainly(1)).status).toBe(200);
+    expect(certificateAt(await call(1, 'reviews'))).toContain('bookinfo-productpage');
+    expect(certificateAt(await call(1, 'reviews', '/', SECOND))).toBeUndefined();
+    expect(certificateAt(await call(2, 'productpage', '/', SECOND))).toBeUndefined();
+  });
+
+  test('a port that is no HTTP takes TLS of the application, too, while it is PERMISSIVE', async () => {
+    const echo = async (host: string): Promise<string> => {
+      const socket = connect({ host, port: TCP });
+      socket.on('error', () => socket.destroy());
+      socket.write('hello');
+      const [data] = (await once(socket, 'data')) as [Buffer];
+      socket.destroy();
+      return data.toString();
+    };
+    await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
+    expect([await echo(OUT(1)), await echo(IN(2))]).toEqual(['hello', 'hello']);
+    // The echo of a ClientHello is no ServerHello, so the handshake fails at the client: Envoy has passed it on.
+    const socket = connectTls({ host: IN(2), port: TCP, rejectUnauthorized: false });
+    const [error] = (await once(socket, 'error')) as [Error];
+    expect(error.message).toMatch(/unexpected message|wrong version|record/i);
+    await apply(peers('{ mtls: { mode: STRICT } }'));
+    expect(await echo(OUT(1))).toBe('hello');
+    const refused = connect({ host: IN(2), port: TCP });
+    refused.write('hello');
+    await new Promise((resolve) => refused.on('error', resolve).on('close', resolve));
+    expect(refused.bytesRead).toBe(0);
+  });
+
+  test('a change from PERMISSIVE to STRICT and back loses no request', async () => {
+    const codes: Record<string, number> = {};
+    let isOver = false;
+    const clients = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const key = await call(1, 'reviews').then(
+          (answer) => `${answer.status} ${certificateAt(answer) === undefined ? 'plain' : 'tls'}`,
+          String,
+        );
+        codes[key] = (codes[key] ?? 0) + 1;
+      }
+    });
+    let served = 0;
+    for (const mode of ['PERMISSIVE', 'STRICT', 'PERMISSIVE', 'STRICT', 'PERMISSIVE']) {
+      await apply(peers(`{ mtls: { mode: ${mode} } }`));
+      served += 50;
+      await until(`${served} answers`, () => Object.values(codes).reduce((sum, one) => sum + one, 0) > served);
+    }
+    isOver = true;
+    await Promise.all(clients);
+    expect(Object.keys(codes)).toEqual(['200 tls']);
+  });
+
+  test('a client refuses a service whose certificate is of the same authority and another service account', async () => {
+    const port = await freePort();
+    const address = IN(9);
+    const roots = await readFile(authority.ca, 'utf8');
+    const impersonate = async (account: string): Promise<() => Promise<unknown>> => {
+      const own = await issued(authority, account);
+      const server = createServer(
+        { cert: own.certificate, key: own.key, ca: roots, requestCert: true },
+        (_request, response) => response.end(account),
+      ).listen(port, address);
+      server.on('tlsClientError', () => undefined);
+      await once(server, 'listening');
+      return async () => {
+        server.closeAllConnections();
+        server.close();
+        await once(server, 'close');
+      };
+    };
+    const known = service(
+      'vault',
+      [{ address, serviceAccount: 'vault', ports: { http: port } }],
+      [{ number: PORT, name: 'http', protocol: 'HTTP' }],
+    );
+    await apply(`${peers('{ mtls: { mode: STRICT } }')}---${known}`);
+    const endTrue = await impersonate('vault');
+    expect(await call(1, 'vault')).toMatchObject({ status: 200, text: 'vault' });
+    await endTrue();
+    const endFalse = await impersonate('bookinfo-ratings');
+    expect((await call(1, 'vault')).status).toBe(503);
+    await endFalse();
+    const stats = await envoys.get('productpage')?.stats();
+    expect(stats?.['cluster.outbound|9080||vault.default.svc.cluster.local.ssl.fail_verify_san']).toBeGreaterThan(0);
+  });
+
+  test('rules of clients: DISABLE goes in cleartext, ISTIO_MUTUAL with the names that it states', async () => {
+    const rule = (tls: string): string =>
+      `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec: { host: reviews, trafficPolicy: { tls: ${tls} } }\n`;
+    await apply(`${peers('{ mtls: { mode: PERMISSIVE } }')}---\n${rule('{ mode: DISABLE }')}`);
+    expect(certificateAt(await call(1, 'reviews'))).toBeUndefined();
+    await apply(rule('{ mode: ISTIO_MUTUAL }'));
+    expect(certificateAt(await call(1, 'reviews'))).toContain('bookinfo-productpage');
+    await apply(rule(`{ mode: ISTIO_MUTUAL, subjectAltNames: ["${idOf('bookinfo-ratings')}"] }`));
+    expect((await call(1, 'reviews')).status).toBe(503);
+  });
+
+  test('Sluice knows the caller by its certificate: in checks, limits and logs', async () => {
+    await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
+    expect(await call(1, 'reviews', '/secret')).toMatchObject({
+      status: 418,
+      text: 'not for cluster.local/ns/default/sa/bookinfo-productpage',
+    });
+    expect((await call(3, 'reviews', '/secret')).status).toBe(200);
+    const limited = async (from: number): Promise<number> => (await call(from, 'reviews', '/limited')).status;
+    expect([await limited(1), await limited(1), await limited(1), await limited(3)]).toEqual([200, 200, 429, 200]);
+    await until('the log of the call', () =>
+      policy.written.some(
+        ({ path, code, principal, called }) =>
+          path === '/secret' &&
+          code === 418 &&
+          principal === 'cluster.local/ns/default/sa/bookinfo-productpage' &&
+          called === 'cluster.local/ns/default/sa/bookinfo-reviews',
+      ),
+    );
+  });
+
+  test('an AuthorizationPolicy with principals lets in the one that it names', async () => {
+    await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
+    expect((await call(2, 'ratings')).status).toBe(200);
+    expect((await call(1, 'ratings')).status).toBe(403);
+    expect((await plainly(3, PORT, { 'x-forwarded-client-cert': `URI=${idOf('bookinfo-reviews')}` })).status).toBe(403);
+  });
+});
