@@ -229,6 +229,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/files',
     'src/attributes/spiffe.ts',
     'src/adapters/contract.ts',
+    'src/adapters/outage-log.ts',
     'src/kubernetes/index.ts',
     'src/transport/index.ts',
     'src/xds/index.ts',

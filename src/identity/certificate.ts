@@ -88,16 +88,14 @@ export const keyPem = (key: KeyObject): string => key.export({ type: 'pkcs8', fo
 /** Throws if the certificate may not sign certificates, or the key is not its own. */
 export function signingCertificate(certificate: X509Certificate, key: KeyObject): SigningCertificate {
   if (!certificate.checkPrivateKey(key)) throw new Error('the key does not belong to the certificate');
-  const { subject, extensions = [] } = AsnConvert.parse(new Uint8Array(certificate.raw), Certificate).tbsCertificate;
-  const extension = (id: string): OctetString | undefined =>
-    [...extensions].find(({ extnID }) => extnID === id)?.extnValue;
-  const usage = extension(id_ce_keyUsage);
+  const { subject, extensions = [] } = contentOf(certificate);
+  const usage = extensionIn(extensions, id_ce_keyUsage);
   if (
     !certificate.ca ||
     (usage !== undefined && (AsnConvert.parse(usage.buffer, KeyUsage).toNumber() & KeyUsageFlags.keyCertSign) === 0)
   )
     throw new Error('the certificate may not sign others: it needs basicConstraints CA:TRUE and keyUsage keyCertSign');
-  const keyId = extension(id_ce_subjectKeyIdentifier);
+  const keyId = extensionIn(extensions, id_ce_subjectKeyIdentifier);
   return {
     certificate,
     key,
@@ -185,6 +183,20 @@ export function certificatesOf(pem: string): readonly X509Certificate[] {
     }
   });
 }
+
+/** Its URI SANs, in their order. */
+export function urisOf(certificate: X509Certificate): readonly string[] {
+  const names = extensionIn(contentOf(certificate).extensions ?? [], id_ce_subjectAltName);
+  if (names === undefined) return [];
+  return AsnConvert.parse(names.buffer, SubjectAlternativeName).flatMap(({ uniformResourceIdentifier: uri }) =>
+    uri === undefined ? [] : [uri],
+  );
+}
+
+const contentOf = ({ raw }: X509Certificate): TBSCertificate =>
+  AsnConvert.parse(new Uint8Array(raw), Certificate).tbsCertificate;
+const extensionIn = (extensions: Iterable<Extension>, id: string): OctetString | undefined =>
+  [...extensions].find(({ extnID }) => extnID === id)?.extnValue;
 
 /** In PEM, with a trailing newline. */
 export const certificatePem = ({ raw }: X509Certificate): string => pemOf('CERTIFICATE', raw);

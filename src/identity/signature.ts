@@ -28,14 +28,14 @@ const HASH_OF_CURVE: Readonly<Record<string, SignatureAlgorithm['hash']>> = {
   secp384r1: 'sha384',
 };
 /** A signature by a longer key takes the event loop for milliseconds. */
-const [LEAST_RSA_BITS, MOST_RSA_BITS] = [2048, 8192];
+const [MIN_RSA_BITS, MAX_RSA_BITS] = [2048, 8192];
 
 /** How a key signs. Throws {@link WeakKey} for any but P-256, P-384 and RSA from 2048 to 8192 bits. */
 export function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): SignatureAlgorithm {
   const { namedCurve = '', modulusLength = 0 } = asymmetricKeyDetails;
   const isRsa = asymmetricKeyType === 'rsa';
   const isStrong = isRsa
-    ? modulusLength >= LEAST_RSA_BITS && modulusLength <= MOST_RSA_BITS
+    ? modulusLength >= MIN_RSA_BITS && modulusLength <= MAX_RSA_BITS
     : asymmetricKeyType === 'ec' && Object.hasOwn(HASH_OF_CURVE, namedCurve);
   const algorithm = ALGORITHMS.find(
     ({ type, hash }) => type === asymmetricKeyType && hash === (isRsa ? 'sha256' : HASH_OF_CURVE[namedCurve]),
@@ -43,7 +43,7 @@ export function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: Ke
   if (isStrong && algorithm !== undefined) return algorithm;
   const shown = isRsa ? `RSA with ${modulusLength} bits` : `of type ${asymmetricKeyType} ${namedCurve}`.trim();
   throw new WeakKey(
-    `the key is ${shown}; use P-256 (best), P-384, or RSA from ${LEAST_RSA_BITS} to ${MOST_RSA_BITS} bits`,
+    `the key is ${shown}; use P-256 (best), P-384, or RSA from ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits`,
   );
 }
 

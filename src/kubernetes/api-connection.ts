@@ -1,16 +1,18 @@
-/** GET requests to an API server, over one kept connection. */
+/** Requests to an API server, over kept connections. */
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { ApiServer } from './api-server.ts';
 
-export interface GetOptions {
-  readonly query: Readonly<Record<string, string>>;
+export interface PostOptions {
   readonly accept: string;
   readonly signal: AbortSignal;
   /** The request fails if its answer has not begun by then; also while connecting. */
   readonly answerWithinMs: number;
   /** The body fails with {@link SilentServer} if nothing arrives for this long. */
   readonly silentAfterMs: number;
+}
+export interface GetOptions extends PostOptions {
+  readonly query: Readonly<Record<string, string>>;
 }
 
 /** The body, in order; ends with the response. Rejects if it is cut off or silent. */
@@ -19,6 +21,8 @@ export type Body = AsyncIterable<Buffer>;
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_MESSAGE_CHARACTERS = 500;
 const TCP_KEEPALIVE_MS = 30_000;
+
+type Method = 'GET' | 'POST';
 
 /** An answer other than 200, or an ERROR event. */
 export class ApiError extends Error {
@@ -44,12 +48,12 @@ export class ApiConnection {
   readonly #server: ApiServer;
   readonly #agent: Agent;
 
-  constructor(server: ApiServer) {
+  constructor(server: ApiServer, maxSockets = 1) {
     this.#server = server;
     const { tls } = server;
     this.#agent = new Agent({
       keepAlive: true,
-      maxSockets: 1,
+      maxSockets,
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
       ...(tls.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls.key === undefined ? {} : { key: tls.key }),
@@ -62,13 +66,22 @@ export class ApiConnection {
     this.#agent.destroy();
   }
 
-  /** Rejects with {@link ApiError} for any answer but 200. */
-  async get(path: string, options: GetOptions): Promise<Body> {
+  /** Rejects with {@link ApiError} for any answer but 200 and 201. */
+  get(path: string, options: GetOptions): Promise<Body> {
+    return this.#asked('GET', `${path}?${new URLSearchParams(options.query).toString()}`, undefined, options);
+  }
+
+  /** Creates an object. Rejects with {@link ApiError} for any answer but 200 and 201. */
+  post(path: string, object: object, options: PostOptions): Promise<Body> {
+    return this.#asked('POST', path, JSON.stringify(object), options);
+  }
+
+  async #asked(method: Method, path: string, sent: string | undefined, options: PostOptions): Promise<Body> {
     const silence = new Silence(options.answerWithinMs);
     try {
-      const response = await this.#send(path, options, silence);
+      const response = await this.#send(method, path, sent, options, silence);
       silence.afterMs = options.silentAfterMs;
-      if (response.statusCode !== 200) throw await errorOf(response, silence);
+      if (response.statusCode !== 200 && response.statusCode !== 201) throw await errorOf(response, silence, method);
       return bodyOf(response, silence);
     } catch (error) {
       silence.end();
@@ -76,15 +89,23 @@ export class ApiConnection {
     }
   }
 
-  #send(path: string, { query, accept, signal }: GetOptions, silence: Silence): Promise<IncomingMessage> {
+  #send(
+    method: Method,
+    path: string,
+    sent: string | undefined,
+    { accept, signal }: PostOptions,
+    silence: Silence,
+  ): Promise<IncomingMessage> {
     const { url, token } = this.#server;
     return new Promise((resolve, reject) => {
-      const request = httpsRequest(`${url}${path}?${new URLSearchParams(query).toString()}`, {
+      const request = httpsRequest(`${url}${path}`, {
+        method,
         agent: this.#agent,
         signal,
         headers: {
           accept,
           'user-agent': 'sluice',
+          ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
       });
@@ -92,7 +113,7 @@ export class ApiConnection {
       request.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEPALIVE_MS));
       request.on('response', resolve);
       request.on('error', reject);
-      request.end();
+      request.end(sent);
     });
   }
 }
@@ -139,7 +160,7 @@ async function* bodyOf(response: IncomingMessage, silence: Silence): AsyncGenera
   }
 }
 
-async function errorOf(response: IncomingMessage, silence: Silence): Promise<ApiError> {
+async function errorOf(response: IncomingMessage, silence: Silence, method: Method): Promise<ApiError> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of bodyOf(response, silence)) {
@@ -148,13 +169,14 @@ async function errorOf(response: IncomingMessage, silence: Silence): Promise<Api
     if (bytes > MAX_ERROR_BYTES) break;
   }
   const retryAfterMs = 1000 * Number(response.headers['retry-after'] ?? 0);
-  return apiError(response.statusCode ?? 0, statusMessage(Buffer.concat(chunks).toString()), retryAfterMs);
+  const hints = method === 'POST' ? { ...HINTS, 403: '; grant create on this resource to this account' } : HINTS;
+  return apiError(response.statusCode ?? 0, statusMessage(Buffer.concat(chunks).toString()), retryAfterMs, hints);
 }
 
-export function apiError(status: number, message: string, retryAfterMs = 0): ApiError {
+export function apiError(status: number, message: string, retryAfterMs = 0, hints = HINTS): ApiError {
   const said = message === '' ? '' : `: ${message.slice(0, MAX_MESSAGE_CHARACTERS)}`;
   return new ApiError(
-    `the API server answers ${status}${said}${HINTS[status] ?? ''}`,
+    `the API server answers ${status}${said}${hints[status] ?? ''}`,
     status,
     Number.isFinite(retryAfterMs) && retryAfterMs > 0 ? retryAfterMs : 0,
   );

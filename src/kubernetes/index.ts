@@ -9,4 +9,5 @@ export { type ServedKind, servedKinds } from './discovery.ts';
 export { inCluster, type InClusterOptions } from './in-cluster.ts';
 export { fromKubeconfig } from './kubeconfig.ts';
 export { ListWatch, type ListWatchOptions, type Meters } from './list-watch.ts';
+export { type ReviewedToken, TokenReviews } from './token-reviews.ts';
 export type { KubeObject, Metadata, OwnerReference, ResourceSink } from './objects.ts';
