@@ -3,18 +3,30 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from '../../../gen/istio/v1/auth/ca_pb.ts';
 import { issue, keyPem, newKey } from '../../../src/identity/certificate.ts';
 import { createPublicKey } from 'node:crypto';
-import { GrpcError, listen, type Methods, Status, type Transport } from '../../../src/transport/index.ts';
+import {
+  type CallContext,
+  GrpcError,
+  listen,
+  type Methods,
+  Status,
+  type Transport,
+} from '../../../src/transport/index.ts';
 import type { TestSigner } from './test-signer.ts';
 
 export interface CertificateServer {
   readonly port: number;
   /** How each caller was known. */
   readonly callers: ('certificate' | 'token')[];
-  readonly tokens: Set<string>;
+  /** With the identities that they prove. */
+  readonly tokens: Map<string, string>;
   /** Takes the roots that the signer trusts now. */
   renewTls(): void;
   stop(): Promise<void>;
 }
+
+/** Of the caller's certificate. */
+export const identityOf = ({ peerCertificate }: CallContext): string | undefined =>
+  peerCertificate?.subjectAltName?.replace('URI:', '');
 
 export const CREATE_CERTIFICATE = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 
@@ -23,7 +35,7 @@ export async function serveCertificates(
   { port = 0, methods = new Map() }: { readonly port?: number; readonly methods?: Methods } = {},
 ): Promise<CertificateServer> {
   const callers: CertificateServer['callers'] = [];
-  const tokens = new Set(['first token']);
+  const tokens = new Map([['first token', 'spiffe://cluster.local/ns/default/sa/a']]);
   const tls = () => {
     const key = newKey();
     const { pem } = issue(
@@ -48,13 +60,13 @@ export async function serveCertificates(
           kind: 'unary',
           async handle({ bytes, from, to }, context) {
             const request = fromBinary(IstioCertificateRequestSchema, bytes.slice(from, to));
-            const token = context.metadata('authorization')?.slice('Bearer '.length);
-            if (context.peerCertificate !== undefined) callers.push('certificate');
-            else if (token !== undefined && tokens.has(token)) callers.push('token');
-            else throw new GrpcError(Status.UNAUTHENTICATED, 'request authenticate failure');
+            const token = context.metadata('authorization')?.slice('Bearer '.length) ?? '';
+            const id = identityOf(context) ?? tokens.get(token);
+            if (id === undefined) throw new GrpcError(Status.UNAUTHENTICATED, 'request authenticate failure');
+            callers.push(context.peerCertificate === undefined ? 'token' : 'certificate');
             const { csr, validityDuration } = request;
             const ttlMs = validityDuration === 0n ? undefined : Number(validityDuration) * 1000;
-            const { chain, roots } = await signer.sign(csr, ttlMs, context.signal);
+            const { chain, roots } = await signer.signFor(id, csr, ttlMs);
             return toBinary(
               IstioCertificateResponseSchema,
               create(IstioCertificateResponseSchema, { certChain: [...chain, roots.join('')] }),

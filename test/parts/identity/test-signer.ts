@@ -11,6 +11,7 @@ import {
 import type { SignedCertificate, Signer } from '../../../src/identity/contract.ts';
 
 export interface TestSigner extends Signer {
+  signFor(uri: string, csrPem: string, ttlMs?: number): Promise<SignedCertificate>;
   /** Instead of the key in the CSR. */
   ofKey?: KeyObject;
   clockBehindMs?: number;
@@ -49,13 +50,16 @@ export function testSigner(
     trusted: [root.pem],
     asked: [],
     gate: Promise.resolve(),
-    async sign(csrPem, asked = ttlMs): Promise<SignedCertificate> {
+    sign(csrPem, asked) {
+      return this.signFor(uri, csrPem, asked);
+    },
+    async signFor(id, csrPem, asked = ttlMs): Promise<SignedCertificate> {
       this.asked.push(csrPem);
       const { issuer, trusted } = this;
       await this.gate;
       if (this.failure !== undefined) throw this.failure;
       const publicKey = this.ofKey === undefined ? readCsr(csrPem) : createPublicKey(this.ofKey);
-      const { pem } = issue(issuer, { publicKey, uri, ttlMs: asked }, nowMs() - (this.clockBehindMs ?? 0));
+      const { pem } = issue(issuer, { publicKey, uri: id, ttlMs: asked }, nowMs() - (this.clockBehindMs ?? 0));
       return { chain: [pem], roots: trusted };
     },
   };

@@ -122,7 +122,7 @@ test('an authority that refuses the certificate gets the token, as it is now', a
   run.signer.trusted = [next.pem];
   run.server.renewTls();
   run.server.tokens.clear();
-  run.server.tokens.add('second token');
+  run.server.tokens.set('second token', 'spiffe://cluster.local/ns/default/sa/a');
   await writeFile(run.tokenFile, 'second token');
   await writeFile(run.rootsFile, next.pem);
   await other(serial, first);

@@ -1,0 +1,266 @@
+/** Real Envoys whose certificates come from agents, and are replaced under load. */
+import { X509Certificate } from 'node:crypto';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { Agent as HttpAgent, get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { startAgent } from '../../src/identity/agent.ts';
+import { SILENT } from '../../src/log/log.ts';
+import { type Proxy, XdsServer } from '../../src/xds/index.ts';
+import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
+import { envoyProgram } from '../parts/fetch.ts';
+import { freePort } from '../parts/free-port.ts';
+import { type CertificateServer, identityOf, serveCertificates } from '../parts/identity/certificate-server.ts';
+import { callingEnvoy, servingEnvoy } from '../parts/identity/mutual-envoys.ts';
+import { newRoot, type TestSigner, testSigner } from '../parts/identity/test-signer.ts';
+import { startUpstream } from '../parts/upstream.ts';
+import { program, type Program } from './command.ts';
+import { until } from './sluice.ts';
+
+const ends: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+});
+
+const idOf = (account: string): string => `spiffe://cluster.local/ns/default/sa/${account}`;
+
+interface Authority {
+  readonly folder: string;
+  readonly signer: TestSigner;
+  readonly server: CertificateServer;
+  readonly rootsFile: string;
+  tokenFor(account: string): Promise<string>;
+  /** Every workload renews by these roots at once. */
+  use(roots: readonly ReturnType<typeof newRoot>[], signs: ReturnType<typeof newRoot>): Promise<void>;
+}
+
+async function authority(ttlMs: number, methods: XdsServer['methods'] = new Map()): Promise<Authority> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-agents-'));
+  const signer = testSigner(Date.now, { ttlMs });
+  const server = await serveCertificates(signer, { methods });
+  const rootsFile = join(folder, 'roots.pem');
+  await writeFile(rootsFile, signer.trusted.join(''));
+  ends.push(
+    () => rm(folder, { recursive: true, force: true }),
+    () => server.stop(),
+  );
+  return {
+    folder,
+    signer,
+    server,
+    rootsFile,
+    async tokenFor(account) {
+      const file = join(folder, `${account}.token`);
+      server.tokens.set(`token of ${account}`, idOf(account));
+      await writeFile(file, `token of ${account}`);
+      return file;
+    },
+    async use(roots, signs) {
+      signer.issuer = signs.signer;
+      signer.trusted = roots.map(({ pem }) => pem);
+      server.renewTls();
+      await writeFile(rootsFile, signer.trusted.join(''));
+    },
+  };
+}
+
+async function agentOf(ca: Authority, account: string): Promise<string> {
+  const socketPath = join(ca.folder, account, 'socket');
+  const agent = await startAgent({
+    address: `127.0.0.1:${ca.server.port}`,
+    rootsFile: ca.rootsFile,
+    tokenFile: await ca.tokenFor(account),
+    ttlMs: undefined,
+    backoff: { firstMs: 50, mostMs: 200 },
+    socketPath,
+    log: SILENT,
+  });
+  ends.push(() => agent.close());
+  await agent.first;
+  return socketPath;
+}
+
+async function envoy(adminPort: number, config: object): Promise<EnvoyPart> {
+  const part = await startEnvoy({ adminPort, config });
+  ends.push(() => part.stop());
+  return part;
+}
+
+/** Requests in a loop, by four clients at a time; counts answers by status. */
+function load(port: number): { stop(): Promise<Readonly<Record<string, number>>> } {
+  const agent = new HttpAgent({ keepAlive: true, maxSockets: 4 });
+  const counts: Record<string, number> = {};
+  let isOver = false;
+  const statusOf = (): Promise<string> =>
+    new Promise((resolve) => {
+      get({ host: '127.0.0.1', port, agent, path: '/' }, (response) => {
+        response.resume();
+        response.on('end', () => resolve(String(response.statusCode)));
+      }).on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? String(error)));
+    });
+  const running = Array.from({ length: 4 }, async () => {
+    while (!isOver) {
+      const status = await statusOf();
+      counts[status] = (counts[status] ?? 0) + 1;
+    }
+  });
+  return {
+    async stop() {
+      isOver = true;
+      await Promise.all(running);
+      agent.destroy();
+      return counts;
+    },
+  };
+}
+
+test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async () => {
+  const ca = await authority(3000);
+  const old = { pem: ca.signer.trusted[0] ?? '', signer: ca.signer.issuer };
+  const upstream = await startUpstream();
+  ends.push(() => upstream.stop());
+  const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [serverSocket, clientSocket] = [await agentOf(ca, 'ratings'), await agentOf(ca, 'reviews')];
+  const server = await envoy(
+    admins[0] ?? 0,
+    servingEnvoy({ adminPort: admins[0] ?? 0, socketPath: serverSocket, port: serverPort }, upstream.httpPort),
+  );
+  const client = await envoy(
+    admins[1] ?? 0,
+    callingEnvoy(
+      { adminPort: admins[1] ?? 0, socketPath: clientSocket, port: clientPort },
+      { port: serverPort, uri: idOf('ratings') },
+    ),
+  );
+  const updates = async (part: EnvoyPart): Promise<number> =>
+    Object.entries(await part.stats())
+      .filter(([name]) => name.endsWith('ssl_context_update_by_sds'))
+      .reduce((sum, [, count]) => sum + count, 0);
+  /** Each Envoy has taken newer secrets, of certificates and of roots. */
+  const renewed = async (): Promise<void> => {
+    const before = [await updates(server), await updates(client)];
+    await until('newer secrets', async () =>
+      (await updates(server)) > (before[0] ?? 0) && (await updates(client)) > (before[1] ?? 0) ? true : undefined,
+    );
+  };
+  const running = load(clientPort);
+  await renewed();
+  const next = newRoot(Date.now());
+  await ca.use([old, next], old);
+  await renewed();
+  await renewed();
+  await ca.use([old, next], next);
+  await renewed();
+  await renewed();
+  await ca.use([next], next);
+  await renewed();
+  await renewed();
+  const counts = await running.stop();
+  expect(Object.keys(counts)).toEqual(['200']);
+  expect(counts['200']).toBeGreaterThan(500);
+  const { certificates } = (await (await fetch(`http://127.0.0.1:${admins[1]}/certs`)).json()) as {
+    certificates: { ca_cert: { serial_number: string }[] }[];
+  };
+  const serial = new X509Certificate(next.pem).serialNumber.toLowerCase();
+  expect(certificates.flatMap(({ ca_cert }) => ca_cert.map(({ serial_number }) => serial_number))).toEqual([serial]);
+  const stats = await client.stats();
+  expect(stats['cluster.to.ssl.handshake']).toBeGreaterThan(100);
+});
+
+test('an identity that the client does not expect is refused', async () => {
+  const ca = await authority(60_000);
+  const upstream = await startUpstream();
+  ends.push(() => upstream.stop());
+  const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  await envoy(
+    admins[0] ?? 0,
+    servingEnvoy(
+      { adminPort: admins[0] ?? 0, socketPath: await agentOf(ca, 'impostor'), port: serverPort },
+      upstream.httpPort,
+    ),
+  );
+  const client = await envoy(
+    admins[1] ?? 0,
+    callingEnvoy(
+      { adminPort: admins[1] ?? 0, socketPath: await agentOf(ca, 'reviews'), port: clientPort },
+      { port: serverPort, uri: idOf('ratings') },
+    ),
+  );
+  const answer = await fetch(`http://127.0.0.1:${clientPort}/`);
+  expect(answer.status).toBe(503);
+  expect((await client.stats())['cluster.to.ssl.fail_verify_san']).toBeGreaterThan(0);
+});
+
+// ---------------------------------------------------------- sluice sidecar
+
+async function sidecar(ca: Authority, ready: RegExp, adminPort: number): Promise<Program> {
+  const flags = {
+    caAddress: `127.0.0.1:${ca.server.port}`,
+    caCertificates: ca.rootsFile,
+    tokenFile: await ca.tokenFor('reviews'),
+    binaryPath: await envoyProgram(),
+    proxyAdminPort: String(adminPort),
+    drainDuration: '0s',
+    concurrency: '1',
+  };
+  const started = await program(
+    ['sidecar', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])],
+    ready,
+    {
+      env: {
+        POD_NAME: 'reviews-v1',
+        POD_NAMESPACE: 'default',
+        INSTANCE_IP: '127.0.0.1',
+        SERVICE_ACCOUNT: 'reviews',
+        TMPDIR: ca.folder,
+      },
+    },
+  );
+  ends.push(() => started.stop());
+  return started;
+}
+
+test('sluice sidecar starts Envoy with its first certificate, and Envoy proves its identity to the control plane', async () => {
+  const connected: Proxy[] = [];
+  const xds = new XdsServer({
+    source: {
+      connect: (proxy) => {
+        connected.push(proxy);
+        return { resources: () => ({ version: '1', byType: new Map() }) };
+      },
+    },
+    authenticate: async (context) => identityOf(context),
+  });
+  const ca = await authority(60_000, xds.methods);
+  const gate = Promise.withResolvers<void>();
+  ca.signer.gate = gate.promise;
+  const adminPort = await freePort();
+  const started = await sidecar(ca, /asks for the first certificate/, adminPort);
+  await until('the request', () => (ca.signer.asked.length > 0 ? true : undefined));
+  await sleep(200);
+  expect(started.err()).not.toContain('starts Envoy');
+  gate.resolve();
+  await until('Envoy is ready', async () =>
+    (await fetch(`http://127.0.0.1:${adminPort}/ready`).catch(() => undefined))?.ok === true ? true : undefined,
+  );
+  expect(connected).toMatchObject([{ identity: idOf('reviews'), metadata: { SDS_CLUSTER: 'sds-grpc' } }]);
+  started.signal('SIGTERM');
+  expect(await started.ended).toBe(0);
+  expect(started.err()).not.toContain('PRIVATE');
+  expect((await readdir(ca.folder)).toSorted()).toEqual(['reviews.token', 'roots.pem']);
+});
+
+test('SIGTERM while the first certificate is asked for ends sluice sidecar, and leaves nothing behind', async () => {
+  const ca = await authority(60_000);
+  ca.signer.gate = new Promise(() => undefined);
+  const started = await sidecar(ca, /asks for the first certificate/, await freePort());
+  await until('the request', () => (ca.signer.asked.length > 0 ? true : undefined));
+  const beganAtMs = performance.now();
+  started.signal('SIGTERM');
+  expect(await started.ended).toBe(0);
+  expect(performance.now() - beganAtMs).toBeLessThan(3000);
+  expect(started.err()).not.toContain('starts Envoy');
+  expect((await readdir(ca.folder)).toSorted()).toEqual(['reviews.token', 'roots.pem']);
+});
