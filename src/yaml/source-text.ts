@@ -12,10 +12,13 @@ const SECRET_VALUE =
 /** `redis://user:password@host`. */
 const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;
 
+/** A private key in PEM whose lines stand on one, and text that long is rarely anything but one in base64. */
+const KEY = /()(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|[A-Za-z0-9+/]{48,}={0,2})/g;
+
 /** Keeps the length, so that carets stay aligned. */
 function withoutSecrets(line: string): string {
   const hidden = (_: string, before: string, value: string): string => `${before}${'*'.repeat(value.length)}`;
-  return line.replaceAll(SECRET_VALUE, hidden).replaceAll(URL_CREDENTIALS, hidden);
+  return [SECRET_VALUE, URL_CREDENTIALS, KEY].reduce((text, pattern) => text.replaceAll(pattern, hidden), line);
 }
 
 /** The text of a file, with offsets mapped to lines and columns. */
