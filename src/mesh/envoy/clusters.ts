@@ -4,7 +4,9 @@
 import { CLUSTER, ENDPOINTS } from '../../xds/index.ts';
 import { originText, type Origin, type Resolution, type Service } from '../model/model.ts';
 import type { PortPolicy } from '../rules/destination-rule.ts';
+import type { LocalityLbSetting } from '../rules/locality.ts';
 import { isIntercepted } from '../resolve/interception.ts';
+import { type LocalityGroup, localityGroups } from '../resolve/locality-groups.ts';
 import type { Member } from '../resolve/proxy.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
@@ -16,7 +18,7 @@ import {
   outlierDetection,
   protocolOptions,
 } from './connection-policy.ts';
-import { endpointsOf, loadAssignment } from './endpoints.ts';
+import { type EndpointAt, endpointsOf, loadAssignment } from './endpoints.ts';
 import { type Made, made } from './made.ts';
 import { type Upstream, upstreamTls } from './mutual-tls.ts';
 import { BLACK_HOLE, outboundCluster, PASSTHROUGH } from './names.ts';
@@ -41,6 +43,7 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
       const policy = policyFor(rule?.spec, port.number, subset);
       const name = outboundCluster(port.number, subset?.name, service.host);
       const own = endpointsOf(scope, service, port, subset);
+      const near = nearestFirst(own, policy, scope);
       const origin = rule?.origin ?? service.origin;
       const discovery = discoveryOf(service, policy, scope.member);
       const to: Upstream = {
@@ -56,13 +59,34 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
         clusters.push(made(CLUSTER, { ...blackHole(), name, metadata: madeOf(origin) }, originText(origin)));
         continue;
       }
-      clusters.push(made(CLUSTER, outbound(name, to, discovery, policy, origin, tls), originText(origin)));
+      clusters.push(made(CLUSTER, outbound(name, to, discovery, policy, near, origin, tls), originText(origin)));
       if (discovery === 'endpoints')
-        endpoints.push(made(ENDPOINTS, loadAssignment(name, own), originText(service.origin)));
+        endpoints.push(made(ENDPOINTS, loadAssignment(name, near.groups, near.isWeighted), originText(service.origin)));
     }
   }
   return { clusters, endpoints };
 }
+
+interface Located {
+  readonly groups: readonly LocalityGroup<EndpointAt>[];
+  /** Localities have shares; without, Envoy spreads calls over the endpoints of one priority. */
+  readonly isWeighted: boolean;
+}
+
+function nearestFirst(endpoints: readonly EndpointAt[], policy: PortPolicy, { mesh, member }: Scope): Located {
+  const asked = policy.loadBalancer?.localityLbSetting ?? mesh.settings.localityLb ?? NEAREST;
+  const setting = asked.enabled === false ? undefined : asked;
+  const ejectsOutliers = policy.outlierDetection !== undefined;
+  return {
+    groups: localityGroups(endpoints, { member, setting, ejectsOutliers }),
+    isWeighted:
+      setting !== undefined &&
+      (setting.distribute.length > 0 ||
+        (ejectsOutliers && setting.failover.length + setting.failoverPriority.length > 0)),
+  };
+}
+
+const NEAREST: LocalityLbSetting = { distribute: [], failover: [], failoverPriority: [] };
 
 /** As the service says, but for those whose clients choose an endpoint by its address; only intercepted calls still have it. */
 function discoveryOf({ resolution, isHeadless }: Service, { loadBalancer }: PortPolicy, member: Member): Resolution {
@@ -75,14 +99,16 @@ const passthrough = (): Json => ({
   name: PASSTHROUGH,
   connect_timeout: seconds(CONNECT_MS),
   ...ORIGINAL_DESTINATION,
+  circuit_breakers: circuitBreakers({}),
   typed_extension_protocol_options: ANY_HTTP,
 });
 
 function outbound(
   name: string,
-  { port, endpoints }: Upstream,
+  { port }: Upstream,
   discovery: Resolution,
   policy: PortPolicy,
+  { groups, isWeighted }: Located,
   origin: Origin,
   tls: Json,
 ): Json {
@@ -93,11 +119,14 @@ function outbound(
     ...(discovery === 'original'
       ? ORIGINAL_DESTINATION
       : discovery === 'dns'
-        ? { type: 'STRICT_DNS', load_assignment: loadAssignment(name, endpoints), ...lbPolicy(policy) }
+        ? { type: 'STRICT_DNS', load_assignment: loadAssignment(name, groups, isWeighted), ...lbPolicy(policy) }
         : { type: 'EDS', eds_cluster_config: { eds_config: FROM_ADS, service_name: name }, ...lbPolicy(policy) }),
     circuit_breakers: circuitBreakers(policy),
     outlier_detection: outlierDetection(policy),
-    common_lb_config: { healthy_panic_threshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
+    common_lb_config: compact({
+      healthy_panic_threshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 },
+      locality_weighted_lb_config: isWeighted && discovery !== 'original' ? {} : undefined,
+    }),
     upstream_connection_options: keepalive(policy),
     typed_extension_protocol_options: protocolOptions(port, policy),
     ...tls,

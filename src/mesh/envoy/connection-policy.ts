@@ -61,14 +61,32 @@ export function lbPolicy({ loadBalancer }: PortPolicy): Json {
       lb_policy: 'RING_HASH',
       ring_hash_lb_config: { minimum_ring_size: hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 1024 },
     };
+  const slowStart = slowStartOf(loadBalancer);
   switch (loadBalancer?.simple) {
     case 'ROUND_ROBIN':
-      return { lb_policy: 'ROUND_ROBIN' };
+      return compact({ lb_policy: 'ROUND_ROBIN', round_robin_lb_config: slowStart });
     case 'RANDOM':
       return { lb_policy: 'RANDOM' };
     default:
-      return { lb_policy: 'LEAST_REQUEST' };
+      return compact({ lb_policy: 'LEAST_REQUEST', least_request_lb_config: slowStart });
   }
+}
+
+/** A new endpoint gets its share of calls little by little. */
+function slowStartOf(loadBalancer: PortPolicy['loadBalancer']): Json | undefined {
+  const { warmup } = loadBalancer ?? {};
+  const window = warmup?.duration ?? loadBalancer?.warmupDurationSecs;
+  if (window === undefined) return undefined;
+  return {
+    slow_start_config: compact({
+      slow_start_window: seconds(window),
+      aggression:
+        warmup?.aggression === undefined
+          ? undefined
+          : { default_value: warmup.aggression, runtime_key: 'sluice.warmup.aggression' },
+      min_weight_percent: warmup?.minimumPercent === undefined ? undefined : { value: warmup.minimumPercent },
+    }),
+  };
 }
 
 export function circuitBreakers({ connectionPool }: PortPolicy): Json {

@@ -2,8 +2,10 @@
  * The endpoints of a cluster.
  * **In**: what a proxy sees of the mesh, and a port of a service. **Out**: a ClusterLoadAssignment. **Fails**: never.
  */
+import { localityOf } from '../model/locality.ts';
 import { hasLabels } from '../model/mesh.ts';
 import type { Endpoint, Service, ServicePort } from '../model/model.ts';
+import type { LocalityGroup } from '../resolve/locality-groups.ts';
 import { takesMutualTls } from '../resolve/mutual-tls.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { Subset } from '../rules/destination-rule.ts';
@@ -34,26 +36,28 @@ export function endpointsOf(
 /** An endpoint says so itself, in the metadata that a cluster chooses its transport socket by. */
 const MUTUAL_TLS: Json = { filter_metadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } };
 
-export function loadAssignment(name: string, endpoints: readonly EndpointAt[]): Json {
-  const byLocality = Map.groupBy(endpoints, ({ locality = '' }) => locality);
-  return {
-    cluster_name: name,
-    endpoints: [...byLocality]
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([locality, own]) =>
+/** `isWeighted`: localities get shares of the calls. */
+export const loadAssignment = (
+  name: string,
+  groups: readonly LocalityGroup<EndpointAt>[],
+  isWeighted = false,
+): Json => ({
+  cluster_name: name,
+  endpoints: groups.map(({ locality, endpoints, priority, weight: share }) =>
+    compact({
+      locality: localityJson(locality),
+      lb_endpoints: endpoints.toSorted(byAddress).map(({ address, port, weight, takesMutualTls: isSecured }) =>
         compact({
-          locality: localityOf(locality),
-          lb_endpoints: own.toSorted(byAddress).map(({ address, port, weight, takesMutualTls: isSecured }) =>
-            compact({
-              endpoint: { address: addressOf(address, port) },
-              metadata: isSecured ? MUTUAL_TLS : undefined,
-              load_balancing_weight: weight === undefined || weight === 0 ? undefined : weight,
-            }),
-          ),
+          endpoint: { address: addressOf(address, port) },
+          metadata: isSecured ? MUTUAL_TLS : undefined,
+          load_balancing_weight: weight === undefined || weight === 0 ? undefined : weight,
         }),
       ),
-  };
-}
+      load_balancing_weight: isWeighted ? share : undefined,
+      priority: priority === 0 ? undefined : priority,
+    }),
+  ),
+});
 
 export const addressOf = (address: string, port: number): Json =>
   address.startsWith('unix://') ? { pipe: { path: address.slice('unix://'.length) } } : socketAddress(address, port);
@@ -63,8 +67,8 @@ const byAddress = (
   b: { readonly address: string; readonly port: number },
 ): number => (a.address < b.address ? -1 : Number(a.address > b.address)) || a.port - b.port;
 
-function localityOf(text: string): Json | undefined {
+function localityJson(text: string): Json | undefined {
   if (text === '') return undefined;
-  const [region = '', zone = '', subZone = ''] = text.split('/');
+  const { region, zone, subZone } = localityOf(text);
   return compact({ region, zone: zone === '' ? undefined : zone, sub_zone: subZone === '' ? undefined : subZone });
 }

@@ -73,6 +73,7 @@ const passthrough = (member: Member): Json => ({
   connect_timeout: seconds(CONNECT_MS),
   ...ORIGINAL_DESTINATION,
   ...fromInside(member),
+  circuit_breakers: circuitBreakers({}),
   typed_extension_protocol_options: ANY_HTTP,
 });
 

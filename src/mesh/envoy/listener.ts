@@ -5,7 +5,7 @@ import { accessLog } from './http-manager.ts';
 import { clusterOf, type RouteContext } from './http-routes.ts';
 import { made, type Made } from './made.ts';
 import { BLACK_HOLE, listenerName } from './names.ts';
-import { any, compact, type Json, socketAddress } from './parts.ts';
+import { any, compact, type Json, seconds, socketAddress } from './parts.ts';
 
 export interface Listening {
   readonly listeners: readonly Made[];
@@ -90,6 +90,7 @@ export function tcpChain(
   direction: 'inbound' | 'outbound' | 'gateway',
   { mesh }: Scope,
   match?: Json,
+  idleTimeoutMs?: number,
 ): Json {
   const { sluice } = mesh.settings;
   return compact({
@@ -104,6 +105,7 @@ export function tcpChain(
             ...(typeof to === 'string'
               ? { cluster: to }
               : { weighted_clusters: { clusters: to.map((one) => ({ ...one })) } }),
+            idle_timeout: idleTimeoutMs === undefined ? undefined : seconds(idleTimeoutMs),
             access_log: sluice === undefined ? [] : [accessLog('Tcp', sluice, direction)],
           }),
         ),

@@ -6,6 +6,8 @@ import { hasLabels } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/model.ts';
 import { overlap } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
+import { policyFor } from '../resolve/traffic-policy.ts';
+import { isServerName } from '../rules/values.ts';
 import { MESH_GATEWAY, type TcpRoute, type TlsRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { completeGateway, type RouteContext } from './http-routes.ts';
@@ -26,12 +28,15 @@ export interface PlainService {
 /** Of several that would get the same connections the first has them. */
 export function plainChains(services: readonly PlainService[], scope: Scope): Json[] {
   const chains = new Map<string, Json>();
-  for (const one of services)
+  for (const one of services) {
+    const policy = policyFor(scope.destinationRule(one.service.host)?.spec, one.port.number);
+    const idleMs = policy.connectionPool?.tcp?.idleTimeout;
     for (const { to, match } of isTls(one.port) ? tlsTargets(one, scope) : tcpTargets(one, scope)) {
       const key = JSON.stringify(match);
-      if (!chains.has(key))
-        chains.set(key, tcpChain(to, 'outbound', scope, Object.keys(match).length === 0 ? undefined : match));
+      if (chains.has(key)) continue;
+      chains.set(key, tcpChain(to, 'outbound', scope, Object.keys(match).length === 0 ? undefined : match, idleMs));
     }
+  }
   return [...chains.values()];
 }
 
@@ -49,12 +54,12 @@ function tlsTargets({ service, port, ranges, isAlone }: PlainService, scope: Sco
     match
       .filter((one) => isFor(one, rule as MeshObject<'VirtualService'>, port.number, scope))
       .filter(({ sniHosts }) => sniHosts.some((name) => name === '*' || overlap(name, service.host)))
-      .map(({ sniHosts }) => ({
+      .map(({ sniHosts, destinationSubnets }) => ({
         to: targetOf(route, rule as MeshObject<'VirtualService'>, port.number, scope),
-        match: tlsMatch(sniHosts, ranges),
+        match: tlsMatch(sniHosts, destinationSubnets.length > 0 ? destinationSubnets : ranges),
       })),
   );
-  if (ruled.length > 0) return ruled;
+  if (ruled.length > 0 || !isServerName(service.host)) return ruled;
   const to = outboundCluster(port.number, undefined, service.host);
   return [{ to, match: isAlone ? {} : tlsMatch([service.host], ranges) }];
 }
@@ -66,17 +71,24 @@ const tlsMatch = (names: readonly string[], ranges: readonly string[]): Json =>
     prefix_ranges: ranges.map(rangeOf),
   });
 
-/** By the first tcp rule of its VirtualService that is for this proxy. */
+/**
+ * By the tcp rules of its VirtualService: those that name subnets of the destination each have these, and the first without any has the
+ * rest; else the service itself has it.
+ */
 function tcpTargets({ service, port, ranges }: PlainService, scope: Scope): readonly Matched[] {
   const rule = ruleFor(scope.routes, service.host);
-  const ruled = rule?.spec.tcp.find(
-    ({ match }) => match === undefined || match.some((one) => isFor(one, rule, port.number, scope)),
-  );
-  const to =
-    rule === undefined || ruled === undefined
-      ? outboundCluster(port.number, undefined, service.host)
-      : targetOf(ruled.route, rule, port.number, scope);
-  return [{ to, match: compact({ prefix_ranges: ranges.map(rangeOf) }) }];
+  const own = { prefix_ranges: ranges.map(rangeOf) };
+  const found: Matched[] = [];
+  for (const { match, route } of rule?.spec.tcp ?? []) {
+    if (rule === undefined) break;
+    const fitting = match?.filter((one) => isFor(one, rule, port.number, scope));
+    if (fitting?.length === 0) continue;
+    const to = targetOf(route, rule, port.number, scope);
+    if (fitting === undefined || fitting.some(({ destinationSubnets }) => destinationSubnets.length === 0))
+      return [...found, { to, match: compact(own) }];
+    found.push({ to, match: { prefix_ranges: fitting.flatMap((one) => one.destinationSubnets.map(rangeOf)) } });
+  }
+  return [...found, { to: outboundCluster(port.number, undefined, service.host), match: compact(own) }];
 }
 
 const targetOf = (

@@ -2,6 +2,7 @@
  * **In**: the objects of a mesh. **Out**: its services with their endpoints, and its rules; frozen. **Fails**: never; what objects refer to
  * and nobody declares is absent.
  */
+import type { LocalityLbSetting } from '../rules/locality.ts';
 import type { MeshObjects } from '../sources/objects.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import { type EndpointSource, KubernetesEndpoints, kubernetesServiceOf } from './kubernetes-services.ts';
@@ -17,6 +18,8 @@ export interface MeshSettings {
   /** Whose Sidecars and rules hold for all namespaces. */
   readonly rootNamespace: string;
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** Of calls whose DestinationRule says nothing about localities; absent: nearer endpoints come first where failing ones are ejected. */
+  readonly localityLb?: LocalityLbSetting | undefined;
   /** Absent: proxies neither ask nor report. */
   readonly sluice?: SluiceSettings | undefined;
   /** Absent: workloads have no certificates, so all calls within the mesh go in cleartext. */

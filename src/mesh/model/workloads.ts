@@ -3,6 +3,7 @@
  * or one that has ended, is none.
  */
 import type { MeshObject, MeshObjects } from '../sources/objects.ts';
+import { localityOfLabels } from './locality.ts';
 
 /** A pod or another machine that a service may select. */
 export interface Workload {
@@ -99,7 +100,7 @@ function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
     labels: origin.labels,
     serviceAccount: spec.serviceAccountName,
     hasSidecar: tlsModeOf(origin.labels) ?? origin.annotations.has(INJECTED),
-    locality: undefined,
+    locality: localityOfLabels(origin.labels),
     weight: undefined,
     ports: Object.fromEntries(
       spec.containers.flatMap(({ ports }) =>

@@ -5,7 +5,9 @@
  */
 import { isIP } from 'node:net';
 import type { Proxy } from '../../xds/index.ts';
+import { localityOfLabels, localityText } from '../model/locality.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { Endpoint } from '../model/model.ts';
 
 export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
 
@@ -17,6 +19,8 @@ export interface Member {
   readonly namespace: string;
   readonly labels: ReadonlyMap<string, string>;
   readonly serviceAccount: string;
+  /** `region/zone/sub-zone` */
+  readonly locality: string | undefined;
   /** Without interception each listener is bound, and an application calls it by its address. */
   readonly interception: InterceptionMode;
   /**
@@ -32,7 +36,7 @@ const FORM = 'expected sidecar~IP~POD.NAMESPACE~DOMAIN or router~IP~POD.NAMESPAC
 
 /** Istio's own ids and metadata. */
 export function memberOf(
-  { id, metadata, identity }: Pick<Proxy, 'id' | 'metadata' | 'identity'>,
+  { id, metadata, identity, locality }: Pick<Proxy, 'id' | 'metadata' | 'identity'> & Partial<Pick<Proxy, 'locality'>>,
   mesh: Mesh,
 ): Member | { readonly wrong: string } {
   const [type = '', address = '', name = '', domain, ...others] = id.split('~');
@@ -43,12 +47,17 @@ export function memberOf(
   if (namespace === '') return { wrong: `the node id names no namespace; ${FORM}` };
   const agent = textOf(metadata['SDS_CLUSTER']);
   const mode = textOf(metadata['INTERCEPTION_MODE']);
+  const endpoint = endpointAt(address, mesh);
+  const labels = labelsOf(metadata['LABELS']) ?? endpoint?.labels ?? new Map<string, string>();
   return {
     type,
     name,
     address,
     namespace,
-    labels: labelsOf(metadata['LABELS']) ?? labelsAt(address, mesh),
+    labels,
+    locality:
+      localityOfLabels(labels) ??
+      (locality === undefined || locality.region === '' ? endpoint?.locality : localityText(locality)),
     serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     isProven: identity !== undefined,
@@ -63,9 +72,17 @@ function labelsOf(value: unknown): ReadonlyMap<string, string> | undefined {
   return new Map(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** As 1.0.2 finds them: those of the endpoints at its address. */
-function labelsAt(address: string, { endpoints }: Mesh): ReadonlyMap<string, string> {
-  for (const own of endpoints.values())
-    for (const endpoint of own) if (endpoint.address === address) return endpoint.labels;
-  return new Map();
+/** By address. */
+const known = new WeakMap<Mesh, ReadonlyMap<string, Endpoint>>();
+
+/** A proxy that says nothing of itself is known by its endpoint, as in 1.0.2. */
+function endpointAt(address: string, mesh: Mesh): Endpoint | undefined {
+  let endpoints = known.get(mesh);
+  if (endpoints === undefined) {
+    const byAddress = new Map<string, Endpoint>();
+    for (const own of mesh.endpoints.values())
+      for (const one of own) if (!byAddress.has(one.address)) byAddress.set(one.address, one);
+    known.set(mesh, (endpoints = byAddress));
+  }
+  return endpoints.get(address);
 }

@@ -1,11 +1,12 @@
 /** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
 import { z } from 'zod';
+import { localityLbSetting } from './locality.ts';
 import { duration, exportTo, label, labels, port, unsupported, wildcardHost } from './values.ts';
 
 const tcp = z.strictObject({
   maxConnections: z.int().min(1).optional(),
   connectTimeout: duration.optional(),
-  idleTimeout: unsupported('remove it'),
+  idleTimeout: duration.optional(),
   maxConnectionDuration: duration.optional(),
   tcpKeepalive: z
     .strictObject({ probes: z.int().min(1).optional(), time: duration.optional(), interval: duration.optional() })
@@ -43,8 +44,16 @@ const consistentHash = z
 const loadBalancer = z.strictObject({
   simple: z.enum(['UNSPECIFIED', 'ROUND_ROBIN', 'LEAST_CONN', 'LEAST_REQUEST', 'RANDOM', 'PASSTHROUGH']).optional(),
   consistentHash: consistentHash.optional(),
-  warmupDurationSecs: unsupported('remove it'),
-  localityLbSetting: unsupported('remove it'),
+  /** Of new endpoints, whose share grows meanwhile. */
+  warmupDurationSecs: duration.optional(),
+  warmup: z
+    .strictObject({
+      duration,
+      minimumPercent: z.number().min(0).max(100).optional(),
+      aggression: z.number().min(1).optional(),
+    })
+    .optional(),
+  localityLbSetting: localityLbSetting.optional(),
 });
 
 const outlierDetection = z.strictObject({

@@ -1,6 +1,6 @@
 /** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
 import { z } from 'zod';
-import { labels, port, unsupported, wildcardHost } from './values.ts';
+import { isServerName, labels, port, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
 
 const PROTOCOLS = [
   'HTTP',
@@ -78,8 +78,10 @@ const server = z
     name: z.string().optional(),
     defaultEndpoint: unsupported('remove it'),
   })
-  .superRefine(({ port: { protocol }, tls }, context) => {
+  .superRefine(({ port: { protocol }, hosts, tls }, context) => {
     const isTls = protocol === 'HTTPS' || protocol === 'TLS';
+    for (const [at, name] of hosts.entries())
+      if (isTls && !isServerName(name)) context.addIssue({ code: 'custom', path: ['hosts', at], message: SERVER_NAME });
     if (isTls && tls === undefined)
       context.addIssue({ code: 'custom', message: `a server of protocol ${protocol} needs tls` });
     if (!isTls && tls !== undefined && tls.httpsRedirect !== true && tls.mode !== undefined)

@@ -1,7 +1,7 @@
 /** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod and Secret of Kubernetes. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { exportTo, labels, port, unsupported, wildcardHost } from './values.ts';
+import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
 
 const protocol = z.string().min(1);
 const servicePort = z.strictObject({
@@ -22,20 +22,14 @@ const workload = {
 };
 const entryEndpoint = z.strictObject({ ...workload, address: z.string().min(1) });
 
-const isAddress = (text: string): boolean => {
-  const [ip = '', prefix] = text.split('/');
-  return (
-    isIP(ip) !== 0 &&
-    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)))
-  );
-};
-
 export const serviceEntry = z
   .strictObject({
     hosts: z.array(wildcardHost.refine((name) => name !== '*', { message: 'a service is no bare *' })).min(1),
     addresses: z
       .array(
-        z.string().refine(isAddress, { message: 'expected an address or a range, such as 10.1.2.3 or 10.0.0.0/8' }),
+        z
+          .string()
+          .refine(isAddressRange, { message: 'expected an address or a range, such as 10.1.2.3 or 10.0.0.0/8' }),
       )
       .default([]),
     ports: z.array(servicePort).min(1),

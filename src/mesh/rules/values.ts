@@ -1,4 +1,5 @@
 /** Values that several of Istio's kinds share. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { goDurationMs } from '../../time/duration.ts';
 
@@ -91,6 +92,10 @@ export const wildcardHost = z
     'expected the name of a host; * may stand for its beginning, as in *.example.com',
   );
 
+/** Envoy takes no other wildcards for names in TLS. */
+export const isServerName = (name: string): boolean => !name.startsWith('*') || name === '*' || name.startsWith('*.');
+export const SERVER_NAME = 'expected a server name of TLS: complete, or with *. at its beginning';
+
 export const headerName = z
   .string()
   .regex(/^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header')
@@ -100,3 +105,12 @@ export const exportTo = z
   .array(z.union([z.literal('*'), z.literal('.'), z.literal('~'), label]))
   .min(1)
   .default(['*']);
+
+/** An address, with or without the length of a prefix. */
+export const isAddressRange = (text: string): boolean => {
+  const [ip = '', prefix] = text.split('/');
+  return (
+    isIP(ip) !== 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)))
+  );
+};

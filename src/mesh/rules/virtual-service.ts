@@ -6,6 +6,9 @@ import {
   grpcStatus,
   headerName,
   host,
+  isAddressRange,
+  isServerName,
+  SERVER_NAME,
   label,
   labels,
   percent,
@@ -155,8 +158,11 @@ const httpRoute = z
   });
 export type HttpRoute = z.output<typeof httpRoute>;
 
+/** An address, or a range of them. */
+const subnet = z.string().refine(isAddressRange, { message: 'expected an address or a range, such as 10.0.0.0/8' });
+
 const l4Match = {
-  destinationSubnets: unsupported('match by port or sniHosts'),
+  destinationSubnets: z.array(subnet).default([]),
   port: port.optional(),
   sourceLabels: labels.default({}),
   sourceNamespace: z.string().optional(),
@@ -164,8 +170,9 @@ const l4Match = {
 };
 const l4Destination = z.strictObject({ destination, weight: weight.optional() });
 
+const serverName = wildcardHost.refine(isServerName, { message: SERVER_NAME });
 const tlsRoute = z.strictObject({
-  match: z.array(z.strictObject({ sniHosts: z.array(wildcardHost).min(1), ...l4Match })).min(1),
+  match: z.array(z.strictObject({ sniHosts: z.array(serverName).min(1), ...l4Match })).min(1),
   route: z.array(l4Destination).min(1),
 });
 const tcpRoute = z.strictObject({

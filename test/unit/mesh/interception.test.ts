@@ -335,6 +335,73 @@ spec: { host: reviews, trafficPolicy: { connectionPool: { tcp: { maxConnections:
   test('Envoy accepts it', async () => expect(await validate(all)).toContain('OK'));
 });
 
+describe('rules for connections', () => {
+  const rules = (spec: string): Promise<readonly Made[]> =>
+    resourcesOf(
+      {},
+      `
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: connections }
+spec: ${spec}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: mysql }
+spec: { host: mysql, trafficPolicy: { connectionPool: { tcp: { idleTimeout: 90s } } } }
+`,
+    );
+
+  test('tell subnets of the destination apart, and the first without any has the rest', async () => {
+    const all = await rules(
+      '{ hosts: [mysql], tcp: [' +
+        '{ match: [{ destinationSubnets: [10.96.0.3, "10.97.0.0/16"] }], route: [{ destination: { host: mysql, port: { number: 6379 } } }] }, ' +
+        '{ match: [{ gateways: [other] }, { sourceNamespace: other }], route: [{ destination: { host: reviews } }] }, ' +
+        '{ route: [{ destination: { host: mongo, port: { number: 27017 } } }] }] }',
+    );
+    expect(chainsOf(all, '10.96.0.3_3306')).toEqual([
+      [
+        {
+          prefix_ranges: [
+            { address_prefix: '10.96.0.3', prefix_len: 32 },
+            { address_prefix: '10.97.0.0', prefix_len: 16 },
+          ],
+        },
+        'outbound|6379||mysql.default.svc.cluster.local',
+      ],
+      [{}, 'outbound|27017||mongo.default.svc.cluster.local'],
+    ]);
+    expect(JSON.stringify(named(all, LISTENER, '10.96.0.3_3306'))).toContain('"idle_timeout":"90s"');
+    expect(await validate(all)).toContain('OK');
+  });
+
+  test('tell server names apart, each with its own destination', async () => {
+    const all = await rules(
+      '{ hosts: ["*.cdn.example.com"], tls: [' +
+        '{ match: [{ sniHosts: [a.cdn.example.com] }], route: [{ destination: { host: books.example.com, port: { number: 443 } } }] }, ' +
+        '{ match: [{ sniHosts: ["*.cdn.example.com"], port: 443 }], route: [{ destination: { host: legacy.example.com, port: { number: 443 } } }] }] }',
+    );
+    expect(chainsOf(all, '0.0.0.0_443').slice(1, 3)).toEqual([
+      [{ server_names: ['a.cdn.example.com'], transport_protocol: 'tls' }, 'outbound|443||books.example.com'],
+      [{ server_names: ['*.cdn.example.com'], transport_protocol: 'tls' }, 'outbound|443||legacy.example.com'],
+    ]);
+    expect(await validate(all)).toContain('OK');
+  });
+
+  test('a server name that Envoy would refuse is refused at its line', async () => {
+    const { findings } = await readMesh({
+      'rule.yaml': `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: partial }
+spec: { hosts: ["*.example.com"], tls: [{ match: [{ sniHosts: ["*-a.example.com"] }], route: [{ destination: { host: a } }] }] }
+`,
+    });
+    expect(findings.join()).toMatch(/^rule\.yaml:5:64 MESH_FIELD .*expected a server name of TLS/);
+  });
+});
+
 describe('ports of several services', () => {
   const both = (older: string, younger: string): string => `
 ---
