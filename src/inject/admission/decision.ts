@@ -1,0 +1,108 @@
+/**
+ * Whether the webhook injects a pod.
+ * **In**: a pod as JSON, its namespace, the policy. **Out**: the reason why it is left alone, or nothing. **Fails**: never.
+ */
+import { type InjectConfig, isObject, type JsonObject, type Pod } from '../contract.ts';
+
+/** Values of the label `reason` of a metric. */
+export const SKIP_REASONS = [
+  'not_a_pod',
+  'host_network',
+  'system_namespace',
+  'label',
+  'annotation',
+  'selector',
+  'policy',
+  'invalid_policy',
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+/** Of Kubernetes: `matchLabels` and `matchExpressions`, all of which must hold. */
+export type LabelSelector = JsonObject;
+
+export type DecisionConfig = Pick<InjectConfig, 'policy' | 'style'> & {
+  /** Of the style `today`; asked where neither label nor annotation decides, the first list first. */
+  readonly neverInjectSelector?: readonly LabelSelector[];
+  readonly alwaysInjectSelector?: readonly LabelSelector[];
+};
+
+const SYSTEM_NAMESPACES: Readonly<Record<InjectConfig['style'], readonly string[]>> = {
+  '1.0': ['kube-system', 'kube-public'],
+  today: ['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'],
+};
+
+/** Label of today, annotation of both styles. */
+const INJECT = 'sidecar.istio.io/inject';
+
+export function whySkipped({ metadata, spec }: Pod, namespace: string, config: DecisionConfig): SkipReason | undefined {
+  if (spec['hostNetwork'] === true) return 'host_network'; // rules of iptables would be the node's
+  if (SYSTEM_NAMESPACES[config.style].includes(namespace)) return 'system_namespace';
+  const { policy } = config;
+  if (policy !== 'enabled' && policy !== 'disabled') return 'invalid_policy';
+  const own = config.style === '1.0' ? askedIn10(metadata) : askedToday(metadata, config);
+  if (own === undefined) return policy === 'enabled' ? undefined : 'policy';
+  return own.inject ? undefined : own.by;
+}
+
+interface Asked {
+  readonly inject: boolean;
+  readonly by: SkipReason;
+}
+
+/** By YAML's words for true; anything else is no. */
+function askedIn10(metadata: JsonObject): Asked | undefined {
+  const word = textsOf(metadata['annotations'])[INJECT] ?? '';
+  if (word === '') return undefined;
+  return { inject: ['y', 'yes', 'true', 'on'].includes(word.toLowerCase()), by: 'annotation' };
+}
+
+/** A word other than true and false leaves the decision to selectors and policy. */
+function askedToday(metadata: JsonObject, config: DecisionConfig): Asked | undefined {
+  const labels = textsOf(metadata['labels']);
+  const [word = '', by] =
+    labels[INJECT] === undefined
+      ? [textsOf(metadata['annotations'])[INJECT], 'annotation' as const]
+      : [labels[INJECT], 'label' as const];
+  if (word === 'true' || word === 'false') return { inject: word === 'true', by };
+  const isSelected = (selectors: readonly LabelSelector[] | undefined): boolean =>
+    selectors?.some((selector) => selects(selector, labels)) === true;
+  if (isSelected(config.neverInjectSelector)) return { inject: false, by: 'selector' };
+  return isSelected(config.alwaysInjectSelector) ? { inject: true, by: 'selector' } : undefined;
+}
+
+type Texts = Readonly<Record<string, string>>;
+
+function textsOf(value: unknown): Texts {
+  if (!isObject(value)) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
+/** An empty selector selects nothing, other than in Kubernetes; one with an unknown operator does not, either. */
+function selects(selector: LabelSelector, labels: Texts): boolean {
+  const wanted = Object.entries(textsOf(selector['matchLabels']));
+  const expressions = Array.isArray(selector['matchExpressions']) ? selector['matchExpressions'].filter(isObject) : [];
+  if (wanted.length + expressions.length === 0) return false;
+  return (
+    wanted.every(([name, value]) => labels[name] === value) &&
+    expressions.every((expression) => holds(expression, labels))
+  );
+}
+
+function holds({ key, operator, values }: JsonObject, labels: Texts): boolean {
+  const value = labels[String(key)];
+  const listed = Array.isArray(values) && values.includes(value);
+  switch (operator) {
+    case 'In':
+      return value !== undefined && listed;
+    case 'NotIn':
+      return value === undefined || !listed;
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+    default:
+      return false;
+  }
+}
