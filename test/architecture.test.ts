@@ -380,6 +380,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/admin/host-check.ts',
     ...SERVE_GROUND,
   ],
+  // The injector behind HTTPS; of the engine it has the form of metrics alone.
+  'src/serve/webhook': [
+    'src/text',
+    'src/time/throttle.ts',
+    'src/files/watch.ts',
+    'src/adapters/contract.ts',
+    'src/core/metrics',
+    'src/inject',
+    'src/transport/index.ts',
+    'src/admin/host-check.ts',
+    'src/admin/http-app.ts',
+    'src/admin/metrics.ts',
+    'src/admin/metrics-reply.ts',
+    ...SERVE_GROUND,
+  ],
   'src/serve/ratelimit': [
     'src/text',
     'src/transport',

@@ -8,12 +8,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { registrationOf } from '../../src/inject/admission/registration.ts';
+import { type Style, STYLES } from '../../src/inject/contract.ts';
 import { hadolintProgram } from '../../test/parts/fetch-deploy-tools.ts';
 import { isKubernetesBuilt } from '../../test/parts/fetch-kubernetes.ts';
 import { onPath } from '../../test/parts/fetch.ts';
 import { ok, openHelm } from './helm.ts';
 import { checkInCluster } from './in-cluster.ts';
-import { CHART, type Manifest, manifestsOf, PLAIN, plainManifests, ROOT } from './manifests.ts';
+import { CHART, type Manifest, manifestsOf, PLAIN, plainManifests, ROOT, WEBHOOK } from './manifests.ts';
 import { REFUSALS, RENDERINGS } from './renderings.ts';
 import { schemaChecker } from './schemas.ts';
 
@@ -45,7 +47,12 @@ try {
     plain,
     'deploy/kubernetes/sluice.yaml is stale: npm run deploy:check -- --write',
   );
-  const all = [...rendered.flatMap(({ manifests }) => manifests), ...kustomized()];
+  const all = [
+    ...rendered.flatMap(({ manifests }) => manifests),
+    ...kustomized(),
+    ...manifestsOf(readFileSync(WEBHOOK, 'utf8')),
+    ...STYLES.map(registration),
+  ];
   for (const version of VERSIONS) {
     const check = await schemaChecker(version);
     assert.deepEqual(all.flatMap(check), [], `against the schemas of Kubernetes ${version}`);
@@ -58,6 +65,19 @@ try {
   else await checkInCluster(helm, scratch, all);
 } finally {
   rmSync(scratch, { recursive: true });
+}
+
+/** As `sluice webhook --print-config` prints it. */
+function registration(style: Style): Manifest {
+  const at = { service: 'sluice-webhook', namespace: 'sluice', port: 443 };
+  const ca = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
+  return registrationOf({
+    name: `sluice-webhook-${style}`,
+    style,
+    at,
+    ca,
+    allNamespaces: false,
+  }) as unknown as Manifest;
 }
 
 function kustomized(): Manifest[] {

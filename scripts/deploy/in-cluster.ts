@@ -13,7 +13,7 @@ import { readDefinition } from './schemas.ts';
 const pathOf = ({ apiVersion, kind }: Manifest): string => {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const plural = kind.endsWith('y') ? `${kind.slice(0, -1)}ies` : `${kind}s`;
-  const isCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
+  const isCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding', 'MutatingWebhookConfiguration'].includes(kind);
   return `${root}${isCluster ? '' : `/namespaces/${NAMESPACE}`}/${plural.toLowerCase()}`;
 };
 

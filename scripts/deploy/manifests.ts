@@ -9,6 +9,8 @@ import { parseAllDocuments, stringify } from 'yaml';
 export const ROOT: string = resolve(import.meta.dirname, '../..');
 export const CHART: string = join(ROOT, 'deploy/helm/sluice');
 export const PLAIN: string = join(ROOT, 'deploy/kubernetes/sluice.yaml');
+/** Written by hand. */
+export const WEBHOOK: string = join(ROOT, 'deploy/kubernetes/webhook.yaml');
 export const NAMESPACE = 'sluice';
 
 export interface Manifest {

@@ -26,6 +26,11 @@ export const START_ERRORS = {
       'There is no Kubernetes API server to ask: the kubeconfig, the token or the certificate authority cannot be read.',
     fix: 'Name a kubeconfig with --kubeconfig and --context, or run in a pod with a service account and --in-cluster.',
   },
+  CLI_INJECT_CONFIG: {
+    means:
+      'The injection configuration or the mesh configuration cannot be read or has errors, so the webhook does not start.',
+    fix: 'Correct it as the message says; docs/inject.md describes both files.',
+  },
   CLI_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',
     fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',

@@ -168,7 +168,8 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
   ];
 }
 
-function histogramSamples(
+/** In seconds. */
+export function histogramSamples(
   labels: Readonly<Record<string, string>>,
   { boundsMs, buckets, count, sumMs }: Latency,
 ): MetricSample[] {
