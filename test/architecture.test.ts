@@ -305,6 +305,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
   'src/envoy': ['src/time/time-slice.ts', 'src/attributes', 'src/yaml', 'src/expression/index.ts', 'src/core/rules'],
   'src/serve': [
+    'src/identity',
     'src/text',
     'src/yaml',
     'src/time',
@@ -369,6 +370,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...SERVE_GROUND,
   ],
   'src/serve/mesh': [
+    'src/identity',
     'src/text',
     'src/log',
     'src/mesh',

@@ -3,7 +3,7 @@
  * **In**: signing certificates, from a source that may replace them at any time. **Out**: certificates for workloads, and what to trust.
  * **Fails**: with {@link TtlTooLong}, or with an Error while the signing certificate has ended.
  */
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { issue, type SigningCertificate } from './certificate.ts';
 import type { SignedCertificate } from './contract.ts';
 
@@ -53,7 +53,7 @@ export interface Issued extends SignedCertificate {
 export interface AuthorityState {
   readonly issued: number;
   readonly signerEndsAtMs: number;
-  readonly roots: number;
+  readonly roots: readonly { readonly subject: string; readonly sha256: string; readonly endsAtMs: number }[];
 }
 
 export class Authority {
@@ -111,13 +111,18 @@ export class Authority {
 
   get state(): AuthorityState {
     const { signer, roots } = this.#source.current;
-    return { issued: this.#issued, signerEndsAtMs: signer.endsAtMs, roots: roots.length };
+    return { issued: this.#issued, signerEndsAtMs: signer.endsAtMs, roots: roots.map(rootState) };
   }
 
   close(): Promise<void> {
     this.#listeners.clear();
     return this.#source.close();
   }
+}
+
+function rootState(pem: string): AuthorityState['roots'][number] {
+  const { subject, fingerprint256, validToDate } = new X509Certificate(pem);
+  return { subject, sha256: fingerprint256.replaceAll(':', '').toLowerCase(), endsAtMs: validToDate.getTime() };
 }
 
 const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>

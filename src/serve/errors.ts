@@ -31,6 +31,11 @@ export const START_ERRORS = {
       'The injection configuration or the mesh configuration cannot be read or has errors, so the webhook does not start.',
     fix: 'Correct it as the message says; docs/inject.md describes both files.',
   },
+  CLI_CA: {
+    means:
+      'The certificate authority of the mesh cannot start: a file of it cannot be read, is malformed, or does not fit the others.',
+    fix: 'Correct the file as the message says; docs/identity.md has the files and flags.',
+  },
   CLI_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',
     fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',

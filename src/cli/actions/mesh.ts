@@ -12,14 +12,15 @@ import { type MeshServer, type MeshServerOptions, startMeshServer } from '../../
 import { serveUntilStopped } from '../../serve/process-life.ts';
 import { causeMessageOf } from '../../text/message-of.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
-import { addressText } from '../../transport/index.ts';
+import { type Address, addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingText, logFindings } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
 import { columns, printOut } from '../terminal.ts';
+import { type MeshIdentityFlags, secureOf } from './mesh-identity.ts';
 
-export interface MeshFlags {
+export interface MeshFlags extends MeshIdentityFlags {
   readonly xds: string;
   readonly admin: string;
   readonly domain: string;
@@ -47,7 +48,10 @@ const GRACE_MS = 2000;
 const TIMES = { checkTimeoutMs: 200, limitTimeoutMs: 20 };
 const LIMIT_DOMAIN = 'mesh';
 
-const settingsOf = ({ domain, outbound, sluice, fail }: MeshFlags): MeshSettings => ({
+const settingsOf = (
+  { domain, outbound, sluice, fail }: MeshFlags,
+  secure: MeshServerOptions['secure'],
+): MeshSettings => ({
   ...DEFAULT_SETTINGS,
   domain,
   outbound,
@@ -55,6 +59,10 @@ const settingsOf = ({ domain, outbound, sluice, fail }: MeshFlags): MeshSettings
     sluice === undefined
       ? undefined
       : { cluster: sluice, ...TIMES, failOpen: fail === 'open', limitDomain: LIMIT_DOMAIN },
+  identities:
+    secure === undefined
+      ? undefined
+      : { trustDomain: secure.trustDomain, trustDomainAliases: secure.trustDomainAliases },
 });
 
 function kubernetesOf(
@@ -80,6 +88,8 @@ function kubernetesOf(
 export async function serveMesh(configs: readonly string[], flags: MeshFlags): Promise<ExitCode> {
   const log = makeLog(flags.logFormat, flags.logLevel);
   const [xds, admin] = [parseAddress(flags.xds, { unix: true }), parseAddress(flags.admin)];
+  const kubernetes = kubernetesOf(configs, flags);
+  const secure = secureOf(flags, kubernetes?.server);
   containErrors(log);
   return serveUntilStopped<MeshServer>({
     log,
@@ -87,9 +97,10 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
       startMeshServer(
         {
           configs,
-          kubernetes: kubernetesOf(configs, flags),
-          settings: settingsOf(flags),
+          kubernetes,
+          settings: settingsOf(flags, secure),
           xds,
+          secure,
           admin,
           log,
           graceMs: GRACE_MS,
@@ -97,19 +108,25 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
         },
         signal,
       ),
-    onServing({ xds: at, admin: pages, plane }) {
+    onServing({ xds: at, secure: securedAt, admin: pages, plane }) {
       if (flags.logFormat === 'json') {
-        log.info('serving', { xds: addressText(at), admin: pages === undefined ? null : addressText(pages) });
+        log.info('serving', { xds: addressText(at), secure: textOf(securedAt), admin: textOf(pages) });
         return;
       }
       const line = (text: string): void => writeLog(`${text}\n`);
       line(`${paintErr.strong('sluice mesh')} serves ${plane.mesh.services.size} services of version ${plane.version}`);
       line(`  xDS    ${paintErr.name(addressText(at))}  for Envoy: ADS, state of the world and delta`);
+      if (securedAt !== undefined)
+        line(
+          `  secure ${paintErr.name(addressText(securedAt))}  for agents and Envoys: certificates, ADS and SDS over TLS`,
+        );
       if (pages !== undefined) line(`  admin  ${paintErr.name(`http://${addressText(pages)}`)}  /mesh /mesh/proxies`);
       line('  Ctrl-C stops it; a changed file reaches all proxies.');
     },
   });
 }
+
+const textOf = (at: Address | undefined): string | null => (at === undefined ? null : addressText(at));
 
 export async function lintMesh(configs: readonly string[], { domain, json }: MeshLintFlags): Promise<ExitCode> {
   const { mesh, findings, version } = await readMesh(

@@ -8,6 +8,31 @@ const admin = (): Option =>
   new Option('--to <host:port>', 'the admin port of `sluice mesh`').default('127.0.0.1:15020');
 const domain = (): Option => new Option('--domain <name>', 'the domain of the mesh').default('cluster.local');
 
+/** Defaults stand in the action, so that a flag without --secure is found. */
+const ofIdentities = (): readonly Option[] => [
+  new Option(
+    '--secure <host:port>',
+    'the TLS port where workloads get certificates, and the secrets of their own identity; Istio has 15012; default: none',
+  ),
+  new Option('--secure-names <names>', 'hosts and IP addresses by which clients know that port, separated by commas'),
+  new Option(
+    '--trust-domain <name>',
+    'of the identities spiffe://NAME/ns/NAMESPACE/sa/ACCOUNT; default: cluster.local',
+  ),
+  new Option('--trust-domain-aliases <names>', 'earlier names of the trust domain, separated by commas'),
+  new Option('--ca-folder <folder>', 'where the certificate authority keeps its own root; default: in memory'),
+  new Option('--self-signed-ca-cert-ttl <time>', 'of its own root; default: 3650d'),
+  new Option('--root-cert <file>', 'instead of a root of its own: what workloads trust'),
+  new Option('--signing-cert <file>', 'the certificate that signs, a root or below one'),
+  new Option('--signing-key <file>', 'its key'),
+  new Option('--cert-chain <file>', 'the certificates between it and the root'),
+  new Option('--workload-cert-ttl <time>', 'of certificates whose workload asks for no other; default: 24h'),
+  new Option('--max-workload-cert-ttl <time>', 'the longest that a workload may ask for; default: 90d'),
+  new Option('--jwks <file|url>', 'the public keys of the issuer of tokens, as a file or at an https URL'),
+  new Option('--token-issuer <issuer>', 'what tokens name as their issuer (iss)'),
+  new Option('--token-audience <audience>', 'for whom tokens must be (aud); default: istio-ca'),
+];
+
 export const mesh: CommandSpec = {
   name: 'mesh',
   help: {
@@ -46,6 +71,7 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
       '--watch-namespaces <names>',
       'of the API server, separated by commas; the root namespace istio-system counts only if it is named; default: all',
     ),
+    ...ofIdentities(),
   ],
   run: async (paths: readonly string[], flags: MeshFlags) =>
     (await import('../actions/mesh.ts')).serveMesh(paths, flags),

@@ -27,6 +27,8 @@ export interface MeshAdminOptions {
   readonly plane: ControlPlane;
   readonly proxies: () => readonly ProxyState[];
   readonly loading: () => MeshLoading;
+  /** `undefined`: workloads get no certificates. */
+  readonly identity?: () => object | undefined;
   readonly log: OwnLog;
 }
 
@@ -35,6 +37,7 @@ const PAGES = {
   '/readyz': '200 while a mesh is in force; 503 while lists of the Kubernetes API are missing, and which',
   '/mesh': 'the mesh in force, since when, its findings, and the errors of newer files that were refused',
   '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses and why',
+  '/mesh/identity': 'the certificate authority: its roots and when they end, certificates issued, callers refused',
   '/mesh/proxies/POD.NAMESPACE/TYPE': 'its clusters, routes, listeners or endpoints as the control plane makes them',
 } as const;
 
@@ -60,6 +63,7 @@ export async function startMeshAdmin({
   plane,
   proxies,
   loading,
+  identity,
   log,
 }: MeshAdminOptions): Promise<MeshAdmin> {
   const app = makeHttpApp({ bodyLimit: 1024 });
@@ -95,6 +99,11 @@ export async function startMeshAdmin({
       findingsInAll: findings.length,
     };
   });
+  app.get(
+    '/mesh/identity',
+    async (_request, reply) =>
+      identity?.() ?? reply.code(404).send({ error: 'workloads get no certificates; start with --secure' }),
+  );
   app.get('/mesh/proxies', async () => ({ version: plane.version, proxies: proxies().map(rowOf) }));
   app.get<{ Params: { name: string; type: string } }>('/mesh/proxies/:name/:type', async ({ params }, reply) => {
     const typeUrl = Object.hasOwn(TYPES, params.type) ? TYPES[params.type] : undefined;

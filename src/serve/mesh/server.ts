@@ -11,13 +11,14 @@ import { type MeshSettings, meshOf } from '../../mesh/model/mesh.ts';
 import { noObjects } from '../../mesh/sources/objects.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
-import { Debounce, shortName, XdsServer } from '../../xds/index.ts';
+import { Debounce, type ProxyState, shortName, XdsServer, type XdsServerOptions } from '../../xds/index.ts';
 import { atAddress, listenGrpc } from '../grpc-listener.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { watchPolicy } from '../watch-files.ts';
 import { type MeshAdmin, startMeshAdmin } from './admin.ts';
 import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
+import type { SecureOptions, SecurePort } from './secure-port.ts';
 
 export interface MeshServerOptions {
   readonly configs: readonly string[];
@@ -26,6 +27,8 @@ export interface MeshServerOptions {
   readonly settings: MeshSettings;
   /** Port 0: any free port. */
   readonly xds: Address;
+  /** `undefined`: workloads get no certificates. */
+  readonly secure?: SecureOptions | undefined;
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
@@ -37,6 +40,7 @@ export interface MeshServerOptions {
 
 export interface MeshServer {
   readonly xds: Address;
+  readonly secure: Address | undefined;
   readonly admin: Address | undefined;
   readonly plane: ControlPlane;
   reload(): Promise<boolean>;
@@ -53,8 +57,9 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   await using stack = new AsyncDisposableStack();
   const loader = stack.use(new MeshLoader({ paths, kubernetes, settings, log, onFindings }));
   await loader.open();
-  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none');
-  const server = new XdsServer({
+  const port = options.secure === undefined ? undefined : stack.use(await openSecure(options.secure, log));
+  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads);
+  const common: XdsServerOptions = {
     source: plane,
     onRefused: (proxy, { typeUrl, why, resources }) =>
       log.error('a proxy refuses its new configuration, and keeps the last', {
@@ -68,15 +73,22 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
         proxy: proxy.id,
         error: messageOf(error),
       }),
+  };
+  // Nobody is authenticated at the plain port, whatever they present there, so it never carries a key.
+  const plain = new XdsServer(common);
+  const secured = port === undefined ? undefined : new XdsServer({ ...common, authenticate: port.identityOf });
+  const push = new Debounce(DEBOUNCE, () => {
+    plain.changed();
+    secured?.changed();
   });
-  const push = new Debounce(DEBOUNCE, () => server.changed());
+  const proxies = (): readonly ProxyState[] => [...plain.proxies(), ...(secured?.proxies() ?? [])];
 
   stack.defer(() => push[Symbol.dispose]());
   const admin: MeshAdmin | undefined =
     options.admin === undefined
       ? undefined
       : await atAddress(options.admin, (at) =>
-          startMeshAdmin({ ...at, plane, proxies: () => server.proxies(), loading: () => loader.loading, log }),
+          startMeshAdmin({ ...at, plane, proxies, loading: () => loader.loading, identity: () => port?.state, log }),
         );
   stack.defer(() => admin?.close());
   // Proxies that come back must not be told of an empty mesh, so nothing listens for them before the first one is complete.
@@ -86,7 +98,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   });
   plane.use(first.mesh, first.version);
   const transport = await listenGrpc({
-    methods: server.methods,
+    methods: plain.methods,
     address: options.xds,
     tls: undefined,
     reusePort: false,
@@ -94,6 +106,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
     log,
   });
   stack.defer(() => transport.drain(graceMs));
+  const secure = await port?.listen(secured?.methods ?? new Map(), graceMs);
   const reload = oneAtATime(() => loader.reload());
   const watch = watchPolicy({
     part: 'mesh',
@@ -109,12 +122,16 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   let drained: Promise<void> | undefined;
   return {
     xds: { host: transport.host, port: transport.port },
+    secure,
     admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
     plane,
     reload,
     drain: () => (drained ??= open.disposeAsync()),
   };
 }
+
+const openSecure = async (options: SecureOptions, log: OwnLog): Promise<SecurePort> =>
+  (await import('./secure-port.ts')).SecurePort.open(options, log);
 
 /** Objects in one log line. */
 const MAX_NAMED = 5;
