@@ -63,7 +63,7 @@ const COMMANDS = {
     const beganMs = performance.now();
     if (kind === 'endpoint') await replace('EndpointSlice', crowdSlice(at, size, count));
     else await replace('VirtualService', crowdRule(at, size, count));
-    const mesh = meshOf(objects, DEFAULT_SETTINGS);
+    const mesh = meshOf(objects, DEFAULT_SETTINGS, plane.mesh);
     const modelMs = performance.now() - beganMs;
     plane.use(mesh, String(++version));
     server.changed();

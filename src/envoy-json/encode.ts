@@ -74,7 +74,8 @@ export function decodeEnvoyJson(typeUrl: string, bytes: Uint8Array): JsonValue {
   return toJson(schema, fromBinary(schema, bytes), { registry: registry(), useProtoFieldName: true });
 }
 
-export const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+export const digestOf = (content: Uint8Array | string): string =>
+  createHash('sha256').update(content).digest('hex').slice(0, 16);
 
 /** Maps are written in the order of their keys. */
 function sorted(json: JsonValue): JsonValue {

@@ -4,10 +4,11 @@
  * discovery service. **Fails**: a proxy whose node does not say who it is gets INVALID_ARGUMENT, one that claims to be another than it has
  * proven PERMISSION_DENIED.
  */
-import type { WorkloadIdentities } from '../identity/workload-identities.ts';
+import type { SecretsLease, WorkloadIdentities } from '../identity/workload-identities.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import {
   ENDPOINTS,
+  LayeredResources,
   type Proxy,
   type ProxyResources,
   type Resource,
@@ -18,16 +19,20 @@ import {
 } from '../xds/index.ts';
 import { loadAssignment } from './envoy/endpoints.ts';
 import { Encoder, made } from './envoy/made.ts';
-import { resourcesOf } from './envoy/resources.ts';
+import { ownResources } from './envoy/resources.ts';
 import type { Mesh } from './model/mesh.ts';
 import { wrongClaim } from './resolve/claims.ts';
 import { type Member, memberOf } from './resolve/proxy.ts';
+import { SharedResources } from './shared-resources.ts';
+
+const NONE: Resources = new Map();
 
 export class ControlPlane implements ResourceSource {
   #mesh: Mesh;
   #version: string;
   readonly #identities: WorkloadIdentities | undefined;
   readonly #encoder = new Encoder();
+  readonly #shared = new SharedResources(this.#encoder);
 
   constructor(mesh: Mesh, version: string, identities?: WorkloadIdentities) {
     this.#mesh = mesh;
@@ -44,9 +49,10 @@ export class ControlPlane implements ResourceSource {
 
   /** The discovery service is to be told that it has changed. */
   use(mesh: Mesh, version: string): void {
+    this.#shared.next(this.#mesh, mesh);
+    this.#encoder.next();
     this.#mesh = mesh;
     this.#version = version;
-    this.#encoder.next();
   }
 
   connect(proxy: Proxy, changed: () => void): ReturnType<ResourceSource['connect']> {
@@ -56,15 +62,8 @@ export class ControlPlane implements ResourceSource {
     if (wrong !== undefined) throw new GrpcError(Status.PERMISSION_DENIED, wrong);
     const lease =
       identity === undefined || member.secrets !== 'ads' ? undefined : this.#identities?.lease(identity, changed);
-    let last: { readonly mesh: Mesh; readonly resources: ProxyResources } | undefined;
-    let joined: Joined | undefined;
     return {
-      resources: () => {
-        if (last?.mesh !== this.#mesh) last = { mesh: this.#mesh, resources: this.#resources(this.#member(proxy)) };
-        if (lease === undefined) return last.resources;
-        joined = withSecrets(last.resources, lease.resources(), joined);
-        return joined.resources;
-      },
+      resources: () => this.#resources(proxy, lease),
       absent: (typeUrl, name) => this.#absent(typeUrl, name),
       ...(lease === undefined ? {} : { close: () => lease.release() }),
     };
@@ -77,13 +76,20 @@ export class ControlPlane implements ResourceSource {
     return member;
   }
 
-  #resources(member: Member): ProxyResources {
-    const byType = new Map<string, Map<string, Resource>>();
-    for (const one of resourcesOf(this.#mesh, member)) {
-      const known = byType.get(one.typeUrl) ?? new Map<string, Resource>();
-      byType.set(one.typeUrl, known.set(one.name, this.#encoder.encode(one)));
+  async #resources(proxy: Proxy, lease: SecretsLease | undefined): Promise<ProxyResources> {
+    const [mesh, version] = [this.#mesh, this.#version];
+    const member = this.#member(proxy);
+    const { scope, byType: shared } = await this.#shared.of(mesh, member);
+    const own = new Map<string, Map<string, Resource>>();
+    for (const one of ownResources({ ...scope, member })) {
+      const known = own.get(one.typeUrl) ?? new Map<string, Resource>();
+      own.set(one.typeUrl, known.set(one.name, this.#encoder.encode(one)));
     }
-    return { version: this.#version, byType };
+    if (lease !== undefined) own.set(SECRET, new Map([...(own.get(SECRET) ?? []), ...lease.resources()]));
+    const byType = new Map<string, Resources>(own);
+    for (const [typeUrl, resources] of shared)
+      byType.set(typeUrl, new LayeredResources(resources, own.get(typeUrl) ?? NONE));
+    return { version, byType };
   }
 
   /** Nobody, or no route, so that a proxy does not wait for what does not exist. */
@@ -91,17 +97,4 @@ export class ControlPlane implements ResourceSource {
     if (typeUrl === ENDPOINTS) return this.#encoder.encode(made(ENDPOINTS, loadAssignment(name, [])));
     return typeUrl === ROUTES ? this.#encoder.encode(made(ROUTES, { name, virtual_hosts: [] })) : undefined;
   }
-}
-
-/** Made again when one of its parts has changed. */
-interface Joined {
-  readonly of: ProxyResources;
-  readonly own: Resources;
-  readonly resources: ProxyResources;
-}
-
-function withSecrets(of: ProxyResources, own: Resources, last: Joined | undefined): Joined {
-  if (last?.of === of && last.own === own) return last;
-  const secrets = new Map([...(of.byType.get(SECRET) ?? []), ...own]);
-  return { of, own, resources: { ...of, byType: new Map([...of.byType, [SECRET, secrets]]) } };
 }

@@ -142,6 +142,7 @@ export class ProxyStream {
       if (this.#isOver) return;
       this.#hasChanged = false;
       const { version, byType } = await this.#source.resources();
+      await this.#turn(); // those of many proxies may be ready in one turn of the event loop
       if (this.#isOver) return;
       this.pushing = version;
       if (this.inForce === undefined) await this.#begin(byType);

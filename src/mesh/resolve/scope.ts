@@ -25,8 +25,7 @@ export interface Scope {
   destinationRule(host: string): MeshObject<'DestinationRule'> | undefined;
 }
 
-export function scopeOf(mesh: Mesh, member: Member): Scope {
-  const sidecar = member.type === 'sidecar' ? sidecarOf(mesh, member) : undefined;
+export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, member)): Scope {
   const services = new Map([...mesh.services].filter(([, service]) => isVisible(service, member, sidecar)));
   const routes = new Map<string, MeshObject<'VirtualService'>>();
   for (const rule of mesh.rules.VirtualService) {
@@ -42,7 +41,11 @@ export function scopeOf(mesh: Mesh, member: Member): Scope {
 }
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
-function sidecarOf({ rules, settings }: Mesh, { namespace, labels }: Member): MeshObject<'Sidecar'> | undefined {
+export function sidecarOf(
+  { rules, settings }: Mesh,
+  { type, namespace, labels }: Member,
+): MeshObject<'Sidecar'> | undefined {
+  if (type !== 'sidecar') return undefined;
   const isSelecting = ({ spec }: MeshObject<'Sidecar'>): boolean =>
     Object.keys(spec.workloadSelector?.labels ?? {}).length > 0;
   const inNamespace = rules.Sidecar.filter(({ origin }) => origin.namespace === namespace);

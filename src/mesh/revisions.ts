@@ -1,0 +1,56 @@
+/** Which parts of the mesh have changed, by the identity of its objects. */
+import type { Mesh } from './model/mesh.ts';
+
+type RuleKind = keyof Mesh['rules'];
+
+/** Kinds that decide how calls are encrypted, and nothing else. */
+const AUTHENTICATION: readonly RuleKind[] = ['PeerAuthentication', 'Policy', 'MeshPolicy'];
+const ROUTING: readonly RuleKind[] = ['VirtualService', 'DestinationRule', 'Gateway', 'Sidecar', 'Secret'];
+
+export class Revisions {
+  readonly #ids = new WeakMap<object, number>();
+  #lastId = 0;
+  #routing = 0;
+  #authentication = 0;
+
+  /** A number for each object; 0 for none. */
+  idOf(object: object | undefined): number {
+    if (object === undefined) return 0;
+    let id = this.#ids.get(object);
+    if (id === undefined) this.#ids.set(object, (id = ++this.#lastId));
+    return id;
+  }
+
+  /** Changes with all but endpoints. */
+  get routing(): number {
+    return this.#routing;
+  }
+  /** Changes with how workloads take calls. */
+  get authentication(): number {
+    return this.#authentication;
+  }
+
+  next(before: Mesh, now: Mesh): void {
+    const isSame = (kinds: readonly RuleKind[]): boolean =>
+      kinds.every((kind) => hasSame<unknown>(before.rules[kind], now.rules[kind]));
+    const hasSameServices = hasSame(before.services.values(), now.services.values());
+    const hasSameSettings = before.settings === now.settings;
+    const hasSameAuthentication =
+      hasSameSettings &&
+      isSame(AUTHENTICATION) &&
+      // Targets of the policies of 1.0.2 are the endpoints of services.
+      (now.rules.Policy.length === 0 ||
+        (hasSameServices && hasSame(before.endpoints.values(), now.endpoints.values())));
+    if (!hasSameAuthentication) this.#authentication++;
+    if (!hasSameAuthentication || !hasSameServices || !isSame(ROUTING)) this.#routing++;
+  }
+}
+
+function hasSame<T>(before: Iterable<T>, now: Iterable<T>): boolean {
+  const others = before[Symbol.iterator]();
+  for (const one of now) {
+    const other = others.next();
+    if (other.done === true || other.value !== one) return false;
+  }
+  return others.next().done === true;
+}

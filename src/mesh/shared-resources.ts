@@ -1,0 +1,171 @@
+/**
+ * The resources that members of the mesh share: made once for all that are alike, and again only where the mesh has changed.
+ * **In**: the mesh in force, and a member. **Out**: maps of resources; the same object for all that are alike, for as long as nothing in it
+ * changes. **Fails**: with an EnvoyJsonError, which is a fault of this program.
+ */
+import { InTurn } from '../time/in-turn.ts';
+import { TimeSlice } from '../time/time-slice.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, type Resource, type Resources, ROUTES } from '../xds/index.ts';
+import { fixedClusters, serviceClusters } from './envoy/clusters.ts';
+import type { Encoder, Made } from './envoy/made.ts';
+import { callListening } from './envoy/resources.ts';
+import { Generations } from './generations.ts';
+import type { Mesh } from './model/mesh.ts';
+import type { Service } from './model/model.ts';
+import { likenessOf } from './resolve/likeness.ts';
+import type { Member } from './resolve/proxy.ts';
+import { type Scope, scopeOf, sidecarOf } from './resolve/scope.ts';
+import { Revisions } from './revisions.ts';
+
+export interface Shared {
+  /** Of a member that stands for all that are alike. */
+  readonly scope: Scope;
+  readonly byType: ReadonlyMap<string, Resources>;
+}
+
+/** What was made of one state of the mesh. */
+interface OfMesh<T> {
+  readonly mesh: Mesh;
+  readonly made: Promise<T>;
+}
+
+interface ServiceResources {
+  readonly clusters: readonly Resource[];
+  readonly endpoints: readonly Resource[];
+}
+
+interface Calls {
+  readonly clusters: Resources;
+  readonly endpoints: Resources;
+}
+
+interface Listens {
+  readonly scope: Scope;
+  readonly routing: number;
+  readonly listeners: Resources;
+  readonly tables: Resources;
+}
+
+export class SharedResources {
+  readonly #encoder: Encoder;
+  readonly #revisions = new Revisions();
+  readonly #services = new Generations<ServiceResources>();
+  readonly #calls = new Generations<OfMesh<Calls>>();
+  readonly #listens = new Generations<OfMesh<Listens>>();
+  /** Those that differ are made one after the other, in slices, so that calls are answered in between. */
+  readonly #inTurn = new InTurn();
+  readonly #slice = new TimeSlice();
+
+  constructor(encoder: Encoder) {
+    this.#encoder = encoder;
+  }
+
+  /** The mesh has changed. */
+  next(before: Mesh, now: Mesh): void {
+    this.#revisions.next(before, now);
+    for (const cache of [this.#services, this.#calls, this.#listens]) cache.next();
+  }
+
+  async of(mesh: Mesh, member: Member): Promise<Shared> {
+    const alike = likenessOf(mesh, member);
+    const sidecar = sidecarOf(mesh, member);
+    const key = keyOf(alike);
+    const { scope, listeners, tables } = await this.#ofMesh(
+      this.#listens,
+      `${key} ${this.#revisions.idOf(sidecar)}`,
+      mesh,
+      (before) => this.#makeListens(before, () => scopeOf(mesh, alike, sidecar)),
+    );
+    const egress = sidecar?.spec.egress.map(({ hosts }) => hosts) ?? [];
+    const { clusters, endpoints } = await this.#ofMesh(
+      this.#calls,
+      `${key} ${JSON.stringify(egress)}`,
+      mesh,
+      (before) => this.#makeCalls(before, { ...scope, mesh }),
+    );
+    return {
+      scope: { ...scope, mesh },
+      byType: new Map([
+        [CLUSTER, clusters],
+        [ENDPOINTS, endpoints],
+        [LISTENER, listeners],
+        [ROUTES, tables],
+      ]),
+    };
+  }
+
+  /** Made once for a state of the mesh, however many ask for it at a time. */
+  #ofMesh<T>(
+    cache: Generations<OfMesh<T>>,
+    key: string,
+    mesh: Mesh,
+    make: (before: T | undefined) => Promise<T>,
+  ): Promise<T> {
+    const known = cache.get(key);
+    if (known?.mesh === mesh) return known.made;
+    const made = this.#inTurn.run(async () => make(await known?.made.catch(() => undefined)));
+    cache.set(key, { mesh, made });
+    return made;
+  }
+
+  async #makeListens(before: Listens | undefined, scopeNow: () => Scope): Promise<Listens> {
+    const { routing } = this.#revisions;
+    if (before?.routing === routing) return before;
+    const scope = scopeNow();
+    const { listeners, tables } = callListening(scope);
+    return {
+      scope,
+      routing,
+      listeners: kept(before?.listeners, await this.#encoded(listeners)),
+      tables: kept(before?.tables, await this.#encoded(tables)),
+    };
+  }
+
+  async #makeCalls(before: Calls | undefined, scope: Scope): Promise<Calls> {
+    const clusters = new Map(await this.#encoded(fixedClusters()));
+    const endpoints = new Map<string, Resource>();
+    const caller = keyOf({ ...scope.member, namespace: '', labels: new Map() });
+    for (const service of scope.services.values()) {
+      const own = this.#ofService(service, scope, caller);
+      for (const one of own.clusters) clusters.set(one.name, one);
+      for (const one of own.endpoints) endpoints.set(one.name, one);
+      if (this.#slice.isOver) await this.#slice.next();
+    }
+    return { clusters: kept(before?.clusters, clusters), endpoints: kept(before?.endpoints, endpoints) };
+  }
+
+  /** Callers of any namespace share them, unless their rules differ. */
+  #ofService(service: Service, scope: Scope, caller: string): ServiceResources {
+    const { mesh } = scope;
+    const revisions = this.#revisions;
+    const parts = [service, scope.destinationRule(service.host), mesh.endpoints.get(service.host)];
+    const ids = parts.map((part) => revisions.idOf(part)).join(' ');
+    const key = `${ids} ${revisions.authentication} ${caller}`;
+    const known = this.#services.get(key);
+    if (known !== undefined) return known;
+    const { clusters, endpoints } = serviceClusters(service, scope);
+    return this.#services.set(key, {
+      clusters: clusters.map((one) => this.#encoder.encode(one)),
+      endpoints: endpoints.map((one) => this.#encoder.encode(one)),
+    });
+  }
+
+  /** The first of a name: two listeners at one address would be refused, both of them. */
+  async #encoded(all: readonly Made[]): Promise<Resources> {
+    const encoded = new Map<string, Resource>();
+    for (const one of all) {
+      if (!encoded.has(one.name)) encoded.set(one.name, await this.#encoder.encodeSliced(one, this.#slice));
+      if (this.#slice.isOver) await this.#slice.next();
+    }
+    return encoded;
+  }
+}
+
+const keyOf = (alike: Member): string => JSON.stringify({ ...alike, labels: [...alike.labels] });
+
+/** The map from before where all in it is the same, since maps are compared by identity. */
+function kept(before: Resources | undefined, now: Resources): Resources {
+  if (before?.size !== now.size) return now;
+  for (const [name, resource] of now) if (before.get(name) !== resource) return now;
+  return before;
+}

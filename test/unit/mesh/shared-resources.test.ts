@@ -1,0 +1,199 @@
+/** The control plane makes the resources of proxies together, and again only where the mesh has changed; the naive way makes all for each. */
+import { expect, test } from 'vitest';
+import { encodeEnvoyJson } from '../../../src/envoy-json/encode.ts';
+import { ControlPlane } from '../../../src/mesh/control-plane.ts';
+import { resourcesOf } from '../../../src/mesh/envoy/resources.ts';
+import { DEFAULT_SETTINGS, meshOf, type MeshSettings } from '../../../src/mesh/model/mesh.ts';
+import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
+import { KINDS, type Kind } from '../../../src/mesh/rules/kinds.ts';
+import { type MeshObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
+import type { Proxy } from '../../../src/xds/index.ts';
+import { Findings } from '../../../src/yaml/findings.ts';
+import { Random } from '../../parts/random.ts';
+
+const NAMESPACES = ['default', 'shop', 'istio-system'];
+const LABELS = [{ app: 'a' }, { app: 'b' }, { app: 'a', version: 'v1' }, { version: 'v2' }, {}];
+const HOSTS = ['a.default', 'b.shop', 'c.istio-system'].map((name) => `${name}.svc.cluster.local`);
+const EXPORTS = [undefined, ['*'], ['.'], ['shop']];
+const PORTS = [
+  { number: 80, name: 'http', protocol: 'HTTP' },
+  { number: 90, name: 'grpc', protocol: 'GRPC' },
+  { number: 3306, name: 'tcp', protocol: 'TCP' },
+  { number: 443, name: 'https', protocol: 'HTTPS' },
+];
+
+type Json = Readonly<Record<string, unknown>>;
+const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
+  ServiceEntry: (random) => ({
+    hosts: [random.one([...HOSTS, 'books.example.com', '*.example.com'])],
+    ports: PORTS.filter((_, at) => at === 0 || random.chance(2)),
+    location: random.one(['MESH_INTERNAL', 'MESH_EXTERNAL']),
+    exportTo: random.one(EXPORTS),
+    addresses: random.one([[], ['10.0.0.1'], ['10.0.0.2', '10.0.0.3']]),
+    ...random.one<Json>([
+      { resolution: 'NONE' },
+      { resolution: 'STATIC', workloadSelector: { labels: random.one(LABELS.slice(0, 4)) } },
+      {
+        resolution: 'STATIC',
+        endpoints: random.list([0, 1, 3], () => ({
+          address: `10.1.0.${random.below(6)}`,
+          labels: random.one(LABELS),
+          ...random.one<Json>([{}, { locality: 'eu/one' }, { weight: 3 }, { serviceAccount: 'books' }]),
+        })),
+      },
+      { resolution: 'DNS', endpoints: [{ address: 'one.example.com' }] },
+    ]),
+  }),
+  WorkloadEntry: (random) => ({
+    address: `10.1.0.${random.below(6)}`,
+    labels: random.one(LABELS),
+    ...random.one<Json>([{}, { serviceAccount: 'worker' }]),
+  }),
+  VirtualService: (random) => ({
+    hosts: [random.one([...HOSTS, '*.example.com', '*.shop.svc.cluster.local', 'a'])],
+    exportTo: random.one(EXPORTS),
+    gateways: random.one([undefined, ['mesh'], ['front'], ['mesh', 'front']]),
+    http: random.list([1, 2], () => ({
+      match: random.one([
+        undefined,
+        [{ sourceLabels: random.one(LABELS) }],
+        [{ uri: { prefix: '/a' }, sourceNamespace: random.one([undefined, 'shop']) }],
+        [{ port: 90, headers: { user: { exact: 'jason' } } }],
+      ]),
+      route: random.list([1, 2], () => ({
+        destination: { host: random.one([...HOSTS, 'a']), subset: random.one([undefined, 'v1']) },
+        weight: 50,
+      })),
+    })),
+    ...random.one<Json>([
+      {},
+      { tcp: [{ match: [{ sourceLabels: random.one(LABELS) }], route: [{ destination: { host: HOSTS[0] } }] }] },
+    ]),
+  }),
+  DestinationRule: (random) => ({
+    host: random.one([...HOSTS, '*.example.com', 'a', '*.svc.cluster.local']),
+    exportTo: random.one(EXPORTS),
+    workloadSelector: random.one([undefined, undefined, { matchLabels: random.one(LABELS.slice(0, 4)) }]),
+    subsets: random.list([0, 1, 2], (at) => ({ name: `v${at + 1}`, labels: random.one(LABELS) })),
+    trafficPolicy: random.one([
+      undefined,
+      { loadBalancer: { simple: random.one(['RANDOM', 'PASSTHROUGH']) } },
+      { loadBalancer: { consistentHash: { httpHeaderName: 'user' } } },
+      { tls: { mode: random.one(['SIMPLE', 'ISTIO_MUTUAL', 'DISABLE']) } },
+      { connectionPool: { tcp: { maxConnections: 1 + random.below(3) } } },
+    ]),
+  }),
+  Sidecar: (random) => ({
+    ...random.one<Json>([{}, { workloadSelector: { labels: random.one(LABELS.slice(0, 4)) } }]),
+    ...random.one<Json>([
+      {},
+      { ingress: [{ port: PORTS[0], defaultEndpoint: '127.0.0.1:8080' }] },
+      { ingress: [{ port: PORTS[2], bind: '127.0.0.9', defaultEndpoint: '127.0.0.1:8080' }] },
+    ]),
+    egress: random.one([
+      [{ hosts: ['*/*'] }],
+      [{ hosts: ['./*', 'shop/*'] }],
+      [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, bind: '127.0.0.9', hosts: ['*/*'] }],
+    ]),
+  }),
+  Gateway: (random) => ({
+    selector: random.one(LABELS),
+    servers: [{ port: { number: 8080, name: 'http', protocol: 'HTTP' }, hosts: [random.one(['*', HOSTS[0]])] }],
+  }),
+  PeerAuthentication: (random) => ({
+    ...random.one<Json>([{}, { selector: { matchLabels: random.one(LABELS.slice(0, 4)) } }]),
+    mtls: { mode: random.one(['STRICT', 'PERMISSIVE', 'DISABLE']) },
+  }),
+};
+const API: Partial<Record<Kind, string>> = { PeerAuthentication: 'security.istio.io/v1' };
+
+/** Objects of all kinds, each read once, so that those that stay are the same values. */
+async function randomObjects(random: Random): Promise<readonly MeshObjects[]> {
+  const all: MeshObjects[] = [];
+  for (const kind of Object.keys(SPECS) as Kind[])
+    for (let at = 0; at < (kind === 'WorkloadEntry' ? 20 : 5); at++) {
+      const object = {
+        apiVersion: API[kind] ?? 'networking.istio.io/v1',
+        kind,
+        metadata: { name: kind === 'Gateway' ? 'front' : `${kind}-${at}`, namespace: random.one(NAMESPACES) },
+        spec: SPECS[kind]?.(random),
+      };
+      const findings = new Findings();
+      all.push(await readObjects([{ file: `${kind}-${at}.yaml`, text: JSON.stringify(object) }], findings));
+      expect(
+        findings
+          .sorted([])
+          .filter(({ severity }) => severity === 'error')
+          .map(({ message }) => message),
+      ).toEqual([]);
+    }
+  return all;
+}
+
+const joined = (all: readonly MeshObjects[]): MeshObjects =>
+  Object.fromEntries(
+    (Object.keys(KINDS) as Kind[]).map((kind) => [kind, all.flatMap((one): readonly unknown[] => one[kind])]),
+  ) as unknown as MeshObjects;
+
+const randomProxy = (random: Random, at: number): Proxy => ({
+  id: `${random.one(['sidecar', 'sidecar', 'router'])}~${random.one([`10.1.0.${at}`, `fd00::${at}`])}~pod-${at}.${random.one(NAMESPACES)}~x`,
+  cluster: '',
+  metadata: {
+    INTERCEPTION_MODE: random.one(['NONE', 'REDIRECT', 'TPROXY']),
+    ...random.one<Json>([{}, { LABELS: random.one(LABELS) }]),
+    ...random.one<Json>([{}, { SDS_CLUSTER: 'sds-grpc' }]),
+  } as Proxy['metadata'],
+  locality: undefined,
+  peer: '127.0.0.1:1',
+  identity: undefined,
+});
+
+const SETTINGS: readonly MeshSettings[] = [
+  DEFAULT_SETTINGS,
+  {
+    ...DEFAULT_SETTINGS,
+    outbound: 'REGISTRY_ONLY',
+    identities: { trustDomain: 'cluster.local', trustDomainAliases: [] },
+    sluice: { cluster: 'sluice', checkTimeoutMs: 100, limitTimeoutMs: 100, failOpen: true, limitDomain: 'mesh' },
+  },
+];
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+test.for(Array.from({ length: Number(process.env['RUNS'] ?? 20) }, (_, seed) => seed))(
+  'mesh %i, after each of its changes: what proxies share and what each has alone is byte for byte what it would have by itself',
+  async (seed) => {
+    const random = new Random(seed);
+    const pool = await randomObjects(random);
+    const proxies = Array.from({ length: 8 }, (_, at) => randomProxy(random, at));
+    const settings = random.one(SETTINGS);
+    let used = pool.filter(() => random.chance(2));
+    const plane = new ControlPlane(meshOf(joined(used), settings), '0');
+    const open = proxies.map((proxy) => ({ proxy, source: plane.connect(proxy, () => undefined) }));
+    for (let step = 1; step <= 6; step++) {
+      for (const { proxy, source } of open) {
+        if (random.chance(4)) continue; // pushed later
+        const member = memberOf(proxy, plane.mesh);
+        if ('wrong' in member) throw new Error(member.wrong);
+        const naive = resourcesOf(plane.mesh, member);
+        const { byType, version } = await source.resources();
+        expect(version).toBe(plane.version);
+        const shared = [...byType].flatMap(([typeUrl, all]) =>
+          [...all.values()].map(({ name, value, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(value)}`),
+        );
+        expect(shared.toSorted()).toEqual(
+          naive
+            .map(
+              ({ typeUrl, name, json, origin }) =>
+                `${typeUrl} ${name} ${origin ?? ''} ${hex(encodeEnvoyJson(typeUrl, json))}`,
+            )
+            .toSorted(),
+        );
+      }
+      if (random.chance(6)) used = used.toReversed();
+      const changed = new Set(random.list([1, 2, 4], () => random.one(pool)));
+      used = [...used.filter((one) => !changed.has(one)), ...[...changed].filter((one) => !used.includes(one))];
+      plane.use(meshOf(joined(used), settings, plane.mesh), String(step));
+    }
+  },
+);
