@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS, meshOf, type MeshSettings } from '../../../src/mesh/m
 import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { KINDS, type Kind } from '../../../src/mesh/rules/kinds.ts';
 import { type MeshObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
-import type { Proxy } from '../../../src/xds/index.ts';
+import type { Proxy, SourceOfProxy } from '../../../src/xds/index.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 import { Random } from '../../parts/random.ts';
 
@@ -32,7 +32,7 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
     addresses: random.one([[], ['10.0.0.1'], ['10.0.0.2', '10.0.0.3']]),
     ...random.one<Json>([
       { resolution: 'NONE' },
-      { resolution: 'STATIC', workloadSelector: { labels: random.one(LABELS.slice(0, 4)) } },
+      { resolution: 'STATIC', workloadSelector: { labels: random.one(LABELS) } },
       {
         resolution: 'STATIC',
         endpoints: random.list([0, 1, 3], () => ({
@@ -47,7 +47,7 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
   WorkloadEntry: (random) => ({
     address: `10.1.0.${random.below(6)}`,
     labels: random.one(LABELS),
-    ...random.one<Json>([{}, { serviceAccount: 'worker' }]),
+    ...random.one<Json>([{}, { serviceAccount: 'worker' }, { serviceAccount: 'other' }]),
   }),
   VirtualService: (random) => ({
     hosts: [random.one([...HOSTS, '*.example.com', '*.shop.svc.cluster.local', 'a'])],
@@ -104,30 +104,33 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
     ...random.one<Json>([{}, { selector: { matchLabels: random.one(LABELS.slice(0, 4)) } }]),
     mtls: { mode: random.one(['STRICT', 'PERMISSIVE', 'DISABLE']) },
   }),
+  Policy: (random) => ({
+    peers: random.one([[], [{ mtls: { mode: 'STRICT' } }]]),
+    targets: random.list([0, 1, 2], () => ({ name: random.one(['a', 'b', 'c']) })),
+  }),
 };
-const API: Partial<Record<Kind, string>> = { PeerAuthentication: 'security.istio.io/v1' };
+const API: Partial<Record<Kind, string>> = {
+  PeerAuthentication: 'security.istio.io/v1',
+  Policy: 'authentication.istio.io/v1alpha1',
+};
 
 /** Objects of all kinds, each read once, so that those that stay are the same values. */
 async function randomObjects(random: Random): Promise<readonly MeshObjects[]> {
-  const all: MeshObjects[] = [];
+  const all: Promise<MeshObjects>[] = [];
   for (const kind of Object.keys(SPECS) as Kind[])
     for (let at = 0; at < (kind === 'WorkloadEntry' ? 20 : 5); at++) {
-      const object = {
-        apiVersion: API[kind] ?? 'networking.istio.io/v1',
-        kind,
-        metadata: { name: kind === 'Gateway' ? 'front' : `${kind}-${at}`, namespace: random.one(NAMESPACES) },
-        spec: SPECS[kind]?.(random),
-      };
-      const findings = new Findings();
-      all.push(await readObjects([{ file: `${kind}-${at}.yaml`, text: JSON.stringify(object) }], findings));
-      expect(
-        findings
-          .sorted([])
-          .filter(({ severity }) => severity === 'error')
-          .map(({ message }) => message),
-      ).toEqual([]);
+      const name = kind === 'Gateway' ? 'front' : `${kind}-${at}`;
+      all.push(read(kind, name, random.one(NAMESPACES), SPECS[kind]?.(random) ?? {}));
     }
-  return all;
+  return Promise.all(all);
+}
+
+async function read(kind: Kind, name: string, namespace: string, spec: Json): Promise<MeshObjects> {
+  const object = { apiVersion: API[kind] ?? 'networking.istio.io/v1', kind, metadata: { name, namespace }, spec };
+  const findings = new Findings();
+  const objects = await readObjects([{ file: `${kind}-${name}.yaml`, text: JSON.stringify(object) }], findings);
+  expect(findings.sorted([]).filter(({ severity }) => severity === 'error')).toEqual([]);
+  return objects;
 }
 
 const joined = (all: readonly MeshObjects[]): MeshObjects =>
@@ -141,7 +144,7 @@ const randomProxy = (random: Random, at: number): Proxy => ({
   metadata: {
     INTERCEPTION_MODE: random.one(['NONE', 'REDIRECT', 'TPROXY']),
     ...random.one<Json>([{}, { LABELS: random.one(LABELS) }]),
-    ...random.one<Json>([{}, { SDS_CLUSTER: 'sds-grpc' }]),
+    ...random.one<Json>([{}, { SDS_CLUSTER: 'sds-grpc' }, { SDS_CLUSTER: 'sds-grpc' }]),
   } as Proxy['metadata'],
   locality: undefined,
   peer: '127.0.0.1:1',
@@ -160,40 +163,84 @@ const SETTINGS: readonly MeshSettings[] = [
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
+async function expectAsAlone(plane: ControlPlane, proxy: Proxy, source: SourceOfProxy): Promise<void> {
+  const member = memberOf(proxy, plane.mesh);
+  if ('wrong' in member) throw new Error(member.wrong);
+  const alone = resourcesOf(plane.mesh, member).map(
+    ({ typeUrl, name, json, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(encodeEnvoyJson(typeUrl, json))}`,
+  );
+  const { byType, version } = await source.resources();
+  expect(version).toBe(plane.version);
+  const shared = [...byType].flatMap(([typeUrl, all]) =>
+    [...all.values()].map(({ name, value, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(value)}`),
+  );
+  expect(shared.toSorted()).toEqual(alone.toSorted());
+}
+
 test.for(Array.from({ length: Number(process.env['RUNS'] ?? 20) }, (_, seed) => seed))(
   'mesh %i, after each of its changes: what proxies share and what each has alone is byte for byte what it would have by itself',
   async (seed) => {
     const random = new Random(seed);
     const pool = await randomObjects(random);
     const proxies = Array.from({ length: 8 }, (_, at) => randomProxy(random, at));
-    const settings = random.one(SETTINGS);
+    const settings = SETTINGS[random.chance(3) ? 0 : 1] as MeshSettings;
     let used = pool.filter(() => random.chance(2));
     const plane = new ControlPlane(meshOf(joined(used), settings), '0');
     const open = proxies.map((proxy) => ({ proxy, source: plane.connect(proxy, () => undefined) }));
     for (let step = 1; step <= 6; step++) {
       for (const { proxy, source } of open) {
         if (random.chance(4)) continue; // pushed later
-        const member = memberOf(proxy, plane.mesh);
-        if ('wrong' in member) throw new Error(member.wrong);
-        const naive = resourcesOf(plane.mesh, member);
-        const { byType, version } = await source.resources();
-        expect(version).toBe(plane.version);
-        const shared = [...byType].flatMap(([typeUrl, all]) =>
-          [...all.values()].map(({ name, value, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(value)}`),
-        );
-        expect(shared.toSorted()).toEqual(
-          naive
-            .map(
-              ({ typeUrl, name, json, origin }) =>
-                `${typeUrl} ${name} ${origin ?? ''} ${hex(encodeEnvoyJson(typeUrl, json))}`,
-            )
-            .toSorted(),
-        );
+        await expectAsAlone(plane, proxy, source);
       }
       if (random.chance(6)) used = used.toReversed();
       const changed = new Set(random.list([1, 2, 4], () => random.one(pool)));
       used = [...used.filter((one) => !changed.has(one)), ...[...changed].filter((one) => !used.includes(one))];
       plane.use(meshOf(joined(used), settings, plane.mesh), String(step));
+    }
+  },
+);
+
+test.for([
+  ['PeerAuthentication', { mtls: { mode: 'DISABLE' } }],
+  ['Policy', { peers: [], targets: [{ name: 'a' }] }],
+] as const)(
+  'a %s says anew which endpoints take mutual TLS, and so do new endpoints at its target',
+  async ([kind, spec]) => {
+    const settings = SETTINGS[1] as MeshSettings;
+    const workload = (name: string, address: string): Promise<MeshObjects> =>
+      read('WorkloadEntry', name, 'default', { address, labels: { app: name }, serviceAccount: 'worker' });
+    const service = (name: string): Promise<MeshObjects> =>
+      read('ServiceEntry', name, 'default', {
+        hosts: [`${name}.default.svc.cluster.local`],
+        ports: PORTS.slice(0, 1),
+        resolution: 'STATIC',
+        location: 'MESH_INTERNAL',
+        workloadSelector: { labels: { app: name } },
+      });
+    const [first, other, target, same, rule] = await Promise.all([
+      workload('a', '10.1.0.1'),
+      workload('b', '10.1.0.2'),
+      service('a'),
+      service('b'),
+      read(kind, 'default', 'default', spec),
+    ]);
+    // A second workload at the address of another: the policy of one service holds for both.
+    const moved = await read('WorkloadEntry', 'a2', 'default', {
+      address: '10.1.0.2',
+      labels: { app: 'a' },
+      serviceAccount: 'worker',
+    });
+    const plane = new ControlPlane(meshOf(joined([first, other, target, same]), settings), '0');
+    const proxy: Proxy = {
+      ...randomProxy(new Random(1), 9),
+      id: 'sidecar~10.1.0.9~pod.default~x',
+      metadata: { INTERCEPTION_MODE: 'NONE', SDS_CLUSTER: 'sds-grpc' },
+    };
+    const source = plane.connect(proxy, () => undefined);
+    await expectAsAlone(plane, proxy, source);
+    for (const [step, more] of [[rule], [rule, moved], [moved], []].entries()) {
+      plane.use(meshOf(joined([first, other, target, same, ...more]), settings, plane.mesh), String(step));
+      await expectAsAlone(plane, proxy, source);
     }
   },
 );
