@@ -124,7 +124,7 @@ export class SharedResources {
   async #makeCalls(before: Calls | undefined, scope: Scope): Promise<Calls> {
     const clusters = new Map(await this.#encoded(fixedClusters()));
     const endpoints = new Map<string, Resource>();
-    const caller = keyOf({ ...scope.member, namespace: '', labels: new Map() });
+    const caller = keyOf({ ...scope.member, namespace: '' });
     for (const service of scope.services.values()) {
       const own = this.#ofService(service, scope, caller);
       for (const one of own.clusters) clusters.set(one.name, one);

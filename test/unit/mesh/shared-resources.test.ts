@@ -38,7 +38,13 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
         endpoints: random.list([0, 1, 3], () => ({
           address: `10.1.0.${random.below(6)}`,
           labels: random.one(LABELS),
-          ...random.one<Json>([{}, { locality: 'eu/one' }, { weight: 3 }, { serviceAccount: 'books' }]),
+          ...random.one<Json>([
+            {},
+            { locality: 'eu/one' },
+            { locality: 'us' },
+            { weight: 3 },
+            { serviceAccount: 'books' },
+          ]),
         })),
       },
       { resolution: 'DNS', endpoints: [{ address: 'one.example.com' }] },
@@ -47,6 +53,7 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
   WorkloadEntry: (random) => ({
     address: `10.1.0.${random.below(6)}`,
     labels: random.one(LABELS),
+    locality: random.one([undefined, 'eu/one', 'us']),
     ...random.one<Json>([{}, { serviceAccount: 'worker' }, { serviceAccount: 'other' }]),
   }),
   VirtualService: (random) => ({
@@ -80,6 +87,11 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
       { loadBalancer: { simple: random.one(['RANDOM', 'PASSTHROUGH']) } },
       { loadBalancer: { consistentHash: { httpHeaderName: 'user' } } },
       { tls: { mode: random.one(['SIMPLE', 'ISTIO_MUTUAL', 'DISABLE']) } },
+      {
+        outlierDetection: { consecutive5xxErrors: 3 },
+        loadBalancer: { localityLbSetting: random.one<Json>([{}, { failoverPriority: ['app', 'version=v1'] }]) },
+      },
+      { loadBalancer: { localityLbSetting: { distribute: [{ from: 'eu/*', to: { 'eu/one': 80, us: 20 } }] } } },
       { connectionPool: { tcp: { maxConnections: 1 + random.below(3) } } },
     ]),
   }),
@@ -146,7 +158,11 @@ const randomProxy = (random: Random, at: number): Proxy => ({
     ...random.one<Json>([{}, { LABELS: random.one(LABELS) }]),
     ...random.one<Json>([{}, { SDS_CLUSTER: 'sds-grpc' }, { SDS_CLUSTER: 'sds-grpc' }]),
   } as Proxy['metadata'],
-  locality: undefined,
+  locality: random.one([
+    undefined,
+    { region: 'eu', zone: 'one', subZone: '' },
+    { region: 'us', zone: '', subZone: '' },
+  ]),
   peer: '127.0.0.1:1',
   identity: undefined,
 });
