@@ -43,16 +43,24 @@ function parsed(text: string): JsonObject | undefined {
   }
 }
 
+/** The pod as its author wrote it: a template must not see what an earlier run of it has added. */
+export function withoutInjection({ metadata, spec }: Pod): Pod {
+  const earlier = injectedNames(metadata);
+  const lists = INJECTED_LISTS.filter((list) => Array.isArray(spec[list])).map((list) => [
+    list,
+    (spec[list] as readonly JsonObject[]).filter(({ name }) => !earlier[list].includes(name as string)),
+  ]);
+  return { metadata, spec: { ...spec, ...Object.fromEntries(lists) } };
+}
+
 /** Of manifests: imagePullSecrets are not added, as in Istio; the webhook adds them. */
 const OF_MANIFESTS = ['initContainers', 'containers', 'volumes'] as const;
 
 export function withInjection({ metadata, spec }: Pod, injection: Injection): Pod {
-  const earlier = injectedNames(metadata);
+  const { spec: before } = withoutInjection({ metadata, spec });
   const lists: Record<string, readonly unknown[]> = {};
   for (const list of OF_MANIFESTS) {
-    const own = ((spec[list] ?? []) as readonly JsonObject[]).filter(
-      ({ name }) => !earlier[list].includes(name as string),
-    );
+    const own = (before[list] ?? []) as readonly JsonObject[];
     const added = injection[list];
     const all = injection.first.includes(list) ? [...added, ...own] : [...own, ...added];
     if (all.length > 0 || spec[list] !== undefined) lists[list] = all;

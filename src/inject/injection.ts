@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { checkAnnotations } from './annotations.ts';
+import { withoutInjection } from './apply.ts';
 import {
   INJECTED_LISTS,
   type InjectConfig,
@@ -40,7 +41,8 @@ export function compiledOf(config: InjectConfig): Compiled {
   return found;
 }
 
-export function injectionFor(pod: Pod, owner: JsonObject, config: InjectConfig, mesh: MeshConfig): Injection {
+export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig, mesh: MeshConfig): Injection {
+  const pod = withoutInjection(given);
   const { template, version } = compiledOf(config);
   const annotations = (pod.metadata['annotations'] ?? {}) as Readonly<Record<string, string>>;
   checkAnnotations(annotations, config.style);

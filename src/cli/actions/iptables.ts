@@ -1,7 +1,7 @@
 /**
  * `sluice iptables`: the init container of a pod.
  * **In**: the arguments of Istio's init container. **Out**: rules in the network namespace of this process, or their text.
- * **Fails**: with a CliError that names the argument, or the missing program or capability; then no table of that family has changed.
+ * **Fails**: with a CliError that names the argument, or the missing program or capability; a table changes as a whole or not at all.
  */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

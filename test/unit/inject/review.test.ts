@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { answerReview, type Injector, ReviewError } from '../../../src/inject/admission/review.ts';
+import { answerReview, injectorOf, type Injector, ReviewError } from '../../../src/inject/admission/review.ts';
 import type { Injection, JsonObject, Pod } from '../../../src/inject/contract.ts';
 import { InjectError } from '../../../src/inject/errors.ts';
 
@@ -109,6 +109,21 @@ test('warnings of the injection are passed on', () => {
   expect(responseIn(answerReview(reviewOf(), { ...ANSWERS, injectionFor }).body).warnings).toEqual([
     'runAsUser is 1337',
   ]);
+});
+
+test('a template does not see what an earlier run of it has added', () => {
+  const template = `
+initContainers: [{ name: istio-init, args: ["[[ range .Spec.Containers ]][[ range .Ports ]][[ .ContainerPort ]],[[ end ]][[ end ]]"] }]
+containers: [{ name: istio-proxy, ports: [{ containerPort: 15090 }] }]`;
+  const injector = injectorOf({ policy: 'enabled', style: '1.0', template }, { defaultConfig: {} });
+  const spec = {
+    containers: [
+      { name: 'web', ports: [{ containerPort: 80 }] },
+      { name: 'istio-proxy', ports: [{ containerPort: 15090 }] },
+    ],
+  };
+  const { body } = answerReview(reviewOf({ object: { metadata: {}, spec } }), injector);
+  expect(Buffer.from(responseIn(body).patch ?? '', 'base64').toString()).toContain('"args":["80,"]');
 });
 
 describe('what is no review has no answer', () => {
