@@ -1,5 +1,5 @@
 /**
- * A process that serves one large list of pods, as a cluster has them, over HTTPS: `node kube-crowd.ts COUNT` prints its port.
+ * A process that serves large lists of pods, their services and endpoints, as a cluster has them, over HTTPS: `node kube-crowd.ts COUNT` prints its port.
  * Ten pods of a Deployment have equal labels; one pod in ten belongs to a StatefulSet, with labels of its own.
  */
 import { createServer } from 'node:https';
@@ -76,24 +76,94 @@ export function crowdPod(at: number): object {
   };
 }
 
+/** The service of ten pods of the crowd. */
+export const crowdService = (workload: number): object => ({
+  metadata: {
+    name: `service-${workload}`,
+    namespace: `team-${workload % NAMESPACES}`,
+    uid: `0-${workload}-Service`,
+    resourceVersion: '7',
+    creationTimestamp: '2026-11-29T00:00:00Z',
+    labels: { 'app.kubernetes.io/name': `service-${workload}` },
+  },
+  spec: {
+    type: 'ClusterIP',
+    clusterIP: `10.${90 + (workload >> 16)}.${(workload >> 8) & 255}.${workload & 255}`,
+    selector: { 'app.kubernetes.io/name': `service-${workload}` },
+    ports: [
+      { name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 },
+      { name: 'grpc', port: 9000, protocol: 'TCP', targetPort: 9000 },
+    ],
+    sessionAffinity: 'None',
+    ipFamilies: ['IPv4'],
+  },
+  status: { loadBalancer: {} },
+});
+
+/** Of such a service, as its controller writes it. */
+export const crowdSlice = (workload: number): object => ({
+  metadata: {
+    name: `service-${workload}-x7k2p`,
+    namespace: `team-${workload % NAMESPACES}`,
+    resourceVersion: '7',
+    creationTimestamp: '2026-11-29T00:00:00Z',
+    labels: {
+      'kubernetes.io/service-name': `service-${workload}`,
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+    },
+  },
+  addressType: 'IPv4',
+  endpoints: Array.from({ length: 10 }, (_, one) => {
+    const { metadata, spec } = crowdPod(workload * 10 + one) as {
+      metadata: { name: string; namespace: string };
+      spec: { nodeName: string };
+    };
+    return {
+      addresses: [crowdAddress(workload * 10 + one)],
+      conditions: { ready: true, serving: true, terminating: false },
+      targetRef: { kind: 'Pod', name: metadata.name, namespace: metadata.namespace, uid: 'u' },
+      nodeName: spec.nodeName,
+      zone: `zone-${one % 3}`,
+    };
+  }),
+  ports: [
+    { name: 'http', port: 8080, protocol: 'TCP' },
+    { name: 'grpc', port: 9000, protocol: 'TCP' },
+  ],
+});
+
 /** The address of a pod of the crowd. */
 export const crowdAddress = (at: number): string => `10.${100 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
 
+/** By the end of the path: an object, and how many there are for so many pods. */
+const CROWDS: Readonly<
+  Record<string, { readonly make: (at: number) => object; readonly of: (pods: number) => number }>
+> = {
+  pods: { make: crowdPod, of: (pods) => pods },
+  services: { make: crowdService, of: (pods) => Math.floor(pods / 10) },
+  endpointslices: { make: crowdSlice, of: (pods) => Math.floor(pods / 10) },
+};
+
 if (process.argv[1] === import.meta.filename) {
-  const count = Number(process.argv[2]);
+  const pods = Number(process.argv[2]);
   const server = createServer({ cert: TLS.cert, key: TLS.key }, (request, response) => {
     const url = new URL(request.url ?? '/', 'https://crowd');
+    if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname)) {
+      response.writeHead(404).end('{}');
+      return;
+    }
     response.writeHead(200, { 'content-type': 'application/json' });
     if (url.searchParams.has('watch')) {
       response.flushHeaders();
       return;
     }
-    const isPods = url.pathname.endsWith('/pods');
+    const crowd = CROWDS[url.pathname.split('/').at(-1) ?? ''];
+    const count = crowd?.of(pods) ?? 0;
     const from = Number(url.searchParams.get('continue') ?? 0);
-    const to = Math.min(isPods ? count : 0, from + Number(url.searchParams.get('limit') ?? count));
-    const next = to < count && isPods ? `,"continue":"${to}"` : '';
-    response.write(`{"kind":"PodList","metadata":{"resourceVersion":"7"${next}},"items":[`);
-    for (let at = from; at < to; at++) response.write(`${at === from ? '' : ','}${JSON.stringify(crowdPod(at))}`);
+    const to = Math.min(count, from + Number(url.searchParams.get('limit') ?? count));
+    const next = to < count ? `,"continue":"${to}"` : '';
+    response.write(`{"kind":"List","metadata":{"resourceVersion":"7"${next}},"items":[`);
+    for (let at = from; at < to; at++) response.write(`${at === from ? '' : ','}${JSON.stringify(crowd?.make(at))}`);
     response.end(']}');
   });
   server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port));

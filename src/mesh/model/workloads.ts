@@ -22,24 +22,24 @@ export interface Workload {
 
 export class Workloads {
   readonly #byAddress = new Map<string, Workload>();
-  readonly #byPod = new Map<string, Workload>();
-  readonly #byNamespace = new Map<string, Workload[]>();
+  /** By namespace. */
+  readonly #own = new Map<string, { readonly all: Workload[]; readonly pods: Map<string, Workload> }>();
 
   constructor({ Pod, WorkloadEntry }: Pick<MeshObjects, 'Pod' | 'WorkloadEntry'>) {
     for (const pod of Pod) {
       const workload = ofPod(pod);
-      if (workload === undefined) continue;
-      this.#byPod.set(`${pod.origin.namespace}/${pod.origin.name}`, workload);
-      this.#add(workload);
+      if (workload !== undefined) this.#add(workload).set(pod.origin.name, workload);
     }
     for (const entry of WorkloadEntry) this.#add(ofEntry(entry));
   }
 
-  #add(workload: Workload): void {
+  /** Returns the pods of its namespace, by name. */
+  #add(workload: Workload): Map<string, Workload> {
     this.#byAddress.set(workload.address, workload);
-    const own = this.#byNamespace.get(workload.namespace);
-    if (own === undefined) this.#byNamespace.set(workload.namespace, [workload]);
-    else own.push(workload);
+    let own = this.#own.get(workload.namespace);
+    if (own === undefined) this.#own.set(workload.namespace, (own = { all: [], pods: new Map() }));
+    own.all.push(workload);
+    return own.pods;
   }
 
   at(address: string): Workload | undefined {
@@ -47,11 +47,12 @@ export class Workloads {
   }
 
   pod(namespace: string, name: string): Workload | undefined {
-    return this.#byPod.get(`${namespace}/${name}`);
+    return this.#own.get(namespace)?.pods.get(name);
   }
 
+  /** Those that are ready. */
   selected(namespace: string, labels: Readonly<Record<string, string>>): readonly Workload[] {
-    return (this.#byNamespace.get(namespace) ?? []).filter((one) => hasLabels(one.labels, labels));
+    return (this.#own.get(namespace)?.all ?? []).filter((one) => one.isReady && hasLabels(one.labels, labels));
   }
 }
 

@@ -10,8 +10,9 @@ import { jsonNodes } from '../../yaml/json-nodes.ts';
 import type { MapNode, Place } from '../../yaml/nodes.ts';
 import { TextlessSource } from '../../yaml/source-text.ts';
 import type { Kind } from '../rules/kinds.ts';
-import { byAge, type MeshObject, type MeshObjects, noObjects, readObject } from './objects.ts';
+import { type MeshObject, type MeshObjects, noObjects, readObject } from './objects.ts';
 import { projected } from './projection.ts';
+import { SortedObjects } from './sorted-objects.ts';
 
 interface Known {
   /** Of the fields that are read: an object is parsed again only if one of them changes. */
@@ -39,8 +40,8 @@ export class KubernetesObjects {
   readonly #options: KubernetesObjectsOptions;
   readonly #known = new Map<Kind, Map<string, Known>>();
   readonly #refused = new Map<string, RefusedObject>();
-  /** Of each kind, until one of its objects changes; so that equal lists are the same value. */
-  readonly #sorted = new Map<Kind, readonly MeshObject<Kind>[]>();
+  /** Made when they are first read, which is after the first list. */
+  readonly #sorted = new Map<Kind, SortedObjects>();
 
   constructor(options: KubernetesObjectsOptions) {
     this.#options = options;
@@ -49,9 +50,9 @@ export class KubernetesObjects {
   get objects(): MeshObjects {
     const all: Record<string, readonly MeshObject<Kind>[]> = { ...noObjects() };
     for (const [kind, known] of this.#known) {
-      const own = this.#sorted.get(kind) ?? sortedOf(known);
-      this.#sorted.set(kind, own);
-      all[kind] = own;
+      const sorted = this.#sorted.get(kind) ?? new SortedObjects([...known.values()].flatMap(({ good }) => good ?? []));
+      this.#sorted.set(kind, sorted);
+      all[kind] = sorted.list;
     }
     return all as unknown as MeshObjects;
   }
@@ -113,22 +114,22 @@ export class KubernetesObjects {
       this.#refused.set(refused, { findings, hasGood: before?.good !== undefined });
       this.#options.onRefused({ findings, hasGood: before?.good !== undefined });
     }
-    if (good !== undefined) this.#sorted.delete(kind);
+    if (good !== undefined) this.#sorted.get(kind)?.replace(before?.good, good);
     this.#options.onChange();
   }
 
   #remove(kind: Kind, key: string): void {
-    if (!this.#of(kind).delete(key)) return;
+    const known = this.#of(kind);
+    const before = known.get(key);
+    if (before === undefined) return;
+    known.delete(key);
     this.#refused.delete(`${kind}/${key}`);
-    this.#sorted.delete(kind);
+    if (before.good !== undefined) this.#sorted.get(kind)?.replace(before.good, undefined);
     this.#options.onChange();
   }
 }
 
 const keyOf = ({ metadata }: KubeObject): string => `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
-
-const sortedOf = (known: ReadonlyMap<string, Known>): readonly MeshObject<Kind>[] =>
-  [...known.values()].flatMap(({ good }) => good ?? []).toSorted(byAge);
 
 function read(
   kind: Kind,
