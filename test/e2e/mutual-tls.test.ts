@@ -396,12 +396,16 @@ describe('mutual TLS between members of the mesh', () => {
   });
 
   test('rules of clients: DISABLE goes in cleartext, ISTIO_MUTUAL with the names that it states', async () => {
-    const rule = (tls: string): string =>
-      `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec: { host: reviews, trafficPolicy: { tls: ${tls} } }\n`;
+    const rule = (tls: string, http = '{}'): string =>
+      `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec: { host: reviews, trafficPolicy: { tls: ${tls}, connectionPool: { http: ${http} } } }\n`;
     await apply(`${peers('{ mtls: { mode: PERMISSIVE } }')}---\n${rule('{ mode: DISABLE }')}`);
     expect(certificateAt(await call(1, 'reviews'))).toBeUndefined();
     await apply(rule('{ mode: ISTIO_MUTUAL }'));
     expect(certificateAt(await call(1, 'reviews'))).toContain('bookinfo-productpage');
+    for (const http of ['{ h2UpgradePolicy: UPGRADE }', '{ useClientProtocol: true }']) {
+      await apply(rule('{ mode: ISTIO_MUTUAL }', http));
+      expect(certificateAt(await call(1, 'reviews'))).toContain('bookinfo-productpage');
+    }
     await apply(rule(`{ mode: ISTIO_MUTUAL, subjectAltNames: ["${idOf('bookinfo-ratings')}"] }`));
     expect((await call(1, 'reviews')).status).toBe(503);
   });

@@ -4,7 +4,7 @@
  */
 import { Findings } from '../../yaml/findings.ts';
 import { parseDocuments } from '../../yaml/document.ts';
-import type { Node } from '../../yaml/nodes.ts';
+import { type Node, nodeAt, type Place } from '../../yaml/nodes.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import { positionText, SourceText } from '../../yaml/source-text.ts';
 import type { MeshRule, Origin } from '../model/model.ts';
@@ -107,3 +107,7 @@ export function readObject(node: Node, findings: Findings): ReadObject | undefin
 export const byAge = ({ origin: a }: MeshObject<Kind>, { origin: b }: MeshObject<Kind>): number =>
   a.createdMs - b.createdMs || compare(a.namespace, b.namespace) || compare(a.name, b.name);
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+/** Of a value in it, by its path from the root of the object. */
+export const placeAt = ({ origin }: MeshObject<Kind>, path: readonly (string | number)[]): Place =>
+  nodeAt(origin.root, path).node.place;

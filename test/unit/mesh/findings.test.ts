@@ -277,6 +277,36 @@ describe('a warning', () => {
       'b.yaml:4:19 MESH_UNUSED (warning) in the root namespace a PeerAuthentication that selects has no effect',
     ],
     [
+      'a gateway whose Secret is not there',
+      object(
+        'Gateway',
+        'a',
+        '  servers: [{ port: { number: 443, protocol: HTTPS }, hosts: ["*"], tls: { mode: SIMPLE, credentialName: shop } }]',
+      ),
+      WITH_IDENTITIES,
+      'b.yaml:5:106 MESH_UNUSED (warning) no Secret is named shop; the server is left out',
+    ],
+    [
+      'a gateway that would need an identity',
+      object(
+        'Gateway',
+        'a',
+        '  servers: [{ port: { number: 443, protocol: HTTPS }, hosts: ["*"], tls: { mode: ISTIO_MUTUAL } }]',
+      ),
+      {},
+      'b.yaml:5:82 MESH_UNUSED (warning) this control plane gives proxies no identities; the server is left out',
+    ],
+    [
+      'calls in cleartext to workloads that refuse them',
+      `${peers('name: a', '{ mtls: { mode: STRICT } }')}\n---\n${object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { tls: { mode: DISABLE } }',
+      )}`,
+      WITH_IDENTITIES,
+      'b.yaml:11:33 MESH_RULE (warning) reviews.default.svc.cluster.local takes mutual TLS alone (STRICT), so calls of mode DISABLE are refused; use ISTIO_MUTUAL',
+    ],
+    [
       'a target that is no service',
       old('{ targets: [{ name: review }], peers: [{ mtls: {} }] }'),
       WITH_IDENTITIES,
