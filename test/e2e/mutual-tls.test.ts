@@ -208,7 +208,7 @@ describe('mutual TLS between members of the mesh', () => {
           ],
         },
       });
-    const envoy = await startEnvoy({ config, adminPort: port });
+    const envoy = await startEnvoy({ config, adminPort: port, args: ['--drain-time-s', '1'] });
     envoys.set(name, envoy);
     ends.push(() => envoy.stop());
   }
@@ -290,6 +290,27 @@ describe('mutual TLS between members of the mesh', () => {
       await issued(authority, 'spiffe://other.example/ns/default/sa/bookinfo-productpage'),
     ])
       await expect(byTls(2, other)).rejects.toThrow(/alert|ECONNRESET|socket hang up|EPIPE/);
+  });
+
+  test('a connection in cleartext that is open when STRICT comes ends within the drain time', async () => {
+    await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
+    const plain = new Agent({ keepAlive: true, maxSockets: 1 });
+    const again = (): Promise<Answer> =>
+      send(httpRequest, { host: IN(2), port: PORT, path: '/', agent: plain, headers: { host: 'x' } });
+    expect((await again()).status).toBe(200);
+    const silent = connect({ host: IN(2), port: TCP });
+    silent.write('hello');
+    await once(silent, 'data');
+    const ended = new Promise((resolve) => silent.on('error', resolve).on('close', resolve));
+    await apply(peers('{ mtls: { mode: STRICT } }'));
+    await until('the end of calls in cleartext', () =>
+      again().then(
+        () => false,
+        () => true,
+      ),
+    );
+    await ended;
+    plain.destroy();
   });
 
   test('DISABLE takes cleartext alone, also from members of the mesh', async () => {

@@ -10,13 +10,18 @@ export interface EnvoyPart extends Part {
 }
 
 /** A real Envoy with the given bootstrap config; `adminPort` is the admin port in it. */
-export async function startEnvoy(options: { readonly config: object; readonly adminPort: number }): Promise<EnvoyPart> {
+export async function startEnvoy(options: {
+  readonly config: object;
+  readonly adminPort: number;
+  readonly args?: readonly string[];
+}): Promise<EnvoyPart> {
   const program = await envoyProgram();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-envoy-'));
   const file = join(folder, 'envoy.json');
   await writeFile(file, JSON.stringify(options.config));
   const admin = `http://127.0.0.1:${options.adminPort}`;
-  const part = startChild(program, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warn']);
+  const args = ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warn'];
+  const part = startChild(program, [...args, ...(options.args ?? [])]);
   await untilReady('envoy', part, async () => (await fetch(`${admin}/ready`)).ok);
   return {
     ...part,
