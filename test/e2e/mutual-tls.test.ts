@@ -382,6 +382,30 @@ describe('mutual TLS between members of the mesh', () => {
     expect(Object.keys(codes)).toEqual(['200 tls']);
   });
 
+  test('a change from and to DISABLE loses no request either, while a rule keeps clients in cleartext', async () => {
+    const codes: Record<string, number> = {};
+    let isOver = false;
+    const clients = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const key = await call(1, 'reviews').then(({ status: code }) => String(code), String);
+        codes[key] = (codes[key] ?? 0) + 1;
+      }
+    });
+    const inCleartext = `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec: { host: reviews, trafficPolicy: { tls: { mode: DISABLE } } }\n`;
+    const [permissive, disabled] = [peers('{ mtls: { mode: PERMISSIVE } }'), peers('{ mtls: { mode: DISABLE } }')];
+    for (const rules of [
+      permissive,
+      `${permissive}---\n${inCleartext}`,
+      `${disabled}---\n${inCleartext}`,
+      `${permissive}---\n${inCleartext}`,
+      permissive,
+    ])
+      await apply(rules);
+    isOver = true;
+    await Promise.all(clients);
+    expect(Object.keys(codes)).toEqual(['200']);
+  });
+
   test('a client refuses a service whose certificate is of the same authority and another service account', async () => {
     const port = await freePort();
     const address = IN(9);

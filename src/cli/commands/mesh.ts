@@ -80,7 +80,11 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
       name: 'lint',
       help: { description: 'print every error and warning of a mesh, as file:line:col CODE message' },
       args: [configs()],
-      flags: [domain(), jsonOption()],
+      flags: [
+        domain(),
+        new Option('--secure', 'for a control plane with --secure: rules of mutual TLS have an effect'),
+        jsonOption(),
+      ],
       run: async (paths: readonly string[], flags: MeshLintFlags) =>
         (await import('../actions/mesh.ts')).lintMesh(paths, flags),
     },

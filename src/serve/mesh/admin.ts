@@ -146,6 +146,7 @@ const rowOf = ({ proxy, form, connectedAtMs, version, isSynced, types }: ProxySt
   name: nameOf(proxy.id),
   id: proxy.id,
   peer: proxy.peer,
+  identity: proxy.identity ?? null,
   form,
   connectedAt: new Date(connectedAtMs).toISOString(),
   version: version ?? null,
