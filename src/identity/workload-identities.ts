@@ -14,7 +14,8 @@ import { certificateResource, rootsResource } from './sds.ts';
 import { WorkloadCertificate } from './workload-certificate.ts';
 
 export interface WorkloadIdentitiesOptions {
-  readonly authority: Pick<Authority, 'issue' | 'roots' | 'onRootsChanged'>;
+  readonly authority: Pick<Authority, 'roots' | 'onRootsChanged'>;
+  readonly signerFor: (uri: string) => Signer;
   readonly log: Log;
   /** Default: the authority's. */
   readonly ttlMs?: number | undefined;
@@ -88,22 +89,12 @@ export class WorkloadIdentities implements Disposable {
   }
 
   #begin(uri: string): Identity {
-    const { log, ttlMs } = this.#options;
-    const certificate = new WorkloadCertificate({ signer: this.#signerFor(uri), ttlMs, log, identity: uri });
+    const { log, ttlMs, signerFor } = this.#options;
+    const certificate = new WorkloadCertificate({ signer: signerFor(uri), ttlMs, log, identity: uri });
     const identity: Identity = { certificate, streams: new Set(), forget: undefined, made: undefined };
     certificate.onChange(() => notify(identity));
     this.#identities.set(uri, identity);
     return identity;
-  }
-
-  #signerFor(uri: string): Signer {
-    const { authority } = this.#options;
-    return {
-      sign: async (csrPem, ttlMs) => {
-        const { readCsr } = await import('./certificate.ts');
-        return authority.issue({ uri, publicKey: readCsr(csrPem), ttlMs });
-      },
-    };
   }
 
   /** Everybody trusts a new root at once, and is certified by it a little later. */

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { Authority, type SigningSet, type SigningSource } from '../../../src/identity/authority.ts';
+import { CertificateService } from '../../../src/identity/service.ts';
 import { WorkloadIdentities } from '../../../src/identity/workload-identities.ts';
 import { ControlPlane } from '../../../src/mesh/control-plane.ts';
 import { DEFAULT_SETTINGS } from '../../../src/mesh/model/mesh.ts';
@@ -61,7 +62,13 @@ async function serve(): Promise<Served> {
   const roots = new TestRoots();
   const ttl = { defaultMs: 3_600_000, maxMs: 3_600_000 };
   const authority = new Authority(roots, 'cluster.local', ttl);
-  const identities = new WorkloadIdentities({ authority, log: SILENT, lingerMs: 50 });
+  const service = new CertificateService({ authority, identityOf: async () => undefined, log: SILENT });
+  const identities = new WorkloadIdentities({
+    authority,
+    signerFor: (uri) => service.signerFor(uri),
+    log: SILENT,
+    lingerMs: 50,
+  });
   const server = new XdsServer({
     source: new ControlPlane(mesh, '1', identities),
     authenticate: async (context) => context.metadata('authorization')?.slice('Bearer '.length),
