@@ -1,8 +1,7 @@
 /** Real Envoys whose certificates come from agents, and are replaced under load. */
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { Agent as HttpAgent, get } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
@@ -12,9 +11,12 @@ import { type Proxy, XdsServer } from '../../src/xds/index.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { envoyProgram } from '../parts/fetch.ts';
 import { freePort } from '../parts/free-port.ts';
-import { type CertificateServer, identityOf, serveCertificates } from '../parts/identity/certificate-server.ts';
+import {
+  type AuthorityServer,
+  type AuthorityServerOptions,
+  startAuthority,
+} from '../parts/identity/authority-server.ts';
 import { callingEnvoy, servingEnvoy } from '../parts/identity/mutual-envoys.ts';
-import { newRoot, type TestSigner, testSigner } from '../parts/identity/test-signer.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { program, type Program } from './command.ts';
 import { until } from './sluice.ts';
@@ -26,50 +28,16 @@ afterEach(async () => {
 
 const idOf = (account: string): string => `spiffe://cluster.local/ns/default/sa/${account}`;
 
-interface Authority {
-  readonly folder: string;
-  readonly signer: TestSigner;
-  readonly server: CertificateServer;
-  readonly rootsFile: string;
-  tokenFor(account: string): Promise<string>;
-  /** Every workload renews by these roots at once. */
-  use(roots: readonly ReturnType<typeof newRoot>[], signs: ReturnType<typeof newRoot>): Promise<void>;
+async function authority(ttlMs: number, options: Partial<AuthorityServerOptions> = {}): Promise<AuthorityServer> {
+  const ca = await startAuthority({ ttlMs, ...options });
+  ends.push(() => ca.remove());
+  return ca;
 }
 
-async function authority(ttlMs: number, methods: XdsServer['methods'] = new Map()): Promise<Authority> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-agents-'));
-  const signer = testSigner(Date.now, { ttlMs });
-  const server = await serveCertificates(signer, { methods });
-  const rootsFile = join(folder, 'roots.pem');
-  await writeFile(rootsFile, signer.trusted.join(''));
-  ends.push(
-    () => rm(folder, { recursive: true, force: true }),
-    () => server.stop(),
-  );
-  return {
-    folder,
-    signer,
-    server,
-    rootsFile,
-    async tokenFor(account) {
-      const file = join(folder, `${account}.token`);
-      server.tokens.set(`token of ${account}`, idOf(account));
-      await writeFile(file, `token of ${account}`);
-      return file;
-    },
-    async use(roots, signs) {
-      signer.issuer = signs.signer;
-      signer.trusted = roots.map(({ pem }) => pem);
-      server.renewTls();
-      await writeFile(rootsFile, signer.trusted.join(''));
-    },
-  };
-}
-
-async function agentOf(ca: Authority, account: string): Promise<string> {
+async function agentOf(ca: AuthorityServer, account: string): Promise<string> {
   const socketPath = join(ca.folder, account, 'socket');
   const agent = await startAgent({
-    address: `127.0.0.1:${ca.server.port}`,
+    address: `127.0.0.1:${ca.port}`,
     rootsFile: ca.rootsFile,
     tokenFile: await ca.tokenFor(account),
     ttlMs: undefined,
@@ -117,8 +85,7 @@ function load(port: number): { stop(): Promise<Readonly<Record<string, number>>>
 }
 
 test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async () => {
-  const ca = await authority(3000);
-  const old = { pem: ca.signer.trusted[0] ?? '', signer: ca.signer.issuer };
+  const ca = await authority(2000);
   const upstream = await startUpstream();
   ends.push(() => upstream.stop());
   const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
@@ -147,23 +114,20 @@ test('certificates of seconds are renewed, and roots replaced in three steps, an
   };
   const running = load(clientPort);
   await renewed();
-  const next = newRoot(Date.now());
-  await ca.use([old, next], old);
-  await renewed();
-  await renewed();
-  await ca.use([old, next], next);
-  await renewed();
-  await renewed();
-  await ca.use([next], next);
-  await renewed();
-  await renewed();
+  const { roots } = ca;
+  for (const step of [() => roots.trustAnother(), () => roots.signByNewest(), () => roots.dropOthers()]) {
+    step();
+    await ca.publishRoots();
+    await renewed(); // perhaps by the roots before
+    await renewed();
+  }
   const counts = await running.stop();
   expect(Object.keys(counts)).toEqual(['200']);
   expect(counts['200']).toBeGreaterThan(500);
   const { certificates } = (await (await fetch(`http://127.0.0.1:${admins[1]}/certs`)).json()) as {
     certificates: { ca_cert: { serial_number: string }[] }[];
   };
-  const serial = new X509Certificate(next.pem).serialNumber.toLowerCase();
+  const serial = new X509Certificate(roots.newest.pem).serialNumber.toLowerCase();
   expect(certificates.flatMap(({ ca_cert }) => ca_cert.map(({ serial_number }) => serial_number))).toEqual([serial]);
   const stats = await client.stats();
   expect(stats['cluster.to.ssl.handshake']).toBeGreaterThan(100);
@@ -195,9 +159,9 @@ test('an identity that the client does not expect is refused', async () => {
 
 // ---------------------------------------------------------- sluice sidecar
 
-async function sidecar(ca: Authority, ready: RegExp, adminPort: number): Promise<Program> {
+async function sidecar(ca: AuthorityServer, ready: RegExp, adminPort: number): Promise<Program> {
   const flags = {
-    caAddress: `127.0.0.1:${ca.server.port}`,
+    caAddress: `127.0.0.1:${ca.port}`,
     caCertificates: ca.rootsFile,
     tokenFile: await ca.tokenFor('reviews'),
     binaryPath: await envoyProgram(),
@@ -231,14 +195,14 @@ test('sluice sidecar starts Envoy with its first certificate, and Envoy proves i
         return { resources: () => ({ version: '1', byType: new Map() }) };
       },
     },
-    authenticate: async (context) => identityOf(context),
+    authenticate: (context) => ca.callers.identityOf(context),
   });
-  const ca = await authority(60_000, xds.methods);
+  const ca: AuthorityServer = await authority(60_000, { methods: () => xds.methods });
   const gate = Promise.withResolvers<void>();
-  ca.signer.gate = gate.promise;
+  ca.gate = gate.promise;
   const adminPort = await freePort();
   const started = await sidecar(ca, /asks for the first certificate/, adminPort);
-  await until('the request', () => (ca.signer.asked.length > 0 ? true : undefined));
+  await until('the request', () => (ca.asked.length > 0 ? true : undefined));
   await sleep(200);
   expect(started.err()).not.toContain('starts Envoy');
   gate.resolve();
@@ -254,9 +218,9 @@ test('sluice sidecar starts Envoy with its first certificate, and Envoy proves i
 
 test('SIGTERM while the first certificate is asked for ends sluice sidecar, and leaves nothing behind', async () => {
   const ca = await authority(60_000);
-  ca.signer.gate = new Promise(() => undefined);
+  ca.gate = new Promise(() => undefined);
   const started = await sidecar(ca, /asks for the first certificate/, await freePort());
-  await until('the request', () => (ca.signer.asked.length > 0 ? true : undefined));
+  await until('the request', () => (ca.asked.length > 0 ? true : undefined));
   const beganAtMs = performance.now();
   started.signal('SIGTERM');
   expect(await started.ended).toBe(0);

@@ -80,7 +80,9 @@ export class SecurePort implements AsyncDisposable {
     this.#opened = opened;
     this.#service = new CertificateService({ authority, identityOf: callers.identityOf, log });
     this.#refused = new RefusedConnections(log, undefined);
-    this.workloads = opened.use(new WorkloadIdentities({ authority, log }));
+    this.workloads = opened.use(
+      new WorkloadIdentities({ authority, signerFor: (uri) => this.#service.signerFor(uri), log }),
+    );
     this.identityOf = callers.identityOf;
   }
 

@@ -1,17 +1,10 @@
 /** A signer in this process, whose roots and failures a test chooses. */
-import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
-import {
-  issue,
-  newKey,
-  readCsr,
-  selfSignedRoot,
-  signingCertificate,
-  type SigningCertificate,
-} from '../../../src/identity/certificate.ts';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { issue, readCsr, type SigningCertificate } from '../../../src/identity/certificate.ts';
 import type { SignedCertificate, Signer } from '../../../src/identity/contract.ts';
+import { newRoot } from './test-roots.ts';
 
 export interface TestSigner extends Signer {
-  signFor(uri: string, csrPem: string, ttlMs?: number): Promise<SignedCertificate>;
   /** Instead of the key in the CSR. */
   ofKey?: KeyObject;
   clockBehindMs?: number;
@@ -23,17 +16,6 @@ export interface TestSigner extends Signer {
   readonly asked: string[];
   /** Answers wait until it is resolved. */
   gate: Promise<unknown>;
-}
-
-const YEAR_MS = 365 * 86_400_000;
-
-export function newRoot(
-  nowMs: number,
-  trustDomain = 'cluster.local',
-): { readonly pem: string; readonly signer: SigningCertificate } {
-  const key = newKey();
-  const { pem } = selfSignedRoot({ key, trustDomain, ttlMs: YEAR_MS }, nowMs);
-  return { pem, signer: signingCertificate(new X509Certificate(pem), key) };
 }
 
 export function testSigner(
@@ -50,16 +32,13 @@ export function testSigner(
     trusted: [root.pem],
     asked: [],
     gate: Promise.resolve(),
-    sign(csrPem, asked) {
-      return this.signFor(uri, csrPem, asked);
-    },
-    async signFor(id, csrPem, asked = ttlMs): Promise<SignedCertificate> {
+    async sign(csrPem, asked = ttlMs): Promise<SignedCertificate> {
       this.asked.push(csrPem);
       const { issuer, trusted } = this;
       await this.gate;
       if (this.failure !== undefined) throw this.failure;
       const publicKey = this.ofKey === undefined ? readCsr(csrPem) : createPublicKey(this.ofKey);
-      const { pem } = issue(issuer, { publicKey, uri: id, ttlMs: asked }, nowMs() - (this.clockBehindMs ?? 0));
+      const { pem } = issue(issuer, { publicKey, uri, ttlMs: asked }, nowMs() - (this.clockBehindMs ?? 0));
       return { chain: [pem], roots: trusted };
     },
   };

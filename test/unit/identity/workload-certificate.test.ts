@@ -7,7 +7,9 @@ import {
   type WorkloadCertificateOptions,
 } from '../../../src/identity/workload-certificate.ts';
 import { newKey } from '../../../src/identity/certificate.ts';
-import { newRoot, type TestSigner, testSigner } from '../../parts/identity/test-signer.ts';
+import { lines as linesOf } from '../../parts/identity/lines.ts';
+import { newRoot } from '../../parts/identity/test-roots.ts';
+import { type TestSigner, testSigner } from '../../parts/identity/test-signer.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -49,7 +51,7 @@ interface Kept {
   readonly certificate: WorkloadCertificate;
   readonly clock: TestClock;
   readonly signer: TestSigner;
-  readonly lines: string[];
+  readonly lines: readonly string[];
   readonly changes: () => number;
 }
 
@@ -59,22 +61,18 @@ afterEach(() => ends.splice(0).forEach((end) => end()));
 function keep(options: Partial<WorkloadCertificateOptions> = {}, ttlMs = HOUR_MS): Kept {
   const clock = new TestClock();
   const signer = testSigner(clock.nowMs, { ttlMs });
-  const lines: string[] = [];
-  const line =
-    (level: string) =>
-    (message: string, fields: Readonly<Record<string, unknown>>): void =>
-      void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  const log = linesOf();
   const certificate = new WorkloadCertificate({
     signer,
     clock,
-    log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+    log,
     random: () => 0.5,
     ...options,
   });
   let changes = 0;
   certificate.onChange(() => changes++);
   ends.push(() => certificate[Symbol.dispose]());
-  return { certificate, clock, signer, lines, changes: () => changes };
+  return { certificate, clock, signer, lines: log.all, changes: () => changes };
 }
 
 test('the first certificate is asked for at once, and its key is its own', async () => {

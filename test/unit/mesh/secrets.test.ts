@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { Authority, type SigningSet, type SigningSource } from '../../../src/identity/authority.ts';
+import { Authority } from '../../../src/identity/authority.ts';
 import { CertificateService } from '../../../src/identity/service.ts';
 import { WorkloadIdentities } from '../../../src/identity/workload-identities.ts';
 import { ControlPlane } from '../../../src/mesh/control-plane.ts';
@@ -11,7 +11,7 @@ import { SILENT } from '../../../src/log/log.ts';
 import { dialGrpc, listen, Status } from '../../../src/transport/index.ts';
 import { XdsServer } from '../../../src/xds/index.ts';
 import { until } from '../../e2e/sluice.ts';
-import { newRoot } from '../../parts/identity/test-signer.ts';
+import { TestRoots } from '../../parts/identity/test-roots.ts';
 import { fixture, readMesh } from '../../parts/mesh/read-mesh.ts';
 import { ADS, type ReceivedSecret, SDS, type SecretClientOptions, secretsOf } from '../../parts/secret-client.ts';
 
@@ -19,26 +19,6 @@ const ends: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
-
-/** Signs by the last root, trusts all. */
-class TestRoots implements SigningSource {
-  #roots = [newRoot(Date.now())];
-  readonly #listeners = new Set<() => void>();
-
-  get current(): SigningSet {
-    const { signer } = this.#roots.at(-1) as ReturnType<typeof newRoot>;
-    return { signer, chain: [], roots: this.#roots.map(({ pem }) => pem) };
-  }
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-  rotate(): void {
-    this.#roots.push(newRoot(Date.now()));
-    for (const listener of this.#listeners) listener();
-  }
-  close = async (): Promise<void> => {};
-}
 
 const IDENTITY = 'spiffe://cluster.local/ns/default/sa/reviews';
 
@@ -209,7 +189,7 @@ test('changed roots reach all streams, and all certificates are renewed', async 
   const { ask, roots: ofMesh } = await serve();
   const streams = [ask({ as: IDENTITY }), ask({ as: 'spiffe://cluster.local/ns/default/sa/ratings' })];
   const before = await Promise.all(streams.map(both));
-  ofMesh.rotate();
+  ofMesh.trustAnother();
   const after = await Promise.all(streams.map(both));
   for (const [at, { key, roots }] of after.entries()) {
     expect(roots?.match(/BEGIN/g)).toHaveLength(2);
