@@ -101,7 +101,13 @@ async function run(): Promise<void> {
 function changes(): number[] {
   const composition = new Composition(DEFAULT_SETTINGS);
   const known = new KubernetesObjects({ onChange: () => undefined, onRefused: () => undefined });
-  const sinkOf = (kind: Kind): ResourceSink => known.sink(kind, VERSIONS[kind][0] ?? '', undefined, () => undefined);
+  const sinkOf = (kind: Kind): ResourceSink =>
+    known.sink(
+      kind,
+      VERSIONS[kind][0] ?? '',
+      () => true,
+      () => undefined,
+    );
   const [services, slices, podSink] = [sinkOf('Service'), sinkOf('EndpointSlice'), sinkOf('Pod')];
   for (let at = 0; at < pods / 10; at++) {
     services.put(crowdService(at));

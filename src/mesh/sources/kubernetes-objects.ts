@@ -62,8 +62,8 @@ export class KubernetesObjects {
     return this.#refused.values();
   }
 
-  /** `namespace`: of the list; `undefined`: all namespaces. `onListed` is called when a list is complete. */
-  sink(kind: Kind, apiVersion: string, namespace: string | undefined, onListed: () => void): ResourceSink {
+  /** `isOfList`: whether a list would have an object of this `namespace/name`. `onListed` is called when a list is complete. */
+  sink(kind: Kind, apiVersion: string, isOfList: (key: string) => boolean, onListed: () => void): ResourceSink {
     const known = this.#of(kind);
     let listed: Set<string> | undefined;
     const remove = (key: string): void => this.#remove(kind, key);
@@ -80,7 +80,7 @@ export class KubernetesObjects {
       remove: (object) => remove(keyOf(object)),
       *listed() {
         for (const key of known.keys()) {
-          if (listed?.has(key) === false && (namespace === undefined || key.startsWith(`${namespace}/`))) remove(key);
+          if (listed?.has(key) === false && isOfList(key)) remove(key);
           yield;
         }
         listed = undefined;
@@ -89,9 +89,9 @@ export class KubernetesObjects {
     };
   }
 
-  /** The server no longer has the kind. */
-  clear(kind: Kind): void {
-    for (const key of this.#of(kind).keys()) this.#remove(kind, key);
+  /** The server no longer has the kind, or nobody needs these objects of it. */
+  forget(kind: Kind, isGone: (key: string) => boolean): void {
+    for (const key of this.#of(kind).keys()) if (isGone(key)) this.#remove(kind, key);
   }
 
   #of(kind: Kind): Map<string, Known> {

@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  ApiError,
   ListWatch,
   type ListWatchOptions,
   type ReadApiServer,
@@ -34,23 +35,42 @@ export interface KubernetesSourceOptions {
   readonly watch?: Pick<ListWatchOptions, 'backoff' | 'pageSize' | 'silentAfterMs' | 'watchForMs'>;
 }
 
+interface WatchedKind extends ServedKind {
+  readonly kind: Kind;
+  readonly query?: ListWatchOptions['query'];
+  /** The only object that is read, as `namespace/name`. */
+  readonly only?: string;
+}
+
+interface List {
+  /** `undefined`: all of them, or the kind has none. */
+  readonly namespace: string | undefined;
+  readonly query: NonNullable<ListWatchOptions['query']>;
+  /** Whether it would have an object of this `namespace/name`. */
+  readonly has: (key: string) => boolean;
+}
+
 /** What a server has always. Endpoints are superseded by EndpointSlices, which each server of today writes. */
-const BUILT_IN: readonly (readonly [Kind, ServedKind, ListWatchOptions['query']])[] = [
-  ['Service', { apiVersion: 'v1', plural: 'services', isNamespaced: true }, {}],
-  ['EndpointSlice', { apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices', isNamespaced: true }, {}],
-  // For a pod that ends the watch sends DELETED.
-  [
-    'Pod',
-    { apiVersion: 'v1', plural: 'pods', isNamespaced: true },
-    { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-  ],
+const BUILT_IN: readonly WatchedKind[] = [
+  { kind: 'Service', apiVersion: 'v1', plural: 'services', isNamespaced: true },
+  { kind: 'EndpointSlice', apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices', isNamespaced: true },
+  {
+    kind: 'Pod',
+    apiVersion: 'v1',
+    plural: 'pods',
+    isNamespaced: true,
+    query: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }, // for a pod that ends the watch sends DELETED
+  },
 ];
+const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
 /** Kinds that a server has while their definitions are installed. */
 const CUSTOM = Object.fromEntries(
   Object.entries(VERSIONS).filter(([, versions]) => versions.every((version) => version.includes('.istio.io/'))),
 );
 
+/** Of a server that answers, but not this. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 404]);
 const DISCOVER_EVERY_MS = 10_000;
 /** A server that has just been started may not know its custom resources yet. */
 const ABSENT_FOR_MS = 60_000;
@@ -67,6 +87,10 @@ export class KubernetesSource {
   readonly #objects: KubernetesObjects;
   readonly #outages: OutageLog;
   readonly #custom = new Map<Kind, Watched>();
+  /** By `namespace/name`. */
+  readonly #secrets = new Map<string, AbortController>();
+  /** While `run` runs. Resolves when each list was complete, or was refused. */
+  #begin: ((kind: WatchedKind, stop: AbortSignal) => Promise<unknown>) | undefined;
   /** Lists that were not complete yet, with the cause of the last failure. */
   readonly #waiting = new Map<string, () => string | undefined>();
   readonly #synced = Promise.withResolvers<void>();
@@ -115,66 +139,109 @@ export class KubernetesSource {
     const failed = new AbortController();
     const until = AbortSignal.any([signal, failed.signal]);
     const running = new Set<Promise<void>>();
-    const follow = (work: Promise<void>): void => {
-      const ended = work.catch((error: unknown) => failed.abort(error)).finally(() => running.delete(ended));
-      running.add(ended);
+    this.#begin = (served, stop) => {
+      const own = AbortSignal.any([until, stop]);
+      const watches = this.#listsOf(served).map((list) => this.#listWatch(served, list));
+      for (const { run } of watches) {
+        const ended = run(own)
+          .catch((error: unknown) => failed.abort(error))
+          .finally(() => running.delete(ended));
+        running.add(ended);
+      }
+      return Promise.all(watches.map(({ begun }) => begun));
     };
-    for (const [kind, served, query] of BUILT_IN)
-      for (const namespace of this.#namespacesOf(served)) follow(this.#watch(kind, served, namespace, until, query));
-    await this.#discover(until, (kind, served) => {
-      const stop = new AbortController();
-      this.#custom.set(kind, { served, stop, absentSinceMs: undefined });
-      for (const namespace of this.#namespacesOf(served))
-        follow(this.#watch(kind, served, namespace, AbortSignal.any([until, stop.signal])));
-    });
+    for (const served of BUILT_IN) void this.#begin(served, until);
+    await this.#discover(until);
     await Promise.all(running);
     if (failed.signal.aborted) throw failed.signal.reason;
   }
 
-  /** `undefined`: one list of all. */
-  #namespacesOf({ isNamespaced }: ServedKind): readonly (string | undefined)[] {
-    const { namespaces } = this.#options;
-    return namespaces.length === 0 || !isNamespaced ? [undefined] : namespaces;
+  /**
+   * Watches these Secrets (`namespace/name`) and no other, once `run` was called. Resolves when each of them was listed, or refused: that
+   * leaves out its gateway alone.
+   */
+  async watchSecrets(wanted: ReadonlySet<string>): Promise<void> {
+    for (const [key, stop] of this.#secrets) {
+      if (wanted.has(key)) continue;
+      stop.abort();
+      this.#secrets.delete(key);
+      this.#objects.forget('Secret', (one) => one === key);
+    }
+    const begin = this.#begin;
+    if (begin === undefined) return;
+    const begun: Promise<unknown>[] = [];
+    for (const key of wanted) {
+      if (this.#secrets.has(key)) continue;
+      const stop = new AbortController();
+      this.#secrets.set(key, stop);
+      begun.push(begin({ kind: 'Secret', ...SECRETS, only: key }, stop.signal));
+    }
+    await Promise.all(begun);
   }
 
-  async #watch(
-    kind: Kind,
-    { apiVersion, plural }: ServedKind,
-    namespace: string | undefined,
-    signal: AbortSignal,
-    query: ListWatchOptions['query'] = {},
-  ): Promise<void> {
+  /** One of all namespaces, or one of each that is watched. */
+  #listsOf({ isNamespaced, only }: WatchedKind): readonly List[] {
+    if (only !== undefined) {
+      const [namespace = '', name = ''] = only.split('/');
+      return [{ namespace, query: { fieldSelector: `metadata.name=${name}` }, has: (key) => key === only }];
+    }
+    const { namespaces } = this.#options;
+    if (namespaces.length === 0 || !isNamespaced) return [{ namespace: undefined, query: {}, has: () => true }];
+    return namespaces.map((namespace) => ({ namespace, query: {}, has: (key) => key.startsWith(`${namespace}/`) }));
+  }
+
+  #listWatch(
+    { kind, apiVersion, plural, query, only }: WatchedKind,
+    list: List,
+  ): { readonly begun: Promise<void>; readonly run: (signal: AbortSignal) => Promise<void> } {
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-    const path = namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;
-    const sink = this.#objects.sink(kind, apiVersion, namespace, () => {
-      this.#waiting.delete(path);
+    const path = list.namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${list.namespace}/${plural}`;
+    const name = only === undefined ? path : `${path}/${only.slice(only.indexOf('/') + 1)}`;
+    const begun = Promise.withResolvers<void>();
+    const sink = this.#objects.sink(kind, apiVersion, list.has, () => {
+      begun.resolve();
+      this.#waiting.delete(name);
       this.#look();
     });
+    const log = this.#outages.of(name);
     const watch = new ListWatch({
       server: this.#options.server,
       path,
-      query,
+      query: { ...query, ...list.query },
       sink,
-      log: this.#outages.of(path),
+      log: {
+        info: (message, fields) => log.info(message, fields),
+        warn: (message, fields) => {
+          const { error } = fields;
+          if (error instanceof ApiError && REFUSALS.has(error.status)) begun.resolve();
+          log.warn(message, fields);
+        },
+      },
       nowMs: () => performance.now(),
       ...this.#options.watch,
     });
-    if (!this.#isSynced) this.#waiting.set(path, () => watch.failure);
-    await watch.run(signal);
-    this.#waiting.delete(path);
-    this.#outages.stopped(path);
-    this.#look();
+    if (!this.#isSynced) this.#waiting.set(name, () => watch.failure);
+    return {
+      begun: begun.promise,
+      run: async (signal) => {
+        await watch.run(signal);
+        begun.resolve();
+        this.#waiting.delete(name);
+        this.#outages.stopped(name);
+        this.#look();
+      },
+    };
   }
 
   /** Begins and ends the watches of custom resources, as their definitions come and go. */
-  async #discover(signal: AbortSignal, begin: (kind: Kind, served: ServedKind) => void): Promise<void> {
+  async #discover(signal: AbortSignal): Promise<void> {
     const { server, discoverEveryMs = DISCOVER_EVERY_MS } = this.#options;
     const backoff = new Backoff(this.#options.watch?.backoff);
     while (!signal.aborted) {
       let pauseMs = discoverEveryMs * (1 + Math.random() / 10);
       try {
         const served = await servedKinds(server, CUSTOM, signal);
-        for (const kind of Object.keys(CUSTOM) as Kind[]) this.#compare(kind, served.get(kind), begin);
+        for (const kind of Object.keys(CUSTOM) as Kind[]) this.#compare(kind, served.get(kind));
         backoff.reset();
         this.#discovery = { isDone: true, failure: undefined };
         this.#outages.answers('/apis');
@@ -189,7 +256,7 @@ export class KubernetesSource {
     }
   }
 
-  #compare(kind: Kind, served: ServedKind | undefined, begin: (kind: Kind, served: ServedKind) => void): void {
+  #compare(kind: Kind, served: ServedKind | undefined): void {
     const { log } = this.#options;
     const watched = this.#custom.get(kind);
     if (served !== undefined) {
@@ -197,7 +264,9 @@ export class KubernetesSource {
       if (isSame && !watched.stop.signal.aborted) return;
       watched?.stop.abort();
       if (this.#discovery.isDone) log.info('the API server has a kind of the mesh', { kind, ...served });
-      begin(kind, served);
+      const stop = new AbortController();
+      this.#custom.set(kind, { served, stop, absentSinceMs: undefined });
+      void this.#begin?.({ kind, ...served }, stop.signal);
     } else if (watched !== undefined) {
       // Its objects were deleted with the definition, which the watch has seen; or else the server may be wrong for a while.
       watched.stop.abort();
@@ -205,7 +274,7 @@ export class KubernetesSource {
       if (performance.now() - watched.absentSinceMs < ABSENT_FOR_MS) return;
       log.warn('the API server no longer has a kind of the mesh; its objects are gone', { kind });
       this.#custom.delete(kind);
-      this.#objects.clear(kind);
+      this.#objects.forget(kind, () => true);
     }
   }
 

@@ -74,9 +74,14 @@ function causeOf(error: unknown): string {
   return isConnection ? 'connection' : messageOf(error);
 }
 
-/** Of a ClusterRole, or of a Role if the path has a namespace. */
+/** Of a ClusterRole, or of a Role if the path has a namespace; of one object if it ends with a name. */
 export function rbacRule(path: string): string {
-  const [, group = '', resource = ''] =
-    /^\/(?:api|apis\/([^/]+))\/[^/]+\/(?:namespaces\/[^/]+\/)?([^/]+)$/.exec(path) ?? [];
-  return JSON.stringify({ apiGroups: [group], resources: [resource], verbs: ['get', 'list', 'watch'] });
+  const [, group = '', resource = '', name] =
+    /^\/(?:api|apis\/([^/]+))\/[^/]+\/(?:namespaces\/[^/]+\/)?([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
+  return JSON.stringify({
+    apiGroups: [group],
+    resources: [resource],
+    ...(name === undefined ? {} : { resourceNames: [name] }),
+    verbs: ['get', 'list', 'watch'],
+  });
 }

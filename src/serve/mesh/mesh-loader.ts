@@ -8,6 +8,7 @@ import type { OwnLog } from '../../log/log.ts';
 import type { ReadApiServer } from '../../kubernetes/index.ts';
 import type { Mesh, MeshSettings } from '../../mesh/model/mesh.ts';
 import { Composition } from '../../mesh/sources/composition.ts';
+import { gatewaySecrets } from '../../mesh/sources/gateway-secrets.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
 import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
 import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
@@ -114,7 +115,12 @@ export class MeshLoader implements AsyncDisposable {
 
   /** Once every list of the API server was complete. Rejects if the signal is aborted before. */
   async first(signal: AbortSignal, onMesh: (loaded: LoadedMesh) => void): Promise<LoadedMesh> {
-    await this.#listed(signal);
+    const source = this.#source;
+    if (source !== undefined) {
+      await this.#until(source.synced, source, signal);
+      // A gateway without its certificate would close its port.
+      await this.#until(source.watchSecrets(this.#secretsOf(source)), source, signal);
+    }
     this.#onMesh = onMesh;
     return this.#compose();
   }
@@ -153,14 +159,18 @@ export class MeshLoader implements AsyncDisposable {
   }
 
   #compose(): LoadedMesh {
+    if (this.#source !== undefined) void this.#source.watchSecrets(this.#secretsOf(this.#source));
     const { mesh, findings } = this.#composition.make(this.#files.objects, this.#source?.objects ?? noObjects());
     this.#loading = { ...this.#loading, atMs: Date.now(), findings };
     return { mesh, version: this.#version };
   }
 
-  async #listed(signal: AbortSignal): Promise<void> {
-    const source = this.#source;
-    if (source === undefined) return;
+  /** Of gateways, of files too. */
+  #secretsOf({ objects: { Gateway, Pod } }: KubernetesSource): ReadonlySet<string> {
+    return gatewaySecrets({ Gateway: [...this.#files.objects.Gateway, ...Gateway], Pod });
+  }
+
+  async #until(listed: Promise<void>, source: KubernetesSource, signal: AbortSignal): Promise<void> {
     const stopped = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       signal.throwIfAborted();
@@ -173,7 +183,7 @@ export class MeshLoader implements AsyncDisposable {
       WAITING_LOG_MS,
     );
     try {
-      await Promise.race([source.synced, stopped]);
+      await Promise.race([listed, stopped]);
     } finally {
       clearInterval(reminder);
     }

@@ -10,6 +10,7 @@ export const PLURALS: Readonly<Record<string, string>> = {
   Service: 'services',
   EndpointSlice: 'endpointslices',
   Pod: 'pods',
+  Secret: 'secrets',
   VirtualService: 'virtualservices',
   DestinationRule: 'destinationrules',
   Gateway: 'gateways',
@@ -23,7 +24,7 @@ export const NETWORKING = 'networking.istio.io/v1';
 export const SECURITY = 'security.istio.io/v1';
 const only = (isOne: (kind: string) => boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(PLURALS).filter(([kind]) => isOne(kind)));
-const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'PeerAuthentication'];
+const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'PeerAuthentication'];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
 export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication');
