@@ -237,9 +237,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gen',
   ],
   ...Object.fromEntries(
-    ['certificate', 'csr', 'signature', 'spiffe'].map((part) => [
+    ['certificate', 'csr', 'der', 'signature', 'spiffe'].map((part) => [
       `src/identity/${part}.ts`,
-      ['src/text', 'src/attributes/spiffe.ts', 'src/identity/csr.ts', 'src/identity/signature.ts'],
+      ['src/text', 'src/attributes/spiffe.ts', ...['csr', 'der', 'signature'].map((one) => `src/identity/${one}.ts`)],
     ]),
   ),
   // The mesh and the engine do not know each other; they read YAML by the same code.

@@ -1,5 +1,5 @@
 /**
- * Certificates by the profile of SPIFFE (X509-SVID.md): written by a library of ASN.1 types, signed by node:crypto.
+ * Certificates by the profile of SPIFFE (X509-SVID.md): their parts written by a library of ASN.1 types, signed by node:crypto.
  * **In**: a signing certificate with its key, a public key, names, a time. **Out**: certificates in PEM.
  * **Fails**: with an Error that names what is wrong with a given certificate or key, never with a part of a key.
  *
@@ -16,7 +16,6 @@ import {
 } from 'node:crypto';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
-  AlgorithmIdentifier,
   AttributeTypeAndValue,
   AttributeValue,
   AuthorityKeyIdentifier,
@@ -24,7 +23,6 @@ import {
   Certificate,
   ExtendedKeyUsage,
   Extension,
-  Extensions,
   GeneralName,
   id_ce_authorityKeyIdentifier,
   id_ce_basicConstraints,
@@ -45,7 +43,7 @@ import {
   TBSCertificate,
   Validity,
 } from '@peculiar/asn1-x509';
-import { pemOf, publicDer } from './csr.ts';
+import { der, pemOf, publicDer, signedDer, Tag } from './der.ts';
 import { algorithmOf, type SignatureAlgorithm } from './signature.ts';
 
 export { BadCsr, createCsr, readCsr } from './csr.ts';
@@ -56,8 +54,8 @@ export interface SigningCertificate {
   readonly key: KeyObject;
   readonly algorithm: SignatureAlgorithm;
   /** As certificates name their issuer. */
-  readonly subject: Name;
-  readonly issuedBy: Extension;
+  readonly subject: Uint8Array;
+  readonly issuedBy: Uint8Array;
   readonly endsAtMs: number;
 }
 
@@ -100,7 +98,7 @@ export function signingCertificate(certificate: X509Certificate, key: KeyObject)
     certificate,
     key,
     algorithm: algorithmOf(key),
-    subject,
+    subject: encoded(subject),
     issuedBy: authorityKey(
       keyId === undefined ? keyIdOf(certificate.publicKey) : AsnConvert.parse(keyId.buffer, SubjectKeyIdentifier),
     ),
@@ -126,7 +124,7 @@ export function issue(
     notAfterMs,
     pem: signed(signer.key, signer.algorithm, {
       issuer: signer.subject,
-      subject: new Name(),
+      subject: NO_NAME,
       validity: { notBeforeMs: nowMs - BACKDATED_MS, notAfterMs },
       publicKey,
       extensions: [
@@ -202,48 +200,46 @@ const extensionIn = (extensions: Iterable<Extension>, id: string): OctetString |
 export const certificatePem = ({ raw }: X509Certificate): string => pemOf('CERTIFICATE', raw);
 
 interface Fields {
-  readonly issuer: Name;
-  readonly subject: Name;
+  readonly issuer: Uint8Array;
+  readonly subject: Uint8Array;
   readonly validity: { readonly notBeforeMs: number; readonly notAfterMs: number };
   readonly publicKey: KeyObject;
-  readonly extensions: readonly Extension[];
+  readonly extensions: readonly Uint8Array[];
 }
 
 function signed(
   key: KeyObject,
-  { oid, hash, type }: SignatureAlgorithm,
+  algorithm: SignatureAlgorithm,
   { issuer, subject, validity, publicKey, extensions }: Fields,
 ): string {
-  // RFC 4055 section 5: the parameters of RSA are NULL; RFC 5758 section 3.2: those of ECDSA are absent.
-  const algorithm = new AlgorithmIdentifier({ algorithm: oid, ...(type === 'rsa' ? { parameters: NULL } : {}) });
-  const content = new TBSCertificate({
-    version: 2, // X.509 v3
-    serialNumber: serialNumber(),
-    signature: algorithm,
+  const content = der(
+    Tag.SEQUENCE,
+    VERSION_3,
+    der(Tag.INTEGER, serialNumber()),
+    algorithm.der,
     issuer,
-    validity: new Validity({
-      notBefore: new Date(wholeSeconds(validity.notBeforeMs)),
-      notAfter: new Date(validity.notAfterMs),
-    }),
+    encoded(
+      new Validity({
+        notBefore: new Date(wholeSeconds(validity.notBeforeMs)),
+        notAfter: new Date(validity.notAfterMs),
+      }),
+    ),
     subject,
-    subjectPublicKeyInfo: AsnConvert.parse(publicDer(publicKey), SubjectPublicKeyInfo),
-    extensions: new Extensions([...extensions]),
-  });
-  const raw = AsnConvert.serialize(content);
-  const certificate = new Certificate({
-    tbsCertificate: content,
-    signatureAlgorithm: algorithm,
-    signatureValue: new Uint8Array(sign(hash, new Uint8Array(raw), key)).buffer,
-  });
-  certificate.tbsCertificateRaw = raw; // saves writing it again
-  return pemOf('CERTIFICATE', Buffer.from(AsnConvert.serialize(certificate)));
+    publicDer(publicKey),
+    der(Tag.EXTENSIONS, der(Tag.SEQUENCE, ...extensions)),
+  );
+  return pemOf('CERTIFICATE', signedDer(content, algorithm.der, sign(algorithm.hash, content, key)));
 }
 
+const encoded = (value: unknown): Uint8Array => new Uint8Array(AsnConvert.serialize(value));
+const VERSION_3 = der(Tag.VERSION, der(Tag.INTEGER, Uint8Array.of(2)));
+const NO_NAME = der(Tag.SEQUENCE);
+
 /** Positive, and at most 20 octets (RFC 5280 section 4.1.2.2). */
-function serialNumber(): ArrayBuffer {
-  const bytes = new Uint8Array(randomBytes(SERIAL_BYTES));
+function serialNumber(): Uint8Array {
+  const bytes = randomBytes(SERIAL_BYTES);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40; // never padded, never negative
-  return bytes.buffer;
+  return bytes;
 }
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;
@@ -255,28 +251,28 @@ function keyIdOf(publicKey: KeyObject): SubjectKeyIdentifier {
   return new SubjectKeyIdentifier(new Uint8Array(digest.subarray(0, 20)));
 }
 
-const authorityKey = (keyId: SubjectKeyIdentifier): Extension =>
+const authorityKey = (keyId: SubjectKeyIdentifier): Uint8Array =>
   extensionOf(
     id_ce_authorityKeyIdentifier,
     false,
     new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyId.buffer) }),
   );
 
-const extensionOf = (extnID: string, critical: boolean, value: unknown): Extension =>
-  new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
+const extensionOf = (extnID: string, critical: boolean, value: unknown): Uint8Array =>
+  encoded(new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) }));
 
 const ORGANISATION = '2.5.4.10';
-const organisation = (utf8String: string): Name =>
-  new Name([
-    new RelativeDistinguishedName([
-      new AttributeTypeAndValue({ type: ORGANISATION, value: new AttributeValue({ utf8String }) }),
+const organisation = (utf8String: string): Uint8Array =>
+  encoded(
+    new Name([
+      new RelativeDistinguishedName([
+        new AttributeTypeAndValue({ type: ORGANISATION, value: new AttributeValue({ utf8String }) }),
+      ]),
     ]),
-  ]);
-
-const NULL = new Uint8Array([5, 0]).buffer;
+  );
 
 /** Of every leaf. Envoy refuses a peer without digitalSignature; keyEncipherment is for RSA keys of old clients. */
-const LEAF: readonly Extension[] = [
+const LEAF: readonly Uint8Array[] = [
   extensionOf(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
   extensionOf(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment)),
   extensionOf(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_serverAuth, id_kp_clientAuth])),

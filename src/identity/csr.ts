@@ -4,10 +4,9 @@
  * **Fails**: with {@link BadCsr}; the CSR's names and extensions are not read, since they prove nothing.
  */
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { CertificationRequest, CertificationRequestInfo } from '@peculiar/asn1-csr';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import { AlgorithmIdentifier, Name, SubjectPublicKeyInfo } from '@peculiar/asn1-x509';
+import { type BaseBlock, BitString, fromBER, Integer, ObjectIdentifier, Sequence } from 'asn1js';
 import { messageOf } from '../text/message-of.ts';
+import { der, pemOf, publicDer, signedDer, Tag } from './der.ts';
 import { algorithmNamed, algorithmOf } from './signature.ts';
 
 /** A CSR that is not signed; the message is for its sender. */
@@ -20,33 +19,26 @@ const PEM =
 
 /** In PEM, for the public part of a private key. */
 export function createCsr(key: KeyObject): string {
-  const info = new CertificationRequestInfo({
-    subject: new Name(),
-    subjectPKInfo: AsnConvert.parse(publicDer(createPublicKey(key)), SubjectPublicKeyInfo),
-  });
-  const { oid, hash } = algorithmOf(key);
-  const request = new CertificationRequest({
-    certificationRequestInfo: info,
-    signatureAlgorithm: new AlgorithmIdentifier({ algorithm: oid }),
-    signature: new Uint8Array(sign(hash, new Uint8Array(AsnConvert.serialize(info)), key)).buffer,
-  });
-  return pemOf('CERTIFICATE REQUEST', Buffer.from(AsnConvert.serialize(request)));
+  const algorithm = algorithmOf(key);
+  const content = der(Tag.SEQUENCE, VERSION_1, NO_NAME, publicDer(createPublicKey(key)), der(Tag.ATTRIBUTES));
+  return pemOf('CERTIFICATE REQUEST', signedDer(content, algorithm.der, sign(algorithm.hash, content, key)));
 }
+
+const VERSION_1 = der(Tag.INTEGER, Uint8Array.of(0));
+const NO_NAME = der(Tag.SEQUENCE);
 
 /** The key in a CSR that its owner has signed. Throws {@link BadCsr}. */
 export function readCsr(pem: string): KeyObject {
   if (pem.length > MAX_CHARACTERS) throw new BadCsr(`the CSR has more than ${MAX_CHARACTERS} characters`);
   const base64 = PEM.exec(pem)?.[2];
   if (base64 === undefined) throw new BadCsr('the CSR is not one PEM block of the type CERTIFICATE REQUEST');
-  const { key, request } = parsed(Buffer.from(base64, 'base64'));
+  const { key, content, oid, signature } = parsed(Buffer.from(base64, 'base64'));
   const weakness = weaknessOf(key);
   if (weakness !== undefined) throw new BadCsr(weakness);
-  const named = request.signatureAlgorithm.algorithm;
-  const algorithm = algorithmNamed(named, key.asymmetricKeyType);
+  const algorithm = algorithmNamed(oid, key.asymmetricKeyType);
   if (algorithm === undefined)
-    throw new BadCsr(`the CSR is signed by the algorithm ${named}; use SHA-256, SHA-384 or SHA-512 with its own key`);
-  const { certificationRequestInfoRaw = NO_BYTES, signature } = request;
-  if (!verify(algorithm.hash, new Uint8Array(certificationRequestInfoRaw), key, new Uint8Array(signature)))
+    throw new BadCsr(`the CSR is signed by the algorithm ${oid}; use SHA-256, SHA-384 or SHA-512 with its own key`);
+  if (!verify(algorithm.hash, content, key, signature))
     throw new BadCsr('the signature of the CSR is not by its own key');
   return key;
 }
@@ -66,21 +58,41 @@ function weaknessOf(key: KeyObject): string | undefined {
     : 'the key has explicit parameters or a compressed point; write the name of its curve and an uncompressed point';
 }
 
-function parsed(der: Buffer): { readonly key: KeyObject; readonly request: CertificationRequest } {
+interface ParsedCsr {
+  readonly key: KeyObject;
+  /** Signed, as it was received. */
+  readonly content: Uint8Array;
+  /** Of the algorithm of the signature. */
+  readonly oid: string;
+  readonly signature: Uint8Array;
+}
+
+function parsed(bytes: Buffer): ParsedCsr {
   try {
-    const request = AsnConvert.parse(new Uint8Array(der), CertificationRequest);
-    const spki = Buffer.from(AsnConvert.serialize(request.certificationRequestInfo.subjectPKInfo));
-    return { request, key: createPublicKey({ key: spki, format: 'der', type: 'spki' }) };
+    const { offset, result } = fromBER(bytes);
+    if (offset !== bytes.length) throw new Error('octets follow');
+    const [content, algorithm, signature] = partsOf(result);
+    const [version, , publicKey] = partsOf(content);
+    const [oid] = partsOf(algorithm);
+    if (!(version instanceof Integer && oid instanceof ObjectIdentifier && signature instanceof BitString))
+      throw new Error('a part is of another type');
+    return {
+      content: octetsOf(content),
+      key: createPublicKey({ key: Buffer.from(octetsOf(publicKey)), format: 'der', type: 'spki' }),
+      oid: oid.getValue(),
+      signature: signature.valueBlock.valueHexView,
+    };
   } catch (error) {
     throw new BadCsr('the CSR is malformed', { cause: error });
   }
 }
 
-const NO_BYTES = new ArrayBuffer(0);
+function partsOf(block: BaseBlock | undefined): readonly BaseBlock[] {
+  if (block instanceof Sequence) return block.valueBlock.value as readonly BaseBlock[];
+  throw new Error('a part is no sequence');
+}
 
-export const publicDer = (key: KeyObject): Buffer<ArrayBuffer> =>
-  key.export({ type: 'spki', format: 'der' }) as Buffer<ArrayBuffer>;
-
-/** With a trailing newline, as OpenSSL writes it. */
-export const pemOf = (type: string, der: Buffer): string =>
-  `-----BEGIN ${type}-----\n${(der.toString('base64').match(/.{1,64}/g) ?? []).join('\n')}\n-----END ${type}-----\n`;
+function octetsOf(block: BaseBlock | undefined): Uint8Array {
+  if (block instanceof Sequence) return block.valueBeforeDecodeView;
+  throw new Error('a part is no sequence');
+}

@@ -17,9 +17,12 @@ export interface JwtOptions {
 /** Shared secrets are left out: whoever may check such a token may write one. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const CLOCK_TOLERANCE_S = 10;
+/** Checks at a time: thousands at once would hold the event loop for half a second. */
+const MAX_CHECKS = 16;
 
 export class JwtVerifier implements TokenVerifier {
   readonly #options: JwtOptions;
+  readonly #checks = new AtOnce(MAX_CHECKS);
 
   constructor(options: JwtOptions) {
     this.#options = options;
@@ -28,13 +31,13 @@ export class JwtVerifier implements TokenVerifier {
   async verify(token: string): Promise<TokenProof> {
     const { keys } = this.#options;
     try {
-      return proofOf(await this.#payload(token, await keys.keys()));
+      return await this.#proof(token, await keys.keys());
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error;
       if (!(error instanceof errors.JWKSNoMatchingKey) || !(await keys.refetch())) return { refused: error.message };
     }
     try {
-      return proofOf(await this.#payload(token, await keys.keys()));
+      return await this.#proof(token, await keys.keys());
     } catch (error) {
       if (error instanceof errors.JOSEError) return { refused: error.message };
       throw error;
@@ -43,6 +46,10 @@ export class JwtVerifier implements TokenVerifier {
 
   close(): Promise<void> {
     return this.#options.keys.close();
+  }
+
+  async #proof(token: string, key: JWTVerifyGetKey): Promise<TokenProof> {
+    return proofOf(await this.#checks.run(() => this.#payload(token, key)));
   }
 
   async #payload(token: string, key: JWTVerifyGetKey): Promise<JWTPayload> {
@@ -67,6 +74,31 @@ export class JwtVerifier implements TokenVerifier {
           if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
         }
       throw new errors.JWSSignatureVerificationFailed();
+    }
+  }
+}
+
+/** Further work waits for its turn. */
+class AtOnce {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(most: number) {
+    this.#free = most;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
     }
   }
 }

@@ -3,6 +3,8 @@
  * **In**: a key. **Out**: whether it is strong enough, and how it signs. **Fails**: with {@link WeakKey}.
  */
 import type { KeyObject } from 'node:crypto';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 
 /** A key of a kind or size that nobody should use. */
 export class WeakKey extends Error {}
@@ -11,16 +13,34 @@ export interface SignatureAlgorithm {
   readonly oid: string;
   readonly hash: 'sha256' | 'sha384' | 'sha512';
   readonly type: 'ec' | 'rsa';
+  /** AlgorithmIdentifier. */
+  readonly der: Uint8Array;
 }
 
-/** RFC 5758 section 3.2, and RFC 4055 section 5. */
+const NULL = Uint8Array.of(5, 0).buffer;
+
+/** RFC 5758 section 3.2: without parameters. */
+const ecdsa = (oid: string, hash: SignatureAlgorithm['hash']): SignatureAlgorithm => ({
+  oid,
+  hash,
+  type: 'ec',
+  der: new Uint8Array(AsnConvert.serialize(new AlgorithmIdentifier({ algorithm: oid }))),
+});
+/** RFC 4055 section 5: the parameters are NULL. */
+const rsa = (oid: string, hash: SignatureAlgorithm['hash']): SignatureAlgorithm => ({
+  oid,
+  hash,
+  type: 'rsa',
+  der: new Uint8Array(AsnConvert.serialize(new AlgorithmIdentifier({ algorithm: oid, parameters: NULL }))),
+});
+
 const ALGORITHMS: readonly SignatureAlgorithm[] = [
-  { oid: '1.2.840.10045.4.3.2', hash: 'sha256', type: 'ec' },
-  { oid: '1.2.840.10045.4.3.3', hash: 'sha384', type: 'ec' },
-  { oid: '1.2.840.10045.4.3.4', hash: 'sha512', type: 'ec' },
-  { oid: '1.2.840.113549.1.1.11', hash: 'sha256', type: 'rsa' },
-  { oid: '1.2.840.113549.1.1.12', hash: 'sha384', type: 'rsa' },
-  { oid: '1.2.840.113549.1.1.13', hash: 'sha512', type: 'rsa' },
+  ecdsa('1.2.840.10045.4.3.2', 'sha256'),
+  ecdsa('1.2.840.10045.4.3.3', 'sha384'),
+  ecdsa('1.2.840.10045.4.3.4', 'sha512'),
+  rsa('1.2.840.113549.1.1.11', 'sha256'),
+  rsa('1.2.840.113549.1.1.12', 'sha384'),
+  rsa('1.2.840.113549.1.1.13', 'sha512'),
 ];
 
 const HASH_OF_CURVE: Readonly<Record<string, SignatureAlgorithm['hash']>> = {

@@ -110,12 +110,13 @@ export interface CertificateRequest {
   readonly token?: string;
   readonly metadata?: Record<string, string>;
   readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 /** The answer's PEMs; rejects with a GrpcError. */
 export async function created(
   client: GrpcClient,
-  { csr, seconds = 0n, token, metadata, timeoutMs = 20_000 }: CertificateRequest,
+  { csr, seconds = 0n, token, metadata, timeoutMs = 20_000, signal }: CertificateRequest,
 ): Promise<readonly string[]> {
   const request = create(IstioCertificateRequestSchema, {
     csr,
@@ -124,6 +125,7 @@ export async function created(
   });
   const reply = await client.unary(CREATE, toBinary(IstioCertificateRequestSchema, request), {
     timeoutMs,
+    ...(signal === undefined ? {} : { signal }),
     ...(token === undefined ? {} : { metadata: { authorization: `Bearer ${token}` } }),
   });
   return fromBinary(IstioCertificateResponseSchema, reply).certChain;

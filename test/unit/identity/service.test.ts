@@ -18,6 +18,7 @@ import {
 } from '../../../src/identity/certificate.ts';
 import { JwtVerifier } from '../../../src/identity/jwt.ts';
 import { openKeySet } from '../../../src/identity/key-set.ts';
+import { SigningQueue } from '../../../src/identity/signing-queue.ts';
 import { TokenReviewVerifier } from '../../../src/identity/token-review.ts';
 import { Status } from '../../../src/transport/index.ts';
 import { answers, startFakeKubeApi } from '../../parts/fake-kube-api.ts';
@@ -513,5 +514,80 @@ describe('a token review', () => {
     answer({ authenticated: true, user: { username: USER }, audiences: ['istio-ca'] });
     api.next.push(answers(401));
     await created(port.client(), { csr, token: 'opaque' });
+  });
+});
+
+describe('many requests at once', () => {
+  test('beyond the limit are RESOURCE_EXHAUSTED at once, and the others are served', async () => {
+    const port = await started({ tokens: [await byKeys()], maxCalls: 100 });
+    const clients = Array.from({ length: 4 }, () => port.client());
+    const token = await issuer.token();
+    const codes = await Promise.all(
+      Array.from({ length: 1000 }, (_, at) =>
+        created(clients[at % 4] as (typeof clients)[number], { csr, token }).then(
+          () => 'served',
+          (error: { readonly code: number }) => error.code,
+        ),
+      ),
+    );
+    expect(new Set(codes)).toEqual(new Set(['served', Status.RESOURCE_EXHAUSTED]));
+    expect(codes.filter((code) => code === 'served').length).toBeGreaterThanOrEqual(100);
+    expect(port.service.refusals['overload']).toBe(codes.filter((code) => code !== 'served').length);
+    await created(port.client(), { csr, token });
+  });
+
+  test('whose callers have left are not signed', async () => {
+    const port = await started({ tokens: [await byKeys()] });
+    const client = port.client();
+    const token = await issuer.token();
+    await created(client, { csr, token });
+    const before = port.authority.state.issued;
+    const leaving = new AbortController();
+    const calls = Array.from({ length: 500 }, () =>
+      created(client, { csr, token, signal: leaving.signal }).catch(() => 'left'),
+    );
+    await waitUntil(() => port.authority.state.issued > before + 10, 'some are signed');
+    leaving.abort();
+    await Promise.all(calls);
+    const after = port.authority.state.issued;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(port.authority.state.issued - after).toBeLessThan(50); // those under way
+    expect(after - before).toBeLessThan(500);
+    expect(port.log.of('error fault')).toEqual([]);
+  });
+
+  test('leave turns of the event loop to others', async () => {
+    const queue = new SigningQueue();
+    let turns = 0;
+    let isOver = false;
+    const others = (async () => {
+      for (; !isOver; turns++) await new Promise(setImmediate);
+    })();
+    const { signal } = new AbortController();
+    const spin = (): void => {
+      for (const endMs = performance.now() + 2; performance.now() < endMs;);
+    };
+    await Promise.all(Array.from({ length: 100 }, () => queue.run(spin, signal)));
+    isOver = true;
+    await others;
+    expect(turns).toBeGreaterThan(20); // 200 ms of work, a turn at least each 7 ms
+  });
+
+  test('wait in a bounded queue, whose work may throw', async () => {
+    const queue = new SigningQueue(2);
+    const { signal } = new AbortController();
+    const bad = (): never => {
+      throw new Error('bad');
+    };
+    const all = await Promise.allSettled([queue.run(() => 1, signal), queue.run(bad, signal)]);
+    expect(all).toMatchObject([{ value: 1 }, { reason: new Error('bad') }]);
+    await expect(queue.run(() => 2, AbortSignal.abort(new Error('left')))).rejects.toThrow('left');
+    const slow = (): void => {
+      for (const endMs = performance.now() + 10; performance.now() < endMs;);
+    };
+    // After it the slice is over: one is at its turn, two wait.
+    expect(() => Array.from({ length: 5 }, () => queue.run(slow, signal))).toThrow(
+      '2 requests for certificates are waiting',
+    );
   });
 });
