@@ -54,8 +54,10 @@ const ROOTS = [
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog',
+  'envoy.extensions.access_loggers.stream.v3.StderrAccessLog',
   'envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+  'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig',
 ];
 
 const SCALARS: Readonly<Record<string, Type>> = {
@@ -257,6 +259,7 @@ function protoOf(folders: readonly string[]): (name: string) => string {
     TcpGrpcAccessLogConfig: 'als',
     FileAccessLog: 'file',
     StdoutAccessLog: 'stream',
+    StderrAccessLog: 'stream',
     DownstreamTlsContext: 'tls',
     UpstreamTlsContext: 'tls',
     PreviousHostsPredicate: 'previous_hosts',

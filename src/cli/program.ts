@@ -95,6 +95,7 @@ export function makeProgram(onDone: (code: ExitCode) => void): Command {
     .version(versionText(), '-V, --version', 'print the version and the commit it was built from')
     .helpOption('-h, --help', 'print help, also for one command')
     .helpCommand(false)
+    .enablePositionalOptions() // a flag after the name of a command is of that command, also where another one has a flag of its name
     .showHelpAfterError('(`sluice --help` lists commands and options)')
     .showSuggestionAfterError()
     .configureOutput({
@@ -134,5 +135,6 @@ function addCommand(parent: Command, spec: CommandSpec, onDone: (code: ExitCode)
   const run = spec.run as ((...given: readonly unknown[]) => Promise<ExitCode>) | undefined;
   if (run !== undefined)
     command.action(async (...given: readonly unknown[]) => onDone(await run(...given.slice(0, -1)))); // the last is the command
+  if (run !== undefined) command.enablePositionalOptions();
   for (const subcommand of subcommands) addCommand(command, subcommand, onDone);
 }

@@ -5,7 +5,7 @@ import { fromKubeconfig, inCluster } from '../../kubernetes/index.ts';
 import { makeLog } from '../../log/log.ts';
 import { writeLog } from '../../log/log-output.ts';
 import { safeLine } from '../../log/safe-text.ts';
-import { DEFAULT_SETTINGS, type MeshSettings } from '../../mesh/model/mesh.ts';
+import { DEFAULT_SETTINGS } from '../../mesh/model/mesh.ts';
 import { readMesh } from '../../mesh/sources/read-mesh.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
 import { type MeshServer, type MeshServerOptions, startMeshServer } from '../../serve/mesh/server.ts';
@@ -19,14 +19,17 @@ import { findingRow, findingText, logFindings } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
 import { columns, printOut } from '../terminal.ts';
 import { type MeshIdentityFlags, secureOf } from './mesh-identity.ts';
+import {
+  meshConfigOf,
+  type MeshServingFlags,
+  type MeshSettingsFlags,
+  settingsOf,
+  withTrustDomain,
+} from './mesh-settings.ts';
 
-export interface MeshFlags extends MeshIdentityFlags {
+export interface MeshFlags extends MeshIdentityFlags, MeshServingFlags {
   readonly xds: string;
   readonly admin: string;
-  readonly domain: string;
-  readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
-  readonly sluice?: string;
-  readonly fail: 'open' | 'closed';
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly inCluster?: true;
@@ -34,8 +37,7 @@ export interface MeshFlags extends MeshIdentityFlags {
   readonly logFormat: 'text' | 'json';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
-export interface MeshLintFlags {
-  readonly domain: string;
+export interface MeshLintFlags extends MeshSettingsFlags {
   readonly secure?: true;
   readonly json?: true;
 }
@@ -45,26 +47,6 @@ export interface MeshViewFlags {
 }
 
 const GRACE_MS = 2000;
-/** As docs/envoy.md has them. */
-const TIMES = { checkTimeoutMs: 200, limitTimeoutMs: 20 };
-const LIMIT_DOMAIN = 'mesh';
-
-const settingsOf = (
-  { domain, outbound, sluice, fail }: MeshFlags,
-  secure: MeshServerOptions['secure'],
-): MeshSettings => ({
-  ...DEFAULT_SETTINGS,
-  domain,
-  outbound,
-  sluice:
-    sluice === undefined
-      ? undefined
-      : { cluster: sluice, ...TIMES, failOpen: fail === 'open', limitDomain: LIMIT_DOMAIN },
-  identities:
-    secure === undefined
-      ? undefined
-      : { trustDomain: secure.trustDomain, trustDomainAliases: secure.trustDomainAliases },
-});
 
 function kubernetesOf(
   configs: readonly string[],
@@ -90,7 +72,9 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
   const log = makeLog(flags.logFormat, flags.logLevel);
   const [xds, admin] = [parseAddress(flags.xds, { unix: true }), parseAddress(flags.admin)];
   const kubernetes = kubernetesOf(configs, flags);
-  const secure = secureOf(flags, kubernetes?.server);
+  const onFindings = (findings: readonly Finding[]): void => logFindings(findings, flags.logFormat, log);
+  const config = await meshConfigOf(flags, onFindings);
+  const secure = secureOf(withTrustDomain(flags, config), kubernetes?.server);
   containErrors(log);
   return serveUntilStopped<MeshServer>({
     log,
@@ -99,13 +83,13 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
         {
           configs,
           kubernetes,
-          settings: settingsOf(flags, secure),
+          settings: settingsOf(flags, config, secure),
           xds,
           secure,
           admin,
           log,
           graceMs: GRACE_MS,
-          onFindings: (findings) => logFindings(findings, flags.logFormat, log),
+          onFindings,
         },
         signal,
       ),
@@ -132,11 +116,25 @@ const textOf = (at: Address | undefined): string | null => (at === undefined ? n
 /** No finding depends on the trust domain. */
 const ANY_IDENTITIES = { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } };
 
-export async function lintMesh(configs: readonly string[], { domain, secure, json }: MeshLintFlags): Promise<ExitCode> {
-  const { mesh, findings, version } = await readMesh(
-    configs.map((path) => resolve(path)),
-    { ...DEFAULT_SETTINGS, domain, ...(secure === true ? ANY_IDENTITIES : {}) },
-  );
+export async function lintMesh(configs: readonly string[], flags: MeshLintFlags): Promise<ExitCode> {
+  const { domain, secure, json } = flags;
+  const ofConfig: Finding[] = [];
+  const { settings } = await meshConfigOf(flags, (findings) => ofConfig.push(...findings)).catch((error: unknown) => {
+    for (const finding of ofConfig) printOut(findingText(finding, paintOut));
+    throw error;
+  });
+  const paths = configs.map((path) => resolve(path));
+  const {
+    mesh,
+    findings: ofMesh,
+    version,
+  } = await readMesh(paths, {
+    ...DEFAULT_SETTINGS,
+    ...settings,
+    domain,
+    ...(secure === true ? ANY_IDENTITIES : {}),
+  });
+  const findings = [...ofConfig, ...ofMesh];
   const exit = exitOf(findings);
   if (json === true) {
     printOut(JSON.stringify({ ok: exit === EXIT.ok, version, findings: findings.map(findingRow) }, null, 2));

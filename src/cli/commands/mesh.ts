@@ -8,6 +8,12 @@ const admin = (): Option =>
   new Option('--to <host:port>', 'the admin port of `sluice mesh`').default('127.0.0.1:15020');
 const domain = (): Option => new Option('--domain <name>', 'the domain of the mesh').default('cluster.local');
 
+const meshConfigFile = (): Option =>
+  new Option(
+    '--meshConfigFile <file>',
+    "Istio's MeshConfig, read at start; docs/mesh.md lists its words that have a meaning here",
+  );
+
 /** Defaults stand in the action, so that a flag without --secure is found. */
 const ofIdentities = (): readonly Option[] => [
   new Option(
@@ -51,9 +57,10 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
     new Option('--xds <host:port>', 'the gRPC port for Envoy').default('127.0.0.1:15010'),
     new Option('--admin <host:port>', 'the HTTP port for operators: /mesh /mesh/proxies').default('127.0.0.1:15020'),
     domain(),
-    new Option('--outbound <mode>', 'calls to hosts that the mesh does not know')
-      .choices(['ALLOW_ANY', 'REGISTRY_ONLY'])
-      .default('ALLOW_ANY'),
+    new Option(
+      '--outbound <mode>',
+      'calls to hosts that the mesh does not know; default: outboundTrafficPolicy of the MeshConfig, else ALLOW_ANY',
+    ).choices(['ALLOW_ANY', 'REGISTRY_ONLY']),
     new Option(
       '--sluice <cluster>',
       'the static cluster in the bootstrap of proxies whose address is `sluice serve`: inbound calls are checked, limited and logged by it; ' +
@@ -72,6 +79,7 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
       'of the API server, separated by commas; the root namespace istio-system counts only if it is named; default: all',
     ),
     ...ofIdentities(),
+    meshConfigFile(),
   ],
   run: async (paths: readonly string[], flags: MeshFlags) =>
     (await import('../actions/mesh.ts')).serveMesh(paths, flags),
@@ -84,6 +92,7 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
         domain(),
         new Option('--secure', 'for a control plane with --secure: rules of mutual TLS have an effect'),
         jsonOption(),
+        meshConfigFile(),
       ],
       run: async (paths: readonly string[], flags: MeshLintFlags) =>
         (await import('../actions/mesh.ts')).lintMesh(paths, flags),

@@ -9,7 +9,7 @@ import { isIntercepted } from '../resolve/interception.ts';
 import { type LocalityGroup, localityGroups } from '../resolve/locality-groups.ts';
 import type { Member } from '../resolve/proxy.ts';
 import type { Scope } from '../resolve/scope.ts';
-import { policyFor } from '../resolve/traffic-policy.ts';
+import { policyFor, withDefaults } from '../resolve/traffic-policy.ts';
 import {
   circuitBreakers,
   httpProtocol,
@@ -40,7 +40,7 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue;
     for (const subset of [undefined, ...(rule?.spec.subsets ?? [])]) {
-      const policy = policyFor(rule?.spec, port.number, subset);
+      const policy = withDefaults(policyFor(rule?.spec, port.number, subset), service, scope.mesh.settings);
       const name = outboundCluster(port.number, subset?.name, service.host);
       const own = endpointsOf(scope, service, port, subset);
       const near = nearestFirst(own, policy, scope);

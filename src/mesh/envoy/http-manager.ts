@@ -1,7 +1,8 @@
 /** The HTTP connection manager of a listener, with the filters that ask Sluice. */
-import type { SluiceSettings } from '../model/mesh.ts';
+import type { MeshSettings, SluiceSettings } from '../model/mesh.ts';
 import { targetsAt } from '../resolve/inbound-ports.ts';
 import type { Scope } from '../resolve/scope.ts';
+import { accessLogs } from './access-logs.ts';
 import { any, compact, FROM_ADS, type Json, seconds } from './parts.ts';
 
 const MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -15,7 +16,8 @@ export interface ManagerOptions {
 }
 
 export function httpManager({ statPrefix, routes, direction, scope }: ManagerOptions): Json {
-  const { sluice } = scope.mesh.settings;
+  const { settings } = scope.mesh;
+  const { sluice, pathNormalization } = settings;
   const isServer = direction !== 'outbound';
   return {
     name: 'envoy.filters.network.http_connection_manager',
@@ -32,15 +34,13 @@ export function httpManager({ statPrefix, routes, direction, scope }: ManagerOpt
           filter('fault', `${FILTERS}.fault.v3.HTTPFault`),
           filter('router', `${FILTERS}.router.v3.Router`),
         ],
-        access_log: sluice === undefined ? [] : [accessLog('Http', sluice, direction)],
+        access_log: accessLogs('Http', direction, settings),
         use_remote_address: direction === 'gateway',
         ...(isServer ? CERTIFICATE_OF_PEER : {}),
         http_protocol_options: { accept_http_10: true },
         stream_idle_timeout: seconds(0),
         upgrade_configs: [{ upgrade_type: 'websocket' }],
-        normalize_path: true,
-        merge_slashes: isServer ? true : undefined,
-        path_with_escaped_slashes_action: isServer ? 'UNESCAPE_AND_FORWARD' : undefined,
+        ...pathChanges(pathNormalization ?? (isServer ? 'DECODE_AND_MERGE_SLASHES' : 'BASE')),
         server_name: 'envoy',
       }),
     ),
@@ -52,6 +52,13 @@ const CERTIFICATE_OF_PEER: Json = {
   forward_client_cert_details: 'SANITIZE_SET',
   set_current_client_cert_details: { subject: true, dns: true, uri: true },
 };
+
+const pathChanges = (how: NonNullable<MeshSettings['pathNormalization']>): Json =>
+  compact({
+    normalize_path: how !== 'NONE',
+    merge_slashes: how.endsWith('MERGE_SLASHES') ? true : undefined,
+    path_with_escaped_slashes_action: how === 'DECODE_AND_MERGE_SLASHES' ? 'UNESCAPE_AND_FORWARD' : undefined,
+  });
 
 const filter = (name: string, type: string, fields: Json = {}): Json => ({
   name: `envoy.filters.http.${name}`,
@@ -80,27 +87,6 @@ function askFilters(sluice: SluiceSettings): Json[] {
       rate_limit_service: { grpc_service: serviceOf(sluice, sluice.limitTimeoutMs), transport_api_version: 'V3' },
     }),
   ];
-}
-
-const LOGGERS = 'envoy.extensions.access_loggers.grpc.v3';
-
-/** The node of the stream says which workload logs. `direction`: the name of the log. */
-export function accessLog(
-  kind: 'Http' | 'Tcp',
-  { cluster }: SluiceSettings,
-  direction: ManagerOptions['direction'],
-): Json {
-  return {
-    name: `envoy.access_loggers.${kind.toLowerCase()}_grpc`,
-    typed_config: any(`${LOGGERS}.${kind}GrpcAccessLogConfig`, {
-      common_config: {
-        log_name: direction,
-        grpc_service: { envoy_grpc: { cluster_name: cluster } },
-        transport_api_version: 'V3',
-        buffer_flush_interval: seconds(1000),
-      },
-    }),
-  };
 }
 
 /** What Envoy does not know of a call: the workload that serves it, and the service by which it is called. */

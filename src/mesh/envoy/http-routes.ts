@@ -168,7 +168,7 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
           },
         }),
     ...withTimeout(route.timeout ?? 0), // without one, none: Envoy's own default would be 15 s
-    retry_policy: retryPolicy(retries),
+    retry_policy: retryPolicy(retries, context.scope),
     prefix_rewrite: rewrite?.uri,
     regex_rewrite:
       rewrite?.uriRegexRewrite === undefined
@@ -199,10 +199,12 @@ export function clusterOf({ host, subset, port }: Destination, namespace: string
 
 const DEFAULT_RETRIES = 2;
 const DEFAULT_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
+const PREVIOUS_PRIORITIES = 'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig';
 const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
 
 /** Two retries of calls that reached nobody, unless the rule says otherwise; `attempts: 0` turns them off. */
-export function retryPolicy(retries: HttpRoute['retries']): Json | undefined {
+export function retryPolicy(own: HttpRoute['retries'], { mesh }: Scope): Json | undefined {
+  const retries = own ?? mesh.settings.retries;
   const attempts = retries?.attempts ?? DEFAULT_RETRIES;
   if (attempts === 0) return undefined;
   const words = (retries?.retryOn ?? DEFAULT_RETRY_ON).split(',').map((word) => word.trim());
@@ -215,7 +217,17 @@ export function retryPolicy(retries: HttpRoute['retries']): Json | undefined {
     per_try_timeout: retries?.perTryTimeout === undefined ? undefined : seconds(retries.perTryTimeout),
     retriable_status_codes: codes,
     retry_back_off: retries?.backoff === undefined ? undefined : { base_interval: seconds(retries.backoff) },
-    retry_host_predicate: [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: any(PREVIOUS_HOSTS) }],
+    retry_host_predicate:
+      retries?.retryIgnorePreviousHosts === false
+        ? []
+        : [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: any(PREVIOUS_HOSTS) }],
+    retry_priority:
+      retries?.retryRemoteLocalities === true
+        ? {
+            name: 'envoy.retry_priorities.previous_priorities',
+            typed_config: any(PREVIOUS_PRIORITIES, { update_frequency: 2 }),
+          }
+        : undefined,
     host_selection_retry_max_attempts: 5,
   });
 }

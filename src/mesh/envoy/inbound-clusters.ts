@@ -11,7 +11,7 @@ import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';
 import { innerSourceOf, isIntercepted, loopbackOf } from '../resolve/interception.ts';
 import type { Member } from '../resolve/proxy.ts';
 import type { Scope } from '../resolve/scope.ts';
-import { policyFor } from '../resolve/traffic-policy.ts';
+import { policyFor, withDefaults } from '../resolve/traffic-policy.ts';
 import type { PortPolicy } from '../rules/destination-rule.ts';
 import { circuitBreakers, keepalive, protocolOptions } from './connection-policy.ts';
 import { addressOf } from './endpoints.ts';
@@ -25,8 +25,8 @@ export function inboundClusters(scope: Scope): readonly Made[] {
     const common = commonOf(port, scope);
     const named = (name: string, where: Json): Made =>
       made(CLUSTER, compact({ name, ...where, ...common }), originText(port.origin));
-    const at = endpointOf(port, member);
-    const [name, oldName] = [inboundCluster(port.number), oldInboundCluster(port, member)];
+    const at = endpointOf(port, scope);
+    const [name, oldName] = [inboundCluster(port.number), oldInboundCluster(port, scope)];
     const now = named(
       name,
       at === undefined ? { ...ORIGINAL_DESTINATION, ...fromInside(member) } : staticAt(name, at, member),
@@ -41,8 +41,9 @@ export function inboundClusters(scope: Scope): readonly Made[] {
 }
 
 /** The cluster of calls under the rules of Istio 1.0; that of today's where it does not lead out of the loopback interface. */
-export function oldInboundCluster(port: InboundPort, member: Member): string {
-  const at = endpointOf(port, member);
+export function oldInboundCluster(port: InboundPort, scope: Scope): string {
+  const { member } = scope;
+  const at = endpointOf(port, scope);
   if (at !== undefined && !isOwnAddress(at, member)) return inboundCluster(port.number);
   const { target, origin } = port;
   return target === undefined
@@ -59,8 +60,9 @@ interface At {
 const isOwnAddress = ({ address }: At, member: Member): boolean => address === member.address;
 
 /** `undefined`: the address that the call was for. */
-function endpointOf({ endpoint, number, isBound }: InboundPort, member: Member): At | undefined {
-  if (endpoint === undefined) return isBound ? { address: loopbackOf(member), port: number } : undefined;
+function endpointOf({ endpoint, number, isBound }: InboundPort, { mesh, member }: Scope): At | undefined {
+  const isLocal = isBound || mesh.settings.inbound === 'LOCALHOST';
+  if (endpoint === undefined) return isLocal ? { address: loopbackOf(member), port: number } : undefined;
   if (endpoint.startsWith('unix://')) return { address: endpoint, port: 0 };
   const colon = endpoint.lastIndexOf(':');
   const [host, port] = [endpoint.slice(0, colon).replace(/^\[|\]$/g, ''), Number(endpoint.slice(colon + 1))];
@@ -96,7 +98,11 @@ function commonOf({ protocol, target }: InboundPort, scope: Scope): Json {
   const pool =
     target === undefined
       ? undefined
-      : policyFor(scope.destinationRule(target.service.host)?.spec, target.port.number).connectionPool;
+      : withDefaults(
+          policyFor(scope.destinationRule(target.service.host)?.spec, target.port.number),
+          target.service,
+          scope.mesh.settings,
+        ).connectionPool;
   const policy: PortPolicy = {
     connectionPool:
       pool === undefined

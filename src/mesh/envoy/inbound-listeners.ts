@@ -30,7 +30,7 @@ export function inboundListeners(scope: Scope): readonly Made[] {
     virtualInbound(captured, scope),
     ...bound,
     ...captured.map((port) =>
-      portListener(port, oldInboundCluster(port, member), { ...INBOUND, bind_to_port: false }, scope),
+      portListener(port, oldInboundCluster(port, scope), { ...INBOUND, bind_to_port: false }, scope),
     ),
   ];
 }

@@ -1,7 +1,7 @@
 /** Parts that listeners of sidecars and of gateways share. */
 import { LISTENER } from '../../xds/index.ts';
 import type { Scope } from '../resolve/scope.ts';
-import { accessLog } from './http-manager.ts';
+import { accessLogs } from './access-logs.ts';
 import { clusterOf, type RouteContext } from './http-routes.ts';
 import { made, type Made } from './made.ts';
 import { BLACK_HOLE, listenerName } from './names.ts';
@@ -92,7 +92,6 @@ export function tcpChain(
   match?: Json,
   idleTimeoutMs?: number,
 ): Json {
-  const { sluice } = mesh.settings;
   return compact({
     filter_chain_match: match,
     filters: [
@@ -106,7 +105,7 @@ export function tcpChain(
               ? { cluster: to }
               : { weighted_clusters: { clusters: to.map((one) => ({ ...one })) } }),
             idle_timeout: idleTimeoutMs === undefined ? undefined : seconds(idleTimeoutMs),
-            access_log: sluice === undefined ? [] : [accessLog('Tcp', sluice, direction)],
+            access_log: accessLogs('Tcp', direction, mesh.settings),
           }),
         ),
       },

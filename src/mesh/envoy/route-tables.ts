@@ -72,7 +72,7 @@ const defaultRoute = (scope: Scope, host: string, port: number): Json => ({
   route: compact({
     cluster: outboundCluster(port, undefined, host),
     ...withTimeout(0),
-    retry_policy: retryPolicy(undefined),
+    retry_policy: retryPolicy(undefined, scope),
     hash_policy: hashPolicy(scope, host),
     cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
   }),

@@ -30,7 +30,7 @@ export function kubernetesServiceOf({ origin, spec }: MeshObject<'Service'>, dom
     exportTo: origin.annotations
       .get(EXPORT_TO)
       ?.split(',')
-      .map((one) => one.trim()) ?? ['*'],
+      .map((one) => one.trim()),
     origin,
   };
 }

@@ -2,7 +2,10 @@
  * **In**: the objects of a mesh. **Out**: its services with their endpoints, and its rules; frozen. **Fails**: never; what objects refer to
  * and nobody declares is absent.
  */
+import type { z } from 'zod';
+import type { tcpKeepalive } from '../rules/destination-rule.ts';
 import type { LocalityLbSetting } from '../rules/locality.ts';
+import type { HttpRetries } from '../rules/virtual-service.ts';
 import type { MeshObjects } from '../sources/objects.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import { type EndpointSource, KubernetesEndpoints, kubernetesServiceOf } from './kubernetes-services.ts';
@@ -20,10 +23,31 @@ export interface MeshSettings {
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Of calls whose DestinationRule says nothing about localities; absent: nearer endpoints come first where failing ones are ejected. */
   readonly localityLb?: LocalityLbSetting | undefined;
+  /** Where intercepted calls go on to: the address that was called, or 127.0.0.1; absent: the former. */
+  readonly inbound?: 'PASSTHROUGH' | 'LOCALHOST' | undefined;
+  /** Of objects without `exportTo`; absent: all namespaces. */
+  readonly exportTo?:
+    | Readonly<Record<'service' | 'virtualService' | 'destinationRule', readonly string[] | undefined>>
+    | undefined;
+  /** Each proxy writes a line for each call to this file of its own. */
+  readonly accessLogFile?: { readonly path: string; readonly isJson: boolean } | undefined;
+  /** Of clusters whose DestinationRule does not say. */
+  readonly connections?: ConnectionDefaults | undefined;
+  /** Of paths of calls; absent: what policies of paths need. */
+  readonly pathNormalization?: 'DEFAULT' | 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES' | undefined;
+  /** Of routes whose rule says nothing about retries. */
+  readonly retries?: HttpRetries | undefined;
   /** Absent: proxies neither ask nor report. */
   readonly sluice?: SluiceSettings | undefined;
   /** Absent: workloads have no certificates, so all calls within the mesh go in cleartext. */
   readonly identities?: IdentitySettings | undefined;
+}
+
+export interface ConnectionDefaults {
+  /** Milliseconds. */
+  readonly connectTimeout: number | undefined;
+  readonly tcpKeepalive: z.output<typeof tcpKeepalive> | undefined;
+  readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE' | undefined;
 }
 
 /** Of workloads: `spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE_ACCOUNT`. */

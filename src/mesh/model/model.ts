@@ -67,7 +67,7 @@ export interface Service {
   /** Without a virtual address by choice: clients find the addresses of its endpoints by DNS, and call one of them. */
   readonly isHeadless: boolean;
   /** Namespaces that see it: names, `*` for all, `.` for its own, `~` for none. */
-  readonly exportTo: readonly string[];
+  readonly exportTo: readonly string[] | undefined;
   readonly origin: Origin;
 }
 

@@ -50,7 +50,8 @@ export function destinationRules(mesh: Mesh, member: Member): (host: string) => 
   const visible = (rules: readonly Rule[]): readonly Rule[] =>
     rules.filter(
       ({ origin, spec }) =>
-        (origin.namespace === member.namespace || isExported(spec.exportTo, origin.namespace, member)) &&
+        (origin.namespace === member.namespace ||
+          isExported(spec.exportTo ?? settings.exportTo?.destinationRule, origin.namespace, member)) &&
         hasLabels(member.labels, spec.workloadSelector?.matchLabels ?? {}),
     );
   const look = (host: string): Rule | undefined => {
@@ -72,9 +73,9 @@ export function destinationRules(mesh: Mesh, member: Member): (host: string) => 
   };
 }
 
-/** `exportTo` of an object in `namespace`: whether a member sees it. */
-export const isExported = (exportTo: readonly string[], namespace: string, member: Member): boolean =>
-  exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
+/** `exportTo` of an object in `namespace`: whether a member sees it; `undefined`: all do. */
+export const isExported = (exportTo: readonly string[] | undefined, namespace: string, member: Member): boolean =>
+  exportTo === undefined || exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
 
 /** Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. */
 function united(rules: readonly Rule[]): Rule | undefined {

@@ -2,7 +2,7 @@
  * What one proxy sees of the mesh.
  * **In**: the mesh, and a member. **Out**: its Sidecar, the services it may call, and the rules that hold for them. **Fails**: never.
  */
-import { hasLabels, type Mesh } from '../model/mesh.ts';
+import { hasLabels, type Mesh, type MeshSettings } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
 import type { SidecarEgress } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
@@ -26,10 +26,16 @@ export interface Scope {
 }
 
 export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, member)): Scope {
-  const services = new Map([...mesh.services].filter(([, service]) => isVisible(service, member, sidecar)));
+  const services = new Map(
+    [...mesh.services].filter(([, service]) => isVisible(service, member, sidecar, mesh.settings)),
+  );
+  const { exportTo } = mesh.settings;
   const routes = new Map<string, MeshObject<'VirtualService'>>();
   for (const rule of mesh.rules.VirtualService) {
-    if (!rule.spec.gateways.includes(MESH_GATEWAY) || !isExported(rule.spec.exportTo, rule.origin.namespace, member))
+    if (
+      !rule.spec.gateways.includes(MESH_GATEWAY) ||
+      !isExported(rule.spec.exportTo ?? exportTo?.virtualService, rule.origin.namespace, member)
+    )
       continue;
     for (const host of rule.spec.hosts) {
       const complete = completeHost(host, rule.origin.namespace, mesh.settings.domain);
@@ -56,8 +62,13 @@ export function sidecarOf(
   );
 }
 
-function isVisible(service: Service, member: Member, sidecar: MeshObject<'Sidecar'> | undefined): boolean {
-  if (!isExported(service.exportTo, service.namespace, member)) return false;
+function isVisible(
+  service: Service,
+  member: Member,
+  sidecar: MeshObject<'Sidecar'> | undefined,
+  { exportTo }: MeshSettings,
+): boolean {
+  if (!isExported(service.exportTo ?? exportTo?.service, service.namespace, member)) return false;
   const egress = sidecar?.spec.egress ?? [];
   return egress.length === 0 || egress.some((one) => isReached(service, one, member));
 }

@@ -3,6 +3,8 @@
  * Where the port has settings of its own, all four parts come from there, and what they leave out is the default, not the rule's; then the
  * parts of the subset replace those, each as a whole. (As istiod was seen to do.)
  */
+import type { MeshSettings } from '../model/mesh.ts';
+import type { Service } from '../model/model.ts';
 import type { DestinationRule, PortPolicy, Subset, TrafficPolicy } from '../rules/destination-rule.ts';
 
 export function policyFor(rule: DestinationRule | undefined, port: number, subset?: Subset): PortPolicy {
@@ -13,6 +15,28 @@ export function policyFor(rule: DestinationRule | undefined, port: number, subse
     connectionPool: own.connectionPool ?? base.connectionPool,
     outlierDetection: own.outlierDetection ?? base.outlierDetection,
     tls: own.tls ?? base.tls,
+  };
+}
+
+/** With the mesh's settings where its rule does not say. */
+export function withDefaults(
+  policy: PortPolicy,
+  { isExternal }: Pick<Service, 'isExternal'>,
+  { connections }: MeshSettings,
+): PortPolicy {
+  if (connections === undefined) return policy;
+  const { tcp, http } = policy.connectionPool ?? {};
+  const { connectTimeout, tcpKeepalive, h2UpgradePolicy } = connections;
+  return {
+    ...policy,
+    connectionPool: {
+      tcp: {
+        ...tcp,
+        connectTimeout: tcp?.connectTimeout ?? connectTimeout,
+        tcpKeepalive: tcp?.tcpKeepalive ?? tcpKeepalive,
+      },
+      http: { ...http, h2UpgradePolicy: http?.h2UpgradePolicy ?? (isExternal ? undefined : h2UpgradePolicy) },
+    },
   };
 }
 

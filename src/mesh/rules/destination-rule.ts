@@ -3,14 +3,17 @@ import { z } from 'zod';
 import { localityLbSetting } from './locality.ts';
 import { duration, exportTo, label, labels, port, unsupported, wildcardHost } from './values.ts';
 
+export const tcpKeepalive = z.strictObject({
+  probes: z.int().min(1).optional(),
+  time: duration.optional(),
+  interval: duration.optional(),
+});
 const tcp = z.strictObject({
   maxConnections: z.int().min(1).optional(),
   connectTimeout: duration.optional(),
   idleTimeout: duration.optional(),
   maxConnectionDuration: duration.optional(),
-  tcpKeepalive: z
-    .strictObject({ probes: z.int().min(1).optional(), time: duration.optional(), interval: duration.optional() })
-    .optional(),
+  tcpKeepalive: tcpKeepalive.optional(),
 });
 const http = z.strictObject({
   http1MaxPendingRequests: z.int().min(0).optional(),

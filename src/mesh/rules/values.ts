@@ -104,7 +104,7 @@ export const headerName = z
 export const exportTo = z
   .array(z.union([z.literal('*'), z.literal('.'), z.literal('~'), label]))
   .min(1)
-  .default(['*']);
+  .optional();
 
 /** An address, with or without the length of a prefix. */
 export const isAddressRange = (text: string): boolean => {

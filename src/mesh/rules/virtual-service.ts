@@ -78,11 +78,12 @@ const abort = z
     message: 'expected one of httpStatus and grpcStatus',
   });
 
-const retries = z.strictObject({
+export const retries = z.strictObject({
   attempts: z.int().min(0),
   perTryTimeout: duration.optional(),
   retryOn: z.string().min(1).optional(),
-  retryRemoteLocalities: unsupported('remove it'),
+  retryRemoteLocalities: z.boolean().nullish(),
+  retryIgnorePreviousHosts: z.boolean().nullish(),
   backoff: duration.optional(),
 });
 
@@ -156,6 +157,7 @@ const httpRoute = z
     if (weights.length > 1 && weights.every((one) => one === 0))
       refuse(['route'], 'the sum of the weights must be above 0');
   });
+export type HttpRetries = z.output<typeof retries>;
 export type HttpRoute = z.output<typeof httpRoute>;
 
 /** An address, or a range of them. */
