@@ -21,7 +21,7 @@ export class Revisions {
     return id;
   }
 
-  /** Changes with all but endpoints. */
+  /** Changes with all but endpoints; with those that callers choose by their addresses, since each has a listener. */
   get routing(): number {
     return this.#routing;
   }
@@ -42,9 +42,15 @@ export class Revisions {
       (now.rules.Policy.length === 0 ||
         (hasSameServices && hasSame(before.endpoints.values(), now.endpoints.values())));
     if (!hasSameAuthentication) this.#authentication++;
-    if (!hasSameAuthentication || !hasSameServices || !isSame(ROUTING)) this.#routing++;
+    if (!hasSameAuthentication || !hasSameServices || !isSame(ROUTING) || !hasSameChosen(before, now)) this.#routing++;
   }
 }
+
+const hasSameChosen = (before: Mesh, now: Mesh): boolean =>
+  [...now.services.values()].every(
+    ({ host, isHeadless, resolution }) =>
+      (!isHeadless && resolution !== 'original') || before.endpoints.get(host) === now.endpoints.get(host),
+  );
 
 function hasSame<T>(before: Iterable<T>, now: Iterable<T>): boolean {
   const others = before[Symbol.iterator]();

@@ -141,14 +141,13 @@ class Places {
     return undefined;
   }
 
-  /** Of its endpoints, if clients call these; a call to the application's own address does not leave its pod. */
+  /** Of its endpoints, if clients call these. */
   #addressesOf({ host, isHeadless, resolution }: Service, { number }: ServicePort): readonly string[] | undefined {
-    const { mesh, member } = this.#scope;
-    const endpoints = mesh.endpoints.get(host) ?? [];
+    const endpoints = this.#scope.mesh.endpoints.get(host) ?? [];
     if (!isHeadless && (resolution !== 'original' || endpoints.length === 0)) return undefined;
     return endpoints
       .filter(({ address, ports, isReady }) => isReady && ports.has(number) && isIP(address) !== 0)
-      .flatMap(({ address }) => (address === member.address ? [] : [address]));
+      .map(({ address }) => address);
   }
 }
 
@@ -182,12 +181,13 @@ function plainListener(place: Place, scope: Scope): Made | undefined {
   const [first] = services;
   if (first === undefined) return undefined;
   const chains = plainChains(services, scope);
+  // A pod's own address is not among these.
+  const isVirtual = isBound || services.some(({ service }) => service.addresses.includes(address));
   const isForAny = chains.some((chain) => chain['filter_chain_match'] === undefined);
-  const isWild = !isBound && address === wildcardOf(scope.member);
   return listener(
     address,
     number,
-    [...(isWild ? [refuseOwn(scope)] : []), ...chains],
+    [...(isVirtual ? [] : [refuseOwn(scope)]), ...chains],
     compact({
       ...outboundFields(place),
       default_filter_chain: isBound || isForAny ? undefined : unknownChain(scope),

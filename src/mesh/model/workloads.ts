@@ -50,9 +50,8 @@ export class Workloads {
     return this.#own.get(namespace)?.pods.get(name);
   }
 
-  /** Those that are ready. */
   selected(namespace: string, labels: Readonly<Record<string, string>>): readonly Workload[] {
-    return (this.#own.get(namespace)?.all ?? []).filter((one) => one.isReady && hasLabels(one.labels, labels));
+    return (this.#own.get(namespace)?.all ?? []).filter((one) => hasLabels(one.labels, labels));
   }
 }
 

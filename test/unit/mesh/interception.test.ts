@@ -221,7 +221,7 @@ spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
 
   test('of a headless service the application chooses a pod', () => {
     const cluster = 'outbound|27017||mongo.default.svc.cluster.local';
-    expect(chainsOf(all, '10.0.0.2_27017')).toEqual([[{}, cluster]]);
+    expect(chainsOf(all, '10.0.0.2_27017')).toEqual([REFUSED, [{}, cluster]]);
     expect(named(all, CLUSTER, cluster)).toMatchObject({ type: 'ORIGINAL_DST' });
     expect(names(all, ENDPOINTS)).not.toContain(cluster);
     expect(JSON.stringify(named(all, ROUTES, '28017'))).toContain('"*.mongo.default.svc.cluster.local"');

@@ -32,6 +32,7 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
     addresses: random.one([[], ['10.0.0.1'], ['10.0.0.2', '10.0.0.3']]),
     ...random.one<Json>([
       { resolution: 'NONE' },
+      { resolution: 'NONE', workloadSelector: { labels: random.one(LABELS) } },
       { resolution: 'STATIC', workloadSelector: { labels: random.one(LABELS) } },
       {
         resolution: 'STATIC',
@@ -49,6 +50,14 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
       },
       { resolution: 'DNS', endpoints: [{ address: 'one.example.com' }] },
     ]),
+  }),
+  Service: (random) => ({
+    clusterIP: random.one(['None', 'None', '10.0.0.9']),
+    selector: random.one(LABELS.slice(0, 4)),
+    ports: [
+      { name: 'redis', port: 6379, ...random.one<Json>([{}, { targetPort: 6380 }]) },
+      { name: 'http', port: 80 },
+    ],
   }),
   WorkloadEntry: (random) => ({
     address: `10.1.0.${random.below(6)}`,
@@ -122,6 +131,7 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
   }),
 };
 const API: Partial<Record<Kind, string>> = {
+  Service: 'v1',
   PeerAuthentication: 'security.istio.io/v1',
   Policy: 'authentication.istio.io/v1alpha1',
 };
