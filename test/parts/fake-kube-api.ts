@@ -140,6 +140,14 @@ export class FakeKubeApi {
     this.#snapshots.clear();
   }
 
+  /** Only the newest changes of each resource are kept; watches from before them are answered with 410. */
+  compact(kept: number): void {
+    for (const changes of this.#changes.values()) {
+      const [last] = changes.splice(0, Math.max(0, changes.length - kept)).slice(-1);
+      this.#oldest = Math.max(this.#oldest, last?.version ?? 0);
+    }
+  }
+
   /** All versions so far are too old, also those of lists that are under way. */
   expire(): void {
     this.#oldest = ++this.#version;
