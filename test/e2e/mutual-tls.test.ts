@@ -1,23 +1,28 @@
-/** Mutual TLS between real Envoys: modes, who is let in, whom clients trust, and what Sluice knows of callers. */
+/**
+ * Mutual TLS between real Envoys, whose certificates come from the secure port of the control plane: modes, who is let in, whom clients
+ * trust, and what Sluice knows of callers.
+ */
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import { createServer, request as httpsRequest, type RequestOptions } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readFile } from 'node:fs/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeLog } from '../../src/log/log.ts';
+import { startAgent } from '../../src/identity/agent.ts';
+import { makeLog, SILENT } from '../../src/log/log.ts';
 import { DEFAULT_SETTINGS } from '../../src/mesh/model/mesh.ts';
+import { bootstrapOf } from '../../src/mesh/sidecar/bootstrap.ts';
 import { type MeshServer, startMeshServer } from '../../src/serve/mesh/server.ts';
 import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
-import { idOf, type Issued, issued, startSecretServer } from '../parts/mesh/secret-server.ts';
+import { type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
+import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
-import { bootstrap } from '../parts/xds-envoy.ts';
+import { run } from './command.ts';
 import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
 
 const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
@@ -34,12 +39,16 @@ interface Workload {
   readonly at: number;
   /** Its service account. */
   readonly account: string;
+  readonly type?: 'sidecar' | 'router';
+  readonly hasAgent?: boolean;
 }
 const WORKLOADS: readonly Workload[] = [
   { name: 'productpage', at: 1, account: 'bookinfo-productpage' },
-  { name: 'reviews', at: 2, account: 'bookinfo-reviews' },
+  { name: 'reviews', at: 2, account: 'bookinfo-reviews', hasAgent: false },
   { name: 'ratings', at: 3, account: 'bookinfo-ratings' },
 ];
+
+const GATEWAY: Workload = { name: 'ingress', at: 4, account: 'ingress', type: 'router' };
 
 const PORTS = [
   { number: PORT, name: 'http', protocol: 'HTTP' },
@@ -74,6 +83,23 @@ spec:
     })),
   )}
   egress: ${JSON.stringify(PORTS.map((port) => ({ port, bind: OUT(at), captureMode: 'NONE', hosts: ['*/*'] })))}
+`;
+
+const ingress = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: front }
+spec:
+  selector: { app: ingress }
+  servers: [{ port: { number: ${PORT}, name: http, protocol: HTTP }, bind: ${IN(GATEWAY.at)}, hosts: ["*"] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: front }
+spec:
+  hosts: ["*"]
+  gateways: [front]
+  http: [{ route: [{ destination: { host: reviews, port: { number: ${PORT} } } }] }]
 `;
 
 const peers = (spec: string, name = 'modes'): string =>
@@ -143,6 +169,7 @@ const byTls = (to: number, own: Issued | undefined, path = '/'): Promise<Answer>
     port: PORT,
     path,
     agent: false,
+    servername: 'localhost',
     rejectUnauthorized: false,
     ...(own === undefined ? {} : { cert: own.certificate, key: own.key }),
   });
@@ -159,6 +186,7 @@ describe('mutual TLS between members of the mesh', () => {
   let stranger: Authority;
   let plane: MeshServer;
   let policy: ServedSluice;
+  let tokens: Issuer;
 
   const put = (name: string, text: string): Promise<void> => writeFile(join(folder, `${name}.yaml`), text);
   const status = async (): Promise<{ version: string; proxies: { state: string; version: string }[] }> =>
@@ -167,7 +195,8 @@ describe('mutual TLS between members of the mesh', () => {
     until('all proxies to have the newest state', async () => {
       const { version, proxies } = await status();
       return (
-        proxies.length === WORKLOADS.length && proxies.every((one) => one.state === 'synced' && one.version === version)
+        proxies.length === WORKLOADS.length + 1 &&
+        proxies.every((one) => one.state === 'synced' && one.version === version)
       );
     });
   /** Brings rules to all proxies. */
@@ -177,40 +206,75 @@ describe('mutual TLS between members of the mesh', () => {
     await synced();
   }
 
-  async function startProxy({ name, at, account }: Workload, xdsPort: number, secretsPort: number): Promise<void> {
-    const port = await freePort();
-    const id = `sidecar~${IN(at)}~${name}.default~default.svc.cluster.local`;
-    const config = bootstrap({ id, xdsPort, adminPort: port }) as {
-      node: object;
-      static_resources: { clusters: Record<string, unknown>[] };
-    };
-    Object.assign(config.node, {
-      metadata: {
-        LABELS: { app: name },
-        INTERCEPTION_MODE: 'NONE',
-        NAMESPACE: 'default',
-        SERVICE_ACCOUNT: account,
-        SDS_CLUSTER: 'sds-grpc',
-      },
-    });
-    const [xds] = config.static_resources.clusters as [Record<string, unknown>];
-    for (const [cluster, to] of [
-      ['sds-grpc', secretsPort],
-      ['sluice', policy.grpcPort],
-    ] as const)
-      config.static_resources.clusters.push({
-        ...xds,
-        name: cluster,
-        load_assignment: {
-          cluster_name: cluster,
-          endpoints: [
-            { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: to } } } }] },
-          ],
-        },
+  /** Its certificate comes from an agent, or over the stream of its configuration, where it proves by a token who it is. */
+  async function startProxy({ name, at, account, type = 'sidecar', hasAgent = true }: Workload): Promise<void> {
+    const [discovery, adminPort] = [securePort(), await freePort()];
+    const tokenFile = join(authority.folder, `${name}.token`);
+    const token = await tokens.token(`default:${account}`);
+    await writeFile(tokenFile, token);
+    const socketPath = join(authority.folder, name, 'socket');
+    if (hasAgent) {
+      const agent = await startAgent({
+        address: `127.0.0.1:${discovery.port}`,
+        rootsFile: authority.ca,
+        tokenFile,
+        ttlMs: undefined,
+        socketPath,
+        log: SILENT,
       });
-    const envoy = await startEnvoy({ config, adminPort: port, args: ['--drain-time-s', '1'] });
+      ends.push(() => agent.close());
+    }
+    const config = bootstrapOf({
+      member: {
+        type,
+        address: IN(at),
+        pod: name,
+        namespace: 'default',
+        domain: 'default.svc.cluster.local',
+        serviceCluster: name,
+        metadata: { LABELS: { app: name }, INTERCEPTION_MODE: 'NONE', SERVICE_ACCOUNT: account },
+      },
+      discovery,
+      sluice: { host: '127.0.0.1', port: policy.grpcPort },
+      adminPort,
+      connectMs: 1000,
+      isDelta: at % 2 === 0,
+      ...(hasAgent ? { agent: { socketPath, isDiscoverySecure: true } } : {}),
+    });
+    const envoy = await startEnvoy({
+      config: hasAgent ? config : provenBy(token, config),
+      adminPort,
+      args: ['--drain-time-s', '1'],
+    });
     envoys.set(name, envoy);
     ends.push(() => envoy.stop());
+  }
+
+  const securePort = (): { host: string; port: number } => {
+    if (plane.secure === undefined || !('port' in plane.secure)) throw new Error('no secure port');
+    return { host: '127.0.0.1', port: plane.secure.port as number };
+  };
+
+  /** The stream goes over TLS, and has a token. */
+  function provenBy(token: string, config: object): object {
+    const { dynamic_resources: dynamic, static_resources: fixed } = config as {
+      dynamic_resources: { ads_config: { grpc_services: Record<string, unknown>[] } };
+      static_resources: { clusters: Record<string, unknown>[] };
+    };
+    Object.assign(dynamic.ads_config.grpc_services[0] as object, {
+      initial_metadata: [{ key: 'authorization', value: `Bearer ${token}` }],
+    });
+    Object.assign(fixed.clusters.find((one) => one['name'] === 'xds') as object, {
+      transport_socket: {
+        name: 'envoy.transport_sockets.tls',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+          sni: 'localhost',
+          common_tls_context: { validation_context: { trusted_ca: { filename: authority.ca } } },
+        },
+      },
+    });
+    return config;
   }
 
   beforeAll(async () => {
@@ -220,11 +284,9 @@ describe('mutual TLS between members of the mesh', () => {
     ends.push(() => Promise.all([authority.remove(), stranger.remove()]));
     policy = await serveSluice(POLICY);
     ends.push(() => policy.stop());
-    const secrets = await startSecretServer(
-      authority,
-      WORKLOADS.map(({ account }) => account),
-    );
-    ends.push(() => secrets.stop());
+    tokens = await tokenIssuer();
+    const jwks = join(authority.folder, 'jwks.json');
+    await writeFile(jwks, JSON.stringify(tokens.jwks));
     const apps = await Promise.all(WORKLOADS.map(() => startUpstream()));
     ends.push(() => Promise.all(apps.map((app) => app.stop())));
     await put(
@@ -234,6 +296,7 @@ describe('mutual TLS between members of the mesh', () => {
       ).join('---'),
     );
     await put('sidecars', WORKLOADS.map((one, nth) => sidecar(one, apps[nth] as Upstream)).join('---'));
+    await put('gateway', ingress);
     await put('rules', peers('{}'));
     plane = await startMeshServer(
       {
@@ -250,6 +313,20 @@ describe('mutual TLS between members of the mesh', () => {
           },
         },
         xds: { host: '127.0.0.1', port: 0 },
+        secure: {
+          address: { host: '127.0.0.1', port: 0 },
+          names: [],
+          trustDomain: 'cluster.local',
+          trustDomainAliases: ['old.example'],
+          signing: {
+            rootCert: authority.ca,
+            signingCert: authority.ca,
+            signingKey: join(authority.folder, 'ca.key'),
+          },
+          ttl: { defaultMs: 3_600_000, maxMs: 7_200_000 },
+          jwt: { jwks, issuer: ISSUER },
+          audience: 'istio-ca',
+        },
         admin: { host: '127.0.0.1', port: 0 },
         log: makeLog('json', 'error'),
         graceMs: 500,
@@ -257,9 +334,7 @@ describe('mutual TLS between members of the mesh', () => {
       new AbortController().signal,
     );
     ends.push(() => plane.drain());
-    const { xds } = plane;
-    if (!('port' in xds)) throw new Error('no port');
-    await Promise.all(WORKLOADS.map((one) => startProxy(one, xds.port as number, secrets.port)));
+    await Promise.all([...WORKLOADS, GATEWAY].map(startProxy));
     await synced();
   });
   afterAll(async () => {
@@ -271,7 +346,7 @@ describe('mutual TLS between members of the mesh', () => {
     const inMesh = await call(1, 'reviews');
     expect(inMesh.status).toBe(200);
     expect(certificateAt(inMesh)).toMatch(
-      /^By=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-reviews;Hash=[0-9a-f]{64};Subject="CN=bookinfo-productpage";URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage$/,
+      /^By=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-reviews;Hash=[0-9a-f]{64};Subject="";URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage$/,
     );
     const outside = await plainly(2, PORT, { 'x-forwarded-client-cert': `URI=${idOf('bookinfo-productpage')}` });
     expect([outside.status, certificateAt(outside)]).toEqual([200, undefined]);
@@ -348,7 +423,7 @@ describe('mutual TLS between members of the mesh', () => {
     await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
     expect([await echo(OUT(1)), await echo(IN(2))]).toEqual(['hello', 'hello']);
     // The echo of a ClientHello is no ServerHello, so the handshake fails at the client: Envoy has passed it on.
-    const socket = connectTls({ host: IN(2), port: TCP, rejectUnauthorized: false });
+    const socket = connectTls({ host: IN(2), port: TCP, servername: 'localhost', rejectUnauthorized: false });
     const [error] = (await once(socket, 'error')) as [Error];
     expect(error.message).toMatch(/unexpected message|wrong version|record/i);
     await apply(peers('{ mtls: { mode: STRICT } }'));
@@ -473,6 +548,23 @@ describe('mutual TLS between members of the mesh', () => {
           called === 'cluster.local/ns/default/sa/bookinfo-reviews',
       ),
     );
+  });
+
+  test('a gateway calls by its own identity, whatever its client says of itself', async () => {
+    await apply(peers('{ mtls: { mode: STRICT } }'));
+    const forged = { 'x-forwarded-client-cert': `URI=${idOf('bookinfo-productpage')}` };
+    expect(certificateAt(await plainly(GATEWAY.at, PORT, forged))).toMatch(
+      /;Subject="";URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/ingress$/,
+    );
+  });
+
+  test('sluice mesh lint knows these rules by --secure', async () => {
+    await put('rules', peers('{ mtls: { mode: STRICT } }'));
+    const lint = async (...flags: readonly string[]): Promise<string> =>
+      (await run(['mesh', 'lint', folder, ...flags])).out;
+    const [without, secure] = await Promise.all([lint(), lint('--secure')]);
+    expect(without).toContain('this control plane gives proxies no identities, so it has no effect');
+    expect(secure).not.toContain('MESH_');
   });
 
   test('an AuthorizationPolicy with principals lets in the one that it names', async () => {

@@ -23,17 +23,15 @@ export interface WorkloadAt {
 }
 
 export function mtlsModeAt(mesh: Mesh, workload: WorkloadAt, port: number): MutualTlsMode {
-  const { namespaces, root, old } = modesOf(mesh);
+  const { namespaces, root } = peersOf(mesh);
   const own = namespaces.get(workload.namespace);
-  const selecting = selectingOf(mesh, workload);
+  const selecting = own === undefined ? undefined : selectingOf(own, workload);
   return (
     known(selecting?.spec.portLevelMtls?.[port]?.mode) ??
     known(selecting?.spec.mtls?.mode) ??
     known(own?.all?.spec.mtls?.mode) ??
     known(root?.spec.mtls?.mode) ??
-    (old.byEndpoint.size === 0 ? undefined : old.byEndpoint.get(endpointKey(workload.address, port))) ??
-    old.byNamespace.get(workload.namespace) ??
-    old.ofMesh ??
+    oldModeAt(mesh, workload, port) ??
     'PERMISSIVE'
   );
 }
@@ -44,28 +42,75 @@ export const takesMutualTls = (mesh: Mesh, endpoint: Endpoint, port: number): bo
 
 /** Ports of a workload that have a mode of their own. */
 export function statedPorts(mesh: Mesh, workload: WorkloadAt): readonly number[] {
-  const selecting = selectingOf(mesh, workload);
+  const own = peersOf(mesh).namespaces.get(workload.namespace);
+  const selecting = own === undefined ? undefined : selectingOf(own, workload);
   return Object.keys(selecting?.spec.portLevelMtls ?? {}).map(Number);
-}
-
-function selectingOf(mesh: Mesh, { namespace, labels }: WorkloadAt): Peers | undefined {
-  const { selecting } = modesOf(mesh).namespaces.get(namespace) ?? {};
-  return selecting?.find(({ spec }) => hasLabels(labels, spec.selector?.matchLabels ?? {}));
 }
 
 const known = (mode: MutualTlsMode | 'UNSET' | undefined): MutualTlsMode | undefined =>
   mode === 'UNSET' ? undefined : mode;
 
-type Peers = MeshObject<'PeerAuthentication'>;
+// ---------------------------------------------------------- PeerAuthentication
 
-interface Modes {
-  /** Oldest first: those that select workloads, and the one for all. */
-  readonly namespaces: ReadonlyMap<string, { readonly all: Peers | undefined; readonly selecting: readonly Peers[] }>;
-  readonly root: Peers | undefined;
-  readonly old: OldModes;
+type Rule = MeshObject<'PeerAuthentication'>;
+
+interface OfNamespace {
+  /** The oldest that selects none. */
+  readonly all: Rule | undefined;
+  /** Those that select workloads, by one label that they ask for; each with its place among all, the oldest first. */
+  readonly byLabel: ReadonlyMap<string, readonly { readonly rule: Rule; readonly at: number }[]>;
 }
 
-/** Of 1.0.2. */
+interface Peers {
+  readonly namespaces: ReadonlyMap<string, OfNamespace>;
+  readonly root: Rule | undefined;
+}
+
+/** By the list of rules, which a mesh that changed elsewhere has again; their root namespace is a setting of the process. */
+const made = new WeakMap<readonly Rule[], Peers>();
+
+function peersOf({ rules: { PeerAuthentication: rules }, settings: { rootNamespace } }: Mesh): Peers {
+  let peers = made.get(rules);
+  if (peers === undefined) made.set(rules, (peers = makePeers(rules, rootNamespace)));
+  return peers;
+}
+
+function makePeers(rules: readonly Rule[], rootNamespace: string): Peers {
+  const byNamespace = Map.groupBy(rules, ({ origin }) => origin.namespace);
+  const root = byNamespace.get(rootNamespace)?.find((one) => !isSelecting(one));
+  byNamespace.delete(rootNamespace);
+  const namespaces = new Map(
+    [...byNamespace].map(([namespace, own]) => [
+      namespace,
+      {
+        all: own.find((one) => !isSelecting(one)),
+        byLabel: Map.groupBy(
+          own.map((rule, at) => ({ rule, at })).filter(({ rule }) => isSelecting(rule)),
+          ({ rule }) => labelKey(Object.entries(rule.spec.selector?.matchLabels ?? {})[0] ?? ['', '']),
+        ),
+      },
+    ]),
+  );
+  return { namespaces, root };
+}
+
+export const isSelecting = ({ spec }: Rule): boolean => Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
+
+const labelKey = ([name, value]: readonly [string, string]): string => `${name}=${value}`;
+
+/** The oldest that selects the workload. */
+function selectingOf({ byLabel }: OfNamespace, { labels }: WorkloadAt): Rule | undefined {
+  if (byLabel.size === 0) return undefined;
+  let first: { readonly rule: Rule; readonly at: number } | undefined;
+  for (const label of labels)
+    for (const one of byLabel.get(labelKey(label)) ?? [])
+      if ((first === undefined || one.at < first.at) && hasLabels(labels, one.rule.spec.selector?.matchLabels ?? {}))
+        first = one;
+  return first?.rule;
+}
+
+// ---------------------------------------------------------- Istio 1.0.2
+
 interface OldModes {
   /** By address and port of the workload. */
   readonly byEndpoint: ReadonlyMap<string, MutualTlsMode>;
@@ -73,32 +118,15 @@ interface OldModes {
   readonly ofMesh: MutualTlsMode | undefined;
 }
 
-const made = new WeakMap<Mesh, Modes>();
+const oldOf = new WeakMap<Mesh, OldModes>();
 
-function modesOf(mesh: Mesh): Modes {
-  let modes = made.get(mesh);
-  if (modes === undefined) made.set(mesh, (modes = makeModes(mesh)));
-  return modes;
+function oldModeAt(mesh: Mesh, { address, namespace }: WorkloadAt, port: number): MutualTlsMode | undefined {
+  const { Policy, MeshPolicy } = mesh.rules;
+  if (Policy.length === 0 && MeshPolicy.length === 0) return undefined;
+  let old = oldOf.get(mesh);
+  if (old === undefined) oldOf.set(mesh, (old = oldModes(mesh)));
+  return old.byEndpoint.get(endpointKey(address, port)) ?? old.byNamespace.get(namespace) ?? old.ofMesh;
 }
-
-function makeModes(mesh: Mesh): Modes {
-  const { rules, settings } = mesh;
-  const byNamespace = Map.groupBy(rules.PeerAuthentication, ({ origin }) => origin.namespace);
-  const root = byNamespace.get(settings.rootNamespace)?.find((one) => !isSelecting(one));
-  byNamespace.delete(settings.rootNamespace);
-  return {
-    root,
-    namespaces: new Map(
-      [...byNamespace].map(([namespace, own]) => [
-        namespace,
-        { all: own.find((one) => !isSelecting(one)), selecting: own.filter(isSelecting) },
-      ]),
-    ),
-    old: oldModes(mesh),
-  };
-}
-
-export const isSelecting = ({ spec }: Peers): boolean => Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
 
 function oldModes(mesh: Mesh): OldModes {
   const byEndpoint = new Map<string, MutualTlsMode>();
