@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS, meshOf, type MeshSettings } from '../../../src/mesh/m
 import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { KINDS, type Kind } from '../../../src/mesh/rules/kinds.ts';
 import { type MeshObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
-import type { Proxy, SourceOfProxy } from '../../../src/xds/index.ts';
+import { LISTENER, type Proxy, type SourceOfProxy } from '../../../src/xds/index.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 import { Random } from '../../parts/random.ts';
 
@@ -268,5 +268,38 @@ test.for([
       plane.use(meshOf(joined([first, other, target, same, ...more]), settings, plane.mesh), String(step));
       await expectAsAlone(plane, proxy, source);
     }
+  },
+);
+
+test.for(['Service', 'ServiceEntry'] as const)(
+  'pods of a headless %s have listeners as they come and go',
+  async (kind) => {
+    const pod = (name: string, address: string): Promise<MeshObjects> =>
+      read('WorkloadEntry', name, 'default', { address, labels: { app: 'redis' } });
+    const service = await read(
+      kind,
+      'redis',
+      'default',
+      kind === 'Service'
+        ? { clusterIP: 'None', selector: { app: 'redis' }, ports: [{ name: 'redis', port: 6379 }] }
+        : {
+            hosts: ['redis.example.com'],
+            ports: [{ number: 6379, name: 'redis', protocol: 'REDIS' }],
+            resolution: 'NONE',
+            workloadSelector: { labels: { app: 'redis' } },
+          },
+    );
+    const [one, two] = [await pod('one', '10.1.0.1'), await pod('two', '10.1.0.2')];
+    const plane = new ControlPlane(meshOf(joined([service, one])), '0');
+    const proxy: Proxy = { ...randomProxy(new Random(1), 9), id: 'sidecar~10.1.0.9~pod.default~x', metadata: {} };
+    const source = plane.connect(proxy, () => undefined);
+    const pods = async (): Promise<readonly string[]> =>
+      [...((await source.resources()).byType.get(LISTENER)?.keys() ?? [])].filter((name) => name.endsWith('_6379'));
+    expect(await pods()).toEqual(['10.1.0.1_6379']);
+    plane.use(meshOf(joined([service, one, two]), undefined, plane.mesh), '1');
+    expect(await pods()).toEqual(['10.1.0.1_6379', '10.1.0.2_6379']);
+    plane.use(meshOf(joined([service, two]), undefined, plane.mesh), '2');
+    expect(await pods()).toEqual(['10.1.0.2_6379']);
+    await expectAsAlone(plane, proxy, source);
   },
 );
