@@ -5,10 +5,10 @@
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../text/nearest.ts';
 import { checkMutualTls } from './check-mutual-tls.ts';
-import { completeGateway } from './envoy/http-routes.ts';
+import { checkRouting } from './check-routing.ts';
 import { gatewayName } from './envoy/route-tables.ts';
 import type { Mesh } from './model/mesh.ts';
-import { completeHost, overlap } from './resolve/hosts.ts';
+import { completeGateway, completeHost, overlap } from './resolve/hosts.ts';
 import { type Destination, MESH_GATEWAY } from './rules/virtual-service.ts';
 import type { Kind } from './rules/kinds.ts';
 import { type MeshObject, placeAt } from './sources/objects.ts';
@@ -19,6 +19,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
   for (const rule of mesh.rules.DestinationRule) checker.host(rule, rule.spec.host, ['spec', 'host']);
   for (const rule of mesh.rules.Policy)
     for (const [at, { name }] of rule.spec.targets.entries()) checker.host(rule, name, ['spec', 'targets', at, 'name']);
+  checkRouting(mesh, findings);
   checkMutualTls(mesh, findings);
 }
 

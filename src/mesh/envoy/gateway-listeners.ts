@@ -4,12 +4,12 @@
  */
 import { hasLabels } from '../model/mesh.ts';
 import { originText } from '../model/model.ts';
-import { completeHost } from '../resolve/hosts.ts';
+import { completeGateway, completeHost } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { httpManager } from './http-manager.ts';
-import { completeGateway, type RouteContext } from './http-routes.ts';
+import type { RouteContext } from './http-routes.ts';
 import { isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
 import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';

@@ -4,10 +4,11 @@
  * **Fails**: never.
  */
 import { hasLabels } from '../model/mesh.ts';
-import { completeHost } from '../resolve/hosts.ts';
+import { writtenRoutes } from '../resolve/delegates.ts';
+import { completeGateway, completeHost } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { StringMatch } from '../rules/values.ts';
-import { type Destination, type HttpMatch, type HttpRoute, MESH_GATEWAY } from '../rules/virtual-service.ts';
+import { type Destination, type HttpMatch, type HttpRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { outboundCluster } from './names.ts';
@@ -24,11 +25,11 @@ export interface RouteContext {
 
 export function routesOf(rule: MeshObject<'VirtualService'>, context: RouteContext): readonly Json[] {
   const routes: Json[] = [];
-  for (const [at, route] of rule.spec.http.entries()) {
-    const matches = route.match?.filter((match) => isFor(match, rule, context));
+  for (const { route, rule: from, at } of writtenRoutes(rule, context.scope.mesh.rules.VirtualService)) {
+    const matches = route.match?.filter((match) => isFor(match, from, context));
     if (route.match !== undefined && matches?.length === 0) continue;
     for (const match of matches ?? [undefined]) {
-      routes.push(routeOf(route, match, at, rule, context));
+      routes.push(routeOf(route, match, at, from, context));
       if (isCatchAll(match)) return routes; // nothing behind it is reached
     }
   }
@@ -48,9 +49,6 @@ function isFor(
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== member.namespace) return false;
   return hasLabels(member.labels, match.sourceLabels);
 }
-
-export const completeGateway = (name: string, namespace: string): string =>
-  name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`;
 
 function isCatchAll(match: HttpMatch | undefined): boolean {
   if (match === undefined) return true;

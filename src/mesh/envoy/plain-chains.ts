@@ -4,13 +4,13 @@
  */
 import { hasLabels } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/model.ts';
-import { overlap } from '../resolve/hosts.ts';
+import { completeGateway, overlap } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
 import { isServerName } from '../rules/values.ts';
 import { MESH_GATEWAY, type TcpRoute, type TlsRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
-import { completeGateway, type RouteContext } from './http-routes.ts';
+import type { RouteContext } from './http-routes.ts';
 import { type Target, targets, tcpChain } from './listener.ts';
 import { outboundCluster } from './names.ts';
 import { compact, type Json } from './parts.ts';

@@ -4,11 +4,11 @@
  */
 import { ROUTES } from '../../xds/index.ts';
 import { isHttp, originText } from '../model/model.ts';
-import { bySpecificity, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
+import { bySpecificity, completeGateway, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
-import { completeGateway, type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
+import { type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { made, type Made } from './made.ts';
 import { gatewayRoutes, outboundCluster, PASSTHROUGH, sidecarRoutes } from './names.ts';

@@ -74,7 +74,11 @@ export function destinationRules(mesh: Mesh, member: Member): (host: string) => 
 }
 
 /** `exportTo` of an object in `namespace`: whether a member sees it; `undefined`: all do. */
-export const isExported = (exportTo: readonly string[] | undefined, namespace: string, member: Member): boolean =>
+export const isExported = (
+  exportTo: readonly string[] | undefined,
+  namespace: string,
+  member: Pick<Member, 'namespace'>,
+): boolean =>
   exportTo === undefined || exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
 
 /** Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. */

@@ -1,4 +1,5 @@
-/** Names of hosts: short ones, wildcards, and which of several is the most specific. */
+/** Names of hosts: short ones, wildcards, and which of several is the most specific; and names of gateways. */
+import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 
 /** A name without a dot is completed by the namespace of its rule, as `reviews` to `reviews.default.svc.cluster.local`. */
 export function completeHost(host: string, namespace: string, domain: string): string {
@@ -37,3 +38,7 @@ export function namesOf(host: string, clientNamespace: string, domain: string): 
     `${name}.${namespace}.svc`,
   ];
 }
+
+/** `namespace/name`, as gateways are known; `mesh` is none. */
+export const completeGateway = (name: string, namespace: string): string =>
+  name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`;

@@ -140,17 +140,20 @@ const httpRoute = z
     mirrors: z.array(mirror).default([]),
     corsPolicy: corsPolicy.optional(),
     headers: headers.optional(),
-    delegate: unsupported('write its routes here'),
+    /** A VirtualService without hosts, whose routes stand in the place of this one. */
+    delegate: z.strictObject({ name: label, namespace: label.optional() }).optional(),
     /** 1.0.2. */
     appendHeaders: z.record(headerName, headerValue).default({}),
     removeResponseHeaders: z.record(headerName, z.string()).default({}),
     websocketUpgrade: z.boolean().optional(),
   })
   .superRefine((route, context) => {
-    const answers = [route.route, route.redirect, route.directResponse].filter((one) => one !== undefined).length;
+    const answers = [route.route, route.redirect, route.directResponse, route.delegate].filter(
+      (one) => one !== undefined,
+    ).length;
     const refuse = (path: readonly string[], message: string): void =>
       context.addIssue({ code: 'custom', path: [...path], message });
-    if (answers !== 1) refuse([], 'expected exactly one of route, redirect and directResponse');
+    if (answers !== 1) refuse([], 'expected exactly one of route, redirect, directResponse and delegate');
     if (route.redirect !== undefined && (route.fault ?? route.rewrite) !== undefined)
       refuse(['redirect'], 'a redirect has neither fault nor rewrite');
     const weights = route.route?.map((one) => one.weight ?? 0) ?? [];
@@ -192,7 +195,8 @@ export const MESH_GATEWAY = 'mesh';
 
 export const virtualService = z
   .strictObject({
-    hosts: z.array(wildcardHost).min(1),
+    /** None of a delegate. */
+    hosts: z.array(wildcardHost).default([]),
     gateways: z.array(z.string().min(1)).min(1).default([MESH_GATEWAY]),
     http: z.array(httpRoute).default([]),
     tls: z.array(tlsRoute).default([]),
@@ -203,6 +207,11 @@ export const virtualService = z
     const refuse = (path: readonly (string | number)[], message: string): void =>
       context.addIssue({ code: 'custom', path: [...path], message });
     if (http.length + tls.length + tcp.length === 0) refuse([], 'expected http, tls or tcp');
+    if (hosts.length === 0) {
+      if (tls.length + tcp.length > 0) refuse([], 'expected hosts; a delegate, which has none, has http routes alone');
+      for (const [at, { delegate }] of http.entries())
+        if (delegate !== undefined) refuse(['http', at, 'delegate'], 'a delegate does not delegate');
+    }
     const lowered = hosts.map((one) => one.toLowerCase());
     for (const [at, name] of lowered.entries()) {
       if (lowered.indexOf(name) < at) refuse(['hosts', at], `${name} stands twice`);

@@ -90,7 +90,7 @@ describe('an error', () => {
         '  hosts: [reviews]\n  http:\n    - { redirect: { uri: /a }, route: [{ destination: { host: reviews } }] }',
       ),
       [
-        'b.yaml:7:7 MESH_FIELD VirtualService default/a, http.0: expected exactly one of route, redirect and directResponse',
+        'b.yaml:7:7 MESH_FIELD VirtualService default/a, http.0: expected exactly one of route, redirect, directResponse and delegate',
       ],
     ],
     [
@@ -127,10 +127,10 @@ describe('an error', () => {
       object(
         'VirtualService',
         'a',
-        '  hosts: [reviews]\n  http: [{ delegate: { name: b }, route: [{ destination: { host: reviews } }] }]',
+        '  hosts: [reviews]\n  tcp: [{ match: [{ sourceSubnet: 10.0.0.0/8 }], route: [{ destination: { host: reviews } }] }]',
       ),
       [
-        'b.yaml:6:22 MESH_FIELD VirtualService default/a, http.0.delegate: this control plane does not support the field; write its routes here',
+        'b.yaml:6:35 MESH_FIELD VirtualService default/a, tcp.0.match.0.sourceSubnet: this control plane does not support the field; match by sourceLabels',
       ],
     ],
     [
@@ -247,6 +247,24 @@ describe('a warning', () => {
         '  hosts: [reviews.example.com]\n  gateways: [front]\n  http: [{ route: [{ destination: { host: reviews } }] }]',
       ),
       'b.yaml:6:14 MESH_UNUSED (warning) no Gateway is named default/front',
+    ],
+    [
+      'failover that nothing sets off',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { loadBalancer: { localityLbSetting: { failover: [{ from: a, to: b }] } } }',
+      ),
+      'b.yaml:6:55 MESH_RULE (warning) without outlierDetection beside it no endpoint counts as failing, so this has no effect',
+    ],
+    [
+      'a port that an older service of another kind has',
+      object(
+        'ServiceEntry',
+        'z',
+        '  hosts: [z.example.com]\n  resolution: DNS\n  ports: [{ number: 9080, name: tcp, protocol: TCP }]',
+      ),
+      'b.yaml:3:19 MESH_UNUSED (warning) calls to port 9080 do not reach z.example.com: ratings.default.svc.cluster.local is older, and as one of them is no HTTP and has no address, they cannot be told apart',
     ],
     [
       'mutual TLS without identities',
