@@ -64,8 +64,8 @@ async function main(): Promise<void> {
   const names = (kind: 'VirtualService' | 'Service' | 'Sidecar'): string[] =>
     source.objects[kind].map(({ origin }) => origin.name);
 
-  await eventually(() => assert.equal(logged.length, 3), WITHIN_MS);
-  for (const resource of ['services', 'pods', 'endpointslices'])
+  await eventually(() => assert.equal(logged.length, 4), WITHIN_MS);
+  for (const resource of ['services', 'pods', 'nodes', 'endpointslices'])
     assert.ok(
       logged.some((line) => line.includes('403') && line.includes(`"resources":["${resource}"]`)),
       logged.join('\n'),
@@ -124,8 +124,9 @@ async function main(): Promise<void> {
       [endpoint?.address, endpoint?.labels.get('version'), endpoint?.serviceAccount, endpoint?.ports.get(80)],
       ['10.1.0.1', 'v1', 'web', 8080],
     );
+    assert.equal(endpoint?.locality, 'eu/eu-1');
   }, WITHIN_MS);
-  ok('an endpoint has the labels and the account of its pod');
+  ok('an endpoint has the labels and the account of its pod, and the locality of its node');
 
   await rotateToken();
   link.cut();
@@ -255,7 +256,13 @@ async function workload(): Promise<void> {
   });
   await server.call('POST', '/api/v1/namespaces/default/pods', {
     metadata: { name: 'web-v1', labels: { app: 'web', version: 'v1' } },
-    spec: { serviceAccountName: 'web', containers: [{ name: 'web', image: 'web' }] },
+    spec: { serviceAccountName: 'web', nodeName: 'node-1', containers: [{ name: 'web', image: 'web' }] },
+  });
+  await server.call('POST', '/api/v1/nodes', {
+    metadata: {
+      name: 'node-1',
+      labels: { 'topology.kubernetes.io/region': 'eu', 'topology.kubernetes.io/zone': 'eu-1', other: 'x' },
+    },
   });
   await server.call('PATCH', '/api/v1/namespaces/default/pods/web-v1/status', {
     status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },

@@ -25,9 +25,10 @@ export class Workloads {
   /** By namespace. */
   readonly #own = new Map<string, { readonly all: Workload[]; readonly pods: Map<string, Workload> }>();
 
-  constructor({ Pod, WorkloadEntry }: Pick<MeshObjects, 'Pod' | 'WorkloadEntry'>) {
+  constructor({ Pod, WorkloadEntry, Node }: Pick<MeshObjects, 'Pod' | 'WorkloadEntry' | 'Node'>) {
+    const nodes = new Map(Node.map(({ origin }) => [origin.name, localityOfLabels(origin.labels)]));
     for (const pod of Pod) {
-      const workload = ofPod(pod);
+      const workload = ofPod(pod, nodes);
       if (workload !== undefined) this.#add(workload).set(pod.origin.name, workload);
     }
     for (const entry of WorkloadEntry) this.#add(ofEntry(entry));
@@ -82,25 +83,34 @@ export const entryMember = ({
 /** Kept per object: of many pods few change, and what is made of the same workload can be kept as well. */
 const made = new WeakMap<MeshObject<'Pod' | 'WorkloadEntry'>, Workload>();
 
-function kept<O extends MeshObject<'Pod' | 'WorkloadEntry'>>(object: O, make: (object: O) => Workload): Workload {
-  const known = made.get(object) ?? make(object);
-  made.set(object, known);
-  return known;
+function kept<O extends MeshObject<'Pod' | 'WorkloadEntry'>>(
+  object: O,
+  locality: string | undefined,
+  make: (object: O) => Workload,
+): Workload {
+  const known = made.get(object);
+  if (known !== undefined && known.locality === locality) return known;
+  const workload = make(object);
+  made.set(object, workload);
+  return workload;
 }
 
 const ENDED: ReadonlySet<string | undefined> = new Set(['Succeeded', 'Failed']);
 
-function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
+/** `nodes`: their localities, by name. */
+function ofPod(object: MeshObject<'Pod'>, nodes: ReadonlyMap<string, string | undefined>): Workload | undefined {
   const { podIP, phase } = object.spec.status;
   // The address of a pod that has ended may belong to another one by now.
   if (podIP === undefined || podIP === '' || ENDED.has(phase)) return undefined;
-  return kept(object, ({ origin, spec: { spec, status } }) => ({
+  // Labels of its own, which servers of today copy from the node, go first.
+  const locality = localityOfLabels(object.origin.labels) ?? nodes.get(object.spec.spec.nodeName ?? '');
+  return kept(object, locality, ({ origin, spec: { spec, status } }) => ({
     namespace: origin.namespace,
     address: podIP,
     labels: origin.labels,
     serviceAccount: spec.serviceAccountName,
     hasSidecar: tlsModeOf(origin.labels) ?? origin.annotations.has(INJECTED),
-    locality: localityOfLabels(origin.labels),
+    locality,
     weight: undefined,
     ports: Object.fromEntries(
       spec.containers.flatMap(({ ports }) =>
@@ -112,7 +122,7 @@ function ofPod(object: MeshObject<'Pod'>): Workload | undefined {
 }
 
 const ofEntry = (object: MeshObject<'WorkloadEntry'>): Workload =>
-  kept(object, ({ origin, spec }) => ({
+  kept(object, object.spec.locality, ({ origin, spec }) => ({
     ...entryMember({ ...spec, labels: new Map([...origin.labels, ...Object.entries(spec.labels)]) }),
     namespace: origin.namespace,
     address: spec.address,

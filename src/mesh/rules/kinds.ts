@@ -10,6 +10,7 @@ import type { ObjectHead } from './read-object.ts';
 import {
   endpointSlice,
   kubernetesEndpoints,
+  kubernetesNode,
   kubernetesService,
   pod,
   secret,
@@ -33,6 +34,7 @@ export const KINDS = {
   Endpoints: { schema: kubernetesEndpoints, part: undefined },
   EndpointSlice: { schema: endpointSlice, part: undefined },
   Pod: { schema: pod, part: undefined },
+  Node: { schema: kubernetesNode, part: undefined },
   Secret: { schema: secret, part: undefined },
 } as const satisfies Readonly<Record<string, { readonly schema: z.ZodType; readonly part: string | undefined }>>;
 
@@ -56,6 +58,7 @@ export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   Endpoints: ['v1'],
   EndpointSlice: ['discovery.k8s.io/v1'],
   Pod: ['v1'],
+  Node: ['v1'],
   Secret: ['v1'],
 };
 

@@ -1,4 +1,4 @@
-/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod and Secret of Kubernetes. */
+/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod, Node and Secret of Kubernetes. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
@@ -122,7 +122,7 @@ export const endpointSlice = z.object({
     .array(
       z.object({
         addresses: z.array(z.string()).min(1),
-        conditions: z.object({ ready: z.boolean().nullish(), serving: z.boolean().nullish() }).default({}),
+        conditions: z.object({ ready: z.boolean().nullish() }).default({}),
         targetRef: targetRef.optional(),
         zone: z.string().optional(),
       }),
@@ -151,6 +151,9 @@ export const pod = z.object({
     .default({ conditions: [] }),
 });
 export type Pod = z.output<typeof pod>;
+
+/** Its labels say where it is. */
+export const kubernetesNode = z.object({});
 
 /** Most Secrets concern no gateway, so whatever their data are is no error; a gateway that names one says what is wrong with it. */
 export const secret = z.object({

@@ -24,7 +24,7 @@ interface United {
 }
 
 /** Where services run says nothing about references, and changes all the time. */
-const OF_ENDPOINTS: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'EndpointSlice', 'Endpoints', 'WorkloadEntry']);
+const OF_ENDPOINTS: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'EndpointSlice', 'Endpoints', 'WorkloadEntry', 'Node']);
 
 export class Composition {
   readonly #settings: MeshSettings;

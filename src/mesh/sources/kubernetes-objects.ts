@@ -34,7 +34,7 @@ export interface KubernetesObjectsOptions {
 }
 
 /** Their nodes are not read again: references are looked for in rules alone. */
-const WITHOUT_NODES: ReadonlySet<Kind> = new Set<Kind>(['Service', 'EndpointSlice', 'Pod']);
+const WITHOUT_NODES: ReadonlySet<Kind> = new Set<Kind>(['Service', 'EndpointSlice', 'Pod', 'Node']);
 
 export class KubernetesObjects {
   readonly #options: KubernetesObjectsOptions;

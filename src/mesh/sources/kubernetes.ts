@@ -38,6 +38,7 @@ export interface KubernetesSourceOptions {
 interface WatchedKind extends ServedKind {
   readonly kind: Kind;
   readonly query?: ListWatchOptions['query'];
+  readonly metadataOnly?: boolean;
   /** The only object that is read, as `namespace/name`. */
   readonly only?: string;
 }
@@ -62,6 +63,8 @@ const BUILT_IN: readonly WatchedKind[] = [
     query: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }, // for a pod that ends the watch sends DELETED
   },
 ];
+/** Where pods are; not asked for beside namespaces, since a Role cannot grant it. */
+const NODES: WatchedKind = { kind: 'Node', apiVersion: 'v1', plural: 'nodes', isNamespaced: false, metadataOnly: true };
 const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
 /** Kinds that a server has while their definitions are installed. */
@@ -150,7 +153,8 @@ export class KubernetesSource {
       }
       return Promise.all(watches.map(({ begun }) => begun));
     };
-    for (const served of BUILT_IN) void this.#begin(served, until);
+    const isWhole = this.#options.namespaces.length === 0;
+    for (const served of isWhole ? [...BUILT_IN, NODES] : BUILT_IN) void this.#begin(served, until);
     await this.#discover(until);
     await Promise.all(running);
     if (failed.signal.aborted) throw failed.signal.reason;
@@ -191,7 +195,7 @@ export class KubernetesSource {
   }
 
   #listWatch(
-    { kind, apiVersion, plural, query, only }: WatchedKind,
+    { kind, apiVersion, plural, query, metadataOnly = false, only }: WatchedKind,
     list: List,
   ): { readonly begun: Promise<void>; readonly run: (signal: AbortSignal) => Promise<void> } {
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
@@ -208,6 +212,7 @@ export class KubernetesSource {
       server: this.#options.server,
       path,
       query: { ...query, ...list.query },
+      metadataOnly,
       sink,
       log: {
         info: (message, fields) => log.info(message, fields),

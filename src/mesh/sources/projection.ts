@@ -47,6 +47,14 @@ function readiness(conditions: unknown): unknown {
 }
 const CONDITION = { type: true, status: true } as const;
 
+/** A Node has dozens of others. */
+const ofTopology = (labels: unknown): unknown =>
+  isFields(labels)
+    ? Object.fromEntries(
+        Object.entries(labels).filter(([key]) => key.startsWith('topology.') || key.startsWith('istio')),
+      )
+    : labels;
+
 const FIELDS: Partial<Record<Kind, Parameters<typeof pick>[1]>> = {
   Pod: {
     metadata,
@@ -71,6 +79,7 @@ const FIELDS: Partial<Record<Kind, Parameters<typeof pick>[1]>> = {
     ),
     ports: each((port) => pick(port, { name: true, port: true })),
   },
+  Node: { metadata: (value) => pick(value, { name: true, labels: ofTopology }) },
   Service: {
     metadata,
     spec: (spec) =>

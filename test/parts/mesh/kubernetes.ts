@@ -11,6 +11,7 @@ export const PLURALS: Readonly<Record<string, string>> = {
   EndpointSlice: 'endpointslices',
   Pod: 'pods',
   Secret: 'secrets',
+  Node: 'nodes',
   VirtualService: 'virtualservices',
   DestinationRule: 'destinationrules',
   Gateway: 'gateways',
@@ -24,7 +25,7 @@ export const NETWORKING = 'networking.istio.io/v1';
 export const SECURITY = 'security.istio.io/v1';
 const only = (isOne: (kind: string) => boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(PLURALS).filter(([kind]) => isOne(kind)));
-const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'PeerAuthentication'];
+const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'PeerAuthentication'];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
 export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication');

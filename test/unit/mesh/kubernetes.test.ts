@@ -167,6 +167,31 @@ describe('a mesh of an API server', () => {
     expect(one.source.objects.VirtualService).toBe(VirtualService);
   });
 
+  test('reads the labels of Nodes alone, and gives pods their locality', async () => {
+    const node = (zone: string, more: object = {}): Manifest => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        name: 'node-1',
+        namespace: '',
+        labels: { 'topology.kubernetes.io/region': 'eu', 'topology.kubernetes.io/zone': zone, ...more },
+      },
+      status: { images: ['a', 'b'] },
+    });
+    const onNode = { ...pod('one', '10.1.0.1'), spec: { nodeName: 'node-1', containers: [] } };
+    put(api, service('web'), node('eu-1'), onNode);
+    const one = await synced();
+    const locality = (): string | undefined =>
+      new Composition(DEFAULT_SETTINGS)
+        .make(noObjects(), one.source.objects)
+        .mesh.endpoints.get('web.default.svc.cluster.local')?.[0]?.locality;
+    expect(locality()).toBe('eu/eu-1');
+    expect(api.lists('nodes')[0]?.headers.accept).toMatch(/PartialObjectMetadata/);
+    put(api, node('eu-1', { 'kubernetes.io/heartbeat': 'now' }), node('eu-2'));
+    await eventually(() => expect(locality()).toBe('eu/eu-2'));
+    expect(one.changes()).toBe(1);
+  });
+
   test('has the pods and rules of the watched namespaces alone', async () => {
     const elsewhere = rule('other', {}, { namespace: 'other' });
     const shop = rule('shop', {}, { namespace: 'shop' });
@@ -294,7 +319,7 @@ describe('custom resources', () => {
     put(api, rule('web'));
     const one = await synced();
     api.served.clear();
-    await eventually(() => expect(api.watching).toBe(3));
+    await eventually(() => expect(api.watching).toBe(4)); // of built-in kinds
     expect(names(one.source.objects, 'VirtualService')).toEqual(['web']);
     put(api, rule('later'));
     api.served.set(NETWORKING, ISTIO);
