@@ -18,6 +18,7 @@ export const LONG: readonly string[] = [
   'test/e2e/ratelimit.test.ts',
   'test/e2e/ratelimit-workers.test.ts',
   'test/e2e/bookinfo.test.ts',
+  'test/e2e/bookinfo-mtls.test.ts',
   'test/unit/adapters/kit.test.ts',
   'test/e2e/mesh.test.ts',
   'test/e2e/remote-plugins.test.ts',
