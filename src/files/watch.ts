@@ -21,6 +21,8 @@ export interface WatchOptions {
 const EVERY_MS = 500;
 /** Polling takes at most 2 % of the time, however many files are watched. */
 const PAUSE_PER_COST = 50;
+/** The cost of a poll is that of the fastest of the last ones: a busy machine slows polls down, and is no reason to poll less. */
+const COST_POLLS = 8;
 
 /**
  * Calls `onChange` once per change, after two consecutive equal polls, so that a file is not read while it is being written.
@@ -29,16 +31,15 @@ const PAUSE_PER_COST = 50;
 export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, signal }: WatchOptions): Promise<void> {
   let taken = known;
   let last: string | undefined;
-  let costMs = 0;
-  let lastTookMs = Infinity;
+  const tookMs: number[] = [];
   for (;;) {
+    const costMs = tookMs.length < 2 ? 0 : Math.min(...tookMs);
     await sleep(Math.max(everyMs, costMs * PAUSE_PER_COST), undefined, { signal, ref: false }).catch(() => undefined);
     if (signal.aborted) return;
     const beganAtMs = performance.now();
     const now = await stamp();
-    const tookMs = performance.now() - beganAtMs;
-    costMs = Math.min(tookMs, lastTookMs); // the faster of two polls, so that a busy machine does not slow polling down
-    lastTookMs = tookMs;
+    tookMs.push(performance.now() - beganAtMs);
+    if (tookMs.length > COST_POLLS) tookMs.shift();
     const isStable = now === last;
     last = now;
     if (signal.aborted || !isStable || now === undefined || now === taken) continue;
