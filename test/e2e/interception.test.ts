@@ -2,12 +2,13 @@
  * Applications that know of no mesh, in two pods: the kernel sends their connections through Envoy, by the rules of Istio's init containers,
  * and Envoy asks Sluice.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Part, startChild, untilReady } from '../parts/child.ts';
 import { envoyProgram } from '../parts/fetch.ts';
+import { ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import {
   type Agent,
   type Namespace,
@@ -18,6 +19,7 @@ import {
   whyNoNamespaces,
 } from '../parts/network-namespace.ts';
 import { ROOT } from './command.ts';
+import { until } from './sluice.ts';
 
 const BIN = join(ROOT, 'src/cli/bin.ts');
 const APP_USER = 2000;
@@ -39,7 +41,7 @@ const pod = (app: string, ip: string): string => `
 ---
 apiVersion: v1
 kind: Pod
-metadata: { name: ${app}-v1, labels: { app: ${app} } }
+metadata: { name: ${app}-v1, labels: { app: ${app}, security.istio.io/tlsMode: istio } }
 status: { podIP: ${ip} }
 `;
 const MESH = [
@@ -59,6 +61,13 @@ rules:
     deny: { status: 403, body: "closed for \${source.ip}" }
 `;
 
+const STRICT = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: server }
+spec: { selector: { matchLabels: { app: server } }, mtls: { mode: STRICT }, portLevelMtls: { 3306: { mode: DISABLE } } }
+`;
+
 const whyNot = await whyNoNamespaces();
 let spaces: NodeAndPods;
 let folder: string;
@@ -74,7 +83,13 @@ const inside = (space: Namespace, args: readonly string[], env: NodeJS.ProcessEn
 beforeAll(async () => {
   if (whyNot !== undefined) return;
   folder = await mkdtemp(join(tmpdir(), 'sluice-interception-'));
-  await writeFile(join(folder, 'mesh.yaml'), MESH);
+  // Of the proxies' user, too.
+  await chmod(folder, 0o755);
+  await mkdir(join(folder, 'mesh'));
+  await writeFile(join(folder, 'mesh/mesh.yaml'), MESH);
+  const tokens = await tokenIssuer();
+  await writeFile(join(folder, 'jwks.json'), JSON.stringify(tokens.jwks));
+  await writeFile(join(folder, 'token'), await tokens.token('default:default'));
   await writeFile(join(folder, 'policy.yaml'), POLICY);
   spaces = await nodeAndPods(2);
   const [clientPod, serverPod] = spaces.pods as [Namespace, Namespace];
@@ -89,7 +104,8 @@ beforeAll(async () => {
   for (const port of [3306, 6379]) await server.listen({ host: '0.0.0.0', port, name: `server-${port}` });
   await outside.serve({ host: '0.0.0.0', port: 8000, name: 'outside' });
   const [mesh, engine] = [
-    `mesh ${folder}/mesh.yaml --xds 0.0.0.0:15010 --sluice sluice --fail closed`,
+    `mesh ${folder}/mesh --xds 0.0.0.0:15010 --sluice sluice --fail closed --secure 0.0.0.0:15012 --ca-folder ${folder}/ca ` +
+      `--secure-names ${nodeAddress(0)},${nodeAddress(1)} --jwks ${folder}/jwks.json --token-issuer ${ISSUER}`,
     `serve ${folder}/policy.yaml --grpc 0.0.0.0:9091 --admin 127.0.0.1:9092`,
   ].map((command) => inside(spaces.node, [process.execPath, BIN, ...command.split(' ')])) as [Part, Part];
   servers = [mesh, engine];
@@ -106,8 +122,8 @@ beforeEach((context) => {
   if (whyNot !== undefined) context.skip(whyNot);
 });
 
-/** Envoys in both pods, and the rules that send connections to them. */
-async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today'): Promise<void> {
+/** Envoys in both pods, and the rules that send connections to them. `hasAgent`: they have certificates. */
+async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', hasAgent = false): Promise<void> {
   await Promise.all(proxies.map((one) => one.stop()));
   const envoy = await envoyProgram();
   proxies = spaces.pods.map((space, at) => {
@@ -115,7 +131,10 @@ async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today'): P
     const user = mode === 'TPROXY' ? '' : `--reuid ${PROXY_USER} `;
     const command =
       `setpriv ${user}--regid ${PROXY_USER} --clear-groups ${process.execPath} ${BIN} sidecar --concurrency 1 --drainDuration 0s ` +
-      `--discoveryAddress ${nodeAddress(at)}:15010 --sluiceAddress ${nodeAddress(at)}:9091 --binaryPath ${envoy}`;
+      (hasAgent
+        ? `--caAddress ${nodeAddress(at)}:15012 --caCertificates ${folder}/root.pem --tokenFile ${folder}/token `
+        : `--discoveryAddress ${nodeAddress(at)}:15010 `) +
+      `--sluiceAddress ${nodeAddress(at)}:9091 --binaryPath ${envoy}`;
     return inside(space, command.split(' '), {
       POD_NAME: `${at === 0 ? 'client' : 'server'}-v1`,
       POD_NAMESPACE: 'default',
@@ -224,4 +243,37 @@ describe('with TPROXY', () => {
     expect(await reviews('/1')).toBe('200 server-9080 from 127.0.0.1 for reviews:9080/1');
     expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
   }, 60_000);
+});
+
+describe('with mutual TLS', () => {
+  const seen = '127.0.0.6';
+  beforeAll(async () => {
+    if (whyNot !== undefined) return;
+    await copyFile(join(folder, 'ca/root-cert.pem'), join(folder, 'root.pem'));
+    await chmod(join(folder, 'root.pem'), 0o644);
+    await writeFile(join(folder, 'mesh/strict.yaml'), STRICT);
+    await intercept('REDIRECT', 'today', true);
+    const plainly = { host: SERVER, port: 9080, path: '/0', service: 'reviews' };
+    await until('STRICT to be in force', async () => (await outside.get(plainly)) === 'ECONNRESET' || undefined);
+  }, 60_000);
+
+  test('calls between the pods are encrypted, on HTTP ports and others', async () => {
+    expect(await reviews('/1')).toBe(`200 server-9080 from ${seen} for reviews:9080/1`);
+    expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
+    expect(await client.connect({ host: SERVER, port: 6379 })).toBe(`server-6379 from ${seen}`);
+    for (const [service, port] of [
+      ['reviews', 9080],
+      ['redis', 6379],
+    ])
+      expect(
+        await statOf(0, `cluster.outbound|${port}||${service}.default.svc.cluster.local.ssl.handshake`),
+      ).toBeGreaterThan(0);
+  });
+
+  test('cleartext is refused, also at a port that no service has, and taken where the port says so', async () => {
+    for (const port of [6379, HIDDEN])
+      expect(await outside.get({ host: SERVER, port, path: '/2', service: 'reviews' })).toMatch(CLOSED);
+    expect(await outside.connect({ host: SERVER, port: 3306 })).toBe(`server-3306 from ${seen}`);
+    expect(await client.connect({ host: MYSQL, port: 3306 })).toBe(`server-3306 from ${seen}`);
+  });
 });
