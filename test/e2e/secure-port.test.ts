@@ -1,5 +1,4 @@
 /** `sluice mesh --secure`: certificates for workloads, in a process of its own, over real TLS. */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,10 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { createCsr, keyPem, newKey } from '../../src/identity/certificate.ts';
 import { dialGrpc, GrpcError, type GrpcClient, Status } from '../../src/transport/index.ts';
 import { CLUSTER, SECRET } from '../../src/xds/index.ts';
+import { asked } from '../parts/identity/asked.ts';
 import { created, type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { type Program, program, run } from './command.ts';
 import { until as untilFound } from './sluice.ts';
@@ -30,7 +29,6 @@ spec:
   ports: [{ number: 9080, name: http, protocol: HTTP }]
   endpoints: [{ address: 127.0.0.1 }]
 `;
-const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
 
 let issuer: Issuer;
 beforeAll(async () => {
@@ -87,32 +85,6 @@ async function workload(
   const key = newKey();
   const chain = await created(at, { csr: createCsr(key), token: await issuer.token(account) });
   return { key: keyPem(key), cert: chain.slice(0, -1).join('') };
-}
-
-/** The first answer to a request for a type, over a stream of its own. */
-async function asked(at: GrpcClient, typeUrl: string, names: readonly string[] = []): Promise<readonly string[]> {
-  const request = create(DiscoveryRequestSchema, {
-    node: {
-      id: 'sidecar~127.0.0.1~reviews-v1.default~default.svc.cluster.local',
-      metadata: { SERVICE_ACCOUNT: 'reviews', INTERCEPTION_MODE: 'NONE' },
-    },
-    typeUrl,
-    resourceNames: [...names],
-  });
-  const over = new AbortController();
-  const requests = async function* (): AsyncGenerator<Uint8Array> {
-    yield toBinary(DiscoveryRequestSchema, request);
-    await sleep(20_000, undefined, { signal: over.signal }).catch(() => undefined);
-  };
-  try {
-    for await (const reply of at.stream(ADS, requests(), { timeoutMs: 15_000 }))
-      return fromBinary(DiscoveryResponseSchema, reply).resources.map(({ value }) =>
-        Buffer.from(value).toString('latin1'),
-      );
-    throw new Error('the stream has ended without an answer');
-  } finally {
-    over.abort();
-  }
 }
 
 const failure = async (call: Promise<unknown>): Promise<GrpcError> => {
