@@ -35,6 +35,8 @@ export class Callers {
   readonly #trusted: ReadonlySet<string>;
   readonly #nowMs: () => number;
   readonly #lines = new Throttle();
+  /** All calls of a connection have the same certificate. */
+  readonly #proofs = new WeakMap<X509Certificate, Proof>();
   #refused = 0;
 
   constructor(options: CallersOptions) {
@@ -70,6 +72,12 @@ export class Callers {
   #byCertificate(certificate: X509Certificate): Proof {
     if (certificate.validToDate.getTime() <= this.#nowMs())
       return { refused: 'its certificate has ended since it connected' };
+    const known = this.#proofs.get(certificate) ?? this.#proofOf(certificate);
+    this.#proofs.set(certificate, known);
+    return known;
+  }
+
+  #proofOf(certificate: X509Certificate): Proof {
     if (certificate.ca) return { refused: 'its certificate is that of an authority, which names no workload' };
     const uris = urisOf(certificate);
     if (uris.length !== 1)
@@ -79,7 +87,7 @@ export class Callers {
       return { refused: `its certificate is for no workload: ${JSON.stringify(uris[0]?.slice(0, 200))}` };
     if (!this.#trusted.has(id.trustDomain))
       return {
-        refused: `its certificate is of the trust domain ${id.trustDomain}; allow it with --trust-domain-alias`,
+        refused: `its certificate is of the trust domain ${id.trustDomain}; allow it with --trust-domain-aliases`,
       };
     return { id: spiffeId({ ...id, trustDomain: this.#options.trustDomain }) };
   }

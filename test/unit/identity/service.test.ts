@@ -207,7 +207,7 @@ describe('a caller with a certificate', () => {
     [
       'of another trust domain',
       'spiffe://other.example/ns/a/sa/b',
-      /is of the trust domain other.example; allow it with --trust-domain-alias/,
+      /is of the trust domain other.example; allow it with --trust-domain-aliases/,
     ],
     ['of no workload', 'spiffe://cluster.local/something', /is for no workload/],
     ['of the trust domain itself', 'spiffe://cluster.local', /is for no workload/],
