@@ -258,7 +258,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core/rules/errors.ts',
   ],
   // Sidecars for pods; knows neither the mesh nor the engine.
-  'src/inject': ['src/text', 'src/time'],
+  'src/inject': ['src/text', 'src/time', 'src/yaml'],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.
   'src/explain': ['src/attributes', 'src/expression', 'src/counting/ask.ts', 'src/adapters/contract.ts', 'src/core'],
   // Rules from recorded calls: of the engine it uses the hash of percentages alone.

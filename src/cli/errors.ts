@@ -12,6 +12,10 @@ export const CLI_ERRORS = {
     means: 'The file given with --request cannot be read, or has no valid attributes.',
     fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: tcp` for another kind of call.',
   },
+  CLI_FILE: {
+    means: 'A file given to a command cannot be read or written.',
+    fix: 'Check the path, its permissions and the room on the disk.',
+  },
   CLI_EVAL: {
     means: 'The input of an evaluation has a wrong form: a line of JSON, a vocabulary, or the value of an attribute.',
     fix: 'The message names the key and the expected form; docs/expressions.md shows an example of each.',

@@ -9,6 +9,7 @@ import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
 import { importCommand } from './commands/import.ts';
 import { iptables } from './commands/iptables.ts';
+import { inject } from './commands/inject.ts';
 import { limits } from './commands/limits.ts';
 import { lint } from './commands/lint.ts';
 import { mesh } from './commands/mesh.ts';
@@ -63,6 +64,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ratelimit,
   mesh,
   sidecar,
+  inject,
   iptables,
   health,
   promote,

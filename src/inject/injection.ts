@@ -16,16 +16,18 @@ import {
   type Pod,
 } from './contract.ts';
 import { InjectError } from './errors.ts';
-import { type MeshConfig, withProxyConfig } from './mesh-config.ts';
+import { type MeshConfig, withProxyConfig } from './configs.ts';
 import { containerOf, listOf } from './pod.ts';
-import { expanded } from './template/expand.ts';
+import { ExpandedYaml, textOf } from './expanded-yaml.ts';
+import { expanded, type Piece } from './template/expand.ts';
 import { parseTemplate, type Template } from './template/parse.ts';
-import { readYaml, YamlFault } from './yaml.ts';
+import { YamlFault } from './read-yaml.ts';
 
 interface Compiled {
   readonly template: Template;
   /** Of the text before it is expanded, as in Istio. */
   readonly version: string;
+  readonly yaml: ExpandedYaml;
 }
 
 /** Configurations live long: each template is read once. */
@@ -35,7 +37,7 @@ export function compiledOf(config: InjectConfig): Compiled {
   let found = compiled.get(config);
   if (found === undefined) {
     const version = createHash('sha256').update(config.template).digest('hex');
-    found = { template: parseTemplate(config.template), version };
+    found = { template: parseTemplate(config.template), version, yaml: new ExpandedYaml() };
     compiled.set(config, found);
   }
   return found;
@@ -43,7 +45,7 @@ export function compiledOf(config: InjectConfig): Compiled {
 
 export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig, mesh: MeshConfig): Injection {
   const pod = withoutInjection(given);
-  const { template, version } = compiledOf(config);
+  const { template, version, yaml } = compiledOf(config);
   const annotations = (pod.metadata['annotations'] ?? {}) as Readonly<Record<string, string>>;
   checkAnnotations(annotations, config.style);
   const meshConfig = config.style === 'today' ? ofPod(mesh, annotations) : mesh;
@@ -54,7 +56,7 @@ export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig
     proxyConfig: meshConfig.defaultConfig,
     meshConfig,
   });
-  const made = madeOf(pieces.map(({ text }) => text).join(''));
+  const made = madeOf(pieces, yaml);
   const lists = Object.fromEntries(INJECTED_LISTS.map((list) => [list, itemsOf(list, made[list], config)])) as Record<
     InjectedList,
     readonly JsonObject[]
@@ -79,21 +81,19 @@ function ofPod(mesh: MeshConfig, annotations: Readonly<Record<string, string>>):
   }
 }
 
-function madeOf(text: string): JsonObject {
+function madeOf(pieces: readonly Piece[], yaml: ExpandedYaml): JsonObject {
   try {
-    const { value } = readYaml(text);
+    const value = yaml.valueOf(pieces);
     if (isObject(value)) return value;
   } catch (error) {
-    if (error instanceof YamlFault)
-      throw wrong(
-        `what it makes is not valid YAML in line ${error.line}: ${error.message}: ${lineOf(text, error.line)}`,
-      );
-    throw error;
+    if (!(error instanceof YamlFault)) throw error;
+    const text = textOf(pieces);
+    const lines = text.slice(0, error.offset).split('\n');
+    const shown = (text.split('\n', lines.length).at(-1) ?? '').trim().slice(0, 200);
+    throw wrong(`what it makes is not valid YAML in line ${lines.length}: ${error.message}: ${shown}`);
   }
   throw wrong('what it makes is not a map of initContainers, containers, volumes and imagePullSecrets');
 }
-
-const lineOf = (text: string, line: number): string => (text.split('\n', line)[line - 1] ?? '').trim().slice(0, 200);
 
 function itemsOf(list: InjectedList, written: unknown, { style }: InjectConfig): readonly JsonObject[] {
   const isContainer = list === 'initContainers' || list === 'containers';

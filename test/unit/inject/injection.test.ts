@@ -4,7 +4,7 @@ import { template10 } from '../../../src/inject/built-in/style-1.0.ts';
 import { templateToday } from '../../../src/inject/built-in/style-today.ts';
 import type { Injection, InjectConfig, JsonObject, Pod, Style } from '../../../src/inject/contract.ts';
 import { injectionFor } from '../../../src/inject/injection.ts';
-import { defaultMeshConfig, type MeshConfig, readMeshConfig } from '../../../src/inject/mesh-config.ts';
+import { defaultMeshConfig, type MeshConfig, readMeshConfig } from '../../../src/inject/configs.ts';
 import { podOf } from '../../../src/inject/pod.ts';
 
 const CONFIGS: Readonly<Record<Style, InjectConfig>> = {

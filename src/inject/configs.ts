@@ -1,14 +1,14 @@
 /**
- * The mesh configuration that templates read: Istio's MeshConfig, and its defaultConfig, the ProxyConfig.
+ * The configurations of an injector: Istio's `{ policy, template }`, and the MeshConfig with its defaultConfig, the ProxyConfig.
  * **In**: YAML of a ConfigMap or a file. **Out**: JSON with the defaults of Istio 1.0; further fields stay, for templates that read them.
  * **Fails**: with an InjectError that names the field.
  */
 import { z } from 'zod';
 import { messageOf } from '../text/message-of.ts';
 import { goDurationNanos } from '../time/duration.ts';
-import { isObject, type JsonObject, type Style } from './contract.ts';
+import { type InjectConfig, isObject, type JsonObject, type Style } from './contract.ts';
 import { InjectError } from './errors.ts';
-import { readYaml } from './yaml.ts';
+import { readYaml } from './read-yaml.ts';
 
 export interface MeshConfig extends JsonObject {
   readonly defaultConfig: JsonObject;
@@ -56,6 +56,15 @@ export function readMeshConfig(text: string, where: string, style: Style): MeshC
   return checked(meshConfig, { ...written, defaultConfig }, where);
 }
 
+/** Istio's `{ policy, template }`, or the ConfigMap that holds it under `config`. */
+export function readInjectConfig(text: string, where: string, style: Style): InjectConfig {
+  const { policy = 'enabled', template } = configIn(text, 'config', where);
+  if (typeof template !== 'string' || template.trim() === '')
+    throw new InjectError('INJECT_CONFIG', `${where} has no template`);
+  if (typeof policy !== 'string') throw new InjectError('INJECT_CONFIG', `${where}: policy is not a text`);
+  return { policy, template, style };
+}
+
 /** Fields of a pod's annotation `proxy.istio.io/config` in place of the mesh's. */
 export function withProxyConfig(mesh: MeshConfig, text: string, where: string): MeshConfig {
   const { defaultConfig } = mesh;
@@ -72,7 +81,7 @@ export function withProxyConfig(mesh: MeshConfig, text: string, where: string): 
 }
 
 /** The map that a text holds, or the ConfigMap's `key`. */
-export function configIn(text: string, key: string | undefined, where: string): JsonObject {
+function configIn(text: string, key: string | undefined, where: string): JsonObject {
   const value = yamlOf(text, where) ?? {};
   if (!isObject(value)) throw new InjectError('INJECT_CONFIG', `${where} is not a map`);
   if (key === undefined || value['kind'] !== 'ConfigMap') return value;
