@@ -5,6 +5,8 @@ import type { ExitCode } from './exit-codes.ts';
 
 export interface CommandSpec {
   readonly name: string;
+  /** Other names, for the arguments of other programs. */
+  readonly aliases?: readonly string[];
   readonly help: {
     /** Shown in the list of commands; default: the description. */
     readonly summary?: string;

@@ -128,8 +128,8 @@ The rule language is described in docs/rules.md, every error code in docs/errors
 }
 
 function addCommand(parent: Command, spec: CommandSpec, onDone: (code: ExitCode) => void): void {
-  const { name, help, args = [], flags = [], subcommands = [] } = spec;
-  const command = parent.command(name).description(help.description);
+  const { name, aliases = [], help, args = [], flags = [], subcommands = [] } = spec;
+  const command = parent.command(name).aliases(aliases).description(help.description);
   if (help.summary !== undefined) command.summary(help.summary);
   if (help.after !== undefined) command.addHelpText('after', help.after);
   for (const arg of args) command.addArgument(arg);

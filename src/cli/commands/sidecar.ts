@@ -1,5 +1,6 @@
 import { Argument, Option } from 'commander';
 import type { SidecarFlags } from '../actions/sidecar.ts';
+import type { WaitFlags } from '../actions/sidecar-wait.ts';
 import type { CommandSpec } from '../command.ts';
 
 /** Arguments of Istio's agent that need nothing of this one: they are read, and have no effect. */
@@ -14,6 +15,7 @@ export const WITHOUT_EFFECT = [
 
 export const sidecar: CommandSpec = {
   name: 'sidecar',
+  aliases: ['proxy'], // the arguments of Istio's containers begin with `proxy sidecar`
   help: {
     summary: 'run the Envoy of a workload as a member of `sluice mesh`',
     description:
@@ -65,4 +67,15 @@ export const sidecar: CommandSpec = {
   ],
   run: async (type: 'sidecar' | 'router', flags: SidecarFlags) =>
     (await import('../actions/sidecar.ts')).sidecar(type, flags),
+  subcommands: [
+    {
+      name: 'wait',
+      help: { description: 'return when the Envoy of this pod is ready, for probes and for postStart of a container' },
+      flags: [
+        new Option('--proxyAdminPort <port>', "the port of Envoy's own pages, on 127.0.0.1").default('15000'),
+        new Option('--timeoutSeconds <seconds>', 'how long to wait').default('60'),
+      ],
+      run: async (flags: WaitFlags) => (await import('../actions/sidecar-wait.ts')).waitForEnvoy(flags),
+    },
+  ],
 };

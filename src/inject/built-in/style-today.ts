@@ -16,7 +16,7 @@ const sidecar = (name: string, otherwise = ''): string =>
   `(annotation .ObjectMeta "sidecar.istio.io/${name}" ${text(otherwise)})`;
 const traffic = (name: string, otherwise: string): string =>
   `[[ quote (annotation .ObjectMeta "traffic.sidecar.istio.io/${name}" ${text(otherwise)}) ]]`;
-const WAIT = 'command: [sluice, sidecar, wait]';
+const WAIT = 'command: [sluice, sidecar, wait, --proxyAdminPort, "[[ $proxy.ProxyAdminPort ]]"]';
 
 export function templateToday({ image, imagePullPolicy, nativeSidecar }: ParametersToday): string {
   const ofImage = `image: [[ quote ${sidecar('proxyImage', image)} ]]
@@ -118,7 +118,7 @@ containers:
   restartPolicy: Always
   startupProbe:
     exec: { ${WAIT} }
-    failureThreshold: 1
+    failureThreshold: 5
     timeoutSeconds: 61
   [[- else if $proxy.HoldApplicationUntilProxyStarts ]]
   lifecycle: { postStart: { exec: { ${WAIT} } } }

@@ -460,7 +460,7 @@ describe('whatever the manifests', () => {
     const line = fc.stringMatching(/^[ -~]{0,20}$/).filter((text) => !/^---(?:\s|$)/.test(text));
     await fc.assert(
       fc.asyncProperty(fc.array(line, { maxLength: 10 }), async (lines) => {
-        const text = `kind: Other\n${lines.map((one) => `# ${one}\n`).join('')}data: |\n${lines.map((one) => `  ${one}\n`).join('')}`;
+        const text = `kind: Other\n${lines.map((one) => `# ${one}\n`).join('')}data: |2\n${lines.map((one) => `  ${one}\n`).join('')}`;
         expect((await injected(text)).text).toBe(`${text}---\n`);
       }),
       RUNS,
