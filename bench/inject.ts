@@ -41,7 +41,9 @@ const deployment = (name: string, port: number): object => ({
     },
   },
 });
-const text = Array.from({ length: DOCUMENTS }, (_, at) => stringify(deployment(`shop-${at}`, 8000 + (at % 4)))).join('---\n');
+const text = Array.from({ length: DOCUMENTS }, (_, at) => stringify(deployment(`shop-${at}`, 8000 + (at % 4)))).join(
+  '---\n',
+);
 
 const config10: InjectConfig = {
   policy: 'enabled',
@@ -72,7 +74,8 @@ async function* bytes(): AsyncGenerator<Uint8Array> {
 async function injected({ ...config }: InjectConfig): Promise<string> {
   let out = '';
   const options = { config, mesh: defaultMeshConfig(config.style), file: 'shop.yaml', onMessage: () => undefined };
-  for await (const part of injectManifests(bytes(), options)) out += typeof part === 'string' ? part : Buffer.from(part).toString();
+  for await (const part of injectManifests(bytes(), options))
+    out += typeof part === 'string' ? part : Buffer.from(part).toString();
   return out;
 }
 
@@ -93,4 +96,5 @@ for (let run = 0; run <= runs; run++)
   }
 const [library = Number.NaN] = [...times.values()].map(median);
 console.log(`| ${DOCUMENTS} Deployments | CPU ms | of the library |\n|---|---:|---:|`);
-for (const [name, all] of times) console.log(`| ${name} | ${Math.round(median(all))} | ${(median(all) / library).toFixed(2)} |`);
+for (const [name, all] of times)
+  console.log(`| ${name} | ${Math.round(median(all))} | ${(median(all) / library).toFixed(2)} |`);

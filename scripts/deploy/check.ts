@@ -22,8 +22,13 @@ import { schemaChecker } from './schemas.ts';
 /** The oldest that Chart.yaml allows, and the newest with schemas. */
 const VERSIONS = ['1.31.0', '1.37.0'];
 
-execFileSync(await hadolintProgram(), [join(ROOT, 'deploy/docker/Dockerfile')], { stdio: 'inherit' });
-ok('hadolint has no finding in deploy/docker/Dockerfile');
+const DOCKERFILES = ['Dockerfile', 'Dockerfile.proxy'];
+execFileSync(
+  await hadolintProgram(),
+  DOCKERFILES.map((name) => join(ROOT, 'deploy/docker', name)),
+  { stdio: 'inherit' },
+);
+ok('hadolint has no finding in deploy/docker');
 
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-deploy-'));
 const helm = openHelm(scratch);

@@ -6,6 +6,7 @@
 import { isNode } from 'yaml';
 import type { Finding } from '../yaml/findings.ts';
 import { SourceText } from '../yaml/source-text.ts';
+import { whySkipped } from './admission/decision.ts';
 import { withInjection } from './apply.ts';
 import { type InjectConfig, isObject, type JsonObject, type Pod } from './contract.ts';
 import { type DocumentBytes, documentsOf, OversizedDocument } from './documents.ts';
@@ -165,9 +166,9 @@ function injectedAt(place: Place, object: JsonObject, { config, mesh, onMessage 
   );
   const name = pod.metadata['name'] ?? (isObject(owner) ? owner['name'] : undefined) ?? '';
   const shown = `${object['kind'] as string} ${JSON.stringify(name)}`;
-  const skipped = whySkipped(pod, config);
-  if (skipped !== undefined) {
-    onMessage(`Skipping injection because ${shown} has ${skipped}`);
+  const left = whyLeft(pod, config);
+  if (left !== undefined) {
+    onMessage(`Skipping injection because ${shown} has ${left}`);
     return object;
   }
   const injection = injectionFor(pod, isObject(owner) ? owner : {}, config, mesh);
@@ -177,13 +178,10 @@ function injectedAt(place: Place, object: JsonObject, { config, mesh, onMessage 
 }
 
 /** Istio 1.0 looks at hostNetwork alone: its annotation `sidecar.istio.io/inject` is the webhook's. */
-function whySkipped({ metadata, spec }: Pod, { style }: InjectConfig): string | undefined {
-  if (spec['hostNetwork'] === true) return 'host networking enabled';
-  if (style === '1.0') return undefined;
-  const asked = [metadata['labels'], metadata['annotations']].map((texts) =>
-    valueAt(texts, ['sidecar.istio.io/inject']),
-  );
-  return (asked[0] ?? asked[1]) === 'false' ? 'sidecar injection disabled' : undefined;
+function whyLeft(pod: Pod, { style }: InjectConfig): string | undefined {
+  const reason = whySkipped(pod, '', { policy: 'enabled', style });
+  if (reason === 'host_network') return 'host networking enabled';
+  return reason === undefined || style === '1.0' ? undefined : 'sidecar injection disabled';
 }
 
 const valueAt = (value: unknown, path: readonly string[]): unknown =>

@@ -234,7 +234,9 @@ describe("today's annotations", () => {
       { name: 'B', value: '2' },
     ]);
     expect(first).toEqual(['containers']);
-    expect(proxy?.['lifecycle']).toEqual({ postStart: { exec: { command: ['sluice', 'sidecar', 'wait', '--proxyAdminPort', '15000'] } } });
+    expect(proxy?.['lifecycle']).toEqual({
+      postStart: { exec: { command: ['sluice', 'sidecar', 'wait', '--proxyAdminPort', '15000'] } },
+    });
   });
 
   test('make the proxy a native sidecar', () => {
