@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../../src/cli/program.ts';
-import { commandRows, type CommandRow } from '../../../src/cli/shell/command-tree.ts';
+import { argumentWords, commandRows, type CommandRow } from '../../../src/cli/shell/command-tree.ts';
 import { completionScript, type Shell } from '../../../src/cli/shell/completion.ts';
 import { manPage } from '../../../src/cli/shell/man-page.ts';
 import { run } from '../../e2e/command.ts';
@@ -97,7 +97,7 @@ const flagsOf = ({ flags }: CommandRow): string[] =>
 const long = (names: readonly string[]): readonly string[] => names.filter((name) => name.startsWith('--'));
 
 describe.each(['bash', 'zsh', 'fish'] as const)('completion in %s', (shell) => {
-  test('every command completes its flags, and its subcommands', async () => {
+  test('every command completes its flags, its subcommands and the words of its arguments', async () => {
     const found = await completions(
       shell,
       ROWS.flatMap(({ path }) => [
@@ -108,8 +108,8 @@ describe.each(['bash', 'zsh', 'fish'] as const)('completion in %s', (shell) => {
     for (const [at, row] of ROWS.entries()) {
       const name = row.path.join(' ');
       expect(long(found[2 * at] ?? []), name).toEqual(long(flagsOf(row)));
-      if (row.subcommands.length > 0)
-        expect(found[2 * at + 1], name).toEqual(row.subcommands.map((one) => one.name).toSorted());
+      const words = [...row.subcommands.map((one) => one.name), ...argumentWords(row)];
+      if (row.subcommands.length > 0) expect(found[2 * at + 1], name).toEqual(words.toSorted());
     }
   }, 60_000);
 
