@@ -96,6 +96,11 @@ const tls = z
     ({ mode, clientCertificate, privateKey }) =>
       mode !== 'MUTUAL' || (clientCertificate !== undefined && privateKey !== undefined),
     { message: 'mode MUTUAL needs clientCertificate and privateKey' },
+  )
+  .refine(
+    ({ mode, clientCertificate, privateKey, caCertificates }) =>
+      mode !== 'ISTIO_MUTUAL' || (clientCertificate ?? privateKey ?? caCertificates) === undefined,
+    { message: "mode ISTIO_MUTUAL takes the workload's own certificate, so it names no files" },
   );
 
 export type ClientTls = z.output<typeof tls>;

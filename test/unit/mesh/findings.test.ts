@@ -166,6 +166,17 @@ describe('an error', () => {
       ],
     ],
     [
+      'files where the identity of the workload counts',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { tls: { mode: ISTIO_MUTUAL, caCertificates: /ca.pem } }',
+      ),
+      [
+        "b.yaml:6:25 MESH_FIELD DestinationRule default/a, trafficPolicy.tls: mode ISTIO_MUTUAL takes the workload's own certificate, so it names no files",
+      ],
+    ],
+    [
       'a mode of mutual TLS that there is not',
       peers('name: a', '{ mtls: { mode: MAYBE } }'),
       [
