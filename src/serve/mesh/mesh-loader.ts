@@ -48,8 +48,8 @@ export interface MeshLoading {
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
-/** A change of the API server is in force after the first, and many changes at the latest after the second. */
-const DEBOUNCE = { quietMs: 50, maxMs: 500 };
+/** Changes of the API server that come closer together than the first, and at the latest the second, make one mesh; Istio's own pause. */
+const DEBOUNCE = { quietMs: 100, maxMs: 1000 };
 const WAITING_LOG_MS = 30_000;
 
 export class MeshLoader implements AsyncDisposable {
