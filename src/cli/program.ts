@@ -26,6 +26,7 @@ import { completion, man } from './commands/shell.ts';
 import { deadletter, spool } from './commands/spool.ts';
 import { suggest } from './commands/suggest.ts';
 import { test } from './commands/test.ts';
+import { webhook } from './commands/webhook.ts';
 import { why } from './commands/why.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT, EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
@@ -65,6 +66,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   mesh,
   sidecar,
   inject,
+  webhook,
   iptables,
   health,
   promote,

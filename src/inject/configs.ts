@@ -58,11 +58,22 @@ export function readMeshConfig(text: string, where: string, style: Style): MeshC
 
 /** Istio's `{ policy, template }`, or the ConfigMap that holds it under `config`. */
 export function readInjectConfig(text: string, where: string, style: Style): InjectConfig {
-  const { policy = 'enabled', template } = configIn(text, 'config', where);
+  const written = configIn(text, 'config', where);
+  const { policy = 'enabled', template } = written;
   if (typeof template !== 'string' || template.trim() === '')
     throw new InjectError('INJECT_CONFIG', `${where} has no template`);
   if (typeof policy !== 'string') throw new InjectError('INJECT_CONFIG', `${where}: policy is not a text`);
-  return { policy, template, style };
+  const selectors = ['neverInjectSelector', 'alwaysInjectSelector'].map((key) => [
+    key,
+    selectorsOf(written, key, where),
+  ]);
+  return { policy, template, style, ...Object.fromEntries(selectors) };
+}
+
+function selectorsOf(config: JsonObject, key: string, where: string): readonly JsonObject[] {
+  const list = config[key] ?? [];
+  if (Array.isArray(list) && list.every(isObject)) return list;
+  throw new InjectError('INJECT_CONFIG', `${where}: ${key} is not a list of label selectors`);
 }
 
 /** Fields of a pod's annotation `proxy.istio.io/config` in place of the mesh's. */

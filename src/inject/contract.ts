@@ -18,6 +18,9 @@ export interface InjectConfig {
   readonly policy: string;
   readonly template: string;
   readonly style: Style;
+  /** Label selectors of pods, of the style `today`; asked where neither a label nor an annotation decides, the first list first. */
+  readonly neverInjectSelector?: readonly JsonObject[];
+  readonly alwaysInjectSelector?: readonly JsonObject[];
 }
 
 /** What the template adds to one pod, before it is merged or made a patch. */

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { COMMANDS } from '../../src/cli/program.ts';
-import { CHART, headOfPlain, type Manifest, manifestsOf, PLAIN } from '../../scripts/deploy/manifests.ts';
+import { CHART, headOfPlain, type Manifest, manifestsOf, PLAIN, WEBHOOK } from '../../scripts/deploy/manifests.ts';
 import { RENDERINGS } from '../../scripts/deploy/renderings.ts';
 import { makeAuthority } from '../parts/certificates.ts';
 import { gatewayLimiterEnv } from '../parts/envoy-gateway-limiter.ts';
@@ -31,12 +31,15 @@ function scratch(): string {
 }
 
 const plain = (): Manifest[] => manifestsOf(readFileSync(PLAIN, 'utf8'));
+const ofWebhook = (): Manifest[] => manifestsOf(readFileSync(WEBHOOK, 'utf8'));
 interface Container {
   readonly args: readonly string[];
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly subPath?: string }[];
 }
-function container(): Container & { readonly terminationSeconds: number; readonly preStopSeconds: number } {
-  const deployment = plain().find(({ kind }) => kind === 'Deployment') as unknown as {
+function container(
+  manifests = plain(),
+): Container & { readonly terminationSeconds: number; readonly preStopSeconds: number } {
+  const deployment = manifests.find(({ kind }) => kind === 'Deployment') as unknown as {
     spec: {
       template: {
         spec: {
@@ -85,8 +88,15 @@ describe('the chart and the plain manifests', () => {
     expect(passed.filter((flag) => !known.has(flag))).toEqual([]);
   });
 
-  test('a pod may take as long to stop as preStop and the drain take', () => {
-    const { args, terminationSeconds, preStopSeconds } = container();
+  test('every flag of the webhook is one of `sluice webhook`', () => {
+    const webhook = COMMANDS.find(({ name }) => name === 'webhook');
+    const known = new Set((webhook?.flags ?? []).map(({ long }) => long));
+    const passed = container(ofWebhook()).args.slice(1);
+    expect(passed.filter((arg) => !known.has(arg.split('=')[0]))).toEqual([]);
+  });
+
+  test.each([plain, ofWebhook])('a pod may take as long to stop as preStop and the drain take: %o', (manifests) => {
+    const { args, terminationSeconds, preStopSeconds } = container(manifests());
     const graceSeconds = Number(/^--grace=(\d+)$/m.exec(args.join('\n'))?.[1]);
     expect(terminationSeconds).toBeGreaterThan(preStopSeconds + graceSeconds);
   });

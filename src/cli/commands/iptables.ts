@@ -5,6 +5,7 @@ import type { CommandSpec } from '../command.ts';
 /** Flags of Istio's `istio-iptables`, with Istio's letters and names. */
 export const iptables: CommandSpec = {
   name: 'iptables',
+  aliases: ['istio-iptables'], // the arguments of today's init containers begin with it
   help: {
     summary: "send a pod's connections through its Envoy: the init container of injected pods",
     description:

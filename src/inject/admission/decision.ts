@@ -17,14 +17,7 @@ export const SKIP_REASONS = [
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
-/** Of Kubernetes: `matchLabels` and `matchExpressions`, all of which must hold. */
-export type LabelSelector = JsonObject;
-
-export type DecisionConfig = Pick<InjectConfig, 'policy' | 'style'> & {
-  /** Of the style `today`; asked where neither label nor annotation decides, the first list first. */
-  readonly neverInjectSelector?: readonly LabelSelector[];
-  readonly alwaysInjectSelector?: readonly LabelSelector[];
-};
+export type DecisionConfig = Omit<InjectConfig, 'template'>;
 
 const SYSTEM_NAMESPACES: Readonly<Record<InjectConfig['style'], readonly string[]>> = {
   '1.0': ['kube-system', 'kube-public'],
@@ -64,7 +57,7 @@ function askedToday(metadata: JsonObject, config: DecisionConfig): Asked | undef
       ? [textsOf(metadata['annotations'])[INJECT], 'annotation' as const]
       : [labels[INJECT], 'label' as const];
   if (word === 'true' || word === 'false') return { inject: word === 'true', by };
-  const isSelected = (selectors: readonly LabelSelector[] | undefined): boolean =>
+  const isSelected = (selectors: readonly JsonObject[] | undefined): boolean =>
     selectors?.some((selector) => selects(selector, labels)) === true;
   if (isSelected(config.neverInjectSelector)) return { inject: false, by: 'selector' };
   return isSelected(config.alwaysInjectSelector) ? { inject: true, by: 'selector' } : undefined;
@@ -79,8 +72,8 @@ function textsOf(value: unknown): Texts {
   );
 }
 
-/** An empty selector selects nothing, other than in Kubernetes; one with an unknown operator does not, either. */
-function selects(selector: LabelSelector, labels: Texts): boolean {
+/** `matchLabels` and `matchExpressions`, all of which must hold. An empty selector selects nothing, other than in Kubernetes; one with an unknown operator does not, either. */
+function selects(selector: JsonObject, labels: Texts): boolean {
   const wanted = Object.entries(textsOf(selector['matchLabels']));
   const expressions = Array.isArray(selector['matchExpressions']) ? selector['matchExpressions'].filter(isObject) : [];
   if (wanted.length + expressions.length === 0) return false;

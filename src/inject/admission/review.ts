@@ -4,6 +4,7 @@
  * **Fails**: with a {@link ReviewError} for what is no review; a pod that cannot be injected is refused in the answer.
  */
 import { messageOf } from '../../text/message-of.ts';
+import type { MeshConfig } from '../configs.ts';
 import { type InjectConfig, type Injection, isObject, type JsonObject, type Pod } from '../contract.ts';
 import { InjectError, type InjectErrorCode } from '../errors.ts';
 import { compiledOf, injectionFor } from '../injection.ts';
@@ -20,11 +21,10 @@ export interface Injector {
 }
 
 /** A template with an error is one of the configuration, not of each pod: throws an {@link InjectError}. */
-export function injectorOf(config: DecisionConfig & InjectConfig, mesh: MeshConfig): Injector {
+export function injectorOf(config: InjectConfig, mesh: MeshConfig): Injector {
   compiledOf(config);
   return { decision: config, injectionFor: (pod, owner) => injectionFor(pod, owner, config, mesh) };
 }
-type MeshConfig = Parameters<typeof injectionFor>[3];
 
 export interface Reviewed {
   /** JSON. */

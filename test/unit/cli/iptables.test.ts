@@ -14,9 +14,11 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-async function print(...args: readonly string[]): Promise<string> {
+const print = (...args: readonly string[]): Promise<string> => printBy('iptables', ...args);
+
+async function printBy(...args: readonly string[]): Promise<string> {
   const program: Command = makeProgram(() => undefined);
-  await program.parseAsync(['iptables', ...args, '--print'], { from: 'user' });
+  await program.parseAsync([...args, '--print'], { from: 'user' });
   return printed;
 }
 
@@ -26,7 +28,15 @@ test('the arguments of both init containers are read, and printed as the rules t
   expect(of10).toContain('-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006\n');
   printed = '';
   const today = ['-p', '15001', '-z', '15016', '-u', '1337', '-m', 'TPROXY', '-i', '*', '-x', '', '-b', '*'];
-  const ofToday = await print(...today, '-d', '15090,15021,15020', '--log_output_level=default:info', '--ipv6', 'off');
+  const ofToday = await printBy(
+    'istio-iptables',
+    ...today,
+    '-d',
+    '15090,15021,15020',
+    '--log_output_level=default:info',
+    '--ipv6',
+    'off',
+  );
   expect(ofToday).toContain('# ip -4 rule add fwmark 1337 lookup 133\n');
   expect(ofToday).toContain('-j TPROXY --on-port 15016');
   expect(ofToday).not.toContain('IPv6');

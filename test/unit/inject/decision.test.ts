@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { readInjectConfig } from '../../../src/inject/configs.ts';
 import { type DecisionConfig, whySkipped } from '../../../src/inject/admission/decision.ts';
 
 const INJECT = 'sidecar.istio.io/inject';
@@ -99,4 +100,15 @@ describe('style today', () => {
     expect(by('disabled', { label: 'true' }, { neverInjectSelector: [both] })).toBe('inject');
     expect(by('enabled', {}, { neverInjectSelector: [both], alwaysInjectSelector: [both] })).toBe('selector');
   });
+});
+
+test('selectors are read from the configuration of Istio', () => {
+  const text = `policy: enabled\ntemplate: x\nneverInjectSelector: [{ matchLabels: { app: web } }]\n`;
+  expect(readInjectConfig(text, 'config', 'today')).toMatchObject({
+    neverInjectSelector: [{ matchLabels: { app: 'web' } }],
+    alwaysInjectSelector: [],
+  });
+  expect(() => readInjectConfig('template: x\nalwaysInjectSelector: web\n', 'config', 'today')).toThrow(
+    'config: alwaysInjectSelector is not a list of label selectors',
+  );
 });
