@@ -65,7 +65,7 @@ const filter = (name: string, type: string, fields: Json = {}): Json => ({
   typed_config: any(type, fields),
 });
 
-const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
+export const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
   envoy_grpc: { cluster_name: cluster },
   timeout: seconds(timeoutMs),
 });
@@ -84,6 +84,7 @@ function askFilters(sluice: SluiceSettings): Json[] {
       domain: sluice.limitDomain,
       timeout: seconds(sluice.limitTimeoutMs),
       failure_mode_deny: !sluice.failOpen,
+      status_on_error: { code: 'ServiceUnavailable' },
       rate_limit_service: { grpc_service: serviceOf(sluice, sluice.limitTimeoutMs), transport_api_version: 'V3' },
     }),
   ];

@@ -78,18 +78,19 @@ interface Listener {
 }
 interface Chain {
   readonly filter_chain_match?: object;
-  readonly filters: readonly [
-    { readonly typed_config: { readonly cluster?: string; readonly route_config?: { readonly name: string } } },
-  ];
+  readonly filters: readonly {
+    readonly name: string;
+    readonly typed_config: { readonly cluster?: string; readonly route_config?: { readonly name: string } };
+  }[];
 }
 
 const asListener = (all: readonly Made[], name: string): Listener => named(all, LISTENER, name) as unknown as Listener;
 /** Each chain with the cluster that it leads to, or the table of its routes. */
 const chainsOf = (all: readonly Made[], name: string): readonly (readonly [object, string | undefined])[] =>
-  asListener(all, name).filter_chains.map(({ filter_chain_match: match = {}, filters: [{ typed_config: own }] }) => [
-    match,
-    own.cluster ?? own.route_config?.name,
-  ]);
+  asListener(all, name).filter_chains.map(({ filter_chain_match: match = {}, filters }) => {
+    const own = filters.at(-1)?.typed_config;
+    return [match, own?.cluster ?? own?.route_config?.name];
+  });
 const REFUSED = [{ source_type: 'SAME_IP_OR_LOOPBACK' }, 'BlackHoleCluster'];
 
 async function resourcesOf(
@@ -174,6 +175,14 @@ spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
     expect(JSON.stringify(asListener(all, 'virtualInbound').filter_chains[2])).toContain(
       '"destination.service.host":"reviews.default.svc.cluster.local"',
     );
+  });
+
+  test('Sluice is asked about connections to it, and not about those that it opens', () => {
+    const asked = (name: string): readonly boolean[] =>
+      asListener(all, name).filter_chains.map(({ filters }) => filters[0]?.name === 'envoy.filters.network.ext_authz');
+    expect(asked('virtualInbound')).toEqual([false, true, false, false, true]); // HTTP is asked about by its requests
+    expect(asked('virtualOutbound')).toEqual([false, false, false]);
+    expect(asked('10.96.0.3_3306')).toEqual([false]);
   });
 
   test('its application is called at the address that was called, from a source that is not intercepted', () => {
