@@ -1,6 +1,6 @@
 /**
  * Certificates of many workloads, renewed under load while roots are replaced in three steps.
- * Usage: npm run rotation -- [--workloads 100] [--seconds 60] [--lifetime 10]
+ * Usage: npm run rotation -- [--workloads 100] [--seconds 60] [--lifetime 30]
  *
  * Half of the workloads have agents, which make their keys and give them over unix sockets; the others get their secrets over a stream of the
  * control plane. All call each other by mutual TLS, each call with a handshake of its own, and verify whom they call. Any failed call fails it.
@@ -28,7 +28,7 @@ const { values } = parseArgs({
   options: {
     workloads: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '60' },
-    lifetime: { type: 'string', default: '10' },
+    lifetime: { type: 'string', default: '30' },
   },
 });
 const [count, seconds, lifetimeMs] = [Number(values.workloads), Number(values.seconds), Number(values.lifetime) * 1000];
@@ -61,7 +61,12 @@ const ca: AuthorityServer = await startAuthority({
 });
 stack.defer(() => ca.remove());
 
-const workloads = await Promise.all(Array.from({ length: count }, (_, at) => start(`w${at}`, at % 2 === 0)));
+/** Pods do not start in the same millisecond, so their certificates do not end in the same one. */
+const workloads: Workload[] = [];
+for (let at = 0; at < count; at++) {
+  workloads.push(await start(`w${at}`, at % 2 === 0));
+  await sleep(lifetimeMs / 4 / count);
+}
 
 async function start(account: string, hasAgent: boolean): Promise<Workload> {
   const server = createServer({ requestCert: true, rejectUnauthorized: true }, (socket) => {

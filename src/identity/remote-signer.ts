@@ -24,7 +24,8 @@ export interface RemoteAuthority {
 }
 
 const PATH = `/${IstioCertificateService.typeName}/${IstioCertificateService.method.createCertificate.name}`;
-const WITHIN_MS = 5000;
+/** Half of a lifetime is left, and an authority that all workloads of a cluster ask at once is slower for each that comes again. */
+const WITHIN_MS = 15_000;
 
 export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAuthority): Signer {
   async function ask(

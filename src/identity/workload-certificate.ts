@@ -44,7 +44,8 @@ const RENEW_AT = 0.5;
 const JITTER = 0.01;
 /** A signer whose certificates end at once is not asked in a loop. */
 const LEAST_MS = 500;
-const SIGN_WITHIN_MS = 10_000;
+/** Time for two ways to authenticate. */
+const SIGN_WITHIN_MS = 40_000;
 /** The time of day may be changed, and timers stand still while a machine is suspended, so it is read this often. */
 const LOOK_EVERY_MS = 60_000;
 
