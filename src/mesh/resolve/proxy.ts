@@ -4,6 +4,7 @@
  * id.
  */
 import { isIP } from 'node:net';
+import { parseWorkloadId } from '../../identity/spiffe.ts';
 import type { Proxy } from '../../xds/index.ts';
 import { localityOfLabels, localityText } from '../model/locality.ts';
 import type { Mesh } from '../model/mesh.ts';
@@ -58,7 +59,7 @@ export function memberOf(
     locality:
       localityOfLabels(labels) ??
       (locality === undefined || locality.region === '' ? endpoint?.locality : localityText(locality)),
-    serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? 'default',
+    serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? parseWorkloadId(identity ?? '')?.serviceAccount ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     isProven: identity !== undefined,
     secrets: agent === undefined ? (identity === undefined ? undefined : 'ads') : { cluster: agent },

@@ -7,6 +7,7 @@ import { CertificateService } from '../../../src/identity/service.ts';
 import { WorkloadIdentities } from '../../../src/identity/workload-identities.ts';
 import { ControlPlane } from '../../../src/mesh/control-plane.ts';
 import { DEFAULT_SETTINGS } from '../../../src/mesh/model/mesh.ts';
+import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { SILENT } from '../../../src/log/log.ts';
 import { dialGrpc, listen, Status } from '../../../src/transport/index.ts';
 import { XdsServer } from '../../../src/xds/index.ts';
@@ -156,6 +157,13 @@ test.for([
     message: expect.stringContaining(why),
   });
   expect(authority.state.issued).toBe(0);
+});
+
+test('a node that does not name its service account has the one that it has proven', async () => {
+  const { mesh } = await readMesh({ 'services.yaml': fixture('services.yaml') });
+  const id = 'sidecar~127.0.10.1~reviews-v1.default~default.svc.cluster.local';
+  expect(memberOf({ id, metadata: {}, identity: IDENTITY }, mesh)).toMatchObject({ serviceAccount: 'reviews' });
+  expect(memberOf({ id, metadata: {}, identity: undefined }, mesh)).toMatchObject({ serviceAccount: 'default' });
 });
 
 test('replicas share a certificate, and it is forgotten some time after the last has gone', async () => {
