@@ -1,6 +1,6 @@
 /**
  * Certificates of many workloads, renewed under load while roots are replaced in three steps.
- * Usage: npm run rotation -- [--workloads 100] [--seconds 60] [--lifetime 30]
+ * Usage: npm run rotation -- [--workloads 100] [--seconds 60] [--lifetime 60]
  *
  * Half of the workloads have agents, which make their keys and give them over unix sockets; the others get their secrets over a stream of the
  * control plane. All call each other by mutual TLS, each call with a handshake of its own, and verify whom they call. Any failed call fails it.
@@ -28,7 +28,7 @@ const { values } = parseArgs({
   options: {
     workloads: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '60' },
-    lifetime: { type: 'string', default: '30' },
+    lifetime: { type: 'string', default: '60' },
   },
 });
 const [count, seconds, lifetimeMs] = [Number(values.workloads), Number(values.seconds), Number(values.lifetime) * 1000];

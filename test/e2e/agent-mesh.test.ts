@@ -94,7 +94,7 @@ test('both get the certificates of their identities, which are renewed under loa
         admin: `127.0.0.1:${meshAdmin}`,
         secure: `127.0.0.1:${securePort}`,
         'ca-folder': path('ca'),
-        'workload-cert-ttl': '2s',
+        'workload-cert-ttl': '4s',
         jwks: path('jwks.json'),
         'token-issuer': ISSUER,
       }),
@@ -161,7 +161,7 @@ test('both get the certificates of their identities, which are renewed under loa
   const renewals = async (): Promise<number> =>
     Number((JSON.parse(await page('/mesh/identity')) as { issued: number }).issued);
   const before = await renewals();
-  await until('eight renewals', async () => ((await renewals()) >= before + 8 ? true : undefined));
+  await until('five renewals', async () => ((await renewals()) >= before + 5 ? true : undefined));
   isOver = true;
   await Promise.all(load);
   expect(Object.keys(counts)).toEqual(['200']);

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { Agent as HttpAgent, get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { startAgent } from '../../src/identity/agent.ts';
 import { SILENT } from '../../src/log/log.ts';
 import { type Proxy, XdsServer } from '../../src/xds/index.ts';
@@ -17,24 +17,28 @@ import {
   startAuthority,
 } from '../parts/identity/authority-server.ts';
 import { callingEnvoy, servingEnvoy } from '../parts/identity/mutual-envoys.ts';
+import type { ReceivedSecret } from '../parts/secret-client.ts';
 import { startUpstream } from '../parts/upstream.ts';
+import { type Ends, withEnds } from '../parts/with-ends.ts';
 import { program, type Program } from './command.ts';
 import { until } from './sluice.ts';
 
-const ends: (() => Promise<unknown> | void)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
+/** They wait for lifetimes of seconds, so they wait together. */
+const test = withEnds.concurrent;
 
 const idOf = (account: string): string => `spiffe://cluster.local/ns/default/sa/${account}`;
 
-async function authority(ttlMs: number, options: Partial<AuthorityServerOptions> = {}): Promise<AuthorityServer> {
+async function authority(
+  ends: Ends,
+  ttlMs: number,
+  options: Partial<AuthorityServerOptions> = {},
+): Promise<AuthorityServer> {
   const ca = await startAuthority({ ttlMs, ...options });
   ends.push(() => ca.remove());
   return ca;
 }
 
-async function agentOf(ca: AuthorityServer, account: string): Promise<string> {
+async function agentOf(ends: Ends, ca: AuthorityServer, account: string): Promise<string> {
   const socketPath = join(ca.folder, account, 'socket');
   const agent = await startAgent({
     address: `127.0.0.1:${ca.port}`,
@@ -50,7 +54,7 @@ async function agentOf(ca: AuthorityServer, account: string): Promise<string> {
   return socketPath;
 }
 
-async function envoy(adminPort: number, config: object): Promise<EnvoyPart> {
+async function envoy(ends: Ends, adminPort: number, config: object): Promise<EnvoyPart> {
   const part = await startEnvoy({ adminPort, config });
   ends.push(() => part.stop());
   return part;
@@ -84,71 +88,90 @@ function load(port: number): { stop(): Promise<Readonly<Record<string, number>>>
   };
 }
 
-test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async () => {
-  const ca = await authority(2000);
+test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async ({
+  ends,
+}) => {
+  const ca = await authority(ends, 6000);
   const upstream = await startUpstream();
   ends.push(() => upstream.stop());
   const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
-  const [serverSocket, clientSocket] = [await agentOf(ca, 'ratings'), await agentOf(ca, 'reviews')];
-  const server = await envoy(
+  const [serverSocket, clientSocket] = [await agentOf(ends, ca, 'ratings'), await agentOf(ends, ca, 'reviews')];
+  await envoy(
+    ends,
     admins[0] ?? 0,
     servingEnvoy({ adminPort: admins[0] ?? 0, socketPath: serverSocket, port: serverPort }, upstream.httpPort),
   );
   const client = await envoy(
+    ends,
     admins[1] ?? 0,
     callingEnvoy(
       { adminPort: admins[1] ?? 0, socketPath: clientSocket, port: clientPort },
       { port: serverPort, uri: idOf('ratings') },
     ),
   );
-  const updates = async (part: EnvoyPart): Promise<number> =>
-    Object.entries(await part.stats())
-      .filter(([name]) => name.endsWith('ssl_context_update_by_sds'))
-      .reduce((sum, [, count]) => sum + count, 0);
-  /** Each Envoy has taken newer secrets, of certificates and of roots. */
-  const renewed = async (): Promise<void> => {
-    const before = [await updates(server), await updates(client)];
-    await until('newer secrets', async () =>
-      (await updates(server)) > (before[0] ?? 0) && (await updates(client)) > (before[1] ?? 0) ? true : undefined,
+  const both = (what: string, holds: (secrets: Secrets) => boolean): Promise<true> =>
+    until(what, async () =>
+      holds(await secretsIn(admins[0] ?? 0)) && holds(await secretsIn(admins[1] ?? 0)) ? true : undefined,
     );
-  };
-  const running = load(clientPort);
-  await renewed();
   const { roots } = ca;
-  for (const step of [() => roots.trustAnother(), () => roots.signByNewest(), () => roots.dropOthers()]) {
+  const trusts = (count: number) => (secrets: Secrets) => secrets.roots.length === count;
+  const running = load(clientPort);
+  const steps = [
+    ['both roots', () => roots.trustAnother(), trusts(2)],
+    ['certificates of the new root', () => roots.signByNewest(), ({ leaf }: Secrets) => isBy(roots.newest.pem, leaf)],
+    ['the new root alone', () => roots.dropOthers(), trusts(1)],
+  ] as const;
+  for (const [what, step, isTaken] of steps) {
     step();
     await ca.publishRoots();
-    await renewed(); // perhaps by the roots before
-    await renewed();
+    await both(what, isTaken);
+    await sleep(100); // the threads of Envoy take it a little later
   }
+  const serials = (await Promise.all(admins.map(secretsIn))).map(({ leaf }) => leaf.serialNumber);
+  await both('a renewal that nothing but time has caused', ({ leaf }) => !serials.includes(leaf.serialNumber));
   const counts = await running.stop();
   expect(Object.keys(counts)).toEqual(['200']);
-  expect(counts['200']).toBeGreaterThan(500);
-  const { certificates } = (await (await fetch(`http://127.0.0.1:${admins[1]}/certs`)).json()) as {
-    certificates: { ca_cert: { serial_number: string }[] }[];
-  };
-  const serial = new X509Certificate(roots.newest.pem).serialNumber.toLowerCase();
-  expect(certificates.flatMap(({ ca_cert }) => ca_cert.map(({ serial_number }) => serial_number))).toEqual([serial]);
-  const stats = await client.stats();
-  expect(stats['cluster.to.ssl.handshake']).toBeGreaterThan(100);
+  expect((await client.stats())['cluster.to.ssl.handshake']).toBeGreaterThan(10);
 });
 
-test('an identity that the client does not expect is refused', async () => {
-  const ca = await authority(60_000);
+interface Secrets {
+  readonly leaf: X509Certificate;
+  readonly roots: readonly string[];
+}
+
+/** What an Envoy has; its dump leaves out keys. */
+async function secretsIn(adminPort: number): Promise<Secrets> {
+  const dump = await fetch(`http://127.0.0.1:${adminPort}/config_dump?resource=dynamic_active_secrets`);
+  const { configs } = (await dump.json()) as { configs: { secret: ReceivedSecret }[] };
+  const secrets = configs.map(({ secret }) => secret);
+  const chain = secrets.flatMap(({ tls_certificate: own }) => own?.certificate_chain.inline_string ?? []);
+  const trusted = secrets.flatMap(({ validation_context: own }) => own?.trusted_ca.inline_string ?? []);
+  return {
+    leaf: new X509Certificate(chain[0] ?? ''),
+    roots: trusted[0]?.match(/-----BEGIN CERTIFICATE-----/g) ?? [],
+  };
+}
+
+const isBy = (rootPem: string, leaf: X509Certificate): boolean => leaf.verify(new X509Certificate(rootPem).publicKey);
+
+test('an identity that the client does not expect is refused', async ({ ends }) => {
+  const ca = await authority(ends, 60_000);
   const upstream = await startUpstream();
   ends.push(() => upstream.stop());
   const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
   await envoy(
+    ends,
     admins[0] ?? 0,
     servingEnvoy(
-      { adminPort: admins[0] ?? 0, socketPath: await agentOf(ca, 'impostor'), port: serverPort },
+      { adminPort: admins[0] ?? 0, socketPath: await agentOf(ends, ca, 'impostor'), port: serverPort },
       upstream.httpPort,
     ),
   );
   const client = await envoy(
+    ends,
     admins[1] ?? 0,
     callingEnvoy(
-      { adminPort: admins[1] ?? 0, socketPath: await agentOf(ca, 'reviews'), port: clientPort },
+      { adminPort: admins[1] ?? 0, socketPath: await agentOf(ends, ca, 'reviews'), port: clientPort },
       { port: serverPort, uri: idOf('ratings') },
     ),
   );
@@ -159,7 +182,7 @@ test('an identity that the client does not expect is refused', async () => {
 
 // ---------------------------------------------------------- sluice sidecar
 
-async function sidecar(ca: AuthorityServer, ready: RegExp, adminPort: number): Promise<Program> {
+async function sidecar(ends: Ends, ca: AuthorityServer, ready: RegExp, adminPort: number): Promise<Program> {
   const flags = {
     caAddress: `127.0.0.1:${ca.port}`,
     caCertificates: ca.rootsFile,
@@ -186,7 +209,9 @@ async function sidecar(ca: AuthorityServer, ready: RegExp, adminPort: number): P
   return started;
 }
 
-test('sluice sidecar starts Envoy with its first certificate, and Envoy proves its identity to the control plane', async () => {
+test('sluice sidecar starts Envoy with its first certificate, and Envoy proves its identity to the control plane', async ({
+  ends,
+}) => {
   const connected: Proxy[] = [];
   const xds = new XdsServer({
     source: {
@@ -197,11 +222,11 @@ test('sluice sidecar starts Envoy with its first certificate, and Envoy proves i
     },
     authenticate: (context) => ca.callers.identityOf(context),
   });
-  const ca: AuthorityServer = await authority(60_000, { methods: () => xds.methods });
+  const ca: AuthorityServer = await authority(ends, 60_000, { methods: () => xds.methods });
   const gate = Promise.withResolvers<void>();
   ca.gate = gate.promise;
   const adminPort = await freePort();
-  const started = await sidecar(ca, /asks for the first certificate/, adminPort);
+  const started = await sidecar(ends, ca, /asks for the first certificate/, adminPort);
   await until('the request', () => (ca.asked.length > 0 ? true : undefined));
   await sleep(200);
   expect(started.err()).not.toContain('starts Envoy');
@@ -216,15 +241,17 @@ test('sluice sidecar starts Envoy with its first certificate, and Envoy proves i
   expect((await readdir(ca.folder)).toSorted()).toEqual(['reviews.token', 'roots.pem']);
 });
 
-test('SIGTERM while the first certificate is asked for ends sluice sidecar, and leaves nothing behind', async () => {
-  const ca = await authority(60_000);
+test('SIGTERM while the first certificate is asked for ends sluice sidecar, and leaves nothing behind', async ({
+  ends,
+}) => {
+  const ca = await authority(ends, 60_000);
   ca.gate = new Promise(() => undefined);
-  const started = await sidecar(ca, /asks for the first certificate/, await freePort());
+  const started = await sidecar(ends, ca, /asks for the first certificate/, await freePort());
   await until('the request', () => (ca.asked.length > 0 ? true : undefined));
   const beganAtMs = performance.now();
   started.signal('SIGTERM');
   expect(await started.ended).toBe(0);
-  expect(performance.now() - beganAtMs).toBeLessThan(3000);
+  expect(performance.now() - beganAtMs).toBeLessThan(10_000);
   expect(started.err()).not.toContain('starts Envoy');
   expect((await readdir(ca.folder)).toSorted()).toEqual(['reviews.token', 'roots.pem']);
 });
