@@ -120,8 +120,8 @@ function gatewayServer(
   for (const { origin } of secrets) {
     const found = credentials.find(name, origin.namespace);
     const wrong =
-      'wrong' in found
-        ? found.wrong
+      'problem' in found
+        ? found.problem
         : mode === 'SIMPLE' || found.ca !== undefined
           ? undefined
           : `the Secret ${origin.namespace}/${name} has no ca.crt, which mode ${mode} needs`;

@@ -8,13 +8,13 @@
 import { isHttp, originText } from '../model/model.ts';
 import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';
 import { CAPTURE_PORTS, isIntercepted, wildcardOf } from '../resolve/interception.ts';
-import { statedPorts } from '../resolve/mutual-tls.ts';
+import { portsWithMode } from '../resolve/mutual-tls.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { askedWith, httpManager } from './http-manager.ts';
 import { oldInboundCluster } from './inbound-clusters.ts';
 import { listener, refusePort, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
-import { waysInto } from './mutual-tls.ts';
+import { inboundTls } from './mutual-tls.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH, inboundCluster, VIRTUAL_INBOUND } from './names.ts';
 import { any, compact, type Json, seconds, withTimeout } from './parts.ts';
 
@@ -40,12 +40,12 @@ const INBOUND: Json = { traffic_direction: 'INBOUND' };
 function portListener(port: InboundPort, cluster: string, extra: Json, scope: Scope): Made {
   const { number, protocol, bind, origin } = port;
   const chains = inboundChains({ number, isForHttp: isHttp(protocol), cluster, isShared: false }, scope);
-  const isEither = chains.length > 1 && !isHttp(protocol);
+  const takesBoth = chains.length > 1 && !isHttp(protocol);
   return listener(
     bind ?? scope.member.address,
     number,
     chains,
-    { ...extra, ...(isEither ? SERVER_MAY_SPEAK_FIRST : {}) },
+    { ...extra, ...(takesBoth ? SERVER_MAY_SPEAK_FIRST : {}) },
     originText(origin),
   );
 }
@@ -68,7 +68,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
     inboundChains({ number, isForHttp: isHttp(protocol), cluster: inboundCluster(number), isShared: true }, scope),
   );
   const served = new Set(ports.map(({ number }) => number));
-  const unserved = statedPorts(scope.mesh, scope.member).filter((number) => !served.has(number));
+  const unserved = portsWithMode(scope.mesh, scope.member).filter((number) => !served.has(number));
   return listener(
     wildcardOf(scope.member),
     CAPTURE_PORTS.inbound,
@@ -107,8 +107,8 @@ export interface ServedPort {
 /** All filter chains for calls to one port of the application. */
 export function inboundChains(port: ServedPort, scope: Scope): Json[] {
   const { number, isForHttp, cluster, isShared } = port;
-  return waysInto(number, isForHttp, scope).map(({ match: way, transport_socket, isRefused = false }) => {
-    const match = { ...(isShared ? { destination_port: number } : {}), ...way };
+  return inboundTls(number, isForHttp, scope).map(({ match: own, transport_socket, isRefused = false }) => {
+    const match = { ...(isShared ? { destination_port: number } : {}), ...own };
     return compact({
       ...(isForHttp && !isRefused
         ? { filters: [inboundManager(port, scope)] }

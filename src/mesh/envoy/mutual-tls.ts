@@ -1,7 +1,7 @@
 /**
  * Mutual TLS between members of the mesh, by the certificates that their identities have.
- * **In**: what a proxy sees of the mesh. **Out**: the ways into a port of its own, and the transport sockets of its clusters.
- * **Fails**: never; a proxy that gets no certificates has no way into a port that must be encrypted.
+ * **In**: what a proxy sees of the mesh. **Out**: TLS of the filter chains of one of its ports, and the transport sockets of its clusters.
+ * **Fails**: never; without a certificate a port that must be encrypted is closed.
  */
 import type { Service, ServicePort } from '../model/model.ts';
 import { mtlsModeAt } from '../resolve/mutual-tls.ts';
@@ -16,7 +16,7 @@ const CERTIFICATE = 'default';
 const ROOTS = 'ROOTCA';
 
 /** Istio's; a client that offers one of them means its identity, and no TLS of the application's own. */
-const OF_THE_MESH = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
+const ISTIO_ALPN = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
 
 // Envoy as a client speaks 1.2 at most by itself.
 const VERSIONS: Json = { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' };
@@ -36,8 +36,8 @@ const commonContext = (secrets: Secrets, alpn: readonly string[], names: readonl
     },
   });
 
-/** Any identity of the mesh. */
-const anyMember = ({ mesh }: Scope): readonly Json[] =>
+/** Of any identity of the mesh. */
+const memberPrefixes = ({ mesh }: Scope): readonly Json[] =>
   trustDomains(mesh.settings.identities).map((trustDomain) => ({ prefix: `spiffe://${trustDomain}/` }));
 
 const trustDomains = (identities: Scope['mesh']['settings']['identities']): readonly string[] =>
@@ -47,13 +47,13 @@ const trustDomains = (identities: Scope['mesh']['settings']['identities']): read
 export function memberContext(alpn: readonly string[], scope: Scope): Json | undefined {
   const { mesh, member } = scope;
   if (mesh.settings.identities === undefined || member.secrets === undefined) return undefined;
-  return commonContext(member.secrets, alpn, anyMember(scope));
+  return commonContext(member.secrets, alpn, memberPrefixes(scope));
 }
 
 // ---------------------------------------------------------- the server's side
 
-/** Connections that a port takes; each is a filter chain. */
-export interface Way {
+/** One filter chain of a port: which connections it takes, and how they are encrypted. */
+export interface ChainTls {
   readonly match: Json;
   readonly transport_socket?: Json;
   /** They are closed. */
@@ -65,7 +65,7 @@ const PLAINTEXT: Json = { transport_protocol: 'raw_buffer' };
 const HTTP_ALPN = ['h2', 'http/1.1'];
 
 /** `number` 0: any port that has no mode of its own. */
-export function waysInto(number: number, isForHttp: boolean, scope: Scope): readonly Way[] {
+export function inboundTls(number: number, isForHttp: boolean, scope: Scope): readonly ChainTls[] {
   const { mesh, member } = scope;
   const mode = mesh.settings.identities === undefined ? 'DISABLE' : mtlsModeAt(mesh, member, number);
   if (mode === 'DISABLE') return [{ match: {} }];
@@ -77,7 +77,7 @@ export function waysInto(number: number, isForHttp: boolean, scope: Scope): read
   if (isForHttp) return [{ match: TLS, transport_socket }, { match: PLAINTEXT }];
   // The application may speak TLS of its own, which clients outside of the mesh begin.
   return [
-    { match: { ...TLS, application_protocols: OF_THE_MESH }, transport_socket },
+    { match: { ...TLS, application_protocols: ISTIO_ALPN }, transport_socket },
     { match: TLS },
     { match: PLAINTEXT },
   ];
@@ -138,7 +138,7 @@ function memberSocket(
   tls?: ClientTls,
 ): Json {
   const stated = tls?.subjectAltNames ?? [];
-  const names = stated.length > 0 ? stated.map((exact) => ({ exact })) : membersBehind(service, scope);
+  const names = stated.length > 0 ? stated.map((exact) => ({ exact })) : accountNames(service, scope);
   return tlsSocket('UpstreamTlsContext', {
     sni: tls?.sni ?? `outbound_.${port.number}_.${subset ?? ''}_.${service.host}`,
     common_tls_context: commonContext(secrets, ['istio', ...(alpn === undefined ? [] : [alpn])], names),
@@ -149,12 +149,12 @@ function memberSocket(
  * The identities of the workloads behind a service, whatever port and subset: without this test any member could pose as any service. Of
  * those that DNS knows and nobody describes it may be any.
  */
-function membersBehind({ host, resolution }: Service, scope: Scope): readonly Json[] {
+function accountNames({ host, resolution }: Service, scope: Scope): readonly Json[] {
   const { endpoints, settings } = scope.mesh;
   const known = (endpoints.get(host) ?? []).filter(
     ({ serviceAccount }) => serviceAccount !== undefined || resolution === 'endpoints',
   );
-  if (known.length === 0) return anyMember(scope);
+  if (known.length === 0) return memberPrefixes(scope);
   const accounts = new Set(
     known.map(({ namespace, serviceAccount = 'default' }) => `ns/${namespace}/sa/${serviceAccount}`),
   );

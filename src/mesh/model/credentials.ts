@@ -1,8 +1,8 @@
 /**
  * Certificates for gateways, from Secrets.
  * **In**: Secrets of Kubernetes, whose keys are those of kubectl (`tls.crt`, `tls.key`, `ca.crt`) or Istio's own (`cert`, `key`, `cacert`); a
- * CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; a Secret that is
- * of no use comes to a sentence that says why, without its content.
+ * CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; for a Secret
+ * of no use there is a sentence that says why, without its content.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { MeshObject } from '../sources/objects.ts';
@@ -16,32 +16,32 @@ export interface Credential {
   readonly origin: Origin;
 }
 
-/** `wrong`: a sentence without its full stop. `at`: the Secret that it is about, if there is one. */
-export type Found = Credential | { readonly wrong: string; readonly at?: MeshObject<'Secret'> };
+/** `problem`: a sentence without its full stop. */
+export type CredentialOrProblem = Credential | { readonly problem: string };
 
 export class Credentials {
   readonly #secrets: ReadonlyMap<string, MeshObject<'Secret'>>;
-  readonly #found = new Map<string, Found>();
+  readonly #found = new Map<string, CredentialOrProblem>();
 
   constructor(secrets: readonly MeshObject<'Secret'>[]) {
     this.#secrets = new Map(secrets.map((one) => [`${one.origin.namespace}/${one.origin.name}`, one]));
   }
 
-  find(name: string, namespace: string): Found {
+  find(name: string, namespace: string): CredentialOrProblem {
     const key = `${namespace}/${name}`;
     let found = this.#found.get(key);
     if (found === undefined) this.#found.set(key, (found = this.#read(key)));
     return found;
   }
 
-  #read(key: string): Found {
+  #read(key: string): CredentialOrProblem {
     const secret = this.#secrets.get(key);
-    if (secret === undefined) return { wrong: `there is no Secret ${key}` };
+    if (secret === undefined) return { problem: `there is no Secret ${key}` };
     const own = this.#secrets.get(`${key}-cacert`) ?? secret;
     return read(secret, () => {
       const certificate = valueOf(secret, ['tls.crt', 'cert']);
       const privateKey = valueOf(secret, ['tls.key', 'key']);
-      if (certificate === undefined || privateKey === undefined) throw new Unfit('needs tls.crt and tls.key');
+      if (certificate === undefined || privateKey === undefined) throw new UnusableSecret('needs tls.crt and tls.key');
       check(certificate, privateKey);
       const ca = valueOf(own, ['cacert', 'ca.crt']);
       if (ca !== undefined) certificateIn(ca, 'ca.crt');
@@ -50,15 +50,15 @@ export class Credentials {
   }
 }
 
-class Unfit extends Error {}
+class UnusableSecret extends Error {}
 
-function read(secret: MeshObject<'Secret'>, parse: () => Credential): Found {
+function read(secret: MeshObject<'Secret'>, parse: () => Credential): CredentialOrProblem {
   try {
     return parse();
   } catch (error) {
-    if (!(error instanceof Unfit)) throw error;
+    if (!(error instanceof UnusableSecret)) throw error;
     const { namespace, name } = secret.origin;
-    return { wrong: `the Secret ${namespace}/${name} ${error.message}`, at: secret };
+    return { problem: `the Secret ${namespace}/${name} ${error.message}` };
   }
 }
 
@@ -74,7 +74,7 @@ function valueOf({ spec: { data, stringData } }: MeshObject<'Secret'>, keys: rea
 }
 
 function decoded(text: string, key: string): string {
-  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw new Unfit(`has a ${key} that is not base64`);
+  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw new UnusableSecret(`has a ${key} that is not base64`);
   return Buffer.from(text, 'base64').toString();
 }
 
@@ -82,7 +82,7 @@ function certificateIn(pem: string, key: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch {
-    throw new Unfit(`has a ${key} that is no certificate in PEM`);
+    throw new UnusableSecret(`has a ${key} that is no certificate in PEM`);
   }
 }
 
@@ -94,13 +94,13 @@ function check(certificate: string, key: string): void {
   const leaf = certificateIn(certificate, 'tls.crt');
   const { modulusLength, namedCurve } = leaf.publicKey.asymmetricKeyDetails ?? {};
   if (modulusLength === undefined ? !CURVES.includes(namedCurve) : modulusLength < 2048)
-    throw new Unfit('has a key that Envoy does not take; use RSA of 2048 bits, or P-256');
+    throw new UnusableSecret('has a key that Envoy does not take; use RSA of 2048 bits, or P-256');
   let privateKey;
   try {
     privateKey = createPrivateKey(key);
   } catch {
     // The reason of OpenSSL may quote the key.
-    throw new Unfit('has a tls.key that is no private key in PEM');
+    throw new UnusableSecret('has a tls.key that is no private key in PEM');
   }
-  if (!leaf.checkPrivateKey(privateKey)) throw new Unfit('has a tls.key that does not belong to its tls.crt');
+  if (!leaf.checkPrivateKey(privateKey)) throw new UnusableSecret('has a tls.key that does not belong to its tls.crt');
 }

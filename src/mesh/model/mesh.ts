@@ -144,7 +144,7 @@ export function meshOf(objects: MeshObjects, settings: MeshSettings = DEFAULT_SE
     endpoints: new Map(sorted.map(([host, { endpoints }]) => [host, endpoints])),
     credential: (name, namespace) => {
       const found = credentials.find(name, namespace);
-      return 'wrong' in found ? undefined : found;
+      return 'problem' in found ? undefined : found;
     },
     rules: objects,
   };

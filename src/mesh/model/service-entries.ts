@@ -4,7 +4,7 @@ import type { ServiceEntry } from '../rules/services.ts';
 import type { EndpointSource } from './kubernetes-services.ts';
 import type { Endpoint, Service, ServicePort } from './model.ts';
 import { protocolOf } from './port-protocol.ts';
-import { entryMember, type Workload, type Workloads } from './workloads.ts';
+import { entryIdentity, type Workload, type Workloads } from './workloads.ts';
 
 const entryPorts = ({ ports }: ServiceEntry): readonly ServicePort[] =>
   ports.map(({ number, name, protocol }) => ({ number, name, protocol: protocolOf({ name, protocol }) }));
@@ -38,11 +38,11 @@ export function entryEndpoints(object: MeshObject<'ServiceEntry'>, host: string,
 
 function ownEndpoints({ origin: { namespace }, spec }: MeshObject<'ServiceEntry'>, host: string): readonly Endpoint[] {
   if (spec.endpoints.length === 0 && spec.resolution.startsWith('DNS'))
-    return [endpointOf(spec, { ...entryMember({ labels: new Map() }), namespace, address: host, ports: {} })];
+    return [endpointOf(spec, { ...entryIdentity({ labels: new Map() }), namespace, address: host, ports: {} })];
   return spec.endpoints.map((one) =>
     endpointOf(spec, {
       ...one,
-      ...entryMember({ ...one, labels: new Map(Object.entries(one.labels)) }),
+      ...entryIdentity({ ...one, labels: new Map(Object.entries(one.labels)) }),
       namespace,
     }),
   );

@@ -68,7 +68,7 @@ const tlsModeOf = (labels: ReadonlyMap<string, string>): boolean | undefined =>
   labels.has(TLS_MODE) ? labels.get(TLS_MODE) === 'istio' : undefined;
 
 /** Of a machine without injector: one that names a service account has its certificate, as istiod concludes. */
-export const entryMember = ({
+export const entryIdentity = ({
   labels,
   serviceAccount,
 }: {
@@ -123,7 +123,7 @@ function ofPod(object: MeshObject<'Pod'>, nodes: ReadonlyMap<string, string | un
 
 const ofEntry = (object: MeshObject<'WorkloadEntry'>): Workload =>
   kept(object, object.spec.locality, ({ origin, spec }) => ({
-    ...entryMember({ ...spec, labels: new Map([...origin.labels, ...Object.entries(spec.labels)]) }),
+    ...entryIdentity({ ...spec, labels: new Map([...origin.labels, ...Object.entries(spec.labels)]) }),
     namespace: origin.namespace,
     address: spec.address,
     locality: spec.locality,

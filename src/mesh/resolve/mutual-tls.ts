@@ -27,10 +27,10 @@ export function mtlsModeAt(mesh: Mesh, workload: WorkloadAt, port: number): Mutu
   const own = namespaces.get(workload.namespace);
   const selecting = own === undefined ? undefined : selectingOf(own, workload);
   return (
-    known(selecting?.spec.portLevelMtls?.[port]?.mode) ??
-    known(selecting?.spec.mtls?.mode) ??
-    known(own?.all?.spec.mtls?.mode) ??
-    known(root?.spec.mtls?.mode) ??
+    unlessUnset(selecting?.spec.portLevelMtls?.[port]?.mode) ??
+    unlessUnset(selecting?.spec.mtls?.mode) ??
+    unlessUnset(own?.all?.spec.mtls?.mode) ??
+    unlessUnset(root?.spec.mtls?.mode) ??
     oldModeAt(mesh, workload, port) ??
     'PERMISSIVE'
   );
@@ -41,13 +41,13 @@ export const takesMutualTls = (mesh: Mesh, endpoint: Endpoint, port: number): bo
   mesh.settings.identities !== undefined && endpoint.hasSidecar && mtlsModeAt(mesh, endpoint, port) !== 'DISABLE';
 
 /** Ports of a workload that have a mode of their own. */
-export function statedPorts(mesh: Mesh, workload: WorkloadAt): readonly number[] {
+export function portsWithMode(mesh: Mesh, workload: WorkloadAt): readonly number[] {
   const own = peersOf(mesh).namespaces.get(workload.namespace);
   const selecting = own === undefined ? undefined : selectingOf(own, workload);
   return Object.keys(selecting?.spec.portLevelMtls ?? {}).map(Number);
 }
 
-const known = (mode: MutualTlsMode | 'UNSET' | undefined): MutualTlsMode | undefined =>
+const unlessUnset = (mode: MutualTlsMode | 'UNSET' | undefined): MutualTlsMode | undefined =>
   mode === 'UNSET' ? undefined : mode;
 
 // ---------------------------------------------------------- PeerAuthentication
