@@ -1,13 +1,14 @@
 /**
  * The certificate authority of the mesh.
- * **In**: signing certificates, from a source that may replace them at any time. **Out**: certificates for workloads, and what to trust.
+ * **In**: signing certificates, from a source that may replace them at any time. **Out**: certificates for workloads, and the
+ * roots to trust.
  * **Fails**: with {@link TtlTooLong}, or with an Error while the signing certificate has ended.
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { issue, type SigningCertificate } from './certificate.ts';
 import type { SignedCertificate } from './contract.ts';
 
-/** What an authority signs by now, and what its callers are to trust. Never changed, but replaced as a whole. */
+/** The signing certificate in force, with the roots to trust. Immutable; a change replaces it as a whole. */
 export interface SigningSet {
   readonly signer: SigningCertificate;
   /** In PEM: sent after each leaf, from the signing certificate up to its root, without the root. */
@@ -16,7 +17,7 @@ export interface SigningSet {
   readonly roots: readonly string[];
 }
 
-/** Where the signing certificates come from: a root of our own, or files. */
+/** The origin of signing certificates: a root of our own, or files. */
 export interface SigningSource {
   readonly current: SigningSet;
   /** Returns what removes the listener. */
@@ -84,7 +85,7 @@ export class Authority {
     });
   }
 
-  /** In PEM: whatever one of them has signed is of this mesh. */
+  /** In PEM. */
   roots(): readonly string[] {
     return this.#roots;
   }

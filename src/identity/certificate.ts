@@ -1,7 +1,7 @@
 /**
  * Certificates by the profile of SPIFFE (X509-SVID.md): their parts written by a library of ASN.1 types, signed by node:crypto.
  * **In**: a signing certificate with its key, a public key, names, a time. **Out**: certificates in PEM.
- * **Fails**: with an Error that names what is wrong with a given certificate or key, never with a part of a key.
+ * **Fails**: with an Error that names the fault of a certificate or key; never with a part of a key.
  *
  * It takes 60 ms to load, so modules that import it are themselves imported on first use.
  */

@@ -1,4 +1,4 @@
-/** What the parts of identities promise each other: who signs, what a workload needs, who a caller is. */
+/** Interfaces between the parts of identities: signer, secret of a workload, identity of a caller. */
 import type { CallContext } from '../transport/index.ts';
 
 /** In PEM, one certificate per element. */
@@ -30,6 +30,6 @@ export interface WorkloadSecret {
 
 /**
  * The SPIFFE ID that a caller has proven, by its client certificate or its token; `undefined` if it presents neither.
- * Rejects with a GrpcError: UNAUTHENTICATED for what proves nothing, UNAVAILABLE while that cannot be checked.
+ * Rejects with a GrpcError: UNAUTHENTICATED for an invalid proof, UNAVAILABLE while a proof cannot be checked.
  */
 export type IdentityOf = (context: CallContext) => Promise<string | undefined>;

@@ -14,7 +14,7 @@ export interface JwtOptions {
   readonly nowMs?: () => number;
 }
 
-/** Shared secrets are left out: whoever may check such a token may write one. */
+/** No algorithms with a shared secret: every holder of the secret can also sign. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const CLOCK_TOLERANCE_S = 10;
 /** Checks at a time: thousands at once would hold the event loop for half a second. */

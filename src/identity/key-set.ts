@@ -16,7 +16,7 @@ import { AuthorityError } from './authority-error.ts';
 export interface KeySet {
   /** Rejects with a GrpcError while there are none. */
   keys(): Promise<JWTVerifyGetKey>;
-  /** A token names a key that is not there. False: nothing newer is there. */
+  /** For a token whose key is unknown. False: there are no newer keys. */
   refetch(): Promise<boolean>;
   close(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export interface KeySetOptions {
   /** A path, or an https URL. */
   readonly from: string;
   readonly log: Log;
-  /** Beside those that Node trusts; of a URL. */
+  /** Authorities for the URL, in PEM. Default: those of Node. */
   readonly ca?: string | undefined;
   readonly times?: Partial<KeySetTimes>;
 }
@@ -159,7 +159,7 @@ class FetchedKeySet implements KeySet {
     try {
       const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(this.#times.answerWithinMs)]);
       const text = await fetched(this.#url, this.#ca, signal);
-      // The same text keeps its keys, so that an unknown key is known to be unknown.
+      // Equal text keeps its keys, so that `refetch` can tell that nothing is newer.
       if (text !== this.#text) this.#current = parsed(text);
       this.#text = text;
       this.#outage.succeeded('the keys for tokens can be fetched again');
@@ -179,7 +179,9 @@ class FetchedKeySet implements KeySet {
 function httpsUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.protocol !== 'https:' || url.username !== '')
-    throw new AuthorityError(`--jwks ${text} is no https URL; over another, anybody on the way could add keys`);
+    throw new AuthorityError(
+      `--jwks ${text} is not an https URL; over http an attacker on the path could replace the keys`,
+    );
   return url;
 }
 

@@ -1,7 +1,8 @@
 /**
  * An authority with a root of its own, which replaces it in three steps before it ends.
  * **In**: a folder to keep roots in, or none; lifetimes. **Out**: a source of signing certificates.
- * **Fails**: with an {@link AuthorityError} when it is opened; later never: what it has stays, and one line says why.
+ * **Fails**: with an {@link AuthorityError} when it is opened; later never: the roots in force stay, and
+ * one log line says why.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -84,7 +85,7 @@ class OwnRoots implements SigningSource {
     await this.#refresh();
     if (folder === undefined)
       log.warn(
-        'the root certificate is in memory only: a restart makes another, and workloads trust nobody until they have it; keep it with --ca-folder',
+        'the root certificate is in memory only: a restart makes another one, and workloads refuse each other until all have renewed; keep it with --ca-folder',
       );
     this.#running = Promise.all([this.#watchClock(), this.#watchFolder()]);
   }
@@ -131,7 +132,7 @@ class OwnRoots implements SigningSource {
     } catch (error) {
       this.#untilMs = this.#nowMs() + LOOK_EVERY_MS;
       if (!this.#isFailing)
-        log.error('the roots of the certificate authority cannot be taken; those in force stay', {
+        log.error('the roots of the certificate authority cannot be read; the last good ones stay in force', {
           why: messageOf(error),
         });
       this.#isFailing = true;

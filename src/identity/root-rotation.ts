@@ -1,6 +1,6 @@
 /**
  * When an authority with roots of its own introduces one, signs by it, and drops it.
- * **In**: roots with their times. **Out**: which one signs now, which ones are trusted, and whether a new one is due.
+ * **In**: roots with their times. **Out**: the signing root, the trusted roots, whether a new one is due.
  * **Fails**: never.
  *
  * Everything follows from the times in the certificates, so that a restart, or another control plane on the same folder, comes to the same.

@@ -1,6 +1,7 @@
 /**
  * Istio's service of certificates.
- * **In**: the CSR of a caller who has proven an identity. **Out**: a certificate for that identity, whatever the CSR asks for.
+ * **In**: the CSR of a caller who has proven an identity. **Out**: a certificate for that identity; names in the
+ * CSR have no effect.
  * **Fails**: with UNAUTHENTICATED without an identity, INVALID_ARGUMENT for the CSR, RESOURCE_EXHAUSTED if too many calls wait,
  * UNAVAILABLE if the signing certificate has ended.
  */

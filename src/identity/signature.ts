@@ -6,7 +6,7 @@ import type { KeyObject } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 
-/** A key of a kind or size that nobody should use. */
+/** The type or size of a key is not accepted. */
 export class WeakKey extends Error {}
 
 export interface SignatureAlgorithm {

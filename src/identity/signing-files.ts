@@ -15,7 +15,7 @@ import { certificatePem, certificatesOf, type SigningCertificate, signingCertifi
 import { AuthorityError } from './authority-error.ts';
 
 export interface SigningFiles {
-  /** `--root-cert`: what to trust; several while roots are rotated. */
+  /** `--root-cert`: the roots to trust; several during a rotation. */
   readonly rootCert: string;
   readonly signingCert: string;
   readonly signingKey: string;
@@ -69,7 +69,7 @@ export async function openSigningFiles({
     });
     if (!before.roots.some((root) => next.roots.includes(root)))
       log.warn(
-        'all roots were replaced at once, so workloads with the old ones refuse those with the new ones until all have renewed; ' +
+        'all roots were replaced at once, so workloads with old and with new certificates refuse each other until all have renewed; ' +
           'next time, have --root-cert hold both for a while',
       );
     for (const listener of listeners) listener();

@@ -1,5 +1,5 @@
 /**
- * Takes turns in signing, so that certificates for a thousand workloads do not hold up what else this thread serves.
+ * A queue of signatures, done in time slices: certificates for a thousand workloads must not block the event loop for discovery streams.
  * **In**: synchronous work of a millisecond each. **Out**: its results, in order. **Fails**: with RESOURCE_EXHAUSTED if too much waits.
  */
 import { TimeSlice } from '../time/time-slice.ts';

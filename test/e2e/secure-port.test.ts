@@ -218,7 +218,7 @@ describe('the secure port', () => {
   test.each([
     [['--ca-folder', 'FOLDER/mesh.yaml'], /CLI_CA .*--ca-folder/],
     [['--jwks', 'FOLDER/none.json', '--token-issuer', 'x'], /CLI_CA .*--jwks .*none.json cannot be read/],
-    [['--jwks', 'http://127.0.0.1/keys', '--token-issuer', 'x'], /CLI_CA .*is no https URL/],
+    [['--jwks', 'http://127.0.0.1/keys', '--token-issuer', 'x'], /CLI_CA .*is not an https URL/],
     [
       ['--root-cert', 'FOLDER/mesh.yaml', '--signing-cert', 'FOLDER/mesh.yaml', '--signing-key', 'FOLDER/mesh.yaml'],
       /CLI_CA .*--root-cert .*has no certificate in PEM/,

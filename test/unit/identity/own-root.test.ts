@@ -102,14 +102,14 @@ describe('a root in a folder', () => {
     const path = join(folder, 'ca/ca-1.pem');
     const whole = readFileSync(path, 'utf8');
     writeFileSync(path, 'nothing');
-    await waitUntil(() => log.of('cannot be taken').length > 0, 'the line is there');
+    await waitUntil(() => log.of('authority cannot be read').length > 0, 'the line is there');
     expect(source.current).toBe(before);
-    expect(log.of('cannot be taken')[0]).toContain(path);
+    expect(log.of('authority cannot be read')[0]).toContain(path);
     utimesSync(path, 1, 1); // another change, which is no line of its own
     await new Promise((resolve) => setTimeout(resolve, 150));
     writeFileSync(path, whole);
     await waitUntil(() => log.of('can be read again').length > 0, 'the line is there');
-    expect(log.of('cannot be taken')).toHaveLength(1);
+    expect(log.of('authority cannot be read')).toHaveLength(1);
     expect(source.current).toBe(before);
   });
 
@@ -119,7 +119,7 @@ describe('a root in a folder', () => {
     const source = await opened();
     const { roots } = source.current;
     rmSync(join(folder, 'ca'), { recursive: true });
-    await waitUntil(() => log.of('cannot be taken').length > 0, 'the line is there');
+    await waitUntil(() => log.of('authority cannot be read').length > 0, 'the line is there');
     mkdirSync(join(folder, 'ca')); // as an unmounted volume leaves it
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(source.current.roots).toEqual(roots);

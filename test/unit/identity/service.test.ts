@@ -448,7 +448,7 @@ describe('a key set at a URL', () => {
   });
 
   test('over http is refused at the start', () => {
-    expect(() => openKeySet({ from: 'http://127.0.0.1/keys', log: lines() })).toThrow('is no https URL');
+    expect(() => openKeySet({ from: 'http://127.0.0.1/keys', log: lines() })).toThrow('is not an https URL');
   });
 });
 
