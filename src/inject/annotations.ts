@@ -12,20 +12,21 @@ type Check = (value: string) => void;
 
 const TRAFFIC = 'traffic.sidecar.istio.io';
 const SIDECAR = 'sidecar.istio.io';
+const MODE = `${SIDECAR}/interceptionMode`;
 
 /** In the order in which Istio looks at them. */
 const OF_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, check: Check])[]>> = (() => {
-  const of10 = [
-    [`${SIDECAR}/interceptionMode`, modeCheck],
+  const traffic = [
     [`${TRAFFIC}/includeOutboundIPRanges`, orAll(cidrCheck('includeIPRanges'))],
     [`${TRAFFIC}/excludeOutboundIPRanges`, cidrCheck('excludeIPRanges')],
     [`${TRAFFIC}/includeInboundPorts`, orAll(portCheck('includeInboundPorts'))],
     [`${TRAFFIC}/excludeInboundPorts`, portCheck('excludeInboundPorts')],
   ] as const;
   return {
-    '1.0': of10,
+    '1.0': [[MODE, modeCheck('REDIRECT', 'TPROXY')], ...traffic],
     today: [
-      ...of10,
+      [MODE, modeCheck('REDIRECT', 'TPROXY', 'NONE')],
+      ...traffic,
       [`${TRAFFIC}/includeOutboundPorts`, orAll(portCheck('includeOutboundPorts'))],
       [`${TRAFFIC}/excludeOutboundPorts`, portCheck('excludeOutboundPorts')],
       ...['proxyCPU', 'proxyMemory', 'proxyCPULimit', 'proxyMemoryLimit'].map(
@@ -62,8 +63,10 @@ export const TRAFFIC_FLAGS: Readonly<
   excludeInboundPorts: portCheck('excludeInboundPorts'),
 };
 
-function modeCheck(mode: string): void {
-  if (mode !== 'REDIRECT' && mode !== 'TPROXY') throw new Error(`interceptionMode invalid: ${mode}`);
+function modeCheck(...modes: readonly string[]): Check {
+  return (mode) => {
+    if (!modes.includes(mode)) throw new Error(`interceptionMode invalid: ${mode}`);
+  };
 }
 
 function orAll(check: Check): Check {

@@ -16,6 +16,13 @@ const sidecar = (name: string, otherwise = ''): string =>
   `(annotation .ObjectMeta "sidecar.istio.io/${name}" ${text(otherwise)})`;
 const traffic = (name: string, otherwise: string): string =>
   `[[ quote (annotation .ObjectMeta "traffic.sidecar.istio.io/${name}" ${text(otherwise)}) ]]`;
+const RESOURCES = `resources:
+    requests:
+      cpu: [[ quote ${sidecar('proxyCPU', '100m')} ]]
+      memory: [[ quote ${sidecar('proxyMemory', '128Mi')} ]]
+    limits:
+      cpu: [[ quote ${sidecar('proxyCPULimit', '2')} ]]
+      memory: [[ quote ${sidecar('proxyMemoryLimit', '1Gi')} ]]`;
 const WAIT = 'command: [sluice, sidecar, wait, --proxyAdminPort, "[[ $proxy.ProxyAdminPort ]]"]';
 
 export function templateToday({ image, imagePullPolicy, nativeSidecar }: ParametersToday): string {
@@ -31,6 +38,7 @@ first: [initContainers]
 first: [containers]
 [[- end ]]
 initContainers:
+[[- if ne $mode "NONE" ]]
 - name: istio-init
   ${ofImage}
   args:
@@ -55,13 +63,7 @@ initContainers:
   - ${traffic('includeOutboundPorts', '')}
   - -o
   - ${traffic('excludeOutboundPorts', '')}
-  resources: &resources
-    requests:
-      cpu: [[ quote ${sidecar('proxyCPU', '100m')} ]]
-      memory: [[ quote ${sidecar('proxyMemory', '128Mi')} ]]
-    limits:
-      cpu: [[ quote ${sidecar('proxyCPULimit', '2')} ]]
-      memory: [[ quote ${sidecar('proxyMemoryLimit', '1Gi')} ]]
+  ${RESOURCES}
   securityContext:
     allowPrivilegeEscalation: false
     capabilities: { add: [NET_ADMIN, NET_RAW], drop: [ALL] }
@@ -70,6 +72,7 @@ initContainers:
     runAsGroup: 0
     runAsNonRoot: false
     runAsUser: 0
+[[- end ]]
 [[- if not $native ]]
 containers:
 [[- end ]]
@@ -113,7 +116,7 @@ containers:
   [[- range $key, $value := $proxy.ProxyMetadata ]]
   - { name: [[ quote $key ]], value: [[ quote $value ]] }
   [[- end ]]
-  resources: *resources
+  ${RESOURCES}
   [[- if $native ]]
   restartPolicy: Always
   startupProbe:

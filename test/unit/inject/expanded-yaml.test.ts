@@ -87,7 +87,7 @@ describe('YAML of an expansion is that of its text', () => {
           }
         },
       ),
-      { numRuns: Number(process.env['RUNS'] ?? 500) },
+      { numRuns: Number(process.env['RUNS'] ?? 300) },
     );
   });
 });

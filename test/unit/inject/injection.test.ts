@@ -131,7 +131,7 @@ describe('the containers of Istio 1.0', () => {
 
 describe('an annotation with an invalid value refuses the pod in the words of Istio', () => {
   test.each([
-    ['sidecar.istio.io/interceptionMode', 'NONE', 'interceptionMode invalid: NONE'],
+    ['sidecar.istio.io/interceptionMode', 'FAST', 'interceptionMode invalid: FAST'],
     [
       'traffic.sidecar.istio.io/includeOutboundIPRanges',
       '10.0.0.1',
@@ -237,6 +237,15 @@ describe("today's annotations", () => {
     expect(proxy?.['lifecycle']).toEqual({
       postStart: { exec: { command: ['sluice', 'sidecar', 'wait', '--proxyAdminPort', '15000'] } },
     });
+  });
+
+  test('leave connections alone: no init container', () => {
+    const none = { 'sidecar.istio.io/interceptionMode': 'NONE' };
+    const { initContainers, containers } = injected('today', none);
+    expect([initContainers, containers.map(({ name }) => name)]).toEqual([[], ['istio-proxy']]);
+    expect(() => injected('1.0', none)).toThrow('interceptionMode invalid: NONE');
+    const native = injected('today', { ...none, 'sidecar.istio.io/nativeSidecar': 'true' });
+    expect(native.initContainers.map(({ name }) => name)).toEqual(['istio-proxy']);
   });
 
   test('make the proxy a native sidecar', () => {

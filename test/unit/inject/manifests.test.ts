@@ -418,7 +418,7 @@ const object = fc.oneof(
   fc.record({ kind: fc.constant('ConfigMap'), data: fc.dictionary(name, anyText) }),
 );
 const style = fc.constantFrom<Style>('1.0', 'today');
-const RUNS = { numRuns: Number(process.env['RUNS'] ?? 60) };
+const RUNS = { numRuns: Number(process.env['RUNS'] ?? 40) };
 
 describe('whatever the manifests', () => {
   test('injecting twice is injecting once', async () => {
