@@ -1,4 +1,5 @@
 /** Which kinds an API server has, and in which versions: those of custom resources come and go with their definitions. */
+import { messageOf } from '../text/message-of.ts';
 import { ApiConnection, ApiError } from './api-connection.ts';
 import type { ReadApiServer } from './api-server.ts';
 
@@ -28,6 +29,8 @@ export async function servedKinds(
   const found = new Map<string, ServedKind>();
   const connection = new ApiConnection(await server());
   try {
+    // A server that has just been started answers 404 for groups whose definitions it has not read yet.
+    await assertReady(connection, signal);
     const asked = new Map<string, ReadonlyMap<string, ServedKind>>();
     for (const [kind, versions] of Object.entries(wanted))
       for (const apiVersion of versions) {
@@ -44,32 +47,49 @@ export async function servedKinds(
   }
 }
 
+/** Rejects if the server says that it is not ready; one that does not let us ask counts as ready. */
+async function assertReady(connection: ApiConnection, signal: AbortSignal): Promise<void> {
+  try {
+    await textAt(connection, '/readyz', signal);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 429 || error.status >= 500)
+      throw new Error(`the API server is not ready: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function textAt(connection: ApiConnection, path: string, signal: AbortSignal): Promise<string> {
+  const body = await connection.get(path, {
+    query: {},
+    accept: 'application/json, */*',
+    signal,
+    answerWithinMs: ANSWER_WITHIN_MS,
+    silentAfterMs: ANSWER_WITHIN_MS,
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new Error(`the answer for ${path} is over ${MAX_BYTES} bytes`);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
 /** By kind; empty if the server does not have the version. */
 async function kindsIn(
   connection: ApiConnection,
   apiVersion: string,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, ServedKind>> {
-  const chunks: Buffer[] = [];
+  let text: string;
   try {
-    const body = await connection.get(`/apis/${apiVersion}`, {
-      query: {},
-      accept: 'application/json',
-      signal,
-      answerWithinMs: ANSWER_WITHIN_MS,
-      silentAfterMs: ANSWER_WITHIN_MS,
-    });
-    let bytes = 0;
-    for await (const chunk of body) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes > MAX_BYTES) throw new Error(`the list of resources of ${apiVersion} is over ${MAX_BYTES} bytes`);
-    }
+    text = await textAt(connection, `/apis/${apiVersion}`, signal);
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return new Map();
     throw error;
   }
-  const { resources } = JSON.parse(Buffer.concat(chunks).toString()) as ResourceList;
+  const { resources } = JSON.parse(text) as ResourceList;
   if (!Array.isArray(resources)) throw new Error(`the answer for ${apiVersion} is not a list of resources`);
   return new Map(
     resources.flatMap(({ name, kind, namespaced }) =>

@@ -297,6 +297,22 @@ describe('custom resources', () => {
     expect(one.changes()).toBe(1);
   });
 
+  test('of a server that is not ready yet are waited for', async () => {
+    api.served.clear();
+    put(api, rule('web'));
+    api.always = ({ path }) => (path === '/readyz' ? answers(500, 'crd-informer-synced failed') : undefined);
+    const one = follow();
+    await eventually(() =>
+      expect(one.source.waitingFor).toEqual([
+        expect.stringMatching(/^\/apis: the API server is not ready: .*crd-informer/),
+      ]),
+    );
+    installIstio(api);
+    api.always = ({ path }) => (path === '/readyz' ? answers(403) : undefined); // it may not be asked
+    await one.source.synced;
+    expect(names(one.source.objects, 'VirtualService')).toEqual(['web']);
+  });
+
   test('are read in the version that the server has, and followed to another', async () => {
     api.served.clear();
     api.served.set('networking.istio.io/v1alpha3', ISTIO);
