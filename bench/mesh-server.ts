@@ -87,8 +87,8 @@ const COMMANDS = {
       globalThis.gc?.();
       await new Promise((resolve) => setTimeout(resolve, HEAP_SETTLES_MS));
       globalThis.gc?.();
-      const { heapUsed, external, arrayBuffers, rss } = process.memoryUsage();
-      if (last - heapUsed < 100_000) return { heapMb: (heapUsed + external + arrayBuffers) / 1e6, rssMb: rss / 1e6 };
+      const { heapUsed, external, rss } = process.memoryUsage();
+      if (last - heapUsed < 100_000) return { heapMb: (heapUsed + external) / 1e6, rssMb: rss / 1e6 };
       last = heapUsed;
     }
   },

@@ -5,7 +5,7 @@
  */
 import { InTurn } from '../time/in-turn.ts';
 import { TimeSlice } from '../time/time-slice.ts';
-import { CLUSTER, ENDPOINTS, LISTENER, type Resource, type Resources, ROUTES } from '../xds/index.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, type Resource, type Resources, ROUTES, versionOf } from '../xds/index.ts';
 import { fixedClusters, serviceClusters } from './envoy/clusters.ts';
 import type { Encoder, Made } from './envoy/made.ts';
 import { callListening } from './envoy/resources.ts';
@@ -50,6 +50,8 @@ export class SharedResources {
   readonly #encoder: Encoder;
   readonly #revisions = new Revisions();
   readonly #services = new Generations<ServiceResources>();
+  /** Those of `#calls`, by version. */
+  readonly #maps = new Generations<Resources>();
   readonly #calls = new Generations<OfMesh<Calls>>();
   readonly #listens = new Generations<OfMesh<Listens>>();
   /** Those that differ are made one after the other, in slices, so that calls are answered in between. */
@@ -63,7 +65,7 @@ export class SharedResources {
   /** The mesh has changed. */
   next(before: Mesh, now: Mesh): void {
     this.#revisions.next(before, now);
-    for (const cache of [this.#services, this.#calls, this.#listens]) cache.next();
+    for (const cache of [this.#services, this.#maps, this.#calls, this.#listens]) cache.next();
   }
 
   async of(mesh: Mesh, member: Member): Promise<Shared> {
@@ -131,7 +133,16 @@ export class SharedResources {
       for (const one of own.endpoints) endpoints.set(one.name, one);
       if (this.#slice.isOver) await this.#slice.next();
     }
-    return { clusters: kept(before?.clusters, clusters), endpoints: kept(before?.endpoints, endpoints) };
+    return {
+      clusters: this.#sharedMap(kept(before?.clusters, clusters)),
+      endpoints: this.#sharedMap(kept(before?.endpoints, endpoints)),
+    };
+  }
+
+  /** Callers of several namespaces may see the same. */
+  #sharedMap(map: Resources): Resources {
+    const version = versionOf(map);
+    return this.#maps.set(version, kept(this.#maps.get(version), map));
   }
 
   /** Callers of any namespace share them, unless their rules differ. */

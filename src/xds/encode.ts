@@ -50,11 +50,14 @@ export function encodePlain(
   { typeUrl, version, nonce }: ResponseHead,
   resources: readonly Resource[] | Resources,
 ): Uint8Array {
-  const writer = text(new BinaryWriter(), PLAIN.versionInfo, version);
-  if (resources instanceof LayeredResources && !hides(resources))
-    writer.raw(sharedPart(typeUrl, resources.shared)).raw(partsOf(typeUrl, resources.own.values()));
-  else writer.raw(partsOf(typeUrl, resources.values()));
-  return text(text(writer, PLAIN.typeUrl, typeUrl), PLAIN.nonce, nonce).finish();
+  const isShared = resources instanceof LayeredResources && !hides(resources);
+  return Buffer.concat([
+    text(new BinaryWriter(), PLAIN.versionInfo, version).finish(),
+    ...(isShared
+      ? [sharedPart(typeUrl, resources.shared), ...plainParts(typeUrl, resources.own.values())]
+      : plainParts(typeUrl, resources.values())),
+    text(text(new BinaryWriter(), PLAIN.typeUrl, typeUrl), PLAIN.nonce, nonce).finish(),
+  ]);
 }
 
 const hides = ({ shared, own }: LayeredResources): boolean => [...own.keys()].some((name) => shared.has(name));
@@ -63,32 +66,29 @@ const hides = ({ shared, own }: LayeredResources): boolean => [...own.keys()].so
 const joined = new WeakMap<Resources, Uint8Array>();
 function sharedPart(typeUrl: string, shared: Resources): Uint8Array {
   let part = joined.get(shared);
-  if (part === undefined) joined.set(shared, (part = partsOf(typeUrl, shared.values())));
+  if (part === undefined) joined.set(shared, (part = Buffer.concat(plainParts(typeUrl, shared.values()))));
   return part;
 }
 
-function partsOf(typeUrl: string, resources: Iterable<Resource>): Uint8Array {
-  const writer = new BinaryWriter();
-  for (const resource of resources)
-    writer.raw(
-      once(plain, resource, () => bytes(new BinaryWriter(), PLAIN.resources, anyOf(typeUrl, resource)).finish()),
-    );
-  return writer.finish();
-}
+const plainParts = (typeUrl: string, resources: Iterable<Resource>): Uint8Array[] =>
+  Array.from(resources, (resource) =>
+    once(plain, resource, () => bytes(new BinaryWriter(), PLAIN.resources, anyOf(typeUrl, resource)).finish()),
+  );
 
 export function encodeDelta(
   { typeUrl, version, nonce }: ResponseHead,
   resources: readonly Resource[],
   removed: readonly string[],
 ): Uint8Array {
-  const writer = text(new BinaryWriter(), DELTA.systemVersionInfo, version);
-  for (const resource of resources)
-    writer.raw(
+  const end = text(text(new BinaryWriter(), DELTA.typeUrl, typeUrl), DELTA.nonce, nonce);
+  for (const name of removed) text(end, DELTA.removedResources, name);
+  return Buffer.concat([
+    text(new BinaryWriter(), DELTA.systemVersionInfo, version).finish(),
+    ...resources.map((resource) =>
       once(named, resource, () => bytes(new BinaryWriter(), DELTA.resources, partOf(typeUrl, resource)).finish()),
-    );
-  text(text(writer, DELTA.typeUrl, typeUrl), DELTA.nonce, nonce);
-  for (const name of removed) text(writer, DELTA.removedResources, name);
-  return writer.finish();
+    ),
+    end.finish(),
+  ]);
 }
 
 function partOf(typeUrl: string, resource: Resource): Uint8Array {

@@ -10,4 +10,5 @@ export { type ProxyState, type TypeState, XdsServer, type XdsServerOptions } fro
 export type { Proxy, ProxyResources, Refusal, Resource, Resources, ResourceSource, SourceOfProxy } from './resource.ts';
 export { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, shortName } from './type-urls.ts';
 export { Debounce } from './debounce.ts';
+export { versionOf } from './changes.ts';
 export { LayeredResources } from './layered-resources.ts';

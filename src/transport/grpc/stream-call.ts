@@ -65,17 +65,23 @@ export class StreamCall
   }
 
   async run(handle: StreamHandler): Promise<void> {
+    const replies = handle(this, this)[Symbol.asyncIterator]();
     try {
-      for await (const reply of handle(this, this)) {
-        if (this.isOver) return;
-        if (!this.exchange.send(reply)) await this.#room();
-      }
+      // `for await` would keep the last reply in memory until there is another one.
+      while (await this.#sendNext(replies)) if (this.isOver) return void (await replies.return?.());
       if (this.isOver) return;
       this.over(undefined);
       this.exchange.end(Status.OK, '');
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  async #sendNext(replies: AsyncIterator<Uint8Array>): Promise<boolean> {
+    const { done, value } = await replies.next();
+    if (done === true) return false;
+    if (!this.isOver && !this.exchange.send(value)) await this.#room();
+    return true;
   }
 
   // ---------------------------------------------------------- requests in

@@ -160,6 +160,9 @@ export class Stream implements Exchange {
   pump(): void {
     const streams = this.#streams;
     const waiting = this.#waiting ?? NOTHING;
+    const [first] = waiting;
+    if (first !== undefined && first.length > MAX_FRAME_BYTES)
+      streams.output.reserve(Math.min(first.length, this.sendWindow, streams.sendWindow)); // frame by frame it would be copied each time
     while (waiting.length > 0) {
       const piece = waiting[0] as Uint8Array;
       const bytes = Math.min(piece.length, MAX_FRAME_BYTES, this.sendWindow, streams.sendWindow);
