@@ -88,7 +88,7 @@ const COMMANDS = {
       await new Promise((resolve) => setTimeout(resolve, HEAP_SETTLES_MS));
       globalThis.gc?.();
       const { heapUsed, external, rss } = process.memoryUsage();
-      if (last - heapUsed < 100_000) return { heapMb: (heapUsed + external) / 1e6, rssMb: rss / 1e6 };
+      if (last - heapUsed < 100_000) return { usedMb: (heapUsed + external) / 1e6, rssMb: rss / 1e6 };
       last = heapUsed;
     }
   },

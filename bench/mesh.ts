@@ -1,48 +1,20 @@
 /**
- * `npm run bench:mesh`: the control plane with a large mesh and many simulated proxies.
+ * `npm run bench:mesh [istiod]`: the control plane with 1 000 services, 10 000 endpoints and a crowd of simulated proxies: their start, one changed
+ * endpoint, one changed rule. With `istiod`, the same objects and proxies with Istio's own, which Go builds on first use.
+ * PROXIES=1,10,100,500 and SERVICES=1000 say how many; PROFILE=FOLDER writes CPU profiles of the server.
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { connectStreams, type StreamsClient } from '../src/transport/index.ts';
 import { ENDPOINTS, ROUTES } from '../src/xds/index.ts';
 import { AdsClient } from '../test/parts/ads-client.ts';
 import { crowdNamespace, type CrowdSize, movedAddress } from '../test/parts/mesh/crowd.ts';
+import { median } from './figures.ts';
+import { type Plane, startIstiodPlane, startSluice } from './mesh-planes.ts';
 
 const SIZE: CrowdSize = { services: Number(process.env['SERVICES'] ?? 1000), endpointsOfEach: 10, namespaces: 10 };
+const COUNTS = (process.env['PROXIES'] ?? '1,10,100,500').split(',').map(Number);
 const PROFILE = process.env['PROFILE'];
+const RUNS = 7;
 const STREAMS_OF_CONNECTION = 50;
-
-async function startServer() {
-  const child = fork(join(import.meta.dirname, 'mesh-server.ts'), [JSON.stringify(SIZE)], {
-    execArgv: ['--expose-gc', ...(PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${PROFILE}`])],
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  let port = 0;
-  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-    port = Number(/listens at (\d+)/.exec(chunk.toString())?.[1]);
-    if (port > 0) break;
-  }
-  let last = 0;
-  const waiting = new Map<number, (result: never) => void>();
-  child.on('message', ({ id, result }: { id: number; result: never }) => {
-    waiting.get(id)?.(result);
-    waiting.delete(id);
-  });
-  return {
-    port,
-    ask: <T>(name: string, args: unknown = []): Promise<T> =>
-      new Promise<T>((resolve) => {
-        waiting.set(++last, resolve as (result: never) => void);
-        child.send({ id: last, name, args });
-      }),
-    async stop() {
-      child.disconnect();
-      await once(child, 'exit');
-    },
-  };
-}
-type Server = Awaited<ReturnType<typeof startServer>>;
 
 /** Proxies of the namespaces in turn, and how many have got what was waited for. */
 class Proxies {
@@ -95,62 +67,78 @@ class Proxies {
   }
 }
 
-async function synced(server: Server): Promise<{ cpuMs: number }> {
-  for (;;) {
-    const figures = await server.ask<{ cpuMs: number; proxies: number; synced: number }>('figures');
-    if (figures.synced === figures.proxies) return figures;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 let changes = 0;
-async function changed(
-  server: Server,
-  proxies: Proxies,
-  kind: 'endpoint' | 'rule',
-): Promise<{ ms: number; cpuMs: number; modelMs: number; turnMs: number }> {
-  const service = 10 * (1 + (++changes % 50));
+async function changed(plane: Plane, proxies: Proxies, kind: 'endpoint' | 'rule'): Promise<Change> {
+  const service = 10 * (++changes % (SIZE.services / 10)); // those that have a rule
   const marker = kind === 'endpoint' ? movedAddress(service, 0, changes) : `user-${changes}`;
-  const before = await synced(server);
-  await server.ask('longestTurn');
-  const all = proxies.all(
-    (typeUrl, bytes) => typeUrl === (kind === 'endpoint' ? ENDPOINTS : ROUTES) && bytes.includes(marker),
-  );
+  const type = kind === 'endpoint' ? ENDPOINTS : ROUTES;
+  const beforeMs = await plane.settledCpuMs();
+  await plane.longestTurnMs();
+  const all = proxies.all((typeUrl, bytes) => typeUrl === type && bytes.includes(marker));
   const beganMs = performance.now();
-  const modelMs = await server.ask<number>('change', [kind, service, changes]);
+  const modelMs = await plane.change(kind, service, changes);
   await all;
   const ms = performance.now() - beganMs;
-  const { cpuMs } = await synced(server);
-  return { ms, cpuMs: cpuMs - before.cpuMs, modelMs, turnMs: await server.ask<number>('longestTurn') };
+  const cpuMs = (await plane.settledCpuMs()) - beforeMs;
+  return { ms, cpuMs, modelMs, turnMs: (await plane.longestTurnMs()) ?? Number.NaN };
+}
+interface Change {
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly modelMs: number;
+  readonly turnMs: number;
 }
 
-const round = (value: number): string => value.toFixed(value < 10 ? 1 : 0);
-const middle = <T>(all: readonly T[], of: (one: T) => number): number =>
-  all.map(of).toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
+const round = (value: number | undefined): string =>
+  value === undefined || Number.isNaN(value) ? '' : value.toFixed(value < 10 ? 1 : 0);
+const middle = (all: readonly Change[], of: keyof Change): string => round(median(all.map((one) => one[of])));
+const row = (...cells: readonly string[]): void => console.log(`| ${cells.join(' | ')} |`);
 
-const counts = (process.env['PROXIES'] ?? '1,10,100,500').split(',').map(Number);
-for (const isDelta of [false, true]) {
+async function measure(name: string, plane: Plane, count: number, isDelta: boolean): Promise<void> {
   const form = isDelta ? 'delta' : 'state of the world';
-  for (const count of counts) {
-    const server = await startServer();
-    const empty = await server.ask<{ heapMb: number; rssMb: number }>('memory');
-    const before = await synced(server);
-    const beganMs = performance.now();
-    const proxies = await Proxies.of(count, isDelta, server.port);
-    const startMs = performance.now() - beganMs;
-    const after = await synced(server);
-    const full = await server.ask<{ heapMb: number; rssMb: number }>('memory');
-    console.log(
-      `${form}, ${count} proxies: start ${round(startMs)} ms, CPU ${round(after.cpuMs - before.cpuMs)} ms, ${round(proxies.bytes / 1e6 / count)} MB each; heap ${round(empty.heapMb)} MB, with them ${round(full.heapMb)} MB (${round(((full.heapMb - empty.heapMb) * 1000) / count)} KB each), rss ${round(full.rssMb)} MB`,
-    );
-    for (const kind of ['endpoint', 'rule'] as const) {
-      const runs = [];
-      for (let at = 0; at < (count > 100 ? 3 : 7); at++) runs.push(await changed(server, proxies, kind));
-      console.log(
-        `  one ${kind}: all have it after ${round(middle(runs, (one) => one.ms))} ms, CPU ${round(middle(runs, (one) => one.cpuMs))} ms, of it the model ${round(middle(runs, (one) => one.modelMs))} ms; longest turn ${round(middle(runs, (one) => one.turnMs))} ms`,
-      );
-    }
-    proxies.close();
-    await server.stop();
+  const empty = await plane.memory();
+  const beforeMs = await plane.settledCpuMs();
+  const beganMs = performance.now();
+  const proxies = await Proxies.of(count, isDelta, plane.port);
+  const startMs = performance.now() - beganMs;
+  const startCpuMs = (await plane.settledCpuMs()) - beforeMs;
+  const full = await plane.memory();
+  const usedKb = ((full.usedMb ?? Number.NaN) - (empty.usedMb ?? Number.NaN)) * (1000 / count);
+  const runs: Change[][] = [];
+  for (const kind of ['endpoint', 'rule'] as const) {
+    const own: Change[] = [];
+    for (let at = 0; at < (count > 100 ? 3 : RUNS); at++) own.push(await changed(plane, proxies, kind));
+    runs.push(own);
   }
+  row(
+    name,
+    form,
+    String(count),
+    round(startMs),
+    round(startCpuMs),
+    round(proxies.bytes / 1e6 / count),
+    `${round(full.rssMb)} (${round(usedKb)})`,
+    ...runs.flatMap((own) => [middle(own, 'ms'), middle(own, 'cpuMs'), middle(own, 'turnMs')]),
+  );
+  proxies.close();
 }
+
+const HEADER = [
+  ['control plane', 'form', 'proxies', 'start ms', 'CPU ms', 'MB each', 'RSS MB (heap KB a proxy)'],
+  ['endpoint: all after ms', 'CPU ms', 'longest turn ms'],
+  ['rule: all after ms', 'CPU ms', 'longest turn ms'],
+].flat();
+row(...HEADER);
+row(...HEADER.map(() => '---'));
+for (const isDelta of [false, true])
+  for (const count of COUNTS) {
+    const plane = await startSluice(SIZE, PROFILE);
+    await measure('sluice', plane, count, isDelta);
+    await plane.stop();
+  }
+if (!process.argv.includes('istiod')) process.exit(0);
+const istiod = await startIstiodPlane(SIZE);
+for (const isDelta of [false, true])
+  for (const count of COUNTS.filter((one) => one <= 100)) await measure('istiod', istiod, count, isDelta);
+await istiod.stop();
+process.exit(0);

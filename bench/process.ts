@@ -12,6 +12,14 @@ export interface Measured {
   stop(): Promise<void>;
 }
 
+/** User and system time that a process has spent so far. */
+export function cpuUsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND) * 1e6;
+}
+
 /** Starts `node ARGS` (or another program) pinned to a core and waits until `ready` has been printed (stdout or stderr). */
 export async function startOnCore(
   core: number,
@@ -40,12 +48,7 @@ export async function startOnCore(
   return {
     child,
     match,
-    cpuUs: () => {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ');
-      return ((Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND) * 1e6;
-    },
+    cpuUs: () => cpuUsOf(child.pid ?? 0),
     stop: async () => {
       if (child.exitCode !== null) return;
       const ended = once(child, 'exit');
