@@ -49,10 +49,12 @@ export interface MeshServer {
 
 /** Changes that come closer together than the first, and at the latest the second, are pushed as one. */
 const DEBOUNCE = { quietMs: 20, maxMs: 500 };
+/** A change is read when two looks at the files are equal, so this is half of the time that it waits. */
+const WATCH_MS = 50;
 
 /** Rejects if the signal is aborted while it waits for the API server. */
 export async function startMeshServer(options: MeshServerOptions, signal: AbortSignal): Promise<MeshServer> {
-  const { configs, kubernetes, settings, log, onFindings, graceMs, everyMs } = options;
+  const { configs, kubernetes, settings, log, onFindings, graceMs, everyMs = WATCH_MS } = options;
   const paths = configs.map((path) => resolve(path));
   await using stack = new AsyncDisposableStack();
   const loader = stack.use(new MeshLoader({ paths, kubernetes, settings, log, onFindings }));
@@ -115,7 +117,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
     log,
     onChange: () =>
       void reload().catch((error: unknown) => log.error('internal error while reading the mesh', { error })),
-    ...(everyMs === undefined ? {} : { everyMs }),
+    everyMs,
   });
   stack.defer(() => watch.close());
   const open = stack.move();
