@@ -102,6 +102,7 @@ async function measure(name: string, plane: Plane, count: number, isDelta: boole
   const proxies = await Proxies.of(count, isDelta, plane.port);
   const startMs = performance.now() - beganMs;
   const startCpuMs = (await plane.settledCpuMs()) - beforeMs;
+  const megabytes = proxies.bytes / 1e6 / count;
   const full = await plane.memory();
   const usedKb = ((full.usedMb ?? Number.NaN) - (empty.usedMb ?? Number.NaN)) * (1000 / count);
   const runs: Change[][] = [];
@@ -116,7 +117,7 @@ async function measure(name: string, plane: Plane, count: number, isDelta: boole
     String(count),
     round(startMs),
     round(startCpuMs),
-    round(proxies.bytes / 1e6 / count),
+    round(megabytes),
     `${round(full.rssMb)} (${round(usedKb)})`,
     ...runs.flatMap((own) => [middle(own, 'ms'), middle(own, 'cpuMs'), middle(own, 'turnMs')]),
   );
