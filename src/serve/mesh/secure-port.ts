@@ -53,6 +53,8 @@ export interface JwtSettings {
   readonly issuer: string;
 }
 
+/** As istiod. A stream has the identity that it proved when it began, whatever has ended since, so it has to prove it again. */
+const MAX_CONNECTION_AGE_MS = 30 * 60_000;
 /** As clients of Istio know its control plane. */
 const ISTIO_NAMES = ['istiod', 'istio-pilot', 'istio-citadel'].map((name) => `${name}.istio-system.svc`);
 const [NAMESPACE, ACCOUNT] = ['istio-system', 'sluice'];
@@ -125,6 +127,7 @@ export class SecurePort implements AsyncDisposable {
       methods: new Map([...this.#service.methods, ...methods]),
       address,
       tls: this.#tlsOf(await certificate.first),
+      maxConnectionAgeMs: MAX_CONNECTION_AGE_MS,
       reusePort: false,
       refused: this.#refused,
       log: this.#log,

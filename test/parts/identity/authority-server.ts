@@ -40,11 +40,16 @@ export interface AuthorityServer {
 
 export interface AuthorityServerOptions {
   readonly ttlMs: number;
+  readonly maxConnectionAgeMs?: number;
   /** Beside the service, by the same callers. */
   readonly methods?: (callers: Callers, service: CertificateService, authority: Authority) => Methods;
 }
 
-export async function startAuthority({ ttlMs, methods }: AuthorityServerOptions): Promise<AuthorityServer> {
+export async function startAuthority({
+  ttlMs,
+  maxConnectionAgeMs,
+  methods,
+}: AuthorityServerOptions): Promise<AuthorityServer> {
   const log = lines();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-authority-'));
   const rootsFile = join(folder, 'roots.pem');
@@ -89,6 +94,7 @@ export async function startAuthority({ ttlMs, methods }: AuthorityServerOptions)
       port,
       tls: tls(),
       maxMessageBytes: 1 << 20,
+      ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }),
       onFault: (path, error) => log.error('fault', { path, error: String(error) }),
     });
   let transport = await open(0);
