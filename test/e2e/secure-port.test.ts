@@ -218,16 +218,7 @@ describe('the secure port', () => {
   test.each([
     [['--ca-folder', 'FOLDER/mesh.yaml'], /CLI_CA .*--ca-folder/],
     [['--jwks', 'FOLDER/none.json', '--token-issuer', 'x'], /CLI_CA .*--jwks .*none.json cannot be read/],
-    [['--jwks', 'http://127.0.0.1/keys', '--token-issuer', 'x'], /CLI_CA .*is not an https URL/],
-    [
-      ['--root-cert', 'FOLDER/mesh.yaml', '--signing-cert', 'FOLDER/mesh.yaml', '--signing-key', 'FOLDER/mesh.yaml'],
-      /CLI_CA .*--root-cert .*has no certificate in PEM/,
-    ],
     [['--root-cert', 'x'], /CLI_USAGE .*go together/],
-    [['--jwks', 'x'], /CLI_USAGE .*go together/],
-    [['--trust-domain', 'Bad'], /CLI_USAGE .*no trust domain/],
-    [['--workload-cert-ttl', '100d'], /CLI_USAGE .*longer than --max-workload-cert-ttl/],
-    [['--secure-names', 'a b'], /CLI_USAGE .*no name of a host/],
   ])('%j do not start, with the reason', async (flags, why) => {
     const { code, err } = await run([
       'mesh',
@@ -237,11 +228,6 @@ describe('the secure port', () => {
     ]);
     expect(code).not.toBe(0);
     expect(err.replaceAll('\n', ' ')).toMatch(why);
-  });
-
-  test('flags of identities without --secure are an error, not lost', async () => {
-    const { code, err } = await run(['mesh', path('mesh.yaml'), '--ca-folder', path('ca')]);
-    expect([code, err]).toEqual([2, expect.stringContaining('--ca-folder needs --secure')]);
   });
 });
 
@@ -284,10 +270,10 @@ describe('a burst', () => {
         await sleep(50);
       }
     })();
-    const codes = await burst(clients, 1500, await issuer.token());
+    const codes = await burst(clients, 800, await issuer.token());
     isOver = true;
     await watching;
-    expect([...codes]).toEqual([[Status.OK, 1500]]);
+    expect([...codes]).toEqual([[Status.OK, 800]]);
     expect(waits.length).toBeGreaterThan(3);
     expect((most - before) / 1024 / 1024).toBeLessThan(300);
     await workload(own); // served as before
@@ -297,13 +283,13 @@ describe('a burst', () => {
     const server = await served();
     const clients = Array.from({ length: 4 }, () => client(server.secure));
     await workload(clients[0] as GrpcClient);
-    const bursting = burst(clients, 2000, await issuer.token());
+    const bursting = burst(clients, 1000, await issuer.token());
     await sleep(300);
     const beganAtMs = performance.now();
     expect(await server.stop()).toBe(0);
     expect(performance.now() - beganAtMs).toBeLessThan(10_000);
     const codes = await bursting;
-    expect([...codes.values()].reduce((sum, count) => sum + count)).toBe(2000);
+    expect([...codes.values()].reduce((sum, count) => sum + count)).toBe(1000);
     expect(server.err()).not.toMatch(/internal error/);
   }, 60_000);
 });
