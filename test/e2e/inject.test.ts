@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { startFakeKubeApi } from '../parts/fake-kube-api.ts';
 import { ROOT, run } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-inject-'));
@@ -151,4 +152,50 @@ test('the template and the mesh configuration come from files, also as ConfigMap
     code: 1,
     err: expect.stringContaining('has no template'),
   });
+});
+
+test('the configurations come from ConfigMaps of a cluster', async () => {
+  const api = await startFakeKubeApi();
+  try {
+    const kubeconfig = fileOf(
+      'kubeconfig.yaml',
+      JSON.stringify({
+        'current-context': 'c',
+        contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+        clusters: [
+          {
+            name: 'c',
+            cluster: { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') },
+          },
+        ],
+        users: [{ name: 'u', user: { token: 'secret' } }],
+      }),
+    );
+    const flags = ['inject', '-f', '-', '--kubeconfig', kubeconfig];
+    const template =
+      'containers: [{ name: istio-proxy, image: x, args: ["[[ formatDuration .ProxyConfig.DrainDuration ]]"] }]';
+    for (const data of [
+      { config: JSON.stringify({ policy: 'disabled', template }) },
+      { mesh: 'defaultConfig: { drainDuration: 90s }' },
+    ])
+      api.next.push((response) => response.end(JSON.stringify({ kind: 'ConfigMap', data })));
+    const { code, out, err } = await run(
+      [...flags, '--injectConfigMapName', 'istio-sidecar-injector', '--meshConfigMapName', 'istio', '-i', 'mesh'],
+      { stdin: POD },
+    );
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain('1m30s');
+    expect(api.requests.map(({ path }) => path)).toEqual([
+      '/api/v1/namespaces/mesh/configmaps/istio-sidecar-injector',
+      '/api/v1/namespaces/mesh/configmaps/istio',
+    ]);
+    api.next.push((response) => response.end('{}'));
+    expect(await run([...flags, '--meshConfigMapName', 'istio'], { stdin: POD })).toMatchObject({
+      code: 3,
+      out: '',
+      err: expect.stringContaining('missing configuration map key "mesh"'),
+    });
+  } finally {
+    await api.stop();
+  }
 });
