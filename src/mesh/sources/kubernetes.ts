@@ -3,19 +3,16 @@
  * **In**: an API server, namespaces. **Out**: the objects of the mesh, once all of them are known, and a call for each change. **Fails**:
  * never; a resource that cannot be listed or watched is retried and logged, and what is known of it stays.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ApiError,
   ListWatch,
   type ListWatchOptions,
   type ReadApiServer,
   type ServedKind,
-  servedKinds,
 } from '../../kubernetes/index.ts';
 import type { Finding } from '../../yaml/findings.ts';
-import { messageOf } from '../../text/message-of.ts';
-import { Backoff } from '../../time/backoff.ts';
-import { type Kind, VERSIONS } from '../rules/kinds.ts';
+import type { Kind } from '../rules/kinds.ts';
+import { CustomKinds } from './custom-kinds.ts';
 import { KubernetesObjects, type RefusedObject } from './kubernetes-objects.ts';
 import type { MeshObjects } from './objects.ts';
 import { type Log, OutageLog } from './outage-log.ts';
@@ -67,29 +64,13 @@ const BUILT_IN: readonly WatchedKind[] = [
 const NODES: WatchedKind = { kind: 'Node', apiVersion: 'v1', plural: 'nodes', isNamespaced: false, metadataOnly: true };
 const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
-/** Kinds that a server has while their definitions are installed. */
-const CUSTOM = Object.fromEntries(
-  Object.entries(VERSIONS).filter(([, versions]) => versions.every((version) => version.includes('.istio.io/'))),
-);
-
 /** Of a server that answers, but not this. */
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 404]);
-const DISCOVER_EVERY_MS = 10_000;
-/** A server that has just been started may not know its custom resources yet. */
-const ABSENT_FOR_MS = 60_000;
-
-interface Watched {
-  readonly served: ServedKind;
-  readonly stop: AbortController;
-  /** When the server was first found not to have the kind any more; by the monotonic clock. */
-  absentSinceMs: number | undefined;
-}
-
 export class KubernetesSource {
   readonly #options: KubernetesSourceOptions;
   readonly #objects: KubernetesObjects;
   readonly #outages: OutageLog;
-  readonly #custom = new Map<Kind, Watched>();
+  readonly #custom: CustomKinds;
   /** By `namespace/name`. */
   readonly #secrets = new Map<string, AbortController>();
   /** While `run` runs. Resolves when each list was complete, or was refused. */
@@ -97,10 +78,6 @@ export class KubernetesSource {
   /** Lists that were not complete yet, with the cause of the last failure. */
   readonly #waiting = new Map<string, () => string | undefined>();
   readonly #synced = Promise.withResolvers<void>();
-  #discovery: { readonly isDone: boolean; readonly failure: string | undefined } = {
-    isDone: false,
-    failure: undefined,
-  };
   #isSynced = false;
 
   constructor(options: KubernetesSourceOptions) {
@@ -111,6 +88,16 @@ export class KubernetesSource {
         if (this.#isSynced) options.onChange();
       },
       onRefused: options.onRefused,
+    });
+    this.#custom = new CustomKinds({
+      server: options.server,
+      everyMs: options.discoverEveryMs,
+      backoff: options.watch?.backoff,
+      log: options.log,
+      outages: this.#outages,
+      watch: (kind, served, stop) => void this.#begin?.({ kind, ...served }, stop),
+      forget: (kind) => this.#objects.forget(kind, () => true),
+      onAnswer: () => this.#look(),
     });
   }
 
@@ -132,7 +119,7 @@ export class KubernetesSource {
   get waitingFor(): readonly string[] {
     const because = (why: string | undefined): string => (why === undefined ? '' : `: ${why}`);
     return [
-      ...(this.#discovery.isDone ? [] : [`/apis${because(this.#discovery.failure)}`]),
+      ...(this.#custom.isKnown ? [] : [`/apis${because(this.#custom.failure)}`]),
       ...[...this.#waiting].map(([path, failure]) => `${path}${because(failure())}`),
     ];
   }
@@ -155,7 +142,7 @@ export class KubernetesSource {
     };
     const isWhole = this.#options.namespaces.length === 0;
     for (const served of isWhole ? [...BUILT_IN, NODES] : BUILT_IN) void this.#begin(served, until);
-    await this.#discover(until);
+    await this.#custom.run(until);
     await Promise.all(running);
     if (failed.signal.aborted) throw failed.signal.reason;
   }
@@ -238,53 +225,8 @@ export class KubernetesSource {
     };
   }
 
-  /** Begins and ends the watches of custom resources, as their definitions come and go. */
-  async #discover(signal: AbortSignal): Promise<void> {
-    const { server, discoverEveryMs = DISCOVER_EVERY_MS } = this.#options;
-    const backoff = new Backoff(this.#options.watch?.backoff);
-    while (!signal.aborted) {
-      let pauseMs = discoverEveryMs * (1 + Math.random() / 10);
-      try {
-        const served = await servedKinds(server, CUSTOM, signal);
-        for (const kind of Object.keys(CUSTOM) as Kind[]) this.#compare(kind, served.get(kind));
-        backoff.reset();
-        this.#discovery = { isDone: true, failure: undefined };
-        this.#outages.answers('/apis');
-        this.#look();
-      } catch (error) {
-        if (signal.aborted) return;
-        pauseMs = backoff.next();
-        this.#discovery = { ...this.#discovery, failure: messageOf(error) };
-        this.#outages.failed('/apis', error);
-      }
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
-    }
-  }
-
-  #compare(kind: Kind, served: ServedKind | undefined): void {
-    const { log } = this.#options;
-    const watched = this.#custom.get(kind);
-    if (served !== undefined) {
-      const isSame = watched !== undefined && watched.served.apiVersion === served.apiVersion;
-      if (isSame && !watched.stop.signal.aborted) return;
-      watched?.stop.abort();
-      if (this.#discovery.isDone) log.info('the API server has a kind of the mesh', { kind, ...served });
-      const stop = new AbortController();
-      this.#custom.set(kind, { served, stop, absentSinceMs: undefined });
-      void this.#begin?.({ kind, ...served }, stop.signal);
-    } else if (watched !== undefined) {
-      // Its objects were deleted with the definition, which the watch has seen; or else the server may be wrong for a while.
-      watched.stop.abort();
-      watched.absentSinceMs ??= performance.now();
-      if (performance.now() - watched.absentSinceMs < ABSENT_FOR_MS) return;
-      log.warn('the API server no longer has a kind of the mesh; its objects are gone', { kind });
-      this.#custom.delete(kind);
-      this.#objects.forget(kind, () => true);
-    }
-  }
-
   #look(): void {
-    if (this.#isSynced || !this.#discovery.isDone || this.#waiting.size > 0) return;
+    if (this.#isSynced || !this.#custom.isKnown || this.#waiting.size > 0) return;
     this.#isSynced = true;
     this.#synced.resolve();
   }
