@@ -17,6 +17,8 @@ export interface WorkloadCertificateOptions {
   readonly log: Log;
   /** For the log, where a process has several. */
   readonly identity?: string;
+  /** Awaited before a key is made, where a process has so many that they would hold the event loop. */
+  readonly turn?: () => Promise<void>;
   readonly backoff?: BackoffOptions;
   readonly clock?: Clock;
   /** From 0 to 1. */
@@ -184,7 +186,8 @@ export class WorkloadCertificate implements Disposable {
 
   /** With a key of its own for each certificate, so that a stolen one ends with it. */
   async #signed(): Promise<WorkloadSecret> {
-    const { signer, ttlMs } = this.#options;
+    const { signer, ttlMs, turn } = this.#options;
+    await turn?.();
     const { createCsr, keyPem, newKey } = await import('./certificate.ts');
     const key = newKey();
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(SIGN_WITHIN_MS)]);

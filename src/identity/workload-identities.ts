@@ -7,6 +7,7 @@
  * renewals and reconnects cost nothing for each replica. A workload that wants a key of its own runs an agent.
  */
 import type { Log } from '../adapters/contract.ts';
+import { TimeSlice } from '../time/time-slice.ts';
 import type { Resource, Resources } from '../xds/index.ts';
 import type { Authority } from './authority.ts';
 import { ROOTS_SECRET, type Signer, WORKLOAD_SECRET, type WorkloadSecret } from './contract.ts';
@@ -35,9 +36,8 @@ interface Identity {
   /** A call for each stream. */
   readonly streams: Set<() => void>;
   forget: NodeJS.Timeout | undefined;
-  made:
-    | { readonly secret: WorkloadSecret | undefined; readonly roots: Resource; readonly resources: Resources }
-    | undefined;
+  own: { readonly of: WorkloadSecret | undefined; readonly resource: Resource | undefined };
+  made: { readonly own: Resource | undefined; readonly roots: Resource; readonly resources: Resources } | undefined;
 }
 
 const LINGER_MS = 60_000;
@@ -48,6 +48,8 @@ export class WorkloadIdentities implements Disposable {
   readonly #options: WorkloadIdentitiesOptions;
   readonly #identities = new Map<string, Identity>();
   readonly #unlisten: () => void;
+  readonly #slice = new TimeSlice();
+  #queue: Promise<void> = Promise.resolve();
   #roots: { readonly of: readonly string[]; readonly resource: Resource } | undefined;
 
   constructor(options: WorkloadIdentitiesOptions) {
@@ -90,8 +92,10 @@ export class WorkloadIdentities implements Disposable {
 
   #begin(uri: string): Identity {
     const { log, ttlMs, signerFor } = this.#options;
-    const certificate = new WorkloadCertificate({ signer: signerFor(uri), ttlMs, log, identity: uri });
-    const identity: Identity = { certificate, streams: new Set(), forget: undefined, made: undefined };
+    const turn = (): Promise<void> =>
+      (this.#queue = this.#queue.then(() => (this.#slice.isOver ? this.#slice.next() : undefined)));
+    const certificate = new WorkloadCertificate({ signer: signerFor(uri), ttlMs, log, identity: uri, turn });
+    const identity: Identity = { certificate, streams: new Set(), forget: undefined, own: NOT_YET, made: undefined };
     certificate.onChange(() => notify(identity));
     this.#identities.set(uri, identity);
     return identity;
@@ -108,11 +112,15 @@ export class WorkloadIdentities implements Disposable {
 
   #resources(identity: Identity): Resources {
     const { secret } = identity.certificate;
+    if (identity.own.of !== secret) identity.own = { of: secret, resource: resourceOf(secret) };
+    const { resource: own } = identity.own;
     const roots = this.#rootsResource();
-    if (identity.made?.secret !== secret || identity.made?.roots !== roots || identity.made === undefined) {
-      const own = secret === undefined ? [] : [certificateResource(WORKLOAD_SECRET, secret.chainPem, secret.keyPem)];
-      identity.made = { secret, roots, resources: new Map([...own, roots].map((one) => [one.name, one])) };
-    }
+    if (identity.made === undefined || identity.made.own !== own || identity.made.roots !== roots)
+      identity.made = {
+        own,
+        roots,
+        resources: new Map([own, roots].flatMap((one) => (one === undefined ? [] : [[one.name, one]]))),
+      };
     return identity.made.resources;
   }
 
@@ -123,6 +131,11 @@ export class WorkloadIdentities implements Disposable {
     return this.#roots.resource;
   }
 }
+
+const NOT_YET = { of: undefined, resource: undefined };
+
+const resourceOf = (secret: WorkloadSecret | undefined): Resource | undefined =>
+  secret === undefined ? undefined : certificateResource(WORKLOAD_SECRET, secret.chainPem, secret.keyPem);
 
 function notify({ streams }: Identity): void {
   for (const changed of streams) changed();
