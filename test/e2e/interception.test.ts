@@ -248,6 +248,63 @@ const connections = async (): Promise<number> =>
   (await statOf(1, 'listener.0.0.0.0_15001.downstream_cx_total')) +
   (await statOf(1, 'listener.0.0.0.0_15006.downstream_cx_total'));
 
+describe('while calls go', () => {
+  beforeAll(async () => {
+    if (whyNot === undefined) await intercept('REDIRECT', 'today');
+  }, 60_000);
+
+  test('while Sluice is away nobody gets in, since it was told to fail closed', async () => {
+    const [, engine] = servers as [Part, Part];
+    engine.freeze();
+    try {
+      expect(await reviews('/away')).toMatch(/^503 /);
+      expect(await outside.get({ host: SERVER, port: HIDDEN, path: '/away', service: 'hidden' })).toBe('ECONNRESET');
+    } finally {
+      engine.thaw();
+    }
+    await untilReady('Sluice', engine, async () => (await reviews('/back')).startsWith('200 '));
+  });
+
+  test('a service that comes while calls go is called, and none of them fails', async () => {
+    const late = { host: '10.96.0.5', port: 80, path: '/late', service: 'late' };
+    let calls = 0;
+    const failed: string[] = [];
+    let isOver = false;
+    const calling = (async () => {
+      for (; !isOver; calls++) {
+        const answer = await reviews('/loop');
+        if (!answer.startsWith('200 ')) failed.push(answer);
+      }
+    })();
+    const port = `{ name: http, port: 80, targetPort: ${HIDDEN} }`;
+    const added = service('late', late.host, 'server', 80, 'http').replace('{ name: http, port: 80 }', port);
+    await writeFile(join(folder, 'mesh/mesh.yaml'), MESH + added);
+    try {
+      const [mesh] = servers as [Part];
+      await untilReady('the late service', mesh, async () => (await client.get(late)).startsWith('200 '));
+      expect(await client.get(late)).toMatch(new RegExp(`^200 server-${HIDDEN} from .* for late/late$`));
+      await untilReady('its port', mesh, async () => (await statOf(1, `http.inbound_${HIDDEN}.downstream_rq_2xx`)) > 0);
+    } finally {
+      isOver = true;
+      await calling;
+      await writeFile(join(folder, 'mesh/mesh.yaml'), MESH);
+    }
+    expect(failed).toEqual([]);
+    expect(calls).toBeGreaterThan(20);
+  });
+
+  test('while the control plane is away all goes on', async () => {
+    const [mesh] = servers as [Part];
+    mesh.freeze();
+    try {
+      expect(await reviews('/away')).toMatch(/^200 /);
+      expect(await reviews('/closed')).toMatch(/^403 /);
+    } finally {
+      mesh.thaw();
+    }
+  });
+});
+
 describe('with TPROXY', () => {
   test('the application sees the address of its client', async () => {
     await intercept('TPROXY', 'today');
