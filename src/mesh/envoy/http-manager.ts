@@ -65,7 +65,7 @@ const filter = (name: string, type: string, fields: Json = {}): Json => ({
   typed_config: any(type, fields),
 });
 
-export const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
+const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
   envoy_grpc: { cluster_name: cluster },
   timeout: seconds(timeoutMs),
 });

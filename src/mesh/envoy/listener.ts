@@ -1,9 +1,7 @@
 /** Parts that listeners of sidecars and of gateways share. */
 import { LISTENER } from '../../xds/index.ts';
 import type { Scope } from '../resolve/scope.ts';
-import type { SluiceSettings } from '../model/mesh.ts';
 import { accessLogs } from './access-logs.ts';
-import { serviceOf } from './http-manager.ts';
 import { clusterOf, type RouteContext } from './http-routes.ts';
 import { made, type Made } from './made.ts';
 import { BLACK_HOLE, listenerName } from './names.ts';
@@ -94,11 +92,9 @@ export function tcpChain(
   match?: Json,
   idleTimeoutMs?: number,
 ): Json {
-  const { sluice } = mesh.settings;
   return compact({
     filter_chain_match: match,
     filters: [
-      ...(sluice === undefined || direction === 'outbound' || to === BLACK_HOLE ? [] : [askFilter(sluice)]),
       {
         name: 'envoy.filters.network.tcp_proxy',
         typed_config: any(
@@ -116,22 +112,6 @@ export function tcpChain(
     ],
   });
 }
-
-const EXT_AUTHZ = 'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz';
-
-/** Asks at the first octets of the client. It takes no facts about the workload but the labels of the node. */
-const askFilter = (sluice: SluiceSettings): Json => ({
-  name: 'envoy.filters.network.ext_authz',
-  typed_config: any(EXT_AUTHZ, {
-    stat_prefix: 'inbound',
-    grpc_service: serviceOf(sluice, sluice.checkTimeoutMs),
-    transport_api_version: 'V3',
-    failure_mode_allow: sluice.failOpen,
-    include_peer_certificate: true,
-    include_tls_session: true,
-    bootstrap_metadata_labels_key: 'LABELS',
-  }),
-});
 
 /** The clusters of a tcp or tls route. */
 export function targets(

@@ -177,14 +177,6 @@ spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
     );
   });
 
-  test('Sluice is asked about connections to it, and not about those that it opens', () => {
-    const asked = (name: string): readonly boolean[] =>
-      asListener(all, name).filter_chains.map(({ filters }) => filters[0]?.name === 'envoy.filters.network.ext_authz');
-    expect(asked('virtualInbound')).toEqual([false, true, false, false, true]); // HTTP is asked about by its requests
-    expect(asked('virtualOutbound')).toEqual([false, false, false]);
-    expect(asked('10.96.0.3_3306')).toEqual([false]);
-  });
-
   test('its application is called at the address that was called, from a source that is not intercepted', () => {
     for (const name of ['inbound|8080||', 'InboundPassthroughCluster'])
       expect(named(all, CLUSTER, name)).toMatchObject({
