@@ -56,16 +56,21 @@ export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAutho
       );
       const ca = await fileOf(rootsFile, 'the roots of the certificate authority');
       const secret = own();
+      let refusal: unknown;
       if (secret !== undefined && secret.expiresAtMs > Date.now()) {
         const mutual = { ca, cert: Buffer.from(secret.chainPem), key: Buffer.from(secret.keyPem) };
         try {
           return signed(await ask(request, mutual, undefined, signal));
         } catch (error) {
           if (!isRefusal(error)) throw error;
+          refusal = error;
         }
       }
-      const token = (await fileOf(tokenFile, 'the token of the service account')).toString().trim();
-      return signed(await ask(request, { ca }, token, signal));
+      const token = await fileOf(tokenFile, 'the token of the service account').catch((error: unknown) => {
+        if (refusal === undefined) throw error;
+        throw new GrpcError(codeOf(refusal), `${messageOf(refusal)}; and ${messageOf(error)}`, { cause: refusal });
+      });
+      return signed(await ask(request, { ca }, token.toString().trim(), signal));
     },
   };
 }

@@ -137,6 +137,16 @@ test('while the authority is away the certificate stays; after its end the token
   expect(run.log.of('renewed again')).toHaveLength(1);
 });
 
+test('while the authority is away and the token is missing as well, the line names both', async ({ ends }) => {
+  const run = await start(ends);
+  await run.agent.first;
+  await rm(run.tokenFile);
+  await run.ca.stop();
+  expect(await until('the failure', () => run.log.of('cannot be renewed')[0])).toMatch(
+    /certificate authority 127\.0\.0\.1:\d+: .*; and the token of the service account cannot be read: ENOENT/,
+  );
+});
+
 test.for([
   ['rootsFile', 'the roots of the certificate authority cannot be read: ENOENT'],
   ['tokenFile', 'the token of the service account cannot be read: ENOENT'],
