@@ -8,20 +8,26 @@ import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { Log } from '../adapters/contract.ts';
 import { Throttle } from '../time/throttle.ts';
 
-/** The flag or setting that turns TLS on; undefined if there is none. */
-export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS' | undefined;
+/** The flag or setting that turns TLS on; or the flag of the port beside this one, which speaks TLS if this is cleartext, and the reverse. */
+export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS' | OtherPort | undefined;
+type OtherPort = '--xds' | '--secure';
+const isOtherPort = (hint: TlsHint): hint is OtherPort => hint === '--xds' || hint === '--secure';
 
 const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
-  tls: `a peer speaks TLS, but this port is cleartext; ${hint === undefined ? '' : `set ${hint}, or `}remove the TLS transport_socket from the cluster in Envoy`,
+  tls: `a peer speaks TLS, but this port is cleartext; ${hint === undefined ? '' : `${withTls(hint)}, or `}remove the TLS transport_socket from the cluster in Envoy`,
   http1:
     'a peer speaks HTTP/1, but this port speaks HTTP/2 with prior knowledge; ' +
     'set http2_protocol_options on the cluster in Envoy; for pages and probes use the HTTP port',
   unknown: 'a peer did not send the HTTP/2 preface; find out which program connects to the gRPC port from its address',
-  cleartext: `a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to Envoy's cluster, or start without ${hint ?? 'TLS'}`,
+  cleartext: `a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to Envoy's cluster, or ${withoutTls(hint)}`,
   handshake:
     'a TLS handshake failed; check that the peer trusts the CA of this certificate, ' +
     'presents its own certificate if one is required, and offers h2 by ALPN',
 });
+
+const withTls = (hint: NonNullable<TlsHint>): string => (isOtherPort(hint) ? `use the port of ${hint}` : `set ${hint}`);
+const withoutTls = (hint: TlsHint): string =>
+  isOtherPort(hint) ? `use the port of ${hint}` : `start without ${hint ?? 'TLS'}`;
 
 interface Tally {
   count: number;

@@ -81,7 +81,7 @@ export class SecurePort implements AsyncDisposable {
     this.#log = log;
     this.#opened = opened;
     this.#service = new CertificateService({ authority, identityOf: callers.identityOf, log });
-    this.#refused = new RefusedConnections(log, undefined);
+    this.#refused = new RefusedConnections(log, '--xds');
     this.workloads = opened.use(
       new WorkloadIdentities({ authority, signerFor: (uri) => this.#service.signerFor(uri), log }),
     );

@@ -104,7 +104,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
     address: options.xds,
     tls: undefined,
     reusePort: false,
-    refused: new RefusedConnections(log, undefined),
+    refused: new RefusedConnections(log, port === undefined ? undefined : '--secure'),
     log,
   });
   stack.defer(() => transport.drain(graceMs));

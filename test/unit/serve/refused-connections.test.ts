@@ -41,3 +41,14 @@ test('the line names the flag or setting that turns TLS on', () => {
     'set GRPC_SERVER_USE_TLS',
   ]);
 });
+
+test('between two ports the line names the other one, for TLS and for cleartext', () => {
+  const lines: string[] = [];
+  const log = { warn: (message: string) => void lines.push(message) };
+  new RefusedConnections(log, '--secure').take({ kind: 'tls', peer: 'a:1' });
+  new RefusedConnections(log, '--xds').take({ kind: 'cleartext', peer: 'a:1' });
+  expect(lines).toEqual([
+    'a peer speaks TLS, but this port is cleartext; use the port of --secure, or remove the TLS transport_socket from the cluster in Envoy',
+    "a peer speaks cleartext, but this port requires TLS; add a TLS transport_socket to Envoy's cluster, or use the port of --xds",
+  ]);
+});
