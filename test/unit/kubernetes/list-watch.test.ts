@@ -313,11 +313,11 @@ describe('a watch', () => {
   });
 
   test('that is not answered at all is a failure', async () => {
-    const run = start({ silentAfterMs: 150 });
+    const run = start({ silentAfterMs: 500 });
     await synced(run);
     api.always = () => () => undefined;
     api.endWatchers();
-    await eventually(() => expect(run.watch.failure).toBe('the API server is silent: nothing arrived for 150 ms'));
+    await eventually(() => expect(run.watch.failure).toBe('the API server is silent: nothing arrived for 500 ms'));
     api.always = () => undefined;
     await eventually(() => expect(run.watch.failure).toBeUndefined());
   });

@@ -521,7 +521,7 @@ describe('the API server', () => {
     for (let at = 0; at < 50; at++)
       put(api, rule('a', { http: [{ timeout: `${at + 1}s`, route: [{ destination: { host: 'a' } }] }] }));
     put(api, rule('b'));
-    const one = await synced({ watch: { backoff: { firstMs: 4, mostMs: 20 }, silentAfterMs: 100 } });
+    const one = await synced({ watch: { backoff: { firstMs: 4, mostMs: 20 }, silentAfterMs: 300 } });
     api.rewind(100);
     api.remove('virtualservices', rule('b'));
     api.cutWatchers();
