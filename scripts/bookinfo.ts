@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { envoyProgram } from '../test/parts/fetch.ts';
-import { freePort } from '../test/parts/free-port.ts';
+import { freeNet, freePort } from '../test/parts/free-port.ts';
 import { type Issuer, issuerOfTokens } from './bookinfo-tokens.ts';
 
 const HERE = resolve(import.meta.dirname, '../examples/bookinfo');
@@ -94,12 +94,9 @@ if (!tours.includes(tour)) {
 const folder = await mkdtemp(join(tmpdir(), 'sluice-bookinfo-'));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
 /** Addresses of sidecars, for calls to workload `at` and for its own; others than those of the files if ports are free ones. */
-const net = flags['free-ports'] === true ? netOf(await freePort()) : undefined;
+const net = flags['free-ports'] === true ? await freeNet() : undefined;
 const inboundOf = (at: number): string => (net === undefined ? `127.0.10.${at}` : `${net}.${at}`);
 const outboundOf = (at: number): string => (net === undefined ? `127.0.30.${at}` : `${net}.${100 + at}`);
-function netOf(port: number): string {
-  return `127.${1 + (port >> 8)}.${port & 255}`;
-}
 const usualToOwn = new Map<string, string>([[`number: ${GATEWAY_PORT}`, `number: ${PORTS.gateway}`]]);
 const appPorts: number[] = [];
 for (const index of WORKLOADS.keys()) {

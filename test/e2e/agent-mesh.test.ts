@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startEnvoy } from '../parts/envoy.ts';
 import { envoyProgram } from '../parts/fetch.ts';
-import { freePort } from '../parts/free-port.ts';
+import { freeNet, freePort } from '../parts/free-port.ts';
 import { ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
@@ -18,9 +18,9 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
-/** Loopback addresses of this file. */
-const IN = { reviews: '127.72.10.1', ratings: '127.72.10.2' } as const;
-const OUT = { reviews: '127.72.30.1', ratings: '127.72.30.2' } as const;
+const NET = await freeNet();
+const IN = { reviews: `${NET}.1`, ratings: `${NET}.2` };
+const OUT = { reviews: `${NET}.101`, ratings: `${NET}.102` };
 type Name = keyof typeof IN;
 const NAMES = ['reviews', 'ratings'] as const;
 const PORT = 9080;

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { answers, type FakeKubeApi, startFakeKubeApi } from '../parts/fake-kube-api.ts';
-import { freePort } from '../parts/free-port.ts';
+import { freeNet, freePort } from '../parts/free-port.ts';
 import { installIstio, type Manifest, NETWORKING, put } from '../parts/mesh/kubernetes.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { type Program, program, run } from './command.ts';
@@ -18,8 +18,9 @@ import { until as untilFound } from './sluice.ts';
 const until = (holds: () => boolean | Promise<boolean>): Promise<true> =>
   untilFound(String(holds), async () => ((await holds()) ? true : undefined), 20_000);
 
-/** Where the Envoy of the client listens; any of 127.0.0.0/8 can be bound. */
-const OUT = '127.72.30.1';
+const NET = await freeNet();
+/** Where the Envoy of the client listens. */
+const OUT = `${NET}.101`;
 const PORT = 9080;
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 
@@ -49,7 +50,7 @@ const slice = (version: string, port: number): Manifest => ({
   addressType: 'IPv4',
   endpoints: [
     {
-      addresses: [version === 'v1' ? '127.72.10.1' : '127.72.10.2'],
+      addresses: [version === 'v1' ? `${NET}.1` : `${NET}.2`],
       conditions: { ready: true },
       targetRef: { kind: 'Pod', name: `web-${version}`, namespace: 'default' },
     },
@@ -125,9 +126,9 @@ describe('a mesh of a cluster', () => {
         users: [{ name: 'sluice', user: { tokenFile: 'token' } }],
       }),
     );
-    const one = await startApp('127.72.10.1', 0, 'v1');
+    const one = await startApp(`${NET}.1`, 0, 'v1');
     appPort = (one.address() as AddressInfo).port;
-    const other = await startApp('127.72.10.2', appPort, 'v2');
+    const other = await startApp(`${NET}.2`, appPort, 'v2');
     for (const server of [one, other])
       ends.push(() => {
         server.closeAllConnections();
@@ -153,7 +154,7 @@ describe('a mesh of a cluster', () => {
     [xdsPort, adminPort] = [await freePort(), await freePort()];
     const envoyAdmin = await freePort();
     const config = bootstrap({
-      id: 'sidecar~127.72.10.9~client.default~default.svc.cluster.local',
+      id: `sidecar~${NET}.9~client.default~default.svc.cluster.local`,
       xdsPort,
       adminPort: envoyAdmin,
     }) as { node: object };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
-import { freePort } from '../parts/free-port.ts';
+import { freeNet, freePort } from '../parts/free-port.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { type Program, program, run } from './command.ts';
 import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
@@ -15,9 +15,9 @@ import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts
 const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
   untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
 
-/** Loopback addresses of this file; any of 127.0.0.0/8 can be bound. */
-const IN = (at: number): string => `127.71.10.${at}`;
-const OUT = (at: number): string => `127.71.30.${at}`;
+const NET = await freeNet();
+const IN = (at: number): string => `${NET}.${at}`;
+const OUT = (at: number): string => `${NET}.${100 + at}`;
 const PORT = 9080;
 
 interface App {
@@ -248,7 +248,7 @@ spec:
       ...workloads.map((one) =>
         startProxy(`sidecar~${IN(one.at)}~${one.name}.default~default.svc.cluster.local`, one.labels),
       ),
-      startProxy('router~127.71.10.9~gateway.default~default.svc.cluster.local', { istio: 'ingressgateway' }),
+      startProxy(`router~${IN(9)}~gateway.default~default.svc.cluster.local`, { istio: 'ingressgateway' }),
     ]);
     await synced();
   });

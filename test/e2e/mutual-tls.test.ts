@@ -18,7 +18,7 @@ import { bootstrapOf } from '../../src/mesh/sidecar/bootstrap.ts';
 import { type MeshServer, startMeshServer } from '../../src/serve/mesh/server.ts';
 import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
-import { freePort } from '../parts/free-port.ts';
+import { freeNet, freePort } from '../parts/free-port.ts';
 import { type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
@@ -28,10 +28,9 @@ import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts
 const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
   untilFound(what, async () => ((await holds()) ? true : undefined), timeoutMs);
 
-/** Loopback addresses of this process: Envoys of two runs would share the connections to one address. */
-const NET = 72 + (process.pid % 128);
-const IN = (at: number): string => `127.${NET}.10.${at}`;
-const OUT = (at: number): string => `127.${NET}.30.${at}`;
+const NET = await freeNet();
+const IN = (at: number): string => `${NET}.${at}`;
+const OUT = (at: number): string => `${NET}.${100 + at}`;
 const [PORT, SECOND, TCP] = [9080, 9081, 9090];
 
 interface Workload {

@@ -15,6 +15,15 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/**
+ * The first three octets of loopback addresses for this process alone; Linux binds any of 127.0.0.0/8. Envoys of two runs at one address would
+ * share its connections.
+ */
+export async function freeNet(): Promise<string> {
+  const port = await freePort();
+  return `127.${1 + (port >> 8)}.${port & 255}`;
+}
+
 /** By an abstract socket, which one process can hold, and which ends with it. */
 const claim = async (port: number): Promise<boolean> =>
   (await listen({ path: `\0sluice-test-port-${port}` })) !== undefined &&
