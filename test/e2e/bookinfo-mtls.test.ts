@@ -55,6 +55,14 @@ describe('bookinfo with mutual TLS', () => {
     await demo.tour('v3');
   });
 
+  test('so does the RBAC of Istio 1.0', async () => {
+    await demo.authorize('rbac-page');
+    expect((await open()).text).toContain('Error fetching product reviews!');
+    await demo.authorize('rbac-whole');
+    expect((await open()).text).toMatch(RED);
+    await demo.authorize('whole');
+  });
+
   test('all certificates are renewed while pages are opened, and no page fails', async () => {
     const before = await issued();
     let isOver = false;
