@@ -1,4 +1,5 @@
 /**
+ * `GET /playground`: what to begin with: the text of the policy in force.
  * `POST /playground`: what a policy says to a call.
  * **In**: `{ policy: "yaml" | null, request: { call, attributes, carried }, id }`. **Out**: the explanation, and the findings about the
  * text.
@@ -13,22 +14,34 @@ import type { AdminSources, PlayRequest } from './sources.ts';
 /** A policy of many thousand rules. */
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_AT_ONCE = 2;
+const BUSY = { error: `${MAX_AT_ONCE} requests run; try again` };
 
 export function addPlayground(app: FastifyInstance, sources: AdminSources): void {
   let running = 0;
+  /** `undefined` if too many run. */
+  async function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
+    if (running >= MAX_AT_ONCE) return undefined;
+    running++;
+    try {
+      return await work();
+    } finally {
+      running--;
+    }
+  }
+  app.get('/playground', async (request, reply) => {
+    if (!mayChange(request)) return reply.code(403).send(PLAY_REFUSED);
+    const start = await inTurn(() => sources.playStart());
+    if (start === undefined) return reply.code(503).send(BUSY);
+    return { policy: start.policy ?? null, why: start.why ?? null };
+  });
   app.post('/playground', { bodyLimit: MAX_BYTES }, async (request, reply) => {
     if (!mayChange(request)) return reply.code(403).send(PLAY_REFUSED);
     const asked = playRequest(request.body);
     if ('wrong' in asked) return reply.code(400).send({ error: asked.wrong });
-    if (running >= MAX_AT_ONCE) return reply.code(503).send({ error: `${MAX_AT_ONCE} requests run; try again` });
-    running++;
-    try {
-      const played = await sources.play(asked);
-      if ('wrong' in played) return await reply.code(400).send({ error: played.wrong });
-      return { explanation: played.explanation ?? null, findings: findingRows(played.findings) };
-    } finally {
-      running--;
-    }
+    const played = await inTurn(() => sources.play(asked));
+    if (played === undefined) return reply.code(503).send(BUSY);
+    if ('wrong' in played) return reply.code(400).send({ error: played.wrong });
+    return { explanation: played.explanation ?? null, findings: findingRows(played.findings) };
   });
 }
 

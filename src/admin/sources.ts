@@ -66,6 +66,14 @@ export type Played =
   /** The error of the request, as a sentence without a full stop. */
   | { readonly wrong: string };
 
+/** What the playground begins with. */
+export interface PlayStart {
+  /** YAML of the policy in force, without its handlers and comments. */
+  readonly policy: string | undefined;
+  /** Why there is no text. */
+  readonly why: string | undefined;
+}
+
 export type LogEntry = Readonly<Record<string, unknown>>;
 
 /** `id` is the reader's; its feed has the same id in each worker. `isLast`: it has left. */
@@ -133,6 +141,7 @@ export interface AdminSources {
   topLimits(limit: number): readonly TopLimit[] | Promise<readonly TopLimit[]>;
   /** What a policy says to a call, without side effects. */
   play(request: PlayRequest): Promise<Played>;
+  playStart(): Promise<PlayStart>;
   /** The access log entry of a refused request, by the id of the verdict; values by attribute. */
   logEntry(id: string): LogEntry | undefined | Promise<LogEntry | undefined>;
   /** The first request of a reader opens its feed, which closes some seconds after the last one. */

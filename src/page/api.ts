@@ -226,6 +226,12 @@ export interface Explanation {
   };
 }
 
+export interface PlaygroundStart {
+  /** null: `why` says the reason. */
+  readonly policy: string | null;
+  readonly why: string | null;
+}
+
 export interface PlaygroundAnswer {
   readonly explanation?: Explanation | null;
   readonly findings: readonly Finding[];

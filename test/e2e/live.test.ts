@@ -376,6 +376,27 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     });
   });
 
+  test('the playground begins with the policy in force, without its handlers, for this machine alone', async () => {
+    const { policy, why } = (await page('/playground')) as { readonly policy: string; readonly why: null };
+    expect([policy, why]).toEqual([expect.stringContaining('name: three-a-day'), null]);
+    expect(policy).not.toMatch(/quota-memory|checks_total: /);
+    const request = { call: 'http', attributes: { 'request.method': 'DELETE', 'request.path': '/limited' } };
+    const verdictBy = async (text: string | null): Promise<unknown> => {
+      const answer = await fetch(`http://127.0.0.1:${server.adminPort}/playground`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ policy: text, request }),
+      });
+      const { explanation } = (await answer.json()) as { explanation: { readonly verdict: object } };
+      return { ...explanation, verdict: { ...explanation.verdict, id: '' } };
+    };
+    expect(await verdictBy(policy)).toEqual(await verdictBy(null));
+    const others = await fetch(`http://127.0.0.1:${server.adminPort}/playground`, {
+      headers: { origin: 'http://elsewhere.example' },
+    });
+    expect(others.status).toBe(403);
+  });
+
   test('a reload keeps the streams, and the drain ends them', async () => {
     const own = await started();
     const reader = await reading(own.adminPort ?? 0, '/verdicts/stream');

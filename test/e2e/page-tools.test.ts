@@ -70,7 +70,10 @@ test('a decision is tried again with another policy and another request, and bec
   await page.getByRole('link', { name: 'Open in the playground' }).click();
   const now = page.locator('.verdict').nth(1);
   await now.getByText('no-admin').waitFor();
-  await page.getByLabel(/Policy in YAML/).fill(POLICY.replace('"/admin"', '"/other"'));
+  const policy = page.getByLabel(/Policy in YAML/);
+  const begun = await until('the text of the policy in force', async () => (await policy.inputValue()) || undefined);
+  expect(begun).toBe(`# ${sluice.policyFile}\n${POLICY.slice(POLICY.indexOf('rules:'))}`);
+  await policy.fill(begun.replace('"/admin"', '"/other"'));
   await page.getByRole('button', { name: 'Run' }).click();
   await now.getByText('allow').waitFor();
   expect(await page.locator('.verdict').first().innerText()).toMatch(/deny\s+no-admin\s+403/);

@@ -18,7 +18,7 @@ import type { Environment } from './sections/config-values.ts';
 import { adaptersNamedIn, HandlersSection } from './sections/handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from '../../yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from '../../yaml/policy-files.ts';
-import type { Policy } from './policy.ts';
+import type { HandlerSpec, Policy } from './policy.ts';
 import { loadedPlugins, type PolicyPlugins } from './sections/plugins-section.ts';
 import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
@@ -30,6 +30,8 @@ import { TimeSlice } from '../../time/time-slice.ts';
 export interface LoadOptions {
   /** The built-in adapters; those of the plugins that the policy names are added to them. */
   readonly adapters: Registry;
+  /** Handlers that rules may use without a declaration, such as those in force; a declaration replaces one of the same name. */
+  readonly handlers?: ReadonlyMap<string, HandlerSpec>;
   /** For `{ $env: NAME }`; default: `process.env`. */
   readonly env?: Environment;
   /** For `{ $file: PATH }`; throws the system's error. Default: from disk. */
@@ -142,7 +144,7 @@ const NOTHING_IMPORTED: Translated = { rules: [], handlers: [], attributes: [] }
 async function loadBy(
   parse: Parse,
   files: PolicyFiles,
-  { adapters: builtIn, env = process.env, readText, unsetEnv, isLenient = false }: LoadOptions,
+  { adapters: builtIn, handlers: undeclared, env = process.env, readText, unsetEnv, isLenient = false }: LoadOptions,
 ): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
@@ -161,7 +163,7 @@ async function loadBy(
   const dialled = await dialledHandlers(sections.handlers, adapters, someAreMissing, findings);
   const settings = settingsOf(sections.settings, findings);
   const handlers = new HandlersSection(
-    { adapters, someAreMissing, dialled, spool: settings.spool, env, readText, unsetEnv },
+    { adapters, someAreMissing, dialled, undeclared, spool: settings.spool, env, readText, unsetEnv },
     findings,
   );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
@@ -224,7 +226,7 @@ function isMap(node: Node, what: string, findings: Findings): node is MapNode {
 }
 
 /** A file that a handler's config names is data, even if it is YAML in the policy's folder. */
-function dataFiles(roots: readonly Node[]): ReadonlySet<string> {
+export function dataFiles(roots: readonly Node[]): ReadonlySet<string> {
   const found = new Set<string>();
   const walk = (node: Node): void => {
     if (node.kind === 'list') for (const item of node.items) walk(item);

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import type { Explanation, Finding, KeptDecision, PlaygroundAnswer, Why } from '../api.ts';
+import type { Explanation, Finding, KeptDecision, PlaygroundAnswer, PlaygroundStart, Why } from '../api.ts';
 import { caseText, type PlayedCall } from '../case-text.ts';
 import { Copyable } from '../parts/copyable.tsx';
 import { Findings } from '../parts/findings.tsx';
@@ -64,6 +64,8 @@ export function Playground(): JSX.Element {
   const original = useSignal<PlayedCall>(EXAMPLE);
   const request = useSignal(JSON.stringify(EXAMPLE, null, 2));
   const policy = useSignal('');
+  /** The policy in force, and why it is not shown. */
+  const start = useSignal<PlaygroundStart | undefined>(undefined);
   const played = useSignal<Played | undefined>(undefined);
   const problem = useSignal('');
   const isMissing = useSignal(false);
@@ -78,7 +80,7 @@ export function Playground(): JSX.Element {
       const was = await post<PlaygroundAnswer>('/playground', { ...body, policy: null, request: original.value });
       const is = await post<PlaygroundAnswer>('/playground', {
         ...body,
-        policy: policy.value.trim() === '' ? null : policy.value,
+        policy: policy.value.trim() === '' || policy.value === start.value?.policy ? null : policy.value,
         request: changed,
       });
       played.value = {
@@ -94,6 +96,17 @@ export function Playground(): JSX.Element {
     }
     isRunning.value = false;
   };
+
+  useEffect(() => {
+    void (async () => {
+      try {
+        start.value = await ask<PlaygroundStart>('/playground');
+        if (policy.value === '') policy.value = start.value.policy ?? '';
+      } catch (error) {
+        start.value = { policy: null, why: messageOf(error) };
+      }
+    })();
+  }, []);
 
   useEffect(() => {
     if (id === undefined) return;
@@ -148,13 +161,15 @@ export function Playground(): JSX.Element {
         <label class="field">
           Policy in YAML; empty: the one in force
           <textarea
-            rows={10}
+            rows={start.value?.policy == null ? 10 : 18}
+            wrap="off"
             spellcheck={false}
             value={policy.value}
             placeholder={'rules:\n  - name: …\n    match: …\n    deny: { status: 403 }'}
             onInput={({ currentTarget }) => (policy.value = currentTarget.value)}
           />
         </label>
+        {start.value !== undefined && <PolicyHint start={start.value} />}
         <p class="actions">
           <button class="primary" disabled={isRunning.value}>
             Run
@@ -175,6 +190,22 @@ export function Playground(): JSX.Element {
         )}
       </div>
     </div>
+  );
+}
+
+function PolicyHint({ start: { policy, why } }: { readonly start: PlaygroundStart }): JSX.Element {
+  return (
+    <p class="muted small">
+      {policy === null ? (
+        <>
+          The text of the policy in force is not shown: <Text value={why ?? ''} isBlock />
+        </>
+      ) : (
+        <>This is the policy in force, without its comments. </>
+      )}
+      Rules may use the handlers in force, whose configs are not shown; a handler written
+      here replaces the one of its name.
+    </p>
   );
 }
 

@@ -4,19 +4,21 @@
  * **Fails**: with a sentence for a call that is not one; a policy with errors is a result.
  *
  * Adapters that need no backend are opened as they are. Other handlers answer as they did in a kept call, or count as unavailable;
- * quotas are counted from zero. A text loads no plugin but those of the policy in force, and reads neither files nor the environment.
+ * quotas are counted from zero. A text loads no plugin but those of the policy in force, and reads neither files nor the environment;
+ * its rules may use the handlers in force, whose configs it does not show.
  */
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
-import type { Played, PlayRequest } from '../../admin/sources.ts';
+import type { Played, PlayRequest, PlayStart } from '../../admin/sources.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import { createEngine } from '../../core/engine.ts';
 import { loadPolicyText } from '../../core/rules/load.ts';
 import type { Policy } from '../../core/rules/policy.ts';
+import { shownText } from '../../core/rules/shown-text.ts';
 import type { Finding } from '../../yaml/findings.ts';
 import { SnapshotError } from '../../core/snapshot/errors.ts';
 import { explained, explanationJson } from '../../explain/explanation.ts';
@@ -27,10 +29,13 @@ import { RecordedWire } from '../../traffic/recorded-wire.ts';
 import { RecordedAnswers } from '../../traffic/replay/recorded-answers.ts';
 import { replayHandlers } from '../../traffic/replay/replay-handlers.ts';
 import { replayPolicy } from '../../traffic/replay/replay-policy.ts';
+import type { PolicyTexts } from './source.ts';
 
 export interface PlaygroundOptions {
   readonly registry: Registry;
   readonly inForce: () => Policy | undefined;
+  /** Of the policy in force. */
+  readonly texts: () => PolicyTexts | undefined;
   /** A kept call in the form of records. */
   readonly recorded: (id: string) => Promise<RecordedCall | undefined>;
 }
@@ -38,7 +43,7 @@ export interface PlaygroundOptions {
 export async function play({ policy: text, asked, id }: PlayRequest, options: PlaygroundOptions): Promise<Played> {
   const inForce = options.inForce();
   const { policy, findings } =
-    text === undefined ? { policy: inForce, findings: [] } : await loaded(text, options.registry, inForce);
+    text === undefined ? { policy: inForce, findings: [] } : await loaded(text, options, inForce);
   if (policy === undefined) return text === undefined ? { wrong: 'no policy is in force' } : failed(findings);
   const record = id === undefined ? undefined : await options.recorded(id);
   try {
@@ -52,11 +57,19 @@ export async function play({ policy: text, asked, id }: PlayRequest, options: Pl
   }
 }
 
+/** What the playground begins with. */
+export async function playgroundStart({ texts }: Pick<PlaygroundOptions, 'texts'>): Promise<PlayStart> {
+  const inForce = texts();
+  if (inForce === undefined) return { policy: undefined, why: 'no policy is in force' };
+  const shown = await shownText(inForce.files);
+  return 'text' in shown ? { policy: shown.text, why: undefined } : { policy: undefined, why: shown.why };
+}
+
 const failed = (findings: readonly Finding[]): Played => ({ explanation: undefined, findings });
 
 function loaded(
   text: string,
-  registry: Registry,
+  { registry, texts }: PlaygroundOptions,
   inForce: Policy | undefined,
 ): Promise<{ readonly policy: Policy | undefined; readonly findings: readonly Finding[] }> {
   const known = inForce?.plugins ?? [];
@@ -69,6 +82,8 @@ function loaded(
         return registry.withPlugins(own, own);
       },
     },
+    handlers: inForce?.handlers ?? new Map(),
+    isLenient: texts()?.isLenient ?? false,
     env: {},
     readText: () => {
       throw new Error('the playground reads no files');

@@ -21,7 +21,7 @@ import { candidateInfo, Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
 import type { RecordedCall } from '../../traffic/format.ts';
 import { callOf, type JsonMap } from '../../traffic/parse-call.ts';
-import { play } from './playground.ts';
+import { play, playgroundStart } from './playground.ts';
 import { serveByCrew } from './supervisor.ts';
 import { serveInThread, type TransportFlags } from './thread.ts';
 
@@ -143,12 +143,19 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const call = line === undefined ? undefined : callOf(JSON.parse(line) as JsonMap);
     return typeof call === 'string' ? undefined : call;
   }
+  const playground = {
+    registry,
+    recorded,
+    inForce: () => loads.policy,
+    texts: () => loads.history[0]?.texts,
+  };
   const sources: AdminSources = {
     ...service.sources,
     control,
     policy: () => loads.policy,
     loading: () => ({ atMs: loads.atMs, refusal: loads.refusal, history: loads.history, configs: options.configs }),
-    play: (request) => play(request, { registry, inForce: () => loads.policy, recorded }),
+    play: (request) => play(request, playground),
+    playStart: () => playgroundStart(playground),
     isDraining: () => isDraining,
   };
 

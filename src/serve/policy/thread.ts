@@ -41,7 +41,10 @@ export interface TransportFlags {
 }
 
 /** The admin port's data of one engine, or of several as one. */
-export interface EngineSources extends Omit<AdminSources, 'policy' | 'loading' | 'isDraining' | 'control' | 'play'> {
+export interface EngineSources extends Omit<
+  AdminSources,
+  'policy' | 'loading' | 'isDraining' | 'control' | 'play' | 'playStart'
+> {
   /** A kept call as a line of a file of calls, by the id of the verdict or the request. */
   recorded(id: string): string | undefined | Promise<string | undefined>;
 }

@@ -14,6 +14,7 @@ export const EMPTY_SOURCES: AdminSources = {
   handlers: () => [],
   verdicts: () => [],
   play: async () => ({ wrong: 'no policy is in force' }),
+  playStart: async () => ({ policy: undefined, why: 'no policy is in force' }),
   topLimits: () => [],
   why: async () => undefined,
   logEntry: () => undefined,

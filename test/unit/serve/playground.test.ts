@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import type { Played } from '../../../src/admin/sources.ts';
+import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { play } from '../../../src/serve/policy/playground.ts';
 import type { RecordedCall } from '../../../src/traffic/format.ts';
 
@@ -29,7 +30,12 @@ const registry = await loadBuiltIns();
 const played = (policy: string, id: string | undefined): Promise<Played> =>
   play(
     { policy, id, asked: { call: 'http', requests: [{ 'request.method': 'GET', 'request.path': '/' }], carried: {} } },
-    { registry, inForce: () => undefined, recorded: async (of) => (of === 'v-1' ? RECORD : undefined) },
+    {
+      registry,
+      inForce: () => undefined,
+      texts: () => undefined,
+      recorded: async (of) => (of === 'v-1' ? RECORD : undefined),
+    },
   );
 
 test('a handler with a backend is never opened: it answers as it did in the kept call, or counts as unavailable', async () => {
@@ -53,7 +59,30 @@ test('an error of the policy is a finding, and one of the call a sentence', asyn
   });
   const wrong = await play(
     { policy: POLICY, id: undefined, asked: { call: 'http', requests: [{ 'request.pth': '/' }], carried: {} } },
-    { registry, inForce: () => undefined, recorded: async () => undefined },
+    { registry, inForce: () => undefined, texts: () => undefined, recorded: async () => undefined },
   );
   expect(wrong).toEqual({ wrong: expect.stringContaining('request.pth') as unknown });
+});
+
+test('rules of a text use the handlers in force, unless the text has one of the same name', async () => {
+  const { policy: inForce } = await loadPolicyText(new Map([['policy.yaml', POLICY]]), { adapters: registry });
+  const options = { registry, inForce: () => inForce, texts: () => undefined, recorded: async () => RECORD };
+  const asked = { call: 'http', requests: [{ 'request.method': 'GET', 'request.path': '/' }], carried: {} } as const;
+  const rules = 'rules: [{ name: door, check: { handler: door } }]';
+  expect(await play({ policy: rules, id: 'v-1', asked }, options)).toMatchObject({
+    explanation: { verdict: { outcome: 'deny', rule: 'door' } },
+    findings: [],
+  });
+  const list = 'handlers: { door: { adapter: check-list, config: { values: [GET] } } }\n';
+  const check = 'rules: [{ name: door, check: { handler: door, input: { value: request.method } } }]';
+  expect(await play({ policy: `${list}${check}`, id: undefined, asked }, options)).toMatchObject({
+    explanation: { verdict: { outcome: 'allow' } },
+    findings: [],
+  });
+  expect(
+    await play({ policy: check.replace('handler: door', 'handler: dor'), id: undefined, asked }, options),
+  ).toMatchObject({
+    explanation: undefined,
+    findings: [{ code: 'RULES_UNKNOWN_HANDLER', message: expect.stringContaining('door') as unknown }],
+  });
 });

@@ -18,7 +18,7 @@ type Served = Adapter['serves'];
 export interface DeclaredHandlers {
   readonly handlers: ReadonlyMap<string, HandlerSpec>;
   /** All names, including handlers with errors, so that rules that use them are not reported as well. */
-  readonly names: ReadonlyMap<string, Place>;
+  readonly names: ReadonlyMap<string, Place | undefined>;
   /** Names that rules use. */
   readonly used: Set<string>;
 }

@@ -38,12 +38,14 @@ export interface HandlerSources extends ValueSources {
   /** A plugin of the policy could not be loaded, and an unknown adapter may be one of its; the plugin's error is reported. */
   readonly someAreMissing: boolean;
   readonly dialled: DialledHandlers;
+  /** Those that a declaration of the same name replaces. */
+  readonly undeclared?: ReadonlyMap<string, HandlerSpec> | undefined;
   readonly spool: SpoolSettings;
 }
 
 export class HandlersSection implements DeclaredHandlers {
   readonly handlers = new Map<string, HandlerSpec>();
-  readonly names = new Map<string, Place>();
+  readonly names = new Map<string, Place | undefined>();
   readonly used = new Set<string>();
   /** Metrics on the common page, by name, with their handlers. */
   readonly #metrics = new Map<string, string>();
@@ -55,13 +57,20 @@ export class HandlersSection implements DeclaredHandlers {
   readonly #values: ConfigValues;
   readonly #findings: Findings;
 
-  constructor({ adapters, someAreMissing, dialled, spool, ...sources }: HandlerSources, findings: Findings) {
+  constructor(
+    { adapters, someAreMissing, dialled, undeclared = new Map(), spool, ...sources }: HandlerSources,
+    findings: Findings,
+  ) {
     this.#adapters = adapters;
     this.#someAreMissing = someAreMissing;
     this.#dialled = dialled;
     this.#spool = spool;
     this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
+    for (const [name, spec] of undeclared) {
+      this.handlers.set(name, spec);
+      this.names.set(name, undefined);
+    }
   }
 
   /** For the sections that are read from now on. */
@@ -76,11 +85,12 @@ export class HandlersSection implements DeclaredHandlers {
 
   read(section: MapNode): void {
     for (const { key, keyPlace, value } of section.entries.values()) {
-      if (this.names.has(key)) {
+      if (this.names.get(key) !== undefined) {
         this.#findings.error('RULES_DUPLICATE', keyPlace, `the handler ${key} is declared twice; rename or remove one`);
         continue;
       }
       this.names.set(key, keyPlace);
+      this.handlers.delete(key);
       checkName(key, keyPlace, 'a handler', this.#findings);
       const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS.handler);
       if (fields !== undefined) this.#handler(key, fields, value);
@@ -91,7 +101,7 @@ export class HandlersSection implements DeclaredHandlers {
   end(): void {
     for (const { of, name, place } of this.#locals) this.#checkLocal(of, name, place);
     for (const [name, place] of this.names)
-      if (!this.used.has(name))
+      if (place !== undefined && !this.used.has(name))
         this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or use it in a rule`);
   }
 
