@@ -49,6 +49,8 @@ export interface TopLimit {
   readonly resetMs: number;
   /** Units that are held, of algorithm concurrency. */
   readonly holders: number | null;
+  /** When the oldest of them end, so that the last charge, which was refused, would fit; null if it was granted. */
+  readonly oldestEndsMs: number | null;
   /** When it was charged, in milliseconds since 1970. */
   readonly atMs: number;
 }

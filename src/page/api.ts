@@ -164,6 +164,7 @@ export interface TopLimit {
   readonly remaining: number;
   readonly resetMs: number;
   readonly holders: number | null;
+  readonly oldestEndsMs?: number | null;
 }
 
 export interface CandidateAnswer {

@@ -1,4 +1,5 @@
 /** What operators read from a running server, with one engine and with several workers as one. */
+import { randomUUID } from 'node:crypto';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -30,6 +31,9 @@ rules:
   - name: three-a-day
     match: request.path == "/limited"
     quota: { handler: counts, limit: 3, per: 1h, key: [request.host] }
+  - name: two-at-once
+    match: request.path == "/leased"
+    quota: { handler: counts, algorithm: concurrency, limit: 2, per: 1h, key: [request.host], once: request.id }
   - name: counted
     calls: [http]
     report: { handler: seen, params: { metric: checks_total }, input: { value: 1.0 } }
@@ -67,6 +71,10 @@ async function reading(
     reply.once('close', resolve).once('error', () => resolve());
   });
   return { reply, events, ended, leave: () => reply.destroy() };
+}
+
+interface TopRows {
+  readonly limits: readonly Readonly<Record<string, unknown>>[];
 }
 
 interface CountsRow {
@@ -310,9 +318,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     await page('/limits/top');
     const { limits } = await until('the charges of two hosts', async () => {
       for (const host of ['near', 'near', 'far']) await checked('GET', '/limited', {}, host);
-      const top = (await page('/limits/top?limit=5')) as {
-        readonly limits: readonly Readonly<Record<string, unknown>>[];
-      };
+      const top = (await page('/limits/top?limit=5')) as TopRows;
       return top.limits.length >= 2 && top.limits[0]?.['remaining'] === 0 ? top : undefined;
     });
     expect(limits[0]).toEqual({
@@ -324,8 +330,23 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       remaining: 0,
       resetMs: expect.any(Number) as unknown,
       holders: null,
+      oldestEndsMs: null,
       chargedAt: expect.stringMatching(/^\d{4}-/) as unknown,
     });
+    const leased = await until('the leases of a host', async () => {
+      await checked('GET', '/leased', { 'x-request-id': randomUUID() }, 'busy');
+      const { limits: top } = (await page('/limits/top')) as TopRows;
+      return top.find(({ rule, remaining }) => rule === 'two-at-once' && remaining === 0);
+    });
+    expect(leased).toMatchObject({ holders: 2, oldestEndsMs: null });
+    await checked('GET', '/leased', { 'x-request-id': randomUUID() }, 'busy');
+    const full = await until('the refusal', async () => {
+      const { limits: top } = (await page('/limits/top')) as TopRows;
+      return top.find(({ rule, oldestEndsMs }) => rule === 'two-at-once' && oldestEndsMs !== null);
+    });
+    expect(full).toMatchObject({ holders: 2 });
+    expect(full['oldestEndsMs']).toBeGreaterThan(0);
+    expect(full['oldestEndsMs']).toBeLessThanOrEqual(3_600_000);
     expect(await page('/limits/top?limit=0')).toEqual({ error: 'limit must be a whole number from 1 to 500' });
   });
 

@@ -1,7 +1,7 @@
 /** The keys nearest to their limit; a reset shows first which counters it reaches. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import type { QuotaInspection, TopLimit } from '../api.ts';
+import type { QuotaInspection, TopLimit, Values } from '../api.ts';
 import { count, duration, valueText } from '../format.ts';
 import { Confirmed } from '../parts/confirmed.tsx';
 import { Panel, Section } from '../parts/panel.tsx';
@@ -87,8 +87,16 @@ export function Limits(): JSX.Element {
   );
 }
 
+/** Ends are the latest: the answer of a request releases its lease. */
+const leaseValues = (holders: number, resetMs: number, oldestEndsMs: number | null | undefined): Values => ({
+  'units held': count(holders),
+  ...(typeof oldestEndsMs === 'number'
+    ? { 'oldest lease ends within': duration(oldestEndsMs) }
+    : { 'last lease ends within': duration(resetMs) }),
+});
+
 function LimitPanel({ row, onReset }: { readonly row: TopLimit; readonly onReset: () => void }): JSX.Element {
-  const { rule, handler, counter, key, resetMs, holders } = row;
+  const { rule, handler, counter, key, resetMs, holders, oldestEndsMs } = row;
   return (
     <Panel label="Limit" title={<Text value={keyText(row)} isBlock />} onClose={() => setQuery({ key: '' })}>
       <Headroom row={row} />
@@ -98,8 +106,7 @@ function LimitPanel({ row, onReset }: { readonly row: TopLimit; readonly onReset
           handler,
           counter,
           ...key,
-          'new in': duration(resetMs),
-          ...(holders === null ? {} : { holders: count(holders) }),
+          ...(holders === null ? { 'new in': duration(resetMs) } : leaseValues(holders, resetMs, oldestEndsMs)),
         }}
       />
       <Reset row={row} onReset={onReset} />

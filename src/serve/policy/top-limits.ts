@@ -89,6 +89,9 @@ const leftOf = ({ entry: { answer } }: Charged): number =>
 function rowOf({ entry, atMs }: Charged, nowMs: number): TopLimit {
   const { rule, action } = entry.outcome.prepared;
   const { limit = 0, remaining = 0, resetMs = 0 } = entry.answer ?? {};
+  const isLease = action.algorithm === 'concurrency';
+  const isRefused = entry.answer?.granted === false;
+  const endsMs = Math.max(0, Math.round(atMs + resetMs - nowMs));
   const key = shownKey(action.key, entry.outcome.bag as RequestBag);
   return {
     rule: rule.name,
@@ -97,8 +100,10 @@ function rowOf({ entry, atMs }: Charged, nowMs: number): TopLimit {
     key: Object.fromEntries(key.map(({ source, value }) => [source, value])),
     limit,
     remaining,
-    resetMs: Math.max(0, Math.round(atMs + resetMs - nowMs)),
-    holders: action.algorithm === 'concurrency' ? Math.max(0, limit - remaining) : null,
+    resetMs: endsMs,
+    holders: isLease ? Math.max(0, limit - remaining) : null,
+    // A refusal says when enough units end; a grant, when the last one does.
+    oldestEndsMs: isLease && isRefused ? endsMs : null,
     atMs,
   };
 }
