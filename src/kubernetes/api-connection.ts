@@ -22,7 +22,13 @@ const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_MESSAGE_CHARACTERS = 500;
 const TCP_KEEPALIVE_MS = 30_000;
 
-type Method = 'GET' | 'POST';
+type Method = 'GET' | 'POST' | 'PATCH';
+
+/** A request's body. */
+interface Sent {
+  readonly type: string;
+  readonly text: string;
+}
 
 /** An answer other than 200, or an ERROR event. */
 export class ApiError extends Error {
@@ -73,10 +79,16 @@ export class ApiConnection {
 
   /** Creates an object. Rejects with {@link ApiError} for any answer but 200 and 201. */
   post(path: string, object: object, options: PostOptions): Promise<Body> {
-    return this.#asked('POST', path, JSON.stringify(object), options);
+    return this.#asked('POST', path, { type: 'application/json', text: JSON.stringify(object) }, options);
   }
 
-  async #asked(method: Method, path: string, sent: string | undefined, options: PostOptions): Promise<Body> {
+  /** Creates an object, or sets the fields of it that are given (server-side apply). Rejects as `post`. */
+  apply(path: string, object: object, options: GetOptions): Promise<Body> {
+    const sent = { type: 'application/apply-patch+yaml', text: JSON.stringify(object) };
+    return this.#asked('PATCH', `${path}?${new URLSearchParams(options.query).toString()}`, sent, options);
+  }
+
+  async #asked(method: Method, path: string, sent: Sent | undefined, options: PostOptions): Promise<Body> {
     const silence = new Silence(options.answerWithinMs);
     try {
       const response = await this.#send(method, path, sent, options, silence);
@@ -92,7 +104,7 @@ export class ApiConnection {
   #send(
     method: Method,
     path: string,
-    sent: string | undefined,
+    sent: Sent | undefined,
     { accept, signal }: PostOptions,
     silence: Silence,
   ): Promise<IncomingMessage> {
@@ -105,7 +117,7 @@ export class ApiConnection {
         headers: {
           accept,
           'user-agent': 'sluice',
-          ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(sent === undefined ? {} : { 'content-type': sent.type }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
       });
@@ -113,7 +125,7 @@ export class ApiConnection {
       request.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEPALIVE_MS));
       request.on('response', resolve);
       request.on('error', reject);
-      request.end(sent);
+      request.end(sent?.text);
     });
   }
 }
@@ -169,7 +181,7 @@ async function errorOf(response: IncomingMessage, silence: Silence, method: Meth
     if (bytes > MAX_ERROR_BYTES) break;
   }
   const retryAfterMs = 1000 * Number(response.headers['retry-after'] ?? 0);
-  const hints = method === 'POST' ? { ...HINTS, 403: '; grant create on this resource to this account' } : HINTS;
+  const hints = { ...HINTS, ...HINTS_OF_WRITES[method] };
   return apiError(response.statusCode ?? 0, statusMessage(Buffer.concat(chunks).toString()), retryAfterMs, hints);
 }
 
@@ -186,6 +198,11 @@ const HINTS: Readonly<Record<number, string>> = {
   401: '; the server rejects the token or client certificate',
   403: '; grant get, list and watch on this resource to this account',
   404: '; the server does not know this resource',
+};
+
+const HINTS_OF_WRITES: Readonly<Partial<Record<Method, Readonly<Record<number, string>>>>> = {
+  POST: { 403: '; grant create on this resource to this account' },
+  PATCH: { 403: '; grant create and patch on this resource to this account', 404: '' },
 };
 
 /** The message of a Status object; of another body, such as a proxy's, its beginning. */

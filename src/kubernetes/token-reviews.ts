@@ -3,8 +3,9 @@
  * **In**: a token. **Out**: the user that it proves to any of the audiences, or why it proves none.
  * **Fails**: with an Error while the server is away, hung, or does not let us ask.
  */
-import { ApiConnection, ApiError, type Body } from './api-connection.ts';
+import type { Body } from './api-connection.ts';
 import type { ReadApiServer } from './api-server.ts';
+import { KeptConnection } from './kept-connection.ts';
 
 export type ReviewedToken = { readonly user: string } | { readonly refused: string };
 
@@ -17,74 +18,46 @@ export interface TokenReviewsOptions {
 }
 
 const PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
-const [ANSWER_WITHIN_MS, KEEP_MS] = [5000, 60_000];
+const ANSWER_WITHIN_MS = 5000;
 /** Reviews at a time; the API server limits its clients too. */
 const MAX_SOCKETS = 16;
 const MAX_BYTES = 256 * 1024;
 
 export class TokenReviews {
-  readonly #options: TokenReviewsOptions;
-  #connection: { readonly opened: Promise<ApiConnection>; readonly untilMs: number } | undefined;
+  readonly #connection: KeptConnection;
+  readonly #audiences: readonly string[];
+  readonly #answerWithinMs: number;
 
-  constructor(options: TokenReviewsOptions) {
-    this.#options = options;
+  constructor({ server, audiences, answerWithinMs = ANSWER_WITHIN_MS, keepMs }: TokenReviewsOptions) {
+    const keep = keepMs === undefined ? {} : { keepMs };
+    this.#connection = new KeptConnection({ server, maxSockets: MAX_SOCKETS, answerWithinMs, ...keep });
+    this.#audiences = audiences;
+    this.#answerWithinMs = answerWithinMs;
   }
 
   async review(token: string, signal: AbortSignal): Promise<ReviewedToken> {
-    try {
-      return await this.#review(token, signal);
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      await this.close(); // our own token has ended
-      return this.#review(token, signal);
-    }
-  }
-
-  async close(): Promise<void> {
-    const connection = this.#connection;
-    this.#connection = undefined;
-    if (connection !== undefined) await closed(connection.opened);
-  }
-
-  async #review(token: string, signal: AbortSignal): Promise<ReviewedToken> {
-    const { audiences, answerWithinMs = ANSWER_WITHIN_MS } = this.#options;
-    const connection = await this.#opened();
+    const answerWithinMs = this.#answerWithinMs;
+    const audiences = this.#audiences;
     const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences } };
-    // With the time that it waits for a free connection.
-    const within = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
-    try {
-      const times = { answerWithinMs, silentAfterMs: answerWithinMs };
-      const body = await connection.post(PATH, review, { accept: 'application/json', signal: within, ...times });
-      return userOf(await jsonOf(body), audiences);
-    } catch (error) {
-      if (within.aborted && !signal.aborted)
-        throw new Error(`the API server has not reviewed a token within ${answerWithinMs} ms`, { cause: error });
-      throw error;
-    }
+    return this.#connection.use(async (connection) => {
+      // With the time that it waits for a free connection.
+      const within = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
+      try {
+        const times = { answerWithinMs, silentAfterMs: answerWithinMs };
+        const body = await connection.post(PATH, review, { accept: 'application/json', signal: within, ...times });
+        return userOf(await jsonOf(body), audiences);
+      } catch (error) {
+        if (within.aborted && !signal.aborted)
+          throw new Error(`the API server has not reviewed a token within ${answerWithinMs} ms`, { cause: error });
+        throw error;
+      }
+    });
   }
 
-  #opened(): Promise<ApiConnection> {
-    const { answerWithinMs = ANSWER_WITHIN_MS } = this.#options;
-    const nowMs = performance.now();
-    if (this.#connection === undefined || this.#connection.untilMs < nowMs) {
-      const before = this.#connection?.opened;
-      const opened = this.#options.server().then((server) => new ApiConnection(server, MAX_SOCKETS));
-      this.#connection = { opened, untilMs: nowMs + (this.#options.keepMs ?? KEEP_MS) };
-      opened.catch(() => {
-        if (this.#connection?.opened === opened) this.#connection = undefined;
-      });
-      // Reviews that are under way end on it within their timeout.
-      if (before !== undefined) setTimeout(() => void closed(before), 2 * answerWithinMs).unref();
-    }
-    return this.#connection.opened;
+  close(): Promise<void> {
+    return this.#connection.close();
   }
 }
-
-const closed = (opened: Promise<ApiConnection>): Promise<void> =>
-  opened.then(
-    (connection) => connection.close(),
-    () => undefined,
-  );
 
 async function jsonOf(body: Body): Promise<unknown> {
   const chunks: Buffer[] = [];
