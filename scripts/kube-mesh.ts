@@ -44,8 +44,8 @@ try {
 }
 
 async function main(): Promise<void> {
-  await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'sluice' } });
-  await server.call('POST', '/api/v1/namespaces/sluice/serviceaccounts', { metadata: { name: 'sluice-mesh' } });
+  await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'istio-system' } });
+  await server.call('POST', '/api/v1/namespaces/istio-system/serviceaccounts', { metadata: { name: 'sluice-mesh' } });
   await rotateToken();
   await writeFile(join(folder, 'ca.crt'), server.ca);
   const source = new KubernetesSource({
@@ -279,7 +279,7 @@ async function applyRights(): Promise<void> {
 }
 
 async function rotateToken(): Promise<void> {
-  const made = await server.call('POST', '/api/v1/namespaces/sluice/serviceaccounts/sluice-mesh/token', {
+  const made = await server.call('POST', '/api/v1/namespaces/istio-system/serviceaccounts/sluice-mesh/token', {
     spec: { expirationSeconds: 600 },
   });
   await writeFile(join(folder, 'token'), (made['status'] as { token: string }).token);

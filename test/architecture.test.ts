@@ -372,6 +372,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/serve/mesh': [
     'src/identity',
     'src/text',
+    ...['backoff', 'keyed-work', 'throttle'].map((part) => `src/time/${part}.ts`),
     'src/log',
     'src/mesh',
     'src/kubernetes/index.ts',

@@ -325,6 +325,7 @@ describe('mutual TLS between members of the mesh', () => {
           ttl: { defaultMs: 3_600_000, maxMs: 7_200_000 },
           jwt: { jwks, issuer: ISSUER },
           audience: 'istio-ca',
+          rootConfigMaps: false,
         },
         admin: { host: '127.0.0.1', port: 0 },
         log: makeLog('json', 'error'),

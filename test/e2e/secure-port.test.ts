@@ -10,6 +10,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { createCsr, keyPem, newKey } from '../../src/identity/certificate.ts';
 import { dialGrpc, GrpcError, type GrpcClient, Status } from '../../src/transport/index.ts';
 import { CLUSTER, SECRET } from '../../src/xds/index.ts';
+import { type FakeKubeApi, startFakeKubeApi } from '../parts/fake-kube-api.ts';
 import { asked } from '../parts/identity/asked.ts';
 import { created, type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { type Program, program, run } from './command.ts';
@@ -87,6 +88,24 @@ async function workload(
   return { key: keyPem(key), cert: chain.slice(0, -1).join('') };
 }
 
+/** A cluster with the namespace shop, and the flags that lead to it. */
+async function cluster(): Promise<{ readonly api: FakeKubeApi; readonly flags: readonly string[] }> {
+  const api = await startFakeKubeApi();
+  ends.push(() => api.stop());
+  api.put('namespaces', { metadata: { name: 'shop', namespace: '' } });
+  const ca = Buffer.from(api.ca).toString('base64');
+  const config = {
+    'current-context': 'fake',
+    contexts: [{ name: 'fake', context: { cluster: 'fake' } }],
+    clusters: [{ name: 'fake', cluster: { server: api.url, 'certificate-authority-data': ca } }],
+  };
+  writeFileSync(path('kubeconfig'), JSON.stringify(config));
+  return { api, flags: ['--kubeconfig', path('kubeconfig')] };
+}
+/** The roots in the ConfigMap of the namespace shop. */
+const rootsOfShop = (api: FakeKubeApi): string | undefined =>
+  (api.all('configmaps')[0] as { data?: Record<string, string> } | undefined)?.data?.['root-cert.pem'];
+
 const failure = async (call: Promise<unknown>): Promise<GrpcError> => {
   const thrown = await call.then(
     () => undefined,
@@ -149,7 +168,14 @@ describe('the secure port', () => {
     expect(new X509Certificate(chain[0] ?? '').subjectAltName).toContain('/sa/reviews');
   });
 
-  test('serves while its root is rotated by files, with certificates of the old and the new, and takes the certificate of the new itself', async () => {
+  test('writes its roots into no namespace with --root-config-maps off', async () => {
+    const { api, flags } = await cluster();
+    const server = await served(...flags, '--root-config-maps', 'off');
+    expect(await (await fetch(`http://${server.admin}/mesh/identity`)).json()).toMatchObject({ rootConfigMaps: null });
+    expect(api.requests.filter((one) => /namespaces|configmaps/.test(one.path))).toEqual([]);
+  });
+
+  test('serves while its root is rotated by files, with certificates of the old and the new, takes the certificate of the new itself, and writes all roots into each namespace', async () => {
     const openssl = (command: string): void => {
       execFileSync('openssl', command.split(' '), { cwd: folder, stdio: 'pipe' });
     };
@@ -161,7 +187,9 @@ describe('the secure port', () => {
       writeFileSync(path('roots.pem'), trusted.map((name) => readFileSync(path(`${name}.pem`), 'utf8')).join(''));
     };
     put(['a'], 'a');
+    const { api, flags } = await cluster();
     const server = await served(
+      ...flags,
       '--root-cert',
       path('roots.pem'),
       '--signing-cert',
@@ -169,7 +197,9 @@ describe('the secure port', () => {
       '--signing-key',
       path('key.pem'),
     );
-    const all = ['a', 'b'].map((name) => readFileSync(path(`${name}.pem`), 'utf8')).join('');
+    const [rootA = '', rootB = ''] = ['a', 'b'].map((name) => readFileSync(path(`${name}.pem`), 'utf8'));
+    const all = rootA + rootB;
+    await until('the root is in the namespace', () => rootsOfShop(api) === rootA);
     let pair = await workload(client(server.secure, undefined, all));
     let isOver = false;
     const failures: string[] = [];
@@ -198,10 +228,12 @@ describe('the secure port', () => {
         .roots.length;
     put(['a', 'b'], 'a');
     await until('both are trusted', async () => (await count()) === 2);
+    await until('both are in the namespace', () => rootsOfShop(api) === all);
     put(['a', 'b'], 'b');
     await until('the new one signs', () => issuers() === 'O=b');
     put(['b'], 'b');
     await until('the old one is dropped', async () => (await count()) === 1);
+    await until('the new one alone is in the namespace', () => rootsOfShop(api) === rootB);
     const at = calls;
     await until('calls go on', () => calls > at + 5);
     isOver = true;

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { isDeepStrictEqual } from 'node:util';
 import { TLS } from '../unit/transport/tls-of-tests.ts';
 
 export interface FakeObject {
@@ -11,6 +13,7 @@ export interface FakeObject {
 }
 
 export interface FakeRequest {
+  readonly method: string;
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: IncomingMessage['headers'];
@@ -54,6 +57,8 @@ export class FakeKubeApi {
   readonly next: FakeAnswer[] = [];
   /** Answers requests for which it returns something. */
   always: (request: FakeRequest) => FakeAnswer | undefined = () => undefined;
+  /** After each answer to a server-side apply. */
+  onApplied: () => void = () => undefined;
   /** Custom resources: by version the plural of each kind. */
   readonly served = new Map<string, Readonly<Record<string, string>>>();
   /** Events and bookmarks are held back, as by a hung server. */
@@ -82,7 +87,12 @@ export class FakeKubeApi {
     return this.#watchers.size;
   }
   lists(resource = ''): FakeRequest[] {
-    return this.requests.filter(({ path, query }) => query['watch'] === undefined && path.endsWith(resource));
+    return this.requests.filter(
+      ({ method, path, query }) => method === 'GET' && query['watch'] === undefined && path.endsWith(resource),
+    );
+  }
+  applies(): FakeRequest[] {
+    return this.requests.filter(({ method }) => method === 'PATCH');
   }
   watches(resource = ''): FakeRequest[] {
     return this.requests.filter(({ path, query }) => query['watch'] === '1' && path.endsWith(resource));
@@ -196,7 +206,7 @@ export class FakeKubeApi {
   #answer(message: IncomingMessage, response: ServerResponse): void {
     const url = new URL(message.url ?? '/', 'https://fake');
     const query = Object.fromEntries(url.searchParams);
-    const request: FakeRequest = { path: url.pathname, query, headers: message.headers };
+    const request: FakeRequest = { method: message.method ?? '', path: url.pathname, query, headers: message.headers };
     this.requests.push(request);
     response.on('error', () => undefined);
     const instead = this.next.shift() ?? this.always(request);
@@ -205,6 +215,7 @@ export class FakeKubeApi {
       answers(401, 'Unauthorized')(response, request);
     else if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname))
       this.#discovery(url.pathname.slice('/apis/'.length), response);
+    else if (message.method === 'PATCH') void this.#apply(message, request, response);
     else if (query['watch'] === '1') this.#watch(request, response);
     else this.#list(request, response);
   }
@@ -226,6 +237,37 @@ export class FakeKubeApi {
         ]),
       }),
     );
+  }
+
+  /** Server-side apply, of labels and data alone: what is the same makes no new version. */
+  async #apply(message: IncomingMessage, request: FakeRequest, response: ServerResponse): Promise<void> {
+    const [, namespace = '', resource = '', name = ''] =
+      /\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(request.path) ?? [];
+    if (message.headers['content-type'] !== 'application/apply-patch+yaml' || request.query['force'] !== 'true') {
+      answers(415, 'not a server-side apply')(response, request);
+      return;
+    }
+    const sent = (await json(message)) as FakeObject & { readonly data: object };
+    const space = this.#of('namespaces').get(`/${namespace}`);
+    if (space === undefined) {
+      answers(404, `namespaces "${namespace}" not found`)(response, request);
+      return;
+    }
+    const before = this.#of(resource).get(`${namespace}/${name}`);
+    if (before === undefined && space.metadata['deletionTimestamp'] !== undefined) {
+      answers(403, `unable to create new content in namespace ${namespace} because it is being terminated`)(
+        response,
+        request,
+      );
+      return;
+    }
+    const labels = { ...(before?.metadata['labels'] as object | undefined), ...(sent.metadata['labels'] as object) };
+    const data = { ...(before?.['data'] as object | undefined), ...sent.data };
+    const after = { ...before, metadata: { ...before?.metadata, name, namespace, labels }, data };
+    if (before === undefined || !isDeepStrictEqual(after, before)) this.put(resource, after);
+    response.writeHead(before === undefined ? 201 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ metadata: this.#of(resource).get(`${namespace}/${name}`)?.metadata }));
+    this.onApplied();
   }
 
   #watch(request: FakeRequest, response: ServerResponse): void {
@@ -278,7 +320,7 @@ export class FakeKubeApi {
   }
 }
 
-const NO_REQUEST: FakeRequest = { path: '', query: {}, headers: {} };
+const NO_REQUEST: FakeRequest = { method: '', path: '', query: {}, headers: {} };
 
 const keyOf = ({ metadata }: FakeObject): string => `${metadata.namespace}/${metadata.name}`;
 const resourceOf = ({ path }: FakeRequest): string => path.split('/').at(-1) ?? '';

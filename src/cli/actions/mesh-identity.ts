@@ -24,6 +24,7 @@ export interface MeshIdentityFlags {
   readonly jwks?: string;
   readonly tokenIssuer?: string;
   readonly tokenAudience?: string;
+  readonly rootConfigMaps?: 'on' | 'off';
 }
 
 /** The flags without meaning unless the port is open. */
@@ -42,6 +43,7 @@ const OF_SECURE: Readonly<Record<Exclude<keyof MeshIdentityFlags, 'secure'>, str
   jwks: '--jwks',
   tokenIssuer: '--token-issuer',
   tokenAudience: '--token-audience',
+  rootConfigMaps: '--root-config-maps',
 };
 
 const misused = (why: string): CliError => new CliError('CLI_USAGE', why);
@@ -73,6 +75,8 @@ export function secureOf(
   for (const name of names)
     if (isIP(name) === 0 && !HOST.test(name))
       throw misused(`--secure-names has ${JSON.stringify(name)}, which is no name of a host`);
+  if (flags.rootConfigMaps === 'on' && apiServer === undefined)
+    throw misused('--root-config-maps on needs --kubeconfig or --in-cluster');
   return {
     address: parseAddress(secure),
     names,
@@ -82,6 +86,7 @@ export function secureOf(
     ttl,
     jwt: jwtOf(flags),
     audience: flags.tokenAudience ?? 'istio-ca',
+    rootConfigMaps: flags.rootConfigMaps !== 'off',
     apiServer,
   };
 }

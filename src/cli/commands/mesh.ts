@@ -37,6 +37,10 @@ const ofIdentities = (): readonly Option[] => [
   new Option('--jwks <file|url>', 'the public keys of the issuer of tokens, as a file or at an https URL'),
   new Option('--token-issuer <issuer>', 'what tokens name as their issuer (iss)'),
   new Option('--token-audience <audience>', 'for whom tokens must be (aud); default: istio-ca'),
+  new Option(
+    '--root-config-maps <how>',
+    'whether the roots are written into the ConfigMap istio-ca-root-cert of each namespace of the API server, which injected pods mount; default: on',
+  ).choices(['on', 'off']),
 ];
 
 export const mesh: CommandSpec = {

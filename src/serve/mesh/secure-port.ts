@@ -36,6 +36,8 @@ export interface SecureOptions {
   readonly ttl: TtlLimits;
   readonly jwt?: JwtSettings | undefined;
   readonly audience: string;
+  /** Whether the roots are written into each namespace of the mesh's API server. */
+  readonly rootConfigMaps: boolean;
   /** Reviews tokens. */
   readonly apiServer?: (() => ReadApiServer) | undefined;
   /** How often files are looked at. */
@@ -60,10 +62,10 @@ const ISTIO_NAMES = ['istiod', 'istio-pilot', 'istio-citadel'].map((name) => `${
 const [NAMESPACE, ACCOUNT] = ['istio-system', 'sluice'];
 
 export class SecurePort implements AsyncDisposable {
+  readonly authority: Authority;
   readonly workloads: WorkloadIdentities;
   readonly identityOf: IdentityOf;
   readonly #options: SecureOptions;
-  readonly #authority: Authority;
   readonly #service: CertificateService;
   readonly #log: OwnLog;
   readonly #refused: RefusedConnections;
@@ -77,7 +79,7 @@ export class SecurePort implements AsyncDisposable {
     opened: AsyncDisposableStack,
   ) {
     this.#options = options;
-    this.#authority = authority;
+    this.authority = authority;
     this.#log = log;
     this.#opened = opened;
     this.#service = new CertificateService({ authority, identityOf: callers.identityOf, log });
@@ -136,7 +138,7 @@ export class SecurePort implements AsyncDisposable {
     const renew = (): void => this.#renew(transport, certificate.secret);
     certificate.onChange(renew);
     this.#opened.defer(
-      this.#authority.onRootsChanged(() => {
+      this.authority.onRootsChanged(() => {
         renew(); // callers with a certificate of a new root are trusted at once
         certificate.renew();
       }),
@@ -146,9 +148,9 @@ export class SecurePort implements AsyncDisposable {
 
   /** For the admin port. */
   get state(): object {
-    const { issued, signerEndsAtMs, roots } = this.#authority.state;
+    const { issued, signerEndsAtMs, roots } = this.authority.state;
     return {
-      trustDomain: this.#authority.trustDomain,
+      trustDomain: this.authority.trustDomain,
       roots: roots.map(({ endsAtMs, ...others }) => ({ ...others, ends: new Date(endsAtMs).toISOString() })),
       signerEnds: new Date(signerEndsAtMs).toISOString(),
       issued,
@@ -172,7 +174,7 @@ export class SecurePort implements AsyncDisposable {
   }
 
   #tlsOf({ chainPem, keyPem }: WorkloadSecret): TlsOptions {
-    return { cert: chainPem, key: keyPem, ca: this.#authority.roots().join(''), clientCertificate: 'optional' };
+    return { cert: chainPem, key: keyPem, ca: this.authority.roots().join(''), clientCertificate: 'optional' };
   }
 
   #renew(transport: Transport, secret: WorkloadSecret | undefined): void {

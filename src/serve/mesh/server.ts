@@ -18,6 +18,7 @@ import { RefusedConnections } from '../refused-connections.ts';
 import { watchPolicy } from '../watch-files.ts';
 import { type MeshAdmin, startMeshAdmin } from './admin.ts';
 import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
+import type { RootConfigMaps } from './root-config-maps.ts';
 import type { SecureOptions, SecurePort } from './secure-port.ts';
 
 export interface MeshServerOptions {
@@ -60,6 +61,8 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const loader = stack.use(new MeshLoader({ paths, kubernetes, settings, log, onFindings }));
   await loader.open();
   const port = options.secure === undefined ? undefined : stack.use(await openSecure(options.secure, log));
+  const rootMaps = port === undefined ? undefined : await openRootConfigMaps(options, port);
+  stack.defer(() => rootMaps?.[Symbol.asyncDispose]());
   const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads);
   const common: XdsServerOptions = {
     source: plane,
@@ -90,7 +93,14 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
     options.admin === undefined
       ? undefined
       : await atAddress(options.admin, (at) =>
-          startMeshAdmin({ ...at, plane, proxies, loading: () => loader.loading, identity: () => port?.state, log }),
+          startMeshAdmin({
+            ...at,
+            plane,
+            proxies,
+            loading: () => loader.loading,
+            identity: () => port && { ...port.state, rootConfigMaps: rootMaps?.state ?? null },
+            log,
+          }),
         );
   stack.defer(() => admin?.close());
   // Proxies that come back must not be told of an empty mesh, so nothing listens for them before the first one is complete.
@@ -134,6 +144,18 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
 
 const openSecure = async (options: SecureOptions, log: OwnLog): Promise<SecurePort> =>
   (await import('./secure-port.ts')).SecurePort.open(options, log);
+
+async function openRootConfigMaps(
+  { kubernetes, secure, log }: MeshServerOptions,
+  { authority }: SecurePort,
+): Promise<RootConfigMaps | undefined> {
+  if (kubernetes === undefined || secure?.rootConfigMaps !== true) return undefined;
+  const { RootConfigMaps: Maps } = await import('./root-config-maps.ts');
+  const { server, namespaces, watch } = kubernetes;
+  const maps = new Maps({ server: server(), namespaces, watch, roots: authority.roots(), log });
+  authority.onRootsChanged((roots) => maps.use(roots));
+  return maps;
+}
 
 /** Objects in one log line. */
 const MAX_NAMED = 5;

@@ -20,6 +20,7 @@ test('--secure alone has the defaults of Istio, and a root in memory', () => {
     ttl: { defaultMs: DAY, maxMs: 90 * DAY },
     jwt: undefined,
     audience: 'istio-ca',
+    rootConfigMaps: true,
     apiServer: undefined,
   });
 });
@@ -42,6 +43,8 @@ test('files are found from the working folder, a URL stays as it is', () => {
 test.each<[MeshIdentityFlags, RegExp]>([
   [{ caFolder: 'ca' }, /^--ca-folder needs --secure/],
   [{ tokenAudience: 'x' }, /^--token-audience needs --secure/],
+  [{ rootConfigMaps: 'off' }, /^--root-config-maps needs --secure/],
+  [{ secure, rootConfigMaps: 'on' }, /^--root-config-maps on needs --kubeconfig or --in-cluster/],
   [{ secure: 'nowhere' }, /not an address/],
   [{ secure, trustDomain: 'Bad' }, /"Bad" is no trust domain/],
   [{ secure, trustDomainAliases: 'good, b@d' }, /"b@d" is no trust domain/],
