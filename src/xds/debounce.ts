@@ -8,11 +8,12 @@ export interface DebounceOptions {
 
 export class Debounce implements Disposable {
   readonly #options: DebounceOptions;
-  readonly #action: () => void;
+  readonly #action: (firstAtMs: number) => void;
   #firstAtMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: DebounceOptions, action: () => void) {
+  /** The action gets the time of the first change, by performance.now(). */
+  constructor(options: DebounceOptions, action: (firstAtMs: number) => void) {
     this.#options = options;
     this.#action = action;
   }
@@ -20,14 +21,14 @@ export class Debounce implements Disposable {
   changed(): void {
     const { quietMs, maxMs } = this.#options;
     const nowMs = performance.now();
-    this.#firstAtMs ??= nowMs;
+    const firstAtMs = (this.#firstAtMs ??= nowMs);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
         this.#firstAtMs = undefined;
-        this.#action();
+        this.#action(firstAtMs);
       },
-      Math.max(0, Math.min(quietMs, this.#firstAtMs + maxMs - nowMs)),
+      Math.max(0, Math.min(quietMs, firstAtMs + maxMs - nowMs)),
     );
   }
 

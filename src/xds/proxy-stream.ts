@@ -21,11 +21,22 @@ export interface PushTimes {
   readonly lingerMs: number;
 }
 
+/** Called once for each. */
+export interface XdsMeters {
+  /** A stream that is not served, by the gRPC code of its refusal. */
+  readonly streamRefused?: (code: number) => void;
+  /** A response was made. */
+  readonly pushed?: (typeUrl: string) => void;
+  /** A proxy has accepted everything that a change has brought it. */
+  readonly accepted?: (sinceChangeMs: number) => void;
+}
+
 export class ProxyStream {
   readonly #source: SourceOfProxy;
   readonly #times: PushTimes;
   /** Gives other proxies their turn. */
   readonly #turn: () => Promise<void>;
+  readonly #meters: XdsMeters;
   readonly subscriptions = new Map<string, Subscription>();
   /** The resources that the proxy may see now, by type. */
   readonly #shown = new Map<string, Resources>();
@@ -33,6 +44,9 @@ export class ProxyStream {
   pushing: string | undefined;
   inForce: string | undefined;
   #hasChanged = true;
+  /** Of the first change whose responses are not all answered; by performance.now(). */
+  #changedAtMs: number | undefined;
+  #hasSentSince = false;
   #isOver = false;
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
@@ -43,15 +57,17 @@ export class ProxyStream {
   readonly #progress = new Wake();
   readonly #changed = new Wake();
 
-  constructor(source: SourceOfProxy, times: PushTimes, turn: () => Promise<void>) {
+  constructor(source: SourceOfProxy, times: PushTimes, turn: () => Promise<void>, meters: XdsMeters = {}) {
     this.#source = source;
     this.#times = times;
     this.#turn = turn;
+    this.#meters = meters;
   }
 
   /** The source has newer resources. Those of several calls are pushed together. */
-  changed(): void {
+  changed(atMs = performance.now()): void {
     this.#hasChanged = true;
+    this.#changedAtMs ??= atMs;
     this.#changed.now();
   }
 
@@ -85,9 +101,14 @@ export class ProxyStream {
 
   /** The proxy has all, and has accepted it. */
   get isSynced(): boolean {
-    const all = [...this.subscriptions.values()];
+    return this.#isAnswered && this.refusals.length === 0;
+  }
+
+  get #isAnswered(): boolean {
     return (
-      !this.#hasChanged && this.pushing === undefined && all.every((one) => one.isSettled && one.refusal === undefined)
+      !this.#hasChanged &&
+      this.pushing === undefined &&
+      [...this.subscriptions.values()].every(({ isSettled }) => isSettled)
     );
   }
 
@@ -97,12 +118,23 @@ export class ProxyStream {
     while (!this.#isOver) {
       const response = this.#next();
       if (response !== undefined) {
+        this.#hasSentSince ||= !this.#hasChanged;
         yield response;
         continue;
       }
+      this.#measure();
       this.#progress.now();
       await this.#toSend.next();
     }
+  }
+
+  /** With nothing due. A change that has brought the proxy nothing, or that it refuses, is not measured. */
+  #measure(): void {
+    if (this.#changedAtMs === undefined || !this.#isAnswered) return;
+    if (this.#hasSentSince && this.refusals.length === 0)
+      this.#meters.accepted?.(performance.now() - this.#changedAtMs);
+    this.#changedAtMs = undefined;
+    this.#hasSentSince = false;
   }
 
   #mayBeDue(typeUrls: Iterable<string>): void {
@@ -115,7 +147,10 @@ export class ProxyStream {
       // An empty answer before the first push would empty a proxy that comes back.
       const isShown = this.#shown.has(typeUrl) || (this.inForce !== undefined && !isOrdered(typeUrl));
       const response = isShown ? this.subscriptions.get(typeUrl)?.response(this.#view(typeUrl)) : undefined;
-      if (response !== undefined) return response;
+      if (response !== undefined) {
+        this.#meters.pushed?.(typeUrl);
+        return response;
+      }
       this.#due.delete(typeUrl);
     }
     return undefined;

@@ -10,8 +10,8 @@ import { SecretDiscoveryService } from '../../gen/envoy/service/secret/v3/sds_pb
 import { TimeSlice } from '../time/time-slice.ts';
 import { type CallContext, GrpcError, type Method, type Methods, Status } from '../transport/index.ts';
 import { Differences } from './differences.ts';
-import { ProxyStream, type PushTimes } from './proxy-stream.ts';
-import type { Proxy, Refusal, ResourceSource } from './resource.ts';
+import { ProxyStream, type PushTimes, type XdsMeters } from './proxy-stream.ts';
+import type { Proxy, Refusal, ResourceSource, SourceOfProxy } from './resource.ts';
 import { StateOfTheWorld } from './state-of-the-world.ts';
 import { shortName } from './type-urls.ts';
 
@@ -25,6 +25,7 @@ export interface XdsServerOptions {
   /** Streams at a time; more are refused with RESOURCE_EXHAUSTED. Default 10 000. */
   readonly maxStreams?: number;
   readonly times?: Partial<PushTimes>;
+  readonly meters?: XdsMeters;
   /** Called once for each response that a proxy refuses. */
   readonly onRefused?: (proxy: Proxy, refusal: Refusal) => void;
   /** A push failed inside of the server: the proxy keeps what it has, and its stream ends. */
@@ -72,9 +73,9 @@ export class XdsServer {
     this.#times = { ...TIMES, ...options.times };
   }
 
-  /** The source has newer resources. */
-  changed(): void {
-    for (const { stream } of this.#open) stream.changed();
+  /** The source has newer resources; `atMs`, by performance.now(): since when. */
+  changed(atMs = performance.now()): void {
+    for (const { stream } of this.#open) stream.changed(atMs);
   }
 
   proxies(): readonly ProxyState[] {
@@ -135,17 +136,12 @@ export class XdsServer {
     const reader = requests[Symbol.asyncIterator]();
     const first = await reader.next();
     if (first.done === true) return;
-    const asked = decoded(decode, first.value);
-    const { maxStreams = MAX_STREAMS, source, authenticate, onFault } = this.#options;
-    const node = nodeOf(asked.node);
-    const identity = await authenticate?.(context);
-    if (this.#open.size >= maxStreams)
-      throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${maxStreams} proxies are connected; the limit is reached`);
-    const proxy: Proxy = { ...node, peer: context.peer, identity };
-    const own = source.connect(proxy, () => stream.changed());
-    const stream = new ProxyStream(own, this.#times, () => this.#turn());
-    const open: Open = { proxy, form, stream, connectedAtMs: Date.now() };
-    this.#open.add(open);
+    const { asked, open, own } = await this.#admit(form, first.value, context, decode).catch((error: unknown) => {
+      if (!context.signal.aborted)
+        this.#options.meters?.streamRefused?.(error instanceof GrpcError ? error.code : Status.INTERNAL);
+      throw error;
+    });
+    const { proxy, stream } = open;
     let failure: unknown;
     const fail = (error: unknown): void => {
       failure ??= error;
@@ -157,7 +153,7 @@ export class XdsServer {
       this.#give(open, asked);
       void this.#read(open, reader, decode).then(end, fail);
       stream.push().catch((error: unknown) => {
-        onFault?.(proxy, error);
+        this.#options.onFault?.(proxy, error);
         fail(new GrpcError(Status.INTERNAL, 'the control plane failed to make resources; its log says why'));
       });
       if (context.draining.aborted) return;
@@ -169,6 +165,27 @@ export class XdsServer {
       this.#open.delete(open);
       own.close?.();
     }
+  }
+
+  /** Rejects with a GrpcError if the stream is refused. */
+  async #admit(
+    form: ProxyState['form'],
+    first: Uint8Array,
+    context: CallContext,
+    decode: (bytes: Uint8Array) => Asked,
+  ): Promise<{ readonly asked: Asked; readonly open: Open; readonly own: SourceOfProxy }> {
+    const { maxStreams = MAX_STREAMS, source, authenticate, meters } = this.#options;
+    const asked = decoded(decode, first);
+    const node = nodeOf(asked.node);
+    const identity = await authenticate?.(context);
+    if (this.#open.size >= maxStreams)
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${maxStreams} proxies are connected; the limit is reached`);
+    const proxy: Proxy = { ...node, peer: context.peer, identity };
+    const own = source.connect(proxy, () => stream.changed());
+    const stream = new ProxyStream(own, this.#times, () => this.#turn(), meters);
+    const open: Open = { proxy, form, stream, connectedAtMs: Date.now() };
+    this.#open.add(open);
+    return { asked, open, own };
   }
 
   async #read(open: Open, reader: AsyncIterator<Uint8Array>, decode: (bytes: Uint8Array) => Asked): Promise<void> {
