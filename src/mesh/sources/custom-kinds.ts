@@ -22,6 +22,8 @@ export interface CustomKindsOptions {
   readonly forget: (kind: Kind) => void;
   /** After each answer. */
   readonly onAnswer: () => void;
+  /** After each time that the server could not be asked. */
+  readonly onFailure: () => void;
 }
 
 interface Watched {
@@ -60,7 +62,7 @@ export class CustomKinds {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { server, everyMs = EVERY_MS, outages, onAnswer } = this.#options;
+    const { server, everyMs = EVERY_MS, outages, onAnswer, onFailure } = this.#options;
     const backoff = new Backoff(this.#options.backoff);
     while (!signal.aborted) {
       let pauseMs = everyMs * (1 + Math.random() / 10);
@@ -77,6 +79,7 @@ export class CustomKinds {
         pauseMs = backoff.next();
         this.#failure = messageOf(error);
         outages.failed(PATH, error);
+        onFailure();
       }
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }

@@ -7,6 +7,7 @@ import {
   ApiError,
   ListWatch,
   type ListWatchOptions,
+  type Meters,
   type ReadApiServer,
   type ServedKind,
 } from '../../kubernetes/index.ts';
@@ -28,6 +29,8 @@ export interface KubernetesSourceOptions {
   readonly onRefused: (refused: RefusedObject) => void;
   /** How often the server is asked which custom resources it has. */
   readonly discoverEveryMs?: number;
+  /** Of the lists and watches of a kind; of `discovery`: failures alone. */
+  readonly meters?: (kind: Kind | 'discovery') => Meters;
   /** For tests. */
   readonly watch?: Pick<ListWatchOptions, 'backoff' | 'pageSize' | 'silentAfterMs' | 'watchForMs'>;
 }
@@ -98,12 +101,17 @@ export class KubernetesSource {
       watch: (kind, served, stop) => void this.#begin?.({ kind, ...served }, stop),
       forget: (kind) => this.#objects.forget(kind, () => true),
       onAnswer: () => this.#look(),
+      onFailure: () => options.meters?.('discovery').failure?.(),
     });
   }
 
   /** Resolves when every list was complete once. */
   get synced(): Promise<void> {
     return this.#synced.promise;
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced;
   }
 
   get objects(): MeshObjects {
@@ -113,6 +121,10 @@ export class KubernetesSource {
   /** Of objects with errors, which are used as they were before, or left out. */
   get findings(): readonly Finding[] {
     return [...this.#objects.refused].flatMap(({ findings }) => findings);
+  }
+
+  get objectsWithErrors(): number {
+    return [...this.#objects.refused].length;
   }
 
   /** Resources that are still to be listed, with the cause of the last failure. */
@@ -195,6 +207,7 @@ export class KubernetesSource {
       this.#look();
     });
     const log = this.#outages.of(name);
+    const meters = this.#options.meters?.(kind);
     const watch = new ListWatch({
       server: this.#options.server,
       path,
@@ -210,6 +223,7 @@ export class KubernetesSource {
         },
       },
       nowMs: () => performance.now(),
+      ...(meters === undefined ? {} : { meters }),
       ...this.#options.watch,
     });
     if (!this.#isSynced) this.#waiting.set(name, () => watch.failure);

@@ -532,6 +532,24 @@ describe('the API server', () => {
     await settled(one);
   });
 
+  test('is counted by kind: lists, watches, failures; those of the question which kinds it has as well', async () => {
+    const counts = new Map<string, number>();
+    const count = (name: string) => () => void counts.set(name, (counts.get(name) ?? 0) + 1);
+    await synced({
+      meters: (kind) => ({
+        list: count(`${kind} list`),
+        watch: count(`${kind} watch`),
+        failure: count(`${kind} failure`),
+      }),
+    });
+    await eventually(() => expect(counts.get('VirtualService watch')).toBe(1));
+    expect(counts.get('Pod list')).toBe(1);
+    expect([...counts.keys()].filter((name) => name.endsWith('failure'))).toEqual([]);
+    api.always = ({ path }) => (path.startsWith('/apis/') || path === '/apis' ? answers(500) : undefined);
+    await eventually(() => expect(counts.get('discovery failure')).toBeGreaterThan(0));
+    expect(counts.get('Pod failure')).toBeUndefined();
+  });
+
   test('may rotate tokens', async () => {
     api.token = 'first';
     put(api, rule('a'));
