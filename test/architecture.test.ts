@@ -379,8 +379,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/xds/index.ts',
     'src/transport/index.ts',
     'src/yaml',
+    'src/core/metrics',
     'src/admin/http-app.ts',
     'src/admin/host-check.ts',
+    'src/admin/metrics.ts',
+    'src/admin/metrics-reply.ts',
     ...SERVE_GROUND,
   ],
   // The injector behind HTTPS; of the engine it has the form of metrics alone.

@@ -23,7 +23,10 @@ const LEFT_OUT = [
   'nodejs_eventloop_utilization_summary',
 ];
 
-export function metricsPage(families: readonly MetricFamily[], plugins: () => AsyncIterable<string>): MetricsPage {
+export function metricsPage(
+  families: readonly MetricFamily[],
+  plugins: () => AsyncIterable<string> = NO_PLUGINS,
+): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const name of LEFT_OUT) registry.removeSingleMetric(name);
@@ -38,6 +41,8 @@ export function metricsPage(families: readonly MetricFamily[], plugins: () => As
     },
   };
 }
+
+async function* NO_PLUGINS(): AsyncGenerator<string> {}
 
 /** Samples in one piece, written in one turn of the event loop; there are several for each rule. */
 const SAMPLES_PER_PIECE = 2000;

@@ -1,5 +1,6 @@
 /**
- * The boards and alerts of deploy/, and the table of docs/metrics.md, against a Prometheus that scrapes a running server with traffic.
+ * The boards and alerts of deploy/, and the tables of docs/metrics.md, against a Prometheus that scrapes a running server with traffic, and
+ * the page of a control plane.
  * The policy uses whatever has metrics: a spool, a cache, a handler in a worker, a list with a url.
  */
 import { execFile } from 'node:child_process';
@@ -14,7 +15,7 @@ import { eventually } from '../../src/adapters/testing/index.ts';
 import { prometheusProgram } from '../parts/fetch.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type PrometheusPart, startPrometheus } from '../parts/prometheus.ts';
-import { ROOT } from './command.ts';
+import { type Program, program, ROOT } from './command.ts';
 import { type ServedSluice, serveSluice } from './sluice.ts';
 
 const exec = promisify(execFile);
@@ -60,6 +61,7 @@ rules:
 `;
 
 let sluice: ServedSluice;
+let mesh: Program;
 let prometheus: PrometheusPart;
 
 async function traffic(): Promise<void> {
@@ -74,6 +76,8 @@ beforeAll(async () => {
   sluice = await serveSluice(POLICY(await freePort()), {
     args: ['--workers', '2', '--candidate', join(ROOT, 'examples/start')],
   });
+  const ports = ['xds', 'admin', 'secure'].flatMap((name) => [`--${name}`, '127.0.0.1:0']);
+  mesh = await program(['mesh', join(ROOT, 'examples/bookinfo/mesh'), ...ports], /Ctrl-C stops it/);
   prometheus = await startPrometheus(`127.0.0.1:${sluice.adminPort}`);
   await traffic();
   // A rate needs two scrapes with traffic between.
@@ -85,6 +89,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await prometheus.stop();
   await sluice.stop();
+  await mesh.stop();
 }, 30_000);
 
 /** As Grafana fills them in. */
@@ -200,7 +205,9 @@ interface Family {
 }
 
 async function exposedFamilies(): Promise<ReadonlyMap<string, Family>> {
-  const page = await (await sluice.admin('/metrics')).text();
+  const [, meshAdmin = ''] = /admin +(http:\/\/127\.0\.0\.1:\d+)/.exec(mesh.err()) ?? [];
+  const pages = await Promise.all([sluice.admin('/metrics'), fetch(`${meshAdmin}/metrics`)]);
+  const page = (await Promise.all(pages.map((answer) => answer.text()))).join('');
   const kinds = new Map([...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', kind = '']) => [name, kind]));
   return new Map(
     [...page.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name = '', help = '']) => [
@@ -217,7 +224,7 @@ describe('docs/metrics.md', () => {
     ),
   );
 
-  test('has every metric that the server exposes, with its kind and meaning', async () => {
+  test('has every metric that the servers expose, with its kind and meaning', async () => {
     const exposed = [...(await exposedFamilies())].filter(([name]) => !name.startsWith('shop_'));
     expect(exposed.filter(([name]) => name.startsWith('sluice_')).length).toBeGreaterThan(45);
     const missing = exposed.filter(([name, family]) => JSON.stringify(documented.get(name)) !== JSON.stringify(family));

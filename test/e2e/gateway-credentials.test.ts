@@ -172,7 +172,15 @@ beforeAll(async () => {
     port: 0,
     plane,
     proxies: () => server.proxies(),
-    loading: () => ({ atMs: 0, waitingFor: [], findings: [], refusal: undefined }),
+    loading: () => ({
+      atMs: 0,
+      waitingFor: [],
+      findings: [],
+      refusal: undefined,
+      loads: { loaded: 1, refused: 0 },
+      kubernetes: undefined,
+    }),
+    families: [],
     log: SILENT,
   });
   ends.push(() => admin.close());

@@ -1,10 +1,13 @@
 /**
  * The admin port of `sluice mesh`.
- * **In**: HTTP. **Out**: JSON: the state of each proxy, and the resources that it gets. **Fails**: with a JSON error and a status.
+ * **In**: HTTP. **Out**: JSON: the state of each proxy, and the resources that it gets; metrics. **Fails**: with a JSON error and a status.
  */
 import type { FastifyError } from 'fastify';
 import { isAllowedHost, HOST_REFUSED } from '../../admin/host-check.ts';
 import { makeHttpApp } from '../../admin/http-app.ts';
+import { sendMetrics } from '../../admin/metrics-reply.ts';
+import { metricsPage } from '../../admin/metrics.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { ControlPlane } from '../../mesh/control-plane.ts';
 import { resourcesOf } from '../../mesh/envoy/resources.ts';
@@ -29,12 +32,14 @@ export interface MeshAdminOptions {
   readonly loading: () => MeshLoading;
   /** `undefined`: workloads get no certificates. */
   readonly identity?: () => object | undefined;
+  readonly families: readonly MetricFamily[];
   readonly log: OwnLog;
 }
 
 const PAGES = {
   '/healthz': '200 while the process runs',
   '/readyz': '200 while a mesh is in force; 503 while lists of the Kubernetes API are missing, and which',
+  '/metrics': 'metrics of the control plane, its authority and its process, for Prometheus',
   '/mesh': 'the mesh in force, since when, its findings, and the errors of newer files that were refused',
   '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses and why',
   '/mesh/identity': 'the certificate authority: its roots and when they end, certificates issued, callers refused',
@@ -64,6 +69,7 @@ export async function startMeshAdmin({
   proxies,
   loading,
   identity,
+  families,
   log,
 }: MeshAdminOptions): Promise<MeshAdmin> {
   const app = makeHttpApp({ bodyLimit: 1024 });
@@ -75,6 +81,8 @@ export async function startMeshAdmin({
     const { atMs, waitingFor } = loading();
     return atMs === undefined ? reply.code(503).send({ ready: false, waitingFor }) : { ready: true };
   });
+  const metrics = metricsPage(families);
+  app.get('/metrics', async (request, reply) => sendMetrics(metrics.pieces(), request, reply));
   app.get('/mesh', async () => {
     const { atMs, waitingFor, findings, refusal } = loading();
     const { mesh, version } = plane;
@@ -142,26 +150,32 @@ export async function startMeshAdmin({
 /** `sidecar~127.0.10.1~reviews-v1.default~...` is `reviews-v1.default`. */
 export const nameOf = (id: string): string => id.split('~')[2] ?? id;
 
-const rowOf = ({ proxy, form, connectedAtMs, version, isSynced, types }: ProxyState): object => ({
-  name: nameOf(proxy.id),
-  id: proxy.id,
-  peer: proxy.peer,
-  identity: proxy.identity ?? null,
-  form,
-  connectedAt: new Date(connectedAtMs).toISOString(),
-  version: version ?? null,
-  state: types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale',
-  types: Object.fromEntries(types.map(({ type, state }) => [type, state])),
-  refusals: types.flatMap(({ type, refusal }) =>
-    refusal === undefined
-      ? []
-      : [
-          {
-            type,
-            at: new Date(refusal.atMs).toISOString(),
-            why: refusal.why,
-            of: refusal.resources.map(({ name, origin }) => origin ?? name),
-          },
-        ],
-  ),
-});
+export const stateOf = ({ types, isSynced }: ProxyState): 'refused' | 'synced' | 'stale' =>
+  types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale';
+
+const rowOf = (state: ProxyState): object => {
+  const { proxy, form, connectedAtMs, version, types } = state;
+  return {
+    name: nameOf(proxy.id),
+    id: proxy.id,
+    peer: proxy.peer,
+    identity: proxy.identity ?? null,
+    form,
+    connectedAt: new Date(connectedAtMs).toISOString(),
+    version: version ?? null,
+    state: stateOf(state),
+    types: Object.fromEntries(types.map(({ type, state }) => [type, state])),
+    refusals: types.flatMap(({ type, refusal }) =>
+      refusal === undefined
+        ? []
+        : [
+            {
+              type,
+              at: new Date(refusal.atMs).toISOString(),
+              why: refusal.why,
+              of: refusal.resources.map(({ name, origin }) => origin ?? name),
+            },
+          ],
+    ),
+  };
+};

@@ -27,7 +27,10 @@ export interface MeshLoaderOptions {
   readonly onFindings?: ((findings: readonly Finding[]) => void) | undefined;
 }
 
-export interface KubernetesOptions extends Pick<KubernetesSourceOptions, 'namespaces' | 'watch' | 'discoverEveryMs'> {
+export interface KubernetesOptions extends Pick<
+  KubernetesSourceOptions,
+  'namespaces' | 'watch' | 'discoverEveryMs' | 'meters'
+> {
   /** Throws if the environment or the file has no API server. */
   readonly server: () => ReadApiServer;
 }
@@ -46,6 +49,10 @@ export interface MeshLoading {
   readonly findings: readonly Finding[];
   /** Of newer files with errors. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
+  /** Since the start: meshes that came into force, and changes of files that were refused. */
+  readonly loads: { readonly loaded: number; readonly refused: number };
+  /** undefined: files alone. */
+  readonly kubernetes: { readonly isSynced: boolean; readonly objectsWithErrors: number } | undefined;
 }
 
 /** Changes of the API server that come closer together than the first, and at the latest the second, make one mesh; Istio's own pause. */
@@ -62,7 +69,12 @@ export class MeshLoader implements AsyncDisposable {
   #files: { readonly objects: MeshObjects; readonly version: string } = { objects: noObjects(), version: '' };
   /** Meshes that the API server has caused. */
   #changes = 0;
-  #loading: Omit<MeshLoading, 'waitingFor'> = { atMs: undefined, findings: [], refusal: undefined };
+  #loading: Omit<MeshLoading, 'waitingFor' | 'kubernetes'> = {
+    atMs: undefined,
+    findings: [],
+    refusal: undefined,
+    loads: { loaded: 0, refused: 0 },
+  };
   #onMesh: (loaded: LoadedMesh) => void = () => undefined;
 
   constructor(options: MeshLoaderOptions) {
@@ -77,7 +89,7 @@ export class MeshLoader implements AsyncDisposable {
   get loading(): MeshLoading {
     const waitingFor = this.#loading.atMs === undefined ? (this.#source?.waitingFor ?? []) : [];
     const findings = [...this.#loading.findings, ...(this.#source?.findings ?? [])];
-    return { ...this.#loading, waitingFor, findings };
+    return { ...this.#loading, waitingFor, findings, kubernetes: this.#source };
   }
 
   /** Reads files, and asks whether there is an API server. Rejects with a {@link StartError}. */
@@ -133,7 +145,12 @@ export class MeshLoader implements AsyncDisposable {
     if (read.objects === undefined) {
       onFindings?.(read.findings);
       const why = `the mesh has ${findingsCount(read.findings)}`;
-      this.#loading = { ...this.#loading, refusal: { atMs: Date.now(), why, findings: read.findings } };
+      const { loads } = this.#loading;
+      this.#loading = {
+        ...this.#loading,
+        refusal: { atMs: Date.now(), why, findings: read.findings },
+        loads: { ...loads, refused: loads.refused + 1 },
+      };
       log.error('the mesh has errors; the last good one stays in force', { why, version: this.#version });
       return false;
     }
@@ -161,7 +178,8 @@ export class MeshLoader implements AsyncDisposable {
   #compose(): LoadedMesh {
     if (this.#source !== undefined) void this.#source.watchSecrets(this.#secretsOf(this.#source));
     const { mesh, findings } = this.#composition.make(this.#files.objects, this.#source?.objects ?? noObjects());
-    this.#loading = { ...this.#loading, atMs: Date.now(), findings };
+    const { loads } = this.#loading;
+    this.#loading = { ...this.#loading, atMs: Date.now(), findings, loads: { ...loads, loaded: loads.loaded + 1 } };
     return { mesh, version: this.#version };
   }
 

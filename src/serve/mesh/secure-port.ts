@@ -18,12 +18,14 @@ import type { TokenVerifier } from '../../identity/token-accounts.ts';
 import { TokenReviewVerifier } from '../../identity/token-review.ts';
 import { WorkloadCertificate } from '../../identity/workload-certificate.ts';
 import { WorkloadIdentities } from '../../identity/workload-identities.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { ReadApiServer } from '../../kubernetes/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { Address, Methods, TlsOptions, Transport } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import { listenGrpc } from '../grpc-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
+import { identityFamilies } from './meters.ts';
 
 export interface SecureOptions {
   /** Port 0: any free port. */
@@ -158,6 +160,15 @@ export class SecurePort implements AsyncDisposable {
       workloads: this.workloads.size,
       refusedConnections: this.#refused.total,
     };
+  }
+
+  get families(): readonly MetricFamily[] {
+    return identityFamilies({
+      authority: () => this.authority.state,
+      refusals: () => this.#service.refusals,
+      refusedConnections: this.#refused.family,
+      workloads: () => this.workloads.size,
+    });
   }
 
   get #ownId(): string {

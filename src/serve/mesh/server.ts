@@ -18,6 +18,7 @@ import { RefusedConnections } from '../refused-connections.ts';
 import { watchPolicy } from '../watch-files.ts';
 import { type MeshAdmin, startMeshAdmin } from './admin.ts';
 import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
+import { MeshMeters } from './meters.ts';
 import type { RootConfigMaps } from './root-config-maps.ts';
 import type { SecureOptions, SecurePort } from './secure-port.ts';
 
@@ -58,7 +59,9 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const { configs, kubernetes, settings, log, onFindings, graceMs, everyMs = WATCH_MS } = options;
   const paths = configs.map((path) => resolve(path));
   await using stack = new AsyncDisposableStack();
-  const loader = stack.use(new MeshLoader({ paths, kubernetes, settings, log, onFindings }));
+  const meters = new MeshMeters();
+  const watched = kubernetes === undefined ? undefined : { ...kubernetes, meters: meters.ofKind };
+  const loader = stack.use(new MeshLoader({ paths, kubernetes: watched, settings, log, onFindings }));
   await loader.open();
   const port = options.secure === undefined ? undefined : stack.use(await openSecure(options.secure, log));
   const rootMaps = port === undefined ? undefined : await openRootConfigMaps(options, port);
@@ -66,13 +69,16 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads);
   const common: XdsServerOptions = {
     source: plane,
-    onRefused: (proxy, { typeUrl, why, resources }) =>
+    meters,
+    onRefused: (proxy, { typeUrl, why, resources }) => {
+      meters.refused(typeUrl);
       log.error('a proxy refuses its new configuration, and keeps the last', {
         proxy: proxy.id,
         type: shortName(typeUrl),
         of: resources.map(({ name, origin }) => origin ?? name).slice(0, MAX_NAMED),
         why,
-      }),
+      });
+    },
     onFault: (proxy, error) =>
       log.error('internal error while making the configuration of a proxy', {
         proxy: proxy.id,
@@ -82,9 +88,9 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   // Nobody is authenticated at the plain port, whatever they present there, so it never carries a key.
   const plain = new XdsServer(common);
   const secured = port === undefined ? undefined : new XdsServer({ ...common, authenticate: port.identityOf });
-  const push = new Debounce(DEBOUNCE, () => {
-    plain.changed();
-    secured?.changed();
+  const push = new Debounce(DEBOUNCE, (firstAtMs) => {
+    plain.changed(firstAtMs);
+    secured?.changed(firstAtMs);
   });
   const proxies = (): readonly ProxyState[] => [...plain.proxies(), ...(secured?.proxies() ?? [])];
 
@@ -99,6 +105,10 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
             proxies,
             loading: () => loader.loading,
             identity: () => port && { ...port.state, rootConfigMaps: rootMaps?.state ?? null },
+            families: [
+              ...meters.families({ proxies, plane, loading: () => loader.loading }),
+              ...(port === undefined ? [] : port.families),
+            ],
             log,
           }),
         );

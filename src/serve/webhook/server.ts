@@ -124,7 +124,7 @@ async function startAdmin(at: Address, meters: WebhookMeters, isReady: () => boo
   app.addHook('onRequest', async (request, reply) =>
     isAllowedHost(request.headers.host, at.host) ? undefined : reply.code(403).send(HOST_REFUSED),
   );
-  const metrics = metricsPage(meters.families, NO_PLUGINS);
+  const metrics = metricsPage(meters.families);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => reply.code(isReady() ? 200 : 503).send({ ready: isReady() }));
   app.get('/metrics', async (request, reply) => sendMetrics(metrics.pieces(), request, reply));
@@ -135,5 +135,3 @@ async function startAdmin(at: Address, meters: WebhookMeters, isReady: () => boo
     close: () => app.close(),
   };
 }
-
-async function* NO_PLUGINS(): AsyncGenerator<string> {}
