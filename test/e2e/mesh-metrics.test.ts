@@ -157,6 +157,18 @@ test('certificates are counted, and the ends of root and signer are there', asyn
   expect(await value('sluice_identity_workloads')).toBe(0);
 });
 
+test('namespaces are counted by whether they have the roots in force', async () => {
+  expect(await value('sluice_identity_root_config_maps{state="current"}')).toBe(0);
+  let isRefused = true;
+  api.always = ({ path: asked, method }) =>
+    isRefused && method !== 'GET' && asked.includes('configmaps') ? answers(403) : undefined;
+  api.put('namespaces', { metadata: { name: 'shop', namespace: '' } });
+  await is('sluice_identity_root_config_maps{state="due"}', 1);
+  isRefused = false;
+  await is('sluice_identity_root_config_maps{state="current"}', 1);
+  expect(await value('sluice_identity_root_config_maps{state="due"}')).toBe(0);
+});
+
 test('lists and watches of the API server are counted by kind, and objects with errors', async () => {
   expect(await value('sluice_mesh_kubernetes_synced')).toBe(1);
   expect(await value('sluice_mesh_kubernetes_lists_total{kind="Pod"}')).toBe(1);

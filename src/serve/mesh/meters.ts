@@ -22,6 +22,7 @@ import {
 } from '../../xds/index.ts';
 import { stateOf } from './admin.ts';
 import type { MeshLoading } from './mesh-loader.ts';
+import type { RootConfigMapsState } from './root-config-maps.ts';
 
 type KindMeters = NonNullable<KubernetesSourceOptions['meters']>;
 
@@ -160,6 +161,8 @@ export interface IdentitySources {
   readonly refusals: () => Readonly<Record<string, number>>;
   readonly refusedConnections: MetricFamily;
   readonly workloads: () => number;
+  /** undefined: none are written. */
+  readonly rootConfigMaps: () => RootConfigMapsState | undefined;
 }
 
 export const identityFamilies = ({
@@ -167,6 +170,7 @@ export const identityFamilies = ({
   refusals,
   refusedConnections,
   workloads,
+  rootConfigMaps,
 }: IdentitySources): readonly MetricFamily[] => [
   counter('sluice_identity_certificates_issued_total', 'Certificates issued.', () => one(authority().issued)),
   counter('sluice_identity_refused_total', 'Requests for certificates that were refused, by the reason.', () =>
@@ -191,6 +195,18 @@ export const identityFamilies = ({
     'sluice_identity_workloads',
     'Identities whose certificate and key the control plane keeps, for proxies without an agent.',
     () => one(workloads()),
+  ),
+  gauge(
+    'sluice_identity_root_config_maps',
+    'Namespaces whose ConfigMap has the roots in force (current), and those where it is still to be written (due).',
+    () => {
+      const state = rootConfigMaps();
+      if (state === undefined) return [];
+      return [
+        { labels: { state: 'current' }, value: state.current },
+        { labels: { state: 'due' }, value: state.namespaces - state.current },
+      ];
+    },
   ),
 ];
 

@@ -25,7 +25,7 @@ import type { Address, Methods, TlsOptions, Transport } from '../../transport/in
 import { StartError } from '../errors.ts';
 import { listenGrpc } from '../grpc-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
-import { identityFamilies } from './meters.ts';
+import { identityFamilies, type IdentitySources } from './meters.ts';
 
 export interface SecureOptions {
   /** Port 0: any free port. */
@@ -162,12 +162,13 @@ export class SecurePort implements AsyncDisposable {
     };
   }
 
-  get families(): readonly MetricFamily[] {
+  families(rootConfigMaps: IdentitySources['rootConfigMaps']): readonly MetricFamily[] {
     return identityFamilies({
       authority: () => this.authority.state,
       refusals: () => this.#service.refusals,
       refusedConnections: this.#refused.family,
       workloads: () => this.workloads.size,
+      rootConfigMaps,
     });
   }
 

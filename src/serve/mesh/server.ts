@@ -107,7 +107,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
             identity: () => port && { ...port.state, rootConfigMaps: rootMaps?.state ?? null },
             families: [
               ...meters.families({ proxies, plane, loading: () => loader.loading }),
-              ...(port === undefined ? [] : port.families),
+              ...(port === undefined ? [] : port.families(() => rootMaps?.state)),
             ],
             log,
           }),
