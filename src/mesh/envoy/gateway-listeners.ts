@@ -13,7 +13,7 @@ import type { RouteContext } from './http-routes.ts';
 import { isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
 import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
-import { compact, type Json } from './parts.ts';
+import { compact, type Json, seconds } from './parts.ts';
 import { type GatewayPart, gatewayName, gatewayTable } from './route-tables.ts';
 import { credentialSecrets, serverSocket } from './gateway-tls.ts';
 
@@ -56,6 +56,9 @@ export function gatewayListeners(scope: Scope): Listening {
   return { listeners, tables, secrets };
 }
 
+/** A client that does not end its TLS handshake holds a connection no longer. */
+const HANDSHAKE = seconds(15_000);
+
 const partOf = ({ gateway, server }: Served): GatewayPart => ({
   gateway,
   hosts: server.hosts,
@@ -84,6 +87,7 @@ function securedChain(
           filter_chain_match: match,
           filters: [gatewayManager(name, scope)],
           transport_socket,
+          transport_socket_connect_timeout: HANDSHAKE,
         },
       ],
       table: gatewayTable(scope, port.number, [partOf({ gateway, server })], name),
@@ -98,7 +102,7 @@ function securedChain(
         scope,
         compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
       ),
-      ...(transport_socket === undefined ? {} : { transport_socket }),
+      ...(transport_socket === undefined ? {} : { transport_socket, transport_socket_connect_timeout: HANDSHAKE }),
     })),
     table: undefined,
   };

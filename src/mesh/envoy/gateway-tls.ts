@@ -33,10 +33,13 @@ export function serverSocket(tls: ServerTls, alpn: readonly string[], scope: Sco
 
 const parametersOf = (tls: ServerTls): Json =>
   compact({
-    tls_minimum_protocol_version: tls.minProtocolVersion,
-    tls_maximum_protocol_version: tls.maxProtocolVersion,
+    tls_minimum_protocol_version: versionOf(tls.minProtocolVersion),
+    tls_maximum_protocol_version: versionOf(tls.maxProtocolVersion),
     cipher_suites: [...tls.cipherSuites],
   });
+
+/** Envoy writes `TLSv1_2` where Istio writes `TLSV1_2`. */
+const versionOf = (name: string | undefined): string | undefined => name?.replace('TLSV', 'TLSv');
 
 const verifiesClients = ({ mode }: ServerTls): boolean => mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
 
