@@ -1,6 +1,7 @@
 /**
  * **In**: the services that a proxy sees, and the rules for them. **Out**: its clusters, and their endpoints. **Fails**: never.
  */
+import { isIPv6 } from 'node:net';
 import { CLUSTER, ENDPOINTS } from '../../xds/index.ts';
 import { originText, type Origin, type Resolution, type Service } from '../model/model.ts';
 import type { PortPolicy } from '../rules/destination-rule.ts';
@@ -59,7 +60,13 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
         clusters.push(made(CLUSTER, { ...blackHole(), name, metadata: madeOf(origin) }, originText(origin)));
         continue;
       }
-      clusters.push(made(CLUSTER, outbound(name, to, discovery, policy, near, origin, tls), originText(origin)));
+      clusters.push(
+        made(
+          CLUSTER,
+          outbound(name, to, whereOf(discovery, scope.member), policy, near, origin, tls),
+          originText(origin),
+        ),
+      );
       if (discovery === 'endpoints')
         endpoints.push(made(ENDPOINTS, loadAssignment(name, near.groups, near.isWeighted), originText(service.origin)));
     }
@@ -103,10 +110,23 @@ const passthrough = (): Json => ({
   typed_extension_protocol_options: ANY_HTTP,
 });
 
+type Where = Exclude<Resolution, 'dns'> | Json;
+
+/** Addresses of the proxy's own family: it may have no route to others. */
+const whereOf = (discovery: Resolution, { address }: Member): Where =>
+  discovery === 'dns'
+    ? {
+        type: 'STRICT_DNS',
+        dns_lookup_family: isIPv6(address) ? 'V6_ONLY' : 'V4_ONLY',
+        dns_refresh_rate: seconds(60_000),
+        respect_dns_ttl: true,
+      }
+    : discovery;
+
 function outbound(
   name: string,
   { port }: Upstream,
-  discovery: Resolution,
+  where: Where,
   policy: PortPolicy,
   { groups, isWeighted }: Located,
   origin: Origin,
@@ -116,16 +136,16 @@ function outbound(
   return compact({
     name,
     connect_timeout: seconds(pool?.tcp?.connectTimeout ?? CONNECT_MS),
-    ...(discovery === 'original'
+    ...(where === 'original'
       ? ORIGINAL_DESTINATION
-      : discovery === 'dns'
-        ? { type: 'STRICT_DNS', load_assignment: loadAssignment(name, groups, isWeighted), ...lbPolicy(policy) }
+      : where !== 'endpoints'
+        ? { ...where, load_assignment: loadAssignment(name, groups, isWeighted), ...lbPolicy(policy) }
         : { type: 'EDS', eds_cluster_config: { eds_config: FROM_ADS, service_name: name }, ...lbPolicy(policy) }),
     circuit_breakers: circuitBreakers(policy),
     outlier_detection: outlierDetection(policy),
     common_lb_config: compact({
       healthy_panic_threshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 },
-      locality_weighted_lb_config: isWeighted && discovery !== 'original' ? {} : undefined,
+      locality_weighted_lb_config: isWeighted && where !== 'original' ? {} : undefined,
     }),
     upstream_connection_options: keepalive(policy),
     typed_extension_protocol_options: protocolOptions(port, policy),

@@ -119,6 +119,15 @@ export function keepalive({ connectionPool }: PortPolicy): Json | undefined {
   };
 }
 
+/** Errors of connections, apart from answers; Envoy would eject by their rate, too. `failures` 0 turns it off. */
+const localOrigin = (failures: number | undefined): Json =>
+  compact({
+    split_external_local_origin_errors: true,
+    consecutive_local_origin_failure: failures === 0 ? undefined : failures,
+    enforcing_consecutive_local_origin_failure: failures === 0 ? 0 : 100,
+    enforcing_local_origin_success_rate: 0,
+  });
+
 export function outlierDetection({ outlierDetection: own }: PortPolicy): Json | undefined {
   if (own === undefined) return undefined;
   const { http } = own;
@@ -144,7 +153,6 @@ export function outlierDetection({ outlierDetection: own }: PortPolicy): Json | 
     interval: interval === undefined ? undefined : seconds(interval),
     base_ejection_time: base === undefined ? undefined : seconds(base),
     max_ejection_percent: own.maxEjectionPercent ?? http?.maxEjectionPercent,
-    split_external_local_origin_errors: own.splitExternalLocalOriginErrors,
-    consecutive_local_origin_failure: own.consecutiveLocalOriginFailures,
+    ...(own.splitExternalLocalOriginErrors === true ? localOrigin(own.consecutiveLocalOriginFailures) : {}),
   });
 }

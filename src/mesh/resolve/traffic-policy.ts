@@ -1,15 +1,17 @@
 /**
  * How calls reach one port of a host, or a subset of it.
  * Where the port has settings of its own, all four parts come from there, and what they leave out is the default, not the rule's; then the
- * parts of the subset replace those, each as a whole. (As istiod was seen to do.)
+ * parts of the subset replace those, each as a whole, and settings of the subset for the port replace all. (As istiod was seen to do.)
  */
 import type { MeshSettings } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
 import type { DestinationRule, PortPolicy, Subset, TrafficPolicy } from '../rules/destination-rule.ts';
 
 export function policyFor(rule: DestinationRule | undefined, port: number, subset?: Subset): PortPolicy {
-  const base = atPort(rule?.trafficPolicy, port);
-  const own = atPort(subset?.trafficPolicy, port);
+  const base: PortPolicy = atPort(rule?.trafficPolicy, port) ?? rule?.trafficPolicy ?? {};
+  const own: PortPolicy = subset?.trafficPolicy ?? {};
+  const ofPort = atPort(subset?.trafficPolicy, port);
+  if (ofPort !== undefined) return ofPort;
   return {
     loadBalancer: own.loadBalancer ?? base.loadBalancer,
     connectionPool: own.connectionPool ?? base.connectionPool,
@@ -40,7 +42,5 @@ export function withDefaults(
   };
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
-  if (policy === undefined) return {};
-  return policy.portLevelSettings.find((one) => one.port.number === port) ?? policy;
-}
+const atPort = (policy: TrafficPolicy | undefined, port: number): PortPolicy | undefined =>
+  policy?.portLevelSettings.find((one) => one.port.number === port);
