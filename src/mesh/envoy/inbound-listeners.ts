@@ -5,7 +5,7 @@
  * Rules of today's Istio bring intercepted calls to `virtualInbound`, which tells ports apart by its filter chains. Those of Istio 1.0 bring
  * them to `virtualOutbound`, which hands them to the listener of the address that they were for; so each port has one of these, too.
  */
-import { isHttp, originText } from '../model/model.ts';
+import { isHttp, originText, type Protocol } from '../model/model.ts';
 import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';
 import { CAPTURE_PORTS, isIntercepted, wildcardOf } from '../resolve/interception.ts';
 import { portsWithMode } from '../resolve/mutual-tls.ts';
@@ -39,7 +39,7 @@ const INBOUND: Json = { traffic_direction: 'INBOUND' };
 
 function portListener(port: InboundPort, cluster: string, extra: Json, scope: Scope): Made {
   const { number, protocol, bind, origin } = port;
-  const chains = inboundChains({ number, isForHttp: isHttp(protocol), cluster, isShared: false }, scope);
+  const chains = inboundChains({ number, protocol, cluster, isShared: false }, scope);
   const takesBoth = chains.length > 1 && !isHttp(protocol);
   return listener(
     bind ?? scope.member.address,
@@ -65,7 +65,7 @@ const MARK = 1337;
 function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
   const isTransparent = scope.member.interception === 'TPROXY';
   const chains = ports.flatMap(({ number, protocol }) =>
-    inboundChains({ number, isForHttp: isHttp(protocol), cluster: inboundCluster(number), isShared: true }, scope),
+    inboundChains({ number, protocol, cluster: inboundCluster(number), isShared: true }, scope),
   );
   const served = new Set(ports.map(({ number }) => number));
   const unserved = portsWithMode(scope.mesh, scope.member).filter((number) => !served.has(number));
@@ -76,7 +76,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
       refusePort(CAPTURE_PORTS.inbound, 'inbound', scope),
       ...chains,
       ...[...unserved, 0].flatMap((number) =>
-        inboundChains({ number, isForHttp: false, cluster: INBOUND_PASSTHROUGH, isShared: number !== 0 }, scope),
+        inboundChains({ number, protocol: 'tcp', cluster: INBOUND_PASSTHROUGH, isShared: number !== 0 }, scope),
       ),
     ],
     compact({
@@ -98,7 +98,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Made {
 export interface ServedPort {
   /** 0: any that has no chains of its own. */
   readonly number: number;
-  readonly isForHttp: boolean;
+  readonly protocol: Protocol;
   readonly cluster: string;
   /** Its listener has other ports, too. */
   readonly isShared: boolean;
@@ -106,7 +106,8 @@ export interface ServedPort {
 
 /** All filter chains for calls to one port of the application. */
 export function inboundChains(port: ServedPort, scope: Scope): Json[] {
-  const { number, isForHttp, cluster, isShared } = port;
+  const { number, protocol, cluster, isShared } = port;
+  const isForHttp = isHttp(protocol);
   return inboundTls(number, isForHttp, scope).map(({ match: own, transport_socket, isRefused = false }) => {
     const match = { ...(isShared ? { destination_port: number } : {}), ...own };
     return compact({
@@ -119,7 +120,10 @@ export function inboundChains(port: ServedPort, scope: Scope): Json[] {
   });
 }
 
-function inboundManager({ number, cluster }: ServedPort, scope: Scope): Json {
+/** The application may close a connection that rests when a request comes; streams are not kept for a second try. */
+const ONCE_MORE: Json = { retry_policy: { retry_on: 'reset-before-request', num_retries: 2 } };
+
+function inboundManager({ number, protocol, cluster }: ServedPort, scope: Scope): Json {
   return httpManager({
     statPrefix: `inbound_${number}`,
     routes: {
@@ -134,7 +138,7 @@ function inboundManager({ number, cluster }: ServedPort, scope: Scope): Json {
               {
                 name: 'default',
                 match: { prefix: '/' },
-                route: { cluster, ...withTimeout(0) },
+                route: { cluster, ...withTimeout(0), ...(protocol === 'grpc' ? {} : ONCE_MORE) },
               },
             ],
             ...askedWith(scope, number),
