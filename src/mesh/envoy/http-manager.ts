@@ -38,6 +38,7 @@ export function httpManager({ statPrefix, routes, direction, scope }: ManagerOpt
         use_remote_address: direction === 'gateway',
         ...(isServer ? CERTIFICATE_OF_PEER : {}),
         http_protocol_options: { accept_http_10: true },
+        proxy_100_continue: true, // the application says whether it wants the body, after the check
         stream_idle_timeout: seconds(0),
         upgrade_configs: [{ upgrade_type: 'websocket' }],
         ...pathChanges(pathNormalization ?? (isServer ? 'DECODE_AND_MERGE_SLASHES' : 'BASE')),

@@ -71,7 +71,7 @@ function routeOf(
     ...answerOf(route, origin.namespace, context),
     metadata: madeOf(origin, `http[${at}]`),
     decorator: { operation: `${origin.name}:${context.port}${match?.uri?.exact ?? match?.uri?.prefix ?? '/*'}` },
-    ...headerChanges(route.headers, route),
+    ...headerChanges(headersOf(route), route),
     typed_per_filter_config: filterConfigs(route),
   });
 }
@@ -120,7 +120,7 @@ const headerMatch = (name: string, test: StringMatch): Json =>
 // ---------------------------------------------------------- answer
 
 function answerOf(route: HttpRoute, namespace: string, context: RouteContext): Json {
-  if (route.redirect !== undefined) return { redirect: redirectOf(route.redirect) };
+  if (route.redirect !== undefined) return { redirect: redirectOf(route.redirect, context.port) };
   if (route.directResponse !== undefined) {
     const { status, body } = route.directResponse;
     return {
@@ -138,21 +138,25 @@ const CODES = {
   308: 'PERMANENT_REDIRECT',
 } as const;
 
-const redirectOf = ({ uri, authority, port, scheme, redirectCode }: NonNullable<HttpRoute['redirect']>): Json =>
+const redirectOf = (
+  { uri, authority, port, derivePort, scheme, redirectCode }: NonNullable<HttpRoute['redirect']>,
+  requestPort: number,
+): Json =>
   compact({
     path_redirect: uri,
     host_redirect: authority,
-    port_redirect: port,
+    port_redirect: derivePort === 'FROM_REQUEST_PORT' ? requestPort : port,
     scheme_redirect: scheme,
     response_code: CODES[redirectCode],
   });
 
 function actionOf(route: HttpRoute, namespace: string, context: RouteContext): Json {
   const { retries, rewrite } = route;
-  const destinations = route.route ?? [];
-  const weighted = destinations.length > 1 ? destinations.filter(({ weight = 0 }) => weight > 0) : destinations;
+  const weighted = destinationsOf(route);
   const [only] = weighted;
-  const authority = rewrite?.authority ?? hostOf(route.headers?.request?.set);
+  const hashes =
+    only === undefined ? [] : hashPolicy(context.scope, completed(only.destination.host, namespace, context));
+  const authority = rewrite?.authority ?? hostOf(headersOf(route)?.request?.set);
   return compact({
     ...(weighted.length === 1 && only !== undefined
       ? { cluster: clusterOf(only.destination, namespace, context) }
@@ -162,24 +166,47 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
               name: clusterOf(destination, namespace, context),
               weight,
               ...headerChanges(headers),
+              ...hostRewrite(hostOf(headers?.request?.set)),
             })),
           },
         }),
     ...withTimeout(route.timeout ?? 0), // without one, none: Envoy's own default would be 15 s
-    retry_policy: retryPolicy(retries, context.scope),
+    retry_policy: retryPolicy(retries, context.scope, hashes.length > 0),
     prefix_rewrite: rewrite?.uri,
     regex_rewrite:
       rewrite?.uriRegexRewrite === undefined
         ? undefined
         : { pattern: { regex: rewrite.uriRegexRewrite.match }, substitution: rewrite.uriRegexRewrite.rewrite },
-    host_rewrite_literal: authority,
+    ...hostRewrite(authority),
     request_mirror_policies: mirrorsOf(route, namespace, context),
-    hash_policy:
-      only === undefined ? [] : hashPolicy(context.scope, completed(only.destination.host, namespace, context)),
+    hash_policy: hashes,
     upgrade_configs: route.websocketUpgrade === true ? [{ upgrade_type: 'websocket' }] : [],
     cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
   });
 }
+
+type Destinations = NonNullable<HttpRoute['route']>;
+
+/** Those that get calls. */
+const destinationsOf = ({ route = [] }: HttpRoute): Destinations =>
+  route.length > 1 ? route.filter(({ weight = 0 }) => weight > 0) : route;
+
+/** Of the route, and of its destination if it has only one; of both for one name those of the destination. */
+function headersOf(route: HttpRoute): HttpRoute['headers'] {
+  const [only, ...others] = destinationsOf(route);
+  if (only?.headers === undefined || others.length > 0) return route.headers;
+  const [{ request: a, response: c }, { request: b, response: d }] = [route.headers ?? {}, only.headers];
+  return { request: joined(a, b), response: joined(c, d) };
+}
+
+type HeaderOperations = NonNullable<HttpRoute['headers']>['request'];
+const joined = (a: HeaderOperations, b: HeaderOperations): HeaderOperations => ({
+  set: { ...a?.set, ...b?.set },
+  add: { ...a?.add, ...b?.add },
+  remove: [...(a?.remove ?? []), ...(b?.remove ?? [])],
+});
+
+const hostRewrite = (host: string | undefined): Json => (host === undefined ? {} : { host_rewrite_literal: host });
 
 const hostOf = (set: Readonly<Record<string, string>> | undefined): string | undefined =>
   set?.[':authority'] ?? set?.['host'];
@@ -200,8 +227,11 @@ const DEFAULT_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled,r
 const PREVIOUS_PRIORITIES = 'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig';
 const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
 
-/** Two retries of calls that reached nobody, unless the rule says otherwise; `attempts: 0` turns them off. */
-export function retryPolicy(own: HttpRoute['retries'], { mesh }: Scope): Json | undefined {
+/**
+ * Two retries of calls that reached nobody, unless the rule says otherwise; `attempts: 0` turns them off. `staysAtHost`: a hash of the call
+ * chooses its endpoint.
+ */
+export function retryPolicy(own: HttpRoute['retries'], { mesh }: Scope, staysAtHost = false): Json | undefined {
   const retries = own ?? mesh.settings.retries;
   const attempts = retries?.attempts ?? DEFAULT_RETRIES;
   if (attempts === 0) return undefined;
@@ -216,7 +246,7 @@ export function retryPolicy(own: HttpRoute['retries'], { mesh }: Scope): Json | 
     retriable_status_codes: codes,
     retry_back_off: retries?.backoff === undefined ? undefined : { base_interval: seconds(retries.backoff) },
     retry_host_predicate:
-      retries?.retryIgnorePreviousHosts === false
+      staysAtHost || retries?.retryIgnorePreviousHosts === false
         ? []
         : [{ name: 'envoy.retry_host_predicates.previous_hosts', typed_config: any(PREVIOUS_HOSTS) }],
     retry_priority:

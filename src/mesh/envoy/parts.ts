@@ -33,11 +33,11 @@ export const secretFrom = (from: { readonly cluster: string } | 'ads', name: str
 
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
-/** Of a route; 0 is none. A client's grpc-timeout counts, up to it. */
-export const withTimeout = (ms: number): Json => ({
-  timeout: seconds(ms),
-  max_stream_duration: { max_stream_duration: seconds(ms), grpc_timeout_header_max: seconds(ms) },
-});
+/**
+ * Of a route, from the end of the request; 0 is none. Without `max_stream_duration`, which would replace it and cut slow uploads; gRPC keeps
+ * the deadline of a client at both its ends.
+ */
+export const withTimeout = (ms: number): Json => ({ timeout: seconds(ms) });
 
 export const socketAddress = (address: string, port: number): Json => ({
   socket_address: { address, port_value: port },

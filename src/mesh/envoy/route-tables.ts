@@ -38,15 +38,30 @@ export function sidecarTable(scope: Scope, port: number): Made {
     hosts.push({
       name: `${service.host}:${port}`,
       domains,
+      ...ATTEMPTS,
       routes: rule === undefined || rule.spec.http.length === 0 ? [defaultRoute(scope, service.host, port)] : [...own],
     });
   }
+  if (port === HTTP_PORT)
+    for (const [host, rule] of routes) {
+      if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, services)) continue;
+      hosts.push({ name: `${host}:${port}`, domains: [host], ...ATTEMPTS, routes: [...routesOf(rule, context)] });
+      origins.push(originText(rule.origin));
+    }
   return made(
     ROUTES,
     table(sidecarRoutes(port), [...hosts, catchAll(scope.outbound)]),
     origins.join('; ') || undefined,
   );
 }
+
+/** An application sees by `x-envoy-attempt-count` that a call is a retry. */
+const ATTEMPTS: Json = { include_request_attempt_count: true };
+
+/** Where a host is served that has a rule, and no service that says its ports. */
+const HTTP_PORT = 80;
+const isOfService = (host: string, services: Scope['services']): boolean =>
+  services.has(host) || (host.startsWith('*') && [...services.keys()].some((one) => overlap(host, one)));
 
 const wildcards = new WeakMap<Scope['routes'], readonly string[]>();
 
@@ -92,6 +107,7 @@ const table = (name: string, hosts: readonly Json[]): Json => ({
   name,
   virtual_hosts: [...hosts],
   validate_clusters: false,
+  max_direct_response_body_size_bytes: 1 << 20, // Envoy refuses routes with a larger body, by itself one of 4 KiB
   ignore_port_in_host_matching: true,
 });
 
@@ -141,6 +157,7 @@ export function gatewayTable(
       compact({
         name: `${domain}:${port}`,
         domains: [domain],
+        ...ATTEMPTS,
         routes: catchAllsLast(routes),
         require_tls: redirects ? 'ALL' : undefined,
         ...askedWith(scope, port),

@@ -24,15 +24,15 @@ export function bySpecificity(a: string, b: string): number {
   return b.length - a.length || (a < b ? -1 : Number(a > b));
 }
 
-/** Names by which proxies of a namespace know a service: complete, with a dot at its end, and the short forms within the mesh. */
+/** Names by which proxies of a namespace know a service: complete, also with a dot at its end, and the short forms within the mesh. */
 export function namesOf(host: string, clientNamespace: string, domain: string): readonly string[] {
   const suffix = `.svc.${domain}`;
-  if (!host.endsWith(suffix) || host.startsWith('*')) return [host];
+  const complete = [host, `${host}.`];
+  if (!host.endsWith(suffix) || host.startsWith('*')) return complete;
   const [name = '', namespace = '', ...others] = host.slice(0, -suffix.length).split('.');
-  if (others.length > 0 || namespace === '') return [host];
+  if (others.length > 0 || namespace === '') return complete;
   return [
-    host,
-    `${host}.`,
+    ...complete,
     ...(namespace === clientNamespace ? [name] : []),
     `${name}.${namespace}`,
     `${name}.${namespace}.svc`,

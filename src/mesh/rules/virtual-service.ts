@@ -97,13 +97,20 @@ const rewrite = z
     message: 'expected one of uri and uriRegexRewrite',
   });
 
-const redirect = z.strictObject({
-  uri: z.string().optional(),
-  authority: z.string().optional(),
-  port: port.optional(),
-  scheme: z.enum(['http', 'https']).optional(),
-  redirectCode: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).default(301),
-});
+const redirect = z
+  .strictObject({
+    uri: z.string().optional(),
+    authority: z.string().optional(),
+    port: port.optional(),
+    derivePort: z.enum(['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']).optional(),
+    scheme: z.enum(['http', 'https']).optional(),
+    redirectCode: z
+      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
+      .default(301),
+  })
+  .refine((one) => one.port === undefined || one.derivePort === undefined, {
+    message: 'expected one of port and derivePort',
+  });
 
 const corsPolicy = z.strictObject({
   /** 1.0.2. */
@@ -114,6 +121,8 @@ const corsPolicy = z.strictObject({
   exposeHeaders: z.array(z.string()).default([]),
   maxAge: duration.optional(),
   allowCredentials: z.boolean().optional(),
+  /** Whether the application gets a preflight of an origin that is not allowed. */
+  unmatchedPreflights: z.enum(['UNSPECIFIED', 'FORWARD', 'IGNORE']).optional(),
 });
 
 const mirror = z.strictObject({ destination, percentage: percentage.optional() });
