@@ -5,7 +5,7 @@
 import { ROUTES } from '../../xds/index.ts';
 import { isHttp, originText } from '../model/model.ts';
 import { bySpecificity, completeGateway, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
-import type { Scope } from '../resolve/scope.ts';
+import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
 import { type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
@@ -44,7 +44,8 @@ export function sidecarTable(scope: Scope, port: number): Made {
   }
   if (port === HTTP_PORT)
     for (const [host, rule] of routes) {
-      if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, services)) continue;
+      if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, mesh.services)) continue;
+      if (!isInView({ namespace: rule.origin.namespace, host }, scope)) continue;
       hosts.push({ name: `${host}:${port}`, domains: [host], ...ATTEMPTS, routes: [...routesOf(rule, context)] });
       origins.push(originText(rule.origin));
     }
@@ -132,6 +133,7 @@ export function gatewayTable(
   const byHost = new Map<string, { routes: Json[]; redirects: boolean }>();
   const origins: string[] = [];
   for (const rule of mesh.rules.VirtualService) {
+    if (rule.spec.http.length === 0) continue;
     const named = new Set(rule.spec.gateways.map((one) => completeGateway(one, rule.origin.namespace)));
     const bound = parts.filter(({ gateway }) => named.has(gatewayName(gateway)));
     if (bound.length === 0) continue;

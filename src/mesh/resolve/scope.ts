@@ -69,12 +69,19 @@ function isVisible(
   { exportTo }: MeshSettings,
 ): boolean {
   if (!isExported(service.exportTo ?? exportTo?.service, service.namespace, member)) return false;
+  return isInView(service, { member, sidecar });
+}
+
+type Named = Pick<Service, 'namespace' | 'host'>;
+
+/** Whether its Sidecar lets the member call it. */
+export function isInView(called: Named, { member, sidecar }: Pick<Scope, 'member' | 'sidecar'>): boolean {
   const egress = sidecar?.spec.egress ?? [];
-  return egress.length === 0 || egress.some((one) => isReached(service, one, member));
+  return egress.length === 0 || egress.some((one) => isReached(called, one, member));
 }
 
 /** Whether an egress of its Sidecar names the service. */
-export const isReached = ({ namespace, host }: Service, { hosts }: SidecarEgress, member: Member): boolean =>
+export const isReached = ({ namespace, host }: Named, { hosts }: SidecarEgress, member: Member): boolean =>
   hosts.some(
     ({ namespace: from, host: pattern }) =>
       (from === '*' || (from === '.' ? member.namespace : from) === namespace) &&

@@ -130,6 +130,38 @@ test('a host with a rule and without a service is served on port 80, and on no o
   });
 });
 
+test('a host with a rule is served only where the Sidecar of the caller has it', async () => {
+  const text = `${WEB}${rule(`{ ${TO_WEB} }`, 'shop.example.com')}${rule(`{ ${TO_WEB} }`, 'other.example.com')}
+---
+${API}
+kind: Sidecar
+metadata: { name: narrow }
+spec: { egress: [{ hosts: ["default/web.default.svc.cluster.local", "./shop.example.com"] }] }
+`;
+  expect(hostsOf(await sidecar(text)).map(({ name }) => name)).toEqual([
+    'web.default.svc.cluster.local:80',
+    'shop.example.com:80',
+    'allow_any',
+  ]);
+});
+
+test('a gateway serves no host of a rule for connections alone', async () => {
+  const { mesh } = await readMesh({
+    'mesh.yaml': `${API}
+kind: Gateway
+metadata: { name: shop }
+spec: { servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [shop.example.com] }] }
+---
+${API}
+kind: VirtualService
+metadata: { name: raw }
+spec: { hosts: ["*"], gateways: [shop], tcp: [{ match: [{ port: 9000 }], route: [{ destination: { host: web } }] }] }
+`,
+  });
+  const all = resourcesFor(mesh, 'router~10.1.0.9~gateway-1.default~default.svc.cluster.local', {});
+  expect(hostsOf(all, 'http.80').map(({ name }) => name)).toEqual(['blackhole:80']);
+});
+
 test('a service outside of the cluster is known by its name with a dot at the end, too', async () => {
   expect(hostsOf(await sidecar(external('')))[0]?.domains).toEqual(['api.example.com', 'api.example.com.']);
 });
