@@ -1,5 +1,5 @@
 /**
- * `GET /playground`: what to begin with: the text of the policy in force.
+ * `GET /playground?id=`: what to begin with: the text of the policy in force, and a kept call as a request.
  * `POST /playground`: what a policy says to a call.
  * **In**: `{ policy: "yaml" | null, request: { call, attributes, carried }, id }`. **Out**: the explanation, and the findings about the
  * text.
@@ -10,6 +10,7 @@ import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import { mayChange, PLAY_REFUSED } from './change-access.ts';
 import { findingRows } from './pages.ts';
 import type { AdminSources, PlayRequest } from './sources.ts';
+import type { Query } from './verdicts.ts';
 
 /** A policy of many thousand rules. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -28,11 +29,13 @@ export function addPlayground(app: FastifyInstance, sources: AdminSources): void
       running--;
     }
   }
-  app.get('/playground', async (request, reply) => {
+  app.get<{ Querystring: Query }>('/playground', async (request, reply) => {
     if (!mayChange(request)) return reply.code(403).send(PLAY_REFUSED);
-    const start = await inTurn(() => sources.playStart());
+    const { id } = request.query;
+    if (id !== undefined && typeof id !== 'string') return reply.code(400).send({ error: 'id is given several times' });
+    const start = await inTurn(() => sources.playStart(id));
     if (start === undefined) return reply.code(503).send(BUSY);
-    return { policy: start.policy ?? null, why: start.why ?? null };
+    return { policy: start.policy ?? null, why: start.why ?? null, request: start.request ?? null };
   });
   app.post('/playground', { bodyLimit: MAX_BYTES }, async (request, reply) => {
     if (!mayChange(request)) return reply.code(403).send(PLAY_REFUSED);

@@ -74,6 +74,17 @@ export interface PlayStart {
   readonly policy: string | undefined;
   /** Why there is no text. */
   readonly why: string | undefined;
+  /** Of a kept call, if its message is kept, too. */
+  readonly request: PlayedRequest | undefined;
+}
+
+/** A call as its proxy sent it, in the form of a {@link PlayRequest}. */
+export interface PlayedRequest {
+  readonly call: CallKind;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly carried: Readonly<Record<string, unknown>>;
+  /** Names of values that are hidden, whole or in part: secrets, and those that the policy masks. */
+  readonly hidden: readonly string[];
 }
 
 export type LogEntry = Readonly<Record<string, unknown>>;
@@ -143,7 +154,8 @@ export interface AdminSources {
   topLimits(limit: number): readonly TopLimit[] | Promise<readonly TopLimit[]>;
   /** What a policy says to a call, without side effects. */
   play(request: PlayRequest): Promise<Played>;
-  playStart(): Promise<PlayStart>;
+  /** `id`: of the verdict or the request. */
+  playStart(id: string | undefined): Promise<PlayStart>;
   /** The access log entry of a refused request, by the id of the verdict; values by attribute. */
   logEntry(id: string): LogEntry | undefined | Promise<LogEntry | undefined>;
   /** The first request of a reader opens its feed, which closes some seconds after the last one. */

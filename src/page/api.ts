@@ -231,6 +231,13 @@ export interface PlaygroundStart {
   /** null: `why` says the reason. */
   readonly policy: string | null;
   readonly why: string | null;
+  /** Of the call `id`; null if its message is not kept. */
+  readonly request: {
+    readonly call: string;
+    readonly attributes: Values;
+    readonly carried: Values;
+    readonly hidden: readonly string[];
+  } | null;
 }
 
 export interface PlaygroundAnswer {

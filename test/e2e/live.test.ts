@@ -418,6 +418,30 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     expect(others.status).toBe(403);
   });
 
+  test('a kept call comes back with all attributes that its proxy sent, and is decided alike', async () => {
+    const id = randomUUID();
+    await checked('DELETE', '/kept', { 'x-request-id': id, 'x-unread': 'yes', authorization: 'Bearer top-secret' });
+    const { request } = (await page(`/playground?id=${id}`)) as { readonly request: object };
+    expect(request).toMatchObject({
+      call: 'http',
+      attributes: {
+        'request.method': 'DELETE',
+        'request.path': '/kept',
+        'request.headers': { 'x-unread': 'yes', authorization: '(secret)' },
+      },
+      hidden: ['request.headers["authorization"]'],
+    });
+    const again = await fetch(`http://127.0.0.1:${server.adminPort}/playground`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ policy: null, request, id }),
+    });
+    expect(await again.json()).toMatchObject({
+      explanation: { verdict: { outcome: 'deny', rule: 'no-deletes' }, attributes: { 'request.method': 'DELETE' } },
+    });
+    expect(await page('/playground?id=unknown')).toMatchObject({ request: null });
+  });
+
   test('a reload keeps the streams, and the drain ends them', async () => {
     const own = await started();
     const reader = await reading(own.adminPort ?? 0, '/verdicts/stream');

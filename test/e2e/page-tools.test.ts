@@ -63,13 +63,17 @@ test('a used-up limit is seen, and reset with a reason that the log has', async 
 });
 
 test('a decision is tried again with another policy and another request, and becomes a case that passes', async () => {
-  await envoy.check({ path: '/admin/users', host: 'shop.example' });
+  await envoy.check({ path: '/admin/users', host: 'shop.example', headers: { 'x-unread': 'yes' } });
   const page = await openPage(browser, PHONE);
   await page.goto(`${base}/#/decisions?q=${encodeURIComponent('/admin/users')}`);
   await page.locator('.row', { hasText: '/admin/users' }).click();
   await page.getByRole('link', { name: 'Open in the playground' }).click();
   const now = page.locator('.verdict').nth(1);
   await now.getByText('no-admin').waitFor();
+  await page.getByText('as its proxy sent it, without a body').waitFor();
+  expect(JSON.parse(await page.getByLabel('Request').inputValue())).toMatchObject({
+    attributes: { 'request.path': '/admin/users', 'request.headers': { 'x-unread': 'yes' } },
+  });
   const policy = page.getByLabel(/Policy in YAML/);
   const begun = await until('the text of the policy in force', async () => (await policy.inputValue()) || undefined);
   expect(begun).toBe(`# ${sluice.policyFile}\n${POLICY.slice(POLICY.indexOf('rules:'))}`);
@@ -106,4 +110,26 @@ test('a decision is tried again with another policy and another request, and bec
   await rm(folder, { recursive: true });
   expect(page.errors).toEqual([]);
   await page.context().close();
+});
+
+test('a decision of an earlier policy is tried with the attributes that rules read, and the page says so', async () => {
+  const own = await serveSluice(POLICY);
+  const calls = peerClient(`127.0.0.1:${own.grpcPort}`);
+  await calls.check({ path: '/admin/users', host: 'shop.example', headers: { 'x-unread': 'yes' } });
+  const kept = async (): Promise<{ verdicts: { id: string }[] }> =>
+    (await own.admin('/verdicts?outcome=deny')).json() as never;
+  const id = (await kept()).verdicts[0]?.id;
+  await writeFile(own.policyFile, POLICY.replace('limit: 3', 'limit: 4'));
+  own.child.kill('SIGHUP');
+  await until('the reload', () => (own.log.some((line) => line.includes('policy loaded')) ? true : undefined));
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`http://127.0.0.1:${own.adminPort}/#/playground?id=${id}`);
+  await page.getByText(/Its message is not kept/).waitFor();
+  await page.locator('.verdict').nth(1).getByText('no-admin').waitFor();
+  expect(await page.getByLabel('Request').inputValue()).not.toContain('x-unread');
+  expect(await accessibilityFindings(page)).toEqual([]);
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+  calls.close();
+  await own.stop();
 });

@@ -49,6 +49,13 @@ function callOf(kept: KeptDecision): PlayedCall {
   };
 }
 
+/** As its proxy sent it, or else from the attributes that rules read. */
+async function callOfDecision(id: string, kept: PlaygroundStart['request']): Promise<PlayedCall> {
+  if (kept === null) return callOf((await ask<Why>(`/verdicts/why?id=${encodeURIComponent(id)}`)).verdict);
+  const { call, attributes, carried } = kept;
+  return { call, attributes, ...(Object.keys(carried).length === 0 ? {} : { carried }) };
+}
+
 const ownHeaders = (headers: object): object =>
   Object.fromEntries(Object.entries(headers).filter(([name, value]) => !name.startsWith(':') && value !== '(secret)'));
 
@@ -100,20 +107,15 @@ export function Playground(): JSX.Element {
   useEffect(() => {
     void (async () => {
       try {
-        start.value = await ask<PlaygroundStart>('/playground');
-        if (policy.value === '') policy.value = start.value.policy ?? '';
+        const begun = await ask<PlaygroundStart>(`/playground${id === undefined ? '' : `?id=${encodeURIComponent(id)}`}`);
+        start.value = begun;
+        if (policy.value === '') policy.value = begun.policy ?? '';
       } catch (error) {
-        start.value = { policy: null, why: messageOf(error) };
+        start.value = { policy: null, why: messageOf(error), request: null };
       }
-    })();
-  }, []);
-
-  useEffect(() => {
-    if (id === undefined) return;
-    void (async () => {
+      if (id === undefined) return;
       try {
-        const { verdict } = await ask<Why>(`/verdicts/why?id=${encodeURIComponent(id)}`);
-        original.value = callOf(verdict);
+        original.value = await callOfDecision(id, start.value.request);
         request.value = JSON.stringify(original.value, null, 2);
         await run();
       } catch (error) {
@@ -147,6 +149,7 @@ export function Playground(): JSX.Element {
         ) : (
           <p class="muted small">
             From the decision <Text value={id} isBlock class="mono" />
+            {start.value !== undefined && <RequestHint request={start.value.request} />}
           </p>
         )}
         <label class="field">
@@ -190,6 +193,28 @@ export function Playground(): JSX.Element {
         )}
       </div>
     </div>
+  );
+}
+
+function RequestHint({ request }: Pick<PlaygroundStart, 'request'>): JSX.Element {
+  if (request === null)
+    return (
+      <>
+        . Its message is not kept: the request has the attributes that rules read, and a rule that reads others may
+        decide otherwise.
+      </>
+    );
+  const { hidden } = request;
+  return (
+    <>
+      , as its proxy sent it, without a body.
+      {hidden.length > 0 && (
+        <>
+          {' '}
+          Hidden, so that a rule that reads them may decide otherwise: <Text value={hidden.join(', ')} isBlock />
+        </>
+      )}
+    </>
   );
 }
 

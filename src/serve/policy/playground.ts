@@ -11,14 +11,13 @@ import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
-import type { Played, PlayRequest, PlayStart } from '../../admin/sources.ts';
+import type { Played, PlayRequest } from '../../admin/sources.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import { createEngine } from '../../core/engine.ts';
 import { loadPolicyText } from '../../core/rules/load.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import { shownText } from '../../core/rules/shown-text.ts';
 import type { Finding } from '../../yaml/findings.ts';
 import { SnapshotError } from '../../core/snapshot/errors.ts';
 import { explained, explanationJson } from '../../explain/explanation.ts';
@@ -55,14 +54,6 @@ export async function play({ policy: text, asked, id }: PlayRequest, options: Pl
     if (error instanceof SnapshotError) return failed([...findings, ...error.findings]);
     throw error;
   }
-}
-
-/** What the playground begins with. */
-export async function playgroundStart({ texts }: Pick<PlaygroundOptions, 'texts'>): Promise<PlayStart> {
-  const inForce = texts();
-  if (inForce === undefined) return { policy: undefined, why: 'no policy is in force' };
-  const shown = await shownText(inForce.files);
-  return 'text' in shown ? { policy: shown.text, why: undefined } : { policy: undefined, why: shown.why };
 }
 
 const failed = (findings: readonly Finding[]): Played => ({ explanation: undefined, findings });

@@ -21,7 +21,8 @@ import { candidateInfo, Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
 import type { RecordedCall } from '../../traffic/format.ts';
 import { callOf, type JsonMap } from '../../traffic/parse-call.ts';
-import { play, playgroundStart } from './playground.ts';
+import { play } from './playground.ts';
+import { playgroundStart } from './playground-start.ts';
 import { serveByCrew } from './supervisor.ts';
 import { serveInThread, type TransportFlags } from './thread.ts';
 
@@ -155,7 +156,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     policy: () => loads.policy,
     loading: () => ({ atMs: loads.atMs, refusal: loads.refusal, history: loads.history, configs: options.configs }),
     play: (request) => play(request, playground),
-    playStart: () => playgroundStart(playground),
+    playStart: (id) => playgroundStart(id, playground),
     isDraining: () => isDraining,
   };
 

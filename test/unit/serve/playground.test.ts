@@ -3,6 +3,7 @@ import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import type { Played } from '../../../src/admin/sources.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { play } from '../../../src/serve/policy/playground.ts';
+import { playgroundStart } from '../../../src/serve/policy/playground-start.ts';
 import type { RecordedCall } from '../../../src/traffic/format.ts';
 
 const POLICY = `handlers: { door: { adapter: check-http, config: { url: "http://127.0.0.1:1/" } } }
@@ -84,5 +85,39 @@ test('rules of a text use the handlers in force, unless the text has one of the 
   ).toMatchObject({
     explanation: undefined,
     findings: [{ code: 'RULES_UNKNOWN_HANDLER', message: expect.stringContaining('door') as unknown }],
+  });
+});
+
+test('a kept call becomes a request without what cannot be read, and names what is hidden', async () => {
+  const text = 'rules: [{ name: a, match: "\\"x-role\\" in request.headers", deny: {} }]';
+  const { policy: inForce } = await loadPolicyText(new Map([['policy.yaml', text]]), { adapters: registry });
+  const attributes = {
+    'request.method': 'GET',
+    'request.path': '/a?token=(secret)',
+    'request.headers': { ':path': '/a', authorization: '(secret)', 'x-role': 'guest' },
+    'source.ip': '(masked)',
+    'source.port': 4711,
+  };
+  const record: RecordedCall = {
+    ...RECORD,
+    requests: [{ attributes, carried: { contextExtension: { tenant: 'a' } }, filled: {}, answers: {} }],
+  };
+  const files = { files: [{ file: 'policy.yaml', text }], found: new Set<string>(), watched: [], findings: [] };
+  const { policy, request } = await playgroundStart('v-1', {
+    inForce: () => inForce,
+    texts: () => ({ files, named: new Map(), plugins: [], isLenient: false }),
+    recorded: async () => record,
+  });
+  expect(policy).toBe(`# policy.yaml\n${text}\n`);
+  expect(request).toEqual({
+    call: 'http',
+    attributes: {
+      'request.method': 'GET',
+      'request.path': '/a?token=(secret)',
+      'request.headers': { authorization: '(secret)', 'x-role': 'guest' },
+      'source.port': 4711,
+    },
+    carried: { contextExtension: { tenant: 'a' } },
+    hidden: ['request.path', 'request.headers["authorization"]', 'source.ip'],
   });
 });
