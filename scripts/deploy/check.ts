@@ -9,19 +9,22 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { registrationOf } from '../../src/inject/admission/registration.ts';
+import { CONTROL_PLANE } from '../../src/inject/configs.ts';
 import { type Style, STYLES } from '../../src/inject/contract.ts';
 import { hadolintProgram } from '../../test/parts/fetch-deploy-tools.ts';
 import { isKubernetesBuilt } from '../../test/parts/fetch-kubernetes.ts';
 import { onPath } from '../../test/parts/fetch.ts';
 import { ok, openHelm } from './helm.ts';
 import { checkInCluster } from './in-cluster.ts';
-import { CHART, type Manifest, manifestsOf, PLAIN, plainManifests, ROOT, WEBHOOK } from './manifests.ts';
+import { CHART, type Manifest, manifestsOf, MESH, PLAIN, plainManifests, ROOT, WEBHOOK } from './manifests.ts';
 import { REFUSALS, RENDERINGS } from './renderings.ts';
 import { schemaChecker } from './schemas.ts';
 
 /** The oldest that Chart.yaml allows, and the newest with schemas. */
 const VERSIONS = ['1.31.0', '1.37.0'];
 
+/** Of `sluice mesh`. */
+const ADMIN_PORT = 15020;
 const DOCKERFILES = ['Dockerfile', 'Dockerfile.proxy'];
 execFileSync(
   await hadolintProgram(),
@@ -55,9 +58,10 @@ try {
   const all = [
     ...rendered.flatMap(({ manifests }) => manifests),
     ...kustomized(),
-    ...manifestsOf(readFileSync(WEBHOOK, 'utf8')),
+    ...[WEBHOOK, ...MESH].flatMap((file) => manifestsOf(readFileSync(file, 'utf8'))),
     ...STYLES.map(registration),
   ];
+  namesOfSidecars(all);
   for (const version of VERSIONS) {
     const check = await schemaChecker(version);
     assert.deepEqual(all.flatMap(check), [], `against the schemas of Kubernetes ${version}`);
@@ -70,6 +74,24 @@ try {
   else await checkInCluster(helm, scratch, all);
 } finally {
   rmSync(scratch, { recursive: true });
+}
+
+/** Sidecars of today's style call a Service of the mesh, and its certificate is for the name that they call it by. */
+function namesOfSidecars(all: readonly Manifest[]): void {
+  const [host = '', port = ''] = CONTROL_PLANE.today.split(':');
+  const found = all.find(
+    ({ kind, metadata }) => kind === 'Service' && host === `${metadata.name}.${metadata.namespace}.svc`,
+  );
+  const { ports } = (found?.['spec'] ?? { ports: [] }) as { readonly ports: readonly { readonly port: number }[] };
+  assert.ok(
+    ports.some((one) => one.port === Number(port)),
+    CONTROL_PLANE.today,
+  );
+  assert.ok(!ports.some((one) => one.port === ADMIN_PORT), 'the admin port is exposed');
+  const deployment = all.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === found?.metadata.name);
+  const names = /--secure-names=([^"]*)/.exec(JSON.stringify(deployment))?.[1] ?? '';
+  assert.ok(names.split(',').includes(host), names);
+  ok(`the Service and the certificate of the mesh have the name of the sidecars, ${CONTROL_PLANE.today}`);
 }
 
 /** As `sluice webhook --print-config` prints it. */

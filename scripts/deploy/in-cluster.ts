@@ -6,15 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type KubeApiServer, startKubeApiServer } from '../../test/parts/kube-apiserver.ts';
 import { type Helm, ok } from './helm.ts';
-import { CHART, type Manifest, NAMESPACE } from './manifests.ts';
+import { CHART, type Manifest, MESH_NAMESPACE, NAMESPACE } from './manifests.ts';
 import { readDefinition } from './schemas.ts';
 
 /** Where a kind is created: its plural, and whether it belongs to a namespace. */
-const pathOf = ({ apiVersion, kind }: Manifest): string => {
+const pathOf = ({ apiVersion, kind, metadata: { namespace = NAMESPACE } }: Manifest): string => {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const plural = kind.endsWith('y') ? `${kind.slice(0, -1)}ies` : `${kind}s`;
   const isCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding', 'MutatingWebhookConfiguration'].includes(kind);
-  return `${root}${isCluster ? '' : `/namespaces/${NAMESPACE}`}/${plural.toLowerCase()}`;
+  return `${root}${isCluster ? '' : `/namespaces/${namespace}`}/${plural.toLowerCase()}`;
 };
 
 export async function checkInCluster(helm: Helm, scratch: string, all: readonly Manifest[]): Promise<void> {
@@ -23,6 +23,7 @@ export async function checkInCluster(helm: Helm, scratch: string, all: readonly 
     const [namespace] = all.filter(({ kind }) => kind === 'Namespace');
     assert.equal(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted');
     await server.call('POST', '/api/v1/namespaces', namespace);
+    await server.call('POST', '/api/v1/namespaces', { metadata: { name: MESH_NAMESPACE } });
     for (const kind of ['ServiceMonitor', 'PrometheusRule'])
       await server.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', readDefinition(kind));
     await served(server, 'servicemonitors');

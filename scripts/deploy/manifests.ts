@@ -11,7 +11,11 @@ export const CHART: string = join(ROOT, 'deploy/helm/sluice');
 export const PLAIN: string = join(ROOT, 'deploy/kubernetes/sluice.yaml');
 /** Written by hand. */
 export const WEBHOOK: string = join(ROOT, 'deploy/kubernetes/webhook.yaml');
+export const MESH: readonly string[] = ['mesh-rbac', 'mesh'].map((name) =>
+  join(ROOT, `deploy/kubernetes/${name}.yaml`),
+);
 export const NAMESPACE = 'sluice';
+export const MESH_NAMESPACE = 'istio-system';
 
 export interface Manifest {
   readonly apiVersion: string;

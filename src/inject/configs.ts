@@ -20,7 +20,7 @@ const duration = z
 const port = z.int().min(0).max(65535);
 
 /** Where the control plane is, unless the mesh configuration says. */
-const DISCOVERY: Readonly<Record<Style, string>> = {
+export const CONTROL_PLANE: Readonly<Record<Style, string>> = {
   '1.0': 'istio-pilot:15007',
   today: 'sluice-mesh.istio-system.svc:15012',
 };
@@ -52,7 +52,7 @@ export function readMeshConfig(text: string, where: string, style: Style): MeshC
   const written = camelCased(configIn(text, 'mesh', where));
   const own = written['defaultConfig'] ?? {};
   if (!isObject(own)) throw new InjectError('INJECT_CONFIG', `${where}: defaultConfig is not a map`);
-  const defaultConfig = { discoveryAddress: DISCOVERY[style], ...camelCased(own) };
+  const defaultConfig = { discoveryAddress: CONTROL_PLANE[style], ...camelCased(own) };
   return checked(meshConfig, { ...written, defaultConfig }, where);
 }
 
