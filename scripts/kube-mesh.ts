@@ -18,6 +18,7 @@ import { VERSIONS } from '../src/mesh/rules/kinds.ts';
 import { Composition } from '../src/mesh/sources/composition.ts';
 import { KubernetesSource } from '../src/mesh/sources/kubernetes.ts';
 import { noObjects, readObjects } from '../src/mesh/sources/objects.ts';
+import { RootConfigMaps } from '../src/serve/mesh/root-config-maps.ts';
 import { positionText } from '../src/yaml/source-text.ts';
 import { Findings } from '../src/yaml/findings.ts';
 import { startKubeApiServer } from '../test/parts/kube-apiserver.ts';
@@ -25,6 +26,8 @@ import { startLink } from '../test/parts/link.ts';
 import { bookinfoTexts, type Manifest, manifestsOf, PLURALS } from '../test/parts/mesh/kubernetes.ts';
 
 const WITHIN_MS = 60_000;
+/** Namespaces. */
+const MANY = 1000;
 const NETWORKING = 'networking.istio.io/v1';
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const server = await startKubeApiServer();
@@ -72,8 +75,13 @@ async function main(): Promise<void> {
     );
   ok('without rights: not served, and the log names the missing rule of each resource');
 
+  await using maps = rootConfigMaps();
+  await eventually(() => assert.ok(logged.at(-1)?.includes('"resourceNames":["istio-ca-root-cert"]')), WITHIN_MS);
+  assert.equal(logged.length, 5, logged.join('\n'));
   await applyRights();
   await withinMs(source.synced);
+  await rootsInNamespaces(maps);
+  ok('the roots are in each namespace, and are corrected, with the rights of deploy/kubernetes/mesh-rbac.yaml');
   ok("the rights of deploy/kubernetes/mesh-rbac.yaml are enough, and Istio's definitions need not be installed");
 
   await define('v1alpha3');
@@ -162,6 +170,56 @@ async function main(): Promise<void> {
   await eventually(() => assert.deepEqual(names('VirtualService'), []), WITHIN_MS);
   assert.equal(names('Sidecar').length, 5);
   ok('a definition that is deleted takes its objects along, and no others');
+}
+
+function rootConfigMaps(): RootConfigMaps {
+  const line = (message: string, { where, error, grant }: Readonly<Record<string, unknown>>): void =>
+    void logged.push(`${message} ${String(where)} ${String(error)} ${String(grant)}`);
+  return new RootConfigMaps({
+    server: inCluster({ server: `https://127.0.0.1:${link.port}`, folder }),
+    namespaces: [],
+    roots: ['first\n'],
+    log: { info: line, warn: line, error: line },
+  });
+}
+
+async function rootsInNamespaces(maps: RootConfigMaps): Promise<void> {
+  const path = (namespace: string): string => `/api/v1/namespaces/${namespace}/configmaps/istio-ca-root-cert`;
+  const read = async (namespace: string): Promise<{ data: Record<string, string>; metadata: { labels: object } }> =>
+    (await server.call('GET', path(namespace))) as Awaited<ReturnType<typeof read>>;
+  const holds = (namespace: string, roots: string): Promise<void> =>
+    eventually(async () => assert.equal((await read(namespace)).data['root-cert.pem'], roots), WITHIN_MS);
+  await holds('default', 'first\n');
+  await assert.rejects(read('kube-system'), /404/);
+  await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'late' } });
+  await holds('late', 'first\n');
+  await server.call('PATCH', path('late'), { data: { 'root-cert.pem': 'theirs', more: 'x' } });
+  await holds('late', 'first\n');
+  const { data, metadata } = await read('late');
+  assert.deepEqual([data['more'], metadata.labels], ['x', { 'istio.io/config': 'true' }]);
+  await server.call('DELETE', path('late'));
+  await holds('late', 'first\n');
+  maps.use(['first\n', 'second\n']);
+  for (const namespace of ['default', 'istio-system', 'late']) await holds(namespace, 'first\nsecond\n');
+  // Nothing deletes its content, as there are no controllers: it stays in this state.
+  await server.call('DELETE', '/api/v1/namespaces/late');
+  await eventually(() => assert.equal(maps.state.namespaces, 2), WITHIN_MS);
+  assert.deepEqual(maps.state.failing, []);
+
+  const began = performance.now();
+  const names = Array.from({ length: MANY }, (_, at) => `many-${at}`);
+  for (const name of names) await server.call('POST', '/api/v1/namespaces', { metadata: { name } });
+  const createdMs = performance.now() - began;
+  await eventually(() => assert.equal(maps.state.current, MANY + 2), WITHIN_MS);
+  const allMs = performance.now() - began;
+  maps.use(['second\n']);
+  const changed = performance.now();
+  await eventually(() => assert.equal(maps.state.current, MANY + 2), WITHIN_MS);
+  const rotatedS = ((performance.now() - changed) / 1000).toFixed(1);
+  say(
+    `${MANY} namespaces have the roots ${Math.round(allMs - createdMs)} ms after the last was made; new roots after ${rotatedS} s`,
+  );
+  for (const name of names) await server.call('DELETE', `/api/v1/namespaces/${name}`);
 }
 
 /** Each resource of a proxy of each workload and of the gateway. */
