@@ -51,6 +51,13 @@ const ITS_OWN: readonly Known[] = [
 
 /** The same in effect. */
 const SAME: readonly Known[] = [
+  { why: 'a deadline of gRPC counts', path: /\.max_grpc_timeout$/, theirs: is('0s'), ours: isAbsent },
+  {
+    why: 'a deadline of gRPC counts',
+    path: /\.max_stream_duration$/,
+    theirs: isAbsent,
+    ours: is({ max_stream_duration: '0s', grpc_timeout_header_max: '0s' }),
+  },
   { why: "Envoy's default", path: /\.case_sensitive$/, theirs: is(true), ours: isAbsent },
   { why: "Envoy's default", path: /load_balancing_weight$/, theirs: is(1), ours: isAbsent },
   { why: "Envoy's default", path: /\.health_status$/, theirs: is('HEALTHY'), ours: isAbsent },
@@ -78,7 +85,6 @@ const SAME: readonly Known[] = [
   { why: 'percent or millionths', path: /\.(numerator|denominator)$/ },
   { why: 'gauges of remaining capacity', path: /track_remaining$/ },
   { why: 'typed names of certificates: URI alone', path: /\.match_(typed_)?subject_alt_names\[/ },
-  { why: 'the field that replaced a deprecated one', path: /\.(max_grpc_timeout|max_stream_duration)$/ },
   { why: 'a key in the runtime, which nobody sets', path: /runtime_key$/ },
   {
     why: 'the limit of HTTP/2 in the protocol, or in practice that of the server',
@@ -116,6 +122,11 @@ const SAME: readonly Known[] = [
 
 /** docs/mesh.md#differences-from-istio has those that users notice. */
 const MEANT: readonly Known[] = [
+  {
+    why: 'deadlines of gRPC are kept by the client and the server where a rule has a timeout',
+    path: /\.max_grpc_timeout$/,
+    ours: isAbsent,
+  },
   {
     why: 'a service without a workload that takes mutual TLS needs no choice of it',
     path: /^transport_socket_matches\[tlsMode-(istio|disabled)\]$/,

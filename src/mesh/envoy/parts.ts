@@ -34,10 +34,15 @@ export const secretFrom = (from: { readonly cluster: string } | 'ads', name: str
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
 /**
- * Of a route, from the end of the request; 0 is none. Without `max_stream_duration`, which would replace it and cut slow uploads; gRPC keeps
- * the deadline of a client at both its ends.
+ * Of a route, from the end of the request; 0 is none, and then the deadline of a gRPC client counts. Beside a timeout it cannot: Envoy takes
+ * `max_stream_duration` in place of the timeout, and would cut slow uploads.
  */
-export const withTimeout = (ms: number): Json => ({ timeout: seconds(ms) });
+export const withTimeout = (ms: number): Json => ({
+  timeout: seconds(ms),
+  ...(ms === 0
+    ? { max_stream_duration: { max_stream_duration: seconds(0), grpc_timeout_header_max: seconds(0) } }
+    : {}),
+});
 
 export const socketAddress = (address: string, port: number): Json => ({
   socket_address: { address, port_value: port },
