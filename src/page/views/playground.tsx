@@ -2,8 +2,9 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import type { Explanation, Finding, KeptDecision, PlaygroundAnswer, PlaygroundStart, Why } from '../api.ts';
+import type { Explanation, Finding, PlaygroundAnswer, PlaygroundStart } from '../api.ts';
 import { caseText, type PlayedCall } from '../case-text.ts';
+import { callOfDecision } from '../decision-call.ts';
 import { Copyable } from '../parts/copyable.tsx';
 import { Findings } from '../parts/findings.tsx';
 import { Section } from '../parts/panel.tsx';
@@ -21,43 +22,6 @@ const EXAMPLE: PlayedCall = {
     'source.ip': '203.0.113.9',
   },
 };
-
-/** Attributes that are sent as they are; others are worked out from them. */
-const IS_SENT = /^(connection|destination|source)\.|^request\.(scheme|protocol|size)$/;
-
-/** A case of a call, from what was kept of a decision. */
-function callOf(kept: KeptDecision): PlayedCall {
-  const { call, method, host, path, peer, principal, requestId, domain, descriptor, attributes } = kept;
-  const headers = attributes['request.headers'];
-  const known = {
-    ...Object.fromEntries(
-      Object.entries(attributes).filter(([name, value]) => IS_SENT.test(name) && value !== '(secret)'),
-    ),
-    'request.method': method,
-    'request.host': host,
-    'request.path': path,
-    'request.id': requestId,
-    'source.ip': peer,
-    'source.principal': principal,
-    'ratelimit.domain': domain,
-    'ratelimit.entries': descriptor,
-    'request.headers': typeof headers === 'object' && headers !== null ? ownHeaders(headers) : null,
-  };
-  return {
-    call,
-    attributes: Object.fromEntries(Object.entries(known).filter(([, value]) => value !== null && value !== undefined)),
-  };
-}
-
-/** As its proxy sent it, or else from the attributes that rules read. */
-async function callOfDecision(id: string, kept: PlaygroundStart['request']): Promise<PlayedCall> {
-  if (kept === null) return callOf((await ask<Why>(`/verdicts/why?id=${encodeURIComponent(id)}`)).verdict);
-  const { call, attributes, carried } = kept;
-  return { call, attributes, ...(Object.keys(carried).length === 0 ? {} : { carried }) };
-}
-
-const ownHeaders = (headers: object): object =>
-  Object.fromEntries(Object.entries(headers).filter(([name, value]) => !name.startsWith(':') && value !== '(secret)'));
 
 interface Played {
   readonly request: PlayedCall;
