@@ -150,7 +150,7 @@ const MEANT: readonly Known[] = [
     resource: /tls-(simple|mutual)\.|^\S+_(443|8443)$/,
   },
   {
-    why: 'mode SIMPLE without caCertificates verifies nothing',
+    why: 'mode SIMPLE without caCertificates verifies nothing, and a warning says so',
     path: /common_tls_context\.combined_validation_context$/,
     theirs: has(/file-root:system/),
     ours: isAbsent,
@@ -161,7 +161,7 @@ const MEANT: readonly Known[] = [
     theirs: isAbsent,
   },
   {
-    why: 'the server name is the host of the rule; without subjectAltNames any certificate of caCertificates is taken',
+    why: 'the server name is the host of the rule, and its certificate must be of that name',
     path: /upstream_http_protocol_options$/,
     ours: isAbsent,
   },

@@ -1,5 +1,6 @@
 /**
- * What rules of mutual TLS come to: a certificate that is not there takes a server away, and a client that encrypts otherwise is refused.
+ * What rules of TLS come to: a certificate that is not there takes a server away, a client that encrypts otherwise is refused, and one
+ * without roots trusts any server.
  * **In**: a mesh. **Out**: warnings at the rules without effect, and at those that make calls fail. **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';
@@ -40,6 +41,11 @@ function clientRule(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: F
   for (const { tls, path, labels, port } of partsOf(rule)) {
     const warn = (message: string): void =>
       findings.add('warning', 'MESH_RULE', placeAt(rule, [...path, 'tls', 'mode']), message);
+    if ((tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL') && tls.caCertificates === undefined)
+      warn(
+        'without caCertificates the certificate of the server is not verified; name a file of roots that the proxy has, such as ' +
+          '/etc/ssl/certs/ca-certificates.crt',
+      );
     if (mesh.settings.identities === undefined) {
       if (tls.mode === 'ISTIO_MUTUAL')
         warn(`${NO_IDENTITIES}, so ISTIO_MUTUAL comes to cleartext; MUTUAL with files of certificates encrypts`);

@@ -37,19 +37,21 @@ export const commonContext = ({ alpn, parameters, certificate, key, ca, subjectA
 export const namesOf = (subjectAltNames: readonly string[]): Json[] =>
   subjectAltNames.flatMap((exact) => ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })));
 
-/** By a rule of mode SIMPLE or MUTUAL. */
+/** By a rule of mode SIMPLE or MUTUAL. Without names of its own the certificate must be of the host, as a public authority signs any. */
 export function filesSocket(host: string, alpn: string | undefined, tls: ClientTls): Json {
+  const serverName = tls.sni ?? (host.startsWith('*') ? undefined : host);
   return tlsSocket(
     'UpstreamTlsContext',
     compact({
-      sni: tls.sni ?? (host.startsWith('*') ? undefined : host),
+      sni: serverName,
       common_tls_context: commonContext({
         alpn: alpn === undefined ? [] : [alpn],
         parameters: { tls_maximum_protocol_version: 'TLSv1_3' }, // Envoy as a client speaks 1.2 at most by itself
         certificate: tls.clientCertificate,
         key: tls.privateKey,
         ca: tls.caCertificates,
-        subjectAltNames: tls.subjectAltNames,
+        subjectAltNames:
+          tls.subjectAltNames.length === 0 && serverName !== undefined ? [serverName] : tls.subjectAltNames,
       }),
     }),
   );

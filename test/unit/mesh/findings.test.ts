@@ -326,6 +326,12 @@ describe('a warning', () => {
       'b.yaml:5:82 MESH_UNUSED (warning) this control plane gives proxies no identities; the server is left out',
     ],
     [
+      'TLS without roots',
+      object('DestinationRule', 'a', '  host: reviews\n  trafficPolicy: { tls: { mode: SIMPLE } }'),
+      {},
+      'b.yaml:6:33 MESH_RULE (warning) without caCertificates the certificate of the server is not verified',
+    ],
+    [
       'calls in cleartext to workloads that refuse them',
       `${peers('name: a', '{ mtls: { mode: STRICT } }')}\n---\n${object(
         'DestinationRule',
