@@ -7,11 +7,19 @@ type RuleKind = keyof Mesh['rules'];
 const AUTHENTICATION: readonly RuleKind[] = ['PeerAuthentication', 'Policy', 'MeshPolicy'];
 const ROUTING: readonly RuleKind[] = ['VirtualService', 'DestinationRule', 'Gateway', 'Sidecar', 'Secret'];
 
+export interface Revision {
+  /** Changes with all but endpoints; with those that callers choose by their addresses, since each has a listener. */
+  readonly routing: number;
+  /** Changes with how workloads take calls. */
+  readonly authentication: number;
+}
+
+const FIRST: Revision = { routing: 0, authentication: 0 };
+
 export class Revisions {
   readonly #ids = new WeakMap<object, number>();
   #lastId = 0;
-  #routing = 0;
-  #authentication = 0;
+  readonly #ofMeshes = new WeakMap<Mesh, Revision>();
 
   /** A number for each object; 0 for none. */
   idOf(object: object | undefined): number {
@@ -21,13 +29,9 @@ export class Revisions {
     return id;
   }
 
-  /** Changes with all but endpoints; with those that callers choose by their addresses, since each has a listener. */
-  get routing(): number {
-    return this.#routing;
-  }
-  /** Changes with how workloads take calls. */
-  get authentication(): number {
-    return this.#authentication;
+  /** Of the state that is asked for: resources of the last one may still be made when the next is in force. */
+  of(mesh: Mesh): Revision {
+    return this.#ofMeshes.get(mesh) ?? FIRST;
   }
 
   next(before: Mesh, now: Mesh): void {
@@ -41,8 +45,12 @@ export class Revisions {
       // Targets of the policies of 1.0.2 are the endpoints of services.
       (now.rules.Policy.length === 0 ||
         (hasSameServices && hasSame(before.endpoints.values(), now.endpoints.values())));
-    if (!hasSameAuthentication) this.#authentication++;
-    if (!hasSameAuthentication || !hasSameServices || !isSame(ROUTING) || !hasSameChosen(before, now)) this.#routing++;
+    const hasSameRouting = hasSameAuthentication && hasSameServices && isSame(ROUTING) && hasSameChosen(before, now);
+    const { routing, authentication } = this.of(before);
+    this.#ofMeshes.set(now, {
+      routing: routing + (hasSameRouting ? 0 : 1),
+      authentication: authentication + (hasSameAuthentication ? 0 : 1),
+    });
   }
 }
 

@@ -76,7 +76,7 @@ export class SharedResources {
       this.#listens,
       `${key} ${this.#revisions.idOf(sidecar)}`,
       mesh,
-      (before) => this.#makeListens(before, () => scopeOf(mesh, alike, sidecar)),
+      (before) => this.#makeListens(before, mesh, () => scopeOf(mesh, alike, sidecar)),
     );
     const egress = sidecar?.spec.egress.map(({ hosts }) => hosts) ?? [];
     const { clusters, endpoints } = await this.#ofMesh(
@@ -110,8 +110,8 @@ export class SharedResources {
     return made;
   }
 
-  async #makeListens(before: Listens | undefined, scopeNow: () => Scope): Promise<Listens> {
-    const { routing } = this.#revisions;
+  async #makeListens(before: Listens | undefined, mesh: Mesh, scopeNow: () => Scope): Promise<Listens> {
+    const { routing } = this.#revisions.of(mesh);
     if (before?.routing === routing) return before;
     const scope = scopeNow();
     const { listeners, tables } = callListening(scope);
@@ -151,7 +151,7 @@ export class SharedResources {
     const revisions = this.#revisions;
     const parts = [service, scope.destinationRule(service.host), mesh.endpoints.get(service.host)];
     const ids = parts.map((part) => revisions.idOf(part)).join(' ');
-    const key = `${ids} ${revisions.authentication} ${caller}`;
+    const key = `${ids} ${revisions.of(mesh).authentication} ${caller}`;
     const known = this.#services.get(key);
     if (known !== undefined) return known;
     const { clusters, endpoints } = serviceClusters(service, scope);

@@ -221,7 +221,10 @@ test.for(Array.from({ length: Number(process.env['RUNS'] ?? 20) }, (_, seed) => 
       if (random.chance(6)) used = used.toReversed();
       const changed = new Set(random.list([1, 2, 4], () => random.one(pool)));
       used = [...used.filter((one) => !changed.has(one)), ...[...changed].filter((one) => !used.includes(one))];
+      // Asked for before the change, and made after it.
+      const during = random.chance(2) ? open.map(({ source }) => source.resources()) : [];
       plane.use(meshOf(joined(used), settings, plane.mesh), String(step));
+      await Promise.all(during.map(async (made) => made));
     }
   },
 );
