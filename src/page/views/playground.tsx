@@ -71,7 +71,9 @@ export function Playground(): JSX.Element {
   useEffect(() => {
     void (async () => {
       try {
-        const begun = await ask<PlaygroundStart>(`/playground${id === undefined ? '' : `?id=${encodeURIComponent(id)}`}`);
+        const begun = await ask<PlaygroundStart>(
+          `/playground${id === undefined ? '' : `?id=${encodeURIComponent(id)}`}`,
+        );
         start.value = begun;
         if (policy.value === '') policy.value = begun.policy ?? '';
       } catch (error) {
@@ -192,8 +194,8 @@ function PolicyHint({ start: { policy, why } }: { readonly start: PlaygroundStar
       ) : (
         <>This is the policy in force, without its comments. </>
       )}
-      Rules may use the handlers in force, whose configs are not shown; a handler written
-      here replaces the one of its name.
+      Rules may use the handlers in force, whose configs are not shown; a handler written here replaces the one of its
+      name.
     </p>
   );
 }
