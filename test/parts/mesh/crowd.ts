@@ -69,7 +69,7 @@ export function crowdObjects(size: CrowdSize): readonly KubernetesObject[] {
     const service = {
       ...head('v1', 'Service', `service-${at}`, namespace),
       spec: {
-        clusterIP: `10.96.${Math.floor(at / 250)}.${(at % 250) + 1}`,
+        clusterIP: `10.96.${1 + Math.floor(at / 250)}.${(at % 250) + 1}`, // 10.96.0.1 is the API server
         ports: [{ name: 'http', port: PORT, targetPort: PORT }],
       },
     };
