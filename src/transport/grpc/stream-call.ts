@@ -65,8 +65,8 @@ export class StreamCall
   }
 
   async run(handle: StreamHandler): Promise<void> {
-    const replies = handle(this, this)[Symbol.asyncIterator]();
     try {
+      const replies = handle(this, this)[Symbol.asyncIterator]();
       // `for await` would keep the last reply in memory until there is another one.
       while (await this.#sendNext(replies)) if (this.isOver) return void (await replies.return?.());
       if (this.isOver) return;

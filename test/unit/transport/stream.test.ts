@@ -55,6 +55,9 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
           throw new Error('secret detail');
         }
       }),
+      '/t.T/ThrowsAtOnce': stream(() => {
+        throw new Error('no generator');
+      }),
       '/t.T/Refuses': stream(async function* refuses() {
         yield bytes('first');
         throw new GrpcError(Status.FAILED_PRECONDITION, 'no more');
@@ -95,6 +98,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect(failure.code).toBe(Status.INTERNAL);
       expect(failure.message).not.toContain('secret');
       expect(serving.faults.length).toBe(before + 1);
+    });
+
+    test('an error before its first reply is INTERNAL, too, though it is no generator that throws it', async () => {
+      const before = serving.faults.length;
+      expect((await failureOf(all(serving.client.stream('/t.T/ThrowsAtOnce', [])))).code).toBe(Status.INTERNAL);
+      expect(serving.faults.slice(before)).toMatchObject([{ path: '/t.T/ThrowsAtOnce' }]);
     });
 
     test('a GrpcError is its status', async () => {
