@@ -1,19 +1,8 @@
 /** The resources of a proxy by either control plane, in one form: Envoy's JSON, as decoded from the bytes that are sent. */
-import { create, createFileRegistry, fromBinary, type JsonObject, type Registry, toJson } from '@bufbuild/protobuf';
-import {
-  EmptySchema,
-  file_google_protobuf_any,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty,
-  file_google_protobuf_struct,
-  file_google_protobuf_timestamp,
-  file_google_protobuf_wrappers,
-  FileDescriptorSetSchema,
-} from '@bufbuild/protobuf/wkt';
-import { gunzipSync } from 'node:zlib';
+import { fromBinary, type JsonObject, type Registry } from '@bufbuild/protobuf';
+import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import { DiscoveryResponseSchema } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
-import { encodeEnvoyJson } from '../../src/envoy-json/encode.ts';
-import { ENVOY_TYPES } from '../../src/envoy-json/envoy-types.ts';
+import { decodeEnvoyJson, encodeEnvoyJson, envoyTypes } from '../../src/envoy-json/encode.ts';
 import { resourcesOf } from '../../src/mesh/envoy/resources.ts';
 import type { Mesh } from '../../src/mesh/model/mesh.ts';
 import { memberOf } from '../../src/mesh/resolve/proxy.ts';
@@ -86,25 +75,11 @@ export async function ofIstiod(port: number, { id, metadata }: ComparedProxy): P
   }
 }
 
-const GOOGLE = [
-  file_google_protobuf_any,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty,
-  file_google_protobuf_struct,
-  file_google_protobuf_timestamp,
-  file_google_protobuf_wrappers,
-];
-const { file } = fromBinary(FileDescriptorSetSchema, gunzipSync(Buffer.from(ENVOY_TYPES, 'base64')));
-const known = createFileRegistry(
-  create(FileDescriptorSetSchema, { file: [...GOOGLE.map(({ proto }) => proto), ...file] }),
-);
+const known = envoyTypes();
 /** Filters of Istio's own are of types that Envoy lacks, and count by their names alone. */
 const registry: Registry = Object.assign(Object.create(known) as Registry, {
   getMessage: (name: string) => known.getMessage(name) ?? { ...EmptySchema, typeName: name },
 });
 
-function decoded(typeUrl: string, bytes: Uint8Array): JsonObject {
-  const schema = known.getMessage(typeUrl.slice(typeUrl.indexOf('/') + 1));
-  if (schema === undefined) throw new Error(`${typeUrl} is no type that is known here`);
-  return toJson(schema, fromBinary(schema, bytes), { registry, useProtoFieldName: true }) as JsonObject;
-}
+const decoded = (typeUrl: string, bytes: Uint8Array): JsonObject =>
+  decodeEnvoyJson(typeUrl, bytes, registry) as JsonObject;

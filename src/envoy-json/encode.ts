@@ -41,8 +41,8 @@ const GOOGLE = [
 
 let known: Registry | undefined;
 
-/** Made with the first resource: it takes some 30 ms. */
-function registry(): Registry {
+/** The types of Envoy's resources. Made when first asked for: it takes some 30 ms. */
+export function envoyTypes(): Registry {
   if (known !== undefined) return known;
   const { file } = fromBinary(FileDescriptorSetSchema, gunzipSync(Buffer.from(ENVOY_TYPES, 'base64')));
   known = createFileRegistry(create(FileDescriptorSetSchema, { file: [...GOOGLE.map(({ proto }) => proto), ...file] }));
@@ -53,7 +53,7 @@ const PREFIX = 'type.googleapis.com/';
 
 function schemaOf(typeUrl: string) {
   const name = typeUrl.startsWith(PREFIX) ? typeUrl.slice(PREFIX.length) : typeUrl;
-  const schema = registry().getMessage(name);
+  const schema = envoyTypes().getMessage(name);
   if (schema === undefined) throw new EnvoyJsonError(`${name} is no type of Envoy's resources that is known here`);
   return schema;
 }
@@ -62,16 +62,16 @@ function schemaOf(typeUrl: string) {
 export function encodeEnvoyJson(typeUrl: string, json: JsonValue): Uint8Array {
   const schema = schemaOf(typeUrl);
   try {
-    return toBinary(schema, fromJson(schema, sorted(json), { registry: registry() }));
+    return toBinary(schema, fromJson(schema, sorted(json), { registry: envoyTypes() }));
   } catch (error) {
     throw new EnvoyJsonError(messageOf(error), { cause: error });
   }
 }
 
-/** Back to JSON, with the names of the protos. */
-export function decodeEnvoyJson(typeUrl: string, bytes: Uint8Array): JsonValue {
+/** Back to JSON, with the names of the protos. `registry`: of the types within an Any. */
+export function decodeEnvoyJson(typeUrl: string, bytes: Uint8Array, registry: Registry = envoyTypes()): JsonValue {
   const schema = schemaOf(typeUrl);
-  return toJson(schema, fromBinary(schema, bytes), { registry: registry(), useProtoFieldName: true });
+  return toJson(schema, fromBinary(schema, bytes), { registry, useProtoFieldName: true });
 }
 
 export const digestOf = (content: Uint8Array | string): string =>
