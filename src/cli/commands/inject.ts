@@ -22,12 +22,21 @@ export const DEPRECATED = [
   deprecated('--setVersionString <text>', 'has no effect, as in Istio'),
 ] as const;
 
+/** What is added to a pod, for the webhook alike. */
+export const templateOptions = (): readonly Option[] => [
+  new Option('--image <image>', 'the image of the built-in templates: Envoy, iptables and Sluice'),
+  new Option('--nativeSidecar', 'with --style today: the proxy is an init container that goes on (Kubernetes 1.29)'),
+  new Option('--injectConfigFile <file>', 'an injection configuration of Istio: policy and template'),
+  new Option('--meshConfigFile <file>', 'a mesh configuration of Istio'),
+];
+
 export const inject: CommandSpec = {
   name: 'inject',
   help: {
     summary: 'add sidecars to manifests of Kubernetes, as `istioctl kube-inject` does',
     description:
-      'Adds an init container and a proxy to the pods of Deployments, Jobs, Pods ... in YAML, and passes all other documents through unchanged.\n' +
+      'Adds an init container and a proxy to the pods of Deployments, Jobs, Pods ... in YAML, and passes all other documents ' +
+      'through unchanged.\n' +
       'What is added is a template: the built-in one of a style, or that of an injection configuration of Istio. docs/inject.md says more.',
     after: `
 A second run replaces what the first added. Examples:
@@ -41,10 +50,7 @@ A second run replaces what the first added. Examples:
     new Option('--style <style>', 'containers and annotations of Istio 1.0, or of current releases')
       .choices(STYLES)
       .default('1.0'),
-    new Option('--image <image>', 'the image of the built-in templates: Envoy, iptables and Sluice'),
-    new Option('--nativeSidecar', 'with --style today: the proxy is an init container that goes on (Kubernetes 1.29)'),
-    new Option('--injectConfigFile <file>', 'an injection configuration of Istio: policy and template'),
-    new Option('--meshConfigFile <file>', 'a mesh configuration of Istio'),
+    ...templateOptions(),
     new Option('--injectConfigMapName <name>', 'the same, from the key config of a ConfigMap in the cluster'),
     new Option('--meshConfigMapName <name>', 'the same, from the key mesh of a ConfigMap in the cluster'),
     new Option('-i, --istioNamespace <name>', 'of the ConfigMaps').default('istio-system'),

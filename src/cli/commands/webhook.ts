@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { STYLES } from '../../inject/contract.ts';
 import type { WebhookFlags } from '../actions/webhook.ts';
 import type { CommandSpec } from '../command.ts';
+import { templateOptions } from './inject.ts';
 
 export const webhook: CommandSpec = {
   name: 'webhook',
@@ -24,10 +25,7 @@ Changed files of the configuration and the certificate are loaded without a rest
     new Option('--style <style>', 'containers, annotations and labels of Istio 1.0, or of today')
       .choices(STYLES)
       .default('1.0'),
-    new Option('--image <image>', 'the image of the built-in templates: Envoy, iptables and Sluice'),
-    new Option('--nativeSidecar', 'with --style today: the proxy is an init container that goes on (Kubernetes 1.29)'),
-    new Option('--injectConfigFile <file>', 'an injection configuration of Istio: policy and template'),
-    new Option('--meshConfigFile <file>', 'a mesh configuration of Istio'),
+    ...templateOptions(),
     new Option('--grace <seconds>', 'after SIGTERM, for reviews in flight').default('10'),
     new Option('--print-config', 'print the MutatingWebhookConfiguration for kubectl, and serve nothing'),
     new Option('--service <name.namespace[:port]>', 'of --print-config: the Service of the webhook'),
