@@ -30,7 +30,7 @@ export interface BatchSenderOptions {
 const MAX_SLICE_MESSAGES = 150;
 /** Well below the 1 MB that a broker accepts by default. */
 const MAX_SLICE_BYTES = 400_000;
-/** Bound on messages that are remembered for a retry; more than those of a batch, and of one that the host does not retry since it closes. */
+/** Bound on messages that are remembered for a retry: of the batch under way, and of batches that a closing host never retries. */
 const MAX_REMEMBERED = 100_000;
 const MAX_REASONS = 3;
 

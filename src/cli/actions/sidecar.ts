@@ -1,8 +1,8 @@
 /**
  * `sluice sidecar`: an Envoy as a member of the mesh.
  * **In**: arguments and environment of Istio's agent. **Out**: an Envoy that runs until it ends or a signal stops it, and the agent that
- * gives it certificates. **Fails**: with a CliError if the workload is not known, or the program does not start; otherwise with Envoy's exit
- * code.
+ * gives it certificates. **Fails**: with a CliError if the workload is not known, or the program does not start; otherwise with
+ * Envoy's exit code.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, networkInterfaces, tmpdir } from 'node:os';
