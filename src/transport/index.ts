@@ -8,9 +8,11 @@ export { listenHttp2 } from './node-http2/listen.ts';
 export { type Address, addressText, socketPath } from './address.ts';
 export { dialGrpc, type DialTls, type GrpcClient, type UnaryOptions } from './client.ts';
 export { connectStreams, type OutgoingStream, type StreamEvents, type StreamsClient } from './streams-client.ts';
+export { requestBody } from './request-body.ts';
 export {
   GrpcError,
   Status,
+  statusName,
   type CallContext,
   type Listen,
   type Method,

@@ -26,6 +26,10 @@ export const Status = {
 } as const;
 export type StatusCode = (typeof Status)[keyof typeof Status];
 
+/** `UNAVAILABLE` for 14; `undefined` for a code that has no name here. */
+export const statusName = (code: number): string | undefined =>
+  Object.entries(Status).find(([, known]) => known === code)?.[0];
+
 /** Thrown by a handler to end its call with this status; any other error ends the call with INTERNAL. */
 export class GrpcError extends Error {
   readonly code: number;

@@ -17,7 +17,7 @@ import type {
 import { messageOf } from '../../text/message-of.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
-import { type GrpcError, type OutgoingStream, Status } from '../../transport/index.ts';
+import { type GrpcError, type OutgoingStream, Status, statusName } from '../../transport/index.ts';
 import { Plugin } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
 import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
 import { CannotCross } from './codec/cannot-cross.ts';
@@ -156,7 +156,7 @@ const withContract = (message: ToHandler): HostMessage =>
 
 function whyOver({ code, message }: GrpcError): string {
   if (code === Status.OK) return 'it ended the stream';
-  const name = Object.entries(Status).find(([, one]) => one === code)?.[0] ?? `status ${code}`;
+  const name = statusName(code) ?? `status ${code}`;
   return `its stream ended with ${name}${message === '' ? '' : `: ${message}`}`;
 }
 

@@ -17,7 +17,7 @@ import {
   RateLimitResponseSchema,
   RateLimitService,
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { dialGrpc, type DialTls, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
+import { dialGrpc, type DialTls, GrpcError, Status, statusName, type GrpcClient } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { checkRequest } from './check-request.ts';
 import { limitRequest } from './limit-request.ts';
@@ -102,7 +102,7 @@ async function ask(
     return {
       kind,
       outcome: 'error',
-      grpc: { code: error.code, name: statusName(error.code), message: error.message },
+      grpc: { code: error.code, name: statusName(error.code) ?? `code ${error.code}`, message: error.message },
       tookMs: tookMs(),
       response: undefined,
     };
@@ -121,9 +121,6 @@ function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShap
     });
   }
 }
-
-const statusName = (code: number): string =>
-  Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `code ${code}`;
 
 const WORDS: Readonly<Record<Exclude<Answer['outcome'], 'error'>, string>> = {
   allow: 'allowed',

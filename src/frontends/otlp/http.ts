@@ -11,6 +11,7 @@ import type { Engine } from '../../core/call.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { rangeOf } from '../../transport/byte-range.ts';
+import { requestBody } from '../../transport/index.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
@@ -122,16 +123,7 @@ function refusalOf(error: unknown): Refusal {
 
 /** `hold` counts memory, and throws if there is too much. */
 async function bodyOf(request: IncomingMessage, hold: (bytes: number) => void): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Otherwise an error below would close the connection before it is answered.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw tooLarge();
-    hold(chunk.length);
-    chunks.push(chunk);
-  }
-  const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  const body = await requestBody(request, { maxBytes: MAX_BODY_BYTES, tooLarge, hold });
   if (request.headers['content-encoding'] !== 'gzip') return body;
   const plain = await inflated(body);
   hold(plain.length);

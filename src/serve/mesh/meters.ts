@@ -9,7 +9,7 @@ import type { AuthorityState } from '../../identity/authority.ts';
 import type { Meters } from '../../kubernetes/index.ts';
 import type { ControlPlane } from '../../mesh/control-plane.ts';
 import type { KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
-import { Status } from '../../transport/index.ts';
+import { Status, statusName } from '../../transport/index.ts';
 import {
   CLUSTER,
   ENDPOINTS,
@@ -43,7 +43,7 @@ const REFUSED_CODES: readonly number[] = [
   Status.UNAUTHENTICATED,
   Status.UNAVAILABLE,
 ];
-const nameOf = (code: number): string => Object.entries(Status).find(([, one]) => one === code)?.[0] ?? 'UNKNOWN';
+const nameOf = (code: number): string => statusName(code) ?? 'UNKNOWN';
 
 interface KindCounts {
   lists: number;

@@ -7,6 +7,7 @@ import type { Log } from '../../adapters/contract.ts';
 import { answerReview, type Injector, type Reviewed, ReviewError } from '../../inject/admission/review.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Throttle } from '../../time/throttle.ts';
+import { requestBody } from '../../transport/index.ts';
 import type { WebhookMeters } from './meters.ts';
 
 export const INJECT_PATH = '/inject';
@@ -110,15 +111,7 @@ const tooLarge = (): Refusal => new Refusal(413, `a review may have ${MAX_BODY_B
 
 /** `hold` counts memory, and throws if there is too much. */
 async function bodyOf(request: IncomingMessage, hold: (bytes: number) => void): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Otherwise an error below would close the connection before it is answered.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw tooLarge();
-    hold(chunk.length);
-    chunks.push(chunk);
-  }
-  if (bytes === 0) throw new Refusal(400, 'the request has no body');
-  return Buffer.concat(chunks).toString('utf8');
+  const body = await requestBody(request, { maxBytes: MAX_BODY_BYTES, tooLarge, hold });
+  if (body.length === 0) throw new Refusal(400, 'the request has no body');
+  return body.toString('utf8');
 }
