@@ -429,6 +429,29 @@ const SHARED_BY_PLUGINS = [
 /** Doors: from other folders, only this file of the folder may be imported. */
 const DOORS: Readonly<Record<string, string>> = { 'src/expression': 'src/expression/index.ts' };
 
+/** Packages whose code `scripts/build.ts` bundles; other dev dependencies are tools, and what tests compare us with. */
+const BUNDLED = [
+  '@bufbuild/protobuf',
+  '@msgpack/msgpack',
+  '@peculiar/asn1-schema',
+  '@peculiar/asn1-x509',
+  '@preact/signals',
+  '@prometheus-io/client',
+  'asn1js',
+  'bcryptjs',
+  'commander',
+  'csv-parse',
+  'fastify',
+  'jose',
+  'lru-cache',
+  'luxon',
+  'pino',
+  'preact',
+  're2js',
+  'undici',
+  'yaml',
+];
+
 function sourceFiles(folder: string): string[] {
   if (folder.endsWith('.ts')) return [folder];
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -499,6 +522,24 @@ describe('imports', () => {
         .map((specifier) => `${file} imports ${specifier}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  test('code that ships imports the packages that are installed with it or bundled, and no other', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      readonly dependencies: Readonly<Record<string, string>>;
+    };
+    const allowed = new Set([...Object.keys(dependencies), ...BUNDLED, 'sluice']);
+    const packageOf = (specifier: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '';
+    const imported = [...sourceFiles('src'), ...sourceFiles('plugins')]
+      .filter((file) => !file.endsWith('.test.ts'))
+      .flatMap((file) =>
+        importsOf(file)
+          .filter((specifier) => !/^(?:\.|node:)/.test(specifier))
+          .map((specifier) => ({ file, name: packageOf(specifier) })),
+      );
+    expect(imported.filter(({ name }) => !allowed.has(name))).toEqual([]);
+    const names = new Set(imported.map(({ name }) => name));
+    expect(BUNDLED.filter((name) => !names.has(name))).toEqual([]);
   });
 
   test('folders with a door are entered by it', () => {

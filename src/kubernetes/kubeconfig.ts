@@ -23,7 +23,11 @@ const userSchema = z.object({
   exec: z.unknown().optional(),
   'auth-provider': z.unknown().optional(),
   username: z.unknown().optional(),
+  password: z.unknown().optional(),
   as: z.unknown().optional(),
+  'as-uid': z.unknown().optional(),
+  'as-groups': z.unknown().optional(),
+  'as-user-extra': z.unknown().optional(),
 });
 const namedSchema = <T extends z.ZodType, K extends string>(key: K, schema: T) =>
   z.array(z.object({ name: text, [key]: schema } as { name: typeof text } & Record<K, T>)).default([]);
@@ -31,18 +35,24 @@ const fileSchema = z.object({
   'current-context': z.string().optional(),
   contexts: namedSchema('context', z.object({ cluster: text, user: z.string().optional() })),
   clusters: namedSchema('cluster', clusterSchema),
-  users: namedSchema('user', userSchema),
+  users: namedSchema('user', userSchema.default({})),
 });
 
 type ClusterEntry = z.output<typeof clusterSchema>;
 type UserEntry = z.output<typeof userSchema>;
 
+const PASSWORDS = 'passwords were removed from Kubernetes; use a token, tokenFile or client certificate';
+const IMPERSONATION = 'impersonation (as) is not supported; use the credentials of that account';
 /** Kinds of authentication that are not supported, and what to use in their place. */
 const UNSUPPORTED: readonly (readonly [keyof UserEntry, string])[] = [
   ['exec', 'programs (exec) are not run; use a token, tokenFile or client certificate'],
-  ['auth-provider', 'auth-provider was removed from Kubernetes; use a token, tokenFile or client certificate'],
-  ['username', 'passwords were removed from Kubernetes; use a token, tokenFile or client certificate'],
-  ['as', 'impersonation (as) is not supported; use the credentials of that account'],
+  ['auth-provider', 'auth-provider is not supported; use a token, tokenFile or client certificate'],
+  ['username', PASSWORDS],
+  ['password', PASSWORDS],
+  ['as', IMPERSONATION],
+  ['as-uid', IMPERSONATION],
+  ['as-groups', IMPERSONATION],
+  ['as-user-extra', IMPERSONATION],
 ];
 
 /** Reads the file for each connection. `context` defaults to the current one. Errors never hold a part of the file. */
@@ -62,21 +72,24 @@ function parse(written: string): z.output<typeof fileSchema> {
   const document = parseDocument(written, { prettyErrors: true });
   const [wrong] = document.errors;
   if (wrong !== undefined) throw new Error(`line ${wrong.linePos?.[0].line ?? '?'}: not YAML (${wrong.code})`); // its message quotes the text
-  const parsed = fileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+  const parsed = fileSchema.safeParse(document.toJS({ reviver: withoutEmpty }));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a kubeconfig'}`);
 }
 
+/** As kubectl reads it: null and an empty text are as good as absent. It writes `users: null` where there are none. */
+const withoutEmpty = (_: unknown, value: unknown): unknown => (value === null || value === '' ? undefined : value);
+
 function entriesOf(
   file: z.output<typeof fileSchema>,
-  wanted = file['current-context'] ?? '',
+  wanted = file['current-context'],
 ): { cluster: ClusterEntry; user: UserEntry } {
-  if (wanted === '') throw new Error('it has no current-context; name one by context');
+  if (wanted === undefined) throw new Error('it has no current-context; name one by context');
   const context = find(file.contexts, 'context', wanted).context;
   return {
     cluster: find(file.clusters, 'cluster', context.cluster).cluster,
-    user: context.user === undefined || context.user === '' ? {} : find(file.users, 'user', context.user).user,
+    user: context.user === undefined ? {} : find(file.users, 'user', context.user).user,
   };
 }
 
@@ -99,6 +112,9 @@ async function credentialsOf(cluster: ClusterEntry, user: UserEntry, folder: str
     inline(user['client-key-data'], user['client-key'], 'the client key'),
     inline(undefined, user.tokenFile, 'the token'),
   ]);
+  const isUnverified = cluster['insecure-skip-tls-verify'] === true;
+  if (isUnverified && ca !== undefined)
+    throw new Error('cluster: insecure-skip-tls-verify would ignore the certificate authority; remove one of them');
   if ((cert === undefined) !== (key === undefined))
     throw new Error('user: client-certificate and client-key go together');
   return {
@@ -108,7 +124,7 @@ async function credentialsOf(cluster: ClusterEntry, user: UserEntry, folder: str
       cert,
       key,
       servername: cluster['tls-server-name'],
-      rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
+      rejectUnauthorized: !isUnverified,
     },
   };
 }

@@ -88,14 +88,14 @@ export class FakeKubeApi {
   }
   lists(resource = ''): FakeRequest[] {
     return this.requests.filter(
-      ({ method, path, query }) => method === 'GET' && query['watch'] === undefined && path.endsWith(resource),
+      ({ method, path, query }) => method === 'GET' && !isWatch(query) && path.endsWith(resource),
     );
   }
   applies(): FakeRequest[] {
     return this.requests.filter(({ method }) => method === 'PATCH');
   }
   watches(resource = ''): FakeRequest[] {
-    return this.requests.filter(({ path, query }) => query['watch'] === '1' && path.endsWith(resource));
+    return this.requests.filter(({ path, query }) => isWatch(query) && path.endsWith(resource));
   }
 
   async listen(port: number): Promise<void> {
@@ -216,7 +216,7 @@ export class FakeKubeApi {
     else if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname))
       this.#discovery(url.pathname.slice('/apis/'.length), response);
     else if (message.method === 'PATCH') void this.#apply(message, request, response);
-    else if (query['watch'] === '1') this.#watch(request, response);
+    else if (isWatch(query)) this.#watch(request, response);
     else this.#list(request, response);
   }
 
@@ -319,6 +319,8 @@ export class FakeKubeApi {
     response.end(JSON.stringify({ kind: 'List', apiVersion: 'v1', metadata, items }));
   }
 }
+
+const isWatch = ({ watch }: FakeRequest['query']): boolean => watch === '1' || watch === 'true';
 
 const NO_REQUEST: FakeRequest = { method: '', path: '', query: {}, headers: {} };
 

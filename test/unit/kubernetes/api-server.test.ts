@@ -97,7 +97,7 @@ clusters:
   const secret = 'hunter2';
   for (const [what, text, says] of [
     ['a program to run', config({}, { exec: { command: 'aws', args: [secret] } }), /exec.*are not run; use a token/],
-    ['an auth-provider', config({}, { 'auth-provider': { name: secret } }), /auth-provider was removed/],
+    ['an auth-provider', config({}, { 'auth-provider': { name: secret } }), /auth-provider is not supported/],
     ['a password', config({}, { username: 'ann', password: secret }), /passwords were removed/],
     ['impersonation', config({}, { as: secret }), /impersonation/],
     ['a proxy', config({ 'proxy-url': `http://a:${secret}@b` }, {}), /proxy-url is not supported/],
