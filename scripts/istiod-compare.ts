@@ -69,6 +69,7 @@ function metadataOf(namespace: string): ComparedProxy['metadata'] {
     CLUSTER_ID: 'Kubernetes',
     ISTIO_VERSION: '1.31.0',
     SDS_CLUSTER: 'sds-grpc', // an agent beside the Envoy has its certificate
+    SYSTEM_ROOTS: '/etc/ssl/certs/ca-certificates.crt',
   };
 }
 

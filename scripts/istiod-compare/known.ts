@@ -147,13 +147,19 @@ const MEANT: readonly Known[] = [
   {
     why: 'certificates in files are read by Envoy itself',
     path: /common_tls_context\.(tls_certificate_sds_secret_configs\[file-cert|tls_certificates\[|validation_context$|combined_validation_context$)/,
-    resource: /tls-(simple|mutual)\.|^\S+_(443|8443)$/,
+    resource: /tls-(simple|mutual|system|revoked)\.|^\S+_(443|8443)$/,
   },
   {
-    why: 'mode SIMPLE without caCertificates verifies nothing, and a warning says so',
+    why: 'the CA certificates of the operating system are a file that Envoy reads itself',
     path: /common_tls_context\.combined_validation_context$/,
     theirs: has(/file-root:system/),
     ours: isAbsent,
+  },
+  {
+    why: 'the CA certificates of the operating system are a file that Envoy reads itself',
+    path: /common_tls_context\.validation_context$/,
+    theirs: isAbsent,
+    ours: has(/"trusted_ca":\{"filename":"\/etc\/ssl\/certs\/ca-certificates\.crt"\}/),
   },
   {
     why: 'the server name is the host of the rule, not that of the call',

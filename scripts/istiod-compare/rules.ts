@@ -35,6 +35,12 @@ const REACHED = [
     'tls-mutual',
     'trafficPolicy: { tls: { mode: MUTUAL, clientCertificate: /etc/c.pem, privateKey: /etc/k.pem, caCertificates: /etc/ca.pem } }',
   ),
+  reached('tls-insecure', 'trafficPolicy: { tls: { mode: SIMPLE, insecureSkipVerify: true } }'),
+  reached(
+    'tls-system',
+    'trafficPolicy: { tls: { mode: MUTUAL, clientCertificate: /etc/c.pem, privateKey: /etc/k.pem } }',
+  ),
+  reached('tls-revoked', 'trafficPolicy: { tls: { mode: SIMPLE, caCertificates: /etc/ca.pem, caCrl: /etc/crl.pem } }'),
   reached('tls-istio', `trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }, ${SUBSETS}`),
   reached('round-robin', 'trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN } }'),
   reached('random', 'trafficPolicy: { loadBalancer: { simple: RANDOM } }'),
@@ -102,6 +108,21 @@ ${NETWORKING}
 kind: DestinationRule
 metadata: { name: api }
 spec: { host: api.example.com, trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, tls: { mode: SIMPLE } }] } }
+---
+${NETWORKING}
+kind: ServiceEntry
+metadata: { name: named }
+spec: { hosts: [named.example.com], location: MESH_EXTERNAL, resolution: DNS, subjectAltNames: [a.example.com, "spiffe://example.com/b"], ports: [{ number: 8444, name: http, protocol: HTTP }] }
+---
+${NETWORKING}
+kind: DestinationRule
+metadata: { name: named }
+spec: { host: named.example.com, trafficPolicy: { tls: { mode: SIMPLE } } }
+---
+${NETWORKING}
+kind: DestinationRule
+metadata: { name: wildcard }
+spec: { host: "*.wild.example.com", trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, tls: { mode: SIMPLE } }] } }
 ---
 ${NETWORKING}
 kind: ServiceEntry

@@ -1,12 +1,13 @@
 /**
  * What rules of TLS come to: a certificate that is not there takes a server away, a client that encrypts otherwise is refused, and one
- * without roots trusts any server.
+ * that expects no name trusts any server.
  * **In**: a mesh. **Out**: warnings at the rules without effect, and at those that make calls fail. **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../text/nearest.ts';
 import { Credentials } from './model/credentials.ts';
 import { hasLabels, type Mesh } from './model/mesh.ts';
+import { isHttp } from './model/model.ts';
 import { completeHost, covers } from './resolve/hosts.ts';
 import { isSelecting, mtlsModeAt } from './resolve/mutual-tls.ts';
 import type { ClientTls, TrafficPolicy } from './rules/destination-rule.ts';
@@ -41,10 +42,12 @@ function clientRule(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: F
   for (const { tls, path, labels, port } of partsOf(rule)) {
     const warn = (message: string): void =>
       findings.add('warning', 'MESH_RULE', placeAt(rule, [...path, 'tls', 'mode']), message);
-    if ((tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL') && tls.caCertificates === undefined)
+    if (tls.mode === 'ISTIO_MUTUAL' && tls.insecureSkipVerify === true)
+      warn('mode ISTIO_MUTUAL verifies the server by its identity; insecureSkipVerify has no effect');
+    if (isOfAnyName(rule, tls, port, mesh))
       warn(
-        'without caCertificates the certificate of the server is not verified; name a file of roots that the proxy has, such as ' +
-          '/etc/ssl/certs/ca-certificates.crt',
+        'connections that are no HTTP do not say to which host of the wildcard they go, so the certificate of any host is accepted; ' +
+          'write sni or subjectAltNames',
       );
     if (mesh.settings.identities === undefined) {
       if (tls.mode === 'ISTIO_MUTUAL')
@@ -56,6 +59,24 @@ function clientRule(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: F
     if (refusing !== undefined)
       warn(`${refusing} takes mutual TLS alone (STRICT), so calls of mode ${tls.mode} are refused; use ISTIO_MUTUAL`);
   }
+}
+
+/** Of a host with a wildcard, at a port whose connections name no server. */
+function isOfAnyName(
+  { origin, spec: { host } }: MeshObject<'DestinationRule'>,
+  tls: ClientTls,
+  port: number | undefined,
+  { services, settings }: Mesh,
+): boolean {
+  if (tls.mode === 'DISABLE' || tls.mode === 'ISTIO_MUTUAL' || tls.insecureSkipVerify === true) return false;
+  if (tls.sni !== undefined || tls.subjectAltNames.length > 0) return false;
+  const service = services.get(completeHost(host, origin.namespace, settings.domain));
+  return (
+    service !== undefined &&
+    service.host.startsWith('*') &&
+    service.subjectAltNames.length === 0 &&
+    service.ports.some(({ number, protocol }) => (port ?? number) === number && !isHttp(protocol))
+  );
 }
 
 function partsOf({ spec: { trafficPolicy, subsets } }: MeshObject<'DestinationRule'>): readonly Part[] {

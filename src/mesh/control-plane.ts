@@ -21,8 +21,12 @@ import { loadAssignment } from './envoy/endpoints.ts';
 import { Encoder, made } from './envoy/made.ts';
 import { ownResources } from './envoy/resources.ts';
 import type { Mesh } from './model/mesh.ts';
+import { originText } from './model/model.ts';
 import { wrongClaim } from './resolve/claims.ts';
-import { type Member, memberOf } from './resolve/proxy.ts';
+import { type Member, memberOf, SYSTEM_ROOTS } from './resolve/proxy.ts';
+import { ruleWithoutRoots } from './resolve/system-roots.ts';
+import type { MeshObject } from './sources/objects.ts';
+import type { Log } from './sources/outage-log.ts';
 import { SharedResources } from './shared-resources.ts';
 
 const NONE: Resources = new Map();
@@ -31,13 +35,15 @@ export class ControlPlane implements ResourceSource {
   #mesh: Mesh;
   #version: string;
   readonly #identities: WorkloadIdentities | undefined;
+  readonly #log: Pick<Log, 'warn'> | undefined;
   readonly #encoder = new Encoder();
   readonly #shared = new SharedResources(this.#encoder);
 
-  constructor(mesh: Mesh, version: string, identities?: WorkloadIdentities) {
+  constructor(mesh: Mesh, version: string, identities?: WorkloadIdentities, log?: Pick<Log, 'warn'>) {
     this.#mesh = mesh;
     this.#version = version;
     this.#identities = identities;
+    this.#log = log;
   }
 
   get mesh(): Mesh {
@@ -62,11 +68,24 @@ export class ControlPlane implements ResourceSource {
     if (wrong !== undefined) throw new GrpcError(Status.PERMISSION_DENIED, wrong);
     const lease =
       identity === undefined || member.secrets !== 'ads' ? undefined : this.#identities?.lease(identity, changed);
+    let warnedOf: object | undefined;
     return {
-      resources: () => this.#resources(proxy, lease),
+      resources: () => {
+        const rule = ruleWithoutRoots(this.#mesh, this.#member(proxy));
+        if (rule !== undefined && rule !== warnedOf) this.#warnOfRoots(proxy, rule);
+        warnedOf = rule;
+        return this.#resources(proxy, lease);
+      },
       absent: (typeUrl, name) => this.#absent(typeUrl, name),
       ...(lease === undefined ? {} : { close: () => lease.release() }),
     };
+  }
+
+  #warnOfRoots({ id }: Proxy, { origin, spec }: MeshObject<'DestinationRule'>): void {
+    this.#log?.warn(
+      "calls of a proxy by TLS are refused, since the rule names no caCertificates, and the proxy no file of its system's CA certificates",
+      { proxy: id, host: spec.host, of: originText(origin), fix: `${SYSTEM_ROOTS}: FILE in its node metadata` },
+    );
   }
 
   /** Labels may come from the mesh, so they are looked up for each state of it. */

@@ -4,12 +4,14 @@
  * gives it certificates. **Fails**: with a CliError if the workload is not known, or the program does not start; otherwise with
  * Envoy's exit code.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { AgentOptions } from '../../identity/agent.ts';
 import { makeLog } from '../../log/log.ts';
+import { SYSTEM_ROOTS } from '../../mesh/resolve/proxy.ts';
 import { bootstrapOf, type MemberIdentity, nodeId } from '../../mesh/sidecar/bootstrap.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { goDurationMs } from '../../time/duration.ts';
@@ -85,6 +87,11 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
   await writeFile(file, text);
   await using stack = new AsyncDisposableStack();
   if (agent !== undefined && !(await certified({ ...agent, log }, stops, stack))) return EXIT.ok;
+  if (!Object.hasOwn(member.metadata, SYSTEM_ROOTS))
+    log.warn(
+      'this machine has no file of CA certificates: calls by TLS of mode SIMPLE or MUTUAL without caCertificates are refused; install ca-certificates',
+      { lookedFor: ROOT_FILES.join(', ') },
+    );
   log.info('starts Envoy', { node: nodeId(member), discovery: addressText(discovery), bootstrap: file });
   return await runEnvoy(flags.binaryPath, args, { log, adminPort, drainMs, stops });
 }
@@ -158,8 +165,23 @@ function memberFrom(
     namespace,
     domain: domain ?? `${namespace}.svc.cluster.local`,
     serviceCluster,
-    metadata: metadataFrom(env),
+    metadata: { ...systemRoots(), ...metadataFrom(env) },
   };
+}
+
+/** Of Debian and Alpine, Fedora, OpenSUSE, RHEL, and again Alpine. */
+const ROOT_FILES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Envoy beside this process sees the same files. */
+function systemRoots(): JsonObject {
+  const found = ROOT_FILES.find((file) => existsSync(file));
+  return found === undefined ? {} : { [SYSTEM_ROOTS]: found };
 }
 
 const TEXT = 'ISTIO_META_';

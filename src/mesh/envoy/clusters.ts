@@ -11,6 +11,7 @@ import { type LocalityGroup, localityGroups } from '../resolve/locality-groups.t
 import type { Member } from '../resolve/proxy.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor, withDefaults } from '../resolve/traffic-policy.ts';
+import { namedByCalls } from './client-tls.ts';
 import {
   circuitBreakers,
   httpProtocol,
@@ -56,8 +57,8 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
         alpn: httpProtocol(port, policy),
       };
       const tls = upstreamTls(to, policy.tls, scope);
-      if (tls === undefined) {
-        clusters.push(made(CLUSTER, { ...blackHole(), name, metadata: madeOf(origin) }, originText(origin)));
+      if (typeof tls === 'string') {
+        clusters.push(made(CLUSTER, { ...blackHole(), name, metadata: refused(origin, tls) }, originText(origin)));
         continue;
       }
       clusters.push(
@@ -102,6 +103,12 @@ function discoveryOf({ resolution, isHeadless }: Service, { loadBalancer }: Port
 }
 
 const blackHole = (): Json => ({ name: BLACK_HOLE, type: 'STATIC', connect_timeout: seconds(CONNECT_MS) });
+
+/** For dumps: why it leads nowhere. */
+const refused = (origin: Origin, why: string): Json => ({
+  filter_metadata: { ...(madeOf(origin)['filter_metadata'] as Json), sluice: { refused: why } },
+});
+
 const passthrough = (): Json => ({
   name: PASSTHROUGH,
   connect_timeout: seconds(CONNECT_MS),
@@ -125,7 +132,7 @@ const whereOf = (discovery: Resolution, { address }: Member): Where =>
 
 function outbound(
   name: string,
-  { port }: Upstream,
+  to: Upstream,
   where: Where,
   policy: PortPolicy,
   { groups, isWeighted }: Located,
@@ -148,7 +155,7 @@ function outbound(
       locality_weighted_lb_config: isWeighted && where !== 'original' ? {} : undefined,
     }),
     upstream_connection_options: keepalive(policy),
-    typed_extension_protocol_options: protocolOptions(port, policy),
+    typed_extension_protocol_options: protocolOptions(to.port, policy, namedByCalls(to, policy.tls)),
     ...tls,
     metadata: madeOf(origin),
   });

@@ -19,8 +19,12 @@ export function httpProtocol(
   return isHttp2(protocol) || h2UpgradePolicy === 'UPGRADE' ? 'h2' : 'http/1.1';
 }
 
-/** A service is asked in the protocol of its port, whatever the client speaks. */
-export function protocolOptions(port: Pick<ServicePort, 'protocol'>, policy: PortPolicy): Json | undefined {
+/** A service is asked in the protocol of its port, whatever the client speaks. `names`: how calls name their server in TLS. */
+export function protocolOptions(
+  port: Pick<ServicePort, 'protocol'>,
+  policy: PortPolicy,
+  names?: Json,
+): Json | undefined {
   if (!isHttp(port.protocol)) return undefined;
   const { connectionPool } = policy;
   const { http } = connectionPool ?? {};
@@ -40,6 +44,7 @@ export function protocolOptions(port: Pick<ServicePort, 'protocol'>, policy: Por
   return httpOptions(
     compact({
       common_http_protocol_options: Object.keys(common).length === 0 ? undefined : common,
+      upstream_http_protocol_options: names,
       ...(http?.useClientProtocol === true
         ? { use_downstream_protocol_config: { http_protocol_options: {}, ...http2 } }
         : {

@@ -9,8 +9,16 @@ import type { Scope } from '../resolve/scope.ts';
 import type { ServerTls } from '../rules/gateway.ts';
 import { made, type Made } from './made.ts';
 import { memberContext } from './mutual-tls.ts';
-import { compact, type Json, secretFrom } from './parts.ts';
-import { commonContext, namesOf, tlsSocket } from './tls.ts';
+import { compact, type Json } from './parts.ts';
+import {
+  commonContext,
+  fileCertificate,
+  fileValidation,
+  namedCertificate,
+  namedValidation,
+  type PeerChecks,
+  tlsSocket,
+} from './tls.ts';
 
 /** Istio's names of secrets: of the certificate, and of the CA of clients. */
 const certificateName = (credential: string): string => `kubernetes://${credential}`;
@@ -41,17 +49,18 @@ const parametersOf = (tls: ServerTls): Json =>
 /** Envoy writes `TLSv1_2` where Istio writes `TLSV1_2`. */
 const versionOf = (name: string | undefined): string | undefined => name?.replace('TLSV', 'TLSv');
 
+const checksOf = ({ subjectAltNames, caCrl }: ServerTls): PeerChecks => ({ subjectAltNames, crl: caCrl });
+
 const verifiesClients = ({ mode }: ServerTls): boolean => mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
 
-const filesContext = (tls: ServerTls, alpn: readonly string[]): Json =>
-  commonContext({
-    alpn,
-    parameters: parametersOf(tls),
-    certificate: tls.serverCertificate,
-    key: tls.privateKey,
-    ca: verifiesClients(tls) ? tls.caCertificates : undefined,
-    subjectAltNames: tls.subjectAltNames,
-  });
+function filesContext(tls: ServerTls, alpn: readonly string[]): Json {
+  const { serverCertificate: chain, privateKey: key, caCertificates: ca } = tls;
+  return commonContext(
+    { alpn, parameters: parametersOf(tls) },
+    chain === undefined || key === undefined ? {} : fileCertificate(chain, key),
+    verifiesClients(tls) && ca !== undefined ? fileValidation(ca, checksOf(tls)) : {},
+  );
+}
 
 function credentialContext(
   name: string,
@@ -61,18 +70,11 @@ function credentialContext(
 ): Json | undefined {
   const credential = member.isProven ? mesh.credential(name, member.namespace) : undefined;
   if (credential === undefined || (verifiesClients(tls) && credential.ca === undefined)) return undefined;
-  const parameters = parametersOf(tls);
-  return compact({
-    alpn_protocols: [...alpn],
-    tls_params: Object.keys(parameters).length === 0 ? undefined : parameters,
-    tls_certificate_sds_secret_configs: [secretFrom('ads', certificateName(name))],
-    combined_validation_context: verifiesClients(tls)
-      ? {
-          default_validation_context: compact({ match_typed_subject_alt_names: namesOf(tls.subjectAltNames) }),
-          validation_context_sds_secret_config: secretFrom('ads', caName(name)),
-        }
-      : undefined,
-  });
+  return commonContext(
+    { alpn, parameters: parametersOf(tls) },
+    namedCertificate(certificateName(name)),
+    verifiesClients(tls) ? namedValidation(caName(name), checksOf(tls)) : {},
+  );
 }
 
 /** Of the servers that a gateway has, for its own namespace alone. */

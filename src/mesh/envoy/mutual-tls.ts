@@ -9,7 +9,8 @@ import type { Scope } from '../resolve/scope.ts';
 import type { ClientTls } from '../rules/destination-rule.ts';
 import type { EndpointAt } from './endpoints.ts';
 import { any, compact, type Json, secretFrom } from './parts.ts';
-import { filesSocket, tlsSocket } from './tls.ts';
+import { clientSocket } from './client-tls.ts';
+import { tlsSocket } from './tls.ts';
 
 /** Names of secrets: the certificate of the proxy's own workload, and the roots that it trusts. */
 const CERTIFICATE = 'default';
@@ -101,8 +102,8 @@ const RAW_BUFFER: Json = {
   typed_config: any('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'),
 };
 
-/** The fields of a cluster that say how its connections are encrypted; `undefined`: no call may be made. */
-export function upstreamTls(to: Upstream, tls: ClientTls | undefined, scope: Scope): Json | undefined {
+/** The fields of a cluster that say how its connections are encrypted; or a sentence that says why no call may be made. */
+export function upstreamTls(to: Upstream, tls: ClientTls | undefined, scope: Scope): Json | string {
   const { secrets } = scope.member;
   const hasIdentities = scope.mesh.settings.identities !== undefined;
   if (tls === undefined) return hasIdentities && secrets !== undefined ? automaticTls(to, secrets, scope) : {};
@@ -111,11 +112,15 @@ export function upstreamTls(to: Upstream, tls: ClientTls | undefined, scope: Sco
       return {};
     case 'ISTIO_MUTUAL':
       if (!hasIdentities) return {};
-      return secrets === undefined ? undefined : { transport_socket: memberSocket(to, secrets, scope, tls) };
-    default:
-      return { transport_socket: filesSocket(to.service.host, to.alpn, tls) };
+      return secrets === undefined ? NO_CERTIFICATE : { transport_socket: memberSocket(to, secrets, scope, tls) };
+    default: {
+      const socket = clientSocket(to, tls, scope);
+      return typeof socket === 'string' ? socket : { transport_socket: socket };
+    }
   }
 }
+
+const NO_CERTIFICATE = 'the proxy gets no certificate, as neither an agent nor its stream has one for it';
 
 /** Mutual TLS to each endpoint that takes it, and cleartext to others. */
 function automaticTls(to: Upstream, secrets: Secrets, scope: Scope): Json {
@@ -149,16 +154,20 @@ function memberSocket(
  * The identities of the workloads behind a service, whatever port and subset: without this test any member could pose as any service. Of
  * those that DNS knows and nobody describes it may be any.
  */
-function accountNames({ host, resolution }: Service, scope: Scope): readonly Json[] {
+function accountNames({ host, resolution, subjectAltNames }: Service, scope: Scope): readonly Json[] {
   const { endpoints, settings } = scope.mesh;
   const known = (endpoints.get(host) ?? []).filter(
     ({ serviceAccount }) => serviceAccount !== undefined || resolution === 'endpoints',
   );
-  if (known.length === 0) return memberPrefixes(scope);
+  const stated = subjectAltNames.map((exact) => ({ exact }));
+  if (known.length === 0) return stated.length > 0 ? stated : memberPrefixes(scope);
   const accounts = new Set(
     known.map(({ namespace, serviceAccount = 'default' }) => `ns/${namespace}/sa/${serviceAccount}`),
   );
-  return trustDomains(settings.identities).flatMap((trustDomain) =>
-    [...accounts].toSorted().map((account) => ({ exact: `spiffe://${trustDomain}/${account}` })),
-  );
+  return [
+    ...stated,
+    ...trustDomains(settings.identities).flatMap((trustDomain) =>
+      [...accounts].toSorted().map((account) => ({ exact: `spiffe://${trustDomain}/${account}` })),
+    ),
+  ];
 }

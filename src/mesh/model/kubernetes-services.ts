@@ -27,6 +27,7 @@ export function kubernetesServiceOf({ origin, spec }: MeshObject<'Service'>, dom
     resolution: 'endpoints',
     isExternal: false,
     isHeadless: spec.clusterIP === 'None',
+    subjectAltNames: [],
     exportTo: origin.annotations
       .get(EXPORT_TO)
       ?.split(',')

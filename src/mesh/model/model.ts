@@ -66,6 +66,8 @@ export interface Service {
   readonly isExternal: boolean;
   /** Without a virtual address by choice: clients find the addresses of its endpoints by DNS, and call one of them. */
   readonly isHeadless: boolean;
+  /** Of the certificates of its servers, where a rule of TLS names none. */
+  readonly subjectAltNames: readonly string[];
   /** Namespaces that see it: names, `*` for all, `.` for its own, `~` for none. */
   readonly exportTo: readonly string[] | undefined;
   readonly origin: Origin;

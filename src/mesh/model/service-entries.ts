@@ -23,6 +23,7 @@ export function entryService({ origin, spec }: MeshObject<'ServiceEntry'>, host:
     resolution: RESOLUTIONS[spec.resolution],
     isExternal: spec.location === 'MESH_EXTERNAL',
     isHeadless: false,
+    subjectAltNames: spec.subjectAltNames,
     exportTo: spec.exportTo,
     origin,
   };

@@ -2,7 +2,8 @@
  * The rule that says how calls reach a host.
  * **In**: the mesh, and a member that calls. **Out**: a DestinationRule by host. **Fails**: never.
  */
-import { hasLabels, type Mesh } from '../model/mesh.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { hasLabels, type Mesh, type MeshSettings } from '../model/mesh.ts';
 import type { DestinationRule } from '../rules/destination-rule.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { bySpecificity, completeHost, covers } from './hosts.ts';
@@ -47,13 +48,17 @@ export function destinationRules(mesh: Mesh, member: Member): (host: string) => 
   const { services, settings } = mesh;
   const byNamespace = rulesByNamespace(mesh);
   const found = new Map<string, Rule | undefined>();
-  const visible = (rules: readonly Rule[]): readonly Rule[] =>
-    rules.filter(
-      ({ origin, spec }) =>
-        (origin.namespace === member.namespace ||
-          isExported(spec.exportTo ?? settings.exportTo?.destinationRule, origin.namespace, member)) &&
-        hasLabels(member.labels, spec.workloadSelector?.matchLabels ?? {}),
-    );
+  const visible = (rules: readonly Rule[]): readonly Rule[] => {
+    const all = rules.filter((rule) => isVisible(rule, member, settings));
+    // Those that select the member go before others, and the first selector alone counts.
+    const selector = all.find(isSelecting)?.spec.workloadSelector;
+    return selector === undefined
+      ? all
+      : [
+          ...all.filter(({ spec }) => isDeepStrictEqual(spec.workloadSelector, selector)),
+          ...all.filter((rule) => !isSelecting(rule)),
+        ];
+  };
   const look = (host: string): Rule | undefined => {
     for (const namespace of new Set([member.namespace, services.get(host)?.namespace, settings.rootNamespace])) {
       const own = namespace === undefined ? undefined : byNamespace.get(namespace);
@@ -72,6 +77,15 @@ export function destinationRules(mesh: Mesh, member: Member): (host: string) => 
     return found.get(host);
   };
 }
+
+const isSelecting = ({ spec }: Rule): boolean => spec.workloadSelector !== undefined;
+
+/** One that selects workloads holds in its own namespace alone. */
+export const isVisible = ({ origin, spec }: Rule, member: Member, { exportTo }: MeshSettings): boolean =>
+  spec.workloadSelector === undefined
+    ? origin.namespace === member.namespace ||
+      isExported(spec.exportTo ?? exportTo?.destinationRule, origin.namespace, member)
+    : origin.namespace === member.namespace && hasLabels(member.labels, spec.workloadSelector.matchLabels);
 
 /** `exportTo` of an object in `namespace`: whether a member sees it; `undefined`: all do. */
 export const isExported = (

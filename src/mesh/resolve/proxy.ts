@@ -29,9 +29,14 @@ export interface Member {
    * identity there. `undefined`: it gets none, and a resource that names a secret would wait for ever.
    */
   readonly secrets: { readonly cluster: string } | 'ads' | undefined;
+  /** The file of the CA certificates of its operating system, in PEM; absent if it names none. */
+  readonly systemRoots: string | undefined;
   /** It has proven its identity on this stream, so the stream may carry keys of gateways. */
   readonly isProven: boolean;
 }
+
+/** The key of the node metadata; Envoy refuses a cluster that names a missing file, so the proxy says which file it has. */
+export const SYSTEM_ROOTS = 'SYSTEM_ROOTS';
 
 const FORM = 'expected sidecar~IP~POD.NAMESPACE~DOMAIN or router~IP~POD.NAMESPACE~DOMAIN';
 
@@ -61,6 +66,7 @@ export function memberOf(
       (locality === undefined || locality.region === '' ? endpoint?.locality : localityText(locality)),
     serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? parseWorkloadId(identity ?? '')?.serviceAccount ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
+    systemRoots: textOf(metadata[SYSTEM_ROOTS]),
     isProven: identity !== undefined,
     secrets: agent === undefined ? (identity === undefined ? undefined : 'ads') : { cluster: agent },
   };

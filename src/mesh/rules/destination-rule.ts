@@ -86,11 +86,13 @@ const tls = z
     mode: z.enum(['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']).default('DISABLE'),
     clientCertificate: z.string().optional(),
     privateKey: z.string().optional(),
+    /** Of the server; without, the roots of the proxy's operating system sign for it. */
     caCertificates: z.string().optional(),
+    caCrl: z.string().optional(),
     credentialName: unsupported('name files by clientCertificate and privateKey'),
     subjectAltNames: z.array(z.string()).default([]),
     sni: z.string().optional(),
-    insecureSkipVerify: unsupported('leave out caCertificates to verify nothing'),
+    insecureSkipVerify: z.boolean().nullish(),
   })
   .refine(
     ({ mode, clientCertificate, privateKey }) =>
@@ -101,6 +103,14 @@ const tls = z
     ({ mode, clientCertificate, privateKey, caCertificates }) =>
       mode !== 'ISTIO_MUTUAL' || (clientCertificate ?? privateKey ?? caCertificates) === undefined,
     { message: "mode ISTIO_MUTUAL takes the workload's own certificate, so it names no files" },
+  )
+  .refine(
+    ({ mode, insecureSkipVerify, caCertificates, caCrl, subjectAltNames }) =>
+      insecureSkipVerify !== true ||
+      mode === 'DISABLE' ||
+      mode === 'ISTIO_MUTUAL' ||
+      (caCertificates === undefined && caCrl === undefined && subjectAltNames.length === 0),
+    { message: 'insecureSkipVerify verifies nothing, so it stands beside no caCertificates, caCrl or subjectAltNames' },
   );
 
 export type ClientTls = z.output<typeof tls>;

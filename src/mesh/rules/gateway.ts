@@ -32,6 +32,8 @@ const serverTls = z
     serverCertificate: z.string().optional(),
     privateKey: z.string().optional(),
     caCertificates: z.string().optional(),
+    /** A file of revoked certificates of clients. */
+    caCrl: z.string().optional(),
     /** Of a Secret in the namespace of the gateway's workload; it goes before files. */
     credentialName: z
       .string()

@@ -38,7 +38,8 @@ export const serviceEntry = z
     endpoints: z.array(entryEndpoint).default([]),
     workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
     exportTo,
-    subjectAltNames: unsupported('write them in a DestinationRule, at tls.subjectAltNames'),
+    /** Of the certificates of its servers, where a DestinationRule has TLS and names none. */
+    subjectAltNames: z.array(z.string().min(1)).default([]),
   })
   .superRefine(({ hosts, ports, resolution, endpoints, workloadSelector }, context) => {
     const refuse = (path: readonly (string | number)[], message: string): void =>

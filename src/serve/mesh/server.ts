@@ -66,7 +66,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const port = options.secure === undefined ? undefined : stack.use(await openSecure(options.secure, log));
   const rootMaps = port === undefined ? undefined : await openRootConfigMaps(options, port);
   stack.defer(() => rootMaps?.[Symbol.asyncDispose]());
-  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads);
+  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads, log);
   const common: XdsServerOptions = {
     source: plane,
     meters,

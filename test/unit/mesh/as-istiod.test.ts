@@ -236,19 +236,3 @@ spec:
   expect(listener).toContain('"transport_socket_connect_timeout":"15s"');
   expect(await validate(all)).not.toMatch(/TlsProtocol|no type|cannot decode/);
 });
-
-test('TLS of mode SIMPLE takes a certificate of the host alone', async () => {
-  const validation = async (tls: string) => {
-    const all = await sidecar(WEB + policy(`trafficPolicy: { tls: ${tls} }`));
-    const socket = named(all, CLUSTER, 'outbound|80||web.default.svc.cluster.local')['transport_socket'];
-    return (socket as { typed_config: { common_tls_context: Record<string, unknown> } }).typed_config
-      .common_tls_context['validation_context'];
-  };
-  const names = (exact: string) => ['URI', 'DNS'].map((san_type) => ({ san_type, matcher: { exact } }));
-  const of = (exact: string) => ({ trusted_ca: { filename: '/ca.pem' }, match_typed_subject_alt_names: names(exact) });
-  expect(await validation('{ mode: SIMPLE, caCertificates: /ca.pem }')).toEqual(of('web.default.svc.cluster.local'));
-  expect(await validation('{ mode: SIMPLE, caCertificates: /ca.pem, sni: web.test }')).toEqual(of('web.test'));
-  expect(await validation('{ mode: SIMPLE, caCertificates: /ca.pem, subjectAltNames: [other.test] }')).toEqual(
-    of('other.test'),
-  );
-});

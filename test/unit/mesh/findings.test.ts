@@ -326,10 +326,24 @@ describe('a warning', () => {
       'b.yaml:5:82 MESH_UNUSED (warning) this control plane gives proxies no identities; the server is left out',
     ],
     [
-      'TLS without roots',
-      object('DestinationRule', 'a', '  host: reviews\n  trafficPolicy: { tls: { mode: SIMPLE } }'),
+      'TLS that does not verify the name of a server',
+      `${object(
+        'ServiceEntry',
+        'a',
+        '  hosts: ["*.example.com"]\n  resolution: NONE\n  ports: [{ number: 443, name: tls, protocol: TLS }]',
+      )}\n---\n${object('DestinationRule', 'a', '  host: "*.example.com"\n  trafficPolicy: { tls: { mode: SIMPLE } }')}`,
       {},
-      'b.yaml:6:33 MESH_RULE (warning) without caCertificates the certificate of the server is not verified',
+      'b.yaml:14:33 MESH_RULE (warning) connections that are no HTTP do not say to which host of the wildcard they go',
+    ],
+    [
+      'mutual TLS that is not to verify',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { tls: { mode: ISTIO_MUTUAL, insecureSkipVerify: true } }',
+      ),
+      WITH_IDENTITIES,
+      'b.yaml:6:33 MESH_RULE (warning) mode ISTIO_MUTUAL verifies the server by its identity; insecureSkipVerify has no effect',
     ],
     [
       'calls in cleartext to workloads that refuse them',

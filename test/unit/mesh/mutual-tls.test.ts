@@ -272,7 +272,9 @@ describe('a cluster', () => {
 
   test('of mode SIMPLE or DISABLE is as before, and so is all of a mesh without identities', async () => {
     const simple = reviews(
-      await meshOf(`${rule('details', '{ mode: SIMPLE }')}---${rule('reviews', '{ mode: DISABLE }')}`),
+      await meshOf(
+        `${rule('details', '{ mode: SIMPLE, insecureSkipVerify: true }')}---${rule('reviews', '{ mode: DISABLE }')}`,
+      ),
     );
     expect(JSON.stringify(named(simple, CLUSTER, DETAILS_HTTP))).toContain('UpstreamTlsContext');
     expect(JSON.stringify(named(simple, CLUSTER, DETAILS_HTTP))).not.toContain('sds_config');

@@ -1,4 +1,5 @@
 /** The bootstrap that `sluice sidecar` makes of Istio's arguments and environment. */
+import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { run } from '../../e2e/command.ts';
 
@@ -86,6 +87,14 @@ describe('sluice sidecar', () => {
     const { code, err } = await run(['sidecar', '--print', ...args], { env: { ...WORKLOAD, ...env } });
     expect(code).toBe(2);
     expect(err).toContain(expected);
+  });
+
+  test('says which file has the CA certificates of its operating system, unless the environment does', async () => {
+    const rootsBy = async (env: Readonly<Record<string, string>>): Promise<unknown> =>
+      ((await clustersOf([], env)).metadata as Record<string, unknown>)['SYSTEM_ROOTS'];
+    const found = await rootsBy({});
+    expect(found === undefined || existsSync(found as string)).toBe(true);
+    expect(await rootsBy({ ISTIO_META_SYSTEM_ROOTS: '/etc/roots.pem' })).toBe('/etc/roots.pem');
   });
 
   const clustersOf = async (
