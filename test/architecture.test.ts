@@ -89,6 +89,7 @@ const SEAM_OF_TRANSPORT = ['src/transport/exchange.ts', 'src/transport/framed.ts
 const FRONTENDS_MAY = [
   'gen',
   'src/text/message-of.ts',
+  'src/text/context-header.ts',
   'src/time/throttle.ts',
   'src/time/time-slice.ts',
   'src/transport/index.ts',
@@ -303,7 +304,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Runs in browsers: it knows the JSON alone.
   'src/page': [],
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
-  'src/envoy': ['src/time/time-slice.ts', 'src/attributes', 'src/yaml', 'src/expression/index.ts', 'src/core/rules'],
+  'src/envoy': [
+    'src/text/context-header.ts',
+    'src/time/time-slice.ts',
+    'src/attributes',
+    'src/yaml',
+    'src/expression/index.ts',
+    'src/core/rules',
+  ],
   'src/serve': [
     'src/identity',
     'src/text',

@@ -42,7 +42,7 @@ export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallK
 
 /** The calls that can have each carrier. */
 export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly RuleCall[]>> = {
-  contextExtension: ['http', 'decision'],
+  contextExtension: ['http', 'tcp', 'decision'],
   metadata: ['http', 'tcp', 'decision', ...ENTRY_KINDS],
   filterState: ENTRY_KINDS,
   customTag: ENTRY_KINDS,

@@ -35,11 +35,7 @@ export const DESTINATION = [
     STRING_MAP,
     'The labels of the destination: the labels of the proxy (bootstrap_metadata_labels_key), else the context extension ' +
       'destination.labels: app=web,version=v1. In the log, LABELS of the node.',
-    {
-      http: 'destination.labels, else context_extensions["destination.labels"]',
-      tcp: 'destination.labels',
-      ...self('LABELS', 'labels'),
-    },
+    { ...onChecks('destination.labels, else context_extensions["destination.labels"]'), ...self('LABELS', 'labels') },
     { always: true },
   ),
   row(

@@ -31,7 +31,7 @@ export function row(
     always,
     secret,
     carriedBy: {
-      ...(extension === true ? { http: `context_extensions["${name}"]` } : {}),
+      ...(extension === true ? onChecks(`context_extensions["${name}"]`) : {}),
       ...(isOfChecks(carriedBy) || extension === true ? { decision: OF_THE_CALL } : {}),
       ...carriedBy,
       // An interim entry is the same message as a final one.

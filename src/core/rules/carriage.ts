@@ -38,7 +38,7 @@ export class Carriage {
     const { source, carriedBy } = attributes.at(slot);
     switch (source.kind) {
       case 'built-in':
-        return carriedBy[call] !== undefined || (source.extension === true && call === 'http');
+        return carriedBy[call] !== undefined;
       case 'from':
         return source.carriers.some(({ kind }) => CARRIED_BY[kind].includes(call));
       case 'is':

@@ -1,5 +1,6 @@
 /**
- * **In**: the bytes of a CheckRequest. **Out**: the value of an attribute, decoded when it is read; absent if its part is malformed.
+ * **In**: the bytes of a CheckRequest, and its call. **Out**: the value of an attribute, decoded when it is read; absent if its part is
+ * malformed.
  * **Fails**: the constructor, with INVALID_ARGUMENT if the request is malformed.
  * Envoy fills the fields in its check_request_utils.cc.
  */
@@ -11,7 +12,9 @@ import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { parseIp } from '../../attributes/network.ts';
+import { CONTEXT_HEADER, extensionsOf } from '../../text/context-header.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
+import type { CallContext } from '../../transport/transport.ts';
 import { MetadataSchema } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
@@ -35,15 +38,32 @@ const cache = {
 /** The addresses of peers. */
 const addresses = new ParsedTextCache(parseIp);
 
+/** Context headers, parsed: all calls of a filter chain have the same. A header has at most 16 KB. */
+const MAX_CONTEXTS = 256;
+const contexts = new Map<string, ReadonlyMap<string, string> | undefined>();
+
+function contextOf(header: string): ReadonlyMap<string, string> | undefined {
+  const known = contexts.get(header);
+  if (known !== undefined || contexts.has(header)) return known;
+  const extensions = extensionsOf(header);
+  if (contexts.size >= MAX_CONTEXTS) contexts.clear();
+  contexts.set(header, extensions);
+  return extensions;
+}
+
 export class CheckWire implements Wire {
   readonly scan: CheckScan;
   readonly nowMs: () => number;
+  /** Until the wire is kept: a call retains its connection. */
+  #call: Pick<CallContext, 'metadata'> | undefined;
+  #contextHeader: string | undefined;
   #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
-  constructor(request: ByteRange, nowMs: () => number) {
+  constructor(request: ByteRange, nowMs: () => number, call?: Pick<CallContext, 'metadata'>) {
     this.scan = new CheckScan(request);
     this.nowMs = nowMs;
+    this.#call = call;
   }
 
   /** The network filter sends no HTTP request. */
@@ -67,14 +87,27 @@ export class CheckWire implements Wire {
     }
   }
 
+  /** The message's own win over those of the header. */
+  extension(name: string): string | undefined {
+    return this.scan.extension(name) ?? this.#ofHeader()?.get(name);
+  }
+
   contextExtensions(): ReadonlyMap<string, string> {
-    return this.scan.extensions();
+    const own = this.scan.extensions();
+    const ofHeader = this.#ofHeader();
+    return ofHeader === undefined ? own : new Map([...ofHeader, ...own]);
+  }
+
+  /** `undefined`: there is none, or it is malformed. */
+  #ofHeader(): ReadonlyMap<string, string> | undefined {
+    const header = this.#contextHeader ?? this.#call?.metadata(CONTEXT_HEADER);
+    return header === undefined ? undefined : contextOf(header);
   }
 
   #carried(carrier: Carrier): Value | undefined {
     switch (carrier.kind) {
       case 'contextExtension':
-        return this.scan.extension(carrier.name);
+        return this.extension(carrier.name);
       case 'metadata':
         return metadataAt(this.scan.message(Part.METADATA, MetadataSchema), carrier);
       case 'header':
@@ -86,10 +119,12 @@ export class CheckWire implements Wire {
   }
 
   get weight(): number {
-    return this.scan.length;
+    return this.scan.length + (this.#contextHeader?.length ?? 0);
   }
 
   keep(): void {
+    this.#contextHeader ??= this.#call?.metadata(CONTEXT_HEADER);
+    this.#call = undefined;
     const by = this.scan.keep();
     if (this.#headers instanceof HeaderMap) this.#headers.move(this.scan.bytes, by);
   }
@@ -178,9 +213,9 @@ const READERS = byNumber<Reader>({
   'destination.ip': ({ scan }) => scan.socketAddress(Part.DESTINATION, addresses),
   'destination.port': ({ scan }) => scan.socket(Part.DESTINATION)?.port,
   'destination.principal': ({ scan }) => principalOf(scan.textIn(Part.DESTINATION, PRINCIPAL)),
-  'destination.labels': ({ scan }) => {
-    const labels = stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {});
-    return labels.size === 0 ? labelsOf(scan.extension('destination.labels')) : labels;
+  'destination.labels': (wire) => {
+    const labels = stringMap(wire.scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {});
+    return labels.size === 0 ? labelsOf(wire.extension('destination.labels')) : labels;
   },
   'connection.mtls': ({ scan }) => scan.textIn(Part.SOURCE, CERTIFICATE) !== undefined || undefined,
   'connection.requested_server_name': ({ scan, isHttp }) =>

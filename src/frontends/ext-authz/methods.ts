@@ -20,7 +20,7 @@ export function extAuthzMethods(
       {
         kind: 'unary',
         handle: (request, context) => {
-          const wire = new CheckWire(request, nowMs);
+          const wire = new CheckWire(request, nowMs, context);
           const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, context);
           return verdict instanceof Promise
             ? verdict.then((late) => new Uint8Array(checkAnswer(late, wire)))

@@ -8,6 +8,7 @@ import { completeGateway, completeHost } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
 import type { MeshObject } from '../sources/objects.ts';
+import { checkedChain } from './connection-check.ts';
 import { httpManager } from './http-manager.ts';
 import type { RouteContext } from './http-routes.ts';
 import { isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
@@ -96,11 +97,16 @@ function securedChain(
   const own = gatewayTargets({ gateway, server }, scope);
   return {
     chain: own.map(({ to, sniHosts }) => ({
-      ...tcpChain(
-        to,
+      ...checkedChain(
+        tcpChain(
+          to,
+          'gateway',
+          scope,
+          compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
+        ),
+        port.number,
         'gateway',
         scope,
-        compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
       ),
       ...(transport_socket === undefined ? {} : { transport_socket, transport_socket_connect_timeout: HANDSHAKE }),
     })),

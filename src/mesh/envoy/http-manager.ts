@@ -66,7 +66,7 @@ const filter = (name: string, type: string, fields: Json = {}): Json => ({
   typed_config: any(type, fields),
 });
 
-const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
+export const sluiceService = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
   envoy_grpc: { cluster_name: cluster },
   timeout: seconds(timeoutMs),
 });
@@ -74,7 +74,7 @@ const serviceOf = ({ cluster }: SluiceSettings, timeoutMs: number): Json => ({
 function askFilters(sluice: SluiceSettings): Json[] {
   return [
     filter('ext_authz', `${FILTERS}.ext_authz.v3.ExtAuthz`, {
-      grpc_service: serviceOf(sluice, sluice.checkTimeoutMs),
+      grpc_service: sluiceService(sluice, sluice.checkTimeoutMs),
       transport_api_version: 'V3',
       failure_mode_allow: sluice.failOpen,
       status_on_error: { code: 'ServiceUnavailable' },
@@ -86,13 +86,13 @@ function askFilters(sluice: SluiceSettings): Json[] {
       timeout: seconds(sluice.limitTimeoutMs),
       failure_mode_deny: !sluice.failOpen,
       status_on_error: { code: 'ServiceUnavailable' },
-      rate_limit_service: { grpc_service: serviceOf(sluice, sluice.limitTimeoutMs), transport_api_version: 'V3' },
+      rate_limit_service: { grpc_service: sluiceService(sluice, sluice.limitTimeoutMs), transport_api_version: 'V3' },
     }),
   ];
 }
 
 /** What Envoy does not know of a call: the workload that serves it, and the service by which it is called. */
-function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string, string>> {
+export function callFacts({ mesh, member }: Scope, port: number): Readonly<Record<string, string>> {
   const { namespace, labels, name, serviceAccount, address } = member;
   const workload = name.slice(0, Math.max(0, name.lastIndexOf('.')));
   const facts: Record<string, string> = {
@@ -119,7 +119,7 @@ function factsOf({ mesh, member }: Scope, port: number): Readonly<Record<string,
 export function askedWith(scope: Scope, port: number): Json {
   const { sluice, identities } = scope.mesh.settings;
   if (sluice === undefined) return {};
-  const facts = factsOf(scope, port);
+  const facts = callFacts(scope, port);
   return {
     typed_per_filter_config: checkFacts(facts),
     rate_limits: limitActions(facts, identities === undefined ? [] : [PEER]),

@@ -10,6 +10,7 @@ import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';
 import { CAPTURE_PORTS, isIntercepted, wildcardOf } from '../resolve/interception.ts';
 import { portsWithMode } from '../resolve/mutual-tls.ts';
 import type { Scope } from '../resolve/scope.ts';
+import { checkedChain } from './connection-check.ts';
 import { askedWith, httpManager } from './http-manager.ts';
 import { oldInboundCluster } from './inbound-clusters.ts';
 import { listener, refusePort, tcpChain } from './listener.ts';
@@ -111,9 +112,11 @@ export function inboundChains(port: ServedPort, scope: Scope): Json[] {
   return inboundTls(number, isForHttp, scope).map(({ match: own, transport_socket, isRefused = false }) => {
     const match = { ...(isShared ? { destination_port: number } : {}), ...own };
     return compact({
-      ...(isForHttp && !isRefused
-        ? { filters: [inboundManager(port, scope)] }
-        : tcpChain(isRefused ? BLACK_HOLE : cluster, 'inbound', scope)),
+      ...(isRefused
+        ? tcpChain(BLACK_HOLE, 'inbound', scope)
+        : isForHttp
+          ? { filters: [inboundManager(port, scope)] }
+          : checkedChain(tcpChain(cluster, 'inbound', scope), number, 'inbound', scope)),
       filter_chain_match: Object.keys(match).length === 0 ? undefined : match,
       transport_socket,
     });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Wire } from '../../../src/attributes/bag.ts';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp, type Value } from '../../../src/attributes/values.ts';
+import { CONTEXT_HEADER, contextHeader } from '../../../src/text/context-header.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type Engine, type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
@@ -133,6 +134,106 @@ describe('the attributes of a check', () => {
       'db.example',
     ]);
     expect(wireOf(tcpCheck()).isHttp).toBe(false);
+  });
+
+  describe('context extensions in the header of the call', () => {
+    const FACTS = {
+      'destination.namespace': 'shop',
+      'destination.labels': 'app=db,share=50%',
+      tier: 'g\u00f6ld \ud83d\ude80',
+    };
+    /** `header`: with a character for each byte. */
+    const withHeader = (header: string | undefined, message = tcpCheck()): { wire: CheckWire; asked: string[] } => {
+      const asked: string[] = [];
+      const metadata = (key: string): string | undefined => {
+        asked.push(key);
+        return key === CONTEXT_HEADER ? header : undefined;
+      };
+      return {
+        wire: new CheckWire(rangeOf(toBinary(CheckRequestSchema, message)), () => NOW, { metadata }),
+        asked,
+      };
+    };
+    const tierOf = (wire: CheckWire): Value | undefined => wire.carried({ kind: 'contextExtension', name: 'tier' });
+
+    test('are those of a connection, whose message has none', () => {
+      const message = tcpCheck();
+      if (message.attributes?.destination !== undefined) message.attributes.destination.labels = {};
+      const { wire } = withHeader(contextHeader(FACTS), message);
+      const read = readerOf(wire);
+      expect(read('destination.namespace')).toBe('shop');
+      expect(read('destination.labels')).toEqual(
+        new Map([
+          ['app', 'db'],
+          ['share', '50%'],
+        ]),
+      );
+      expect(tierOf(wire)).toBe(FACTS.tier);
+      expect(read('destination.service.host')).toBeUndefined();
+      expect(Object.fromEntries(wire.contextExtensions())).toEqual(FACTS);
+    });
+
+    test('are ASCII without the sign of command operators, and may be written by hand in UTF-8', () => {
+      expect(contextHeader(FACTS)).toMatch(/^[!-$&-~ ]+$/);
+      expect(tierOf(withHeader(Buffer.from(JSON.stringify(FACTS)).toString('latin1')).wire)).toBe(FACTS.tier);
+    });
+
+    test('lose to those of the message, name by name', () => {
+      const { wire } = withHeader(contextHeader(FACTS), httpCheck());
+      expect([tierOf(wire), readerOf(wire)('destination.namespace')]).toEqual(['gold', 'shop']);
+      expect(readerOf(wire)('destination.labels')).toEqual(new Map([['app', 'shop']]));
+      expect(Object.fromEntries(wire.contextExtensions())).toEqual({ ...FACTS, tier: 'gold' });
+    });
+
+    test.each([
+      undefined,
+      '',
+      'destination.namespace=shop',
+      '{"destination.namespace":"shop"',
+      '["destination.namespace"]',
+      'null',
+      '"shop"',
+      '{"destination.namespace":"shop","tier":1}',
+      '{"destination.namespace":"shop","tier":null}',
+    ])('are all absent if the header is %s', (header) => {
+      const { wire } = withHeader(header);
+      for (let time = 0; time < 2; time++) {
+        expect([readerOf(wire)('destination.namespace'), tierOf(wire)]).toEqual([undefined, undefined]);
+        expect(wire.contextExtensions().size).toBe(0);
+      }
+    });
+
+    test('names of objects are names like others', () => {
+      const { wire } = withHeader('{"__proto__":"x","constructor":"y"}');
+      const named = (name: string): Value | undefined => wire.carried({ kind: 'contextExtension', name });
+      expect([named('__proto__'), named('constructor'), named('toString')]).toEqual(['x', 'y', undefined]);
+    });
+
+    test('are not looked for by a call whose rules read none, nor in headers of the client', () => {
+      const { wire, asked } = withHeader(contextHeader(FACTS), httpCheck());
+      const read = readerOf(wire);
+      for (const name of ['source.ip', 'source.principal', 'destination.port', 'request.headers', 'metadata'])
+        read(name);
+      expect([tierOf(wire), asked]).toEqual(['gold', []]);
+      const message = httpCheck();
+      const { http } = message.attributes?.request ?? {};
+      if (http !== undefined) http.headers[CONTEXT_HEADER] = contextHeader({ 'destination.namespace': 'forged' });
+      expect(readerOf(withHeader(undefined, message).wire)('destination.namespace')).toBeUndefined();
+    });
+
+    test('outlive the call of a kept wire, which lets go of it', () => {
+      const { wire, asked } = withHeader(contextHeader(FACTS));
+      wire.keep();
+      wire.keep();
+      expect(wire.weight).toBe(wire.scan.length + contextHeader(FACTS).length);
+      expect([tierOf(wire), tierOf(wire), asked]).toEqual([FACTS.tier, FACTS.tier, [CONTEXT_HEADER]]);
+    });
+
+    test('are right for each of more filter chains than are cached', () => {
+      for (let chain = 0; chain < 600; chain++)
+        expect(tierOf(withHeader(contextHeader({ tier: `t${chain}` })).wire)).toBe(`t${chain}`);
+      expect(tierOf(withHeader(contextHeader({ tier: 't0' })).wire)).toBe('t0');
+    });
   });
 
   test('an empty field is an absent attribute', () => {

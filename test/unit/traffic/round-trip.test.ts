@@ -14,6 +14,7 @@ import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { DECIDED_KINDS, type DecidedKind } from '../../../src/traffic/format.ts';
 import { wiresOf } from '../../../src/traffic/recorded-wire.ts';
 import { lineOf } from '../../../src/traffic/write-call.ts';
+import { CONTEXT_HEADER, contextHeader } from '../../../src/text/context-header.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { engineOf, PATIENT, type Scripts } from '../core/engine-of.ts';
 import { httpCheck, tcpCheck } from '../frontends/messages.ts';
@@ -51,7 +52,11 @@ const checkWire = (message: ReturnType<typeof httpCheck>): CheckWire =>
 
 const WIRES: Readonly<Record<DecidedKind, () => readonly Wire[]>> = {
   http: () => [checkWire(httpCheck())],
-  tcp: () => [checkWire(tcpCheck())],
+  tcp: () => [
+    new CheckWire(rangeOf(toBinary(CheckRequestSchema, tcpCheck())), clock, {
+      metadata: (key) => (key === CONTEXT_HEADER ? contextHeader({ tier: 'silver' }) : undefined),
+    }),
+  ],
   authzen: () => [
     new AuthzenWire(
       {
