@@ -20,6 +20,7 @@ import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
 import { type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
+import { provenBy } from '../parts/mesh/proven-by.ts';
 import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
 import { run } from './command.ts';
@@ -241,7 +242,7 @@ describe('mutual TLS between members of the mesh', () => {
       ...(hasAgent ? { agent: { socketPath, isDiscoverySecure: true } } : {}),
     });
     const envoy = await startEnvoy({
-      config: hasAgent ? config : provenBy(token, config),
+      config: hasAgent ? config : provenBy(token, authority.ca, config),
       adminPort,
       args: ['--drain-time-s', '1'],
     });
@@ -253,28 +254,6 @@ describe('mutual TLS between members of the mesh', () => {
     if (plane.secure === undefined || !('port' in plane.secure)) throw new Error('no secure port');
     return { host: '127.0.0.1', port: plane.secure.port as number };
   };
-
-  /** The stream goes over TLS, and has a token. */
-  function provenBy(token: string, config: object): object {
-    const { dynamic_resources: dynamic, static_resources: fixed } = config as {
-      dynamic_resources: { ads_config: { grpc_services: Record<string, unknown>[] } };
-      static_resources: { clusters: Record<string, unknown>[] };
-    };
-    Object.assign(dynamic.ads_config.grpc_services[0] as object, {
-      initial_metadata: [{ key: 'authorization', value: `Bearer ${token}` }],
-    });
-    Object.assign(fixed.clusters.find((one) => one['name'] === 'xds') as object, {
-      transport_socket: {
-        name: 'envoy.transport_sockets.tls',
-        typed_config: {
-          '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-          sni: 'localhost',
-          common_tls_context: { validation_context: { trusted_ca: { filename: authority.ca } } },
-        },
-      },
-    });
-    return config;
-  }
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sluice-mutual-tls-'));
