@@ -6,11 +6,10 @@
  * Time of the processor, by turns; the first run is not counted.
  */
 import { parse, stringify } from 'yaml';
-import { template10 } from '../src/inject/built-in/style-1.0.ts';
-import { templateToday } from '../src/inject/built-in/style-today.ts';
 import { defaultMeshConfig } from '../src/inject/configs.ts';
 import type { InjectConfig } from '../src/inject/contract.ts';
 import { injectManifests } from '../src/inject/manifests.ts';
+import { CONFIGS } from '../test/parts/inject-configs.ts';
 import { median } from './figures.ts';
 
 const DOCUMENTS = 1000;
@@ -45,28 +44,6 @@ const text = Array.from({ length: DOCUMENTS }, (_, at) => stringify(deployment(`
   '---\n',
 );
 
-const config10: InjectConfig = {
-  policy: 'enabled',
-  style: '1.0',
-  template: template10({
-    initImage: 'hub/proxy_init:1',
-    proxyImage: 'hub/proxyv2:1',
-    initCommand: [],
-    imagePullPolicy: '',
-    proxyUid: 1337,
-    includeIPRanges: '*',
-    excludeIPRanges: '',
-    excludeInboundPorts: '',
-    coreDump: false,
-    debug: false,
-  }),
-};
-const configToday: InjectConfig = {
-  policy: 'enabled',
-  style: 'today',
-  template: templateToday({ image: 'sluice-proxy:1', imagePullPolicy: 'IfNotPresent', nativeSidecar: false }),
-};
-
 async function* bytes(): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
@@ -79,11 +56,11 @@ async function injected({ ...config }: InjectConfig): Promise<string> {
   return out;
 }
 
-const whole = (await injected(config10)).split('---\n').slice(0, -1);
+const whole = (await injected(CONFIGS['1.0'])).split('---\n').slice(0, -1);
 const TASKS: Readonly<Record<string, () => unknown>> = {
   'the library, parse and stringify': () => whole.map((document) => stringify(parse(document))).length,
-  'inject, style 1.0': async () => injected(config10),
-  'inject, style today': async () => injected(configToday),
+  'inject, style 1.0': async () => injected(CONFIGS['1.0']),
+  'inject, style today': async () => injected(CONFIGS.today),
 };
 
 const times = new Map<string, number[]>(Object.keys(TASKS).map((name) => [name, []]));

@@ -12,10 +12,11 @@ import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-import { type Parameters10, template10 } from '../src/inject/built-in/style-1.0.ts';
+import type { Parameters10 } from '../src/inject/built-in/style-1.0.ts';
 import { readMeshConfig } from '../src/inject/configs.ts';
 import { STATUS_ANNOTATION } from '../src/inject/contract.ts';
 import { injectManifests } from '../src/inject/manifests.ts';
+import { config10 } from '../test/parts/inject-configs.ts';
 
 interface Run {
   readonly input: string;
@@ -86,23 +87,16 @@ if (folder === undefined || !existsSync(folder)) throw new Error('usage: node sc
 
 async function injected(folder: string, { input, parameters = {}, proxy }: Run): Promise<string> {
   const { debug = false } = parameters;
-  const template = template10({
+  const config = config10({
     initImage: 'docker.io/istio/proxy_init:unittest',
     proxyImage: `docker.io/istio/${debug ? 'proxy_debug' : 'proxyv2'}:unittest`,
-    initCommand: [],
     imagePullPolicy: 'IfNotPresent',
-    proxyUid: 1337,
-    includeIPRanges: '*',
-    excludeIPRanges: '',
-    excludeInboundPorts: '',
-    coreDump: false,
-    debug,
     ...parameters,
   });
   const mesh = readMeshConfig(proxy === undefined ? '' : `defaultConfig:\n  ${proxy}`, 'mesh', '1.0');
   let text = '';
   for await (const part of injectManifests(createReadStream(join(folder, input)), {
-    config: { policy: 'enabled', style: '1.0', template },
+    config,
     mesh,
     file: input,
     onMessage: () => undefined,

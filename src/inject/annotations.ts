@@ -13,6 +13,9 @@ type Check = (value: string) => void;
 const TRAFFIC = 'traffic.sidecar.istio.io';
 const SIDECAR = 'sidecar.istio.io';
 const MODE = `${SIDECAR}/interceptionMode`;
+export const REWRITE_PROBES = `${SIDECAR}/rewriteAppHTTPProbers`;
+/** The port of the agent for probes. */
+export const STATUS_PORT = `status.${SIDECAR}/port`;
 
 /** In the order in which Istio looks at them. */
 const OF_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, check: Check])[]>> = (() => {
@@ -32,7 +35,9 @@ const OF_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, c
       ...['proxyCPU', 'proxyMemory', 'proxyCPULimit', 'proxyMemoryLimit'].map(
         (name) => [`${SIDECAR}/${name}`, quantityCheck] as const,
       ),
-      ...['nativeSidecar', 'rewriteAppHTTPProbers'].map((name) => [`${SIDECAR}/${name}`, booleanCheck] as const),
+      [`${SIDECAR}/nativeSidecar`, booleanCheck],
+      [REWRITE_PROBES, goBooleanCheck],
+      [STATUS_PORT, singleCheck(portCheck('statusPort'))],
     ],
   };
 })();
@@ -103,6 +108,23 @@ function eachOf(check: Check): Check {
 function quantityCheck(value: string): void {
   if (!/^\d+(?:\.\d*)?(?:[eE][+-]?\d+|[EPTGMK]i|[numkMGTPE])?$/.test(value))
     throw new Error(`"${value}" is not a quantity, such as 100m or 128Mi`);
+}
+
+function singleCheck(check: Check): Check {
+  return (value) => {
+    if (value === '' || value.includes(',')) throw new Error(`"${value}" is not one port`);
+    check(value);
+  };
+}
+
+/** By the words of Go; `undefined` for all others. */
+export function goBoolean(text: string): boolean | undefined {
+  if (['true', '1', 't', 'T', 'TRUE', 'True'].includes(text)) return true;
+  return ['false', '0', 'f', 'F', 'FALSE', 'False'].includes(text) ? false : undefined;
+}
+
+function goBooleanCheck(value: string): void {
+  if (goBoolean(value) === undefined) throw new Error(`"${value}" is not true or false`);
 }
 
 function booleanCheck(value: string): void {

@@ -9,13 +9,15 @@ import {
   isObject,
   type JsonObject,
   type Pod,
+  PROXY_CONTAINER,
   STATUS_ANNOTATION,
 } from './contract.ts';
+import { restoredProbes } from './probes.ts';
 
 /** What Istio added before its status named it. */
 const BEFORE_STATUS: Readonly<Record<InjectedList, readonly string[]>> = {
   initContainers: ['istio-init', 'enable-core-dump'],
-  containers: ['istio-proxy'],
+  containers: [PROXY_CONTAINER],
   volumes: ['istio-certs', 'istio-envoy'],
   imagePullSecrets: [],
 };
@@ -44,7 +46,10 @@ function parsed(text: string): JsonObject | undefined {
 }
 
 /** The pod as its author wrote it: a template must not see what an earlier run of it has added. */
-export function withoutInjection({ metadata, spec }: Pod): Pod {
+export const withoutInjection = (pod: Pod): Pod => withoutAdded({ ...pod, spec: restoredProbes(pod.spec) });
+
+/** Without the parts of an earlier injection, with the probes that it has rewritten. */
+export function withoutAdded({ metadata, spec }: Pod): Pod {
   const earlier = injectedNames(metadata);
   const lists = INJECTED_LISTS.filter((list) => Array.isArray(spec[list])).map((list) => [
     list,
@@ -57,10 +62,12 @@ export function withoutInjection({ metadata, spec }: Pod): Pod {
 const OF_MANIFESTS = ['initContainers', 'containers', 'volumes'] as const;
 
 export function withInjection({ metadata, spec }: Pod, injection: Injection): Pod {
-  const { spec: before } = withoutInjection({ metadata, spec });
+  const { spec: before } = withoutAdded({ metadata, spec });
   const lists: Record<string, readonly unknown[]> = {};
   for (const list of OF_MANIFESTS) {
-    const own = (before[list] ?? []) as readonly JsonObject[];
+    const own = ((before[list] ?? []) as readonly JsonObject[]).map((item) =>
+      list === 'volumes' ? item : { ...item, ...injection.probes.get(item['name'] as string) },
+    );
     const added = injection[list];
     const all = injection.first.includes(list) ? [...added, ...own] : [...own, ...added];
     if (all.length > 0 || spec[list] !== undefined) lists[list] = all;

@@ -41,6 +41,7 @@ const proxyConfig = z.looseObject({
   controlPlaneAuthPolicy: z.enum(['NONE', 'MUTUAL_TLS']).default('NONE'),
   interceptionMode: z.enum(['REDIRECT', 'TPROXY', 'NONE']).default('REDIRECT'),
   proxyMetadata: z.record(z.string(), z.string()).default({}),
+  statusPort: port.default(15020),
   holdApplicationUntilProxyStarts: z.boolean().default(false),
 });
 const meshConfig = z.looseObject({ proxyListenPort: port.default(15001), defaultConfig: proxyConfig });
@@ -59,15 +60,17 @@ export function readMeshConfig(text: string, where: string, style: Style): MeshC
 /** Istio's `{ policy, template }`, or the ConfigMap that holds it under `config`. */
 export function readInjectConfig(text: string, where: string, style: Style): InjectConfig {
   const written = configIn(text, 'config', where);
-  const { policy = 'enabled', template } = written;
+  const { policy = 'enabled', template, rewriteAppHTTPProbe = true } = written;
   if (typeof template !== 'string' || template.trim() === '')
     throw new InjectError('INJECT_CONFIG', `${where} has no template`);
   if (typeof policy !== 'string') throw new InjectError('INJECT_CONFIG', `${where}: policy is not a text`);
+  if (typeof rewriteAppHTTPProbe !== 'boolean')
+    throw new InjectError('INJECT_CONFIG', `${where}: rewriteAppHTTPProbe is not true or false`);
   const selectors = ['neverInjectSelector', 'alwaysInjectSelector'].map((key) => [
     key,
     selectorsOf(written, key, where),
   ]);
-  return { policy, template, style, ...Object.fromEntries(selectors) };
+  return { policy, template, style, rewriteAppHTTPProbe, ...Object.fromEntries(selectors) };
 }
 
 function selectorsOf(config: JsonObject, key: string, where: string): readonly JsonObject[] {

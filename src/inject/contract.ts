@@ -21,6 +21,8 @@ export interface InjectConfig {
   /** Label selectors of pods, of the style `today`; asked where neither a label nor an annotation decides, the first list first. */
   readonly neverInjectSelector?: readonly JsonObject[];
   readonly alwaysInjectSelector?: readonly JsonObject[];
+  /** Whether the agent makes the probes of pods that say nothing, of the style `today`. Default: it does. */
+  readonly rewriteAppHTTPProbe?: boolean;
 }
 
 /** What the template adds to one pod, before it is merged or made a patch. */
@@ -31,6 +33,8 @@ export interface Injection {
   readonly imagePullSecrets: readonly JsonObject[];
   /** Lists in which the added containers stand before the pod's own instead of after them. */
   readonly first: readonly InjectedList[];
+  /** Fields of the pod's own containers in place of theirs, by container: probes and hooks that the agent makes, or makes no more. */
+  readonly probes: ReadonlyMap<string, JsonObject>;
   /** Value of the annotation `sidecar.istio.io/status`. */
   readonly status: string;
   /** What of the pod has no effect, for people. */
@@ -40,6 +44,9 @@ export interface Injection {
 /** The lists that an injection adds to. */
 export const INJECTED_LISTS = ['initContainers', 'containers', 'volumes', 'imagePullSecrets'] as const;
 export type InjectedList = (typeof INJECTED_LISTS)[number];
+
+/** Istio's name of the container with Envoy. */
+export const PROXY_CONTAINER = 'istio-proxy';
 
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
 

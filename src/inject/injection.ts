@@ -4,8 +4,8 @@
  * **Fails**: with an InjectError, if an annotation, the template, or what it makes is wrong.
  */
 import { createHash } from 'node:crypto';
-import { checkAnnotations } from './annotations.ts';
-import { withoutInjection } from './apply.ts';
+import { checkAnnotations, goBoolean, REWRITE_PROBES, STATUS_PORT } from './annotations.ts';
+import { withoutAdded, withoutInjection } from './apply.ts';
 import {
   INJECTED_LISTS,
   type InjectConfig,
@@ -14,10 +14,12 @@ import {
   isObject,
   type JsonObject,
   type Pod,
+  PROXY_CONTAINER,
 } from './contract.ts';
 import { InjectError } from './errors.ts';
 import { type MeshConfig, withProxyConfig } from './configs.ts';
 import { containerOf, listOf } from './pod.ts';
+import { changedProbes, PROBERS_VARIABLE, rewrittenProbes, type RewrittenProbes } from './probes.ts';
 import { ExpandedYaml, textOf } from './expanded-yaml.ts';
 import { expanded, type Piece } from './template/expand.ts';
 import { parseTemplate, type Template } from './template/parse.ts';
@@ -61,12 +63,48 @@ export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig
     InjectedList,
     readonly JsonObject[]
   >;
+  const rewritten = probesFor(pod.spec, lists, statusPort(annotations, meshConfig, config));
   return {
-    ...lists,
+    ...withProbers(lists, rewritten.probers),
     first: firstOf(made['first']),
+    probes: changedProbes(withoutAdded(given).spec, rewritten.spec),
     status: statusOf(version, lists),
-    warnings: warningsOf(pod, annotations),
+    warnings: rewritten.warnings,
   };
+}
+
+type Lists = Readonly<Record<InjectedList, readonly JsonObject[]>>;
+
+const hasProxy = (containers: readonly JsonObject[]): boolean =>
+  containers.some(({ name }) => name === PROXY_CONTAINER);
+
+/** The agent's port for probes; 0: the kubelet makes them. */
+function statusPort(
+  annotations: Readonly<Record<string, string>>,
+  { defaultConfig }: MeshConfig,
+  { style, rewriteAppHTTPProbe = true }: InjectConfig,
+): number {
+  const isAsked = goBoolean(annotations[REWRITE_PROBES] ?? '') ?? rewriteAppHTTPProbe;
+  if (style === '1.0' || !isAsked) return 0;
+  return Number(annotations[STATUS_PORT] ?? defaultConfig['statusPort']);
+}
+
+/** A pod without an agent keeps its probes. */
+const probesFor = (spec: JsonObject, { initContainers, containers }: Lists, port: number): RewrittenProbes =>
+  port > 0 && (hasProxy(containers) || hasProxy(initContainers))
+    ? rewrittenProbes(spec, port)
+    : { spec, probers: undefined, warnings: [] };
+
+function withProbers(lists: Lists, probers: string | undefined): Lists {
+  if (probers === undefined) return lists;
+  const list = hasProxy(lists.containers) ? 'containers' : 'initContainers';
+  const variable = { name: PROBERS_VARIABLE, value: probers };
+  const items = lists[list].map((item) =>
+    item['name'] === PROXY_CONTAINER
+      ? { ...item, env: [...((item['env'] ?? []) as readonly unknown[]), variable] }
+      : item,
+  );
+  return { ...lists, [list]: items };
 }
 
 const PROXY_CONFIG = 'proxy.istio.io/config';
@@ -123,16 +161,3 @@ function statusOf(version: string, lists: Readonly<Record<InjectedList, readonly
 }
 
 const wrong = (message: string): InjectError => new InjectError('INJECT_TEMPLATE', `the template: ${message}`);
-
-function warningsOf({ spec }: Pod, annotations: Readonly<Record<string, string>>): readonly string[] {
-  if (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] !== 'true') return [];
-  const probes = ['livenessProbe', 'readinessProbe', 'startupProbe'];
-  const containers = (spec['containers'] ?? []) as readonly JsonObject[];
-  const hasProbe = containers.some((container) => probes.some((probe) => isObject(container[probe])));
-  return hasProbe
-    ? [
-        'sidecar.istio.io/rewriteAppHTTPProbers has no effect: probes go to the containers; under STRICT mutual TLS, name their ports in ' +
-          'traffic.sidecar.istio.io/excludeInboundPorts',
-      ]
-    : [];
-}

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { template10 } from '../../inject/built-in/style-1.0.ts';
 import { templateToday } from '../../inject/built-in/style-today.ts';
-import { TRAFFIC_FLAGS } from '../../inject/annotations.ts';
+import { goBoolean, TRAFFIC_FLAGS } from '../../inject/annotations.ts';
 import type { InjectConfig, Style } from '../../inject/contract.ts';
 import { defaultMeshConfig, type MeshConfig, readInjectConfig, readMeshConfig } from '../../inject/configs.ts';
 import { ApiConnection } from '../../kubernetes/api-connection.ts';
@@ -109,8 +109,8 @@ const builtInToday = ({ image = OWN_IMAGE, nativeSidecar }: ConfigFlags): string
   templateToday({ image, imagePullPolicy: 'IfNotPresent', nativeSidecar: nativeSidecar === true });
 
 function isOn(flag: string, value: string | true): boolean {
-  if (value === true || ['true', '1', 't', 'T', 'TRUE', 'True'].includes(value)) return true;
-  if (['false', '0', 'f', 'F', 'FALSE', 'False'].includes(value)) return false;
+  const isTrue = value === true ? true : goBoolean(value);
+  if (isTrue !== undefined) return isTrue;
   throw new CliError('CLI_USAGE', `${flag} is "${value}"; expected true or false`);
 }
 

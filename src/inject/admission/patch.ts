@@ -3,7 +3,7 @@
  * **In**: a pod as JSON, what is added to it. **Out**: operations in order. **Fails**: never.
  *
  * Order and paths are those of Istio 1.0: the parts of an earlier injection are removed, the highest index first, then each new part is added,
- * and last the status is written.
+ * and last the status is written. Probes are replaced in between, where the pod's own containers have their indexes.
  */
 import { injectedNames } from '../apply.ts';
 import {
@@ -26,6 +26,9 @@ export function patchOf({ metadata, spec }: Pod, injection: Injection): readonly
   const before = injectedNames(metadata);
   return [
     ...INJECTED_LISTS.flatMap((list) => removals(list, itemsOf(spec[list]), before[list])),
+    ...(['initContainers', 'containers'] as const).flatMap((list) =>
+      replacements(list, itemsOf(spec[list]), before[list], injection),
+    ),
     ...INJECTED_LISTS.flatMap((list) => additions(list, itemsOf(spec[list]), injection)),
     annotations === undefined
       ? { op: 'add', path: '/metadata/annotations', value: { [STATUS_ANNOTATION]: injection.status } }
@@ -43,6 +46,24 @@ function removals(list: InjectedList, items: readonly unknown[], names: readonly
     .filter(({ isOld }) => isOld)
     .map(({ at }): PatchOperation => ({ op: 'remove', path: `/spec/${list}/${at}` }))
     .toReversed();
+}
+
+/** Of fields of the pod's own containers. */
+function replacements(
+  list: InjectedList,
+  items: readonly unknown[],
+  removed: readonly string[],
+  { probes }: Injection,
+): readonly PatchOperation[] {
+  const own = items.filter((item) => !isNamed(item, removed));
+  return own.flatMap((item, at) => {
+    const fields = isObject(item) ? probes.get(item['name'] as string) : undefined;
+    return Object.entries(fields ?? {}).map(([field, value]): PatchOperation => ({
+      op: 'replace',
+      path: `/spec/${list}/${at}/${field}`,
+      value,
+    }));
+  });
 }
 
 /** An absent or empty list is added with its first item; a list that removals have emptied is there. */

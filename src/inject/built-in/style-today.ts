@@ -31,6 +31,9 @@ export function templateToday({ image, imagePullPolicy, nativeSidecar }: Paramet
   return `[[- $mode := or ${sidecar('interceptionMode')} .ProxyConfig.InterceptionMode -]]
 [[- $proxy := .ProxyConfig -]]
 [[- $native := eq ${sidecar('nativeSidecar', String(nativeSidecar))} "true" -]]
+[[- $status := printf "%v" (annotation .ObjectMeta "status.sidecar.istio.io/port" $proxy.StatusPort) -]]
+[[- $open := annotation .ObjectMeta "traffic.sidecar.istio.io/excludeInboundPorts" "" -]]
+[[- if ne $status "0" ]][[ $open = or (and $open (printf "%s,%s" $status $open)) $status ]][[ end -]]
 [[- $name := or (index .ObjectMeta.Labels "app") .DeploymentMeta.Name "istio-proxy" -]]
 [[- if $native ]]
 first: [initContainers]
@@ -58,7 +61,7 @@ initContainers:
   - -b
   - ${traffic('includeInboundPorts', '*')}
   - -d
-  - ${traffic('excludeInboundPorts', '')}
+  - [[ quote $open ]]
   - -q
   - ${traffic('includeOutboundPorts', '')}
   - -o
@@ -101,6 +104,8 @@ containers:
   - [[ formatDuration $proxy.ConnectTimeout ]]
   - --proxyAdminPort
   - [[ $proxy.ProxyAdminPort ]]
+  - --statusPort
+  - [[ quote $status ]]
   [[- if gt $proxy.Concurrency 0 ]]
   - --concurrency
   - [[ $proxy.Concurrency ]]

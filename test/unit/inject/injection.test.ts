@@ -1,35 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { withInjection } from '../../../src/inject/apply.ts';
-import { template10 } from '../../../src/inject/built-in/style-1.0.ts';
-import { templateToday } from '../../../src/inject/built-in/style-today.ts';
-import type { Injection, InjectConfig, JsonObject, Pod, Style } from '../../../src/inject/contract.ts';
+import type { Injection, JsonObject, Pod, Style } from '../../../src/inject/contract.ts';
 import { injectionFor } from '../../../src/inject/injection.ts';
 import { defaultMeshConfig, type MeshConfig, readMeshConfig } from '../../../src/inject/configs.ts';
 import { podOf } from '../../../src/inject/pod.ts';
-
-const CONFIGS: Readonly<Record<Style, InjectConfig>> = {
-  '1.0': {
-    policy: 'enabled',
-    style: '1.0',
-    template: template10({
-      initImage: 'hub/proxy_init:1',
-      proxyImage: 'hub/proxyv2:1',
-      initCommand: [],
-      imagePullPolicy: '',
-      proxyUid: 1337,
-      includeIPRanges: '*',
-      excludeIPRanges: '',
-      excludeInboundPorts: '',
-      coreDump: false,
-      debug: false,
-    }),
-  },
-  today: {
-    policy: 'enabled',
-    style: 'today',
-    template: templateToday({ image: 'sluice-proxy:1', imagePullPolicy: 'IfNotPresent', nativeSidecar: false }),
-  },
-};
+import { CONFIGS } from '../../parts/inject-configs.ts';
 
 const podWith = (annotations: Readonly<Record<string, string>> = {}, spec: JsonObject = {}): Pod =>
   podOf(
@@ -258,12 +233,6 @@ describe("today's annotations", () => {
     ]);
     expect([containers, first]).toEqual([[], ['initContainers']]);
     expect(JSON.parse(status)).toMatchObject({ initContainers: ['istio-init', 'istio-proxy'], containers: null });
-  });
-
-  test('that have no effect are said to have none', () => {
-    const probes = { containers: [{ name: 'app', readinessProbe: { httpGet: { port: 80 } } }] };
-    expect(injected('today', { 'sidecar.istio.io/rewriteAppHTTPProbers': 'true' }, probes).warnings).toHaveLength(1);
-    expect(injected('today', { 'sidecar.istio.io/rewriteAppHTTPProbers': 'false' }, probes).warnings).toEqual([]);
   });
 });
 

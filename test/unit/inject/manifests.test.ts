@@ -2,36 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { readYaml } from '../../../src/inject/read-yaml.ts';
-import { template10 } from '../../../src/inject/built-in/style-1.0.ts';
-import { templateToday } from '../../../src/inject/built-in/style-today.ts';
 import { defaultMeshConfig } from '../../../src/inject/configs.ts';
 import type { InjectConfig, JsonObject, Style } from '../../../src/inject/contract.ts';
 import { injectManifests, type ManifestFault } from '../../../src/inject/manifests.ts';
 import type { Finding } from '../../../src/yaml/findings.ts';
-
-const CONFIGS: Readonly<Record<Style, InjectConfig>> = {
-  '1.0': {
-    policy: 'enabled',
-    style: '1.0',
-    template: template10({
-      initImage: 'init:1',
-      proxyImage: 'proxy:1',
-      initCommand: [],
-      imagePullPolicy: '',
-      proxyUid: 1337,
-      includeIPRanges: '*',
-      excludeIPRanges: '',
-      excludeInboundPorts: '',
-      coreDump: false,
-      debug: false,
-    }),
-  },
-  today: {
-    policy: 'enabled',
-    style: 'today',
-    template: templateToday({ image: 'proxy:1', imagePullPolicy: 'IfNotPresent', nativeSidecar: false }),
-  },
-};
+import { CONFIGS } from '../../parts/inject-configs.ts';
 
 interface Injected {
   readonly text: string;

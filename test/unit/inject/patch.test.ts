@@ -26,7 +26,7 @@ const statusOf = (version: string): string =>
     version,
     ...Object.fromEntries(INJECTED_LISTS.map((list) => [list, ADDED[list].map(({ name }) => name)])),
   });
-const INJECTION: Injection = { ...ADDED, first: [], status: statusOf('2'), warnings: [] };
+const INJECTION: Injection = { ...ADDED, first: [], probes: new Map(), status: statusOf('2'), warnings: [] };
 
 function patched(pod: Pod, injection = INJECTION): JsonObject {
   const copy = structuredClone(pod) as { metadata: JsonObject; spec: JsonObject };

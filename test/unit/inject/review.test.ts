@@ -9,6 +9,7 @@ const INJECTION: Injection = {
   volumes: [],
   imagePullSecrets: [],
   first: [],
+  probes: new Map(),
   status: '{}',
   warnings: [],
 };

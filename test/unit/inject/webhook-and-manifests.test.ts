@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { withDefaults } from '../../../src/inject/admission/defaults.ts';
 import { answerReview, injectorOf } from '../../../src/inject/admission/review.ts';
 import { withInjection } from '../../../src/inject/apply.ts';
-import { template10 } from '../../../src/inject/built-in/style-1.0.ts';
-import { templateToday } from '../../../src/inject/built-in/style-today.ts';
+import { defaultMeshConfig } from '../../../src/inject/configs.ts';
 import { INJECTED_LISTS, type JsonObject, type Pod } from '../../../src/inject/contract.ts';
 import { injectionFor } from '../../../src/inject/injection.ts';
 import { podOf } from '../../../src/inject/pod.ts';
+import { config10, configToday } from '../../parts/inject-configs.ts';
 
 /** As Istio's own Helm chart had it: the proxy has a port, and the init container gets the ports of all containers. */
 const WITH_A_PORT = `
@@ -22,32 +22,9 @@ containers:
   ports: [{ containerPort: 15090, name: http-envoy-prom }]
 `;
 const CONFIGS = {
-  '1.0': {
-    style: '1.0',
-    policy: 'enabled',
-    template: template10({
-      initImage: 'init:1',
-      proxyImage: 'proxy',
-      initCommand: ['iptables'],
-      imagePullPolicy: '',
-      proxyUid: 1337,
-      includeIPRanges: '*',
-      excludeIPRanges: '',
-      excludeInboundPorts: '',
-      coreDump: true,
-      debug: false,
-    }),
-  },
-  today: {
-    style: 'today',
-    policy: 'enabled',
-    template: templateToday({ image: 'sluice:latest', imagePullPolicy: 'Always', nativeSidecar: false }),
-  },
-  native: {
-    style: 'today',
-    policy: 'enabled',
-    template: templateToday({ image: 'sluice', imagePullPolicy: 'IfNotPresent', nativeSidecar: true }),
-  },
+  '1.0': config10({ initCommand: ['iptables'], proxyImage: 'proxy', coreDump: true }),
+  today: configToday({ image: 'sluice:latest', imagePullPolicy: 'Always' }),
+  native: configToday({ nativeSidecar: true }),
   'with a port': { style: '1.0', policy: 'enabled', template: WITH_A_PORT },
 } as const;
 
@@ -76,12 +53,17 @@ const SPECS: readonly JsonObject[] = [
     volumes: [],
     imagePullSecrets: [{ name: 'own' }],
   },
+  {
+    initContainers: [{ name: 'side', restartPolicy: 'Always', startupProbe: { tcpSocket: { port: 82 } } }],
+    containers: [
+      { name: 'web', ports: [{ name: 'http', containerPort: 80 }], readinessProbe: { httpGet: { port: 'http' } } },
+      { name: 'other', livenessProbe: { grpc: { port: 81 } }, lifecycle: { preStop: { httpGet: { port: 83 } } } },
+    ],
+  },
 ];
 
-const MESH = (await import('../../../src/inject/configs.ts')).defaultMeshConfig;
-
 test.each(Object.entries(CONFIGS))('for the template %s', (_, config) => {
-  const mesh = MESH(config.style);
+  const mesh = defaultMeshConfig(config.style);
   const injector = injectorOf(config, mesh);
   const byManifest = (pod: Pod): Pod => {
     const read = podOf(pod.metadata, pod.spec);
@@ -112,7 +94,7 @@ test.each(Object.entries(CONFIGS))('for the template %s', (_, config) => {
       expect(defaulted(byWebhook(byManifest(pod)))).toEqual(defaulted(patched));
       count += 1;
     }
-  expect(count).toBe(12);
+  expect(count).toBe(15);
 });
 
 /** What an API server adds to all containers and volumes. */
