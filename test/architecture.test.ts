@@ -257,7 +257,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/identity/spiffe.ts',
     'src/identity/workload-identities.ts',
     'src/core/rules/errors.ts',
+    'gen/grpc/health',
   ],
+  // A proxy and its agent in a pod: of the mesh they know only the form of Envoy's configuration.
+  'src/mesh/sidecar': ['src/text', 'src/identity/contract.ts', 'src/mesh/envoy/parts.ts', 'gen/grpc/health'],
   // Sidecars for pods; knows neither the mesh nor the engine.
   'src/inject': ['src/text', 'src/time', 'src/yaml'],
   // What a policy would say to a call, without side effects: for sluice explain, the playground, a candidate, a replay.

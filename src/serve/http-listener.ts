@@ -18,6 +18,7 @@ export interface HttpListenerOptions {
   /** Other workers listen at the same port. */
   readonly reusePort: boolean;
   readonly limits?: ServerOptions;
+  readonly maxConnections?: number;
   /** `ending` is aborted when a draining server can wait no longer. */
   readonly handle: (request: IncomingMessage, response: ServerResponse, ending: AbortSignal) => void;
 }
@@ -42,6 +43,7 @@ export async function listenHttp({
   tls,
   reusePort,
   limits,
+  maxConnections = MAX_CONNECTIONS,
   handle,
 }: HttpListenerOptions): Promise<HttpListener> {
   const ending = new AbortController();
@@ -56,7 +58,7 @@ export async function listenHttp({
     tls === undefined
       ? createServer(options, take)
       : createTlsServer({ ...options, ...tls, minVersion: MIN_TLS, requestCert: tls.ca !== undefined }, take);
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = maxConnections;
   server.maxHeadersCount = 0; // Node would leave out the headers beyond its number; their size is limited
   await atAddress(address, async ({ host, port }) => {
     server.listen({ host, port, reusePort, backlog: BACKLOG });

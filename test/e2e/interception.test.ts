@@ -27,6 +27,8 @@ const PROXY_USER = 1337;
 /** Of the services; no machine has them. */
 const [REVIEWS, RATINGS, MYSQL] = ['10.96.0.1', '10.96.0.2', '10.96.0.3'];
 const [CLIENT, SERVER] = [podAddress(0), podAddress(1)];
+/** Of the agents, for probes of the kubelet. */
+const STATUS_PORT = 15_020;
 /** A port of the server's application that no service has. */
 const HIDDEN = 9999;
 
@@ -122,6 +124,15 @@ beforeEach((context) => {
   if (whyNot !== undefined) context.skip(whyNot);
 });
 
+const PROBERS = {
+  '/app-health/app/livez': { httpGet: { path: '/live', port: 9080 } },
+  '/app-health/app/readyz': { tcpSocket: { port: 6379 } },
+  '/app-health/app/startupz': { tcpSocket: { port: 9081 } },
+};
+/** As the kubelet does: from the node, without a certificate. */
+const probed = (path: string): Promise<string> =>
+  outside.get({ host: SERVER, port: STATUS_PORT, path, service: `${SERVER}:${STATUS_PORT}` });
+
 /** Envoys in both pods, and the rules that send connections to them. `hasAgent`: they have certificates. */
 async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', hasAgent = false): Promise<void> {
   await Promise.all(proxies.map((one) => one.stop()));
@@ -141,9 +152,13 @@ async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', ha
       INSTANCE_IP: podAddress(at),
       ISTIO_META_INTERCEPTION_MODE: mode,
       ISTIO_METAJSON_LABELS: JSON.stringify({ app: at === 0 ? 'client' : 'server' }),
+      ISTIO_KUBE_APP_PROBERS: JSON.stringify(PROBERS),
     });
   });
-  const rules = `${BIN} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * --style ${style} --ipv6 off`.split(' ');
+  const rules =
+    `${BIN} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * -d ${STATUS_PORT} --style ${style} --ipv6 off`.split(
+      ' ',
+    );
   await Promise.all(spaces.pods.map((space) => space.run(process.execPath, ...rules)));
   for (const [at, part] of proxies.entries())
     await untilReady('envoy', part, async () => (await admin(at, '/ready')) === '200 LIVE\n');
@@ -298,6 +313,7 @@ describe('with TPROXY', () => {
     expect(await reviews('/1')).toBe(`200 server-9080 from ${CLIENT} for reviews:9080/1`);
     expect(await reviews('/closed')).toBe(`403 closed for ${CLIENT}`);
     expect(await client.connect({ host: MYSQL, port: 3306 })).toBe(`server-3306 from ${CLIENT}`);
+    expect(await probed('/app-health/app/livez')).toBe(`200 server-9080 from 127.0.0.6 for ${SERVER}:9080/live`);
     expect(await outside.get({ host: SERVER, port: HIDDEN, path: '/2', service: 'hidden' })).toBe(
       `200 server-${HIDDEN} from ${nodeAddress(1)} for hidden/2`,
     );
@@ -333,6 +349,19 @@ describe('with mutual TLS', () => {
       expect(
         await statOf(0, `cluster.outbound|${port}||${service}.default.svc.cluster.local.ssl.handshake`),
       ).toBeGreaterThan(0);
+  });
+
+  test('probes of the kubelet fail at the application, and reach it through the agent, past Envoy', async () => {
+    const refused = async (): Promise<number> => statOf(1, 'listener.0.0.0.0_15006.no_filter_chain_match');
+    const before = [await connections(), await refused()] as const;
+    expect(await outside.get({ host: SERVER, port: 9080, path: '/live', service: SERVER })).toBe('ECONNRESET');
+    expect(await refused()).toBe(before[1] + 1);
+    expect(await probed('/app-health/app/livez')).toBe(`200 server-9080 from 127.0.0.6 for ${SERVER}:9080/live`);
+    expect(await probed('/app-health/app/readyz')).toBe('200 ');
+    // Envoy would accept the connection.
+    expect(await probed('/app-health/app/startupz')).toMatch(`500 connect ECONNREFUSED ${SERVER}:9081`);
+    expect(await probed('/healthz/ready')).toBe('200 ');
+    expect([await connections(), await refused()]).toEqual([before[0], before[1] + 1]);
   });
 
   test('cleartext is refused, also at a port that no service has, and taken where the port says so', async () => {

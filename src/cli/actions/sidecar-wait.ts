@@ -31,9 +31,9 @@ export async function waitForEnvoy({ proxyAdminPort, timeoutSeconds }: WaitFlags
 }
 
 /** `undefined`: it is. Envoy is live when it has had its first resources. */
-async function notReady(url: string): Promise<string | undefined> {
+export async function notReady(url: string, signal = AbortSignal.timeout(REQUEST_MS)): Promise<string | undefined> {
   try {
-    const { status, body } = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS) });
+    const { status, body } = await fetch(url, { signal });
     await body?.cancel();
     return status === 200 ? undefined : `answers ${status}`;
   } catch (error) {

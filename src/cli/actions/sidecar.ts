@@ -21,6 +21,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { parseAddress } from '../flag-values.ts';
 import { printOut } from '../terminal.ts';
+import { startStatus, statusFrom } from './sidecar-status.ts';
 import { followStops, runEnvoy, type Stops } from './envoy-process.ts';
 
 export interface SidecarFlags {
@@ -35,6 +36,7 @@ export interface SidecarFlags {
   readonly binaryPath: string;
   readonly configPath?: string;
   readonly proxyAdminPort: string;
+  readonly statusPort?: string;
   readonly concurrency?: string;
   readonly proxyLogLevel: string;
   readonly drainDuration: string;
@@ -61,6 +63,7 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
   const adminPort = wholeNumber('--proxyAdminPort', flags.proxyAdminPort);
   const drainMs = durationOf('--drainDuration', flags.drainDuration);
   const agent = agentFrom(folder, flags);
+  const status = statusFrom(process.env, flags.statusPort, member);
   const { discovery, isSecure } = discoveryFrom(flags);
   const bootstrap = bootstrapOf({
     member,
@@ -86,6 +89,7 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
   await mkdir(folder, { recursive: true });
   await writeFile(file, text);
   await using stack = new AsyncDisposableStack();
+  if (status !== undefined) stack.use(await startStatus(status, adminPort, log));
   if (agent !== undefined && !(await certified({ ...agent, log }, stops, stack))) return EXIT.ok;
   if (!Object.hasOwn(member.metadata, SYSTEM_ROOTS))
     log.warn(

@@ -53,6 +53,10 @@ export const sidecar: CommandSpec = {
     new Option('--binaryPath <file>', 'the program of Envoy').default('envoy'),
     new Option('--configPath <folder>', 'where the bootstrap is written; default: a folder for temporary files'),
     new Option('--proxyAdminPort <port>', "the port of Envoy's own pages, on 127.0.0.1").default('15000'),
+    new Option(
+      '--statusPort <port>',
+      'of probes that the kubelet sends to the agent, and of /healthz/ready; default: 15020 with ISTIO_KUBE_APP_PROBERS, else none',
+    ),
     new Option('--concurrency <n>', "threads of Envoy; default: Envoy's"),
     new Option('--proxyLogLevel <level>', 'of Envoy').default('warning'),
     new Option('--drainDuration <duration>', 'how long open connections may last after SIGTERM').default('5s'),

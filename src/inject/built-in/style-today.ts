@@ -131,6 +131,14 @@ containers:
   [[- else if $proxy.HoldApplicationUntilProxyStarts ]]
   lifecycle: { postStart: { exec: { ${WAIT} } } }
   [[- end ]]
+  [[- if ne $status "0" ]]
+  readinessProbe:
+    httpGet: { path: /healthz/ready, port: [[ $status ]] }
+    initialDelaySeconds: 1
+    periodSeconds: 2
+    timeoutSeconds: 3
+    failureThreshold: 30
+  [[- end ]]
   securityContext:
     allowPrivilegeEscalation: false
     privileged: false

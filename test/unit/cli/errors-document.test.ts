@@ -8,9 +8,10 @@ import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 /** A comment may say what codes look like. */
 const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\//g, '');
 
-/** Values of Istio's documents and its chains of iptables, which are no codes of ours. */
+/** Values of Istio's documents, its variables and its chains of iptables, which are no codes of ours. */
 const WORDS_OF_ISTIO: ReadonlySet<string> = new Set([
   'ISTIO_MUTUAL',
+  'ISTIO_KUBE_APP_PROBERS',
   'MESH_EXTERNAL',
   'MESH_INTERNAL',
   'ISTIO_INBOUND',
