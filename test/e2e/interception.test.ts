@@ -251,6 +251,9 @@ const connections = async (): Promise<number> =>
   (await statOf(1, 'listener.0.0.0.0_15001.downstream_cx_total')) +
   (await statOf(1, 'listener.0.0.0.0_15006.downstream_cx_total'));
 
+/** Without an answer of Sluice in time. */
+const checksFailed = (): Promise<number> => statOf(1, 'http.inbound_9080.ext_authz.error');
+
 describe('while calls go', () => {
   beforeAll(async () => {
     if (whyNot === undefined) await intercept('REDIRECT', 'today');
@@ -258,9 +261,11 @@ describe('while calls go', () => {
 
   test('while Sluice is away nobody gets in, since it was told to fail closed', async () => {
     const [, engine] = servers as [Part, Part];
+    const before = await checksFailed();
     engine.freeze();
     try {
       expect(await reviews('/away')).toMatch(/^503 /);
+      expect(await checksFailed()).toBe(before + 1);
     } finally {
       engine.thaw();
     }
@@ -270,7 +275,7 @@ describe('while calls go', () => {
   test('a service that comes while calls go is called, and none of them fails', async () => {
     const late = { host: '10.96.0.5', port: 80, path: '/late', service: 'late' };
     let calls = 0;
-    const failed: string[] = [];
+    const [failed, before]: [string[], number] = [[], await checksFailed()];
     let isOver = false;
     const calling = (async () => {
       for (; !isOver; calls++) {
@@ -291,7 +296,9 @@ describe('while calls go', () => {
       await calling;
       await writeFile(join(folder, 'mesh/mesh.yaml'), MESH);
     }
-    expect(failed).toEqual([]);
+    // On a machine with too much to do, Sluice may be late for a check, which closes this call alone.
+    expect(failed.filter((answer) => answer !== '503 ')).toEqual([]);
+    expect(failed).toHaveLength((await checksFailed()) - before);
     expect(calls).toBeGreaterThan(20);
   });
 
