@@ -1,6 +1,7 @@
 /**
  * Cost of JSON Web Tokens: a check of a token that was seen before, beside the same rules without it; a new token, beside jose alone; and
- * the latency while the keys of the issuer rotate each second, so that each token is verified again.
+ * the latency while the keys of the issuer rotate each second, so that each token is verified again. Where Go is installed, OPA's plugin for
+ * Envoy with the same rules and token beside it.
  *
  * Of the CPU time the minimum of the runs counts, of the rest the median.
  *
@@ -18,9 +19,11 @@ import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, jwtVerify, Sig
 import { openForTest, testCall } from '../src/adapters/testing/index.ts';
 import type { Adapter, CheckAnswer } from '../src/adapters/contract.ts';
 import '../src/adapters/register.ts';
+import { onPath } from '../test/parts/fetch.ts';
 import { expectAllowed, load, type Server, startSluice } from './check-load.ts';
 import { checkRequest, framed } from './check-request.ts';
 import { type Figures, medianRun } from './figures.ts';
+import { startOpaEnvoy } from './opa-envoy.ts';
 
 const { default: adapter } = (await import('../plugins/jwt/adapter.ts')) as { readonly default: Adapter };
 const ISSUER = 'https://login.example.com';
@@ -105,6 +108,13 @@ async function measure(seconds: number, repeats: number): Promise<void> {
       const policy = join(folder, `${servers.length}.yaml`);
       await writeFile(policy, text);
       servers.push(await startSluice(name, policy));
+    }
+    if (onPath('go') !== undefined) {
+      const token = { issuer: ISSUER, audience: 'shop', keys: [signer.jwk] };
+      servers.push(
+        await startOpaEnvoy('OPA-envoy and a token', folder, { ...token, cached: 0 }),
+        await startOpaEnvoy('OPA-envoy that keeps tokens', folder, { ...token, cached: 1000 }),
+      );
     }
     for (const server of servers) {
       await expectAllowed(server, messages[0] as Uint8Array);

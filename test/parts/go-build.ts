@@ -10,16 +10,19 @@ export interface GoProgram {
   readonly program: string;
   /** Lines of the go.mod: which modules, and replacements. */
   readonly requires: string;
+  /** Lines of the go.sum, for modules that the checksum database does not know. */
+  readonly sums?: readonly string[];
   /** The package of its `main`. */
   readonly from: string;
   readonly flags?: readonly string[];
 }
 
-export async function goBuild({ folder, program, requires, from, flags = [] }: GoProgram): Promise<void> {
+export async function goBuild({ folder, program, requires, sums = [], from, flags = [] }: GoProgram): Promise<void> {
   const module = join(folder, `${program}.module`);
   await rm(module, { recursive: true, force: true });
   await mkdir(module, { recursive: true });
   await writeFile(join(module, 'go.mod'), `module sluice.test/${program}\n\ngo 1.26.0\n\n${requires}\n`);
+  await writeFile(join(module, 'go.sum'), sums.map((line) => `${line}\n`).join(''));
   const unfinished = join(module, program);
   go(['build', '-mod=mod', '-p', '1', ...flags, '-o', unfinished, from], module, 'inherit');
   await rename(unfinished, join(folder, program));
