@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'rolldown';
@@ -52,7 +53,7 @@ async function bundle(): Promise<void> {
     input: Object.fromEntries(ENTRY_POINTS.map((file) => [file.replace(/\.ts$/, ''), file])),
     platform: 'node',
     external: (id) => [...OUTSIDE, ...NEVER_LOADED].some((name) => id === name || id.startsWith(`${name}/`)),
-    plugins: [smallDependencies, asciiText, licenses],
+    plugins: [httpWithoutUndici, smallDependencies, asciiText, licenses],
     output: {
       dir: DIST,
       entryFileNames: '[name].js',
@@ -73,6 +74,23 @@ function chunkFolder(moduleIds: readonly string[]): string {
 }
 
 const isOurs = (id: string): boolean => id.startsWith(ROOT) && !id.includes('/node_modules/');
+
+const HTTP = '\0http';
+/** Exports of `node:http` whose getters load Node's own undici, as each import of the module does, since it reads all. */
+const OF_UNDICI = ['WebSocket', 'CloseEvent', 'MessageEvent'];
+const httpWithoutUndici: Plugin = {
+  name: 'http-without-undici',
+  resolveId: { filter: { id: /^node:http$/ }, handler: () => HTTP },
+  load: {
+    filter: { id: /^\0http$/ },
+    handler: () =>
+      `const http = process.getBuiltinModule('node:http');\n` +
+      `export default http;\n` +
+      `export const { ${Object.keys(http)
+        .filter((name) => !OF_UNDICI.includes(name))
+        .join(', ')} } = http;\n`,
+  },
+};
 
 /** Minified, since the text of a loaded module stays in memory. */
 const smallDependencies: Plugin = {

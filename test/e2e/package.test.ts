@@ -77,6 +77,15 @@ describe('the package, installed elsewhere', () => {
     expect(plugins.filter(({ map, folders }) => folders.some((one) => !map.startsWith(`${one}/`)))).toEqual([]);
   });
 
+  test('has no import of node:http, which would load undici of Node at each start', () => {
+    const dist = join(folder, 'node_modules/sluice/dist');
+    const files = globSync('**/*.js', { cwd: dist });
+    expect(files.length).toBeGreaterThan(50);
+    expect(
+      files.filter((file) => /\bfrom\s*['"](?:node:)?http['"]/.test(readFileSync(join(dist, file), 'utf8'))),
+    ).toEqual([]);
+  });
+
   test('has the licences of bundled packages, and all entry points of its manifest', () => {
     const own = join(folder, 'node_modules/sluice');
     const { exports } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as {
