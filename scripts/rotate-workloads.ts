@@ -55,7 +55,7 @@ const ca: AuthorityServer = await startAuthority({
     const identities = stack.use(
       new WorkloadIdentities({ authority, signerFor: (uri) => service.signerFor(uri), log }),
     );
-    const plane = new ControlPlane(meshOf(noObjects(), DEFAULT_SETTINGS), '1', identities);
+    const plane = new ControlPlane(meshOf(noObjects(), DEFAULT_SETTINGS), '1', { identities });
     return new XdsServer({ source: plane, authenticate: (context) => callers.identityOf(context) }).methods;
   },
 });

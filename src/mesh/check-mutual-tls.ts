@@ -5,6 +5,7 @@
  */
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../text/nearest.ts';
+import { credentialNameOf } from './model/credential-access.ts';
 import { Credentials } from './model/credentials.ts';
 import { hasLabels, type Mesh } from './model/mesh.ts';
 import { isHttp } from './model/model.ts';
@@ -127,9 +128,10 @@ interface Context {
 function gatewayServer(
   rule: MeshObject<'Gateway'>,
   at: number,
-  { mode, credentialName: name }: ServerTls,
+  tls: ServerTls,
   { mesh, findings, credentials }: Context,
 ): void {
+  const { mode } = tls;
   const leftOut = (key: string, why: string): void =>
     findings.add(
       'warning',
@@ -138,7 +140,16 @@ function gatewayServer(
       `${why}; the server is left out`,
     );
   if (mode === 'ISTIO_MUTUAL' && mesh.settings.identities === undefined) leftOut('mode', NO_IDENTITIES);
-  if (name === undefined || mode === undefined || mode === 'PASSTHROUGH') return;
+  const name = credentialNameOf(tls);
+  if (name === undefined) return;
+  const { namespace } = rule.origin;
+  if (Object.keys(rule.spec.selector).length === 0)
+    findings.add(
+      'warning',
+      'MESH_RULE',
+      placeAt(rule, ['spec']),
+      `without a selector every workload of the namespace ${namespace} may have the key of ${name}; select the gateway by its labels`,
+    );
   const secrets = mesh.rules.Secret.filter(({ origin }) => origin.name === name);
   if (secrets.length === 0) {
     const known = mesh.rules.Secret.map(({ origin }) => origin.name);

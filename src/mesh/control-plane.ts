@@ -1,7 +1,7 @@
 /**
  * The control plane: the mesh in force, for each proxy as it sees it.
- * **In**: a mesh, again at each change, and who makes certificates for proxies that have no agent. **Out**: a source of resources for the
- * discovery service. **Fails**: a proxy whose node does not say who it is gets INVALID_ARGUMENT, one that claims to be another than it has
+ * **In**: a mesh, again at each change, and the certificates of proxies that have no agent. **Out**: a source of resources for the discovery
+ * service, and a call for credentials that a gateway may not have. **Fails**: a proxy whose node does not say who it is gets INVALID_ARGUMENT, one that claims to be another than it has
  * proven PERMISSION_DENIED.
  */
 import type { SecretsLease, WorkloadIdentities } from '../identity/workload-identities.ts';
@@ -23,6 +23,7 @@ import { ownResources } from './envoy/resources.ts';
 import type { Mesh } from './model/mesh.ts';
 import { originText } from './model/model.ts';
 import { wrongClaim } from './resolve/claims.ts';
+import { refusedCredentials, type RefusedCredential } from './resolve/gateways.ts';
 import { type Member, memberOf, SYSTEM_ROOTS } from './resolve/proxy.ts';
 import { ruleWithoutRoots } from './resolve/system-roots.ts';
 import type { MeshObject } from './sources/objects.ts';
@@ -31,19 +32,25 @@ import { SharedResources } from './shared-resources.ts';
 
 const NONE: Resources = new Map();
 
+export interface ControlPlaneOptions {
+  /** Absent: only proxies with an agent have certificates. */
+  readonly identities?: WorkloadIdentities | undefined;
+  /** Of one stream: when a credential is refused, and again if it was allowed in between. */
+  readonly onCredentialsRefused?: (proxy: Proxy, refused: readonly RefusedCredential[]) => void;
+  readonly log?: Pick<Log, 'warn'>;
+}
+
 export class ControlPlane implements ResourceSource {
   #mesh: Mesh;
   #version: string;
-  readonly #identities: WorkloadIdentities | undefined;
-  readonly #log: Pick<Log, 'warn'> | undefined;
+  readonly #options: ControlPlaneOptions;
   readonly #encoder = new Encoder();
   readonly #shared = new SharedResources(this.#encoder);
 
-  constructor(mesh: Mesh, version: string, identities?: WorkloadIdentities, log?: Pick<Log, 'warn'>) {
+  constructor(mesh: Mesh, version: string, options: ControlPlaneOptions = {}) {
     this.#mesh = mesh;
     this.#version = version;
-    this.#identities = identities;
-    this.#log = log;
+    this.#options = options;
   }
 
   get mesh(): Mesh {
@@ -67,13 +74,13 @@ export class ControlPlane implements ResourceSource {
     const wrong = identity === undefined ? undefined : wrongClaim(proxy, member, identity, this.#mesh.settings);
     if (wrong !== undefined) throw new GrpcError(Status.PERMISSION_DENIED, wrong);
     const lease =
-      identity === undefined || member.secrets !== 'ads' ? undefined : this.#identities?.lease(identity, changed);
-    let warnedOf: object | undefined;
+      identity === undefined || member.secrets !== 'ads'
+        ? undefined
+        : this.#options.identities?.lease(identity, changed);
+    const warn = this.#warnings(proxy);
     return {
       resources: () => {
-        const rule = ruleWithoutRoots(this.#mesh, this.#member(proxy));
-        if (rule !== undefined && rule !== warnedOf) this.#warnOfRoots(proxy, rule);
-        warnedOf = rule;
+        warn();
         return this.#resources(proxy, lease);
       },
       absent: (typeUrl, name) => this.#absent(typeUrl, name),
@@ -81,8 +88,24 @@ export class ControlPlane implements ResourceSource {
     };
   }
 
+  /** For one stream; to be called for each state of the mesh. Warns of what is refused since the last call. */
+  #warnings(proxy: Proxy): () => void {
+    let warnedOf: object | undefined;
+    let known: ReadonlySet<string> = new Set();
+    return () => {
+      const of = { mesh: this.#mesh, member: this.#member(proxy) };
+      const rule = ruleWithoutRoots(of.mesh, of.member);
+      if (rule !== undefined && rule !== warnedOf) this.#warnOfRoots(proxy, rule);
+      warnedOf = rule;
+      const refused = refusedCredentials(of);
+      const newly = refused.filter(({ credential }) => !known.has(credential));
+      if (newly.length > 0) this.#options.onCredentialsRefused?.(proxy, newly);
+      known = new Set(refused.map(({ credential }) => credential));
+    };
+  }
+
   #warnOfRoots({ id }: Proxy, { origin, spec }: MeshObject<'DestinationRule'>): void {
-    this.#log?.warn(
+    this.#options.log?.warn(
       "calls of a proxy by TLS are refused, since the rule names no caCertificates, and the proxy no file of its system's CA certificates",
       { proxy: id, host: spec.host, of: originText(origin), fix: `${SYSTEM_ROOTS}: FILE in its node metadata` },
     );

@@ -3,17 +3,19 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
 import { ControlPlane } from '../../src/mesh/control-plane.ts';
 import { startMeshAdmin, TYPES } from '../../src/serve/mesh/admin.ts';
-import { listen } from '../../src/transport/index.ts';
+import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
 import { XdsServer } from '../../src/xds/index.ts';
 import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
 import { readMesh } from '../parts/mesh/read-mesh.ts';
+import { ADS, SDS, secretsOf } from '../parts/secret-client.ts';
 import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { until as untilFound } from './sluice.ts';
@@ -35,7 +37,11 @@ let server: XdsServer;
 let envoy: EnvoyPart;
 let adminUrl: string;
 let app: Upstream;
+let transport: Transport;
 const pairs = new Map<string, Pair>();
+const refusals: string[] = [];
+const ID = 'router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local';
+const idOf = (account: string): string => `spiffe://cluster.local/ns/istio-system/sa/${account}`;
 
 async function issue(name: string, names: string): Promise<Pair> {
   const { cert, key } = await authority.issue(name, names);
@@ -52,7 +58,14 @@ const secret = (name: string, { certificate, key }: Pair, others: Readonly<Recor
     stringData: { 'tls.crt': certificate, 'tls.key': key, ...others },
   });
 
-const mesh = (): string => `
+interface Selection {
+  readonly selector: string;
+  /** Of the gateway's workload. */
+  readonly labels: string;
+}
+const SELECTED: Selection = { selector: 'istio: ingressgateway', labels: 'istio: ingressgateway' };
+
+const mesh = ({ selector, labels }: Selection): string => `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: shop }
@@ -72,10 +85,20 @@ spec:
   http: [{ route: [{ destination: { host: shop } }] }]
 ---
 apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: gateway, namespace: istio-system }
+spec: { address: 127.0.0.1, serviceAccount: gateway, labels: { ${labels} } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: istio-system, labels: { app: web } }
+spec: { serviceAccountName: web, containers: [] }
+---
+apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: front, namespace: istio-system }
 spec:
-  selector: { istio: ingressgateway }
+  selector: { ${selector} }
   servers: ${JSON.stringify(
     [
       ['shop', 'SIMPLE'],
@@ -91,9 +114,10 @@ spec:
 `;
 
 let version = 0;
-async function apply(...secrets: readonly string[]): Promise<void> {
+const apply = (...secrets: readonly string[]): Promise<void> => applySelected(SELECTED, ...secrets);
+async function applySelected(selection: Selection, ...secrets: readonly string[]): Promise<void> {
   const { mesh: next, findings } = await readMesh(
-    { 'mesh.yaml': [mesh(), ...secrets].join('\n---\n') },
+    { 'mesh.yaml': [mesh(selection), ...secrets].join('\n---\n') },
     { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } },
   );
   expect(findings).toEqual([]);
@@ -152,13 +176,17 @@ beforeAll(async () => {
   ends.push(() => app.stop());
   port = await freePort();
   const adminPort = await freePort();
-  const first = await readMesh({ 'mesh.yaml': mesh() });
-  plane = new ControlPlane(first.mesh, '0');
+  const first = await readMesh({ 'mesh.yaml': mesh(SELECTED) });
+  plane = new ControlPlane(first.mesh, '0', {
+    onCredentialsRefused: ({ identity }, refused) =>
+      refusals.push(...refused.map(({ credential, why }) => `${identity} ${credential}: ${why}`)),
+  });
+  // The gateway proves what it is by its connection; others name their service account.
   server = new XdsServer({
     source: plane,
-    authenticate: async () => 'spiffe://cluster.local/ns/istio-system/sa/gateway',
+    authenticate: async (context) => idOf(context.metadata('account') ?? 'gateway'),
   });
-  const transport = await listen(server.methods, {
+  transport = await listen(server.methods, {
     host: '127.0.0.1',
     port: 0,
     maxMessageBytes: 1 << 20,
@@ -186,7 +214,7 @@ beforeAll(async () => {
   ends.push(() => admin.close());
   adminUrl = `http://127.0.0.1:${admin.port}`;
   const config = bootstrap({
-    id: 'router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local',
+    id: ID,
     xdsPort: transport.port,
     adminPort,
   }) as { node: object };
@@ -251,6 +279,80 @@ test('a Secret that goes bad takes its server away, and only that', async () => 
     ),
   );
   expect((await call('bank', { own: pairs.get('client') as Pair })).headers['host']).toBe('bank.example.com');
+});
+
+/** Names of the secrets that this service account gets, which says that it is the gateway. */
+async function secretsFor(account: string, path: string): Promise<readonly string[]> {
+  const client = dialGrpc(`127.0.0.1:${transport.port}`);
+  const over = new AbortController();
+  try {
+    const first = secretsOf(client, {
+      path,
+      names: ['kubernetes://shop'],
+      id: ID,
+      metadata: { account },
+      nodeMetadata: { LABELS: { istio: 'ingressgateway' }, NAMESPACE: 'istio-system' },
+      signal: over.signal,
+    }).next();
+    const got = await Promise.race([first, sleep(500, undefined)]);
+    return got?.value === undefined ? [] : (got.value as readonly { name: string }[]).map(({ name }) => name);
+  } finally {
+    over.abort();
+    client.close();
+  }
+}
+
+test.for([ADS, SDS])(
+  'an impostor of the same namespace that says it is the gateway gets no secret: %s',
+  async (path) => {
+    await apply(secret('shop', pairs.get('shop') as Pair));
+    refusals.length = 0;
+    expect(await secretsFor('gateway', path)).toEqual(['kubernetes://shop']);
+    expect(refusals).toEqual([]);
+    expect(await secretsFor('web', path)).toEqual([]);
+    expect(await secretsFor('stranger', path)).toEqual([]);
+    const of = (account: string): string | undefined =>
+      refusals.find((line) => line.startsWith(`${idOf(account)} istio-system/shop`));
+    expect(of('web')).toContain('none has the labels istio=ingressgateway (Gateway istio-system/front)');
+    expect(of('stranger')).toContain('no Pod or WorkloadEntry in the namespace istio-system has the service account');
+  },
+);
+
+test('a gateway keeps its credential while its labels and its Gateway change, and loses it with the last selection', async () => {
+  const own = secret('shop', pairs.get('shop') as Pair);
+  await apply(own);
+  await call('shop');
+  refusals.length = 0;
+  const labels = 'istio: ingressgateway, tier: "2"';
+  await applySelected({ selector: 'istio: ingressgateway', labels }, own);
+  await call('shop');
+  await applySelected({ selector: '', labels }, own);
+  expect((await call('shop')).headers['host']).toBe('shop.example.com');
+  expect(refusals).toEqual([]);
+
+  await applySelected({ selector: 'istio: ingressgateway', labels: 'app: web' }, own);
+  await until('no server for shop', () =>
+    call('shop').then(
+      () => false,
+      () => true,
+    ),
+  );
+  expect(refusals.filter((line) => line.includes('istio-system/shop'))).toHaveLength(1);
+  const page = (await (await fetch(`${adminUrl}/mesh/proxies`)).json()) as { proxies: object[] };
+  expect(page.proxies).toMatchObject([
+    {
+      identity: idOf('gateway'),
+      refusedCredentials: expect.arrayContaining([expect.objectContaining({ credential: 'istio-system/shop' })]),
+    },
+  ]);
+
+  await apply(own);
+  await until('the server of shop', () =>
+    call('shop').then(
+      () => true,
+      () => false,
+    ),
+  );
 });
 
 test('no page of the admin port has a key', async () => {

@@ -1,5 +1,5 @@
 /** A client of the secret discovery service that says what it gets, in place of an Envoy. */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { decodeEnvoyJson } from '../../src/envoy-json/encode.ts';
 import type { GrpcClient } from '../../src/transport/index.ts';
@@ -22,7 +22,7 @@ export interface SecretClientOptions {
   readonly id?: string;
   readonly names: readonly string[];
   readonly metadata?: Readonly<Record<string, string>>;
-  readonly nodeMetadata?: Readonly<Record<string, string>>;
+  readonly nodeMetadata?: JsonObject;
   readonly signal: AbortSignal;
 }
 

@@ -161,6 +161,7 @@ interface ProxyRow {
   readonly version: string | null;
   readonly types: Readonly<Record<string, string>>;
   readonly refusals: readonly { readonly type: string; readonly why: string; readonly of: readonly string[] }[];
+  readonly refusedCredentials?: readonly { readonly credential: string; readonly why: string; readonly add: string }[];
 }
 
 export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode> {
@@ -184,12 +185,18 @@ export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode>
       .join(', '),
   ]);
   for (const line of columns([['proxy', 'state', 'version', 'types'], ...rows], [paintOut.name])) printOut(line);
-  for (const { name, refusals } of page.proxies)
+  for (const { name, refusals, refusedCredentials = [] } of page.proxies) {
     for (const { type, why, of } of refusals) {
       printOut();
       printOut(`${paintOut.name(safeLine(name))} refuses ${type}: ${safeLine(why)}`);
       for (const object of of) printOut(`  ${safeLine(object)}`);
     }
+    for (const { credential, why, add } of refusedCredentials) {
+      printOut();
+      printOut(`${paintOut.name(safeLine(name))} may not have the Secret ${safeLine(credential)}: ${safeLine(why)}`);
+      printOut(`  add ${safeLine(add)}`);
+    }
+  }
   return exit;
 }
 

@@ -2,8 +2,8 @@
  * The listeners of a gateway, and the tables that they name: the ports of the Gateways that select it.
  * **In**: what it sees of the mesh. **Out**: listeners and route tables. **Fails**: never.
  */
-import { hasLabels } from '../model/mesh.ts';
 import { originText } from '../model/model.ts';
+import { gatewaysOf } from '../resolve/gateways.ts';
 import { completeGateway, completeHost } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
@@ -24,9 +24,8 @@ interface Served {
 }
 
 export function gatewayListeners(scope: Scope): Listening {
-  const { mesh, member } = scope;
-  const served = mesh.rules.Gateway.filter(({ spec }) => hasLabels(member.labels, spec.selector)).flatMap(
-    (gateway): Served[] => gateway.spec.servers.map((server) => ({ gateway, server })),
+  const served = gatewaysOf(scope).flatMap((gateway): Served[] =>
+    gateway.spec.servers.map((server) => ({ gateway, server })),
   );
   const listeners: Made[] = [];
   const tables: Made[] = [];

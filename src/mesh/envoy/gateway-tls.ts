@@ -4,6 +4,8 @@
  * a certificate a server is left out, since Envoy opens no listener while one secret is missing.
  */
 import { SECRET } from '../../xds/index.ts';
+import { credentialNameOf } from '../model/credential-access.ts';
+import type { Credential } from '../model/credentials.ts';
 import { originText } from '../model/model.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { ServerTls } from '../rules/gateway.ts';
@@ -62,13 +64,8 @@ function filesContext(tls: ServerTls, alpn: readonly string[]): Json {
   );
 }
 
-function credentialContext(
-  name: string,
-  tls: ServerTls,
-  alpn: readonly string[],
-  { mesh, member }: Scope,
-): Json | undefined {
-  const credential = member.isProven ? mesh.credential(name, member.namespace) : undefined;
+function credentialContext(name: string, tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
+  const credential = credentialOf(name, scope);
   if (credential === undefined || (verifiesClients(tls) && credential.ca === undefined)) return undefined;
   return commonContext(
     { alpn, parameters: parametersOf(tls) },
@@ -77,12 +74,20 @@ function credentialContext(
   );
 }
 
+/** `undefined`: there is none of use, or the proxy has not proven that it may have it. */
+const credentialOf = (
+  name: string,
+  { mesh, member: { proven } }: Pick<Scope, 'mesh' | 'member'>,
+): Credential | undefined =>
+  proven === undefined || mesh.credentialAccess.refusal(name, proven) !== undefined
+    ? undefined
+    : mesh.credential(name, proven.namespace);
+
 /** Of the servers that a gateway has, for its own namespace alone. */
 export function credentialSecrets(servers: readonly { readonly tls?: ServerTls | undefined }[], scope: Scope): Made[] {
-  const { mesh, member } = scope;
-  const names = new Set(servers.flatMap(({ tls }) => tls?.credentialName ?? []));
+  const names = new Set(servers.flatMap(({ tls }) => (tls && credentialNameOf(tls)) ?? []));
   return [...names].flatMap((name) => {
-    const credential = member.isProven ? mesh.credential(name, member.namespace) : undefined;
+    const credential = credentialOf(name, scope);
     if (credential === undefined) return [];
     const { certificate, key, ca } = credential;
     const origin = originText(credential.origin);

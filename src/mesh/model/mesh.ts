@@ -7,6 +7,7 @@ import type { tcpKeepalive } from '../rules/destination-rule.ts';
 import type { LocalityLbSetting } from '../rules/locality.ts';
 import type { HttpRetries } from '../rules/virtual-service.ts';
 import type { MeshObjects } from '../sources/objects.ts';
+import { CredentialAccess } from './credential-access.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import { type EndpointSource, KubernetesEndpoints, kubernetesServiceOf } from './kubernetes-services.ts';
 import type { Endpoint, Service } from './model.ts';
@@ -81,6 +82,7 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** Of a gateway, by the name of a Secret and its namespace; `undefined` if there is none, or none of use. */
   readonly credential: (name: string, namespace: string) => Credential | undefined;
+  readonly credentialAccess: CredentialAccess;
   /** Oldest first. */
   readonly rules: Pick<
     MeshObjects,
@@ -146,6 +148,7 @@ export function meshOf(objects: MeshObjects, settings: MeshSettings = DEFAULT_SE
       const found = credentials.find(name, namespace);
       return 'problem' in found ? undefined : found;
     },
+    credentialAccess: new CredentialAccess(objects),
     rules: objects,
   };
   declaredIn.set(mesh, declared);

@@ -96,12 +96,17 @@ function kept<O extends MeshObject<'Pod' | 'WorkloadEntry'>>(
 }
 
 const ENDED: ReadonlySet<string | undefined> = new Set(['Succeeded', 'Failed']);
+export const hasEnded = ({ spec }: MeshObject<'Pod'>): boolean => ENDED.has(spec.status.phase);
+
+/** Those of its workload go before those of the object. */
+export const labelsOfEntry = ({ origin, spec }: MeshObject<'WorkloadEntry'>): ReadonlyMap<string, string> =>
+  new Map([...origin.labels, ...Object.entries(spec.labels)]);
 
 /** `nodes`: their localities, by name. */
 function ofPod(object: MeshObject<'Pod'>, nodes: ReadonlyMap<string, string | undefined>): Workload | undefined {
-  const { podIP, phase } = object.spec.status;
+  const { podIP } = object.spec.status;
   // The address of a pod that has ended may belong to another one by now.
-  if (podIP === undefined || podIP === '' || ENDED.has(phase)) return undefined;
+  if (podIP === undefined || podIP === '' || hasEnded(object)) return undefined;
   // Labels of its own, which servers of today copy from the node, go first.
   const locality = localityOfLabels(object.origin.labels) ?? nodes.get(object.spec.spec.nodeName ?? '');
   return kept(object, locality, ({ origin, spec: { spec, status } }) => ({
@@ -123,7 +128,7 @@ function ofPod(object: MeshObject<'Pod'>, nodes: ReadonlyMap<string, string | un
 
 const ofEntry = (object: MeshObject<'WorkloadEntry'>): Workload =>
   kept(object, object.spec.locality, ({ origin, spec }) => ({
-    ...entryIdentity({ ...spec, labels: new Map([...origin.labels, ...Object.entries(spec.labels)]) }),
+    ...entryIdentity({ ...spec, labels: labelsOfEntry(object) }),
     namespace: origin.namespace,
     address: spec.address,
     locality: spec.locality,

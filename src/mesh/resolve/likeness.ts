@@ -16,6 +16,7 @@ export function likenessOf(mesh: Mesh, member: Member): Member {
     ...member,
     name: '',
     serviceAccount: '',
+    proven: undefined,
     address: isIPv6(member.address) ? '::' : '0.0.0.0',
     labels: new Map(
       [...member.labels].filter(([name]) => selecting.has(name)).toSorted(([a], [b]) => (a < b ? -1 : 1)),

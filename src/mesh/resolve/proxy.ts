@@ -4,7 +4,7 @@
  * id.
  */
 import { isIP } from 'node:net';
-import { parseWorkloadId } from '../../identity/spiffe.ts';
+import { parseWorkloadId, type WorkloadName } from '../../identity/spiffe.ts';
 import type { Proxy } from '../../xds/index.ts';
 import { localityOfLabels, localityText } from '../model/locality.ts';
 import type { Mesh } from '../model/mesh.ts';
@@ -31,8 +31,8 @@ export interface Member {
   readonly secrets: { readonly cluster: string } | 'ads' | undefined;
   /** The file of the CA certificates of its operating system, in PEM; absent if it names none. */
   readonly systemRoots: string | undefined;
-  /** It has proven its identity on this stream, so the stream may carry keys of gateways. */
-  readonly isProven: boolean;
+  /** What it has proven on this stream, which may carry keys of gateways then; all else it says of itself. */
+  readonly proven: WorkloadName | undefined;
 }
 
 /** The key of the node metadata; Envoy refuses a cluster that names a missing file, so the proxy says which file it has. */
@@ -54,6 +54,7 @@ export function memberOf(
   const agent = textOf(metadata['SDS_CLUSTER']);
   const mode = textOf(metadata['INTERCEPTION_MODE']);
   const endpoint = endpointAt(address, mesh);
+  const proven = parseWorkloadId(identity ?? '');
   const labels = labelsOf(metadata['LABELS']) ?? endpoint?.labels ?? new Map<string, string>();
   return {
     type,
@@ -64,10 +65,10 @@ export function memberOf(
     locality:
       localityOfLabels(labels) ??
       (locality === undefined || locality.region === '' ? endpoint?.locality : localityText(locality)),
-    serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? parseWorkloadId(identity ?? '')?.serviceAccount ?? 'default',
+    serviceAccount: textOf(metadata['SERVICE_ACCOUNT']) ?? proven?.serviceAccount ?? 'default',
     interception: mode === 'NONE' || mode === 'TPROXY' ? mode : 'REDIRECT',
     systemRoots: textOf(metadata[SYSTEM_ROOTS]),
-    isProven: identity !== undefined,
+    proven,
     secrets: agent === undefined ? (identity === undefined ? undefined : 'ads') : { cluster: agent },
   };
 }

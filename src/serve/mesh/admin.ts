@@ -11,6 +11,8 @@ import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { ControlPlane } from '../../mesh/control-plane.ts';
 import { resourcesOf } from '../../mesh/envoy/resources.ts';
+import type { Mesh } from '../../mesh/model/mesh.ts';
+import { refusedCredentials } from '../../mesh/resolve/gateways.ts';
 import { memberOf } from '../../mesh/resolve/proxy.ts';
 import type { Finding } from '../../yaml/findings.ts';
 import { positionText } from '../../yaml/source-text.ts';
@@ -112,7 +114,10 @@ export async function startMeshAdmin({
     async (_request, reply) =>
       identity?.() ?? reply.code(404).send({ error: 'workloads get no certificates; start with --secure' }),
   );
-  app.get('/mesh/proxies', async () => ({ version: plane.version, proxies: proxies().map(rowOf) }));
+  app.get('/mesh/proxies', async () => ({
+    version: plane.version,
+    proxies: proxies().map((state) => rowOf(state, plane.mesh)),
+  }));
   app.get<{ Params: { name: string; type: string } }>('/mesh/proxies/:name/:type', async ({ params }, reply) => {
     const typeUrl = Object.hasOwn(TYPES, params.type) ? TYPES[params.type] : undefined;
     if (typeUrl === undefined)
@@ -153,8 +158,10 @@ export const nameOf = (id: string): string => id.split('~')[2] ?? id;
 export const stateOf = ({ types, isSynced }: ProxyState): 'refused' | 'synced' | 'stale' =>
   types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale';
 
-const rowOf = (state: ProxyState): object => {
+const rowOf = (state: ProxyState, mesh: Mesh): object => {
   const { proxy, form, connectedAtMs, version, types } = state;
+  const member = memberOf(proxy, mesh);
+  const refused = 'wrong' in member ? [] : refusedCredentials({ mesh, member });
   return {
     name: nameOf(proxy.id),
     id: proxy.id,
@@ -165,6 +172,7 @@ const rowOf = (state: ProxyState): object => {
     version: version ?? null,
     state: stateOf(state),
     types: Object.fromEntries(types.map(({ type, state }) => [type, state])),
+    ...(refused.length === 0 ? {} : { refusedCredentials: refused }),
     refusals: types.flatMap(({ type, refusal }) =>
       refusal === undefined
         ? []

@@ -8,7 +8,7 @@ import type { OwnLog } from '../../log/log.ts';
 import type { ReadApiServer } from '../../kubernetes/index.ts';
 import type { Mesh, MeshSettings } from '../../mesh/model/mesh.ts';
 import { Composition } from '../../mesh/sources/composition.ts';
-import { gatewaySecrets } from '../../mesh/sources/gateway-secrets.ts';
+import { gatewaySecrets } from '../../mesh/model/credential-access.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
 import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
 import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
@@ -184,8 +184,11 @@ export class MeshLoader implements AsyncDisposable {
   }
 
   /** Of gateways, of files too. */
-  #secretsOf({ objects: { Gateway, Pod } }: KubernetesSource): ReadonlySet<string> {
-    return gatewaySecrets({ Gateway: [...this.#files.objects.Gateway, ...Gateway], Pod });
+  #secretsOf({ objects }: KubernetesSource): ReadonlySet<string> {
+    const files = this.#files.objects;
+    const both = <K extends 'Gateway' | 'Pod' | 'WorkloadEntry'>(kind: K): MeshObjects[K] =>
+      [...files[kind], ...objects[kind]] as unknown as MeshObjects[K];
+    return gatewaySecrets({ Gateway: both('Gateway'), Pod: both('Pod'), WorkloadEntry: both('WorkloadEntry') });
   }
 
   async #until(listed: Promise<void>, source: KubernetesSource, signal: AbortSignal): Promise<void> {

@@ -19,6 +19,7 @@ import { watchPolicy } from '../watch-files.ts';
 import { type MeshAdmin, startMeshAdmin } from './admin.ts';
 import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
 import { MeshMeters } from './meters.ts';
+import { RefusedCredentials } from './refused-credentials.ts';
 import type { RootConfigMaps } from './root-config-maps.ts';
 import type { SecureOptions, SecurePort } from './secure-port.ts';
 
@@ -66,7 +67,12 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const port = options.secure === undefined ? undefined : stack.use(await openSecure(options.secure, log));
   const rootMaps = port === undefined ? undefined : await openRootConfigMaps(options, port);
   stack.defer(() => rootMaps?.[Symbol.asyncDispose]());
-  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', port?.workloads, log);
+  const refusedCredentials = new RefusedCredentials(log);
+  const plane = new ControlPlane(meshOf(noObjects(), settings), 'none', {
+    identities: port?.workloads,
+    onCredentialsRefused: (proxy, refused) => refusedCredentials.take(proxy, refused),
+    log,
+  });
   const common: XdsServerOptions = {
     source: plane,
     meters,
@@ -107,7 +113,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
             identity: () => port && { ...port.state, rootConfigMaps: rootMaps?.state ?? null },
             families: [
               ...meters.families({ proxies, plane, loading: () => loader.loading }),
-              ...(port === undefined ? [] : port.families(() => rootMaps?.state)),
+              ...(port === undefined ? [] : [refusedCredentials.family, ...port.families(() => rootMaps?.state)]),
             ],
             log,
           }),

@@ -119,7 +119,7 @@ test('a proxy that names no file of CA certificates calls nobody, and the log sa
   );
   const { mesh } = await readMesh({ 'mesh.yaml': text });
   const warn = vi.fn();
-  const plane = new ControlPlane(mesh, '1', undefined, { warn });
+  const plane = new ControlPlane(mesh, '1', { log: { warn } });
   const connect = (metadata: object) =>
     plane.connect(
       { id: NODE, cluster: 'web', metadata, identity: undefined, locality: undefined } as never,

@@ -37,9 +37,21 @@ spec:
     - { port: { number: 80, name: http, protocol: HTTP }, hosts: ["*"] }
 `;
 
+/** The workload of the gateway: its identity has the credentials of Gateways that select it. */
+const WORKLOAD = `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: gateway, namespace: istio-system }
+spec: { address: 127.0.10.9, serviceAccount: gateway, labels: { istio: ingressgateway } }
+`;
+
 const meshOf = (...secrets: readonly string[]): Promise<ReadMesh> =>
   readMesh(
-    { 'services.yaml': fixture('services.yaml'), 'rules.yaml': [GATEWAY, ...secrets].join('\n---\n') },
+    {
+      'services.yaml': fixture('services.yaml'),
+      'workloads.yaml': WORKLOAD,
+      'rules.yaml': [GATEWAY, ...secrets].join('\n---\n'),
+    },
     { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } },
   );
 
@@ -131,15 +143,41 @@ describe('the credential of a gateway', () => {
     expect(await validate(all.filter(({ typeUrl }) => typeUrl !== SECRET))).toContain('OK');
     const others = [
       resourcesFor(mesh, ROUTER, LABELS),
-      resourcesFor(mesh, ROUTER.replaceAll('istio-system', 'default'), LABELS, PROVEN),
+      resourcesFor(
+        mesh,
+        ROUTER.replaceAll('istio-system', 'default'),
+        LABELS,
+        PROVEN.replace('istio-system', 'default'),
+      ),
       resourcesFor(mesh, ROUTER.replace('router', 'sidecar'), LABELS, PROVEN),
+      resourcesFor(mesh, ROUTER, LABELS, PROVEN.replace('gateway', 'reviews')),
     ];
     for (const one of others) expect(JSON.stringify(one)).not.toMatch(/PRIVATE KEY|kubernetes:/);
   });
 
+  test('of a Gateway without a selector is a warning, since its whole namespace may have the key', async () => {
+    const own = secret({ stringData: { 'tls.crt': pair.certificate, 'tls.key': pair.key } });
+    const rules = GATEWAY.replace('  selector: { istio: ingressgateway }\n', '');
+    const { mesh } = await readMesh(
+      { 'a.yaml': [WORKLOAD, rules, own].join('---\n') },
+      { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } },
+    );
+    const findings = new Findings();
+    checkReferences(mesh, findings);
+    expect(findings.sorted(['a.yaml']).map(({ code, severity, message }) => [code, severity, message])).toEqual([
+      [
+        'MESH_RULE',
+        'warning',
+        'without a selector every workload of the namespace istio-system may have the key of shop; select the gateway by its labels',
+      ],
+    ]);
+    expect(names(resourcesFor(mesh, ROUTER, LABELS, PROVEN), SECRET)).toEqual(['kubernetes://shop']);
+  });
+
   test('of a server that verifies clients needs their CA', async () => {
     const mutual = async (fields: object): Promise<readonly string[]> => {
-      const { mesh } = await readMesh({ 'a.yaml': `${GATEWAY.replace('SIMPLE', 'MUTUAL')}\n---\n${secret(fields)}` });
+      const rules = GATEWAY.replace('SIMPLE', 'MUTUAL');
+      const { mesh } = await readMesh({ 'a.yaml': [WORKLOAD, rules, secret(fields)].join('---\n') });
       return names(resourcesFor(mesh, ROUTER, LABELS, PROVEN), SECRET).concat(
         names(resourcesFor(mesh, ROUTER, LABELS, PROVEN), LISTENER),
       );

@@ -310,10 +310,10 @@ describe('a warning', () => {
       object(
         'Gateway',
         'a',
-        '  servers: [{ port: { number: 443, protocol: HTTPS }, hosts: ["*"], tls: { mode: SIMPLE, credentialName: shop } }]',
+        '  selector: { app: edge }\n  servers: [{ port: { number: 443, protocol: HTTPS }, hosts: ["*"], tls: { mode: SIMPLE, credentialName: shop } }]',
       ),
       WITH_IDENTITIES,
-      'b.yaml:5:106 MESH_UNUSED (warning) no Secret is named shop; the server is left out',
+      'b.yaml:6:106 MESH_UNUSED (warning) no Secret is named shop; the server is left out',
     ],
     [
       'a gateway that would need an identity',

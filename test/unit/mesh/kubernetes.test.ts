@@ -9,7 +9,7 @@ import { DEFAULT_SETTINGS, type Mesh } from '../../../src/mesh/model/mesh.ts';
 import { originText } from '../../../src/mesh/model/model.ts';
 import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { Composition } from '../../../src/mesh/sources/composition.ts';
-import { gatewaySecrets } from '../../../src/mesh/sources/gateway-secrets.ts';
+import { gatewaySecrets } from '../../../src/mesh/model/credential-access.ts';
 import { type MeshObjects, noObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 import { positionText } from '../../../src/yaml/source-text.ts';

@@ -51,7 +51,7 @@ async function serve(): Promise<Served> {
     lingerMs: 50,
   });
   const server = new XdsServer({
-    source: new ControlPlane(mesh, '1', identities),
+    source: new ControlPlane(mesh, '1', { identities }),
     authenticate: async (context) => context.metadata('authorization')?.slice('Bearer '.length),
   });
   const transport = await listen(server.methods, {
