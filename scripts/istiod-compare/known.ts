@@ -260,6 +260,18 @@ const MEANT: readonly Known[] = [
     path: /^filter_chains\[(destination_port=(8085|9080))?( ?transport_protocol=raw_buffer)?\]$/,
   },
   {
+    why: 'a range of clients (sourceSubnet) holds for these alone; istiod reads the field and routes all clients so',
+    kind: 'listeners',
+    path: /^filter_chains\[source_prefix_ranges=/,
+    theirs: isAbsent,
+  },
+  {
+    why: 'a range of clients (sourceSubnet) holds for these alone; istiod reads the field and routes all clients so',
+    kind: 'listeners',
+    path: /^filter_chains\[\]\.filters\[envoy\.filters\.network\.tcp_proxy\]\.typed_config\.cluster$/,
+    ours: is('outbound|9000||sourced.default.svc.cluster.local'),
+  },
+  {
     why: 'the same fixed clusters for all proxies',
     kind: 'clusters',
     resource: /^PassthroughCluster$/,

@@ -33,6 +33,7 @@ const WORKLOADS: readonly Workload[] = [
   service('ratings', ['v1'], [http(9080)]),
   ...SCENARIOS.map((name) => service(name, ['v1', 'v2'], [http(8000, 8080)])),
   service('echo', ['v1', 'v2'], [{ name: 'tcp-echo', port: 9000, targetPort: 9001 }]),
+  service('sourced', ['v1'], [{ name: 'tcp-sourced', port: 9000, targetPort: 9001 }]),
   service('database', ['v1'], [{ name: 'tcp-data', port: 9000, targetPort: 9000 }]),
   service(
     'many',

@@ -73,6 +73,14 @@ const REACHED = [
 const OTHERS = [
   `${NETWORKING}
 kind: VirtualService
+metadata: { name: sourced }
+spec:
+  hosts: [sourced]
+  tcp:
+  - { match: [{ sourceSubnet: 10.2.0.0/16 }], route: [{ destination: { host: database, port: { number: 9000 } } }] }
+`,
+  `${NETWORKING}
+kind: VirtualService
 metadata: { name: echo }
 spec:
   hosts: [echo]
@@ -180,7 +188,7 @@ spec:
   - { port: { number: 8080, name: http-redirect, protocol: HTTP }, hosts: [shop.example.com], tls: { httpsRedirect: true } }
   - { port: { number: 443, name: https, protocol: HTTPS }, hosts: [shop.example.com], tls: { mode: SIMPLE, serverCertificate: /etc/c.pem, privateKey: /etc/k.pem } }
   - { port: { number: 8443, name: https-mutual, protocol: HTTPS }, hosts: [shop.example.com], tls: { mode: MUTUAL, serverCertificate: /etc/c.pem, privateKey: /etc/k.pem, caCertificates: /etc/ca.pem, minProtocolVersion: TLSV1_2 } }
-  - { port: { number: 9443, name: tls, protocol: TLS }, hosts: [pass.example.com], tls: { mode: PASSTHROUGH } }
+  - { port: { number: 9443, name: tls, protocol: TLS }, hosts: ["./pass.example.com"], tls: { mode: PASSTHROUGH } }
   - { port: { number: 9000, name: tcp, protocol: TCP }, hosts: ["*"] }
   - { port: { number: 8888, name: http-empty, protocol: HTTP }, hosts: [empty.example.com] }
 ---
@@ -212,7 +220,7 @@ spec: { hosts: [pass.example.com], gateways: [shop], tls: [{ match: [{ port: 944
 ${NETWORKING}
 kind: VirtualService
 metadata: { name: raw }
-spec: { hosts: ["*"], gateways: [shop], tcp: [{ match: [{ port: 9000 }], route: [{ destination: { host: echo, port: { number: 9000 } } }] }] }
+spec: { hosts: ["*"], gateways: [shop], tcp: [{ match: [{ port: 9000, gateways: [shop] }], route: [{ destination: { host: echo, port: { number: 9000 } } }] }] }
 `,
 ];
 

@@ -13,6 +13,8 @@ import { type Destination, MESH_GATEWAY } from './rules/virtual-service.ts';
 import type { Kind } from './rules/kinds.ts';
 import { type MeshObject, placeAt } from './sources/objects.ts';
 
+type Path = readonly (string | number)[];
+
 export function checkReferences(mesh: Mesh, findings: Findings): void {
   const checker = new Checker(mesh, findings);
   for (const rule of mesh.rules.VirtualService) checker.virtualService(rule);
@@ -44,20 +46,43 @@ class Checker {
     }
   }
 
-  #warn(rule: MeshObject<Kind>, path: readonly (string | number)[], message: string): void {
+  #warn(rule: MeshObject<Kind>, path: Path, message: string): void {
     this.#findings.add('warning', 'MESH_UNUSED', placeAt(rule, path), message);
   }
 
-  /** Anything with a dot is taken as complete: `reviews.default` is the host of no service. */
-  host(rule: MeshObject<Kind>, host: string, path: readonly (string | number)[]): boolean {
+  /** One of no service is served by its http routes, at port 80 alone; by its other routes nowhere. */
+  #routedHost(rule: MeshObject<'VirtualService'>, host: string, path: Path): void {
+    const { http, tls, tcp } = rule.spec;
     const complete = completeHost(host, rule.origin.namespace, this.#mesh.settings.domain);
-    if (this.#hosts.some((known) => overlap(complete, known))) return true;
-    const inFull = `${complete}.svc.${this.#mesh.settings.domain}`;
-    const hint = this.#hosts.includes(inFull)
-      ? `; a name with a dot is taken as complete, so write ${inFull}`
-      : meant(complete, this.#hosts);
+    // One that looks like a service is a mistake, as is one with no other use.
+    const isMistaken =
+      complete.endsWith(`.svc.${this.#mesh.settings.domain}`) || this.#nameInFull(complete) !== undefined;
+    if (http.length === 0 || isMistaken) this.host(rule, host, path);
+    else if (tls.length + tcp.length > 0 && !this.#isKnown(complete))
+      this.#warn(rule, path, `no service has the host ${complete}, so only its http routes count, at port 80`);
+  }
+
+  /** Anything with a dot is taken as complete: `reviews.default` is the host of no service. */
+  host(rule: MeshObject<Kind>, host: string, path: Path): boolean {
+    const complete = completeHost(host, rule.origin.namespace, this.#mesh.settings.domain);
+    if (this.#isKnown(complete)) return true;
+    const inFull = this.#nameInFull(complete);
+    const hint =
+      inFull === undefined
+        ? meant(complete, this.#hosts)
+        : `; a name with a dot is taken as complete, so write ${inFull}`;
     this.#warn(rule, path, `no service has the host ${complete}${hint}`);
     return false;
+  }
+
+  #isKnown(complete: string): boolean {
+    return this.#hosts.some((known) => overlap(complete, known));
+  }
+
+  /** Of a service whose name the host begins. */
+  #nameInFull(complete: string): string | undefined {
+    const inFull = `${complete}.svc.${this.#mesh.settings.domain}`;
+    return this.#hosts.includes(inFull) ? inFull : undefined;
   }
 
   virtualService(rule: MeshObject<'VirtualService'>): void {
@@ -66,7 +91,7 @@ class Checker {
     if (spec.gateways.includes(MESH_GATEWAY))
       for (const [at, host] of spec.hosts.entries()) {
         const complete = completeHost(host, origin.namespace, this.#mesh.settings.domain);
-        this.host(rule, host, ['spec', 'hosts', at]);
+        this.#routedHost(rule, host, ['spec', 'hosts', at]);
         const earlier = this.#routed.get(complete);
         if (earlier === undefined) this.#routed.set(complete, rule);
         else
@@ -99,11 +124,7 @@ class Checker {
     }
   }
 
-  #destination(
-    rule: MeshObject<'VirtualService'>,
-    { host, subset, port }: Destination,
-    path: readonly (string | number)[],
-  ): void {
+  #destination(rule: MeshObject<'VirtualService'>, { host, subset, port }: Destination, path: Path): void {
     if (!this.host(rule, host, [...path, 'host'])) return;
     const complete = completeHost(host, rule.origin.namespace, this.#mesh.settings.domain);
     const subsets = [...(this.#subsets.get(complete) ?? [])];

@@ -15,6 +15,7 @@ type Path = readonly (string | number)[];
 export function checkRouting(mesh: Mesh, findings: Findings): void {
   checkDelegates(mesh, findings);
   checkPorts(mesh, findings);
+  checkServers(mesh, findings);
   for (const rule of mesh.rules.DestinationRule) {
     const { trafficPolicy, subsets } = rule.spec;
     checkFailover(rule, trafficPolicy, ['spec', 'trafficPolicy'], findings);
@@ -67,6 +68,27 @@ function checkPorts({ services }: Mesh, findings: Findings): void {
           service.origin.place,
           `calls to port ${number} do not reach ${service.host}: ${owner.service.host} is older, and as one of them is no HTTP and has no address, they cannot be told apart`,
         );
+    }
+}
+
+/** Servers of one port are told apart by their names in TLS. */
+function checkServers({ rules: { Gateway } }: Mesh, findings: Findings): void {
+  const owners = new Map<string, MeshObject<'Gateway'>>();
+  for (const gateway of Gateway)
+    for (const [at, { port, bind = '', hosts, tls }] of gateway.spec.servers.entries()) {
+      if (tls?.mode === undefined || tls.mode === 'PASSTHROUGH') continue;
+      for (const { host } of hosts) {
+        const key = JSON.stringify([Object.entries(gateway.spec.selector).toSorted(([a], [b]) => (a < b ? -1 : 1)), bind, port.number, host]);
+        const owner = owners.get(key);
+        if (owner === undefined) owners.set(key, gateway);
+        else
+          findings.add(
+            'warning',
+            'MESH_UNUSED',
+            placeAt(gateway, ['spec', 'servers', at, 'hosts']),
+            `TLS to ${host} at port ${port.number} goes to the older server of ${owner.origin.namespace}/${owner.origin.name}; this one is left out`,
+          );
+      }
     }
 }
 

@@ -4,17 +4,19 @@
  */
 import { originText } from '../model/model.ts';
 import { gatewaysOf } from '../resolve/gateways.ts';
-import { completeGateway, completeHost } from '../resolve/hosts.ts';
+import { completeGateway, completeHost, hostsFor, isServed } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
+import type { L4Match } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { checkedChain } from './connection-check.ts';
 import { httpManager } from './http-manager.ts';
 import type { RouteContext } from './http-routes.ts';
-import { isHttpName, listener, type Listening, type Target, targets, tcpChain } from './listener.ts';
+import { isHttpName, listener, type Listening, targets, tcpChain } from './listener.ts';
 import type { Made } from './made.ts';
 import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
 import { compact, type Json, seconds } from './parts.ts';
+import { bySource, type Matched } from './plain-chains.ts';
 import { type GatewayPart, gatewayName, gatewayTable } from './route-tables.ts';
 import { credentialSecrets, serverSocket } from './gateway-tls.ts';
 
@@ -34,14 +36,16 @@ export function gatewayListeners(scope: Scope): Listening {
     scope,
   );
   const byAddress = Map.groupBy(served, ({ server }) => listenerName(server.bind ?? '0.0.0.0', server.port.number));
-  for (const own of byAddress.values()) {
-    const [first] = own as [Served];
+  for (const all of byAddress.values()) {
+    const [first] = all as [Served];
     const { bind = '0.0.0.0', port } = first.server;
-    const plain = own.filter(({ server }) => isHttpName(server.port.protocol) && server.tls?.mode === undefined);
+    const plain = all.filter(({ server }) => isHttpName(server.port.protocol) && server.tls?.mode === undefined);
     const chains: Json[] = [];
-    for (const one of own.filter((other) => !plain.includes(other))) {
-      const { chain, table } = securedChain(one, scope);
-      chains.push(...chain);
+    const taken = new Set<string>();
+    if (plain.length > 0) takes([NO_NAME], taken);
+    for (const one of all.filter((other) => !plain.includes(other))) {
+      const { chains: own, table } = securedChains(one, taken, scope);
+      chains.push(...own);
       if (table !== undefined) tables.push(table);
     }
     if (plain.length > 0) {
@@ -68,69 +72,103 @@ const partOf = ({ gateway, server }: Served): GatewayPart => ({
 const gatewayManager = (table: string, scope: Scope): Json =>
   httpManager({ statPrefix: `gateway_${table}`, routes: { table }, direction: 'gateway', scope });
 
-function securedChain(
-  { gateway, server }: Served,
-  scope: Scope,
-): { readonly chain: readonly Json[]; readonly table: Made | undefined } {
-  const { port, hosts, tls } = server;
-  const names = hosts.includes('*') ? [] : hosts;
-  const match = compact({ server_names: [...names], transport_protocol: tls === undefined ? undefined : 'tls' });
-  const isTerminated = tls?.mode !== undefined && tls.mode !== 'PASSTHROUGH';
-  const isForHttp = port.protocol === 'HTTPS' || isHttpName(port.protocol);
-  const transport_socket = isTerminated ? serverSocket(tls, isForHttp ? ['h2', 'http/1.1'] : [], scope) : undefined;
-  if (isTerminated && transport_socket === undefined) return { chain: [], table: undefined };
-  if (transport_socket !== undefined && isForHttp) {
-    const name = tlsGatewayRoutes(port.number, port.name ?? 'https', gateway.origin.name, gateway.origin.namespace);
-    return {
-      chain: [
-        {
-          filter_chain_match: match,
-          filters: [gatewayManager(name, scope)],
-          transport_socket,
-          transport_socket_connect_timeout: HANDSHAKE,
-        },
-      ],
-      table: gatewayTable(scope, port.number, [partOf({ gateway, server })], name),
-    };
-  }
-  const own = gatewayTargets({ gateway, server }, scope);
-  return {
-    chain: own.map(({ to, sniHosts }) => ({
-      ...checkedChain(
-        tcpChain(
-          to,
-          'gateway',
-          scope,
-          compact({ ...match, server_names: sniHosts.length > 0 ? sniHosts : [...names] }),
-        ),
-        port.number,
-        'gateway',
-        scope,
-      ),
-      ...(transport_socket === undefined ? {} : { transport_socket, transport_socket_connect_timeout: HANDSHAKE }),
-    })),
-    table: undefined,
-  };
+interface Secured {
+  readonly chains: readonly Json[];
+  readonly table?: Made;
 }
 
-/** By tls rules (passed through, by server name) or tcp rules of the VirtualServices that name the gateway. */
-function gatewayTargets({ gateway, server }: Served, scope: Scope): { to: Target; sniHosts: string[] }[] {
-  const { port } = server;
-  const context: RouteContext = { scope, port: port.number, gateways: new Set([gatewayName(gateway)]) };
-  const found: { to: Target; sniHosts: string[] }[] = [];
-  for (const { origin, spec } of scope.mesh.rules.VirtualService) {
-    if (!spec.gateways.some((name) => completeGateway(name, origin.namespace) === gatewayName(gateway))) continue;
-    const fits = (match: { readonly port?: number | undefined }): boolean =>
-      match.port === undefined || match.port === port.number;
-    for (const { match, route } of spec.tls) {
-      const sniHosts = match
-        .filter(fits)
-        .flatMap((one) => one.sniHosts.map((name) => completeHost(name, origin.namespace, scope.mesh.settings.domain)));
-      if (sniHosts.length > 0) found.push({ to: targets(route, origin.namespace, context), sniHosts });
-    }
-    for (const { match, route } of spec.tcp)
-      if (match === undefined || match.some(fits))
-        found.push({ to: targets(route, origin.namespace, context), sniHosts: [] });
+/** `taken`: server names of other servers of the port. */
+function securedChains(served: Served, taken: Set<string>, scope: Scope): Secured {
+  const { gateway, server } = served;
+  const { port, hosts, tls } = server;
+  const isTerminated = tls?.mode !== undefined && tls.mode !== 'PASSTHROUGH';
+  if (tls === undefined) return { chains: takes([NO_NAME], taken) ? tcpRoutes(served, {}, scope).map(chainOf) : [] };
+  if (!isTerminated) return { chains: tlsRoutes(served, taken, scope).map(chainOf) };
+  const names = hosts.map(({ host }) => host);
+  if (!takes(names, taken)) return { chains: [] };
+  const match = compact({ server_names: names.includes('*') ? [] : names, transport_protocol: 'tls' });
+  const isForHttp = port.protocol === 'HTTPS' || isHttpName(port.protocol);
+  const transport_socket = serverSocket(tls, isForHttp ? ['h2', 'http/1.1'] : [], scope);
+  if (transport_socket === undefined) return { chains: [] };
+  const secured = { transport_socket, transport_socket_connect_timeout: HANDSHAKE };
+  if (!isForHttp) return { chains: tcpRoutes(served, match, scope).map((one) => ({ ...chainOf(one), ...secured })) };
+  const name = tlsGatewayRoutes(port.number, port.name ?? 'https', gateway.origin.name, gateway.origin.namespace);
+  return {
+    chains: [{ filter_chain_match: match, filters: [gatewayManager(name, scope)], ...secured }],
+    table: gatewayTable(scope, port.number, [partOf(served)], name),
+  };
+
+  function chainOf({ to, match: of }: Matched): Json {
+    const chain = tcpChain(to, 'gateway', scope, Object.keys(of).length === 0 ? undefined : of);
+    return checkedChain(chain, port.number, 'gateway', scope);
   }
-  return found;
 }
+
+/** Of connections that are no TLS. */
+const NO_NAME = '';
+
+/** False, and takes none, if another chain has one of the server names: Envoy refuses the listener. */
+function takes(names: readonly string[], taken: Set<string>, source = ''): boolean {
+  const keys = names.map((name) => `${name} ${source}`);
+  if (keys.some((key) => taken.has(key))) return false;
+  for (const key of keys) taken.add(key);
+  return true;
+}
+
+/** Passed through, by server name. */
+function tlsRoutes(served: Served, taken: Set<string>, scope: Scope): readonly Matched[] {
+  const routes = rulesFor(served, scope).flatMap(({ origin, spec }) =>
+    spec.tls.flatMap(({ match, route }) =>
+      match.filter((one) => isFor(one, origin.namespace, served)).map((one) => ({ one, route, origin })),
+    ),
+  );
+  const found: Matched[] = [];
+  for (const { one, route, origin } of routes) {
+    const names = one.sniHosts.map((name) => completeHost(name, origin.namespace, scope.mesh.settings.domain));
+    if (!takes(names, taken, one.sourceSubnet)) continue;
+    found.push({
+      to: targets(route, origin.namespace, contextOf(served, scope)),
+      match: compact({ server_names: names.includes('*') ? [] : names, transport_protocol: 'tls' }),
+      source: one.sourceSubnet,
+    });
+  }
+  return bySource(found);
+}
+
+/** The first that takes any client has the rest. */
+function tcpRoutes(served: Served, match: Json, scope: Scope): readonly Matched[] {
+  const found: Matched[] = [];
+  for (const { origin, spec } of rulesFor(served, scope))
+    for (const { match: tests = [ANY], route } of spec.tcp) {
+      const fitting = tests.filter((one) => isFor(one, origin.namespace, served));
+      if (fitting.length === 0) continue;
+      const to = targets(route, origin.namespace, contextOf(served, scope));
+      if (fitting.some(({ sourceSubnet }) => sourceSubnet === undefined)) return bySource([...found, { to, match }]);
+      found.push(...fitting.map(({ sourceSubnet }) => ({ to, match, source: sourceSubnet })));
+    }
+  return bySource(found);
+}
+
+const ANY: GatewayTest = {};
+
+/** VirtualServices that name the gateway, and a host of the server. */
+const rulesFor = ({ gateway, server }: Served, { mesh }: Scope): readonly MeshObject<'VirtualService'>[] =>
+  mesh.rules.VirtualService.filter(({ origin, spec }) => {
+    const hosts = hostsFor(server.hosts, gateway.origin.namespace, origin.namespace);
+    return (
+      spec.gateways.some((name) => completeGateway(name, origin.namespace) === gatewayName(gateway)) &&
+      spec.hosts.some((host) => isServed(completeHost(host, origin.namespace, mesh.settings.domain), hosts))
+    );
+  });
+
+type GatewayTest = Partial<Pick<L4Match, 'port' | 'gateways' | 'sourceSubnet'>>;
+
+const isFor = ({ port, gateways }: GatewayTest, namespace: string, { gateway, server }: Served): boolean =>
+  (port === undefined || port === server.port.number) &&
+  (gateways === undefined || gateways.some((name) => completeGateway(name, namespace) === gatewayName(gateway)));
+
+const contextOf = ({ gateway, server }: Served, scope: Scope): RouteContext => ({
+  scope,
+  port: server.port.number,
+  gateways: new Set([gatewayName(gateway)]),
+});

@@ -1,14 +1,15 @@
 /**
- * How connections that are no HTTP are told apart: TLS by its server name, others by ranges of addresses.
+ * How connections that are no HTTP are told apart: TLS by its server name, others by ranges of addresses; both also by the client's.
  * **In**: the services at one address and port. **Out**: the filter chains of its listener. **Fails**: never.
  */
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { hasLabels } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/model.ts';
 import { completeGateway, overlap } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
 import { isServerName } from '../rules/values.ts';
-import { MESH_GATEWAY, type TcpRoute, type TlsRoute } from '../rules/virtual-service.ts';
+import { type L4Match, MESH_GATEWAY, type TcpRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import type { RouteContext } from './http-routes.ts';
 import { type Target, targets, tcpChain } from './listener.ts';
@@ -42,9 +43,12 @@ export function plainChains(services: readonly PlainService[], scope: Scope): Js
 
 const isTls = ({ protocol }: ServicePort): boolean => protocol === 'tls' || protocol === 'https';
 
-interface Matched {
+/** A route, and the connections that it takes. */
+export interface Matched {
   readonly to: Target;
   readonly match: Json;
+  /** A range of clients; absent: any. */
+  readonly source?: string | undefined;
 }
 
 /** By the tls rules of its VirtualService in the order written, each name once; else the service itself. */
@@ -54,12 +58,13 @@ function tlsTargets({ service, port, ranges, isAlone }: PlainService, scope: Sco
     match
       .filter((one) => isFor(one, rule as MeshObject<'VirtualService'>, port.number, scope))
       .filter(({ sniHosts }) => sniHosts.some((name) => name === '*' || overlap(name, service.host)))
-      .map(({ sniHosts, destinationSubnets }) => ({
+      .map(({ sniHosts, destinationSubnets, sourceSubnet }) => ({
         to: targetOf(route, rule as MeshObject<'VirtualService'>, port.number, scope),
         match: tlsMatch(sniHosts, destinationSubnets.length > 0 ? destinationSubnets : ranges),
+        source: sourceSubnet,
       })),
   );
-  if (ruled.length > 0 || !isServerName(service.host)) return ruled;
+  if (ruled.length > 0 || !isServerName(service.host)) return bySource(ruled);
   const to = outboundCluster(port.number, undefined, service.host);
   return [{ to, match: isAlone ? {} : tlsMatch([service.host], ranges) }];
 }
@@ -72,23 +77,59 @@ const tlsMatch = (names: readonly string[], ranges: readonly string[]): Json =>
   });
 
 /**
- * By the tcp rules of its VirtualService: those that name subnets of the destination each have these, and the first without any has the
- * rest; else the service itself has it.
+ * By the tcp rules of its VirtualService: those that name subnets of the destination each have these, and the first without any subnet has
+ * the rest; else the service itself has it.
  */
 function tcpTargets({ service, port, ranges }: PlainService, scope: Scope): readonly Matched[] {
   const rule = ruleFor(scope.routes, service.host);
-  const own = { prefix_ranges: ranges.map(rangeOf) };
+  const own = compact({ prefix_ranges: ranges.map(rangeOf) });
   const found: Matched[] = [];
+  const matchOf = (subnets: readonly string[]): Json =>
+    subnets.length === 0 ? own : { prefix_ranges: subnets.map(rangeOf) };
   for (const { match, route } of rule?.spec.tcp ?? []) {
     if (rule === undefined) break;
     const fitting = match?.filter((one) => isFor(one, rule, port.number, scope));
     if (fitting?.length === 0) continue;
     const to = targetOf(route, rule, port.number, scope);
-    if (fitting === undefined || fitting.some(({ destinationSubnets }) => destinationSubnets.length === 0))
-      return [...found, { to, match: compact(own) }];
-    found.push({ to, match: { prefix_ranges: fitting.flatMap((one) => one.destinationSubnets.map(rangeOf)) } });
+    for (const { destinationSubnets, sourceSubnet: source } of fitting ?? [])
+      if (source !== undefined) found.push({ to, match: matchOf(destinationSubnets), source });
+    const ofAnyClient = fitting?.filter(({ sourceSubnet }) => sourceSubnet === undefined);
+    if (ofAnyClient === undefined || ofAnyClient.some(({ destinationSubnets }) => destinationSubnets.length === 0))
+      return bySource([...found, { to, match: own }], own);
+    const subnets = ofAnyClient.flatMap((one) => one.destinationSubnets);
+    if (subnets.length > 0) found.push({ to, match: matchOf(subnets) });
   }
-  return [...found, { to: outboundCluster(port.number, undefined, service.host), match: compact(own) }];
+  return bySource([...found, { to: outboundCluster(port.number, undefined, service.host), match: own }], own);
+}
+
+/**
+ * The first route that takes a connection has it, though Envoy looks for the narrowest range: of its destination, then of its client, and never
+ * goes back. So each destination has the routes of all others (`others`), too, and no route for clients that an earlier one takes.
+ */
+export function bySource(routes: readonly Matched[], others?: Json): readonly Matched[] {
+  if (routes.every(({ source }) => source === undefined)) return routes;
+  const key = ({ match }: Pick<Matched, 'match'>): string => JSON.stringify(match);
+  return [...Map.groupBy(routes, key).values()].flatMap(([first]) => {
+    const { match } = first as Matched;
+    const own = routes.filter((one) => key(one) === key({ match }) || one.match === others);
+    const taken: string[] = [];
+    const chains: Matched[] = [];
+    for (const { to, source } of own) {
+      if (source === undefined) return [...chains, { to, match }];
+      if (taken.some((range) => includesRange(range, source))) continue;
+      taken.push(source);
+      chains.push({ to, match: { ...match, source_prefix_ranges: [rangeOf(source)] }, source });
+    }
+    return chains;
+  });
+}
+
+function includesRange(outer: string, inner: string): boolean {
+  const [a, b] = [rangeOf(outer), rangeOf(inner)];
+  if (isIP(a.address_prefix) !== isIP(b.address_prefix) || a.prefix_len > b.prefix_len) return false;
+  const [list, family] = [new BlockList(), isIPv6(a.address_prefix) ? 'ipv6' : 'ipv4'] as const;
+  list.addSubnet(a.address_prefix, a.prefix_len, family);
+  return list.check(b.address_prefix, family);
 }
 
 const targetOf = (
@@ -101,12 +142,7 @@ const targetOf = (
 const contextOf = (port: number, scope: Scope): RouteContext => ({ scope, port, gateways: new Set([MESH_GATEWAY]) });
 
 /** Tests that the control plane makes, since the proxy they are about is known. */
-function isFor(
-  match: Omit<TlsRoute['match'][number], 'sniHosts'>,
-  { origin }: MeshObject<'VirtualService'>,
-  port: number,
-  { member }: Scope,
-): boolean {
+function isFor(match: L4Match, { origin }: MeshObject<'VirtualService'>, port: number, { member }: Scope): boolean {
   if (match.port !== undefined && match.port !== port) return false;
   if (match.gateways !== undefined)
     return match.gateways.some((name) => completeGateway(name, origin.namespace) === MESH_GATEWAY);
@@ -114,7 +150,12 @@ function isFor(
   return hasLabels(member.labels, match.sourceLabels);
 }
 
-function rangeOf(text: string): Json {
+interface Range {
+  readonly address_prefix: string;
+  readonly prefix_len: number;
+}
+
+function rangeOf(text: string): Range & Json {
   const [address_prefix = '', length] = text.split('/');
-  return { address_prefix, prefix_len: Number(length ?? (address_prefix.includes(':') ? 128 : 32)) };
+  return { address_prefix, prefix_len: Number(length ?? (isIPv6(address_prefix) ? 128 : 32)) };
 }

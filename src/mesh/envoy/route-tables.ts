@@ -4,7 +4,16 @@
  */
 import { ROUTES } from '../../xds/index.ts';
 import { isHttp, originText } from '../model/model.ts';
-import { bySpecificity, completeGateway, completeHost, namesOf, overlap } from '../resolve/hosts.ts';
+import {
+  bySpecificity,
+  completeGateway,
+  completeHost,
+  hostsFor,
+  isServed,
+  namesOf,
+  overlap,
+} from '../resolve/hosts.ts';
+import type { GatewayHost } from '../rules/gateway.ts';
 import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
@@ -117,7 +126,7 @@ const table = (name: string, hosts: readonly Json[]): Json => ({
 /** A server of a Gateway object, with the name of its gateway. */
 export interface GatewayPart {
   readonly gateway: MeshObject<'Gateway'>;
-  readonly hosts: readonly string[];
+  readonly hosts: readonly GatewayHost[];
   /** Answers plain requests by a redirect to HTTPS. */
   readonly redirects: boolean;
 }
@@ -139,12 +148,10 @@ export function gatewayTable(
     if (bound.length === 0) continue;
     const context: RouteContext = { scope, port, gateways: new Set(bound.map(({ gateway }) => gatewayName(gateway))) };
     for (const host of rule.spec.hosts.map((one) => completeHost(one, rule.origin.namespace, mesh.settings.domain))) {
-      const serving = bound.filter((part) =>
-        part.hosts.some((pattern) => pattern === '*' || host === '*' || overlap(pattern, host)),
-      );
+      const serving = bound.filter((part) => isServed(host, hostsOf(part, rule)));
       if (serving.length === 0) continue;
       // Its hosts are those of the rule, unless the rule has a wildcard and the gateway fewer.
-      const domains = host === '*' ? [...new Set(serving.flatMap((part) => part.hosts))] : [host];
+      const domains = host === '*' ? [...new Set(serving.flatMap((part) => hostsOf(part, rule)))] : [host];
       for (const domain of domains) {
         const known = byHost.get(domain) ?? { routes: [], redirects: serving.some(({ redirects }) => redirects) };
         known.routes.push(...routesOf(rule, context));
@@ -169,6 +176,9 @@ export function gatewayTable(
   const all = byHost.has('*') ? hosts : [...hosts, blackHole];
   return made(ROUTES, table(name, all), [...new Set(origins)].join('; ') || undefined);
 }
+
+const hostsOf = ({ gateway, hosts }: GatewayPart, { origin }: MeshObject<'VirtualService'>): readonly string[] =>
+  hostsFor(hosts, gateway.origin.namespace, origin.namespace);
 
 export const gatewayName = ({ origin }: MeshObject<'Gateway'>): string => `${origin.namespace}/${origin.name}`;
 

@@ -1,4 +1,5 @@
 /** Names of hosts: short ones, wildcards, and which of several is the most specific; and names of gateways. */
+import type { GatewayHost } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 
 /** A name without a dot is completed by the namespace of its rule, as `reviews` to `reviews.default.svc.cluster.local`. */
@@ -38,6 +39,16 @@ export function namesOf(host: string, clientNamespace: string, domain: string): 
     `${name}.${namespace}.svc`,
   ];
 }
+
+/** Of the hosts of a server, those that VirtualServices of a namespace may serve. `own`: the namespace of the gateway. */
+export const hostsFor = (hosts: readonly GatewayHost[], own: string, namespace: string): readonly string[] =>
+  hosts.flatMap(({ namespace: from, host }) =>
+    from === '*' || (from === '.' ? own : from) === namespace ? [host] : [],
+  );
+
+/** Whether a server with these hosts takes calls to the host of a rule. */
+export const isServed = (host: string, hosts: readonly string[]): boolean =>
+  hosts.some((pattern) => pattern === '*' || host === '*' || overlap(pattern, host));
 
 /** `namespace/name`, as gateways are known; `mesh` is none. */
 export const completeGateway = (name: string, namespace: string): string =>

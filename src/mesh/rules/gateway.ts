@@ -1,6 +1,6 @@
 /** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
 import { z } from 'zod';
-import { isServerName, labels, port, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
+import { isServerName, label, labels, port, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
 
 const PROTOCOLS = [
   'HTTP',
@@ -62,14 +62,23 @@ const serverTls = z
       context.addIssue({ code: 'custom', message: `mode ${mode} needs caCertificates` });
   });
 
-/** A host of a gateway may name the namespace of the services that it stands for. */
-const gatewayHost = z
-  .string()
-  .transform((text) => text.slice(text.indexOf('/') + 1))
-  .pipe(wildcardHost)
-  .refine((name) => name === '*' || name.includes('.') || name === 'localhost', {
-    message: 'a gateway takes no short names; write the complete name of the host',
-  });
+/** `namespace/host`, or `host` for all namespaces: of the VirtualServices that may serve it. The namespace may be `.` (its own) or `*`. */
+const gatewayHost = z.string().transform((text, context): GatewayHost => {
+  const slash = text.indexOf('/');
+  const [namespace, name] = [slash === -1 ? '*' : text.slice(0, slash), text.slice(slash + 1)];
+  const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+  if (namespace !== '*' && namespace !== '.' && !label.safeParse(namespace).success)
+    refuse('expected a namespace, . or * before the /');
+  const { error, data = '' } = wildcardHost.safeParse(name);
+  if (error !== undefined) refuse(error.issues[0]?.message ?? 'expected the name of a host');
+  else if (data !== '*' && !data.includes('.') && data !== 'localhost')
+    refuse('a gateway takes no short names; write the complete name of the host');
+  return { namespace, host: data };
+});
+export interface GatewayHost {
+  readonly namespace: string;
+  readonly host: string;
+}
 
 const server = z
   .strictObject({
@@ -82,8 +91,8 @@ const server = z
   })
   .superRefine(({ port: { protocol }, hosts, tls }, context) => {
     const isTls = protocol === 'HTTPS' || protocol === 'TLS';
-    for (const [at, name] of hosts.entries())
-      if (isTls && !isServerName(name)) context.addIssue({ code: 'custom', path: ['hosts', at], message: SERVER_NAME });
+    for (const [at, { host }] of hosts.entries())
+      if (isTls && !isServerName(host)) context.addIssue({ code: 'custom', path: ['hosts', at], message: SERVER_NAME });
     if (isTls && tls === undefined)
       context.addIssue({ code: 'custom', message: `a server of protocol ${protocol} needs tls` });
     if (!isTls && tls !== undefined && tls.httpsRedirect !== true && tls.mode !== undefined)

@@ -15,7 +15,6 @@ import {
   percentage,
   port,
   stringMatch,
-  unsupported,
   wildcardHost,
 } from './values.ts';
 
@@ -177,6 +176,8 @@ const subnet = z.string().refine(isAddressRange, { message: 'expected an address
 
 const l4Match = {
   destinationSubnets: z.array(subnet).default([]),
+  /** Of the client. */
+  sourceSubnet: subnet.optional(),
   port: port.optional(),
   sourceLabels: labels.default({}),
   sourceNamespace: z.string().optional(),
@@ -190,14 +191,12 @@ const tlsRoute = z.strictObject({
   route: z.array(l4Destination).min(1),
 });
 const tcpRoute = z.strictObject({
-  match: z
-    .array(z.strictObject({ ...l4Match, sourceSubnet: unsupported('match by sourceLabels') }))
-    .min(1)
-    .optional(),
+  match: z.array(z.strictObject(l4Match)).min(1).optional(),
   route: z.array(l4Destination).min(1),
 });
 export type TlsRoute = z.output<typeof tlsRoute>;
 export type TcpRoute = z.output<typeof tcpRoute>;
+export type L4Match = NonNullable<TcpRoute['match']>[number];
 
 /** Only sidecars, no gateway. */
 export const MESH_GATEWAY = 'mesh';

@@ -124,13 +124,9 @@ describe('an error', () => {
     ],
     [
       'a field that is not supported',
-      object(
-        'VirtualService',
-        'a',
-        '  hosts: [reviews]\n  tcp: [{ match: [{ sourceSubnet: 10.0.0.0/8 }], route: [{ destination: { host: reviews } }] }]',
-      ),
+      object('WorkloadEntry', 'a', '  address: 10.0.0.1\n  network: other'),
       [
-        'b.yaml:6:35 MESH_FIELD VirtualService default/a, tcp.0.match.0.sourceSubnet: this control plane does not support the field; match by sourceLabels',
+        'b.yaml:6:12 MESH_FIELD WorkloadEntry default/a, network: this control plane does not support the field; remove it',
       ],
     ],
     [
