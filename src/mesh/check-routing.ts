@@ -78,7 +78,12 @@ function checkServers({ rules: { Gateway } }: Mesh, findings: Findings): void {
     for (const [at, { port, bind = '', hosts, tls }] of gateway.spec.servers.entries()) {
       if (tls?.mode === undefined || tls.mode === 'PASSTHROUGH') continue;
       for (const { host } of hosts) {
-        const key = JSON.stringify([Object.entries(gateway.spec.selector).toSorted(([a], [b]) => (a < b ? -1 : 1)), bind, port.number, host]);
+        const key = JSON.stringify([
+          Object.entries(gateway.spec.selector).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+          bind,
+          port.number,
+          host,
+        ]);
         const owner = owners.get(key);
         if (owner === undefined) owners.set(key, gateway);
         else
