@@ -54,7 +54,7 @@ function carried(carrier: Carrier, part: Part, { guarded }: AttributeRead, add: 
   const isEntry = part === 'log' || part === 'tcp-log';
   switch (carrier.kind) {
     case 'contextExtension':
-      if (part === 'http') add(guarded ? 'extension-if-any' : 'extension', carrier.name);
+      if (part === 'http' || part === 'tcp') add(guarded ? 'extension-if-any' : 'extension', carrier.name);
       return;
     case 'metadata':
       if (part !== 'limit') add(guarded ? 'metadata-if-any' : 'metadata', carrier.namespace);
@@ -95,7 +95,10 @@ function ofCheck(
   }
   if (name === 'connection.requested_server_name') add('session');
   if (field.startsWith('context_extensions[')) add(read.guarded ? 'extension-if-any' : 'extension', name);
-  if (name === 'destination.labels') add('labels');
+  if (name === 'destination.labels') {
+    if (part === 'http') add('labels');
+    else add('extension-if-any', name);
+  }
   if (name === 'request.header_values') add('raw-headers');
   if (name.startsWith('request.auth.')) add(read.guarded ? 'metadata-if-any' : 'metadata', JWT_NAMESPACE);
   if (name === 'metadata') {

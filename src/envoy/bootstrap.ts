@@ -12,13 +12,13 @@ import {
   httpCheckFilter,
   limitFilters,
   ROUTER,
-  tcpCheckFilter,
   type,
 } from './filters.ts';
 import { domainsOf, omittedDomains, rateLimits } from './limit-actions.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { DEFAULT_OPTIONS, type EnvoyOptions, isIp, partsOfPolicy, rulesText } from './options.ts';
+import { tcpCheckFilter } from './tcp-check-filter.ts';
 
 /** Ports of a whole configuration. */
 const PORTS = { admin: 9901, http: 10_000, tcp: 10_001, app: 8080 };

@@ -77,8 +77,9 @@ export const ENVOY_ERRORS = {
     fix: 'Name it in `metadata_context_namespaces` or `route_metadata_context_namespaces`, and put the filter that fills it before ext_authz.',
   },
   ENVOY_CONTEXT_EXTENSION: {
-    means: 'Rules read a context extension that no virtual host or route sets.',
-    fix: 'Set it in `check_settings.context_extensions`.',
+    means:
+      'Rules read a context extension that no virtual host or route sets, or, of a connection, not the header `x-sluice-context`; or that header is malformed.',
+    fix: 'Set it in `check_settings.context_extensions`, for connections in `initial_metadata` (docs/envoy.md#tcp-listeners).',
   },
   ENVOY_BY_HTTP: {
     means: 'The filter asks by HTTP, which cannot carry what rules read or change.',

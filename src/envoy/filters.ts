@@ -40,7 +40,7 @@ export const metadataNamespaces = (needs: Needs, part: 'http' | 'tcp'): readonly
     : names.map((name) => noted(name, because(needs.anyWhy(`${part} metadata`, name))));
 };
 
-const flag = (needs: Needs, ...kinds: readonly string[]): unknown => {
+export const flag = (needs: Needs, ...kinds: readonly string[]): unknown => {
   const why = [...new Set(kinds.flatMap((kind) => needs.why(kind)))];
   return why.length === 0 ? undefined : noted(true, because(why));
 };
@@ -244,22 +244,3 @@ export const ROUTER = {
   name: 'envoy.filters.http.router',
   typed_config: type('envoy.extensions.filters.http.router.v3.Router'),
 };
-
-export function tcpCheckFilter(needs: Needs, options: EnvoyOptions): unknown {
-  return noted(
-    {
-      name: 'envoy.filters.network.ext_authz',
-      typed_config: {
-        ...type('envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'),
-        stat_prefix: 'sluice',
-        transport_api_version: 'V3',
-        grpc_service: grpcService(options, checkTimeout(options)),
-        failure_mode_allow: options.failOpen ?? false,
-        include_peer_certificate: flag(needs, 'tcp certificate', 'tcp certificate-names'),
-        include_tls_session: flag(needs, 'tcp session'),
-        metadata_context_namespaces: metadataNamespaces(needs, 'tcp'),
-      },
-    },
-    rulesText(needs.has('tcp') ? needs.why('tcp') : needs.why('also-tcp')),
-  );
-}

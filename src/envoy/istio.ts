@@ -16,6 +16,7 @@ import {
   rulesText,
   unknown,
 } from './options.ts';
+import { connectionContext, NETWORK_EXT_AUTHZ, tcpCheckFilter } from './tcp-check-filter.ts';
 import { otlpAttributes } from './otlp-attributes.ts';
 
 const PROVIDER = 'sluice';
@@ -174,6 +175,7 @@ function envoyFilter(needs: Needs, options: EnvoyOptions, parts: PolicyParts): o
   const patches = [
     ...managerPatch(needs, options, parts),
     ...checkPatch(needs, options, parts),
+    ...connectionCheckPatch(needs, options, parts),
     ...filterPatches(needs, options),
     ...routePatch(needs, options),
     ...tcpPatch(needs, options, parts),
@@ -190,11 +192,18 @@ function envoyFilter(needs: Needs, options: EnvoyOptions, parts: PolicyParts): o
       };
 }
 
-const filterMatch = (subFilter?: string): object => ({
+const filterMatch = (subFilter: string): object => ({
   context: CONTEXT,
   listener: {
-    filterChain: { filter: { name: HCM, subFilter: subFilter === undefined ? undefined : { name: subFilter } } },
+    filterChain: { filter: { name: HCM, subFilter: { name: subFilter } } },
   },
+});
+
+/** Adds settings to a network filter of all listeners. */
+const mergedInto = (name: string, typed_config: object): object => ({
+  applyTo: 'NETWORK_FILTER',
+  match: { context: CONTEXT, listener: { filterChain: { filter: { name } } } },
+  patch: { operation: 'MERGE', value: { name, typed_config } },
 });
 
 function managerPatch(needs: Needs, options: EnvoyOptions, parts: PolicyParts): readonly object[] {
@@ -203,16 +212,7 @@ function managerPatch(needs: Needs, options: EnvoyOptions, parts: PolicyParts): 
     ? { flush_access_log_on_new_request: true, access_log_flush_interval: '5s' }
     : undefined;
   if (accessLog === undefined && interim === undefined) return [];
-  return [
-    {
-      applyTo: 'NETWORK_FILTER',
-      match: filterMatch(),
-      patch: {
-        operation: 'MERGE',
-        value: { name: HCM, typed_config: { ...HCM_TYPE, access_log_options: interim, access_log: accessLog } },
-      },
-    },
-  ];
+  return [mergedInto(HCM, { ...HCM_TYPE, access_log_options: interim, access_log: accessLog })];
 }
 
 /** Settings of the check that a provider cannot have. */
@@ -225,15 +225,15 @@ const ONLY_BY_FILTER = [
   'bootstrap_metadata_labels_key',
 ];
 
+function settingsOf(filter: unknown): Readonly<Record<string, unknown>> | undefined {
+  const { typed_config: config } = valueOf(filter) as { readonly typed_config: Readonly<Record<string, unknown>> };
+  const own = Object.entries(config).filter(([name, of]) => ONLY_BY_FILTER.includes(name) && of !== undefined);
+  return own.length === 0 ? undefined : Object.fromEntries(own);
+}
+
 function checkPatch(needs: Needs, options: EnvoyOptions, { http }: PolicyParts): readonly object[] {
-  if (!http) return [];
-  const filter = valueOf(httpCheckFilter(needs, options)) as {
-    readonly typed_config: Readonly<Record<string, unknown>>;
-  };
-  const config = Object.fromEntries(
-    Object.entries(filter.typed_config).filter(([name, of]) => ONLY_BY_FILTER.includes(name) && of !== undefined),
-  );
-  if (Object.keys(config).length === 0) return [];
+  const config = http ? settingsOf(httpCheckFilter(needs, options)) : undefined;
+  if (config === undefined) return [];
   return [
     {
       applyTo: 'HTTP_FILTER',
@@ -246,6 +246,19 @@ function checkPatch(needs: Needs, options: EnvoyOptions, { http }: PolicyParts):
         },
       },
     },
+  ];
+}
+
+function connectionCheckPatch(needs: Needs, options: EnvoyOptions, { tcp }: PolicyParts): readonly object[] {
+  const config = tcp ? settingsOf(tcpCheckFilter(needs, options)) : undefined;
+  const initial_metadata = tcp ? connectionContext(needs) : undefined;
+  if (config === undefined && initial_metadata === undefined) return [];
+  return [
+    mergedInto(NETWORK_EXT_AUTHZ, {
+      ...type('envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'),
+      ...config,
+      grpc_service: initial_metadata === undefined ? undefined : { initial_metadata },
+    }),
   ];
 }
 
@@ -272,17 +285,11 @@ function tcpPatch(needs: Needs, options: EnvoyOptions, parts: PolicyParts): read
   const accessLog =
     parts.tcpLog && !hasLogProvider(needs, parts, 'tcp-log') ? [tcpAccessLog(needs, options)] : undefined;
   if (interim === undefined && accessLog === undefined) return [];
-  const name = 'envoy.filters.network.tcp_proxy';
-  const config = {
-    ...type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
-    access_log_options: interim,
-    access_log: accessLog,
-  };
   return [
-    {
-      applyTo: 'NETWORK_FILTER',
-      match: { context: CONTEXT, listener: { filterChain: { filter: { name } } } },
-      patch: { operation: 'MERGE', value: { name, typed_config: config } },
-    },
+    mergedInto('envoy.filters.network.tcp_proxy', {
+      ...type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
+      access_log_options: interim,
+      access_log: accessLog,
+    }),
   ];
 }

@@ -10,6 +10,7 @@ import { TimeSlice } from '../../time/time-slice.ts';
 import type { Needs } from '../needs.ts';
 import { CHECK_TIMEOUT_MS, type EnvoyOptions } from '../options.ts';
 import { type Configuration, configurationOf, type HttpChain } from './configuration.ts';
+import { checkConnectionExtensions } from './context-extensions.ts';
 import { checkManager } from './connection-manager.ts';
 import { checkCertificates, checkFailureMode, checkFilterOf, checkHttpFilter, checkNamespaces } from './http-check.ts';
 import { checkLimits } from './limit-check.ts';
@@ -118,6 +119,7 @@ function checkTcp(report: Report): void {
     checkFailureMode(report, config);
     checkCertificates(report, config, 'tcp');
     checkNamespaces(report, config, 'tcp');
+    checkConnectionExtensions(report, config);
   }
   const loggers = tcp.flatMap(({ proxy }) => {
     const logger = loggerOf(report, proxy, 'tcp-log');

@@ -2,6 +2,7 @@
  * The parts of a bootstrap, or of a dump of /config_dump, that matter to Sluice.
  * **In**: the root of the document. **Out**: connection managers, TCP proxies, clusters. **Fails**: never; unknown parts are skipped.
  */
+import { EXT_AUTHZ } from '../filters.ts';
 import { View } from './view.ts';
 
 export interface HttpChain {
@@ -85,6 +86,9 @@ function uniqueBy<T>(items: readonly T[], keyOf: (item: T) => string): readonly 
 export function routeScopes(routes: View | undefined): readonly View[] {
   return (routes?.items('virtual_hosts') ?? []).flatMap((host) => [host, ...host.items('routes')]);
 }
+
+/** By which routes configure an ext_authz filter. */
+export const filterName = (filter: View): string => filter.text('name') ?? EXT_AUTHZ;
 
 /** Settings of a filter for virtual hosts, routes and weighted clusters. */
 export function perRoute(routes: View | undefined, filter: string): readonly View[] {

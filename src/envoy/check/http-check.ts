@@ -3,9 +3,9 @@
  * **In**: the filter, in its chain. **Out**: findings. **Fails**: never.
  */
 import { JWT_NAMESPACE } from '../attribute-needs.ts';
-import { EXT_AUTHZ } from '../filters.ts';
 import { BODY_BYTES, CHECK_TIMEOUT_MS } from '../options.ts';
-import { type HttpChain, perRoute } from './configuration.ts';
+import { filterName, type HttpChain, perRoute } from './configuration.ts';
+import { checkRouteExtensions } from './context-extensions.ts';
 import { checkByHttp } from './http-service.ts';
 import type { Report } from './report.ts';
 import { checkCluster, checkTimeouts, oursOf } from './services.ts';
@@ -35,7 +35,7 @@ export function checkHttpFilter(report: Report, filter: View, chain: HttpChain):
     checkCertificates(report, config, 'http');
     checkNamespaces(report, config, 'http');
     checkMetadata(report, filter, chain);
-    checkExtensions(report, filter, chain);
+    checkRouteExtensions(report, filter, chain);
     if (report.needs.has('http raw-headers') && !config.isTrue('encode_raw_headers'))
       report.warns(
         'ENVOY_RAW_HEADERS',
@@ -215,32 +215,9 @@ function checkMetadata(report: Report, filter: View, { filters }: HttpChain): vo
     );
 }
 
-function checkExtensions(report: Report, filter: View, { routes }: HttpChain): void {
-  if (routes === undefined) return; // RDS
-  const { needs } = report;
-  const set = new Set(
-    perRoute(routes, nameOf(filter)).flatMap((one) =>
-      one.entries('check_settings', 'context_extensions').map(([name]) => name),
-    ),
-  );
-  for (const name of needs.anyNames('http extension')) {
-    if (set.has(name)) continue;
-    const say = needs.has('http extension', name) ? 'lacks' : 'warns';
-    report[say](
-      'ENVOY_CONTEXT_EXTENSION',
-      routes,
-      `no virtual host or route sets ${name}`,
-      needs.anyWhy('http extension', name),
-      `write typed_per_filter_config: { ${nameOf(filter)}: { "@type": ...ExtAuthzPerRoute, check_settings: { context_extensions: { ${name}: VALUE } } } }`,
-    );
-  }
-}
-
-const nameOf = (filter: View): string => filter.text('name') ?? EXT_AUTHZ;
-
 function checkCoverage(report: Report, filter: View, { routes }: HttpChain): void {
   const why = report.needs.why('http');
-  const ofRoutes = perRoute(routes, nameOf(filter));
+  const ofRoutes = perRoute(routes, filterName(filter));
   // A filter that is off by itself, and has settings for routes, is on for these: control planes write it so.
   for (const one of [...(ofRoutes.length === 0 ? [filter] : []), ...ofRoutes])
     if (one.isTrue('disabled'))

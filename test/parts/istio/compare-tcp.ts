@@ -3,11 +3,11 @@
  * **In**: a seed, numbers of workloads and connections. **Out**: how many connections passed, and those on which the two differ.
  */
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type TcpNetConnectOpts } from 'node:net';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { stringify } from 'yaml';
-import { serveSluice, type ServedSluice, until } from '../../e2e/sluice.ts';
+import { serveSluice, type ServedSluice } from '../../e2e/sluice.ts';
 import { makeAuthority } from '../certificates.ts';
 import { startEnvoy } from '../envoy.ts';
 import { freePort } from '../free-port.ts';
@@ -80,13 +80,12 @@ export async function compareWithNetworkRbac(options: {
         const { cert, key } = await authority.issue(name, san);
         clients.set(name, { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') });
       }
-    // TCP carries no name of a workload, so the policy is that of one workload at a time.
-    const policyOf = (at: number): string =>
-      [{ settings: { istio: { namespace: `case-${at}` } } }, ...(workloads[at] ?? [])]
+    sluice = await serveSluice(
+      workloads
+        .flat()
         .map((one) => stringify(one))
-        .join('---\n');
-    sluice = await serveSluice(policyOf(0));
-    const { policyFile, child, log } = sluice;
+        .join('---\n'),
+    );
     const adminPort = await freePort();
     const upstream = (echo.address() as AddressInfo).port;
     const config = withSluice(
@@ -101,7 +100,7 @@ export async function compareWithNetworkRbac(options: {
         const port = ports[at] ?? 0;
         return [
           listener(RBAC, port, rbac, server, authority.ca),
-          listener(EXT_AUTHZ, port, [NETWORK_EXT_AUTHZ], server, authority.ca),
+          listener(EXT_AUTHZ, port, [networkCheck(`case-${at}`)], server, authority.ca),
         ];
       }),
       [
@@ -140,13 +139,6 @@ export async function compareWithNetworkRbac(options: {
     const differences: TcpDifference[] = [];
     let passed = 0;
     for (const [at, policies] of workloads.entries()) {
-      if (at > 0) {
-        const loaded = (): number => log.filter((line) => line.includes('policy loaded')).length;
-        const before = loaded();
-        await writeFile(policyFile, policyOf(at));
-        child.kill('SIGHUP');
-        await until('the next policy', () => (loaded() > before ? true : undefined));
-      }
       const port = ports[at] ?? 0;
       const pending = Array.from({ length: options.connections / workloads.length }, (): Connection => {
         const { certificate, sni, from } = randomRequest(random);
@@ -170,7 +162,8 @@ export async function compareWithNetworkRbac(options: {
   }
 }
 
-const NETWORK_EXT_AUTHZ = {
+/** Tells Sluice the namespace of the workload. */
+const networkCheck = (namespace: string): object => ({
   name: 'ext-authz',
   typed_config: {
     ...type('envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'),
@@ -178,9 +171,13 @@ const NETWORK_EXT_AUTHZ = {
     transport_api_version: 'V3',
     include_peer_certificate: true,
     include_tls_session: true,
-    grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '10s' },
+    grpc_service: {
+      envoy_grpc: { cluster_name: 'sluice' },
+      timeout: '10s',
+      initial_metadata: [{ key: 'x-sluice-context', value: `{"destination.namespace": "${namespace}"}` }],
+    },
   },
-};
+});
 
 const listener = (
   host: string,

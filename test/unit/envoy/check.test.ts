@@ -24,7 +24,7 @@ rules:
   - { name: token, match: 'request.auth.principal == "x/y" && my.team == "y" && my.tier == "z"', deny: {} }
   - { name: client, match: 'origin.?principal.orValue("") == "x" && origin.ip == ip("1.2.3.4")', deny: {} }
   - { name: path, match: 'request.url_path == "/a" && "b" in request.header_values["c"]', deny: {} }
-  - { name: tcp-only, calls: [tcp], match: 'source.ip == ip("1.2.3.4") && connection.requested_server_name == "x"', deny: {} }
+  - { name: tcp-only, calls: [tcp], match: 'source.ip == ip("1.2.3.4") && connection.requested_server_name == "x" && my.tier == "z"', deny: {} }
   - { name: limit-user, match: 'ratelimit.domain == "shop" && ratelimit.descriptor.kind == "gold"', quota: { handler: limits, limit: 2, per: 1h, key: [ratelimit.descriptor.user] } }
   - name: entries
     calls: [log, log-interim]
@@ -163,6 +163,21 @@ const TABLE: readonly (readonly [
   ['joined headers', ({ check }) => delete check['encode_raw_headers'], 'ENVOY_RAW_HEADERS (warning)'],
   ['a namespace', ({ check }) => check['metadata_context_namespaces'].splice(1), 'ENVOY_METADATA'],
   ['a context extension', ({ host }) => delete host['typed_per_filter_config'], 'ENVOY_CONTEXT_EXTENSION'],
+  [
+    'no header with the facts of connections',
+    ({ tcpCheck }) => delete tcpCheck['grpc_service'].initial_metadata,
+    'ENVOY_CONTEXT_EXTENSION',
+  ],
+  [
+    'a header that lacks one of the facts',
+    ({ tcpCheck }) => (tcpCheck['grpc_service'].initial_metadata[0].value = '{"kind":"gold"}'),
+    'ENVOY_CONTEXT_EXTENSION',
+  ],
+  [
+    'a header with a command operator',
+    ({ tcpCheck }) => (tcpCheck['grpc_service'].initial_metadata[0].value = '{"tier":"%REQ(x-tier)%"}'),
+    'ENVOY_CONTEXT_EXTENSION',
+  ],
   ['another number of proxies', ({ manager }) => (manager['xff_num_trusted_hops'] = 0), 'ENVOY_HOPS'],
   ["the client's own address", ({ manager }) => delete manager['use_remote_address'], 'ENVOY_HOPS'],
   [
@@ -234,6 +249,21 @@ for (const [what, change, finding, options] of TABLE)
   test(what, async () => {
     expect(await findingsAfter(change, options)).toEqual([finding]);
   });
+
+test('a header of facts that is no JSON, and so has none of them', async () => {
+  for (const value of ['tier=gold', '{"tier":1}', ''])
+    expect(await findingsAfter(({ tcpCheck }) => (tcpCheck['grpc_service'].initial_metadata[0].value = value))).toEqual(
+      ['ENVOY_CONTEXT_EXTENSION', 'ENVOY_CONTEXT_EXTENSION'],
+    );
+});
+
+test('the header of an HTTP filter stands for context extensions of its routes', async () => {
+  const sent = ({ check, host }: Parts): void => {
+    delete host['typed_per_filter_config'];
+    check['grpc_service'].initial_metadata = [{ key: 'X-Sluice-Context', value: '{"tier":"g\u00f6ld"}' }];
+  };
+  expect(await findingsAfter(sent)).toEqual([]);
+});
 
 test('a cluster that speaks HTTP/1', async () => {
   const codes = await findingsAfter(({ sluice }) => delete sluice['typed_extension_protocol_options']);

@@ -163,6 +163,13 @@ export const FRAGMENTS: readonly Fragment[] = [
     kind: 'tcp session',
   },
   {
+    what: 'facts of connections',
+    attributes: { 'my.tier': from({ contextExtension: 'tier' }) },
+    rule: { calls: ['tcp'], ...deny('my.tier == "a" && destination.labels[?"app"].orValue("") == "db"') },
+    kind: 'tcp extension',
+    name: 'tier',
+  },
+  {
     what: 'a rate limit',
     rule: quota('ratelimit.domain == "shop"', 'ratelimit.descriptor.user', 'ratelimit.descriptor.remote_address'),
     kind: 'limit',
