@@ -138,11 +138,19 @@ function itemsOf(list: InjectedList, written: unknown, { style }: InjectConfig):
   return listOf(written ?? null, `what the template makes: ${list}`, (item, where) => {
     if (typeof item['name'] !== 'string' || item['name'] === '') throw wrong(`${list} has an item without a name`);
     if (!isContainer) return item;
-    const { restartPolicy, ...container } = item;
-    // Templates of Istio 1.0 write it where Kubernetes had no such field; today it would make the init container a sidecar.
-    const keeps = style === 'today' && restartPolicy !== undefined;
-    return containerOf(keeps ? item : container, where);
+    return containerOf(style === 'today' ? item : withoutRestartPolicy(item), where);
   });
+}
+
+/**
+ * Templates of Istio 1.0 write it where Kubernetes had no such field, and Helm's puts it into the security context: today the first would make
+ * the init container a sidecar, and the second is refused.
+ */
+function withoutRestartPolicy(container: JsonObject): JsonObject {
+  const { restartPolicy: _, securityContext, ...others } = container;
+  if (!isObject(securityContext)) return securityContext === undefined ? others : { ...others, securityContext };
+  const { restartPolicy: __, ...rights } = securityContext;
+  return { ...others, securityContext: rights };
 }
 
 function firstOf(written: unknown): readonly InjectedList[] {

@@ -1,6 +1,6 @@
 /**
  * The boards and alerts of deploy/, and the tables of docs/metrics.md, against a Prometheus that scrapes a running server with traffic, and
- * the page of a control plane.
+ * the pages of a control plane and of a webhook.
  * The policy uses whatever has metrics: a spool, a cache, a handler in a worker, a list with a url.
  */
 import { execFile } from 'node:child_process';
@@ -12,6 +12,7 @@ import { parse } from 'yaml';
 import { grafanaBoards } from '../../scripts/grafana/dashboards.ts';
 import { callCheck, callLimit, callLog } from '../../src/cli/call/index.ts';
 import { eventually } from '../../src/adapters/testing/index.ts';
+import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { prometheusProgram } from '../parts/fetch.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type PrometheusPart, startPrometheus } from '../parts/prometheus.ts';
@@ -62,6 +63,8 @@ rules:
 
 let sluice: ServedSluice;
 let mesh: Program;
+let webhook: Program;
+let authority: Authority;
 let prometheus: PrometheusPart;
 
 async function traffic(): Promise<void> {
@@ -78,6 +81,10 @@ beforeAll(async () => {
   });
   const ports = ['xds', 'admin', 'secure'].flatMap((name) => [`--${name}`, '127.0.0.1:0']);
   mesh = await program(['mesh', join(ROOT, 'examples/bookinfo/mesh'), ...ports], /Ctrl-C stops it/);
+  authority = await makeAuthority();
+  const { cert, key } = await authority.issue('webhook', 'DNS:localhost');
+  const addresses = ['https', 'admin'].flatMap((name) => [`--${name}`, '127.0.0.1:0']);
+  webhook = await program(['webhook', ...addresses, '--tls-cert', cert, '--tls-key', key], /serving /);
   prometheus = await startPrometheus(`127.0.0.1:${sluice.adminPort}`);
   await traffic();
   // A rate needs two scrapes with traffic between.
@@ -90,6 +97,8 @@ afterAll(async () => {
   await prometheus.stop();
   await sluice.stop();
   await mesh.stop();
+  await webhook.stop();
+  await authority.remove();
 }, 30_000);
 
 /** As Grafana fills them in. */
@@ -206,7 +215,12 @@ interface Family {
 
 async function exposedFamilies(): Promise<ReadonlyMap<string, Family>> {
   const [, meshAdmin = ''] = /admin +(http:\/\/127\.0\.0\.1:\d+)/.exec(mesh.err()) ?? [];
-  const pages = await Promise.all([sluice.admin('/metrics'), fetch(`${meshAdmin}/metrics`)]);
+  const [, webhookAdmin = ''] = /admin="?(127\.0\.0\.1:\d+)/.exec(webhook.err()) ?? [];
+  const pages = await Promise.all([
+    sluice.admin('/metrics'),
+    fetch(`${meshAdmin}/metrics`),
+    fetch(`http://${webhookAdmin}/metrics`),
+  ]);
   const page = (await Promise.all(pages.map((answer) => answer.text()))).join('');
   const kinds = new Map([...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', kind = '']) => [name, kind]));
   return new Map(

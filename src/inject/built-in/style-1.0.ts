@@ -2,6 +2,7 @@
  * The containers of Istio 1.0, as a template of our own.
  * **In**: the images and the parameters of `istioctl kube-inject`. **Out**: the text of a template.
  */
+import { CONCURRENCY_ARGUMENTS, POD_VARIABLES, PROGRAM_ARGUMENTS, sidecar, text, traffic } from './parts.ts';
 
 export interface Parameters10 {
   readonly initImage: string;
@@ -17,16 +18,11 @@ export interface Parameters10 {
   readonly debug: boolean;
 }
 
-const TRAFFIC = 'traffic.sidecar.istio.io';
-const text = (value: string | number): string => JSON.stringify(String(value));
-const traffic = (name: string, otherwise: string): string =>
-  `[[ quote (annotation .ObjectMeta "${TRAFFIC}/${name}" ${text(otherwise)}) ]]`;
-
 export function template10(parameters: Parameters10): string {
   const { initImage, proxyImage, initCommand, imagePullPolicy, proxyUid, coreDump, debug } = parameters;
   const { includeIPRanges, excludeIPRanges, excludeInboundPorts } = parameters;
   const pull = `imagePullPolicy: ${imagePullPolicy === '' ? 'IfNotPresent' : text(imagePullPolicy)}`;
-  return `[[- $mode := or (annotation .ObjectMeta "sidecar.istio.io/interceptionMode" "") .ProxyConfig.InterceptionMode -]]
+  return `[[- $mode := or ${sidecar('interceptionMode')} .ProxyConfig.InterceptionMode -]]
 [[- $proxy := .ProxyConfig -]]
 initContainers:
 - name: istio-init
@@ -44,8 +40,8 @@ initContainers:
   - -x
   - ${traffic('excludeOutboundIPRanges', excludeIPRanges)}
   - -b
-  [[- if isset .ObjectMeta.Annotations "${TRAFFIC}/includeInboundPorts" ]]
-  - ${traffic('includeInboundPorts', '')}
+  [[- if isset .ObjectMeta.Annotations "traffic.sidecar.istio.io/includeInboundPorts" ]]
+  - ${traffic('includeInboundPorts')}
   [[- else ]]
   - "[[ $space := "" ]][[ range .Spec.Containers ]][[ range .Ports ]][[ $space ]][[ .ContainerPort ]],[[ $space = " " ]][[ end ]][[ end ]]"
   [[- end ]]
@@ -55,15 +51,10 @@ initContainers:
     capabilities: { add: [NET_ADMIN] }${debug ? '\n    privileged: true' : ''}
 ${coreDump ? coreDumps(initImage) : ''}containers:
 - name: istio-proxy
-  image: [[ quote (annotation .ObjectMeta "sidecar.istio.io/proxyImage" ${text(proxyImage)}) ]]
+  image: [[ quote ${sidecar('proxyImage', proxyImage)} ]]
   ${pull}
   args:
-  - proxy
-  - sidecar
-  - --configPath
-  - [[ quote $proxy.ConfigPath ]]
-  - --binaryPath
-  - [[ quote $proxy.BinaryPath ]]
+  ${PROGRAM_ARGUMENTS}
   - --serviceCluster
   - [[ quote (or (index .ObjectMeta.Labels "app") "istio-proxy") ]]
   - --drainDuration
@@ -82,16 +73,11 @@ ${coreDump ? coreDumps(initImage) : ''}containers:
   - [[ quote $proxy.StatsdUdpAddress ]]
   - --proxyAdminPort
   - [[ $proxy.ProxyAdminPort ]]
-  [[- if gt $proxy.Concurrency 0 ]]
-  - --concurrency
-  - [[ $proxy.Concurrency ]]
-  [[- end ]]
+  ${CONCURRENCY_ARGUMENTS}
   - --controlPlaneAuthPolicy
   - [[ $proxy.ControlPlaneAuthPolicy ]]
   env:
-  - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
-  - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
-  - { name: INSTANCE_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+  ${POD_VARIABLES}
   - { name: ISTIO_META_POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
   - { name: ISTIO_META_INTERCEPTION_MODE, value: [[ $mode ]] }
   resources: { requests: { cpu: 10m } }

@@ -2,6 +2,15 @@
  * The containers of current releases, for Sluice's own image, as a template.
  * **In**: the image. **Out**: the text of a template.
  */
+import {
+  annotation,
+  CONCURRENCY_ARGUMENTS,
+  POD_VARIABLES,
+  PROGRAM_ARGUMENTS,
+  sidecar,
+  text,
+  traffic,
+} from './parts.ts';
 
 export interface ParametersToday {
   /** With Envoy, iptables and Sluice in it. */
@@ -11,11 +20,6 @@ export interface ParametersToday {
   readonly nativeSidecar: boolean;
 }
 
-const text = (value: string): string => JSON.stringify(value);
-const sidecar = (name: string, otherwise = ''): string =>
-  `(annotation .ObjectMeta "sidecar.istio.io/${name}" ${text(otherwise)})`;
-const traffic = (name: string, otherwise: string): string =>
-  `[[ quote (annotation .ObjectMeta "traffic.sidecar.istio.io/${name}" ${text(otherwise)}) ]]`;
 const RESOURCES = `resources:
     requests:
       cpu: [[ quote ${sidecar('proxyCPU', '100m')} ]]
@@ -32,7 +36,7 @@ export function templateToday({ image, imagePullPolicy, nativeSidecar }: Paramet
 [[- $proxy := .ProxyConfig -]]
 [[- $native := eq ${sidecar('nativeSidecar', String(nativeSidecar))} "true" -]]
 [[- $status := printf "%v" (annotation .ObjectMeta "status.sidecar.istio.io/port" $proxy.StatusPort) -]]
-[[- $open := annotation .ObjectMeta "traffic.sidecar.istio.io/excludeInboundPorts" "" -]]
+[[- $open := ${annotation('traffic.sidecar.istio.io/excludeInboundPorts')} -]]
 [[- if ne $status "0" ]][[ $open = or (and $open (printf "%s,%s" $status $open)) $status ]][[ end -]]
 [[- $name := or (index .ObjectMeta.Labels "app") .DeploymentMeta.Name "istio-proxy" -]]
 [[- if $native ]]
@@ -57,15 +61,15 @@ initContainers:
   - -i
   - ${traffic('includeOutboundIPRanges', '*')}
   - -x
-  - ${traffic('excludeOutboundIPRanges', '')}
+  - ${traffic('excludeOutboundIPRanges')}
   - -b
   - ${traffic('includeInboundPorts', '*')}
   - -d
   - [[ quote $open ]]
   - -q
-  - ${traffic('includeOutboundPorts', '')}
+  - ${traffic('includeOutboundPorts')}
   - -o
-  - ${traffic('excludeOutboundPorts', '')}
+  - ${traffic('excludeOutboundPorts')}
   ${RESOURCES}
   securityContext:
     allowPrivilegeEscalation: false
@@ -82,12 +86,7 @@ containers:
 - name: istio-proxy
   ${ofImage}
   args:
-  - proxy
-  - sidecar
-  - --configPath
-  - [[ quote $proxy.ConfigPath ]]
-  - --binaryPath
-  - [[ quote $proxy.BinaryPath ]]
+  ${PROGRAM_ARGUMENTS}
   - --serviceCluster
   - [[ quote $name ]]
   - --drainDuration
@@ -106,14 +105,9 @@ containers:
   - [[ $proxy.ProxyAdminPort ]]
   - --statusPort
   - [[ quote $status ]]
-  [[- if gt $proxy.Concurrency 0 ]]
-  - --concurrency
-  - [[ $proxy.Concurrency ]]
-  [[- end ]]
+  ${CONCURRENCY_ARGUMENTS}
   env:
-  - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
-  - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
-  - { name: INSTANCE_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+  ${POD_VARIABLES}
   - { name: SERVICE_ACCOUNT, valueFrom: { fieldRef: { fieldPath: spec.serviceAccountName } } }
   - { name: ISTIO_META_INTERCEPTION_MODE, value: [[ $mode ]] }
   - { name: ISTIO_META_WORKLOAD_NAME, value: [[ quote $name ]] }

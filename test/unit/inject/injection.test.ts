@@ -299,8 +299,18 @@ describe('a template that makes no pod is refused', () => {
 
   test('what it makes is text where Kubernetes has text', () => {
     const [container] = made(
-      'containers: [{ name: x, args: [1, true, ~, 0x10], env: [{ name: A, value: 1 }], restartPolicy: Always }]',
+      'containers: [{ name: x, args: [1, true, ~, 0x10], env: [{ name: A, value: 1 }] }]',
     ).containers;
     expect(container).toEqual({ name: 'x', args: ['1', 'true', '', '16'], env: [{ name: 'A', value: '1' }] });
+  });
+
+  test('a restart policy is left out in the style 1.0, also where the template of its Helm chart puts it', () => {
+    const rights = 'securityContext: { runAsUser: 1, restartPolicy: Always }';
+    const template = `containers: [{ name: x, restartPolicy: Always, ${rights} }, { name: other, securityContext: ~ }]`;
+    expect(made(template).containers).toEqual([
+      { name: 'x', securityContext: { runAsUser: 1 } },
+      { name: 'other', securityContext: null },
+    ]);
+    expect(made(template, 'today').containers[0]).toMatchObject({ restartPolicy: 'Always' });
   });
 });
