@@ -3,18 +3,12 @@
  * more). Bookinfo's mesh as objects of the server must come to the same bytes as from its files. Takes a minute.
  */
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { join } from 'node:path';
 import { eventually } from '../src/adapters/testing/index.ts';
-import { encodeEnvoyJson } from '../src/envoy-json/encode.ts';
 import { inCluster } from '../src/kubernetes/index.ts';
-import { resourcesOf } from '../src/mesh/envoy/resources.ts';
-import { DEFAULT_SETTINGS, type Mesh } from '../src/mesh/model/mesh.ts';
-import { memberOf } from '../src/mesh/resolve/proxy.ts';
-import { VERSIONS } from '../src/mesh/rules/kinds.ts';
+import { DEFAULT_SETTINGS } from '../src/mesh/model/mesh.ts';
 import { Composition } from '../src/mesh/sources/composition.ts';
 import { KubernetesSource } from '../src/mesh/sources/kubernetes.ts';
 import { noObjects, readObjects } from '../src/mesh/sources/objects.ts';
@@ -23,13 +17,21 @@ import { positionText } from '../src/yaml/source-text.ts';
 import { Findings } from '../src/yaml/findings.ts';
 import { startKubeApiServer } from '../test/parts/kube-apiserver.ts';
 import { startLink } from '../test/parts/link.ts';
-import { bookinfoTexts, type Manifest, manifestsOf, PLURALS } from '../test/parts/mesh/kubernetes.ts';
+import { bookinfoTexts, manifestsOf } from '../test/parts/mesh/kubernetes.ts';
+import {
+  applyRights,
+  bytesOf,
+  create,
+  define,
+  DEFINITIONS,
+  NETWORKING,
+  ruleNamed,
+  WITHIN_MS,
+  workload,
+} from './kube-mesh/objects.ts';
+import { rootsInNamespaces } from './kube-mesh/root-config-maps.ts';
+import { compareTwoClients } from './kube-mesh/two-clients.ts';
 
-const WITHIN_MS = 60_000;
-/** Namespaces. */
-const MANY = 1000;
-const NETWORKING = 'networking.istio.io/v1';
-const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const server = await startKubeApiServer();
 const link = await startLink(server.port);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-kube-mesh-'));
@@ -78,15 +80,15 @@ async function main(): Promise<void> {
   await using maps = rootConfigMaps();
   await eventually(() => assert.ok(logged.at(-1)?.includes('"resourceNames":["istio-ca-root-cert"]')), WITHIN_MS);
   assert.equal(logged.length, 5, logged.join('\n'));
-  await applyRights();
+  await applyRights(server);
   await withinMs(source.synced);
-  await rootsInNamespaces(maps);
+  say(await rootsInNamespaces(server, maps));
   ok('the roots are in each namespace, and are corrected, with the rights of deploy/kubernetes/mesh-rbac.yaml');
   ok("the rights of deploy/kubernetes/mesh-rbac.yaml are enough, and Istio's definitions need not be installed");
 
-  await define('v1alpha3');
+  await define(server, 'v1alpha3');
   const bookinfo = bookinfoTexts();
-  for (const object of manifestsOf(bookinfo)) await create(object, 'v1alpha3');
+  for (const object of manifestsOf(bookinfo)) await create(server, object, 'v1alpha3');
   // A cluster has a service of its own.
   const own = await server.call('GET', '/api/v1/namespaces/default/services/kubernetes');
   const texts = [...bookinfo, JSON.stringify({ ...own, apiVersion: 'v1', kind: 'Service' })];
@@ -104,7 +106,7 @@ async function main(): Promise<void> {
   same();
   ok(`Bookinfo's mesh comes to the same ${expected.size} resources as from its files, byte for byte`);
 
-  await define('v1');
+  await define(server, 'v1');
   await eventually(
     () =>
       assert.deepEqual(new Set(source.objects.Sidecar.map(({ origin }) => origin.apiVersion)), new Set([NETWORKING])),
@@ -124,7 +126,7 @@ async function main(): Promise<void> {
   await eventually(() => assert.deepEqual(source.findings, []), WITHIN_MS);
   ok('an object with an error is used as it was before, and named');
 
-  await workload();
+  await workload(server);
   await eventually(() => {
     const { mesh } = new Composition(DEFAULT_SETTINGS).make(noObjects(), source.objects);
     const [endpoint] = mesh.endpoints.get('web.default.svc.cluster.local') ?? [];
@@ -140,7 +142,7 @@ async function main(): Promise<void> {
   link.cut();
   await server.call('DELETE', `/apis/${NETWORKING}/namespaces/default/sidecars/reviews-v3`);
   await server.call('DELETE', '/api/v1/namespaces/default/services/web');
-  await create(ruleNamed('late'), 'v1');
+  await create(server, ruleNamed('late'), 'v1');
   await server.compact();
   await server.kill();
   await server.restart();
@@ -166,6 +168,11 @@ async function main(): Promise<void> {
   const sorted = times.toSorted((a, b) => a - b);
   say(`a change is known ${sorted[10]?.toFixed(1)} ms after it was sent (median of 20, with the server's own time)`);
 
+  const { changes, objects, begun } = await compareTwoClients(server);
+  ok(
+    `after ${changes} changes, half of them while both clients were cut off, they hold the same ${objects} objects: ${JSON.stringify(begun)}`,
+  );
+
   await server.call('DELETE', `${DEFINITIONS}/virtualservices.networking.istio.io`);
   await eventually(() => assert.deepEqual(names('VirtualService'), []), WITHIN_MS);
   assert.equal(names('Sidecar').length, 5);
@@ -181,159 +188,6 @@ function rootConfigMaps(): RootConfigMaps {
     roots: ['first\n'],
     log: { info: line, warn: line, error: line },
   });
-}
-
-async function rootsInNamespaces(maps: RootConfigMaps): Promise<void> {
-  const path = (namespace: string): string => `/api/v1/namespaces/${namespace}/configmaps/istio-ca-root-cert`;
-  const read = async (namespace: string): Promise<{ data: Record<string, string>; metadata: { labels: object } }> =>
-    (await server.call('GET', path(namespace))) as Awaited<ReturnType<typeof read>>;
-  const holds = (namespace: string, roots: string): Promise<void> =>
-    eventually(async () => assert.equal((await read(namespace)).data['root-cert.pem'], roots), WITHIN_MS);
-  await holds('default', 'first\n');
-  await assert.rejects(read('kube-system'), /404/);
-  await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'late' } });
-  await holds('late', 'first\n');
-  await server.call('PATCH', path('late'), { data: { 'root-cert.pem': 'theirs', more: 'x' } });
-  await holds('late', 'first\n');
-  const { data, metadata } = await read('late');
-  assert.deepEqual([data['more'], metadata.labels], ['x', { 'istio.io/config': 'true' }]);
-  await server.call('DELETE', path('late'));
-  await holds('late', 'first\n');
-  maps.use(['first\n', 'second\n']);
-  for (const namespace of ['default', 'istio-system', 'late']) await holds(namespace, 'first\nsecond\n');
-  // Nothing deletes its content, as there are no controllers: it stays in this state.
-  await server.call('DELETE', '/api/v1/namespaces/late');
-  await eventually(() => assert.equal(maps.state.namespaces, 2), WITHIN_MS);
-  assert.deepEqual(maps.state.failing, []);
-
-  const began = performance.now();
-  const names = Array.from({ length: MANY }, (_, at) => `many-${at}`);
-  for (const name of names) await server.call('POST', '/api/v1/namespaces', { metadata: { name } });
-  const createdMs = performance.now() - began;
-  await eventually(() => assert.equal(maps.state.current, MANY + 2), WITHIN_MS);
-  const allMs = performance.now() - began;
-  maps.use(['second\n']);
-  const changed = performance.now();
-  await eventually(() => assert.equal(maps.state.current, MANY + 2), WITHIN_MS);
-  const rotatedS = ((performance.now() - changed) / 1000).toFixed(1);
-  say(
-    `${MANY} namespaces have the roots ${Math.round(allMs - createdMs)} ms after the last was made; new roots after ${rotatedS} s`,
-  );
-  for (const name of names) await server.call('DELETE', `/api/v1/namespaces/${name}`);
-}
-
-/** Each resource of a proxy of each workload and of the gateway. */
-function bytesOf(mesh: Mesh): Map<string, string> {
-  const all = new Map<string, string>();
-  const add = (id: string, metadata: Parameters<typeof memberOf>[0]['metadata']): void => {
-    const member = memberOf({ id, metadata, identity: undefined }, mesh);
-    if ('wrong' in member) throw new Error(member.wrong);
-    for (const { typeUrl, name, json } of resourcesOf(mesh, member))
-      all.set(`${id} ${typeUrl} ${name}`, hash('sha256', encodeEnvoyJson(typeUrl, json)));
-  };
-  for (const { spec } of mesh.rules.Sidecar) {
-    const LABELS = spec.workloadSelector?.labels ?? {};
-    add(`sidecar~${spec.ingress[0]?.bind}~${LABELS['app']}-${LABELS['version']}.default~x`, {
-      LABELS,
-      INTERCEPTION_MODE: 'NONE',
-    });
-  }
-  add('router~127.0.10.9~gateway.default~x', { LABELS: { istio: 'ingressgateway' } });
-  return all;
-}
-
-/** Definitions of our own: any fields may stand in an object, since the mesh has schemas. */
-async function define(version: string): Promise<void> {
-  for (const [kind, versions] of Object.entries(VERSIONS)) {
-    const plural = PLURALS[kind];
-    if (plural === undefined || !versions.some((one) => one.startsWith('networking.istio.io/'))) continue;
-    const name = `${plural}.networking.istio.io`;
-    const served = (one: string, storage: boolean): object => ({
-      name: one,
-      served: true,
-      storage,
-      schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-    });
-    if (version === 'v1alpha3')
-      await server.call('POST', DEFINITIONS, {
-        apiVersion: 'apiextensions.k8s.io/v1',
-        kind: 'CustomResourceDefinition',
-        metadata: { name },
-        spec: {
-          group: 'networking.istio.io',
-          scope: 'Namespaced',
-          names: { plural, singular: kind.toLowerCase(), kind },
-          versions: [served(version, true)],
-        },
-      });
-    else
-      await server.call('PATCH', `${DEFINITIONS}/${name}`, {
-        spec: { versions: [served('v1alpha3', true), served(version, false)] },
-      });
-  }
-  await eventually(async () => {
-    const { resources } = await server.call('GET', `/apis/networking.istio.io/${version}`);
-    assert.equal((resources as { name: string }[]).filter(({ name }) => !name.includes('/')).length, 6);
-  }, WITHIN_MS);
-}
-
-async function create(object: Manifest, version: string): Promise<void> {
-  const apiVersion = `networking.istio.io/${version}`;
-  const path = `/apis/${apiVersion}/namespaces/${object.metadata.namespace}/${PLURALS[object.kind]}`;
-  await eventually(async () => {
-    await server.call('POST', path, { ...object, apiVersion });
-  }, WITHIN_MS); // a definition takes a moment
-}
-
-function ruleNamed(name: string): Manifest {
-  return {
-    apiVersion: NETWORKING,
-    kind: 'VirtualService',
-    metadata: { name, namespace: 'default' },
-    spec: { hosts: [name], http: [{ route: [{ destination: { host: 'web' } }] }] },
-  };
-}
-
-/** A service, and what its controllers would write. */
-async function workload(): Promise<void> {
-  await server.call('POST', '/api/v1/namespaces/default/services', {
-    metadata: { name: 'web' },
-    spec: { selector: { app: 'web' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
-  });
-  await server.call('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
-    metadata: { name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
-    addressType: 'IPv4',
-    endpoints: [
-      {
-        addresses: ['10.1.0.1'],
-        conditions: { ready: true },
-        targetRef: { kind: 'Pod', name: 'web-v1', namespace: 'default' },
-      },
-    ],
-    ports: [{ name: 'http', port: 8080 }],
-  });
-  await server.call('POST', '/api/v1/namespaces/default/pods', {
-    metadata: { name: 'web-v1', labels: { app: 'web', version: 'v1' } },
-    spec: { serviceAccountName: 'web', nodeName: 'node-1', containers: [{ name: 'web', image: 'web' }] },
-  });
-  await server.call('POST', '/api/v1/nodes', {
-    metadata: {
-      name: 'node-1',
-      labels: { 'topology.kubernetes.io/region': 'eu', 'topology.kubernetes.io/zone': 'eu-1', other: 'x' },
-    },
-  });
-  await server.call('PATCH', '/api/v1/namespaces/default/pods/web-v1/status', {
-    status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
-  });
-}
-
-async function applyRights(): Promise<void> {
-  const manifest = await readFile(resolve(import.meta.dirname, '../deploy/kubernetes/mesh-rbac.yaml'), 'utf8');
-  for (const document of parseAllDocuments(manifest)) {
-    const object = document.toJS() as { kind: string };
-    if (object.kind.startsWith('ClusterRole'))
-      await server.call('POST', `/apis/rbac.authorization.k8s.io/v1/${object.kind.toLowerCase()}s`, object);
-  }
 }
 
 async function rotateToken(): Promise<void> {
