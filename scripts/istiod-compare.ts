@@ -111,7 +111,7 @@ async function meshOfServer({ url, adminToken, ca }: KubeApiServer): Promise<Mes
   await running;
   const settings = { ...DEFAULT_SETTINGS, identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } };
   const { mesh, findings } = new Composition(settings).make(noObjects(), source.objects);
-  for (const { position, message } of [...source.findings, ...findings])
+  for (const { position, message } of [...[...source.refused].flatMap((one) => one.findings), ...findings])
     console.log(`finding: ${positionText(position)} ${message}`);
   return mesh;
 }

@@ -56,6 +56,7 @@ async function main(): Promise<void> {
   const source = new KubernetesSource({
     server: inCluster({ server: `https://127.0.0.1:${link.port}`, folder }),
     namespaces: [],
+    listsNamespaces: true,
     log: {
       info: (message, fields) => logged.push(`${message} ${JSON.stringify(fields)}`),
       warn: (message, { path, error, grant }) =>
@@ -69,8 +70,8 @@ async function main(): Promise<void> {
   const names = (kind: 'VirtualService' | 'Service' | 'Sidecar'): string[] =>
     source.objects[kind].map(({ origin }) => origin.name);
 
-  await eventually(() => assert.equal(logged.length, 4), WITHIN_MS);
-  for (const resource of ['services', 'pods', 'nodes', 'endpointslices'])
+  await eventually(() => assert.equal(logged.length, 5), WITHIN_MS);
+  for (const resource of ['services', 'pods', 'nodes', 'namespaces', 'endpointslices'])
     assert.ok(
       logged.some((line) => line.includes('403') && line.includes(`"resources":["${resource}"]`)),
       logged.join('\n'),
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
 
   await using maps = rootConfigMaps();
   await eventually(() => assert.ok(logged.at(-1)?.includes('"resourceNames":["istio-ca-root-cert"]')), WITHIN_MS);
-  assert.equal(logged.length, 5, logged.join('\n'));
+  assert.equal(logged.length, 6, logged.join('\n'));
   await applyRights(server);
   await withinMs(source.synced);
   say(await rootsInNamespaces(server, maps));
@@ -118,12 +119,14 @@ async function main(): Promise<void> {
   const rule = `/apis/${NETWORKING}/namespaces/default/virtualservices/bookinfo`;
   await server.call('PATCH', rule, { spec: { timeuot: '1s' } });
   await eventually(() => {
-    const [text] = source.findings.map(({ position, message }) => `${positionText(position)} ${message}`);
+    const [text] = [...source.refused]
+      .flatMap((one) => one.findings)
+      .map(({ position, message }) => `${positionText(position)} ${message}`);
     assert.match(text ?? '', /^VirtualService default\/bookinfo \(kubernetes\) .*, timeuot: unknown key/);
   }, WITHIN_MS);
   same();
   await server.call('PATCH', rule, { spec: { timeuot: null } });
-  await eventually(() => assert.deepEqual(source.findings, []), WITHIN_MS);
+  await eventually(() => assert.deepEqual([...source.refused], []), WITHIN_MS);
   ok('an object with an error is used as it was before, and named');
 
   await workload(server);
@@ -137,6 +140,16 @@ async function main(): Promise<void> {
     assert.equal(endpoint?.locality, 'eu/eu-1');
   }, WITHIN_MS);
   ok('an endpoint has the labels and the account of its pod, and the locality of its node');
+
+  const discoverySelectors = [{ matchLabels: { mesh: 'main' }, matchExpressions: [] }];
+  const selecting = new Composition({ ...DEFAULT_SETTINGS, discoverySelectors });
+  const hosts = (): string[] => [...selecting.make(noObjects(), source.objects).mesh.services.keys()];
+  assert.deepEqual(hosts(), []);
+  await server.call('PATCH', '/api/v1/namespaces/default', { metadata: { labels: { mesh: 'main' } } });
+  await eventually(() => assert.ok(hosts().includes('web.default.svc.cluster.local')), WITHIN_MS);
+  await server.call('PATCH', '/api/v1/namespaces/default', { metadata: { labels: { mesh: null } } });
+  await eventually(() => assert.deepEqual(hosts(), []), WITHIN_MS);
+  ok('a label takes its namespace into a mesh with discovery selectors, and out of it');
 
   await rotateToken();
   link.cut();

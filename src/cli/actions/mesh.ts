@@ -74,6 +74,11 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
   const kubernetes = kubernetesOf(configs, flags);
   const onFindings = (findings: readonly Finding[]): void => logFindings(findings, flags.logFormat, log);
   const config = await meshConfigOf(flags, onFindings);
+  if ((kubernetes?.namespaces ?? []).length > 0 && (config.settings.discoverySelectors ?? []).length > 0)
+    throw new CliError(
+      'CLI_USAGE',
+      '--watch-namespaces and discoverySelectors of the MeshConfig exclude each other: the labels of namespaces can only be listed for the whole cluster',
+    );
   const secure = secureOf(withTrustDomain(flags, config), kubernetes?.server);
   containErrors(log);
   return serveUntilStopped<MeshServer>({

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { tcpKeepalive } from '../rules/destination-rule.ts';
+import type { LabelSelector } from '../rules/label-selector.ts';
 import type { LocalityLbSetting } from '../rules/locality.ts';
 import type { HttpRetries } from '../rules/virtual-service.ts';
 import type { MeshObjects } from '../sources/objects.ts';
@@ -22,6 +23,8 @@ export interface MeshSettings {
   /** Whose Sidecars and rules hold for all namespaces. */
   readonly rootNamespace: string;
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** Namespaces that none of them matches do not belong to the mesh; absent or empty: all do. */
+  readonly discoverySelectors?: readonly LabelSelector[] | undefined;
   /** Of calls whose DestinationRule says nothing about localities; absent: nearer endpoints come first where failing ones are ejected. */
   readonly localityLb?: LocalityLbSetting | undefined;
   /** Where intercepted calls go on to: the address that was called, or 127.0.0.1; absent: the former. */

@@ -10,6 +10,7 @@ import type { ObjectHead } from './read-object.ts';
 import {
   endpointSlice,
   kubernetesEndpoints,
+  kubernetesNamespace,
   kubernetesNode,
   kubernetesService,
   pod,
@@ -35,6 +36,7 @@ export const KINDS = {
   EndpointSlice: { schema: endpointSlice, part: undefined },
   Pod: { schema: pod, part: undefined },
   Node: { schema: kubernetesNode, part: undefined },
+  Namespace: { schema: kubernetesNamespace, part: undefined },
   Secret: { schema: secret, part: undefined },
 } as const satisfies Readonly<Record<string, { readonly schema: z.ZodType; readonly part: string | undefined }>>;
 
@@ -59,6 +61,7 @@ export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   EndpointSlice: ['discovery.k8s.io/v1'],
   Pod: ['v1'],
   Node: ['v1'],
+  Namespace: ['v1'],
   Secret: ['v1'],
 };
 
@@ -66,7 +69,7 @@ export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
 const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/'];
 /** Kinds of Kubernetes that run the workloads of a mesh, and say nothing about its traffic. */
 const OF_KUBERNETES = ['apps/', 'extensions/', 'batch/', 'policy/', 'autoscaling/', 'rbac.authorization.k8s.io/'];
-const CORE_KINDS = ['Namespace', 'ServiceAccount', 'ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim'];
+const CORE_KINDS = ['ServiceAccount', 'ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim'];
 
 export type KindOf =
   | { readonly kind: Kind }

@@ -12,6 +12,7 @@ import { SourceText } from '../../yaml/source-text.ts';
 import type { MeshErrorCode } from '../errors.ts';
 import type { MeshSettings } from '../model/mesh.ts';
 import { tcpKeepalive } from './destination-rule.ts';
+import { labelSelector } from './label-selector.ts';
 import { localityLbSetting } from './locality.ts';
 import { duration, exportTo, label } from './values.ts';
 import { retries } from './virtual-service.ts';
@@ -24,6 +25,7 @@ const known = {
   trustDomainAliases: z.array(z.string().min(1)).optional(),
   outboundTrafficPolicy: z.strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).optional() }).optional(),
   inboundTrafficPolicy: z.strictObject({ mode: z.enum(['PASSTHROUGH', 'LOCALHOST']).optional() }).optional(),
+  discoverySelectors: z.array(labelSelector).optional(),
   localityLbSetting: localityLbSetting.optional(),
   defaultServiceExportTo: exportTo,
   defaultVirtualServiceExportTo: exportTo,
@@ -83,6 +85,7 @@ function configOf(config: z.output<typeof schema>): MeshConfig {
       ...(rootNamespace === undefined ? {} : { rootNamespace }),
       ...(outboundTrafficPolicy?.mode === undefined ? {} : { outbound: outboundTrafficPolicy.mode }),
       inbound: inboundTrafficPolicy?.mode,
+      discoverySelectors: config.discoverySelectors,
       localityLb: config.localityLbSetting,
       exportTo: {
         service: config.defaultServiceExportTo,

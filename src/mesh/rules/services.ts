@@ -1,4 +1,4 @@
-/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod, Node and Secret of Kubernetes. */
+/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod, Node, Namespace and Secret of Kubernetes. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
@@ -155,6 +155,9 @@ export type Pod = z.output<typeof pod>;
 
 /** Its labels say where it is. */
 export const kubernetesNode = z.object({});
+
+/** Discovery selectors match its labels. */
+export const kubernetesNamespace = z.object({});
 
 /** Most Secrets concern no gateway, so whatever their data are is no error; a gateway that names one says what is wrong with it. */
 export const secret = z.object({

@@ -7,7 +7,8 @@ import { type Finding, Findings } from '../../yaml/findings.ts';
 import { checkReferences } from '../check-references.ts';
 import { type Mesh, type MeshSettings, meshOf } from '../model/mesh.ts';
 import { type Kind, KINDS } from '../rules/kinds.ts';
-import { byAge, type MeshObject, type MeshObjects, noObjects, objectKey, reportDuplicate } from './objects.ts';
+import { DiscoveredNamespaces } from './discovered-namespaces.ts';
+import { byAge, type MeshObject, type MeshObjects, objectKey, reportDuplicate } from './objects.ts';
 
 export interface Composed {
   readonly mesh: Mesh;
@@ -23,34 +24,57 @@ interface United {
   readonly duplicates: readonly Finding[];
 }
 
+const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 /** Where services run says nothing about references, and changes all the time. */
-const OF_ENDPOINTS: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'EndpointSlice', 'Endpoints', 'WorkloadEntry', 'Node']);
+const OF_ENDPOINTS: ReadonlySet<Kind> = new Set<Kind>([
+  'Pod',
+  'EndpointSlice',
+  'Endpoints',
+  'WorkloadEntry',
+  'Node',
+  'Namespace',
+]);
 
 export class Composition {
   readonly #settings: MeshSettings;
   /** Kept while neither side changes. */
   readonly #united = new Map<Kind, United>();
+  readonly #discovered: DiscoveredNamespaces;
   #last: Mesh | undefined;
   #references: { readonly of: readonly Objects[]; readonly findings: readonly Finding[] } | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
+    this.#discovered = new DiscoveredNamespaces(settings);
   }
 
   make(files: MeshObjects, cluster: MeshObjects): Composed {
-    const all: Record<string, Objects> = { ...noObjects() };
-    const duplicates: Finding[] = [];
-    for (const kind of Object.keys(KINDS) as Kind[]) {
-      const united = this.#unite(kind, files[kind], cluster[kind]);
-      all[kind] = united.objects;
-      duplicates.push(...united.duplicates);
-    }
-    const mesh = meshOf(all as unknown as MeshObjects, this.#settings, this.#last);
+    const objects = this.objectsOf(files, cluster);
+    const mesh = meshOf(objects, this.#settings, this.#last);
     this.#last = mesh;
-    return { mesh, findings: [...duplicates, ...this.#referencesOf(mesh, all)] };
+    const duplicates = [...this.#united.values()].flatMap((united) => united.duplicates);
+    const leftOut = new Findings();
+    this.#discovered.report(Object.values(files), (kind) => this.#united.get(kind)?.objects ?? [], leftOut);
+    return { mesh, findings: [...duplicates, ...leftOut.sorted([]), ...this.#referencesOf(mesh, objects)] };
   }
 
-  #unite(kind: Kind, files: Objects, cluster: Objects): United {
+  /** Of the namespaces that belong to the mesh. */
+  objectsOf(files: MeshObjects, cluster: MeshObjects): MeshObjects {
+    this.#discovered.use(this.#unite('Namespace', files.Namespace, cluster.Namespace).objects);
+    return Object.fromEntries(
+      KIND_NAMES.map((kind) => [
+        kind,
+        this.#discovered.objectsOf(kind, this.#unite(kind, files[kind], cluster[kind]).objects),
+      ]),
+    ) as unknown as MeshObjects;
+  }
+
+  /** Whether an object can be of effect, by the namespaces that were known when objects were last asked for. */
+  discovers(kind: Kind, namespace: string): boolean {
+    return this.#discovered.has(kind, namespace);
+  }
+
+  #unite<K extends Kind>(kind: K, files: MeshObjects[K], cluster: MeshObjects[K]): United {
     const known = this.#united.get(kind);
     if (known?.files === files && known.cluster === cluster) return known;
     const united = unite(files, cluster);
@@ -58,8 +82,8 @@ export class Composition {
     return united;
   }
 
-  #referencesOf(mesh: Mesh, all: Readonly<Record<string, Objects>>): readonly Finding[] {
-    const of = Object.entries(all).flatMap(([kind, objects]) => (OF_ENDPOINTS.has(kind as Kind) ? [] : [objects]));
+  #referencesOf(mesh: Mesh, all: MeshObjects): readonly Finding[] {
+    const of: Objects[] = KIND_NAMES.flatMap((kind) => (OF_ENDPOINTS.has(kind) ? [] : [all[kind]]));
     if (this.#references?.of.every((one, at) => one === of[at]) === true) return this.#references.findings;
     const findings = new Findings();
     checkReferences(mesh, findings);

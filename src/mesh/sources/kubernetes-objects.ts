@@ -23,18 +23,20 @@ interface Known {
 
 /** An object with errors. */
 export interface RefusedObject {
+  readonly kind: Kind;
+  readonly namespace: string;
   readonly findings: readonly Finding[];
   /** An earlier version of it stays in use. */
   readonly hasGood: boolean;
 }
 
 export interface KubernetesObjectsOptions {
-  readonly onChange: () => void;
+  readonly onChange: (kind: Kind, namespace: string) => void;
   readonly onRefused: (refused: RefusedObject) => void;
 }
 
 /** Their nodes are not read again: references are looked for in rules alone. */
-const WITHOUT_NODES: ReadonlySet<Kind> = new Set<Kind>(['Service', 'EndpointSlice', 'Pod', 'Node']);
+const WITHOUT_NODES: ReadonlySet<Kind> = new Set<Kind>(['Service', 'EndpointSlice', 'Pod', 'Node', 'Namespace']);
 
 export class KubernetesObjects {
   readonly #options: KubernetesObjectsOptions;
@@ -111,11 +113,12 @@ export class KubernetesObjects {
     const refused = `${kind}/${key}`;
     if (findings.length === 0) this.#refused.delete(refused);
     else {
-      this.#refused.set(refused, { findings, hasGood: before?.good !== undefined });
-      this.#options.onRefused({ findings, hasGood: before?.good !== undefined });
+      const object = { kind, namespace: namespaceOf(key), findings, hasGood: before?.good !== undefined };
+      this.#refused.set(refused, object);
+      this.#options.onRefused(object);
     }
     if (good !== undefined) this.#sorted.get(kind)?.replace(before?.good, good);
-    this.#options.onChange();
+    this.#options.onChange(kind, namespaceOf(key));
   }
 
   #remove(kind: Kind, key: string): void {
@@ -125,11 +128,12 @@ export class KubernetesObjects {
     known.delete(key);
     this.#refused.delete(`${kind}/${key}`);
     if (before.good !== undefined) this.#sorted.get(kind)?.replace(before.good, undefined);
-    this.#options.onChange();
+    this.#options.onChange(kind, namespaceOf(key));
   }
 }
 
 const keyOf = ({ metadata }: KubeObject): string => `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
 function read(
   kind: Kind,

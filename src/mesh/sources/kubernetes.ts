@@ -11,7 +11,6 @@ import {
   type ReadApiServer,
   type ServedKind,
 } from '../../kubernetes/index.ts';
-import type { Finding } from '../../yaml/findings.ts';
 import type { Kind } from '../rules/kinds.ts';
 import { CustomKinds } from './custom-kinds.ts';
 import { KubernetesObjects, type RefusedObject } from './kubernetes-objects.ts';
@@ -23,9 +22,11 @@ export interface KubernetesSourceOptions {
   readonly server: ReadApiServer;
   /** Empty: all of them, by lists of the whole cluster. */
   readonly namespaces: readonly string[];
+  /** Whether the labels of namespaces are needed. */
+  readonly listsNamespaces?: boolean;
   readonly log: Log;
-  /** Once all objects are known: at each change. */
-  readonly onChange: () => void;
+  /** Once all objects are known: at each change; `namespace` is empty where the kind has none. */
+  readonly onChange: (kind: Kind, namespace: string) => void;
   readonly onRefused: (refused: RefusedObject) => void;
   /** How often the server is asked which custom resources it has. */
   readonly discoverEveryMs?: number;
@@ -65,6 +66,13 @@ const BUILT_IN: readonly WatchedKind[] = [
 ];
 /** Where pods are; not asked for beside namespaces, since a Role cannot grant it. */
 const NODES: WatchedKind = { kind: 'Node', apiVersion: 'v1', plural: 'nodes', isNamespaced: false, metadataOnly: true };
+const NAMESPACES: WatchedKind = {
+  kind: 'Namespace',
+  apiVersion: 'v1',
+  plural: 'namespaces',
+  isNamespaced: false,
+  metadataOnly: true,
+};
 const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
 /** Of a server that answers, but not this. */
@@ -87,8 +95,8 @@ export class KubernetesSource {
     this.#options = options;
     this.#outages = new OutageLog(options.log, () => this.#isSynced);
     this.#objects = new KubernetesObjects({
-      onChange: () => {
-        if (this.#isSynced) options.onChange();
+      onChange: (kind, namespace) => {
+        if (this.#isSynced) options.onChange(kind, namespace);
       },
       onRefused: options.onRefused,
     });
@@ -118,13 +126,9 @@ export class KubernetesSource {
     return this.#objects.objects;
   }
 
-  /** Of objects with errors, which are used as they were before, or left out. */
-  get findings(): readonly Finding[] {
-    return [...this.#objects.refused].flatMap(({ findings }) => findings);
-  }
-
-  get objectsWithErrors(): number {
-    return [...this.#objects.refused].length;
+  /** Objects with errors, which are used as they were before, or left out. */
+  get refused(): Iterable<RefusedObject> {
+    return this.#objects.refused;
   }
 
   /** Resources that are still to be listed, with the cause of the last failure. */
@@ -152,8 +156,9 @@ export class KubernetesSource {
       }
       return Promise.all(watches.map(({ begun }) => begun));
     };
-    const isWhole = this.#options.namespaces.length === 0;
-    for (const served of isWhole ? [...BUILT_IN, NODES] : BUILT_IN) void this.#begin(served, until);
+    const { namespaces, listsNamespaces = false } = this.#options;
+    const ofCluster = [...(namespaces.length === 0 ? [NODES] : []), ...(listsNamespaces ? [NAMESPACES] : [])];
+    for (const served of [...BUILT_IN, ...ofCluster]) void this.#begin(served, until);
     await this.#custom.run(until);
     await Promise.all(running);
     if (failed.signal.aborted) throw failed.signal.reason;

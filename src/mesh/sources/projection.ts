@@ -80,6 +80,7 @@ const FIELDS: Partial<Record<Kind, Parameters<typeof pick>[1]>> = {
     ports: each((port) => pick(port, { name: true, port: true })),
   },
   Node: { metadata: (value) => pick(value, { name: true, labels: ofTopology }) },
+  Namespace: { metadata: (value) => pick(value, { name: true, labels: true }) },
   Service: {
     metadata,
     spec: (spec) =>

@@ -67,6 +67,7 @@ export class MeshLoader implements AsyncDisposable {
   #source: KubernetesSource | undefined;
   #running: Promise<void> = Promise.resolve();
   #files: { readonly objects: MeshObjects; readonly version: string } = { objects: noObjects(), version: '' };
+  readonly #logged = new WeakSet<RefusedObject>();
   /** Meshes that the API server has caused. */
   #changes = 0;
   #loading: Omit<MeshLoading, 'waitingFor' | 'kubernetes'> = {
@@ -88,8 +89,11 @@ export class MeshLoader implements AsyncDisposable {
 
   get loading(): MeshLoading {
     const waitingFor = this.#loading.atMs === undefined ? (this.#source?.waitingFor ?? []) : [];
-    const findings = [...this.#loading.findings, ...(this.#source?.findings ?? [])];
-    return { ...this.#loading, waitingFor, findings, kubernetes: this.#source };
+    const refused = this.#source === undefined ? [] : [...this.#source.refused].filter((one) => this.#isOfMesh(one));
+    const findings = [...this.#loading.findings, ...refused.flatMap((one) => one.findings)];
+    const kubernetes =
+      this.#source === undefined ? undefined : { isSynced: this.#source.isSynced, objectsWithErrors: refused.length };
+    return { ...this.#loading, waitingFor, findings, kubernetes };
   }
 
   /** Reads files, and asks whether there is an API server. Rejects with a {@link StartError}. */
@@ -114,8 +118,11 @@ export class MeshLoader implements AsyncDisposable {
     this.#source = new KubernetesSource({
       ...others,
       server: readServer,
+      listsNamespaces: (this.#options.settings.discoverySelectors ?? []).length > 0,
       log,
-      onChange: () => this.#changed.changed(),
+      onChange: (kind, namespace) => {
+        if (this.#isOfMesh({ kind, namespace })) this.#changed.changed();
+      },
       onRefused: (refused) => this.#logRefused(refused),
     });
     this.#running = this.#source
@@ -178,6 +185,7 @@ export class MeshLoader implements AsyncDisposable {
   #compose(): LoadedMesh {
     if (this.#source !== undefined) void this.#source.watchSecrets(this.#secretsOf(this.#source));
     const { mesh, findings } = this.#composition.make(this.#files.objects, this.#source?.objects ?? noObjects());
+    for (const refused of this.#source?.refused ?? []) this.#logRefused(refused); // their namespace may be a new one of the mesh
     const { loads } = this.#loading;
     this.#loading = { ...this.#loading, atMs: Date.now(), findings, loads: { ...loads, loaded: loads.loaded + 1 } };
     return { mesh, version: this.#version };
@@ -185,10 +193,11 @@ export class MeshLoader implements AsyncDisposable {
 
   /** Of gateways, of files too. */
   #secretsOf({ objects }: KubernetesSource): ReadonlySet<string> {
-    const files = this.#files.objects;
-    const both = <K extends 'Gateway' | 'Pod' | 'WorkloadEntry'>(kind: K): MeshObjects[K] =>
-      [...files[kind], ...objects[kind]] as unknown as MeshObjects[K];
-    return gatewaySecrets({ Gateway: both('Gateway'), Pod: both('Pod'), WorkloadEntry: both('WorkloadEntry') });
+    return gatewaySecrets(this.#composition.objectsOf(this.#files.objects, objects));
+  }
+
+  #isOfMesh({ kind, namespace }: Pick<RefusedObject, 'kind' | 'namespace'>): boolean {
+    return this.#composition.discovers(kind, namespace);
   }
 
   async #until(listed: Promise<void>, source: KubernetesSource, signal: AbortSignal): Promise<void> {
@@ -210,9 +219,11 @@ export class MeshLoader implements AsyncDisposable {
     }
   }
 
-  #logRefused({ findings, hasGood }: RefusedObject): void {
+  #logRefused(refused: RefusedObject): void {
+    const { findings, hasGood } = refused;
     const [finding] = findings;
-    if (finding === undefined) return;
+    if (finding === undefined || this.#logged.has(refused) || !this.#isOfMesh(refused)) return;
+    this.#logged.add(refused);
     this.#options.log.error(
       hasGood
         ? 'an object of the Kubernetes API has errors; its last good version stays in use'

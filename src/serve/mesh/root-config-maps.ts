@@ -12,6 +12,7 @@ import {
   type KubeObject,
   ListWatch,
   type ListWatchOptions,
+  type Metadata,
   type ReadApiServer,
   type KeySinkOptions,
 } from '../../kubernetes/index.ts';
@@ -25,6 +26,8 @@ export interface RootConfigMapsOptions {
   readonly server: ReadApiServer;
   /** Empty: all but those of the system. */
   readonly namespaces: readonly string[];
+  /** Whether a namespace with these labels belongs to the mesh; absent: all do. Not asked about `namespaces`. */
+  readonly isOfMesh?: (labels: ReadonlyMap<string, string>) => boolean;
   /** In PEM. */
   readonly roots: readonly string[];
   readonly log: Pick<OwnLog, 'info' | 'warn' | 'error'>;
@@ -198,11 +201,13 @@ export class RootConfigMaps implements AsyncDisposable {
   }
 
   #watchOfNamespaces(): ListWatch {
+    const { isOfMesh = () => true } = this.#options;
     return this.#listWatch(NAMESPACES_PATH, {
       metadataOnly: true,
       keyOf: ({ metadata }) => (metadata?.name === undefined || SYSTEM.has(metadata.name) ? undefined : metadata.name),
       put: (namespace, { metadata }) => {
-        if ((metadata as { readonly deletionTimestamp?: string }).deletionTimestamp !== undefined) {
+        const { deletionTimestamp, labels = {} } = metadata as Metadata & { readonly deletionTimestamp?: string };
+        if (deletionTimestamp !== undefined || !isOfMesh(new Map(Object.entries(labels)))) {
           this.#forget(namespace);
         } else if (!this.#namespaces.has(namespace)) {
           this.#namespaces.add(namespace);

@@ -8,6 +8,7 @@ import type { Finding } from '../../yaml/findings.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { ControlPlane } from '../../mesh/control-plane.ts';
 import { type MeshSettings, meshOf } from '../../mesh/model/mesh.ts';
+import { isSelected } from '../../mesh/rules/label-selector.ts';
 import { noObjects } from '../../mesh/sources/objects.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
@@ -162,13 +163,14 @@ const openSecure = async (options: SecureOptions, log: OwnLog): Promise<SecurePo
   (await import('./secure-port.ts')).SecurePort.open(options, log);
 
 async function openRootConfigMaps(
-  { kubernetes, secure, log }: MeshServerOptions,
+  { kubernetes, secure, settings: { discoverySelectors }, log }: MeshServerOptions,
   { authority }: SecurePort,
 ): Promise<RootConfigMaps | undefined> {
   if (kubernetes === undefined || secure?.rootConfigMaps !== true) return undefined;
   const { RootConfigMaps: Maps } = await import('./root-config-maps.ts');
   const { server, namespaces, watch } = kubernetes;
-  const maps = new Maps({ server: server(), namespaces, watch, roots: authority.roots(), log });
+  const isOfMesh = (labels: ReadonlyMap<string, string>): boolean => isSelected(discoverySelectors, labels);
+  const maps = new Maps({ server: server(), namespaces, isOfMesh, watch, roots: authority.roots(), log });
   authority.onRootsChanged((roots) => maps.use(roots));
   return maps;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { RefusedObject } from '../../../src/mesh/sources/kubernetes-objects.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../../src/mesh/sources/kubernetes.ts';
+import type { Finding } from '../../../src/yaml/findings.ts';
 import type { FakeKubeApi, FakeObject } from '../fake-kube-api.ts';
 
 export const PLURALS: Readonly<Record<string, string>> = {
@@ -12,6 +13,7 @@ export const PLURALS: Readonly<Record<string, string>> = {
   Pod: 'pods',
   Secret: 'secrets',
   Node: 'nodes',
+  Namespace: 'namespaces',
   VirtualService: 'virtualservices',
   DestinationRule: 'destinationrules',
   Gateway: 'gateways',
@@ -25,7 +27,7 @@ export const NETWORKING = 'networking.istio.io/v1';
 export const SECURITY = 'security.istio.io/v1';
 const only = (isOne: (kind: string) => boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(PLURALS).filter(([kind]) => isOne(kind)));
-const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'PeerAuthentication'];
+const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'Namespace', 'PeerAuthentication'];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
 export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication');
@@ -65,7 +67,10 @@ export function put(api: FakeKubeApi, ...objects: readonly Manifest[]): void {
 export interface FollowedSource {
   readonly source: KubernetesSource;
   readonly changes: () => number;
+  /** Each time that an object was refused. */
   readonly refused: RefusedObject[];
+  /** Of objects that are refused now. */
+  readonly findings: () => readonly Finding[];
   readonly logged: string[];
   stop(): Promise<void>;
 }
@@ -98,6 +103,7 @@ export function follow(api: () => FakeKubeApi, options: Partial<KubernetesSource
     source,
     changes: () => changes,
     refused,
+    findings: () => [...source.refused].flatMap((one) => one.findings),
     logged,
     stop: async () => {
       over.abort();

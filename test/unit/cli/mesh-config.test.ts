@@ -29,9 +29,30 @@ describe('sluice mesh lint --meshConfigFile', () => {
     expect(code).not.toBe(0);
   });
 
+  test('prints an error in a discovery selector at its place', async () => {
+    const config = written('selectors.yaml', 'discoverySelectors:\n- matchExpressions: [{ key: a, operator: Is }]\n');
+    const { code, out } = await run(['mesh', 'lint', services, '--meshConfigFile', config]);
+    expect(out).toMatch(/selectors\.yaml:2:42 MESH_FIELD .*operator: expected one of "In"\|"NotIn"/);
+    expect(code).not.toBe(0);
+  });
+
+  test('leaves out the objects of files in namespaces without a Namespace, with a warning', async () => {
+    const config = written('all.yaml', 'discoverySelectors: [{}]\n');
+    const { code, out } = await run(['mesh', 'lint', services, '--meshConfigFile', config]);
+    expect(out).toMatch(/MESH_UNUSED \(warning\) the namespace default has no Namespace object/);
+    expect(code).toBe(0);
+  });
+
   test('names a file that cannot be read', async () => {
     const { code, err } = await run(['mesh', 'lint', services, '--meshConfigFile', join(folder, 'none.yaml')]);
     expect(err).toMatch(/CLI_USAGE --meshConfigFile .*none\.yaml: .*ENOENT/);
     expect(code).toBe(2);
   });
+});
+
+test('discovery selectors and --watch-namespaces exclude each other', async () => {
+  const config = written('selectors-of-server.yaml', 'discoverySelectors: [{ matchLabels: { mesh: main } }]\n');
+  const ran = await run(['mesh', '--in-cluster', '--watch-namespaces', 'shop', '--meshConfigFile', config]);
+  expect(ran.err).toMatch(/^CLI_USAGE --watch-namespaces and discoverySelectors of the MeshConfig exclude each other/);
+  expect(ran.code).toBe(2);
 });

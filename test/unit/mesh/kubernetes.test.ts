@@ -221,7 +221,7 @@ describe('an object with an error', () => {
       ]),
     );
     expect(
-      one.source.findings.map(({ position, code, message }) => `${positionText(position)} ${code} ${message}`),
+      one.findings().map(({ position, code, message }) => `${positionText(position)} ${code} ${message}`),
     ).toContain(
       'VirtualService default/a (kubernetes) MESH_FIELD VirtualService default/a, http.0.timeuot: unknown key; did you mean timeout?',
     );
@@ -230,7 +230,7 @@ describe('an object with an error', () => {
     put(api, { ...broken('a'), status: { more: 1 } }); // the same spec again is not reported again
     put(api, rule('a', { http: [{ timeout: '5s', route: [{ destination: { host: 'a' } }] }] }));
     await eventually(() => expect(timeouts(one)[0]).toEqual(['a', 5000]));
-    expect(one.source.findings).toEqual([]);
+    expect(one.findings()).toEqual([]);
     expect(one.refused).toHaveLength(1);
   });
 
@@ -240,7 +240,7 @@ describe('an object with an error', () => {
     expect(names(one.source.objects, 'VirtualService')).toEqual(['b']);
     expect(one.refused.map(({ hasGood }) => hasGood)).toEqual([false]);
     api.remove('virtualservices', broken('a'));
-    await eventually(() => expect(one.source.findings).toEqual([]));
+    await eventually(() => expect(one.findings()).toEqual([]));
   });
 
   test('may have fields of any type', async () => {

@@ -81,6 +81,24 @@ describe('the ConfigMap of the roots', () => {
     expect(logged).toEqual([]);
   });
 
+  test('is only in namespaces of the mesh; one that leaves it keeps what it has, and nobody corrects it', async () => {
+    namespace('shop', { labels: { mesh: 'a' } });
+    namespace('other', { labels: { mesh: 'b' } });
+    namespace('bare');
+    const one = start({ isOfMesh: (labels) => labels.get('mesh') === 'a' });
+    await eventually(() => expect(held()).toEqual({ shop: 'old\n' }));
+    namespace('bare', { labels: { mesh: 'a' } });
+    namespace('shop', { labels: { mesh: 'b' } });
+    await eventually(() => expect(held()).toEqual({ shop: 'old\n', bare: 'old\n' }));
+    await eventually(() => expect(one.state).toEqual({ namespaces: 1, current: 1, failing: [] }));
+    rewrite('shop', { 'root-cert.pem': 'of b\n' });
+    one.use(BOTH);
+    await eventually(() => expect(held()).toEqual({ shop: 'of b\n', bare: 'old\nnew\n' }));
+    namespace('shop', { labels: { mesh: 'a' } });
+    await eventually(() => expect(held()).toEqual({ shop: 'old\nnew\n', bare: 'old\nnew\n' }));
+    expect(logged).toEqual([]);
+  });
+
   test('is not written where the roots stand already: a restart writes nothing', async () => {
     for (let at = 0; at < 20; at++) {
       namespace(`n${at}`);

@@ -1,0 +1,60 @@
+/** Selectors of labels, with the operators and the limits of Kubernetes' own (kubernetes.io/docs/concepts/overview/working-with-objects/labels). */
+import { z } from 'zod';
+
+const NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';
+const KEY = new RegExp(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?${NAME}$`);
+const NOT_A_KEY = 'expected the key of a label, such as app or example.com/team';
+const key = z.string().regex(KEY, NOT_A_KEY);
+const value = z
+  .string()
+  .regex(new RegExp(`^(${NAME})?$`), 'expected the value of a label: letters, digits, hyphens and dots, at most 63');
+
+const expression = z
+  .strictObject({
+    key,
+    operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+    values: z.array(value).default([]),
+  })
+  .superRefine(({ operator, values }, context) => {
+    const needsValues = operator === 'In' || operator === 'NotIn';
+    if (needsValues === values.length > 0) return;
+    const message = needsValues ? `the operator ${operator} needs values` : `the operator ${operator} takes no values`;
+    context.addIssue({ code: 'custom', path: ['values'], message });
+  });
+
+/** Without a condition it selects everything. */
+export const labelSelector = z.strictObject({
+  matchLabels: z
+    .record(z.string(), value)
+    .superRefine((labels, context) => {
+      for (const name of Object.keys(labels))
+        if (!KEY.test(name)) context.addIssue({ code: 'custom', path: [name], message: NOT_A_KEY });
+    })
+    .default({}),
+  matchExpressions: z.array(expression).default([]),
+});
+export type LabelSelector = z.output<typeof labelSelector>;
+
+const selects = ({ matchLabels, matchExpressions }: LabelSelector, labels: ReadonlyMap<string, string>): boolean =>
+  Object.entries(matchLabels).every(([name, wanted]) => labels.get(name) === wanted) &&
+  matchExpressions.every((one) => isMet(one, labels.get(one.key)));
+
+/** Whether one of them does; without selectors all labels are. */
+export const isSelected = (
+  selectors: readonly LabelSelector[] | undefined,
+  labels: ReadonlyMap<string, string>,
+): boolean =>
+  selectors === undefined || selectors.length === 0 || selectors.some((selector) => selects(selector, labels));
+
+function isMet({ operator, values }: z.output<typeof expression>, label: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return label !== undefined && values.includes(label);
+    case 'NotIn':
+      return label === undefined || !values.includes(label);
+    case 'Exists':
+      return label !== undefined;
+    case 'DoesNotExist':
+      return label === undefined;
+  }
+}
