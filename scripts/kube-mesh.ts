@@ -187,7 +187,8 @@ async function main(): Promise<void> {
   );
 
   await server.call('DELETE', `${DEFINITIONS}/virtualservices.networking.istio.io`);
-  await eventually(() => assert.deepEqual(names('VirtualService'), []), WITHIN_MS);
+  // A busy server may end the watch before it sent the last deletions; the kind is then forgotten after a minute.
+  await eventually(() => assert.deepEqual(names('VirtualService'), []), 2 * WITHIN_MS);
   assert.equal(names('Sidecar').length, 5);
   ok('a definition that is deleted takes its objects along, and no others');
 }

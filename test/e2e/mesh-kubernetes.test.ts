@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../../src/adapters/testing/index.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { answers, type FakeKubeApi, startFakeKubeApi } from '../parts/fake-kube-api.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
@@ -164,11 +165,12 @@ describe('a mesh of a cluster', () => {
     plane = await program(flags(), /cannot be listed/);
     ends.push(() => plane.stop());
     const starting = startEnvoy({ config, adminPort: envoyAdmin });
-    await sleep(500);
-    expect(await page('/readyz')).toEqual({
-      ready: false,
-      waitingFor: [expect.stringMatching(/^\/apis\/discovery\.k8s\.io\/v1\/endpointslices: .*403: not for you/)],
-    });
+    await eventually(async () =>
+      expect(await page('/readyz')).toEqual({
+        ready: false,
+        waitingFor: [expect.stringMatching(/^\/apis\/discovery\.k8s\.io\/v1\/endpointslices: .*403: not for you/)],
+      }),
+    );
     api.always = () => undefined;
     envoy = await starting;
     ends.push(() => envoy.stop());
