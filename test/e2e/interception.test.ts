@@ -31,6 +31,8 @@ const [CLIENT, SERVER] = [podAddress(0), podAddress(1)];
 const STATUS_PORT = 15_020;
 /** A port of the server's application that no service has. */
 const HIDDEN = 9999;
+/** Another one, which the policy closes. */
+const FORBIDDEN = 9996;
 
 const service = (name: string, ip: string, app: string, port: number, portName: string): string => `
 ---
@@ -61,6 +63,10 @@ rules:
   - name: closed
     match: request.url_path == "/closed" && destination.service.name == "reviews" && destination.workload.name == "server-v1"
     deny: { status: 403, body: "closed for \${source.ip}" }
+  - name: forbidden
+    calls: [tcp]
+    match: destination.port == ${FORBIDDEN} && destination.workload.name == "server-v1" && destination.labels["app"] == "server"
+    deny: {}
 `;
 
 const STRICT = `
@@ -101,7 +107,7 @@ beforeAll(async () => {
     spaces.node.agent(0),
   ]);
   await client.serve({ host: '0.0.0.0', port: 9080, name: 'ratings' });
-  for (const port of [9080, HIDDEN]) await server.serve({ host: '0.0.0.0', port, name: `server-${port}` });
+  for (const port of [9080, HIDDEN, FORBIDDEN]) await server.serve({ host: '0.0.0.0', port, name: `server-${port}` });
   // These speak first, as MySQL does.
   for (const port of [3306, 6379]) await server.listen({ host: '0.0.0.0', port, name: `server-${port}` });
   await outside.serve({ host: '0.0.0.0', port: 8000, name: 'outside' });
@@ -224,10 +230,15 @@ describe.each(['today', '1.0'] as const)('with the rules of %s', (style) => {
     expect(await outside.get({ ...to, path: '/closed' })).toBe(`403 closed for ${nodeAddress(1)}`);
   });
 
-  test('a port that no service has is reached under the rules of today, and never goes round', async () => {
-    const answer = await outside.get({ host: SERVER, port: HIDDEN, path: '/5', service: 'hidden' });
-    if (style === 'today') expect(answer).toBe(`200 server-${HIDDEN} from ${seen} for hidden/5`);
-    else expect(answer).toMatch(/^503 /);
+  test('a port that no service has is reached under the rules of today if Sluice allows it, and never goes round', async () => {
+    const to = { host: SERVER, path: '/5', service: 'hidden' };
+    const answer = await outside.get({ ...to, port: HIDDEN });
+    if (style === 'today') {
+      expect(answer).toBe(`200 server-${HIDDEN} from ${seen} for hidden/5`);
+      const denied = await statOf(1, 'ext_authz.inbound_0.denied');
+      expect(await outside.get({ ...to, port: FORBIDDEN })).toMatch(CLOSED);
+      expect((await statOf(1, 'ext_authz.inbound_0.denied')) - denied).toBe(1);
+    } else expect(answer).toMatch(/^503 /);
     const before = await connections();
     expect(await outside.connect({ host: SERVER, port: 9998 })).toMatch(CLOSED);
     expect((await connections()) - before).toBeLessThan(8);
