@@ -70,11 +70,20 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
   [
     'src/ratelimit/charge',
-    ['src/counting', 'src/core/handlers/answer-times.ts', 'src/core/handlers/breaker.ts', 'src/adapters/outage-log.ts'],
+    [
+      'src/counting',
+      'src/core/handlers/answer-times.ts',
+      'src/core/handlers/breaker.ts',
+      'src/adapters/contract.ts',
+      'src/adapters/outage-log.ts',
+    ],
   ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
-  ['src/ratelimit/inspect', ['src/counting/ask.ts']],
-  ['src/ratelimit/serve', ['src/files', 'src/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts']],
+  ['src/ratelimit/inspect', ['src/counting/ask.ts', 'src/adapters/contract.ts']],
+  [
+    'src/ratelimit/serve',
+    ['src/files', 'src/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts', 'src/admin/lease-query.ts'],
+  ],
 ];
 
 const stagesOfRatelimit = Object.fromEntries(
@@ -295,6 +304,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/admin': [
     'src/text',
+    'src/adapters/contract.ts',
     'src/yaml',
     'src/attributes',
     'src/core',

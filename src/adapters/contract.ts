@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import type { CheckAnswer, Found } from './contract/answers.ts';
 import type { Call, Host } from './contract/host.ts';
-import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaPlace } from './contract/quota.ts';
+import type { Algorithm, LeasePage, QuotaAnswer, QuotaAsk, QuotaPlace } from './contract/quota.ts';
 import type { Shape, ShapeSpec, ValuesOf } from './contract/shapes.ts';
 import { CONTRACT, CONTRACT_VERSION } from './contract/version.ts';
 
@@ -106,8 +106,8 @@ interface QuotaParts<B, P> {
   charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Clears the counters of these asks, for operators. Optional; without it they cannot be reset. */
   reset?(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
-  /** Locations of the counters of these asks, one per ask; for operators. */
-  look?(asks: readonly QuotaAsk<B>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
+  /** Where the counters of these asks are and who holds their units, one place per ask; for operators, never for a call. Changes nothing. */
+  look?(asks: readonly QuotaAsk<B>[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
 }
 
 type CheckMethods<S> = S extends { readonly check: infer D }
@@ -145,7 +145,7 @@ export interface AnyHandler {
   bucket?(rule: QuotaRule): unknown;
   charge?(asks: readonly QuotaAsk[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   reset?(asks: readonly QuotaAsk[]): void | Promise<void>;
-  look?(asks: readonly QuotaAsk[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
+  look?(asks: readonly QuotaAsk[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   sink?(rule: ReportRule): unknown;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(rule: RuleParams): LookupFunction;

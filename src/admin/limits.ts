@@ -9,6 +9,7 @@ import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import { mayChange, RESET_REFUSED, whoAsks } from './change-access.ts';
+import { FROM_REFUSED, leasesFrom } from './lease-query.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
 
@@ -29,6 +30,9 @@ const MAX_REASON = 200;
 const REASON_REFUSED = `reason must be one text of 1 to ${MAX_REASON} characters`;
 const isReason = (reason: string | readonly string[]): reason is string =>
   typeof reason === 'string' && reason.trim() !== '' && reason.length <= MAX_REASON;
+
+const HOLDERS_EXPECTED =
+  'expected ?id=ID, of a row of /limits/top, and perhaps &from=N, the number of oldest leases to leave out';
 
 /** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
@@ -65,6 +69,14 @@ export function addLimits(app: FastifyInstance, sources: AdminSources, onReset: 
       const rows = await sources.topLimits(count);
       return { limits: rows.map(({ atMs, ...row }) => ({ ...row, chargedAt: new Date(atMs).toISOString() })) };
     });
+    own.get<{ Querystring: Query }>('/limits/holders', async ({ query }, reply) => {
+      const { id, from, ...others } = query;
+      const leases = leasesFrom(from);
+      if (typeof id !== 'string' || leases === undefined || Object.keys(others).length > 0)
+        return reply.code(400).send({ error: HOLDERS_EXPECTED });
+      const found = await sources.holders(id, leases);
+      return found ?? reply.code(404).send({ error: 'no charge of that key is kept; /limits/top has the ids' });
+    });
     own.get('/limits/reset', async (_request, reply) =>
       reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }),
     );
@@ -81,8 +93,10 @@ async function answer(
   reply: FastifyReply,
 ): Promise<unknown> {
   try {
+    const leases = leasesFrom((query as Query)['from']);
+    if (leases === undefined) throw new BadRequest(FROM_REFUSED);
     const asked = typeof body === 'string' && body !== '' ? callOfBody(body) : callOfQuery(query as Query);
-    const result = await sources.limits(depth, asked);
+    const result = await sources.limits(depth, asked, leases);
     if (result === undefined) return await reply.code(503).send({ error: 'no policy is in force' });
     if ('wrong' in result) throw new BadRequest(result.wrong);
     return { call: asked.call, rules: result.rules };

@@ -59,7 +59,8 @@ const PAGES = {
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/top': 'the keys nearest to their limit, by the charges since the first request: ?limit=',
-  '/limits/inspect': 'the same, and the state of their counters',
+  '/limits/holders': 'who holds units of such a key: leases, oldest first, and replicas: ?id=, &from=',
+  '/limits/inspect': 'the same as explain, with the state of their counters and who holds units: &from=',
   '/limits/reset': 'the same, and resets those counters: POST, from this machine',
 } as const;
 

@@ -1,8 +1,9 @@
 /** The data of the admin port, read from the running server at each request. */
 import type { ComparisonReport } from '../candidate/report.ts';
+import type { LeasePage } from '../adapters/contract.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
-import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
+import type { CounterInspection, QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import type { VerdictFilter } from '../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../core/history/summary.ts';
 import type { RuleCounts } from '../core/metrics/rule-counts.ts';
@@ -39,6 +40,8 @@ export interface PolicyLoading {
 
 /** A key of a quota, by its last charge. */
 export interface TopLimit {
+  /** Of its rule, counter and key; for {@link AdminSources.holders}. */
+  readonly id: string;
   readonly rule: string;
   readonly handler: string;
   readonly counter: string;
@@ -49,8 +52,6 @@ export interface TopLimit {
   readonly resetMs: number;
   /** Units that are held, of algorithm concurrency. */
   readonly holders: number | null;
-  /** When the oldest of them end, so that the last charge, which was refused, would fit; null if it was granted. */
-  readonly oldestEndsMs: number | null;
   /** When it was charged, in milliseconds since 1970. */
   readonly atMs: number;
 }
@@ -152,6 +153,8 @@ export interface AdminSources {
   why(id: string): Promise<Why | undefined>;
   /** The keys nearest to their limit. Charges are kept from the first request on. */
   topLimits(limit: number): readonly TopLimit[] | Promise<readonly TopLimit[]>;
+  /** Who holds units of such a key now; `undefined` if it was not charged since the first request for keys, or its policy has gone. */
+  holders(id: string, leases: LeasePage): Promise<CounterInspection | undefined>;
   /** What a policy says to a call, without side effects. */
   play(request: PlayRequest): Promise<Played>;
   /** `id`: of the verdict or the request. */
@@ -161,7 +164,7 @@ export interface AdminSources {
   /** The first request of a reader opens its feed, which closes some seconds after the last one. */
   feed(request: FeedRequest): FeedPart | Promise<FeedPart>;
   /** `undefined` without a policy. */
-  limits(depth: InspectionDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
+  limits(depth: InspectionDepth, asked: AskedCall, leases: LeasePage): Promise<LimitsAnswer | undefined>;
   /** Prometheus text format, in pieces; samples may have exemplars. */
   metrics(): AsyncIterable<string>;
 }

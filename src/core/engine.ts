@@ -283,7 +283,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
       await inForce.flush();
     },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
-    quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
+    quotas: async (depth, call, wires, leases) =>
+      inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires, leases)),
     verdicts: (filter) => concluded.list(filter),
     kept: (id) => concluded.find(id),
     logEntry: (id) => inForce.current && concluded.entries.find(id, inForce.current.attributes),

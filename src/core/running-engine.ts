@@ -3,6 +3,7 @@ import type { Log } from '../adapters/contract.ts';
 import type { RequestBag, Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import type { Engine } from './call.ts';
+import type { LeasePage } from '../adapters/contract.ts';
 import type { InspectionDepth } from './dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
@@ -52,6 +53,7 @@ export interface RunningEngine extends Engine {
     depth: InspectionDepth,
     call: CallKind,
     wires: readonly Wire[],
+    leases?: LeasePage,
   ): Promise<readonly QuotaInspection[] | undefined>;
   /** Newest first. */
   verdicts(filter?: VerdictFilter): readonly KeptVerdict[];

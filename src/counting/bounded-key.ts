@@ -11,3 +11,6 @@ export function boundedKey(key: string): string {
   if (key.length <= MAX_CHARACTERS && !key.startsWith(HASHED)) return key;
   return `${HASHED}${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`;
 }
+
+/** `undefined` if only its SHA-256 is stored. */
+export const textOfBounded = (key: string): string | undefined => (key.startsWith(HASHED) ? undefined : key);

@@ -1,5 +1,5 @@
 /** A store of counters: the quota methods of an adapter, without its rules' params. */
-import type { QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
+import type { LeasePage, QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
 import type { CounterAlgorithm, CounterAnswer } from './counter.ts';
 
 export interface BucketSpec {
@@ -22,7 +22,7 @@ export interface CounterStore<B extends BucketSpec = BucketSpec> {
   reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
   /** The bucket is not used any more. */
   forget?(bucket: B): void;
-  /** Where the counters of these asks are, ask by ask. */
-  look?(asks: readonly QuotaAsk<B>[]): Promise<readonly QuotaPlace[]>;
+  /** Where the counters of these asks are and who holds their units, ask by ask; never on a call's path. */
+  look(asks: readonly QuotaAsk<B>[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;
 }

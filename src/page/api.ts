@@ -155,7 +155,21 @@ export interface PolicyAnswer {
   readonly history?: readonly { readonly revision: string; readonly loadedAt: string; readonly origin: string }[];
 }
 
+/** Of `/limits/holders`. */
+export interface LimitHolders {
+  readonly holders?: readonly { readonly who: string; readonly units: number }[];
+  readonly leases?: readonly {
+    readonly id?: string;
+    readonly units: number;
+    readonly heldMs: number;
+    readonly endsInMs: number;
+  }[];
+  readonly leaseCount?: number;
+  readonly failure?: string;
+}
+
 export interface TopLimit {
+  readonly id: string;
   readonly rule: string;
   readonly handler: string;
   readonly counter: string;
@@ -164,7 +178,6 @@ export interface TopLimit {
   readonly remaining: number;
   readonly resetMs: number;
   readonly holders: number | null;
-  readonly oldestEndsMs?: number | null;
 }
 
 export interface CandidateAnswer {

@@ -52,10 +52,15 @@ const limits = async (
   });
 const looks = async (depth: string, request: Readonly<Record<string, unknown>>): Promise<RuleInspections['rules']> =>
   (JSON.parse((await limits(depth, request, '--json')).out) as RuleInspections).rules;
-const check = async (host: string): Promise<number | null> =>
+const check = async (host: string, headers: Readonly<Record<string, string>> = {}): Promise<number | null> =>
   (
     await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-', '--timeout', '5000'], {
-      stdin: JSON.stringify({ 'request.method': 'GET', 'request.path': '/', 'request.host': host }),
+      stdin: JSON.stringify({
+        'request.method': 'GET',
+        'request.path': '/',
+        'request.host': host,
+        'request.headers': headers,
+      }),
     })
   ).code;
 const used = (told: RuleInspections['rules']): unknown[] =>
@@ -127,6 +132,19 @@ describe('for people', () => {
     expect(out).toMatch(
       /\nRules that do not apply\n {2}nobody-at-home {2}its match is false +request\.host == "away" +\S+policy\.yaml:\d+\n {2}per-user +it is asked in limit calls, not in http +\S+policy\.yaml:\d+\n$/,
     );
+  });
+
+  test('the calls that hold units, the oldest first, in memory and in Redis', async () => {
+    for (const id of ['first', 'second']) expect(await check('held', { 'x-request-id': id })).toBe(0);
+    const { out } = await limits('inspect', { 'request.host': 'held' });
+    const lease = (id: string): string => ` {4}${id} +1 unit +held for \\d+ s +ends within \\d+ s\\n`;
+    for (const handler of ['memory', 'redis'])
+      expect(out).toMatch(
+        new RegExp(
+          `\\n${handler}-concurrency [^]*? {2}leases {5}2, the oldest first\\n${lease('first')}${lease('second')}`,
+        ),
+      );
+    expect(out.match(/^ {2}leases /gm)).toHaveLength(2);
   });
 
   test('a descriptor, with the arguments of `sluice ratelimit`', async () => {

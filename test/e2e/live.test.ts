@@ -73,8 +73,10 @@ async function reading(
   return { reply, events, ended, leave: () => reply.destroy() };
 }
 
+type Row = Readonly<Record<string, unknown>>;
+
 interface TopRows {
-  readonly limits: readonly Readonly<Record<string, unknown>>[];
+  readonly limits: readonly Row[];
 }
 
 interface CountsRow {
@@ -322,6 +324,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       return top.limits.length >= 2 && top.limits[0]?.['remaining'] === 0 ? top : undefined;
     });
     expect(limits[0]).toEqual({
+      id: expect.stringMatching(/^[\w-]{16}$/) as unknown,
       rule: 'three-a-day',
       handler: 'counts',
       counter: 'three-a-day',
@@ -330,7 +333,6 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       remaining: 0,
       resetMs: expect.any(Number) as unknown,
       holders: null,
-      oldestEndsMs: null,
       chargedAt: expect.stringMatching(/^\d{4}-/) as unknown,
     });
     const leased = await until('the leases of a host', async () => {
@@ -338,16 +340,51 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       const { limits: top } = (await page('/limits/top')) as TopRows;
       return top.find(({ rule, remaining }) => rule === 'two-at-once' && remaining === 0);
     });
-    expect(leased).toMatchObject({ holders: 2, oldestEndsMs: null });
-    await checked('GET', '/leased', { 'x-request-id': randomUUID() }, 'busy');
-    const full = await until('the refusal', async () => {
-      const { limits: top } = (await page('/limits/top')) as TopRows;
-      return top.find(({ rule, oldestEndsMs }) => rule === 'two-at-once' && oldestEndsMs !== null);
-    });
-    expect(full).toMatchObject({ holders: 2 });
-    expect(full['oldestEndsMs']).toBeGreaterThan(0);
-    expect(full['oldestEndsMs']).toBeLessThanOrEqual(3_600_000);
+    expect(leased).toMatchObject({ holders: 2 });
     expect(await page('/limits/top?limit=0')).toEqual({ error: 'limit must be a whole number from 1 to 500' });
+  });
+
+  test('the calls that hold units of a key are listed, the oldest first', async () => {
+    await page('/limits/top');
+    const ids: string[] = [];
+    const rowOf = async (): Promise<Row | undefined> =>
+      ((await page('/limits/top')) as TopRows).limits.find(({ key }) => (key as Row)['request.host'] === 'held');
+    const row = await until('two leases', async () => {
+      const id = randomUUID();
+      if ((await checked('GET', '/leased', { 'x-request-id': id }, 'held')) === 0) ids.push(id);
+      const found = await rowOf();
+      return ids.length === 2 && found?.['remaining'] === 0 ? found : undefined;
+    });
+    const held = async (query: string): Promise<unknown> => page(`/limits/holders?id=${String(row['id'])}${query}`);
+    const lease = (id: string | undefined): object => ({
+      id,
+      units: 1,
+      heldMs: expect.any(Number) as unknown,
+      endsInMs: expect.any(Number) as unknown,
+    });
+    expect(await held('')).toEqual({
+      state: { granted: false, used: 2, remaining: 0, resetMs: expect.any(Number) as unknown },
+      leaseCount: 2,
+      leases: ids.map(lease),
+    });
+    expect(await held('&from=1')).toMatchObject({ leaseCount: 2, leases: [lease(ids[1])] });
+    expect(await held('&from=2')).toMatchObject({ leaseCount: 2, leases: [] });
+    const inspected = await fetch(`http://127.0.0.1:${server.adminPort}/limits/inspect?from=1`, {
+      method: 'POST',
+      body: JSON.stringify({ http: { 'request.path': '/leased', 'request.host': 'held' } }),
+    });
+    expect(await inspected.json()).toMatchObject({
+      rules: expect.arrayContaining([
+        expect.objectContaining({ rule: 'two-at-once', leaseCount: 2, leases: [lease(ids[1])] }),
+      ]) as unknown,
+    });
+    expect(await page('/limits/holders?id=never')).toEqual({
+      error: 'no charge of that key is kept; /limits/top has the ids',
+    });
+    for (const query of ['', '?id=a&from=-1', '?id=a&from=x', '?id=a&limit=1'])
+      expect(await page(`/limits/holders${query}`)).toEqual({
+        error: expect.stringMatching(/^expected \?id=ID/) as unknown,
+      });
   });
 
   test('the playground says what a policy would say to a call, and changes nothing', async () => {

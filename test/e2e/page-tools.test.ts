@@ -18,6 +18,9 @@ rules:
   - name: per-host
     match: request.url_path.startsWith("/ratings/")
     quota: { handler: limits, limit: 3, per: 1h, key: [request.host] }
+  - name: at-once
+    match: request.url_path.startsWith("/uploads/")
+    quota: { handler: limits, algorithm: concurrency, limit: 150, per: 1h, key: [request.host], once: request.id }
 `;
 
 let browser: Browser;
@@ -58,6 +61,31 @@ test('a used-up limit is seen, and reset with a reason that the log has', async 
   expect(await ask('/ratings/7')).toBe('ok_response');
   const line = await until('the line of the reset', () => sluice.log.find((text) => text.includes('counters reset')));
   expect(line).toMatch(/rules=per-host.*reason="?ticket 42: a release/);
+  expect(page.errors).toEqual([]);
+  await page.context().close();
+});
+
+test('a key of concurrent calls opens the calls that hold its units, the oldest first, by pages', async () => {
+  const page = await openPage(browser, DESKTOP);
+  await page.goto(`${base}/#/limits`);
+  const hold = async (id: string): Promise<unknown> =>
+    envoy.check({ path: '/uploads/7', host: 'files.example', headers: { 'x-request-id': id } });
+  await until('the page keeps charges', async () => {
+    await hold('call-0');
+    return (await page.getByRole('row', { name: /files\.example/ }).count()) > 0 ? true : undefined;
+  });
+  for (let call = 1; call < 130; call++) await hold(`call-${call}`);
+  await page.getByRole('row', { name: /files\.example.*at-once/ }).click();
+  const panel = page.getByRole('complementary', { name: 'Limit' });
+  await panel.getByText(/^130 leases, the oldest first/).waitFor();
+  const rows = panel.getByRole('region', { name: 'Leases' }).getByRole('row');
+  expect(await rows.count()).toBe(101);
+  expect(await rows.nth(1).innerText()).toMatch(/^call-0\s+1\s+[\d.]+ m?s\s+5\d min$/);
+  await panel.getByText('1 to 100 of 130').waitFor();
+  expect(await accessibilityFindings(page)).toEqual([]);
+  await panel.getByRole('button', { name: 'Next' }).click();
+  await panel.getByText('101 to 130 of 130').waitFor();
+  expect(await rows.last().innerText()).toMatch(/^call-129\s/);
   expect(page.errors).toEqual([]);
   await page.context().close();
 });

@@ -142,7 +142,7 @@ describe.each(PLACES)('%s', (name, env) => {
   const own = name.replaceAll(' ', '-');
 
   test('each admits its limit and reports what is left', async () => {
-    const { ask } = await start(env());
+    const { ask, debugPort } = await start(env());
     const answers = [];
     for (let n = 0; n < 4; n++) answers.push(await ask(`user=${own}`, `pay=${own}`));
     expect(answers).toEqual([
@@ -159,6 +159,10 @@ describe.each(PLACES)('%s', (name, env) => {
       await ask(`tenant=${own},request=3`),
     ];
     expect(leases).toEqual([[1], [0], ['over'], [1], [0]]);
+    const descriptor = `domain=shop&key=tenant&value=${own}&key=request&value=any`;
+    const held = await fetch(`http://127.0.0.1:${debugPort}/limits/inspect?${descriptor}&from=0`);
+    expect(await held.json()).toMatchObject({ count: 2, leaseCount: 2, leases: [{ id: '2' }, { id: '3' }] });
+    expect((await fetch(`http://127.0.0.1:${debugPort}/limits/inspect?${descriptor}&from=-1`)).status).toBe(400);
     expect(await ask('fast=x')).toEqual([999]);
   });
 
@@ -211,7 +215,7 @@ describe.each(PLACES)('%s', (name, env) => {
         : / {2}counter {4}sluice:limits:(\{.+\}:?)?g:86400000:shop:=user_/,
     );
     expect(await limits('inspect', `tenant=${own}-seen`, 'request=9')).toMatch(
-      /shop\.tenant\.request {2}2 at once, each for 60 s at most {2}[^]* {2}is at {6}1, 1 left\n$/,
+      /shop\.tenant\.request {2}2 at once, each for 60 s at most {2}[^]* {2}is at {6}1, 1 left\n {2}leases {5}1\n {4}1 {2}1 unit {2}held for \d+ s {2}ends within \d+ s\n$/,
     );
     expect(await limits('reset', `user=${own}-seen`)).toContain('  was at     1, 2 left\nit is reset');
     expect(await ask(`user=${own}-seen`)).toEqual([2]);

@@ -78,10 +78,31 @@ export interface QuotaAnswer {
   readonly charged?: number;
 }
 
-/** The location of a counter, for operators. */
+/** The leases that an operator asks for: `count` of them after the `from` oldest. */
+export interface LeasePage {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** A lease of a counter of `concurrency`. */
+export interface QuotaLease {
+  /** Its idempotency key; absent if it has none, or one too long to be stored as text. */
+  readonly id?: string | undefined;
+  readonly units: number;
+  /** Time since it was taken. */
+  readonly heldMs: number;
+  /** Time until it ends, unless it is released before. */
+  readonly endsInMs: number;
+}
+
+/** Where a counter is and who holds its units, for operators. */
 export interface QuotaPlace {
-  /** Its name in the backend, such as a Redis key. */
-  readonly counter: string;
+  /** Its name in the backend, such as a Redis key; absent if it has none. */
+  readonly counter?: string | undefined;
   /** Replicas with units that were taken in advance and are not spent yet. */
   readonly holders?: readonly { readonly who: string; readonly units: number }[];
+  /** `concurrency`: the leases of the requested page, oldest first. */
+  readonly leases?: readonly QuotaLease[];
+  /** How many leases there are in all; absent if none were requested. */
+  readonly leaseCount?: number | undefined;
 }

@@ -9,6 +9,7 @@ import {
   type Call,
   type Capability,
   FOUND,
+  type LeasePage,
   Rejected,
   Unavailable,
 } from '../contract.ts';
@@ -78,7 +79,7 @@ export async function openIsolated(
     received,
     opened({ has }) {
       if (has.reset) handler.reset = (asks) => inspect('reset', asks);
-      if (has.look) handler.look = (asks) => inspect('look', asks);
+      if (has.look) handler.look = (asks, leases) => inspect('look', asks, leases);
       slots.opened();
       outage.succeeded('a handler runs again');
     },
@@ -178,9 +179,9 @@ export async function openIsolated(
         : slot.message.slot,
     );
 
-  function inspect(kind: 'look' | 'reset', asks: readonly unknown[]): Promise<never> {
+  function inspect(kind: 'look' | 'reset', asks: readonly unknown[], leases?: LeasePage): Promise<never> {
     const { fields: callFields, promise } = pendingAnswer(callOf(PAGE_MS));
-    link.send({ kind, call: callFields, asks: asks as never });
+    link.send({ kind, call: callFields, asks: asks as never, leases });
     return promise as Promise<never>;
   }
 

@@ -6,6 +6,7 @@
 import type {
   Capability,
   CheckAnswer,
+  LeasePage,
   LogFields,
   QuotaAnswer,
   QuotaAsk,
@@ -84,6 +85,8 @@ export interface Inspect {
   readonly kind: 'look' | 'reset';
   readonly call: CallFields;
   readonly asks: readonly QuotaAsk<Slot>[];
+  /** Of a look. */
+  readonly leases?: LeasePage | undefined;
 }
 /** The caller has gone. No answer is expected. */
 export interface Cancel {

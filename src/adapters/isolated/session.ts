@@ -172,7 +172,7 @@ export class Session {
         break;
       case 'look':
       case 'reset':
-        this.#answer(message.call, () => handler[message.kind]?.(this.#ofBuckets(message.asks)));
+        this.#answer(message.call, () => handler[message.kind]?.(this.#ofBuckets(message.asks), message.leases));
         break;
       case 'renderPage':
         this.#answer(message.call, () => this.#metrics.render());

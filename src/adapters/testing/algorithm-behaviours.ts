@@ -245,6 +245,9 @@ const OF_LOG: CounterBehaviours = {
   },
 };
 
+/** As Envoy writes `x-request-id`. */
+const UUID = '7b2e9c1a-33f0-4c5e-9d7a-0f6b1c2d3e4f';
+
 const OF_CONCURRENCY: CounterBehaviours = {
   ...OF_LISTS,
 
@@ -260,7 +263,55 @@ const OF_CONCURRENCY: CounterBehaviours = {
     assert.deepEqual([await take('a'), await take('d'), await take('e')], [true, true, false]);
   },
 
-  async 'a release is undone if another ask of its call is refused'({ counter, charge }) {
+  async 'a look lists leases by pages, the oldest first, and none that has ended or was released'({
+    clock,
+    counter,
+    place,
+  }) {
+    const mine = counter({ limit: 10 });
+    const leases = async (from: number, count: number) => {
+      const found = await place?.(mine.ask('look'), { from, count });
+      return found?.leaseCount === undefined ? undefined : { of: found.leaseCount, leases: found.leases ?? [] };
+    };
+    const ids = async (from: number, count: number) => {
+      const { of, leases: listed } = (await leases(from, count)) ?? { of: 0, leases: [] };
+      return [of, ...listed.map(({ id }) => id)];
+    };
+    if ((await leases(0, 10)) === undefined) return; // it does not list them
+    assert.deepEqual(await leases(0, 10), { of: 0, leases: [] });
+    for (const [cost, idempotencyKey] of [
+      [1, 'a'],
+      [3, UUID],
+      [2, 'c'],
+    ] as const) {
+      await mine.spend({ cost, idempotencyKey });
+      clock.advance(10_000);
+    }
+    const [, second, third] = (await leases(0, 10))?.leases ?? [];
+    assert.deepEqual([second?.id, second?.units], [UUID, 3]);
+    for (const [lease, heldMs] of [
+      [second, 20_000],
+      [third, 10_000],
+    ] as const) {
+      assertReset({ resetMs: lease?.heldMs ?? -1 }, heldMs);
+      assertReset({ resetMs: lease?.endsInMs ?? -1 }, MINUTE_MS - heldMs);
+    }
+    assert.deepEqual([await ids(0, 1), await ids(2, 5), await ids(3, 1)], [[3, 'a'], [3, 'c'], [3]]);
+    await mine.giveBack({ cost: 1, idempotencyKey: UUID });
+    await mine.release({ idempotencyKey: 'a' });
+    const left = (await leases(0, 10))?.leases ?? [];
+    assert.deepEqual(
+      left.map(({ id, units }) => [id, units]),
+      [
+        [UUID, 2],
+        ['c', 2],
+      ],
+    );
+    clock.advance(MINUTE_MS - 20_000 + 1);
+    assert.deepEqual(await ids(0, 10), [1, 'c']);
+  },
+
+  async 'a release is undone if another ask of its call is refused'({ counter, charge, place }) {
     const mine = counter({ limit: 1 });
     const none = counter({ counter: 'none', limit: 0 });
     await mine.spend({ idempotencyKey: 'a' });
@@ -270,6 +321,12 @@ const OF_CONCURRENCY: CounterBehaviours = {
       { granted: false, remaining: 0 },
     ]);
     assert.equal(await isGranted(mine, 'b'), false);
+    const found = await place?.(mine.ask('look'), { from: 0, count: 5 });
+    if (found?.leaseCount !== undefined)
+      assert.deepEqual(
+        found.leases?.map(({ id }) => id),
+        ['a'],
+      );
   },
 };
 

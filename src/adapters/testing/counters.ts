@@ -1,7 +1,7 @@
 /** The counters of one store, as behaviours use them. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaRule, Spend } from '../contract.ts';
+import type { Algorithm, LeasePage, QuotaAnswer, QuotaAsk, QuotaPlace, QuotaRule, Spend } from '../contract.ts';
 import type { FakeClock } from './fake-clock.ts';
 
 export const MINUTE_MS = 60_000;
@@ -14,6 +14,7 @@ export interface StoreUnderTest {
   bucket(rule: Omit<QuotaRule, 'params'>): unknown;
   charge(asks: readonly QuotaAsk[]): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   reset?(asks: readonly QuotaAsk[]): void | Promise<void>;
+  look?(asks: readonly QuotaAsk[], leases: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
 }
 
 export interface CounterOptions {
@@ -47,6 +48,8 @@ export interface CountersUnderTest {
   readonly charge: (...asks: readonly QuotaAsk[]) => Promise<readonly QuotaAnswer[]>;
   /** Optional in the contract. */
   readonly reset: ((...asks: readonly QuotaAsk[]) => Promise<void>) | undefined;
+  /** The place of one counter. Optional in the contract. */
+  readonly place: ((ask: QuotaAsk, leases: LeasePage) => Promise<QuotaPlace | undefined>) | undefined;
 }
 
 /** Named behaviours: each throws where it does not hold. */
@@ -99,6 +102,7 @@ export function countersOf(store: StoreUnderTest, algorithm: Algorithm): Counter
     counter,
     charge,
     reset: store.reset === undefined ? undefined : async (...asks) => store.reset?.(asks),
+    place: store.look === undefined ? undefined : async (ask, leases) => (await store.look?.([ask], leases))?.[0],
   };
 }
 
@@ -110,6 +114,6 @@ export const outcome = ({ granted, remaining }: QuotaAnswer): Pick<QuotaAnswer, 
 
 export const grants = (answers: readonly QuotaAnswer[]): boolean[] => answers.map(({ granted }) => granted);
 
-export function assertReset({ resetMs }: QuotaAnswer, expectedMs: number): void {
+export function assertReset({ resetMs }: Pick<QuotaAnswer, 'resetMs'>, expectedMs: number): void {
   assert.ok(Math.abs(resetMs - expectedMs) <= RESET_ROUNDING_MS, `resetMs is ${resetMs}; expected ${expectedMs}`);
 }

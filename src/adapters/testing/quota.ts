@@ -12,6 +12,7 @@ export function quotaBehaviours(adapter: Adapter, subject: PlacedSubject, exampl
     bucket: (rule) => handler.bucket?.({ ...rule, params: paramsOf(adapter, 'quota', example.params) }),
     charge: (asks) => handler.charge?.(asks, testCall()) ?? [],
     ...(handler.reset === undefined ? {} : { reset: (asks) => handler.reset?.(asks) }),
+    ...(handler.look === undefined ? {} : { look: (asks, leases) => handler.look?.(asks, leases) ?? [] }),
   });
   return (adapter.serves.quota?.algorithms ?? []).flatMap((algorithm) =>
     Object.entries(BEHAVIOURS_OF[algorithm]).map(([says, show]) =>

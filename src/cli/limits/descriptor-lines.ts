@@ -2,6 +2,7 @@
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { shownPath } from '../findings.ts';
+import { holdersText, leaseLines } from './holder-lines.ts';
 import { paintOut } from '../../text/paint.ts';
 
 export function* descriptorLines(depth: InspectionDepth, inspection: Inspection): Generator<string> {
@@ -9,10 +10,8 @@ export function* descriptorLines(depth: InspectionDepth, inspection: Inspection)
   for (const one of inspection.also ?? []) yield* limitLines(depth, one);
 }
 
-function* limitLines(
-  depth: InspectionDepth,
-  { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection,
-): Generator<string> {
+function* limitLines(depth: InspectionDepth, inspection: Inspection): Generator<string> {
+  const { why, limit, counter, resetS, count, heldHere, holders, remaining } = inspection;
   for (const line of why) yield `  ${line}`;
   if (limit === undefined) return yield paintOut.warn('no limit: it passes');
   const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);
@@ -38,7 +37,7 @@ function* limitLines(
     yield `  ${algorithm === 'fixed' || algorithm === 'sliding' ? 'ends' : 'free'} in    ${resetS} s`;
   if (count === undefined) return;
   yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
-  if (holders !== undefined && holders.length > 0)
-    yield `  held       ${holders.map(({ who, units }) => `${units} by ${who}`).join(', ')}`;
+  if (holders !== undefined && holders.length > 0) yield `  held       ${holdersText(holders)}`;
+  yield* leaseLines(inspection);
   if (depth === 'reset') yield paintOut.good('it is reset');
 }

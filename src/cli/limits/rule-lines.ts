@@ -8,6 +8,7 @@ import { shownPath } from '../findings.ts';
 import { paintOut } from '../../text/paint.ts';
 import { columns } from '../terminal.ts';
 import type { RuleInspections } from './ask.ts';
+import { holdersText, leaseLines } from './holder-lines.ts';
 
 export function* ruleLines(depth: InspectionDepth, { call, rules }: RuleInspections): Generator<string> {
   const isOne = rules.every(({ descriptor = 1 }) => descriptor === 1);
@@ -19,6 +20,7 @@ export function* ruleLines(depth: InspectionDepth, { call, rules }: RuleInspecti
   for (const inspection of applying) {
     yield `${paintOut.strong(nameOf(inspection))}  ${limitOf(inspection)}  ${paintOut.faint(placeOf(inspection))}`;
     yield* columns([...factsOf(depth, inspection)].map(([what, text]) => [`  ${what}`.padEnd(12), text]));
+    yield* leaseLines(inspection);
     if (inspection.failure !== undefined) yield `  ${paintOut.bad(inspection.failure)}`;
     if (inspection.reset === true) yield `  ${paintOut.good('it is reset')}`;
     if (inspection.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
@@ -55,8 +57,7 @@ function* factsOf(depth: InspectionDepth, inspection: QuotaInspection): Generato
     `${used}, ${remaining} left${granted ? '' : ': less than the call costs'}`,
   ];
   yield [inspection.algorithm === 'fixed' ? 'ends in' : 'full in', `${Math.ceil(resetMs / 1000)} s`];
-  if (holders !== undefined && holders.length > 0)
-    yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
+  if (holders !== undefined && holders.length > 0) yield ['held', holdersText(holders)];
 }
 
 function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaInspection): string {

@@ -5,7 +5,7 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { HIDDEN, SecretlessBag } from '../../attributes/secrets.ts';
-import type { Algorithm, QuotaAsk } from '../../adapters/contract.ts';
+import type { Algorithm, QuotaAsk, QuotaLease, QuotaPlace } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import { keyPart } from '../key-text.ts';
@@ -17,7 +17,27 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type PreparedQuota, type PreparedRule, type RuleOutcome, shadowCounter } from '../outcome.ts';
 import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
-export interface QuotaInspection {
+/** A counter as its handler shows it. */
+export interface CounterInspection {
+  /** `granted`: whether the cost of the call is left now (idempotency keys are not checked). */
+  readonly state?: {
+    readonly granted: boolean;
+    readonly used: number;
+    readonly remaining: number;
+    readonly resetMs: number;
+  };
+  /** The backend's name of the counter. */
+  readonly place?: string;
+  /** Replicas that hold units taken in advance. */
+  readonly holders?: NonNullable<QuotaPlace['holders']>;
+  /** `concurrency`: the leases of the requested page, oldest first, and how many there are; absent if the handler does not list them. */
+  readonly leases?: readonly QuotaLease[];
+  readonly leaseCount?: number;
+  /** What failed, and why. */
+  readonly failure?: string;
+}
+
+export interface QuotaInspection extends CounterInspection {
   readonly rule: string;
   /** `file:line`. */
   readonly at: string;
@@ -46,21 +66,8 @@ export interface QuotaInspection {
   readonly perMs: number;
   /** `month Europe/Amsterdam`. */
   readonly calendar?: string;
-  /** State of its counter; `granted`: whether the cost of the call is left now (idempotency keys are not checked). */
-  readonly state?: {
-    readonly granted: boolean;
-    readonly used: number;
-    readonly remaining: number;
-    readonly resetMs: number;
-  };
-  /** The backend's name of its counter. */
-  readonly place?: string;
-  /** Replicas that hold units taken in advance. */
-  readonly holders?: readonly { readonly who: string; readonly units: number }[];
   /** Whether its counter was reset; absent if that was not requested. */
   readonly reset?: boolean;
-  /** What failed, and why. */
-  readonly failure?: string;
 }
 
 export interface InspectedQuota {

@@ -2,7 +2,14 @@
  * Counters in the memory of one thread, bounded.
  * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} if there is no room for a new counter.
  */
-import { type Host, type QuotaAnswer, type QuotaAsk, Rejected } from '../../adapters/contract.ts';
+import {
+  type Host,
+  type LeasePage,
+  type QuotaAnswer,
+  type QuotaAsk,
+  type QuotaPlace,
+  Rejected,
+} from '../../adapters/contract.ts';
 import { askCounter, settleAfterSetBack } from '../algorithms.ts';
 import {
   BLANK,
@@ -13,7 +20,8 @@ import {
   NO_ENTRIES,
 } from '../counter.ts';
 import { changeOf, giveBackOf, isLook, repeated, uncharged } from '../ask.ts';
-import { boundedKey } from '../bounded-key.ts';
+import { boundedKey, textOfBounded } from '../bounded-key.ts';
+import { leasePage, listsLeases } from '../lease-page.ts';
 import type { BucketSpec } from '../store.ts';
 import type { Slot } from './expiry-list.ts';
 import { type Bucket, type Group, Groups, isOfCalendar } from './groups.ts';
@@ -92,6 +100,17 @@ export class Counters {
       const slot = this.#find(ask);
       if (slot !== undefined) restore(slot, BLANK);
     }
+  }
+
+  look(asks: readonly QuotaAsk<Bucket>[], leases?: LeasePage): readonly QuotaPlace[] {
+    return asks.map((ask) => {
+      const { algorithm } = ask.bucket;
+      if (!listsLeases(algorithm, leases)) return {};
+      const entries = this.#find(ask)?.entries ?? NO_ENTRIES;
+      return leasePage(entries, leases, ask.perMs, this.#nowMs(algorithm), ({ owner }) =>
+        typeof owner === 'string' ? textOfBounded(owner) : undefined,
+      );
+    });
   }
 
   clear(): void {

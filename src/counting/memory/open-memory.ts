@@ -40,6 +40,7 @@ export function openMemoryStore({ maxKeys, maxEntries }: MemoryStoreOptions, hos
       bucket: (rule) => shared.bucket(rule),
       charge: (asks) => shared.charge(asks),
       reset: (asks) => shared.reset(asks),
+      look: (asks, leases) => shared.look(asks, leases),
       close() {},
     };
   }
@@ -61,6 +62,7 @@ export function openMemoryStore({ maxKeys, maxEntries }: MemoryStoreOptions, hos
     bucket: (rule) => counters.bucket(rule),
     charge: (asks) => counters.charge(asks),
     reset: (asks) => counters.reset(asks),
+    look: (asks, leases) => counters.look(asks, leases),
     forget: (bucket) => counters.forget(bucket),
     close() {
       room.close();

@@ -1,6 +1,6 @@
 /** Counters in memory that all workers of the process see: exact, because one worker at a time is inside. */
 import { hash } from 'node:crypto';
-import type { Host, QuotaAsk } from '../../adapters/contract.ts';
+import type { Host, LeasePage, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
 import { SharedPlaces } from '../../adapters/shared-places.ts';
 import { askCounter, settleAfterSetBack } from '../algorithms.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type Owner,
 } from '../counter.ts';
 import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
+import { leasePage, listsLeases } from '../lease-page.ts';
 import type { BucketSpec } from '../store.ts';
 import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
 import { SharedEntries } from './shared-entries.ts';
@@ -102,6 +103,19 @@ export class SharedCounters {
     });
   }
 
+  look(asks: readonly QuotaAsk<BucketSpec>[], leases?: LeasePage): readonly QuotaPlace[] {
+    const nowMs = this.#clock.nowMs();
+    return asks.map((ask) => {
+      if (!listsLeases(ask.bucket.algorithm, leases)) return {};
+      return this.#places.within(() => {
+        this.#entries.repair();
+        const at = this.#places.find(nameOf(ask));
+        const entries = at === undefined ? [] : this.#entries.withIds(at / PER_PLACE);
+        return leasePage(entries, leases, ask.perMs, nowMs, ({ id }) => id);
+      });
+    });
+  }
+
   /** Counters in use now; looks at the whole memory. */
   get size(): number {
     const nowMs = this.#clock.nowMs();
@@ -137,7 +151,7 @@ export class SharedCounters {
     const after: State = { ...before };
     const answer = askCounter(after, algorithm, ask, nowMs, this.#ownerOf(ask));
     const at = isLook(ask) ? undefined : (known ?? (charges && answer.granted ? this.#placeOf(ask, nowMs) : undefined));
-    if (at !== undefined) this.#write(at, algorithm, before, after);
+    if (at !== undefined) this.#write(at, algorithm, before, after, leaseIdOf(ask));
     return { ask, at, before, after, answer };
   }
 
@@ -147,7 +161,9 @@ export class SharedCounters {
     const place = isAlone
       ? at
       : (this.#places.find(nameOf(ask)) ?? (before.endsAtMs > nowMs ? this.#placeOf(ask, nowMs) : undefined));
-    if (place !== undefined) this.#write(place, ask.bucket.algorithm, after, before);
+    // A debt has dropped the oldest leases, which are of other callers.
+    const id = ask.kind === 'owe' ? undefined : leaseIdOf(ask);
+    if (place !== undefined) this.#write(place, ask.bucket.algorithm, after, before, id);
   }
 
   /** The groups of a full set have equal shares of it. */
@@ -172,8 +188,8 @@ export class SharedCounters {
     };
   }
 
-  #write(at: number, algorithm: CounterAlgorithm, was: State, is: State): void {
-    if (was.entries !== is.entries) this.#entries.write(at / PER_PLACE, was.entries, is.entries);
+  #write(at: number, algorithm: CounterAlgorithm, was: State, is: State, leaseId: string | undefined): void {
+    if (was.entries !== is.entries) this.#entries.write(at / PER_PLACE, was.entries, is.entries, leaseId);
     this.#values[at] = is.endsAtMs;
     this.#values[at + 1] = algorithm === 'gcra' ? is.roundedUpMs : is.used;
     this.#values[at + 2] = is.usedBefore;
@@ -185,6 +201,10 @@ export class SharedCounters {
       : undefined;
   }
 }
+
+/** Stored for operators. */
+const leaseIdOf = ({ bucket, idempotencyKey }: QuotaAsk<BucketSpec>): string | undefined =>
+  bucket.algorithm === 'concurrency' ? idempotencyKey : undefined;
 
 /** The key of a `window` names it wholly. */
 const nameOf = ({ bucket, key, perMs }: QuotaAsk<BucketSpec>): string =>

@@ -12,6 +12,8 @@ import type { Entry } from '../counter.ts';
 /** Word 0 stays 0: when a worker ends, the first word of every shared buffer is treated as a lock. */
 const HEAD_BYTES = 32;
 const [CHANGING, TOUCHED, FREE, USED, HAND, SECRET, SECRET_MORE] = [1, 2, 3, 4, 5, 6, 7];
+/** Of a slot, for operators: the length of an idempotency key, then its text in UTF-8; the length is 0 if it has none, or a longer one. */
+const ID_BYTES = 40;
 /** Numbers of a slot: end, cost, owner. Links of a slot: next slot, list + 1; 0 for none. */
 const [NUMBERS, LINKS] = [3, 2];
 const SWEPT_PER_ENTRY = 2; // more than one, so that entries expire faster than new ones arrive
@@ -28,7 +30,7 @@ export interface SharedEntriesOptions {
 
 export class SharedEntries {
   static bytesFor(lists: number, maxEntries: number): number {
-    return HEAD_BYTES + maxEntries * (NUMBERS * 8 + LINKS * 4) + lists * 4;
+    return HEAD_BYTES + maxEntries * (NUMBERS * 8 + LINKS * 4 + ID_BYTES) + lists * 4;
   }
 
   readonly #maxEntries: number;
@@ -39,6 +41,7 @@ export class SharedEntries {
   readonly #links: Int32Array;
   /** The first slot of each list. */
   readonly #firsts: Int32Array;
+  readonly #ids: Buffer;
 
   constructor({ memory, lists, maxEntries, onEvicted }: SharedEntriesOptions) {
     this.#maxEntries = maxEntries;
@@ -47,7 +50,9 @@ export class SharedEntries {
     this.#head = new Int32Array(memory, 0, HEAD_BYTES / 4);
     this.#numbers = new Float64Array(memory, HEAD_BYTES, maxEntries * NUMBERS);
     this.#links = new Int32Array(memory, linksFrom, maxEntries * LINKS);
-    this.#firsts = new Int32Array(memory, linksFrom + maxEntries * LINKS * 4, lists);
+    const firstsFrom = linksFrom + maxEntries * LINKS * 4;
+    this.#firsts = new Int32Array(memory, firstsFrom, lists);
+    this.#ids = Buffer.from(memory, firstsFrom + lists * 4, maxEntries * ID_BYTES);
     if (this.#get(SECRET) === 0)
       for (const [at, word] of crypto.getRandomValues(new Int32Array(2)).entries()) this.#head[SECRET + at] = word | 1;
   }
@@ -76,24 +81,44 @@ export class SharedEntries {
     return entries;
   }
 
-  /** Replaces the list `before` by `after`; entries in both keep their slots. */
-  write(list: number, before: readonly Entry[], after: readonly Entry[]): void {
+  /** With their idempotency keys, which are read within the lock. */
+  withIds(list: number): readonly (Entry & { readonly id: string | undefined })[] {
+    let slot = 0;
+    return this.read(list).map((entry) => {
+      slot = slot === 0 ? this.#first(list) : this.#next(slot);
+      const at = (slot - 1) * ID_BYTES;
+      const length = this.#ids[at] as number;
+      const ids = this.#ids;
+      return {
+        ...entry,
+        get id() {
+          return length === 0 ? undefined : ids.toString('utf8', at + 1, at + 1 + length);
+        },
+      };
+    });
+  }
+
+  /** Replaces the list `before` by `after`; entries in both keep their slots. `id`: the idempotency key of new ones. */
+  write(list: number, before: readonly Entry[], after: readonly Entry[], id?: string): void {
     if (before.length === after.length && before.every((entry, at) => entry === after[at])) return;
     this.#change(() => {
       let kept = 0;
       let last = 0;
       for (let slot = this.#first(list), at = 0; slot !== 0; at++) {
         const next = this.#next(slot);
-        if (kept < after.length && before[at] === after[kept]) {
-          kept++;
-          last = slot;
-        } else {
+        const was = before[at] as Entry;
+        const found = placeIn(after, was, kept);
+        if (found === undefined) {
           this.#link(list, last, next);
           this.#release(slot);
+        } else {
+          for (; kept < found; kept++) last = this.#insert(list, last, after[kept] as Entry, id, slot);
+          this.#numbers[(slot - 1) * NUMBERS + 1] = (after[kept++] as Entry).cost; // a part may have been given back
+          last = slot;
         }
         slot = next;
       }
-      for (; kept < after.length; kept++) last = this.#append(list, last, after[kept] as Entry);
+      for (; kept < after.length; kept++) last = this.#insert(list, last, after[kept] as Entry, id, 0);
     });
   }
 
@@ -157,7 +182,8 @@ export class SharedEntries {
     Atomics.store(this.#head, CHANGING, 0);
   }
 
-  #append(list: number, last: number, { untilMs, cost, owner }: Entry): number {
+  /** Between the slots `last` and `next`. */
+  #insert(list: number, last: number, { untilMs, cost, owner }: Entry, id: string | undefined, next: number): number {
     const free = this.#get(FREE);
     const slot = free === 0 ? this.#get(TOUCHED) + 1 : free;
     if (slot > this.#maxEntries) {
@@ -172,10 +198,18 @@ export class SharedEntries {
     this.#numbers[at] = untilMs;
     this.#numbers[at + 1] = cost;
     this.#numbers[at + 2] = Number(owner ?? 0);
-    this.#links[(slot - 1) * LINKS] = 0;
+    this.#links[(slot - 1) * LINKS] = next;
     this.#links[(slot - 1) * LINKS + 1] = list + 1;
+    this.#writeId(slot, id);
     this.#link(list, last, slot);
     return slot;
+  }
+
+  #writeId(slot: number, id = ''): void {
+    const at = (slot - 1) * ID_BYTES;
+    const bytes = id.length < ID_BYTES ? Buffer.byteLength(id) : ID_BYTES;
+    this.#ids[at] = bytes < ID_BYTES ? bytes : 0;
+    if (bytes > 0 && bytes < ID_BYTES) this.#ids.write(id, at + 1, 'utf8');
   }
 
   #dropFirst(list: number): void {
@@ -228,4 +262,14 @@ export class SharedEntries {
   #number(slot: number, at: number): number {
     return this.#numbers[(slot - 1) * NUMBERS + at] as number;
   }
+}
+
+/** The place of an entry in a list, from `from` on; lists are in the order in which entries end. A part of its cost may have been given back. */
+function placeIn(entries: readonly Entry[], { untilMs, owner }: Entry, from: number): number | undefined {
+  for (let at = from; at < entries.length; at++) {
+    const entry = entries[at] as Entry;
+    if (entry.untilMs === untilMs && entry.owner === owner) return at;
+    if (entry.untilMs > untilMs) return undefined;
+  }
+  return undefined;
 }

@@ -41,6 +41,15 @@ export function holdersKey(prefix: string, bucket: Counted, perMs: number, key: 
 export const ownerName = (idempotencyKey: string): string =>
   createHash('sha256').update(keyPart(idempotencyKey)).digest('base64url').slice(0, 22);
 
+/** The owner of a lease: its idempotency key after `=`, which operators can read; if it is long or has a separator of the log, {@link ownerName}. */
+export const leaseOwner = (idempotencyKey: string): string =>
+  PLAIN.test(idempotencyKey) ? `=${idempotencyKey}` : ownerName(idempotencyKey);
+/** Printable ASCII but blank, `,` and `:`. */
+const PLAIN = /^[!-+\--9;-~]{1,64}$/;
+
+/** The idempotency key of a lease by its owner; `undefined` if it has none, or one that is not stored as text. */
+export const leaseIdOf = (owner: string): string | undefined => (owner.startsWith('=') ? owner.slice(1) : undefined);
+
 /** The first character tells the forms apart. Half a surrogate pair would become U+FFFD in UTF-8 and collide; JSON escapes it. */
 function keyPart(key: string): string {
   const exact = key.isWellFormed() ? `=${key}` : `~${JSON.stringify(key)}`;

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Host, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import type { Host, LeasePage, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
 import { Escrow, LOOK_EVERY_MS } from '../escrow.ts';
 import type { EscrowBucket } from '../lease.ts';
 import type { BucketSpec, CounterStore } from '../store.ts';
@@ -45,13 +45,14 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const store: CounterStore<EscrowBucket> = {
     bucket: (spec) => counters.bucket(spec),
     charge: (asks) => counters.charge(asks),
-    look: (asks) => counters.look(asks),
+    look: (asks, leases) => counters.look(asks, leases),
     reset: (asks) => counters.reset(asks),
     close: () => connection.close(),
   };
   if (!config.escrow) return store;
 
-  const who = `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const { number, count: workers } = host.worker;
+  const who = `${hostname()}-${randomUUID().slice(0, 8)}${workers > 1 ? ` (worker ${number})` : ''}`;
   const count = (what: string, help: string): ((units: number) => void) => {
     const counter = host.metrics.counter(`quota_redis_escrow_${what}`, help);
     return (units) => counter.add(units);
@@ -73,15 +74,16 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
     }
   });
   /** This process as it is now; others as they last reported. */
-  async function placeOf(ask: QuotaAsk<EscrowBucket>): Promise<QuotaPlace> {
+  async function placeOf(ask: QuotaAsk<EscrowBucket>, leases: LeasePage | undefined): Promise<QuotaPlace> {
+    const [place = {}] = await counters.look([ask], leases);
     const others = (await counters.holdersOf(ask)).filter(([one]) => one !== who);
     const holders = [...others, [who, escrow.heldOf(ask)] as const].map(([one, units]) => ({ who: one, units }));
-    return { counter: counters.keyOf(ask), holders: holders.filter(({ units }) => units > 0) };
+    return { ...place, holders: holders.filter(({ units }) => units > 0) };
   }
   return {
     ...store,
     charge: (asks) => escrow.charge(asks),
-    look: (asks) => Promise.all(asks.map(placeOf)),
+    look: (asks, leases) => Promise.all(asks.map(async (ask) => placeOf(ask, leases))),
     async reset(asks) {
       for (const ask of asks) escrow.forget(ask);
       await counters.reset(asks);

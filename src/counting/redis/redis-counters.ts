@@ -5,13 +5,15 @@
  * Hits of `window`s are INCRBY and EXPIRE, as envoyproxy/ratelimit counts; those of one turn of the event loop go out in one write. All else is
  * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
  */
-import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
+import { type LeasePage, type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
 import { allOrNone } from '../all-or-none.ts';
 import type { EscrowBucket } from '../lease.ts';
 import { giveBackOf } from '../ask.ts';
 import type { BucketSpec, CounterAnswer } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, slotTag } from './counter-key.ts';
+import { LEASE_SCRIPT, leaseArguments, leasesOf } from './lease-script.ts';
+import { listsLeases } from '../lease-page.ts';
 import type { Command, Count, ExpiryS, Increment } from './pipe.ts';
 import { answersOf, argumentsOf, keysOf, type RedisAnswer, runScript } from './script.ts';
 
@@ -86,8 +88,24 @@ export class RedisCounters {
     return counterKey(this.#prefixOf(key), bucket, perMs, key);
   }
 
-  async look(asks: readonly Ask[]): Promise<readonly QuotaPlace[]> {
-    return asks.map((ask) => ({ counter: this.keyOf(ask) }));
+  async look(asks: readonly Ask[], leases?: LeasePage): Promise<readonly QuotaPlace[]> {
+    return Promise.all(
+      asks.map(async (ask) => ({
+        counter: this.keyOf(ask),
+        ...(listsLeases(ask.bucket.algorithm, leases) ? await this.#leases(ask, leases) : {}),
+      })),
+    );
+  }
+
+  #leases(ask: Ask, page: LeasePage): Promise<Pick<QuotaPlace, 'leases' | 'leaseCount'>> {
+    const { connection, clock, nowMs } = this.#options;
+    const args = leaseArguments(clock === 'local' ? nowMs() : undefined, ask.perMs, page);
+    return this.#within(async () =>
+      connection.ask(
+        (redis) => redis.eval(LEASE_SCRIPT, 1, this.keyOf(ask), ...args),
+        (reply) => leasesOf(reply, ask.perMs),
+      ),
+    );
   }
 
   async reset(asks: readonly Ask[]): Promise<void> {

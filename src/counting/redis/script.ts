@@ -4,7 +4,7 @@ import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type CounterAlgorithm, type CounterAnswer, keepsEntries } from '../counter.ts';
 import { type AnyAsk, changeOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
-import { counterKey, ownerName, markKey } from './counter-key.ts';
+import { counterKey, leaseOwner, markKey, ownerName } from './counter-key.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
 
 const LETTER: Readonly<Record<CounterAlgorithm, string>> = {
@@ -39,7 +39,8 @@ export function argumentsOf(
   for (const ask of asks) {
     const { kind, bucket, limit, burst, perMs, endsAtMs, idempotencyKey } = ask;
     const isListed = keepsEntries(bucket.algorithm);
-    const once = idempotencyKey === undefined ? (isListed ? '-' : 0) : isListed ? ownerName(idempotencyKey) : ++place;
+    const nameOf = bucket.algorithm === 'concurrency' ? leaseOwner : ownerName;
+    const once = idempotencyKey === undefined ? (isListed ? '-' : 0) : isListed ? nameOf(idempotencyKey) : ++place;
     words.push(
       LETTER[bucket.algorithm],
       kind === 'spend' && ask.partial === true ? 'part' : kind,

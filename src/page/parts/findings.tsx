@@ -17,7 +17,7 @@ export function Findings({ findings }: { readonly findings: readonly Finding[] }
             <Text value={message} isBlock />
           </p>
           {excerpt !== undefined && excerpt !== null && (
-            <pre class="code">
+            <pre class="code" tabIndex={0}>
               <Text value={excerpt} isBlock />
             </pre>
           )}

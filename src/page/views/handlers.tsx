@@ -136,7 +136,7 @@ function HandlerPanel({ row }: { readonly row: HandlerRow }): JSX.Element {
         </Section>
       )}
       <Section title="Config">
-        <pre class="code">
+        <pre class="code" tabIndex={0}>
           <Text value={JSON.stringify(config, null, 2)} isBlock />
         </pre>
       </Section>

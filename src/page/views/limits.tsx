@@ -1,7 +1,7 @@
 /** The keys nearest to their limit; a reset shows first which counters it reaches. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import type { QuotaInspection, TopLimit, Values } from '../api.ts';
+import type { QuotaInspection, TopLimit } from '../api.ts';
 import { count, duration, valueText } from '../format.ts';
 import { Confirmed } from '../parts/confirmed.tsx';
 import { Panel, Section } from '../parts/panel.tsx';
@@ -10,9 +10,10 @@ import { type Column, Table } from '../parts/table.tsx';
 import { Text, ValueList } from '../parts/text.tsx';
 import { route, setQuery } from '../route.ts';
 import { messageOf, post, useResource } from '../server.ts';
+import { Holders } from './limit-holders.tsx';
 
 const keyText = ({ key }: TopLimit): string => Object.values(key).map(valueText).join(' · ');
-const rowKey = (row: TopLimit): string => `${row.counter} ${JSON.stringify(row.key)}`;
+const rowKey = ({ id }: TopLimit): string => id;
 const usedOf = ({ limit, remaining }: TopLimit): number =>
   limit <= 0 ? 1 : Math.min(1, Math.max(0, (limit - remaining) / limit));
 
@@ -87,16 +88,8 @@ export function Limits(): JSX.Element {
   );
 }
 
-/** Ends are the latest: the answer of a request releases its lease. */
-const leaseValues = (holders: number, resetMs: number, oldestEndsMs: number | null | undefined): Values => ({
-  'units held': count(holders),
-  ...(typeof oldestEndsMs === 'number'
-    ? { 'oldest lease ends within': duration(oldestEndsMs) }
-    : { 'last lease ends within': duration(resetMs) }),
-});
-
 function LimitPanel({ row, onReset }: { readonly row: TopLimit; readonly onReset: () => void }): JSX.Element {
-  const { rule, handler, counter, key, resetMs, holders, oldestEndsMs } = row;
+  const { id, rule, handler, counter, key, resetMs, holders } = row;
   return (
     <Panel label="Limit" title={<Text value={keyText(row)} isBlock />} onClose={() => setQuery({ key: '' })}>
       <Headroom row={row} />
@@ -106,9 +99,10 @@ function LimitPanel({ row, onReset }: { readonly row: TopLimit; readonly onReset
           handler,
           counter,
           ...key,
-          ...(holders === null ? { 'new in': duration(resetMs) } : leaseValues(holders, resetMs, oldestEndsMs)),
+          ...(holders === null ? { 'new in': duration(resetMs) } : {}),
         }}
       />
+      <Holders id={id} hasLeases={holders !== null} />
       <Reset row={row} onReset={onReset} />
     </Panel>
   );

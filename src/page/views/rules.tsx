@@ -205,7 +205,7 @@ function RulePanel({ row }: { readonly row: RuleRow }): JSX.Element {
         {match === true ? (
           <p class="muted">It applies to every call.</p>
         ) : (
-          <pre class="code">
+          <pre class="code" tabIndex={0}>
             <Text value={match} isBlock />
           </pre>
         )}

@@ -191,7 +191,7 @@ function Match({ source, why }: { readonly source: string; readonly why: string 
   const at = part === '' ? -1 : source.indexOf(part);
   return (
     <>
-      <pre class="code">
+      <pre class="code" tabIndex={0}>
         {at < 0 ? (
           <Text value={source} isBlock />
         ) : (

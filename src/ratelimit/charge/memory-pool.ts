@@ -24,6 +24,7 @@ export interface MemoryPoolOptions {
 }
 
 export interface MemoryPool extends Pool {
+  readonly store: Counters | SharedCounters;
   readonly size: number;
   readonly evicted: number;
 }
@@ -48,7 +49,7 @@ export function memoryPool(options: MemoryPoolOptions): MemoryPool {
       : sharedCounters(maxKeys, nowMs, share, onEvicted);
   return {
     store,
-    placeOf: nameOf,
+    placeOf: async (ask, leases) => ({ ...store.look([ask], leases)[0], counter: nameOf(ask) }),
     heldOf: () => 0,
     othersOf: async () => [],
     replica: '',

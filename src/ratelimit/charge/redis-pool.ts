@@ -121,7 +121,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     guard,
     escrow,
     escrowed,
-    placeOf: (ask) => counters.keyOf(ask),
+    placeOf: async (ask, leases) => (await counters.look([ask], leases))[0] ?? {},
     heldOf: (ask) => escrow?.heldOf(ask) ?? 0,
     othersOf,
     replica,

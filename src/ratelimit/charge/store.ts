@@ -1,4 +1,5 @@
 /** Where limits are counted: the stores of the counting engine, as the settings open them. */
+import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
 import type { CounterAnswer, CounterAsk } from '../../counting/store.ts';
 import type { Unit } from '../call.ts';
 
@@ -20,8 +21,8 @@ export interface Holder {
 /** A store, and what operators ask about it. */
 export interface Pool {
   readonly store: ChargeStore;
-  /** Where a counter is, as the backend names it. */
-  placeOf(ask: CounterAsk): string;
+  /** Where a counter without windows is, as the backend names it, and its leases. */
+  placeOf(ask: CounterAsk, leases: LeasePage | undefined): Promise<QuotaPlace>;
   /** Units of a counter that this thread holds. */
   heldOf(ask: CounterAsk): number;
   /** Other processes that hold units of a counter. */

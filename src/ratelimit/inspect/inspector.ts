@@ -2,11 +2,12 @@
  * Explains, inspects and resets the limit of one descriptor.
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError if the store is unavailable.
  */
+import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
 import type { Unit } from '../call.ts';
 import { allHolders, type CounterAsk, type Holder, type PoolOf } from '../charge/store.ts';
 import { type Entries, type Explained, explained, type ExplainOptions, type Explanation } from './explanation.ts';
 
-export interface Inspection extends Explanation {
+export interface Inspection extends Explanation, Pick<QuotaPlace, 'leases' | 'leaseCount'> {
   /** The counter, without the units that this process holds (units held by others count as spent); `undefined` without a counter. */
   readonly count: number | undefined;
   readonly heldHere: number | undefined;
@@ -24,7 +25,7 @@ export interface InspectionOptions extends ExplainOptions {
 
 export interface LimitInspector {
   explain(domain: string, entries: Entries): Explanation | Promise<Explanation>;
-  inspect(domain: string, entries: Entries): Promise<Inspection>;
+  inspect(domain: string, entries: Entries, leases?: LeasePage): Promise<Inspection>;
   /** Deletes the current counter; returns its state before. */
   reset(domain: string, entries: Entries): Promise<Inspection>;
 }
@@ -39,29 +40,33 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
   const { poolOf, forget } = options;
   const withFurther = (one: Explained): readonly Explained[] => [one, ...(one.also ?? [])];
 
-  async function inspect(one: Explained): Promise<Inspection> {
-    const inspected = await inspectLimit(one);
-    return one.also === undefined ? inspected : { ...inspected, also: await Promise.all(one.also.map(inspectLimit)) };
+  async function inspect(one: Explained, leases?: LeasePage): Promise<Inspection> {
+    const inspected = await inspectLimit(one, leases);
+    const further = await Promise.all((one.also ?? []).map(async (another) => inspectLimit(another, leases)));
+    return one.also === undefined ? inspected : { ...inspected, also: further };
   }
 
-  async function inspectLimit({ explanation, unit, ask }: Explained): Promise<Inspection> {
+  async function inspectLimit({ explanation, unit, ask }: Explained, leases?: LeasePage): Promise<Inspection> {
     if (ask === undefined)
       return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
     return ask.bucket.algorithm === 'window'
       ? inspectWindow(explanation, unit, ask)
-      : inspectAlgorithm(explanation, unit, ask);
+      : inspectAlgorithm(explanation, unit, ask, leases);
   }
 
   async function inspectAlgorithm(
     explanation: Explained['explanation'],
     unit: Unit | undefined,
     ask: CounterAsk,
+    page: LeasePage | undefined,
   ): Promise<Inspection> {
     const pool = poolOf(unit);
+    const { counter, ...held } = await pool.placeOf(ask, page);
     const [{ remaining, resetMs } = { remaining: 0, resetMs: 0 }] = await pool.store.charge([ask]);
     return {
       ...explanation,
-      counter: pool.placeOf(ask),
+      ...held,
+      counter,
       count: (explanation.limit?.burst ?? ask.limit) - remaining,
       heldHere: 0,
       holders: [],
@@ -97,7 +102,7 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
       const { explanation, also } = explained(options, domain, entries);
       return also === undefined ? explanation : { ...explanation, also: also.map((one) => one.explanation) };
     },
-    inspect: (domain, entries) => inspect(explained(options, domain, entries)),
+    inspect: async (domain, entries, leases) => inspect(explained(options, domain, entries), leases),
     async reset(domain, entries) {
       const one = explained(options, domain, entries);
       const before = await inspect(one);

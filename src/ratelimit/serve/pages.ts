@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { makeHttpApp } from '../../admin/http-app.ts';
 import { mayChange, RESET_REFUSED } from '../../admin/change-access.ts';
+import { FROM_REFUSED, leasesFrom } from '../../admin/lease-query.ts';
 import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
 import type { LimitInspector } from '../inspect/inspector.ts';
@@ -86,7 +87,13 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
     return { domain: String(domain), entries: [key].flat().map((name, at) => [name, values[at] ?? '']) };
   };
   app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
-  app.get('/limits/inspect', async ({ query }) => inspector.inspect(asked(query).domain, asked(query).entries));
+  app.get('/limits/inspect', async ({ query }, reply) => {
+    const { domain, entries } = asked(query);
+    const leases = leasesFrom((query as { from?: unknown }).from);
+    return leases === undefined
+      ? reply.code(400).send({ error: FROM_REFUSED })
+      : inspector.inspect(domain, entries, leases);
+  });
   app.post('/limits/reset', async (request, reply) =>
     mayChange(request)
       ? inspector.reset(asked(request.query).domain, asked(request.query).entries)

@@ -68,18 +68,19 @@ export function engineSources({
       return found && whyOf(found, (call, wires) => engine.quotas('inspect', call, wires));
     },
     topLimits: (limit) => topLimits.ask(limit),
+    holders: (id, leases) => topLimits.holders(id, leases),
     recorded(id) {
       const decided = engine.kept(id)?.decided;
       return decided && lineOf({ ...decided, bags: [decided.bag], tookMs: 0 }, { timeMs: decided.timeMs });
     },
     logEntry: (id) => engine.logEntry(id),
     feed: (request) => feeds.ask(request),
-    async limits(depth, asked) {
+    async limits(depth, asked, leases) {
       const inForce = policy();
       if (inForce === undefined) return undefined;
       const wires = wiresOf(inForce, asked);
       if ('wrong' in wires) return wires;
-      const rules = await engine.quotas(depth, asked.call, wires);
+      const rules = await engine.quotas(depth, asked.call, wires, leases);
       return rules === undefined ? undefined : { rules };
     },
     metrics: () => page.pieces(),

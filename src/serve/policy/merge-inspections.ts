@@ -3,9 +3,7 @@
  * **In**: the answer of each worker; `undefined` if it did not answer. **Out**: one answer; `undefined` if no worker answered.
  */
 import type { LimitsAnswer } from '../../admin/sources.ts';
-import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
-
-type Holders = NonNullable<QuotaInspection['holders']>;
+import type { CounterInspection, QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 
 export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer | undefined {
   const given = answers.filter((answer) => answer !== undefined);
@@ -15,9 +13,7 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
   return {
     rules: first.rules.map((inspection) => {
       const others = all.filter((other) => isSame(inspection, other));
-      const withState = others.find(({ state }) => state !== undefined) ?? inspection;
-      const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
-      return holders.length === 0 ? withState : { ...withState, holders };
+      return mergedHolders(others) ?? inspection;
     }),
   };
 }
@@ -48,9 +44,14 @@ const isCounted = ({ applies, cost }: QuotaInspection): boolean => applies && co
 const isSame = (one: QuotaInspection, other: QuotaInspection): boolean =>
   one.rule === other.rule && one.descriptor === other.descriptor;
 
-/** Several workers may report the same holder. */
-function mergedHolders(holders: Holders): Holders {
+/** One that has the state of the counter, with the holders of all: several workers may report the same one. `undefined` if there is none. */
+export function mergedHolders<I extends CounterInspection>(inspections: readonly (I | undefined)[]): I | undefined {
+  const given = inspections.filter((one) => one !== undefined);
+  const shown = given.find(({ state }) => state !== undefined) ?? given[0];
   const units = new Map<string, number>();
-  for (const { who, units: held } of holders) units.set(who, Math.max(held, units.get(who) ?? 0));
-  return [...units].map(([who, held]) => ({ who, units: held }));
+  for (const { who, units: held } of given.flatMap(({ holders = [] }) => holders))
+    units.set(who, Math.max(held, units.get(who) ?? 0));
+  return shown === undefined || units.size === 0
+    ? shown
+    : { ...shown, holders: [...units].map(([who, held]) => ({ who, units: held })) };
 }

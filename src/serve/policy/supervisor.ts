@@ -13,7 +13,7 @@ import { CandidateCrew } from './candidate-crew.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
-import { mergedInspections, resetInspections } from './merge-inspections.ts';
+import { mergedHolders, mergedInspections, resetInspections } from './merge-inspections.ts';
 import { decodedPage } from './encoded-page.ts';
 import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { PolicyService, PolicyThreadOptions } from './thread.ts';
@@ -98,6 +98,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           limit,
         );
       },
+      holders: async (id, leases) => mergedHolders(await crew.askAll('holders', { id, leases }, INSPECTION_MS * 3)),
       recorded: async (id) => (await crew.askAll('recorded', id, VIEW_MS)).find((line) => line !== undefined),
       logEntry: async (id) => (await crew.askAll('logEntry', id, VIEW_MS)).find((entry) => entry !== undefined),
       async feed(request) {
@@ -108,9 +109,9 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           isNew: parts.some(({ isNew }) => isNew),
         };
       },
-      async limits(depth, asked) {
+      async limits(depth, asked, leases) {
         const all = (wanted: InspectionDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
-          crew.askAll('limits', { depth: wanted, asked }, INSPECTION_MS * 3);
+          crew.askAll('limits', { depth: wanted, asked, leases }, INSPECTION_MS * 3);
         // All workers inspect before any resets, so that the answer shows the counters before the reset.
         const before = mergedInspections(await all(depth === 'explain' ? 'explain' : 'inspect'));
         return depth !== 'reset' || before === undefined || 'wrong' in before

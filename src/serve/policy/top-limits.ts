@@ -5,9 +5,12 @@
  * No store can list its keys by what is left of them, Redis least of all, so that the answers of recent charges are kept: the last of each
  * key, at most {@link MAX_KEYS}. The first request begins it, and it ends {@link LEASE_MS} after the last one.
  */
+import { hash } from 'node:crypto';
+import type { LeasePage } from '../../adapters/contract.ts';
 import type { TopLimit } from '../../admin/sources.ts';
 import type { RequestBag } from '../../attributes/bag.ts';
-import { shownKey } from '../../core/dispatch/quota-inspection.ts';
+import { inspectCharge } from '../../core/dispatch/inspect-quotas.ts';
+import { type CounterInspection, shownKey } from '../../core/dispatch/quota-inspection.ts';
 import type { DecidedCall } from '../../core/history/observers.ts';
 import { type QuotaEntry, shadowCounter } from '../../core/outcome.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
@@ -26,7 +29,7 @@ interface Charged {
 
 export class TopLimits {
   readonly #engine: Pick<RunningEngine, 'observe'>;
-  /** By counter and key; the least recently charged first. */
+  /** By rule, counter and key; the least recently charged first. */
   readonly #charged = new Map<string, Charged>();
   #bytes = 0;
   #stop: (() => void) | undefined;
@@ -41,11 +44,17 @@ export class TopLimits {
     if (this.#lease === undefined) this.#lease = setTimeout(() => this.close(), LEASE_MS).unref();
     else this.#lease.refresh();
     const nowMs = Date.now();
-    const open = [...this.#charged.values()].filter(({ entry, atMs }) => atMs + (entry.answer?.resetMs ?? 0) > nowMs);
+    const open = [...this.#charged].filter(([, { entry, atMs }]) => atMs + (entry.answer?.resetMs ?? 0) > nowMs);
     return open
-      .toSorted((a, b) => leftOf(a) - leftOf(b))
+      .toSorted(([, a], [, b]) => leftOf(a) - leftOf(b))
       .slice(0, limit)
-      .map((charged) => rowOf(charged, nowMs));
+      .map(([name, charged]) => rowOf(name, charged, nowMs));
+  }
+
+  /** Who holds units of a key now; `undefined` for a key that is not kept. */
+  async holders(id: string, leases: LeasePage): Promise<CounterInspection | undefined> {
+    for (const [name, { entry }] of this.#charged) if (idOf(name) === id) return inspectCharge(entry, leases);
+    return undefined;
   }
 
   close(): void {
@@ -86,14 +95,17 @@ export class TopLimits {
 const leftOf = ({ entry: { answer } }: Charged): number =>
   answer === undefined || answer.limit === 0 ? 0 : answer.remaining / answer.limit;
 
-function rowOf({ entry, atMs }: Charged, nowMs: number): TopLimit {
+/** The same in all workers. */
+const idOf = (name: string): string => hash('sha256', name, 'base64url').slice(0, 16);
+
+function rowOf(name: string, { entry, atMs }: Charged, nowMs: number): TopLimit {
   const { rule, action } = entry.outcome.prepared;
   const { limit = 0, remaining = 0, resetMs = 0 } = entry.answer ?? {};
   const isLease = action.algorithm === 'concurrency';
-  const isRefused = entry.answer?.granted === false;
   const endsMs = Math.max(0, Math.round(atMs + resetMs - nowMs));
   const key = shownKey(action.key, entry.outcome.bag as RequestBag);
   return {
+    id: idOf(name),
     rule: rule.name,
     handler: entry.handler.spec.name,
     counter: rule.mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter,
@@ -102,8 +114,6 @@ function rowOf({ entry, atMs }: Charged, nowMs: number): TopLimit {
     remaining,
     resetMs: endsMs,
     holders: isLease ? Math.max(0, limit - remaining) : null,
-    // A refusal says when enough units end; a grant, when the last one does.
-    oldestEndsMs: isLease && isRefused ? endsMs : null,
     atMs,
   };
 }
@@ -112,8 +122,7 @@ function rowOf({ entry, atMs }: Charged, nowMs: number): TopLimit {
 export function mergedTop(all: readonly (readonly TopLimit[])[], limit: number): readonly TopLimit[] {
   const newest = new Map<string, TopLimit>();
   for (const row of all.flat()) {
-    const name = JSON.stringify([row.rule, row.counter, row.key]);
-    if ((newest.get(name)?.atMs ?? 0) <= row.atMs) newest.set(name, row);
+    if ((newest.get(row.id)?.atMs ?? 0) <= row.atMs) newest.set(row.id, row);
   }
   const left = (row: TopLimit): number => (row.limit === 0 ? 0 : row.remaining / row.limit);
   return [...newest.values()].toSorted((a, b) => left(a) - left(b)).slice(0, limit);

@@ -1,7 +1,9 @@
 /** The messages between the supervisor of `sluice serve` and a worker. */
+import type { LeasePage } from '../../adapters/contract.ts';
 import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry, TopLimit } from '../../admin/sources.ts';
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
+import type { CounterInspection } from '../../core/dispatch/quota-inspection.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
@@ -32,6 +34,10 @@ export interface PolicyProtocol {
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly why: { readonly given: string; readonly answer: Why | undefined };
     readonly topLimits: { readonly given: number; readonly answer: readonly TopLimit[] };
+    readonly holders: {
+      readonly given: { readonly id: string; readonly leases: LeasePage };
+      readonly answer: CounterInspection | undefined;
+    };
     readonly recorded: { readonly given: string; readonly answer: string | undefined };
     readonly logEntry: { readonly given: string; readonly answer: LogEntry | undefined };
     readonly feed: { readonly given: FeedRequest; readonly answer: FeedPart };
@@ -40,7 +46,7 @@ export interface PolicyProtocol {
     readonly settleCandidate: { readonly given: 'commit' | 'abandon'; readonly answer: void };
     readonly candidate: { readonly given: undefined; readonly answer: ComparisonReport | undefined };
     readonly limits: {
-      readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall };
+      readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall; readonly leases: LeasePage };
       readonly answer: LimitsAnswer | undefined;
     };
   };

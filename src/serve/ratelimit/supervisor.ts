@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LeasePage } from '../../adapters/contract.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { sharedPool } from '../../ratelimit/charge/open-stores.ts';
 import { replicaName } from '../../ratelimit/charge/redis-pool.ts';
@@ -113,8 +114,9 @@ async function reachesStores(worker: RunningWorker<RatelimitProtocol>): Promise<
 
 /** Inspections of counters of which several workers hold leases. */
 function limitsOf(crew: Crew<RatelimitProtocol>, replica: string): LimitInspector {
-  async function inspect(domain: string, entries: Inspection['entries']): Promise<Inspection> {
-    const [first, ...others] = (await crew.askAll('inspect', { domain, entries })).filter((one) => one !== undefined);
+  async function inspect(domain: string, entries: Inspection['entries'], leases?: LeasePage): Promise<Inspection> {
+    const all = await crew.askAll('inspect', { domain, entries, leases });
+    const [first, ...others] = all.filter((one) => one !== undefined);
     if (first === undefined) throw new Error('no worker is running');
     return mergedInspection([first, ...others], replica);
   }

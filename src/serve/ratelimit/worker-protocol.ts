@@ -1,4 +1,5 @@
 /** The messages between the supervisor of `sluice ratelimit` and a worker. */
+import type { LeasePage } from '../../adapters/contract.ts';
 import type { JsonAnswer, RequestHeaders } from '../../ratelimit/call.ts';
 import type { SharedCounts } from '../../ratelimit/charge/open-stores.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
@@ -29,7 +30,10 @@ export interface RatelimitProtocol {
       readonly answer: JsonAnswer;
     };
     readonly explain: { readonly given: Descriptor; readonly answer: Explanation };
-    readonly inspect: { readonly given: Descriptor; readonly answer: Inspection };
+    readonly inspect: {
+      readonly given: Descriptor & { readonly leases: LeasePage | undefined };
+      readonly answer: Inspection;
+    };
     readonly reset: { readonly given: Descriptor; readonly answer: Inspection };
     readonly forget: { readonly given: Descriptor; readonly answer: true };
     /** It sends its metrics before it answers. */

@@ -42,7 +42,7 @@ await runWorker<RatelimitProtocol>(
         health: () => ({ unhealthyWhy: engine.notAnsweringWhy() }),
         json: ({ body, headers }) => engine.answerJson(body, headers),
         explain: ({ domain, entries }) => limits.explain(domain, entries),
-        inspect: ({ domain, entries }) => limits.inspect(domain, entries),
+        inspect: ({ domain, entries, leases }) => limits.inspect(domain, entries, leases),
         reset: ({ domain, entries }) => limits.reset(domain, entries),
         forget({ domain, entries }) {
           limits.forget(domain, entries);

@@ -16,6 +16,7 @@ export const EMPTY_SOURCES: AdminSources = {
   play: async () => ({ wrong: 'no policy is in force' }),
   playStart: async () => ({ policy: undefined, why: 'no policy is in force', request: undefined }),
   topLimits: () => [],
+  holders: async () => undefined,
   why: async () => undefined,
   logEntry: () => undefined,
   feed: () => ({ lines: [], dropped: 0, isNew: false }),

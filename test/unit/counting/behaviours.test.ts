@@ -33,6 +33,7 @@ function inEscrow(over: Client, clock: FakeClock, algorithm: Algorithm | 'window
       for (const ask of asks) escrow.forget(ask);
       await over.reset(asks);
     },
+    look: (asks, leases) => over.look(asks, leases),
     giveBackIdle: () => escrow.giveBackIdle(),
   };
 }
@@ -55,6 +56,7 @@ function countersOn(clients: readonly Client[], clock: FakeClock, algorithm: Alg
       bucket: ({ counter, perMs }) => ({ counter, algorithm, perMs, leases: new Map() }),
       charge: async (asks) => next().charge(named(asks)),
       reset: async (asks) => next().reset(named(asks)),
+      look: async (asks, leases) => next().look(named(asks), leases),
     },
     algorithm as Algorithm,
   );

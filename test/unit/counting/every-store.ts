@@ -8,7 +8,7 @@ import { memoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import { startRedis } from '../../parts/redis.ts';
 import { startRedisCluster } from '../../parts/redis-kinds.ts';
 
-export type Client = Pick<CounterStore, 'charge' | 'reset'>;
+export type Client = Pick<CounterStore, 'charge' | 'reset' | 'look'>;
 
 const connections: Record<'single' | 'cluster', Connection[]> = { single: [], cluster: [] };
 

@@ -334,6 +334,11 @@ describe('non-window algorithms, as windows', () => {
         remaining: 1,
         counter: 'concurrency d tenant_t_request',
       });
+    expect(await inspector.inspect('d', held('t', '2').entries, { from: 0, count: 10 })).toMatchObject({
+      leaseCount: 1,
+      leases: [{ id: '1', units: 1, heldMs: 0, endsInMs: 30_000 }],
+    });
+    expect(await inspector.inspect('d', [['user', 'a']], { from: 0, count: 10 })).not.toHaveProperty('leases');
     expect(await inspector.reset('d', [['user', 'a']])).toMatchObject({ count: 2 });
     expect(await left(user('a'))).toEqual([2]);
     await inspector.reset('d', held('t', '9').entries);

@@ -54,7 +54,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sluice/plugin/v1/plugin.proto.
  */
 export const file_sluice_plugin_v1_plugin: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvcGx1Z2luL3YxL3BsdWdpbi5wcm90bxIQc2x1aWNlLnBsdWdpbi52MSIjCg9EZXNjcmliZVJlcXVlc3QSEAoIY29udHJhY3QYASABKA0iYwoQRGVzY3JpYmVSZXNwb25zZRIQCghjb250cmFjdBgBIAEoDRIQCghzb2Z0d2FyZRgCIAEoCRIrCghhZGFwdGVycxgDIAMoCzIZLnNsdWljZS5wbHVnaW4udjEuQWRhcHRlciLjAQoHQWRhcHRlchIMCgRuYW1lGAEgASgJEg8KB3N1bW1hcnkYAiABKAkSFQoNY29uZmlnX3NjaGVtYRgDIAEoCRImCgVjaGVjaxgEIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuQ2hlY2sSJgoFcXVvdGEYBSABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlF1b3RhEigKBnJlcG9ydBgGIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuUmVwb3J0EigKBmVucmljaBgHIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuRW5yaWNoItkBCgVDaGVjaxIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEiYKBWlucHV0GAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5JbnB1dBInCgZvdXRwdXQYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlNoYXBlEjcKCGRlZmF1bHRzGAQgAygLMiUuc2x1aWNlLnBsdWdpbi52MS5DaGVjay5EZWZhdWx0c0VudHJ5Gi8KDURlZmF1bHRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCgVRdW90YRIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEi8KCmFsZ29yaXRobXMYAiADKA4yGy5zbHVpY2UucGx1Z2luLnYxLkFsZ29yaXRobSJ3CgZSZXBvcnQSFQoNcGFyYW1zX3NjaGVtYRgBIAEoCRImCgVpbnB1dBgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuSW5wdXQSLgoFYmF0Y2gYAyABKAsyHy5zbHVpY2UucGx1Z2luLnYxLkJhdGNoRGVmYXVsdHMi/QEKBkVucmljaBIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEiYKBWlucHV0GAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5JbnB1dBInCgZvdXRwdXQYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlNoYXBlEiAKGG91dHB1dF9kZXBlbmRzX29uX2NvbmZpZxgEIAEoCBI4CghkZWZhdWx0cxgFIAMoCzImLnNsdWljZS5wbHVnaW4udjEuRW5yaWNoLkRlZmF1bHRzRW50cnkaLwoNRGVmYXVsdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIncKDUJhdGNoRGVmYXVsdHMSEAoDbWF4GAEgASgNSACIAQESFwoKbWF4X2FnZV9tcxgCIAEoAUgBiAEBEhYKCW1heF9ieXRlcxgDIAEoDUgCiAEBQgYKBF9tYXhCDQoLX21heF9hZ2VfbXNCDAoKX21heF9ieXRlcyJlCgVJbnB1dBIoCgVzaGFwZRgBIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuU2hhcGVIABINCgNhbnkYAiABKAhIABIbChFkZXBlbmRzX29uX2NvbmZpZxgDIAEoCEgAQgYKBGtpbmQiMAoFU2hhcGUSJwoGZmllbGRzGAEgAygLMhcuc2x1aWNlLnBsdWdpbi52MS5GaWVsZCJNCgVGaWVsZBIMCgRuYW1lGAEgASgJEiQKBHR5cGUYAiABKA4yFi5zbHVpY2UucGx1Z2luLnYxLlR5cGUSEAoIb3B0aW9uYWwYAyABKAgimQMKBVZhbHVlEhYKDHN0cmluZ192YWx1ZRgBIAEoCUgAEhUKC2ludDY0X3ZhbHVlGAIgASgDSAASFgoMZG91YmxlX3ZhbHVlGAMgASgBSAASFAoKYm9vbF92YWx1ZRgEIAEoCEgAEhUKC2J5dGVzX3ZhbHVlGAUgASgMSAASNQoPdGltZXN0YW1wX3ZhbHVlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEjMKDmR1cmF0aW9uX3ZhbHVlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASEgoIaXBfdmFsdWUYCCABKAlIABIxCgpsaXN0X3ZhbHVlGAkgASgLMhsuc2x1aWNlLnBsdWdpbi52MS5MaXN0VmFsdWVIABIvCgltYXBfdmFsdWUYCiABKAsyGi5zbHVpY2UucGx1Z2luLnYxLk1hcFZhbHVlSAASMAoKbnVsbF92YWx1ZRgLIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIAEIGCgRraW5kIjQKCUxpc3RWYWx1ZRInCgZ2YWx1ZXMYASADKAsyFy5zbHVpY2UucGx1Z2luLnYxLlZhbHVlIooBCghNYXBWYWx1ZRI2CgZmaWVsZHMYASADKAsyJi5zbHVpY2UucGx1Z2luLnYxLk1hcFZhbHVlLkZpZWxkc0VudHJ5GkYKC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBIkAKDUhhbmRsZVJlcXVlc3QSLwoIbWVzc2FnZXMYASADKAsyHS5zbHVpY2UucGx1Z2luLnYxLkhvc3RNZXNzYWdlIp0ECgtIb3N0TWVzc2FnZRIkCgNhc2sYASABKAsyFS5zbHVpY2UucGx1Z2luLnYxLkFza0gAEioKBmNoYXJnZRgCIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuQ2hhcmdlSAASKAoFd3JpdGUYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLldyaXRlSAASKgoGY2FuY2VsGAQgASgLMhguc2x1aWNlLnBsdWdpbi52MS5DYW5jZWxIABIsCgdwcmVwYXJlGAUgASgLMhkuc2x1aWNlLnBsdWdpbi52MS5QcmVwYXJlSAASKgoGZm9yZ2V0GAYgASgLMhguc2x1aWNlLnBsdWdpbi52MS5Gb3JnZXRIABImCgRvcGVuGAcgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5PcGVuSAASKAoFY2xvc2UYCCABKAsyFy5zbHVpY2UucGx1Z2luLnYxLkNsb3NlSAASKQoEbG9vaxgJIAEoCzIZLnNsdWljZS5wbHVnaW4udjEuSW5zcGVjdEgAEioKBXJlc2V0GAogASgLMhkuc2x1aWNlLnBsdWdpbi52MS5JbnNwZWN0SAASMwoLcmVuZGVyX3BhZ2UYCyABKAsyHC5zbHVpY2UucGx1Z2luLnYxLlJlbmRlclBhZ2VIABImCgRwaW5nGAwgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5QaW5nSABCBgoEa2luZCK1AQoET3BlbhIPCgdoYW5kbGVyGAEgASgJEg8KB2FkYXB0ZXIYAiABKAkSJwoGY29uZmlnGAMgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZRIOCgZmb2xkZXIYBCABKAkSKAoGd29ya2VyGAUgASgLMhguc2x1aWNlLnBsdWdpbi52MS5Xb3JrZXISFgoOb3Blbl93aXRoaW5fbXMYBiABKAESEAoIY29udHJhY3QYByABKA0iJwoGV29ya2VyEg4KBm51bWJlchgBIAEoDRINCgVjb3VudBgCIAEoDSJvCgdQcmVwYXJlEgwKBHNsb3QYASABKA0SMAoKY2FwYWJpbGl0eRgCIAEoDjIcLnNsdWljZS5wbHVnaW4udjEuQ2FwYWJpbGl0eRIkCgRydWxlGAMgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5SdWxlIrYBCgRSdWxlEgwKBHJ1bGUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZRIPCgdjb3VudGVyGAMgASgJEi4KCWFsZ29yaXRobRgEIAEoDjIbLnNsdWljZS5wbHVnaW4udjEuQWxnb3JpdGhtEg4KBnBlcl9tcxgFIAEoARImCgVpbnB1dBgGIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuU2hhcGUiFgoGRm9yZ2V0EgwKBHNsb3QYASABKA0iQAoEQ2FsbBIOCgZudW1iZXIYASABKAQSEgoKcmVxdWVzdF9pZBgCIAEoCRIUCgxyZW1haW5pbmdfbXMYAyABKAEisQEKA0FzaxIkCgRjYWxsGAEgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5DYWxsEgwKBHNsb3QYAiABKA0SLwoFaW5wdXQYAyADKAsyIC5zbHVpY2UucGx1Z2luLnYxLkFzay5JbnB1dEVudHJ5GkUKCklucHV0RW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZToCOAEiWAoGQ2hhcmdlEiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwSKAoEYXNrcxgCIAMoCzIaLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBc2si7AIKCFF1b3RhQXNrEgwKBHNsb3QYASABKA0SLQoEa2luZBgCIAEoDjIfLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBc2suS2luZBILCgNrZXkYAyABKAkSDQoFbGltaXQYBCABKAESDQoFYnVyc3QYBSABKAESDgoGcGVyX21zGAYgASgBEgwKBGNvc3QYByABKAESDwoHcGFydGlhbBgIIAEoCBIXCgplbmRzX2F0X21zGAkgASgBSACIAQESHAoPaWRlbXBvdGVuY3lfa2V5GAogASgJSAGIAQEibwoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDgoKS0lORF9TUEVORBABEg0KCUtJTkRfTE9PSxACEhIKDktJTkRfR0lWRV9CQUNLEAMSEAoMS0lORF9SRUxFQVNFEAQSDAoIS0lORF9PV0UQBUINCgtfZW5kc19hdF9tc0ISChBfaWRlbXBvdGVuY3lfa2V5IlcKBVdyaXRlEiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwSKAoHZW50cmllcxgCIAMoCzIXLnNsdWljZS5wbHVnaW4udjEuRW50cnkirAEKBUVudHJ5EgwKBHNsb3QYASABKA0SCgoCaWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARIxCgVpbnB1dBgEIAMoCzIiLnNsdWljZS5wbHVnaW4udjEuRW50cnkuSW5wdXRFbnRyeRpFCgpJbnB1dEVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBIlkKB0luc3BlY3QSJAoEY2FsbBgBIAEoCzIWLnNsdWljZS5wbHVnaW4udjEuQ2FsbBIoCgRhc2tzGAIgAygLMhouc2x1aWNlLnBsdWdpbi52MS5RdW90YUFzayIlCgZDYW5jZWwSDgoGbnVtYmVyGAEgASgEEgsKA3doeRgCIAEoCSIyCgpSZW5kZXJQYWdlEiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwiGgoFQ2xvc2USEQoJd2l0aGluX21zGAEgASgBIgYKBFBpbmciQwoOSGFuZGxlUmVzcG9uc2USMQoIbWVzc2FnZXMYASADKAsyHy5zbHVpY2UucGx1Z2luLnYxLlBsdWdpbk1lc3NhZ2Ui8wUKDVBsdWdpbk1lc3NhZ2USLgoFY2hlY2sYASABKAsyHS5zbHVpY2UucGx1Z2luLnYxLkNoZWNrQW5zd2VySAASMAoGbG9va3VwGAIgASgLMh4uc2x1aWNlLnBsdWdpbi52MS5Mb29rdXBBbnN3ZXJIABIwCgZjaGFyZ2UYAyABKAsyHi5zbHVpY2UucGx1Z2luLnYxLkNoYXJnZUFuc3dlckgAEiYKBGRvbmUYBCABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkRvbmVIABIqCgZmYWlsZWQYBSABKAsyGC5zbHVpY2UucGx1Z2luLnYxLkZhaWxlZEgAEi4KCHByZXBhcmVkGAYgASgLMhouc2x1aWNlLnBsdWdpbi52MS5QcmVwYXJlZEgAEioKBm9wZW5lZBgHIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuT3BlbmVkSAASMwoLb3Blbl9mYWlsZWQYCCABKAsyHC5zbHVpY2UucGx1Z2luLnYxLk9wZW5GYWlsZWRIABIwCglyZWFkaW5lc3MYCSABKAsyGy5zbHVpY2UucGx1Z2luLnYxLlJlYWRpbmVzc0gAEigKA2xvZxgKIAEoCzIZLnNsdWljZS5wbHVnaW4udjEuTG9nTGluZUgAEiwKB2NvdW50ZWQYCyABKAsyGS5zbHVpY2UucGx1Z2luLnYxLkNvdW50ZWRIABIsCgRsb29rGAwgASgLMhwuc2x1aWNlLnBsdWdpbi52MS5Mb29rQW5zd2VySAASJgoEcGFnZRgNIAEoCzIWLnNsdWljZS5wbHVnaW4udjEuUGFnZUgAEi0KCGhhc19wYWdlGA4gASgLMhkuc2x1aWNlLnBsdWdpbi52MS5IYXNQYWdlSAASKgoGY2xvc2VkGA8gASgLMhguc2x1aWNlLnBsdWdpbi52MS5DbG9zZWRIABImCgRwb25nGBAgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5Qb25nSABCBgoEa2luZCIlCgZPcGVuZWQSDAoEbG9vaxgBIAEoCBINCgVyZXNldBgCIAEoCCIZCgpPcGVuRmFpbGVkEgsKA3doeRgBIAEoCSIyCghQcmVwYXJlZBIMCgRzbG90GAEgASgNEhAKA3doeRgCIAEoCUgAiAEBQgYKBF93aHkiewoLQ2hlY2tBbnN3ZXISDgoGbnVtYmVyGAEgASgEEigKBWFsbG93GAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5BbGxvd0gAEiYKBGRlbnkYAyABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkRlbnlIAEIKCghkZWNpc2lvbiLMAQoFQWxsb3cSGQoMdmFsaWRfZm9yX21zGAEgASgBSACIAQESEQoEdXNlcxgCIAEoAUgBiAEBEjMKBm91dHB1dBgDIAMoCzIjLnNsdWljZS5wbHVnaW4udjEuQWxsb3cuT3V0cHV0RW50cnkaRgoLT3V0cHV0RW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZToCOAFCDwoNX3ZhbGlkX2Zvcl9tc0IHCgVfdXNlcyLLAgoERGVueRIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIZCgx2YWxpZF9mb3JfbXMYAyABKAFIAIgBARIyCgZvdXRwdXQYBCADKAsyIi5zbHVpY2UucGx1Z2luLnYxLkRlbnkuT3V0cHV0RW50cnkSNAoHaGVhZGVycxgFIAMoCzIjLnNsdWljZS5wbHVnaW4udjEuRGVueS5IZWFkZXJzRW50cnkaRgoLT3V0cHV0RW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZToCOAEaRwoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBQg8KDV92YWxpZF9mb3JfbXMi6gEKDExvb2t1cEFuc3dlchIOCgZudW1iZXIYASABKAQSOgoGb3V0cHV0GAIgAygLMiouc2x1aWNlLnBsdWdpbi52MS5Mb29rdXBBbnN3ZXIuT3V0cHV0RW50cnkSGQoMdmFsaWRfZm9yX21zGAMgASgBSACIAQESEQoEdXNlcxgEIAEoAUgBiAEBGkYKC091dHB1dEVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBQg8KDV92YWxpZF9mb3JfbXNCBwoFX3VzZXMiTgoMQ2hhcmdlQW5zd2VyEg4KBm51bWJlchgBIAEoBBIuCgdhbnN3ZXJzGAIgAygLMh0uc2x1aWNlLnBsdWdpbi52MS5RdW90YUFuc3dlciJ0CgtRdW90YUFuc3dlchIPCgdncmFudGVkGAEgASgIEg0KBWxpbWl0GAIgASgBEhEKCXJlbWFpbmluZxgDIAEoARIQCghyZXNldF9tcxgEIAEoARIUCgdjaGFyZ2VkGAUgASgBSACIAQFCCgoIX2NoYXJnZWQiFgoERG9uZRIOCgZudW1iZXIYASABKAQiSgoKTG9va0Fuc3dlchIOCgZudW1iZXIYASABKAQSLAoGcGxhY2VzGAIgAygLMhwuc2x1aWNlLnBsdWdpbi52MS5RdW90YVBsYWNlIkgKClF1b3RhUGxhY2USDwoHY291bnRlchgBIAEoCRIpCgdob2xkZXJzGAIgAygLMhguc2x1aWNlLnBsdWdpbi52MS5Ib2xkZXIiJAoGSG9sZGVyEgsKA3dobxgBIAEoCRINCgV1bml0cxgCIAEoASIkCgRQYWdlEg4KBm51bWJlchgBIAEoBBIMCgR0ZXh0GAIgASgJIuMBCgZGYWlsZWQSDgoGbnVtYmVyGAEgASgEEisKBGtpbmQYAiABKA4yHS5zbHVpY2UucGx1Z2luLnYxLkZhaWxlZC5LaW5kEg8KB21lc3NhZ2UYAyABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAESDwoHZW50cmllcxgFIAMoDRIMCgRuYW1lGAYgASgJEg0KBXN0YWNrGAcgASgJIkUKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhQKEEtJTkRfVU5BVkFJTEFCTEUQARIRCg1LSU5EX1JFSkVDVEVEEAIiJwoJUmVhZGluZXNzEg0KBXJlYWR5GAEgASgIEgsKA3doeRgCIAEoCSKrAgoHTG9nTGluZRIuCgVsZXZlbBgBIAEoDjIfLnNsdWljZS5wbHVnaW4udjEuTG9nTGluZS5MZXZlbBIPCgdtZXNzYWdlGAIgASgJEjUKBmZpZWxkcxgDIAMoCzIlLnNsdWljZS5wbHVnaW4udjEuTG9nTGluZS5GaWVsZHNFbnRyeRpGCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlZhbHVlOgI4ASJgCgVMZXZlbBIVChFMRVZFTF9VTlNQRUNJRklFRBAAEg8KC0xFVkVMX0RFQlVHEAESDgoKTEVWRUxfSU5GTxACEg4KCkxFVkVMX1dBUk4QAxIPCgtMRVZFTF9FUlJPUhAEIjUKB0NvdW50ZWQSDAoEbmFtZRgBIAEoCRIMCgRoZWxwGAIgASgJEg4KBmFtb3VudBgDIAEoASIJCgdIYXNQYWdlIggKBkNsb3NlZCIGCgRQb25nKtgBCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIPCgtUWVBFX1NUUklORxABEgwKCFRZUEVfSU5UEAISDwoLVFlQRV9ET1VCTEUQAxINCglUWVBFX0JPT0wQBBIOCgpUWVBFX0JZVEVTEAUSEgoOVFlQRV9USU1FU1RBTVAQBhIRCg1UWVBFX0RVUkFUSU9OEAcSCwoHVFlQRV9JUBAIEhQKEFRZUEVfU1RSSU5HX0xJU1QQCRITCg9UWVBFX1NUUklOR19NQVAQChIMCghUWVBFX0FOWRALKpQBCglBbGdvcml0aG0SGQoVQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASEwoPQUxHT1JJVEhNX0ZJWEVEEAESEgoOQUxHT1JJVEhNX0dDUkEQAhIVChFBTEdPUklUSE1fU0xJRElORxADEhEKDUFMR09SSVRITV9MT0cQBBIZChVBTEdPUklUSE1fQ09OQ1VSUkVOQ1kQBSqCAQoKQ2FwYWJpbGl0eRIaChZDQVBBQklMSVRZX1VOU1BFQ0lGSUVEEAASFQoRQ0FQQUJJTElUWV9FTlJJQ0gQARIUChBDQVBBQklMSVRZX0NIRUNLEAISFAoQQ0FQQUJJTElUWV9RVU9UQRADEhUKEUNBUEFCSUxJVFlfUkVQT1JUEAQyrAEKBlBsdWdpbhJRCghEZXNjcmliZRIhLnNsdWljZS5wbHVnaW4udjEuRGVzY3JpYmVSZXF1ZXN0GiIuc2x1aWNlLnBsdWdpbi52MS5EZXNjcmliZVJlc3BvbnNlEk8KBkhhbmRsZRIfLnNsdWljZS5wbHVnaW4udjEuSGFuZGxlUmVxdWVzdBogLnNsdWljZS5wbHVnaW4udjEuSGFuZGxlUmVzcG9uc2UoATABQidaJWV4YW1wbGUuY29tL3NsdWljZS9wbHVnaW4vdjE7cGx1Z2ludjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1zbHVpY2UvcGx1Z2luL3YxL3BsdWdpbi5wcm90bxIQc2x1aWNlLnBsdWdpbi52MSIjCg9EZXNjcmliZVJlcXVlc3QSEAoIY29udHJhY3QYASABKA0iYwoQRGVzY3JpYmVSZXNwb25zZRIQCghjb250cmFjdBgBIAEoDRIQCghzb2Z0d2FyZRgCIAEoCRIrCghhZGFwdGVycxgDIAMoCzIZLnNsdWljZS5wbHVnaW4udjEuQWRhcHRlciLjAQoHQWRhcHRlchIMCgRuYW1lGAEgASgJEg8KB3N1bW1hcnkYAiABKAkSFQoNY29uZmlnX3NjaGVtYRgDIAEoCRImCgVjaGVjaxgEIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuQ2hlY2sSJgoFcXVvdGEYBSABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlF1b3RhEigKBnJlcG9ydBgGIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuUmVwb3J0EigKBmVucmljaBgHIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuRW5yaWNoItkBCgVDaGVjaxIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEiYKBWlucHV0GAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5JbnB1dBInCgZvdXRwdXQYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlNoYXBlEjcKCGRlZmF1bHRzGAQgAygLMiUuc2x1aWNlLnBsdWdpbi52MS5DaGVjay5EZWZhdWx0c0VudHJ5Gi8KDURlZmF1bHRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCgVRdW90YRIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEi8KCmFsZ29yaXRobXMYAiADKA4yGy5zbHVpY2UucGx1Z2luLnYxLkFsZ29yaXRobSJ3CgZSZXBvcnQSFQoNcGFyYW1zX3NjaGVtYRgBIAEoCRImCgVpbnB1dBgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuSW5wdXQSLgoFYmF0Y2gYAyABKAsyHy5zbHVpY2UucGx1Z2luLnYxLkJhdGNoRGVmYXVsdHMi/QEKBkVucmljaBIVCg1wYXJhbXNfc2NoZW1hGAEgASgJEiYKBWlucHV0GAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5JbnB1dBInCgZvdXRwdXQYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlNoYXBlEiAKGG91dHB1dF9kZXBlbmRzX29uX2NvbmZpZxgEIAEoCBI4CghkZWZhdWx0cxgFIAMoCzImLnNsdWljZS5wbHVnaW4udjEuRW5yaWNoLkRlZmF1bHRzRW50cnkaLwoNRGVmYXVsdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIncKDUJhdGNoRGVmYXVsdHMSEAoDbWF4GAEgASgNSACIAQESFwoKbWF4X2FnZV9tcxgCIAEoAUgBiAEBEhYKCW1heF9ieXRlcxgDIAEoDUgCiAEBQgYKBF9tYXhCDQoLX21heF9hZ2VfbXNCDAoKX21heF9ieXRlcyJlCgVJbnB1dBIoCgVzaGFwZRgBIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuU2hhcGVIABINCgNhbnkYAiABKAhIABIbChFkZXBlbmRzX29uX2NvbmZpZxgDIAEoCEgAQgYKBGtpbmQiMAoFU2hhcGUSJwoGZmllbGRzGAEgAygLMhcuc2x1aWNlLnBsdWdpbi52MS5GaWVsZCJNCgVGaWVsZBIMCgRuYW1lGAEgASgJEiQKBHR5cGUYAiABKA4yFi5zbHVpY2UucGx1Z2luLnYxLlR5cGUSEAoIb3B0aW9uYWwYAyABKAgimQMKBVZhbHVlEhYKDHN0cmluZ192YWx1ZRgBIAEoCUgAEhUKC2ludDY0X3ZhbHVlGAIgASgDSAASFgoMZG91YmxlX3ZhbHVlGAMgASgBSAASFAoKYm9vbF92YWx1ZRgEIAEoCEgAEhUKC2J5dGVzX3ZhbHVlGAUgASgMSAASNQoPdGltZXN0YW1wX3ZhbHVlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEjMKDmR1cmF0aW9uX3ZhbHVlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASEgoIaXBfdmFsdWUYCCABKAlIABIxCgpsaXN0X3ZhbHVlGAkgASgLMhsuc2x1aWNlLnBsdWdpbi52MS5MaXN0VmFsdWVIABIvCgltYXBfdmFsdWUYCiABKAsyGi5zbHVpY2UucGx1Z2luLnYxLk1hcFZhbHVlSAASMAoKbnVsbF92YWx1ZRgLIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIAEIGCgRraW5kIjQKCUxpc3RWYWx1ZRInCgZ2YWx1ZXMYASADKAsyFy5zbHVpY2UucGx1Z2luLnYxLlZhbHVlIooBCghNYXBWYWx1ZRI2CgZmaWVsZHMYASADKAsyJi5zbHVpY2UucGx1Z2luLnYxLk1hcFZhbHVlLkZpZWxkc0VudHJ5GkYKC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBIkAKDUhhbmRsZVJlcXVlc3QSLwoIbWVzc2FnZXMYASADKAsyHS5zbHVpY2UucGx1Z2luLnYxLkhvc3RNZXNzYWdlIp0ECgtIb3N0TWVzc2FnZRIkCgNhc2sYASABKAsyFS5zbHVpY2UucGx1Z2luLnYxLkFza0gAEioKBmNoYXJnZRgCIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuQ2hhcmdlSAASKAoFd3JpdGUYAyABKAsyFy5zbHVpY2UucGx1Z2luLnYxLldyaXRlSAASKgoGY2FuY2VsGAQgASgLMhguc2x1aWNlLnBsdWdpbi52MS5DYW5jZWxIABIsCgdwcmVwYXJlGAUgASgLMhkuc2x1aWNlLnBsdWdpbi52MS5QcmVwYXJlSAASKgoGZm9yZ2V0GAYgASgLMhguc2x1aWNlLnBsdWdpbi52MS5Gb3JnZXRIABImCgRvcGVuGAcgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5PcGVuSAASKAoFY2xvc2UYCCABKAsyFy5zbHVpY2UucGx1Z2luLnYxLkNsb3NlSAASKQoEbG9vaxgJIAEoCzIZLnNsdWljZS5wbHVnaW4udjEuSW5zcGVjdEgAEioKBXJlc2V0GAogASgLMhkuc2x1aWNlLnBsdWdpbi52MS5JbnNwZWN0SAASMwoLcmVuZGVyX3BhZ2UYCyABKAsyHC5zbHVpY2UucGx1Z2luLnYxLlJlbmRlclBhZ2VIABImCgRwaW5nGAwgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5QaW5nSABCBgoEa2luZCK1AQoET3BlbhIPCgdoYW5kbGVyGAEgASgJEg8KB2FkYXB0ZXIYAiABKAkSJwoGY29uZmlnGAMgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZRIOCgZmb2xkZXIYBCABKAkSKAoGd29ya2VyGAUgASgLMhguc2x1aWNlLnBsdWdpbi52MS5Xb3JrZXISFgoOb3Blbl93aXRoaW5fbXMYBiABKAESEAoIY29udHJhY3QYByABKA0iJwoGV29ya2VyEg4KBm51bWJlchgBIAEoDRINCgVjb3VudBgCIAEoDSJvCgdQcmVwYXJlEgwKBHNsb3QYASABKA0SMAoKY2FwYWJpbGl0eRgCIAEoDjIcLnNsdWljZS5wbHVnaW4udjEuQ2FwYWJpbGl0eRIkCgRydWxlGAMgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5SdWxlIrYBCgRSdWxlEgwKBHJ1bGUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZRIPCgdjb3VudGVyGAMgASgJEi4KCWFsZ29yaXRobRgEIAEoDjIbLnNsdWljZS5wbHVnaW4udjEuQWxnb3JpdGhtEg4KBnBlcl9tcxgFIAEoARImCgVpbnB1dBgGIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuU2hhcGUiFgoGRm9yZ2V0EgwKBHNsb3QYASABKA0iQAoEQ2FsbBIOCgZudW1iZXIYASABKAQSEgoKcmVxdWVzdF9pZBgCIAEoCRIUCgxyZW1haW5pbmdfbXMYAyABKAEisQEKA0FzaxIkCgRjYWxsGAEgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5DYWxsEgwKBHNsb3QYAiABKA0SLwoFaW5wdXQYAyADKAsyIC5zbHVpY2UucGx1Z2luLnYxLkFzay5JbnB1dEVudHJ5GkUKCklucHV0RW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZToCOAEiWAoGQ2hhcmdlEiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwSKAoEYXNrcxgCIAMoCzIaLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBc2si7AIKCFF1b3RhQXNrEgwKBHNsb3QYASABKA0SLQoEa2luZBgCIAEoDjIfLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBc2suS2luZBILCgNrZXkYAyABKAkSDQoFbGltaXQYBCABKAESDQoFYnVyc3QYBSABKAESDgoGcGVyX21zGAYgASgBEgwKBGNvc3QYByABKAESDwoHcGFydGlhbBgIIAEoCBIXCgplbmRzX2F0X21zGAkgASgBSACIAQESHAoPaWRlbXBvdGVuY3lfa2V5GAogASgJSAGIAQEibwoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDgoKS0lORF9TUEVORBABEg0KCUtJTkRfTE9PSxACEhIKDktJTkRfR0lWRV9CQUNLEAMSEAoMS0lORF9SRUxFQVNFEAQSDAoIS0lORF9PV0UQBUINCgtfZW5kc19hdF9tc0ISChBfaWRlbXBvdGVuY3lfa2V5IlcKBVdyaXRlEiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwSKAoHZW50cmllcxgCIAMoCzIXLnNsdWljZS5wbHVnaW4udjEuRW50cnkirAEKBUVudHJ5EgwKBHNsb3QYASABKA0SCgoCaWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARIxCgVpbnB1dBgEIAMoCzIiLnNsdWljZS5wbHVnaW4udjEuRW50cnkuSW5wdXRFbnRyeRpFCgpJbnB1dEVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBIoYBCgdJbnNwZWN0EiQKBGNhbGwYASABKAsyFi5zbHVpY2UucGx1Z2luLnYxLkNhbGwSKAoEYXNrcxgCIAMoCzIaLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBc2sSKwoGbGVhc2VzGAMgASgLMhsuc2x1aWNlLnBsdWdpbi52MS5MZWFzZVBhZ2UiKAoJTGVhc2VQYWdlEgwKBGZyb20YASABKA0SDQoFY291bnQYAiABKA0iJQoGQ2FuY2VsEg4KBm51bWJlchgBIAEoBBILCgN3aHkYAiABKAkiMgoKUmVuZGVyUGFnZRIkCgRjYWxsGAEgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5DYWxsIhoKBUNsb3NlEhEKCXdpdGhpbl9tcxgBIAEoASIGCgRQaW5nIkMKDkhhbmRsZVJlc3BvbnNlEjEKCG1lc3NhZ2VzGAEgAygLMh8uc2x1aWNlLnBsdWdpbi52MS5QbHVnaW5NZXNzYWdlIvMFCg1QbHVnaW5NZXNzYWdlEi4KBWNoZWNrGAEgASgLMh0uc2x1aWNlLnBsdWdpbi52MS5DaGVja0Fuc3dlckgAEjAKBmxvb2t1cBgCIAEoCzIeLnNsdWljZS5wbHVnaW4udjEuTG9va3VwQW5zd2VySAASMAoGY2hhcmdlGAMgASgLMh4uc2x1aWNlLnBsdWdpbi52MS5DaGFyZ2VBbnN3ZXJIABImCgRkb25lGAQgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5Eb25lSAASKgoGZmFpbGVkGAUgASgLMhguc2x1aWNlLnBsdWdpbi52MS5GYWlsZWRIABIuCghwcmVwYXJlZBgGIAEoCzIaLnNsdWljZS5wbHVnaW4udjEuUHJlcGFyZWRIABIqCgZvcGVuZWQYByABKAsyGC5zbHVpY2UucGx1Z2luLnYxLk9wZW5lZEgAEjMKC29wZW5fZmFpbGVkGAggASgLMhwuc2x1aWNlLnBsdWdpbi52MS5PcGVuRmFpbGVkSAASMAoJcmVhZGluZXNzGAkgASgLMhsuc2x1aWNlLnBsdWdpbi52MS5SZWFkaW5lc3NIABIoCgNsb2cYCiABKAsyGS5zbHVpY2UucGx1Z2luLnYxLkxvZ0xpbmVIABIsCgdjb3VudGVkGAsgASgLMhkuc2x1aWNlLnBsdWdpbi52MS5Db3VudGVkSAASLAoEbG9vaxgMIAEoCzIcLnNsdWljZS5wbHVnaW4udjEuTG9va0Fuc3dlckgAEiYKBHBhZ2UYDSABKAsyFi5zbHVpY2UucGx1Z2luLnYxLlBhZ2VIABItCghoYXNfcGFnZRgOIAEoCzIZLnNsdWljZS5wbHVnaW4udjEuSGFzUGFnZUgAEioKBmNsb3NlZBgPIAEoCzIYLnNsdWljZS5wbHVnaW4udjEuQ2xvc2VkSAASJgoEcG9uZxgQIAEoCzIWLnNsdWljZS5wbHVnaW4udjEuUG9uZ0gAQgYKBGtpbmQiJQoGT3BlbmVkEgwKBGxvb2sYASABKAgSDQoFcmVzZXQYAiABKAgiGQoKT3BlbkZhaWxlZBILCgN3aHkYASABKAkiMgoIUHJlcGFyZWQSDAoEc2xvdBgBIAEoDRIQCgN3aHkYAiABKAlIAIgBAUIGCgRfd2h5InsKC0NoZWNrQW5zd2VyEg4KBm51bWJlchgBIAEoBBIoCgVhbGxvdxgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuQWxsb3dIABImCgRkZW55GAMgASgLMhYuc2x1aWNlLnBsdWdpbi52MS5EZW55SABCCgoIZGVjaXNpb24izAEKBUFsbG93EhkKDHZhbGlkX2Zvcl9tcxgBIAEoAUgAiAEBEhEKBHVzZXMYAiABKAFIAYgBARIzCgZvdXRwdXQYAyADKAsyIy5zbHVpY2UucGx1Z2luLnYxLkFsbG93Lk91dHB1dEVudHJ5GkYKC091dHB1dEVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBQg8KDV92YWxpZF9mb3JfbXNCBwoFX3VzZXMiywIKBERlbnkSDAoEY29kZRgBIAEoDRIOCgZyZWFzb24YAiABKAkSGQoMdmFsaWRfZm9yX21zGAMgASgBSACIAQESMgoGb3V0cHV0GAQgAygLMiIuc2x1aWNlLnBsdWdpbi52MS5EZW55Lk91dHB1dEVudHJ5EjQKB2hlYWRlcnMYBSADKAsyIy5zbHVpY2UucGx1Z2luLnYxLkRlbnkuSGVhZGVyc0VudHJ5GkYKC091dHB1dEVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLnNsdWljZS5wbHVnaW4udjEuVmFsdWU6AjgBGkcKDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlZhbHVlOgI4AUIPCg1fdmFsaWRfZm9yX21zIuoBCgxMb29rdXBBbnN3ZXISDgoGbnVtYmVyGAEgASgEEjoKBm91dHB1dBgCIAMoCzIqLnNsdWljZS5wbHVnaW4udjEuTG9va3VwQW5zd2VyLk91dHB1dEVudHJ5EhkKDHZhbGlkX2Zvcl9tcxgDIAEoAUgAiAEBEhEKBHVzZXMYBCABKAFIAYgBARpGCgtPdXRwdXRFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5zbHVpY2UucGx1Z2luLnYxLlZhbHVlOgI4AUIPCg1fdmFsaWRfZm9yX21zQgcKBV91c2VzIk4KDENoYXJnZUFuc3dlchIOCgZudW1iZXIYASABKAQSLgoHYW5zd2VycxgCIAMoCzIdLnNsdWljZS5wbHVnaW4udjEuUXVvdGFBbnN3ZXIidAoLUXVvdGFBbnN3ZXISDwoHZ3JhbnRlZBgBIAEoCBINCgVsaW1pdBgCIAEoARIRCglyZW1haW5pbmcYAyABKAESEAoIcmVzZXRfbXMYBCABKAESFAoHY2hhcmdlZBgFIAEoAUgAiAEBQgoKCF9jaGFyZ2VkIhYKBERvbmUSDgoGbnVtYmVyGAEgASgEIkoKCkxvb2tBbnN3ZXISDgoGbnVtYmVyGAEgASgEEiwKBnBsYWNlcxgCIAMoCzIcLnNsdWljZS5wbHVnaW4udjEuUXVvdGFQbGFjZSKsAQoKUXVvdGFQbGFjZRIUCgdjb3VudGVyGAEgASgJSACIAQESKQoHaG9sZGVycxgCIAMoCzIYLnNsdWljZS5wbHVnaW4udjEuSG9sZGVyEicKBmxlYXNlcxgDIAMoCzIXLnNsdWljZS5wbHVnaW4udjEuTGVhc2USGAoLbGVhc2VfY291bnQYBCABKA1IAYgBAUIKCghfY291bnRlckIOCgxfbGVhc2VfY291bnQiUwoFTGVhc2USDwoCaWQYASABKAlIAIgBARINCgV1bml0cxgCIAEoARIPCgdoZWxkX21zGAMgASgBEhIKCmVuZHNfaW5fbXMYBCABKAFCBQoDX2lkIiQKBkhvbGRlchILCgN3aG8YASABKAkSDQoFdW5pdHMYAiABKAEiJAoEUGFnZRIOCgZudW1iZXIYASABKAQSDAoEdGV4dBgCIAEoCSLjAQoGRmFpbGVkEg4KBm51bWJlchgBIAEoBBIrCgRraW5kGAIgASgOMh0uc2x1aWNlLnBsdWdpbi52MS5GYWlsZWQuS2luZBIPCgdtZXNzYWdlGAMgASgJEhYKDnJldHJ5X2FmdGVyX21zGAQgASgBEg8KB2VudHJpZXMYBSADKA0SDAoEbmFtZRgGIAEoCRINCgVzdGFjaxgHIAEoCSJFCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIUChBLSU5EX1VOQVZBSUxBQkxFEAESEQoNS0lORF9SRUpFQ1RFRBACIicKCVJlYWRpbmVzcxINCgVyZWFkeRgBIAEoCBILCgN3aHkYAiABKAkiqwIKB0xvZ0xpbmUSLgoFbGV2ZWwYASABKA4yHy5zbHVpY2UucGx1Z2luLnYxLkxvZ0xpbmUuTGV2ZWwSDwoHbWVzc2FnZRgCIAEoCRI1CgZmaWVsZHMYAyADKAsyJS5zbHVpY2UucGx1Z2luLnYxLkxvZ0xpbmUuRmllbGRzRW50cnkaRgoLRmllbGRzRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuc2x1aWNlLnBsdWdpbi52MS5WYWx1ZToCOAEiYAoFTGV2ZWwSFQoRTEVWRUxfVU5TUEVDSUZJRUQQABIPCgtMRVZFTF9ERUJVRxABEg4KCkxFVkVMX0lORk8QAhIOCgpMRVZFTF9XQVJOEAMSDwoLTEVWRUxfRVJST1IQBCI1CgdDb3VudGVkEgwKBG5hbWUYASABKAkSDAoEaGVscBgCIAEoCRIOCgZhbW91bnQYAyABKAEiCQoHSGFzUGFnZSIICgZDbG9zZWQiBgoEUG9uZyrYAQoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASDwoLVFlQRV9TVFJJTkcQARIMCghUWVBFX0lOVBACEg8KC1RZUEVfRE9VQkxFEAMSDQoJVFlQRV9CT09MEAQSDgoKVFlQRV9CWVRFUxAFEhIKDlRZUEVfVElNRVNUQU1QEAYSEQoNVFlQRV9EVVJBVElPThAHEgsKB1RZUEVfSVAQCBIUChBUWVBFX1NUUklOR19MSVNUEAkSEwoPVFlQRV9TVFJJTkdfTUFQEAoSDAoIVFlQRV9BTlkQCyqUAQoJQWxnb3JpdGhtEhkKFUFMR09SSVRITV9VTlNQRUNJRklFRBAAEhMKD0FMR09SSVRITV9GSVhFRBABEhIKDkFMR09SSVRITV9HQ1JBEAISFQoRQUxHT1JJVEhNX1NMSURJTkcQAxIRCg1BTEdPUklUSE1fTE9HEAQSGQoVQUxHT1JJVEhNX0NPTkNVUlJFTkNZEAUqggEKCkNhcGFiaWxpdHkSGgoWQ0FQQUJJTElUWV9VTlNQRUNJRklFRBAAEhUKEUNBUEFCSUxJVFlfRU5SSUNIEAESFAoQQ0FQQUJJTElUWV9DSEVDSxACEhQKEENBUEFCSUxJVFlfUVVPVEEQAxIVChFDQVBBQklMSVRZX1JFUE9SVBAEMqwBCgZQbHVnaW4SUQoIRGVzY3JpYmUSIS5zbHVpY2UucGx1Z2luLnYxLkRlc2NyaWJlUmVxdWVzdBoiLnNsdWljZS5wbHVnaW4udjEuRGVzY3JpYmVSZXNwb25zZRJPCgZIYW5kbGUSHy5zbHVpY2UucGx1Z2luLnYxLkhhbmRsZVJlcXVlc3QaIC5zbHVpY2UucGx1Z2luLnYxLkhhbmRsZVJlc3BvbnNlKAEwAUInWiVleGFtcGxlLmNvbS9zbHVpY2UvcGx1Z2luL3YxO3BsdWdpbnYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message sluice.plugin.v1.DescribeRequest
@@ -1137,6 +1137,13 @@ export type Inspect = Message<"sluice.plugin.v1.Inspect"> & {
    * @generated from field: repeated sluice.plugin.v1.QuotaAsk asks = 2;
    */
   asks: QuotaAsk[];
+
+  /**
+   * Of Look, for counters of concurrency. A plugin that does not list leases ignores it.
+   *
+   * @generated from field: sluice.plugin.v1.LeasePage leases = 3;
+   */
+  leases?: LeasePage | undefined;
 };
 
 /**
@@ -1145,6 +1152,30 @@ export type Inspect = Message<"sluice.plugin.v1.Inspect"> & {
  */
 export const InspectSchema: GenMessage<Inspect> = /*@__PURE__*/
   messageDesc(file_sluice_plugin_v1_plugin, 27);
+
+/**
+ * `count` leases after the `from` oldest.
+ *
+ * @generated from message sluice.plugin.v1.LeasePage
+ */
+export type LeasePage = Message<"sluice.plugin.v1.LeasePage"> & {
+  /**
+   * @generated from field: uint32 from = 1;
+   */
+  from: number;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message sluice.plugin.v1.LeasePage.
+ * Use `create(LeasePageSchema)` to create a new message.
+ */
+export const LeasePageSchema: GenMessage<LeasePage> = /*@__PURE__*/
+  messageDesc(file_sluice_plugin_v1_plugin, 28);
 
 /**
  * The caller has gone: stop working for it. No answer is expected; one that comes is ignored.
@@ -1168,7 +1199,7 @@ export type Cancel = Message<"sluice.plugin.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 28);
+  messageDesc(file_sluice_plugin_v1_plugin, 29);
 
 /**
  * Asks for the handler's metrics page. Sent only after HasPage. Answered by Page.
@@ -1187,7 +1218,7 @@ export type RenderPage = Message<"sluice.plugin.v1.RenderPage"> & {
  * Use `create(RenderPageSchema)` to create a new message.
  */
 export const RenderPageSchema: GenMessage<RenderPage> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 29);
+  messageDesc(file_sluice_plugin_v1_plugin, 30);
 
 /**
  * Last: no call is running. Flush, release, answer Closed, end the stream.
@@ -1206,7 +1237,7 @@ export type Close = Message<"sluice.plugin.v1.Close"> & {
  * Use `create(CloseSchema)` to create a new message.
  */
 export const CloseSchema: GenMessage<Close> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 30);
+  messageDesc(file_sluice_plugin_v1_plugin, 31);
 
 /**
  * Answer Pong at once, also while calls are running.
@@ -1221,7 +1252,7 @@ export type Ping = Message<"sluice.plugin.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 31);
+  messageDesc(file_sluice_plugin_v1_plugin, 32);
 
 /**
  * @generated from message sluice.plugin.v1.HandleResponse
@@ -1238,7 +1269,7 @@ export type HandleResponse = Message<"sluice.plugin.v1.HandleResponse"> & {
  * Use `create(HandleResponseSchema)` to create a new message.
  */
 export const HandleResponseSchema: GenMessage<HandleResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 32);
+  messageDesc(file_sluice_plugin_v1_plugin, 33);
 
 /**
  * @generated from message sluice.plugin.v1.PluginMessage
@@ -1351,7 +1382,7 @@ export type PluginMessage = Message<"sluice.plugin.v1.PluginMessage"> & {
  * Use `create(PluginMessageSchema)` to create a new message.
  */
 export const PluginMessageSchema: GenMessage<PluginMessage> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 33);
+  messageDesc(file_sluice_plugin_v1_plugin, 34);
 
 /**
  * @generated from message sluice.plugin.v1.Opened
@@ -1377,7 +1408,7 @@ export type Opened = Message<"sluice.plugin.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 34);
+  messageDesc(file_sluice_plugin_v1_plugin, 35);
 
 /**
  * @generated from message sluice.plugin.v1.OpenFailed
@@ -1396,7 +1427,7 @@ export type OpenFailed = Message<"sluice.plugin.v1.OpenFailed"> & {
  * Use `create(OpenFailedSchema)` to create a new message.
  */
 export const OpenFailedSchema: GenMessage<OpenFailed> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 35);
+  messageDesc(file_sluice_plugin_v1_plugin, 36);
 
 /**
  * @generated from message sluice.plugin.v1.Prepared
@@ -1420,7 +1451,7 @@ export type Prepared = Message<"sluice.plugin.v1.Prepared"> & {
  * Use `create(PreparedSchema)` to create a new message.
  */
 export const PreparedSchema: GenMessage<Prepared> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 36);
+  messageDesc(file_sluice_plugin_v1_plugin, 37);
 
 /**
  * @generated from message sluice.plugin.v1.CheckAnswer
@@ -1458,7 +1489,7 @@ export type CheckAnswer = Message<"sluice.plugin.v1.CheckAnswer"> & {
  * Use `create(CheckAnswerSchema)` to create a new message.
  */
 export const CheckAnswerSchema: GenMessage<CheckAnswer> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 37);
+  messageDesc(file_sluice_plugin_v1_plugin, 38);
 
 /**
  * @generated from message sluice.plugin.v1.Allow
@@ -1492,7 +1523,7 @@ export type Allow = Message<"sluice.plugin.v1.Allow"> & {
  * Use `create(AllowSchema)` to create a new message.
  */
 export const AllowSchema: GenMessage<Allow> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 38);
+  messageDesc(file_sluice_plugin_v1_plugin, 39);
 
 /**
  * @generated from message sluice.plugin.v1.Deny
@@ -1535,7 +1566,7 @@ export type Deny = Message<"sluice.plugin.v1.Deny"> & {
  * Use `create(DenySchema)` to create a new message.
  */
 export const DenySchema: GenMessage<Deny> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 39);
+  messageDesc(file_sluice_plugin_v1_plugin, 40);
 
 /**
  * @generated from message sluice.plugin.v1.LookupAnswer
@@ -1571,7 +1602,7 @@ export type LookupAnswer = Message<"sluice.plugin.v1.LookupAnswer"> & {
  * Use `create(LookupAnswerSchema)` to create a new message.
  */
 export const LookupAnswerSchema: GenMessage<LookupAnswer> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 40);
+  messageDesc(file_sluice_plugin_v1_plugin, 41);
 
 /**
  * @generated from message sluice.plugin.v1.ChargeAnswer
@@ -1595,7 +1626,7 @@ export type ChargeAnswer = Message<"sluice.plugin.v1.ChargeAnswer"> & {
  * Use `create(ChargeAnswerSchema)` to create a new message.
  */
 export const ChargeAnswerSchema: GenMessage<ChargeAnswer> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 41);
+  messageDesc(file_sluice_plugin_v1_plugin, 42);
 
 /**
  * @generated from message sluice.plugin.v1.QuotaAnswer
@@ -1640,7 +1671,7 @@ export type QuotaAnswer = Message<"sluice.plugin.v1.QuotaAnswer"> & {
  * Use `create(QuotaAnswerSchema)` to create a new message.
  */
 export const QuotaAnswerSchema: GenMessage<QuotaAnswer> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 42);
+  messageDesc(file_sluice_plugin_v1_plugin, 43);
 
 /**
  * Answers Write and Reset.
@@ -1659,7 +1690,7 @@ export type Done = Message<"sluice.plugin.v1.Done"> & {
  * Use `create(DoneSchema)` to create a new message.
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 43);
+  messageDesc(file_sluice_plugin_v1_plugin, 44);
 
 /**
  * @generated from message sluice.plugin.v1.LookAnswer
@@ -1681,7 +1712,7 @@ export type LookAnswer = Message<"sluice.plugin.v1.LookAnswer"> & {
  * Use `create(LookAnswerSchema)` to create a new message.
  */
 export const LookAnswerSchema: GenMessage<LookAnswer> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 44);
+  messageDesc(file_sluice_plugin_v1_plugin, 45);
 
 /**
  * @generated from message sluice.plugin.v1.QuotaPlace
@@ -1690,9 +1721,9 @@ export type QuotaPlace = Message<"sluice.plugin.v1.QuotaPlace"> & {
   /**
    * As the backend names it.
    *
-   * @generated from field: string counter = 1;
+   * @generated from field: optional string counter = 1;
    */
-  counter: string;
+  counter?: string | undefined;
 
   /**
    * Who has taken units ahead that are not spent yet.
@@ -1700,6 +1731,20 @@ export type QuotaPlace = Message<"sluice.plugin.v1.QuotaPlace"> & {
    * @generated from field: repeated sluice.plugin.v1.Holder holders = 2;
    */
   holders: Holder[];
+
+  /**
+   * Of concurrency: those of Inspect.leases, oldest first.
+   *
+   * @generated from field: repeated sluice.plugin.v1.Lease leases = 3;
+   */
+  leases: Lease[];
+
+  /**
+   * How many there are in all. Absent: the plugin does not list them.
+   *
+   * @generated from field: optional uint32 lease_count = 4;
+   */
+  leaseCount?: number | undefined;
 };
 
 /**
@@ -1707,7 +1752,45 @@ export type QuotaPlace = Message<"sluice.plugin.v1.QuotaPlace"> & {
  * Use `create(QuotaPlaceSchema)` to create a new message.
  */
 export const QuotaPlaceSchema: GenMessage<QuotaPlace> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 45);
+  messageDesc(file_sluice_plugin_v1_plugin, 46);
+
+/**
+ * @generated from message sluice.plugin.v1.Lease
+ */
+export type Lease = Message<"sluice.plugin.v1.Lease"> & {
+  /**
+   * Its idempotency key, if it has one that is kept as text.
+   *
+   * @generated from field: optional string id = 1;
+   */
+  id?: string | undefined;
+
+  /**
+   * @generated from field: double units = 2;
+   */
+  units: number;
+
+  /**
+   * Since it was taken.
+   *
+   * @generated from field: double held_ms = 3;
+   */
+  heldMs: number;
+
+  /**
+   * Until it ends, unless it is released before.
+   *
+   * @generated from field: double ends_in_ms = 4;
+   */
+  endsInMs: number;
+};
+
+/**
+ * Describes the message sluice.plugin.v1.Lease.
+ * Use `create(LeaseSchema)` to create a new message.
+ */
+export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
+  messageDesc(file_sluice_plugin_v1_plugin, 47);
 
 /**
  * @generated from message sluice.plugin.v1.Holder
@@ -1729,7 +1812,7 @@ export type Holder = Message<"sluice.plugin.v1.Holder"> & {
  * Use `create(HolderSchema)` to create a new message.
  */
 export const HolderSchema: GenMessage<Holder> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 46);
+  messageDesc(file_sluice_plugin_v1_plugin, 48);
 
 /**
  * @generated from message sluice.plugin.v1.Page
@@ -1753,7 +1836,7 @@ export type Page = Message<"sluice.plugin.v1.Page"> & {
  * Use `create(PageSchema)` to create a new message.
  */
 export const PageSchema: GenMessage<Page> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 47);
+  messageDesc(file_sluice_plugin_v1_plugin, 49);
 
 /**
  * @generated from message sluice.plugin.v1.Failed
@@ -1808,7 +1891,7 @@ export type Failed = Message<"sluice.plugin.v1.Failed"> & {
  * Use `create(FailedSchema)` to create a new message.
  */
 export const FailedSchema: GenMessage<Failed> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 48);
+  messageDesc(file_sluice_plugin_v1_plugin, 50);
 
 /**
  * @generated from enum sluice.plugin.v1.Failed.Kind
@@ -1845,7 +1928,7 @@ export type Failed_Kind = (typeof Failed_Kind)[keyof typeof Failed_Kind] | Unkno
  * Describes the enum sluice.plugin.v1.Failed.Kind.
  */
 export const Failed_KindSchema: GenEnum<Failed_Kind> = /*@__PURE__*/
-  enumDesc(file_sluice_plugin_v1_plugin, 48, 0);
+  enumDesc(file_sluice_plugin_v1_plugin, 50, 0);
 
 /**
  * Whether the backend can be asked now; sent when it changes. A handler starts ready. The host shows it and asks all the same.
@@ -1869,7 +1952,7 @@ export type Readiness = Message<"sluice.plugin.v1.Readiness"> & {
  * Use `create(ReadinessSchema)` to create a new message.
  */
 export const ReadinessSchema: GenMessage<Readiness> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 49);
+  messageDesc(file_sluice_plugin_v1_plugin, 51);
 
 /**
  * A line for the host's log; the host adds the names of handler and adapter. Secrets do not belong here.
@@ -1898,7 +1981,7 @@ export type LogLine = Message<"sluice.plugin.v1.LogLine"> & {
  * Use `create(LogLineSchema)` to create a new message.
  */
 export const LogLineSchema: GenMessage<LogLine> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 50);
+  messageDesc(file_sluice_plugin_v1_plugin, 52);
 
 /**
  * @generated from enum sluice.plugin.v1.LogLine.Level
@@ -1939,7 +2022,7 @@ export type LogLine_Level = (typeof LogLine_Level)[keyof typeof LogLine_Level] |
  * Describes the enum sluice.plugin.v1.LogLine.Level.
  */
 export const LogLine_LevelSchema: GenEnum<LogLine_Level> = /*@__PURE__*/
-  enumDesc(file_sluice_plugin_v1_plugin, 50, 0);
+  enumDesc(file_sluice_plugin_v1_plugin, 52, 0);
 
 /**
  * What was added to a counter since the last message: `sluice_plugin_<name>_total` on the host's metrics page.
@@ -1968,7 +2051,7 @@ export type Counted = Message<"sluice.plugin.v1.Counted"> & {
  * Use `create(CountedSchema)` to create a new message.
  */
 export const CountedSchema: GenMessage<Counted> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 51);
+  messageDesc(file_sluice_plugin_v1_plugin, 53);
 
 /**
  * The handler has a metrics page from now on.
@@ -1983,7 +2066,7 @@ export type HasPage = Message<"sluice.plugin.v1.HasPage"> & {
  * Use `create(HasPageSchema)` to create a new message.
  */
 export const HasPageSchema: GenMessage<HasPage> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 52);
+  messageDesc(file_sluice_plugin_v1_plugin, 54);
 
 /**
  * @generated from message sluice.plugin.v1.Closed
@@ -1996,7 +2079,7 @@ export type Closed = Message<"sluice.plugin.v1.Closed"> & {
  * Use `create(ClosedSchema)` to create a new message.
  */
 export const ClosedSchema: GenMessage<Closed> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 53);
+  messageDesc(file_sluice_plugin_v1_plugin, 55);
 
 /**
  * @generated from message sluice.plugin.v1.Pong
@@ -2009,7 +2092,7 @@ export type Pong = Message<"sluice.plugin.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_sluice_plugin_v1_plugin, 54);
+  messageDesc(file_sluice_plugin_v1_plugin, 56);
 
 /**
  * @generated from enum sluice.plugin.v1.Type

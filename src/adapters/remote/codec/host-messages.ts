@@ -4,7 +4,14 @@
  * with a {@link CannotCross}.
  */
 import type { Buffer } from 'node:buffer';
-import { CAPABILITIES, type QuotaAsk, type ReportEntry, type Shape, type ShapeType } from '../../contract.ts';
+import {
+  CAPABILITIES,
+  type LeasePage,
+  type QuotaAsk,
+  type ReportEntry,
+  type Shape,
+  type ShapeType,
+} from '../../contract.ts';
 import { ALGORITHMS, SHAPE_TYPES } from '../../description.ts';
 import type {
   Ask,
@@ -120,7 +127,11 @@ const RULE = message<RuleFields>({
 });
 
 type Bare<M> = Omit<M, 'kind'>;
-const inspect = message<Bare<Inspect>>({ call: [1, nested(CALL)], asks: [2, list(QUOTA_ASK)] });
+const inspect = message<Bare<Inspect>>({
+  call: [1, nested(CALL)],
+  asks: [2, list(QUOTA_ASK)],
+  leases: [3, maybe(message<LeasePage>({ from: [1, whole], count: [2, whole] }))],
+});
 
 /** `inputOf`: the types of what a slot is asked or told. */
 function variants(inputOf: (slot: Slot) => Shape | 'any'): Variants<HostMessage> {

@@ -1,5 +1,5 @@
 /** Messages of a plugin as they are on the wire (`sluice.plugin.v1.HandleResponse`): there are several kinds of answers, one for each call. */
-import type { QuotaAnswer, QuotaPlace } from '../../contract.ts';
+import type { QuotaAnswer, QuotaLease, QuotaPlace } from '../../contract.ts';
 import type { Closed, Counted, HasPage, LogLine, OpenFailed, Prepared, Readiness } from '../../isolated/protocol.ts';
 import type { Variants } from './batch.ts';
 import { double, flag, list, maybe, message, optional, text, whole, wholes, word } from './fields.ts';
@@ -94,6 +94,12 @@ type Named<K extends PluginMessage['kind']> = Bare<Extract<PluginMessage, { read
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const HOLDER = message<{ readonly who: string; readonly units: number }>({ who: [1, text], units: [2, double] });
+const LEASE = message<QuotaLease>({
+  id: [1, optional(text)],
+  units: [2, double],
+  heldMs: [3, double],
+  endsInMs: [4, double],
+});
 
 /** Without the declared types: the host reads the same values, whichever kind a number or a text is sent as. */
 const output = maybeValuesBy(() => 'any');
@@ -180,7 +186,17 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
     12,
     message<Named<'look'>>({
       number: [1, whole],
-      places: [2, list(message<QuotaPlace>({ counter: [1, text], holders: [2, list(HOLDER)] }))],
+      places: [
+        2,
+        list(
+          message<QuotaPlace>({
+            counter: [1, optional(text)],
+            holders: [2, list(HOLDER)],
+            leases: [3, list(LEASE)],
+            leaseCount: [4, optional(whole)],
+          }),
+        ),
+      ],
     }),
   ],
   page: [13, message<Named<'page'>>({ number: [1, whole], text: [2, text] })],

@@ -72,13 +72,30 @@ const HOST: HostMessage[] = [
     ],
   },
   { kind: 'write', call, entries: [{ sink: 3, id: 'e1', timeMs: 1_700_000_000_000.5, input: written }] },
-  { kind: 'look', call, asks: [{ kind: 'look', bucket: 2, key: 'k', limit: 1, burst: 1, perMs: 1 }] },
+  {
+    kind: 'look',
+    call,
+    asks: [{ kind: 'look', bucket: 2, key: 'k', limit: 1, burst: 1, perMs: 1 }],
+    leases: { from: 100, count: 50 },
+  },
   { kind: 'reset', call, asks: [] },
   { kind: 'cancel', number: 7, why: 'the caller has gone' },
   { kind: 'renderPage', call },
   { kind: 'forget', slot: 300 },
   { kind: 'ping' },
   { kind: 'close', withinMs: 5000 },
+];
+
+const PLACES = [
+  { counter: 'c', holders: [{ who: 'w1', units: 5 }], leases: [] },
+  {
+    holders: [],
+    leases: [
+      { id: '', units: 2.5, heldMs: 0, endsInMs: 60_000 },
+      { units: 1, heldMs: 1.5, endsInMs: 1 },
+    ],
+    leaseCount: 0,
+  },
 ];
 
 const PLUGIN: PluginMessage[] = [
@@ -145,7 +162,7 @@ const PLUGIN: PluginMessage[] = [
   { kind: 'readiness', ready: true },
   { kind: 'log', level: 'warn', message: 'slow', fields: { took: 1.5, who: ['a'] } },
   { kind: 'counted', name: 'reloads', help: 'Reloads.', amount: 2 },
-  { kind: 'look', number: 11, places: [{ counter: 'c', holders: [{ who: 'w1', units: 5 }] }] },
+  { kind: 'look', number: 11, places: PLACES },
   { kind: 'page', number: 12, text: 'up 1\n' },
   { kind: 'hasPage' },
   { kind: 'closed' },
@@ -196,7 +213,7 @@ describe('the codec of sluice.plugin.v1', () => {
         { granted: true, limit: 10, remaining: 0, resetMs: 1000.5, charged: 0 },
         { granted: false, limit: 0, remaining: 0, resetMs: 1 },
       ],
-      11: [{ counter: 'c', holders: [{ who: 'w1', units: 5 }] }],
+      11: PLACES,
       12: 'up 1\n',
       [2 ** 52]: undefined,
     });
