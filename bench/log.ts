@@ -4,100 +4,20 @@
  * entries as Istio's proxies send them, into its standard metrics (25 labels, one counter
  * and three histograms, by examples/istio-metrics). The sender (grpc-js) runs on the other core, and the metrics page proves that all entries arrived.
  */
-import { create, fromJson, toBinary } from '@bufbuild/protobuf';
-import { anyPack, StructSchema } from '@bufbuild/protobuf/wkt';
-import {
-  StreamAccessLogsMessage_HTTPAccessLogEntriesSchema,
-  StreamAccessLogsMessageSchema,
-} from '../gen/envoy/service/accesslog/v3/als_pb.ts';
-import {
-  AccessLogType,
-  type HTTPAccessLogEntry,
-  HTTPAccessLogEntrySchema,
-} from '../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { ExportLogsServiceRequestSchema } from '../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
 import { KeyValueSchema } from '../gen/opentelemetry/proto/common/v1/common_pb.ts';
 import { LogRecordSchema } from '../gen/opentelemetry/proto/logs/v1/logs_pb.ts';
 import { dialGrpc } from '../src/transport/index.ts';
+import { PER_MESSAGE, proxyMessage } from './log-message.ts';
 import { startOnCore } from './process.ts';
 
-const PER_MESSAGE = 100;
 const seconds = Number(process.argv[2] ?? 5);
 const isIstio = process.argv[3] === 'istio';
 const isOtlp = process.argv[3] === 'otlp';
 const OTLP_AT_ONCE = 16;
 
-/** The other side, as metadata exchange tells it. */
-const PEER = anyPack(
-  StructSchema,
-  fromJson(StructSchema, {
-    namespace: 'shop',
-    cluster: 'east',
-    workload: 'ratings-v1',
-    app: 'ratings',
-    version: 'v1',
-    service: 'ratings',
-    revision: 'v1',
-  }),
-);
-const NODE = {
-  id: 'sidecar~10.0.0.1~productpage-v1.shop~shop.svc.cluster.local',
-  metadata: {
-    ISTIO_VERSION: '1.27.0',
-    NAMESPACE: 'shop',
-    CLUSTER_ID: 'east',
-    WORKLOAD_NAME: 'productpage-v1',
-    LABELS: { app: 'productpage', version: 'v1', 'service.istio.io/canonical-name': 'productpage' },
-  },
-};
-
-const entry = (at: number): HTTPAccessLogEntry =>
-  create(HTTPAccessLogEntrySchema, {
-    commonProperties: {
-      startTime: { seconds: 1_790_000_000n, nanos: 5 },
-      duration: { seconds: 0n, nanos: 7_000_000 + at },
-      upstreamCluster: 'outbound|8080||ratings.shop.svc.cluster.local',
-      ...(isIstio
-        ? {
-            accessLogType: AccessLogType.DownstreamEnd,
-            downstreamWireBytesReceived: 600n,
-            downstreamWireBytesSent: 1900n,
-            filterStateObjects: { upstream_peer: PEER },
-            customTags: {
-              upstream_peer_san: 'spiffe://cluster.local/ns/shop/sa/ratings',
-              upstream_local_san: 'spiffe://cluster.local/ns/shop/sa/productpage',
-            },
-          }
-        : {}),
-      downstreamDirectRemoteAddress: {
-        address: {
-          case: 'socketAddress',
-          value: { address: '10.4.2.17', portSpecifier: { case: 'portValue', value: 40_000 } },
-        },
-      },
-    },
-    request: {
-      requestMethod: 1,
-      path: `/ratings/${at}`,
-      authority: 'shop.example.com',
-      userAgent: 'Mozilla/5.0',
-      requestId: `id-${at}`,
-      requestHeaders: { 'x-user': 'ann' },
-    },
-    response: { responseCode: 200, responseBodyBytes: 1234n },
-  });
-const message = toBinary(
-  StreamAccessLogsMessageSchema,
-  create(StreamAccessLogsMessageSchema, {
-    ...(isIstio ? { identifier: { logName: 'outbound', node: NODE } } : {}),
-    logEntries: {
-      case: 'httpLogs',
-      value: create(StreamAccessLogsMessage_HTTPAccessLogEntriesSchema, {
-        logEntry: Array.from({ length: PER_MESSAGE }, (_, at) => entry(at)),
-      }),
-    },
-  }),
-);
+const message = proxyMessage(isIstio);
 
 /** The same, as Envoy's logger formats them by docs/envoy.md. */
 const textsOf = (at: number): Readonly<Record<string, string>> => ({

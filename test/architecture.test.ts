@@ -99,6 +99,7 @@ const FRONTENDS_MAY = [
   'gen',
   'src/text/message-of.ts',
   'src/text/context-header.ts',
+  'src/time/shared-slice.ts',
   'src/time/throttle.ts',
   'src/time/time-slice.ts',
   'src/transport/index.ts',

@@ -240,15 +240,23 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function reported(current: Snapshot, call: RecordKind, wire: Wire): undefined | Promise<void> {
     const bag = new RequestBag(current.attributes, wire);
     meters.ofCall(call).outcomes.allow++;
-    const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NO_CALLER));
-    return enriched === undefined
-      ? recorded(current, call, bag)
-      : current.hold(enriched.then(async () => recorded(current, call, bag)));
+    const lookups = current.enrich(call);
+    if (lookups.length === 0) return recorded(current, call, bag); // without a scope, which costs an id
+    const enriched = enrichBag(lookups, bag, new CallScope(nextId(), call, NO_CALLER));
+    if (enriched === undefined) return recorded(current, call, bag);
+    return current.hold(enriched.then(async () => recorded(current, call, bag)));
   }
 
   /** Charges quotas after the fact and queues reports; a promise if either waits. */
   function recorded(current: Snapshot, call: RecordKind, bag: RequestBag): Promise<void> | undefined {
     const atMs = monotonic.now();
+    const charged = current.quotas.length === 0 ? undefined : chargeRecord(current, call, bag, atMs);
+    const written = reports.write(current, call, bag, atMs);
+    concluded.entries.offer(bag, call, atMs);
+    return charged === undefined ? written : Promise.all([charged, written]).then(() => undefined);
+  }
+
+  function chargeRecord(current: Snapshot, call: RecordKind, bag: RequestBag, atMs: number): Promise<void> | undefined {
     const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
     const count = ({ outcomes }: QuotaRun): void => {
       for (const { failed, prepared } of outcomes) {
@@ -256,11 +264,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
         if (failed) prepared.meters.failed++;
       }
     };
-    const written = reports.write(current, call, bag, atMs);
-    concluded.entries.offer(bag, call, atMs);
-    if (charged instanceof Promise) return Promise.all([charged.then(count), written]).then(() => undefined);
+    if (charged instanceof Promise) return charged.then(count);
     count(charged);
-    return written;
+    return undefined;
   }
 
   // ---------------------------------------------------------- for operators

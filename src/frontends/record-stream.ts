@@ -7,7 +7,7 @@
 import type { Engine } from '../core/call.ts';
 import { lazyMessage } from '../protobuf/lazy-message.ts';
 import { Malformed } from '../protobuf/malformed.ts';
-import { TimeSlice } from '../time/time-slice.ts';
+import { SharedSlice } from '../time/shared-slice.ts';
 import { asBuffer } from '../transport/byte-range.ts';
 import type { CallContext, Method } from '../transport/transport.ts';
 import { StreamAccessLogsMessage_IdentifierSchema } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
@@ -22,18 +22,10 @@ export interface ScannedMessage {
   next(origin: LogOrigin): false | undefined | Promise<void>;
 }
 
-/** The clock is read once for so many records. */
-const RECORDS_BETWEEN_LOOKS = 64;
-/** Records that have arrived together are read in slices of this time, since checks are answered in between. */
-const SLICE_MS = 1;
+/** The time of a turn of the event loop that records of all streams and requests have, since checks are answered in between. */
+export const RECORDS_SLICE = new SharedSlice(1);
 /** All messages that streams of records end with are empty. */
 const LAST_REPLY = new Uint8Array();
-
-interface Turn {
-  /** Of the stream. */
-  records: number;
-  readonly slice: TimeSlice;
-}
 
 /** A copy, since the origin outlives its message. */
 function originOf(identifier: Buffer, openedAtMs: number): LogOrigin {
@@ -60,7 +52,8 @@ export function recordStream(
     }
   }
 
-  async function reportAll(message: ScannedMessage, origin: LogOrigin, ending: AbortSignal, turn: Turn): Promise<void> {
+  async function reportAll(message: ScannedMessage, origin: LogOrigin, ending: AbortSignal): Promise<void> {
+    if (RECORDS_SLICE.isBusy) await RECORDS_SLICE.next();
     for (;;) {
       let waiting: false | undefined | Promise<void>;
       try {
@@ -68,11 +61,14 @@ export function recordStream(
       } catch (error) {
         refused(error);
       }
-      if (waiting === false) return;
-      if (waiting !== undefined) await settledOrEnding(waiting, ending);
-      // Over all messages of the stream: many small ones hold the event loop as long as a large one.
-      if (++turn.records % RECORDS_BETWEEN_LOOKS === 0 && turn.slice.isOver) await turn.slice.next();
+      if (waiting === false) break;
+      if (waiting !== undefined) {
+        RECORDS_SLICE.done();
+        await settledOrEnding(waiting, ending);
+      }
+      if (RECORDS_SLICE.isOver) await RECORDS_SLICE.next();
     }
+    RECORDS_SLICE.done();
   }
 
   async function* handle(
@@ -81,11 +77,10 @@ export function recordStream(
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const openedAtMs = performance.now();
     let origin = new LogOrigin(undefined, openedAtMs);
-    const turn: Turn = { records: 0, slice: new TimeSlice(SLICE_MS) };
     for await (const bytes of messages) {
       const message = scanned(asBuffer(bytes));
       if (message.identifier !== undefined) origin = originOf(message.identifier, openedAtMs);
-      await reportAll(message, origin, ending, turn);
+      await reportAll(message, origin, ending);
       const safe = engine.whenSafe();
       if (safe !== undefined) await untilSafe(safe); // the next message is read, and flow control goes on, when this one is safe
     }

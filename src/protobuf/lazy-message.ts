@@ -15,17 +15,15 @@ import {
   type MessageShape,
   ScalarType,
 } from '@bufbuild/protobuf';
-import { FieldDescriptorProto_Label, isWrapperDesc, StructSchema } from '@bufbuild/protobuf/wkt';
 import { messageOf } from '../text/message-of.ts';
 import { wellFormedEntryOf } from './header-map.ts';
+import { inPlaceReading, type Reading, tagOf } from './in-place.ts';
 import { lenientSchema } from './lenient-schema.ts';
 import { Malformed } from './malformed.ts';
-import { FieldScan, WireType, wideValue } from './scan.ts';
+import { FieldScan, WireType } from './scan.ts';
 
-/** Decodes the last occurrence of a field. */
-type Reading = (bytes: Buffer, last: FieldScan) => unknown;
-
-const VIEWS = new Map<DescMessage, typeof View>();
+type MakeView = (bytes: Buffer, from: number, to: number) => View;
+const MAKERS = new Map<DescMessage, MakeView>();
 
 /** The bytes must not change while the message is in use. */
 export function lazyMessage<D extends DescMessage>(
@@ -34,111 +32,157 @@ export function lazyMessage<D extends DescMessage>(
   from: number,
   to: number,
 ): MessageShape<D> {
-  const Known = VIEWS.get(schema) ?? viewClassOf(schema);
-  return new Known(bytes, from, to) as unknown as MessageShape<D>;
+  return makerOf(schema)(bytes, from, to) as unknown as MessageShape<D>;
 }
 
-class View {
-  readonly #bytes: Buffer;
-  readonly #from: number;
-  readonly #to: number;
+/**
+ * A message of one schema, whose prototype has a getter for each member. Ordinary properties, since private ones take twice the time to
+ * make; no member of a message has a name with $.
+ */
+interface View {
+  readonly $bytes: Buffer;
+  readonly $from: number;
+  readonly $to: number;
   /** Members that the library has decoded, by name. */
-  #decoded: Map<string, unknown> | undefined;
+  $decoded: Map<string, unknown> | undefined;
+  /** Tag, begin and end of each field, one after the other. Made at the second read, since of many messages only one field is read. */
+  $fields: number[] | undefined;
+  $isRead: boolean;
+}
 
-  constructor(bytes: Buffer, from: number, to: number) {
-    this.#bytes = bytes;
-    this.#from = from;
-    this.#to = to;
-  }
+/** The base of all views is none: a derived class would take twice the time to construct. */
+const viewClass = () =>
+  class implements View {
+    readonly $bytes: Buffer;
+    readonly $from: number;
+    readonly $to: number;
+    $decoded: Map<string, unknown> | undefined = undefined;
+    $fields: number[] | undefined = undefined;
+    $isRead = false;
 
-  /** Decodes a member from the fields with these numbers only. */
-  decoded(schema: DescMessage, localName: string, numbers: ReadonlySet<number>): unknown {
-    const known = this.#decoded?.get(localName);
-    if (known !== undefined) return known;
-    const records: Uint8Array[] = [];
-    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
-    for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
-      if (numbers.has(field)) records.push(this.#bytes.subarray(begin, fields.at));
+    constructor(bytes: Buffer, from: number, to: number) {
+      this.$bytes = bytes;
+      this.$from = from;
+      this.$to = to;
     }
-    return this.#keep(localName, decodedMember(schema, localName, records));
-  }
+  };
 
-  /** A map of messages; each value is decoded when it is read. */
-  messageMap(schema: DescMessage, { number, localName }: DescField): unknown {
-    const known = this.#decoded?.get(localName);
-    if (known !== undefined) return known;
-    const map: Record<string, unknown> = {};
-    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
-    for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
-      const entry =
-        field === number && fields.type === WireType.LEN
-          ? wellFormedEntryOf(this.#bytes, fields.from, fields.to)
-          : undefined;
-      if (entry === undefined) continue;
-      const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
-      const record = this.#bytes.subarray(begin, fields.at);
-      let value: unknown;
-      const get = (): unknown =>
-        (value ??= (decodedMember(schema, localName, [record]) as Readonly<Record<string, unknown>>)[key]);
-      Object.defineProperty(map, key, { get, enumerable: true, configurable: true });
+function fieldsOf(view: View): readonly number[] {
+  if (view.$fields !== undefined) return view.$fields;
+  const all: number[] = [];
+  const fields = new FieldScan(view.$bytes, view.$from, view.$to);
+  for (let field = fields.next(); field !== 0; field = fields.next())
+    if (fields.type === WireType.LEN || fields.type === WireType.VARINT)
+      all.push(tagOf(field, fields.type), fields.from, fields.to);
+  return (view.$fields = all);
+}
+
+/** Decodes a member from the fields with these numbers only. */
+function decoded(view: View, schema: DescMessage, localName: string, numbers: ReadonlySet<number>): unknown {
+  const known = view.$decoded?.get(localName);
+  if (known !== undefined) return known;
+  const records: Uint8Array[] = [];
+  const fields = new FieldScan(view.$bytes, view.$from, view.$to);
+  for (let begin = view.$from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
+    if (numbers.has(field)) records.push(view.$bytes.subarray(begin, fields.at));
+  }
+  return keep(view, localName, decodedMember(schema, localName, records));
+}
+
+/** A map of messages; each value is decoded when it is read. */
+function messageMap(view: View, schema: DescMessage, { number, localName }: DescField): unknown {
+  const known = view.$decoded?.get(localName);
+  if (known !== undefined) return known;
+  const map: Record<string, unknown> = {};
+  const { $bytes: bytes, $from, $to } = view;
+  const fields = new FieldScan(bytes, $from, $to);
+  for (let begin = $from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
+    const entry =
+      field === number && fields.type === WireType.LEN ? wellFormedEntryOf(bytes, fields.from, fields.to) : undefined;
+    if (entry === undefined) continue;
+    const key = bytes.toString('utf8', entry.keyFrom, entry.keyTo);
+    const record = bytes.subarray(begin, fields.at);
+    let value: unknown;
+    const get = (): unknown =>
+      (value ??= (decodedMember(schema, localName, [record]) as Readonly<Record<string, unknown>>)[key]);
+    Object.defineProperty(map, key, { get, enumerable: true, configurable: true });
+  }
+  return keep(view, localName, map);
+}
+
+function keep(view: View, localName: string, value: unknown): unknown {
+  (view.$decoded ??= new Map()).set(localName, value);
+  return value;
+}
+
+interface Singular {
+  readonly schema: DescMessage;
+  readonly localName: string;
+  readonly number: number;
+  readonly tag: number;
+  /** A message that occurs twice is merged. */
+  readonly merges: boolean;
+  readonly absent: unknown;
+  readonly reading: Reading;
+}
+
+function singular(view: View, field: Singular): unknown {
+  const { tag, merges, absent, reading } = field;
+  let from = -1;
+  let to = -1;
+  let times = 0;
+  if (view.$isRead) {
+    const fields = fieldsOf(view);
+    for (let at = 0; at < fields.length; at += 3) {
+      if (fields[at] !== tag) continue;
+      times++;
+      from = fields[at + 1] as number;
+      to = fields[at + 2] as number;
     }
-    return this.#keep(localName, map);
-  }
-
-  #keep(localName: string, value: unknown): unknown {
-    (this.#decoded ??= new Map()).set(localName, value);
-    return value;
-  }
-
-  singular(
-    schema: DescMessage,
-    { number, localName, fieldKind }: DescField,
-    type: number,
-    absent: unknown,
-    reading: Reading,
-  ): unknown {
-    const bytes = this.#bytes;
-    const fields = new FieldScan(bytes, this.#from, this.#to);
-    let value = absent;
-    let isPresent = false;
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field !== number || fields.type !== type) continue;
-      if (isPresent && fieldKind === 'message') return this.decoded(schema, localName, new Set([number]));
-      isPresent = true;
-      value = reading(bytes, fields);
+  } else {
+    view.$isRead = true;
+    const fields = new FieldScan(view.$bytes, view.$from, view.$to);
+    for (let number = fields.next(); number !== 0; number = fields.next()) {
+      if (tagOf(number, fields.type) !== tag) continue;
+      times++;
+      from = fields.from;
+      to = fields.to;
     }
-    return value;
   }
+  if (times === 0) return absent;
+  if (merges && times > 1) return decoded(view, field.schema, field.localName, new Set([field.number]));
+  return reading(view.$bytes, from, to);
+}
 
-  textMap(number: number): Record<string, string> {
-    const map: Record<string, string> = {};
-    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field !== number || fields.type !== WireType.LEN) continue;
-      const entry = wellFormedEntryOf(this.#bytes, fields.from, fields.to);
-      if (entry === undefined) continue;
-      const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
-      const value = this.#bytes.toString('utf8', entry.valueFrom, entry.valueTo);
-      if (key === '__proto__')
-        Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
-      else map[key] = value;
-    }
-    return map;
+function textMap(view: View, tag: number): Record<string, string> {
+  const map: Record<string, string> = {};
+  const { $bytes: bytes } = view;
+  const fields = fieldsOf(view);
+  for (let at = 0; at < fields.length; at += 3) {
+    if (fields[at] !== tag) continue;
+    const entry = wellFormedEntryOf(bytes, fields[at + 1] as number, fields[at + 2] as number);
+    if (entry === undefined) continue;
+    const key = bytes.toString('utf8', entry.keyFrom, entry.keyTo);
+    const value = bytes.toString('utf8', entry.valueFrom, entry.valueTo);
+    if (key === '__proto__')
+      Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
+    else map[key] = value;
   }
+  return map;
+}
 
-  /** The set member of a oneof; if several are set, a full decode decides. */
-  choice(schema: DescMessage, localName: string, members: ReadonlyMap<number, Member>): unknown {
-    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
-    let found: { readonly case: string; readonly value: unknown } | undefined;
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      const member = members.get(field);
-      if (member === undefined || member.type !== fields.type) continue;
-      if (found !== undefined || member.reading === undefined)
-        return this.decoded(schema, localName, new Set(members.keys()));
-      found = { case: member.name, value: member.reading(this.#bytes, fields) };
-    }
-    return found ?? { case: undefined };
+/** The set member of a oneof; if several are set, a full decode decides. */
+function choice(view: View, schema: DescMessage, localName: string, members: ReadonlyMap<number, Member>): unknown {
+  const fields = new FieldScan(view.$bytes, view.$from, view.$to);
+  let found: { readonly case: string; readonly value: unknown } | undefined;
+  for (let field = fields.next(); field !== 0; field = fields.next()) {
+    const member = members.get(field);
+    if (member === undefined || member.type !== fields.type) continue;
+    if (found !== undefined || member.reading === undefined)
+      return decoded(view, schema, localName, new Set(members.keys()));
+    found = { case: member.name, value: member.reading(view.$bytes, fields.from, fields.to) };
   }
+  return found ?? { case: undefined };
 }
 
 /** Decodes a message from these fields only. */
@@ -155,109 +199,70 @@ interface Member {
   readonly reading: Reading | undefined;
 }
 
-function viewClassOf(schema: DescMessage): typeof View {
-  const Own = class extends View {};
+function makerOf(schema: DescMessage): MakeView {
+  const known = MAKERS.get(schema);
+  if (known !== undefined) return known;
+  const Own = viewClass();
   for (const member of schema.members) {
     Object.defineProperty(Own.prototype, member.localName, {
       get: member.kind === 'oneof' ? choiceGetter(schema, member) : fieldGetter(schema, member),
     });
   }
-  VIEWS.set(schema, Own);
-  return Own;
+  const make: MakeView = (bytes, from, to) => new Own(bytes, from, to);
+  MAKERS.set(schema, make);
+  return make;
 }
 
 function choiceGetter(schema: DescMessage, { localName, fields }: DescOneof): (this: View) => unknown {
   const members = new Map(
     fields.map((field): [number, Member] => {
-      const inPlace = inPlaceReading(field);
+      const inPlace = inPlaceReading(field, makerOf);
       return [field.number, { name: field.localName, type: inPlace?.type ?? WireType.LEN, reading: inPlace?.reading }];
     }),
   );
-  return function choice(this: View): unknown {
-    return this.choice(schema, localName, members);
+  return function readChoice(this: View): unknown {
+    return choice(this, schema, localName, members);
   };
 }
 
 function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unknown {
+  const { number, localName } = field;
   if (
     field.fieldKind === 'map' &&
     field.mapKey === ScalarType.STRING &&
     field.mapKind === 'scalar' &&
     field.scalar === ScalarType.STRING
   ) {
-    return function textMap(this: View): unknown {
-      return this.textMap(field.number);
+    return function readTextMap(this: View): unknown {
+      return textMap(this, tagOf(number, WireType.LEN));
     };
   }
   if (field.fieldKind === 'map' && field.mapKey === ScalarType.STRING && field.mapKind === 'message') {
-    return function messageMap(this: View): unknown {
-      return this.messageMap(schema, field);
+    return function readMessageMap(this: View): unknown {
+      return messageMap(this, schema, field);
     };
   }
-  const inPlace = inPlaceReading(field);
+  const inPlace = inPlaceReading(field, makerOf);
   if (inPlace === undefined) {
-    const numbers = new Set([field.number]);
-    return function alone(this: View): unknown {
-      return this.decoded(schema, field.localName, numbers);
+    const numbers = new Set([number]);
+    return function readDecoded(this: View): unknown {
+      return decoded(this, schema, localName, numbers);
     };
   }
   const { type, absent, reading } = inPlace;
-  return function singular(this: View): unknown {
-    return this.singular(schema, field, type, absent, reading);
+  const one: Singular = {
+    schema,
+    localName,
+    number,
+    tag: tagOf(number, type),
+    merges: field.fieldKind === 'message',
+    absent,
+    reading,
+  };
+  return function readSingular(this: View): unknown {
+    return singular(this, one);
   };
 }
-
-/** How a field is read in place; `undefined` if the library decodes it. */
-function inPlaceReading(
-  field: DescField,
-): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {
-  // An optional scalar may be absent, which differs from its zero.
-  if (
-    field.fieldKind !== 'message' &&
-    field.oneof === undefined &&
-    (field.proto.proto3Optional || field.proto.label !== FieldDescriptorProto_Label.OPTIONAL)
-  )
-    return undefined;
-  switch (field.fieldKind) {
-    case 'message': {
-      const { message } = field;
-      if (field.delimitedEncoding || isWrapperDesc(message) || message.typeName === StructSchema.typeName)
-        return undefined;
-      return {
-        type: WireType.LEN,
-        absent: undefined,
-        reading: (bytes, { from, to }) => lazyMessage(message, bytes, from, to),
-      };
-    }
-    case 'enum':
-      return { type: WireType.VARINT, absent: 0, reading: (_, { value }) => value | 0 };
-    case 'scalar': {
-      if (field.scalar === ScalarType.STRING)
-        return { type: WireType.LEN, absent: '', reading: (bytes, { from, to }) => bytes.toString('utf8', from, to) };
-      const reading = field.longAsString ? undefined : VARINTS.get(field.scalar);
-      return reading === undefined
-        ? undefined
-        : { type: WireType.VARINT, absent: reading.absent, reading: reading.reading };
-    }
-    case 'list':
-    case 'map':
-      return undefined;
-  }
-}
-
-const VARINTS: ReadonlyMap<ScalarType, { readonly absent: unknown; readonly reading: Reading }> = new Map<
-  ScalarType,
-  { readonly absent: unknown; readonly reading: Reading }
->([
-  [ScalarType.UINT32, { absent: 0, reading: (_, { value }) => value }],
-  [ScalarType.INT32, { absent: 0, reading: (_, { value }) => value | 0 }],
-  [
-    ScalarType.BOOL,
-    { absent: false, reading: (bytes, { value, from, to }) => value !== 0 || wideValue(bytes, from, to) !== 0n },
-  ],
-  [ScalarType.UINT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asUintN(64, wideValue(bytes, from, to)) }],
-  [ScalarType.INT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asIntN(64, wideValue(bytes, from, to)) }],
-]);
 
 const OPTIONS = { readUnknownFields: false } as const;
 

@@ -17,6 +17,9 @@ export class ReportWriter {
   readonly #nowMs: () => number;
   readonly #errors: ThrottledLine;
   readonly #drops: ThrottledLine;
+  /** The reports of one call have one time. */
+  #atMs = Number.NaN;
+  #timeMs = 0;
 
   /** `samples` false: every report is written, whatever its rule says. */
   constructor(log: Log, samples: boolean, nowMs: () => number) {
@@ -91,7 +94,16 @@ export class ReportWriter {
     }
     const { values, failed } = action.input(bag);
     meters.texts += failed.length;
-    return reports.push({ sink, id: nextId(), timeMs: this.#nowMs(), input: values }, rule);
+    return reports.push({ sink, id: nextId(), timeMs: this.#timeOf(atMs), input: values }, rule);
+  }
+
+  /** Milliseconds since 1970; the clock is read once for a call. */
+  #timeOf(atMs: number): number {
+    if (atMs !== this.#atMs) {
+      this.#atMs = atMs;
+      this.#timeMs = this.#nowMs();
+    }
+    return this.#timeMs;
   }
 
   #isInSample(snapshot: Snapshot, prepared: PreparedReport, bag: RequestBag, drawn: number | undefined): boolean {

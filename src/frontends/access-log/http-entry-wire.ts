@@ -1,6 +1,11 @@
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
-import type { HTTPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import type {
+  AccessLogCommon,
+  HTTPAccessLogEntry,
+  HTTPRequestProperties,
+  HTTPResponseProperties,
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { asBuffer } from '../../transport/byte-range.ts';
 import { FieldScan, wideValue, WireType } from '../../protobuf/scan.ts';
 import { anyAt, between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
@@ -10,11 +15,27 @@ import type { LogOrigin } from '../log-origin.ts';
 /** The access log entry of a request. */
 export class HttpEntryWire extends EntryWire {
   readonly entry: HTTPAccessLogEntry;
+  #request: HTTPRequestProperties | undefined;
+  #response: HTTPResponseProperties | undefined;
   #headers: Map<string, string> | undefined;
 
-  constructor(entry: HTTPAccessLogEntry, origin: LogOrigin) {
-    super(entry.commonProperties, origin);
+  /** `common`: of the entry; given where it was read already. */
+  constructor(
+    entry: HTTPAccessLogEntry,
+    origin: LogOrigin,
+    common: AccessLogCommon | undefined = entry.commonProperties,
+  ) {
+    super(common, origin);
     this.entry = entry;
+  }
+
+  /** Each read of the entry makes another view, which finds its fields again. */
+  get request(): HTTPRequestProperties | undefined {
+    return (this.#request ??= this.entry.request);
+  }
+
+  get response(): HTTPResponseProperties | undefined {
+    return (this.#response ??= this.entry.response);
   }
 
   protected value(number: number): Value | undefined {
@@ -28,7 +49,7 @@ export class HttpEntryWire extends EntryWire {
   /** The headers that Envoy is configured to log, and the ones that it always logs. */
   headers(): Map<string, string> {
     if (this.#headers !== undefined) return this.#headers;
-    const { request } = this.entry;
+    const { request } = this;
     const headers = headerMap(request?.requestHeaders ?? {});
     for (const [name, value] of [
       ['user-agent', request?.userAgent],
@@ -47,7 +68,7 @@ const METHODS = [undefined, 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', '
 const PROTOCOLS = [undefined, 'HTTP/1.0', 'HTTP/1.1', 'HTTP/2', 'HTTP/3'];
 
 /** From the trailers, or from the headers of a response without a body. */
-function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): string | undefined {
+function grpcTrailer({ response }: HttpEntryWire, name: string): string | undefined {
   return (
     present(headerMap(response?.responseTrailers ?? {}).get(name)) ??
     present(headerMap(response?.responseHeaders ?? {}).get(name))
@@ -69,26 +90,26 @@ function grpcMessages({ common }: HttpEntryWire, field: 1 | 2): number | undefin
 type Reader = (wire: HttpEntryWire) => Value | undefined;
 const READERS = byNumber<Reader>({
   ...COMMON_READERS,
-  'request.method': ({ entry }) => METHODS[entry.request?.requestMethod ?? 0],
-  'request.path': ({ entry }) => present(entry.request?.originalPath) ?? present(entry.request?.path),
+  'request.method': ({ request }) => METHODS[request?.requestMethod ?? 0],
+  'request.path': ({ request }) => present(request?.originalPath) ?? present(request?.path),
   'request.grpc_messages': (wire) => grpcMessages(wire, 1),
   'response.grpc_messages': (wire) => grpcMessages(wire, 2),
-  'request.authority': ({ entry }) => present(entry.request?.authority),
-  'request.scheme': ({ entry }) => present(entry.request?.scheme),
+  'request.authority': ({ request }) => present(request?.authority),
+  'request.scheme': ({ request }) => present(request?.scheme),
   'request.protocol': ({ entry }) => PROTOCOLS[entry.protocolVersion],
   'request.headers': (wire) => wire.headers(),
   'request.time': ({ common }) => timestampOf(common?.startTime),
-  'request.size': ({ entry }) => intOf(entry.request?.requestBodyBytes ?? 0n),
-  'request.headers_bytes': ({ entry }) => intOf(entry.request?.requestHeadersBytes ?? 0n),
-  'request.total_size': ({ entry: { request } }) =>
+  'request.size': ({ request }) => intOf(request?.requestBodyBytes ?? 0n),
+  'request.headers_bytes': ({ request }) => intOf(request?.requestHeadersBytes ?? 0n),
+  'request.total_size': ({ request }) =>
     intOf((request?.requestHeadersBytes ?? 0n) + (request?.requestBodyBytes ?? 0n)),
-  'response.code': ({ entry }) => entry.response?.responseCode ?? 0,
-  'response.code_details': ({ entry }) => present(entry.response?.responseCodeDetails),
-  'response.headers': ({ entry }) => headerMap(entry.response?.responseHeaders ?? {}),
-  'response.trailers': ({ entry }) => headerMap(entry.response?.responseTrailers ?? {}),
-  'response.size': ({ entry }) => intOf(entry.response?.responseBodyBytes ?? 0n),
-  'response.headers_bytes': ({ entry }) => intOf(entry.response?.responseHeadersBytes ?? 0n),
-  'response.total_size': ({ entry: { response } }) =>
+  'response.code': ({ response }) => response?.responseCode ?? 0,
+  'response.code_details': ({ response }) => present(response?.responseCodeDetails),
+  'response.headers': ({ response }) => headerMap(response?.responseHeaders ?? {}),
+  'response.trailers': ({ response }) => headerMap(response?.responseTrailers ?? {}),
+  'response.size': ({ response }) => intOf(response?.responseBodyBytes ?? 0n),
+  'response.headers_bytes': ({ response }) => intOf(response?.responseHeadersBytes ?? 0n),
+  'response.total_size': ({ response }) =>
     intOf((response?.responseHeadersBytes ?? 0n) + (response?.responseBodyBytes ?? 0n)),
   'response.duration': ({ duration }) => duration,
   'response.time': ({ end }) => end,

@@ -17,8 +17,14 @@ export function phaseOf(common: AccessLogCommon | undefined): LogPhase {
   return common?.intermediateLogEntry === true ? 'periodic' : 'end';
 }
 
-/** Whether the request or connection has not ended (docs/rules.md, section 4). */
-export function isInterim(common: AccessLogCommon | undefined): boolean {
-  const phase = phaseOf(common);
+/** By type; asked for each entry. */
+const IS_INTERIM: readonly boolean[] = Array.from({ length: Math.max(...NAMES.keys()) + 1 }, (_, type) => {
+  const phase = phaseOfType(NAMES.get(type) ?? '');
   return phase !== 'end' && phase !== 'try';
+});
+
+/** Whether the request or connection has not ended (docs/rules.md, section 4). A type that is not known is taken for an interim one. */
+export function isInterim(common: AccessLogCommon | undefined): boolean {
+  const type = common?.accessLogType ?? AccessLogType.NotSet;
+  return type === AccessLogType.NotSet ? common?.intermediateLogEntry === true : (IS_INTERIM[type] ?? true);
 }

@@ -32,28 +32,34 @@ export function accessLogMethods(engine: Engine, options: FrontendOptions = {}):
   ): undefined | Promise<void> {
     if (kind === 'http') {
       const entry = lazyMessage(HTTPAccessLogEntrySchema, bytes, from, to);
-      return engine.report(isInterim(entry.commonProperties) ? 'log-interim' : 'log', new HttpEntryWire(entry, origin));
+      const common = entry.commonProperties;
+      return engine.report(isInterim(common) ? 'log-interim' : 'log', new HttpEntryWire(entry, origin, common));
     }
     const entry = lazyMessage(TCPAccessLogEntrySchema, bytes, from, to);
-    const interim = isInterim(entry.commonProperties);
+    const common = entry.commonProperties;
+    const interim = isInterim(common);
     return engine.report(
       interim ? 'tcp-log-interim' : 'tcp-log',
-      new TcpEntryWire(entry, origin, bytesBefore(entry, origin, interim)),
+      new TcpEntryWire(entry, origin, bytesBefore(entry, common, origin, interim), common),
     );
   }
 
   /** Connections that log only their end are not remembered. */
-  function bytesBefore(entry: TCPAccessLogEntry, origin: LogOrigin, interim: boolean): ByteTotals {
+  function bytesBefore(
+    { connectionProperties }: TCPAccessLogEntry,
+    common: AccessLogCommon | undefined,
+    origin: LogOrigin,
+    interim: boolean,
+  ): ByteTotals {
     if (interim) origin.sendsInterim = true;
-    const { commonProperties, connectionProperties } = entry;
-    const id = commonProperties?.streamId ?? '';
+    const id = common?.streamId ?? '';
     if (id === '' || (!interim && !origin.sendsInterim && connections.size === 0)) return NO_TOTALS;
     const { receivedBytes: received = 0n, sentBytes: sent = 0n } = connectionProperties ?? {};
     return connections.before(
       `${origin.node?.id ?? ''} ${id}`,
       { received, sent },
       interim,
-      () => origin.sendsInterim && isOlderThanStream(commonProperties, origin),
+      () => origin.sendsInterim && isOlderThanStream(common, origin),
     );
   }
 

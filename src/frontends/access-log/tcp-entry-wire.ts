@@ -1,7 +1,7 @@
 import type { LogPhase } from '../../attributes/log-phase.ts';
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
-import type { TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import type { AccessLogCommon, TCPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
 import { type ByteTotals, NO_TOTALS } from '../connection-bytes.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -15,8 +15,14 @@ export class TcpEntryWire extends EntryWire {
   /** Totals of the connection's entry before this one. */
   readonly before: ByteTotals;
 
-  constructor(entry: TCPAccessLogEntry, origin: LogOrigin, before: ByteTotals = NO_TOTALS) {
-    super(entry.commonProperties, origin);
+  /** `common`: of the entry; given where it was read already. */
+  constructor(
+    entry: TCPAccessLogEntry,
+    origin: LogOrigin,
+    before: ByteTotals = NO_TOTALS,
+    common: AccessLogCommon | undefined = entry.commonProperties,
+  ) {
+    super(common, origin);
     this.entry = entry;
     this.before = before;
   }

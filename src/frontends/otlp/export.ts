@@ -12,10 +12,10 @@ import type { CallContext } from '../../transport/transport.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
 import { asBuffer } from '../../transport/byte-range.ts';
-import { TimeSlice } from '../../time/time-slice.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ConnectionBytes } from '../connection-bytes.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
+import { RECORDS_SLICE } from '../record-stream.ts';
 import { settledOrEnding, untilSafe } from '../waits.ts';
 import { RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
@@ -57,8 +57,6 @@ export type ExportLogs = (request: ByteRange, context: Pick<CallContext, 'ending
  */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const MAX_WAITING = 512;
-/** The clock is read once for so many records. */
-const RECORDS_BETWEEN_LOOKS = 64;
 const ACCEPTED: Exported = { rejected: 0, why: '' };
 
 export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowMs }: FrontendOptions = {}): ExportLogs {
@@ -107,25 +105,29 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
     const records = recordsOf(bytes, request.from, request.to);
     let [total, rejected, why] = [0, 0, ''];
     /** Reports records until one must wait, or the slice is over; `undefined`: there are no more. */
-    function more(slice: TimeSlice): Promise<void> | undefined {
+    function more(): Promise<void> | undefined {
       for (let next = records.next(); next.done !== true; next = records.next()) {
         total++;
         try {
           const waiting = report(bytes, next.value);
-          if (waiting !== undefined) return settledOrEnding(waiting, ending);
+          if (waiting !== undefined) {
+            RECORDS_SLICE.done();
+            return settledOrEnding(waiting, ending);
+          }
         } catch (error) {
           if (!(error instanceof Malformed)) throw error;
           if (rejected++ === 0) why = `record ${total}: ${error.message}`;
           onRefusedEntry?.(error.message);
         }
-        if (total % RECORDS_BETWEEN_LOOKS === 0 && slice.isOver) return slice.next();
+        if (RECORDS_SLICE.isOver) return RECORDS_SLICE.next();
       }
+      RECORDS_SLICE.done();
       return undefined;
     }
     const exported = (): Exported =>
       rejected === 0 ? ACCEPTED : { rejected, why: `${rejected} of ${total} records were rejected; ${why}` };
-    async function rest(waiting: Promise<void>, slice: TimeSlice): Promise<Exported> {
-      for (let next: Promise<void> | undefined = waiting; next !== undefined; next = more(slice)) await next;
+    async function rest(waiting: Promise<void>): Promise<Exported> {
+      for (let next: Promise<void> | undefined = waiting; next !== undefined; next = more()) await next;
       await untilSafe(engine.whenSafe());
       return exported();
     }
@@ -140,9 +142,8 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
       }
     }
 
-    const slice = new TimeSlice();
-    const waiting = more(slice);
-    if (waiting !== undefined) return counted(rest(waiting, slice));
+    const waiting = RECORDS_SLICE.isBusy ? RECORDS_SLICE.next() : more();
+    if (waiting !== undefined) return counted(rest(waiting));
     const safe = engine.whenSafe();
     return safe === undefined ? exported() : counted(untilSafe(safe).then(exported));
   };

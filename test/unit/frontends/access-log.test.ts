@@ -430,6 +430,34 @@ describe('a stream of log entries', () => {
     },
   );
 
+  test('thirty streams together hold the event loop no longer than one, and all their entries are reported', async () => {
+    const [streams, messages, perMessage] = [30, 5, 100];
+    const message = bytes(http(...Array.from({ length: perMessage }, () => AccessLogType.DownstreamEnd)));
+    let reports = 0;
+    const told = Promise.all(
+      Array.from({ length: streams }, () =>
+        tell(
+          Array.from({ length: messages }, () => message),
+          () => {
+            reports++;
+            for (const untilMs = performance.now() + 0.02; performance.now() < untilMs;);
+            return undefined;
+          },
+        ),
+      ),
+    );
+    const turns: number[] = [];
+    for (let before = 0; reports < streams * messages * perMessage;) {
+      await new Promise((later) => void setImmediate(later));
+      turns.push(reports - before);
+      before = reports;
+    }
+    // A slice of 1 ms is at most 50 of these entries; the clock is read after each 64th. By slices of their own they take 1500 and more.
+    expect(Math.max(...turns)).toBeLessThanOrEqual(50 + 2 * 64);
+    expect((await told).map(({ answers }) => answers)).toEqual(Array.from({ length: streams }, () => 1));
+    expect(reports).toBe(streams * messages * perMessage);
+  });
+
   test('a full engine delays the sender', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let reports = 0;

@@ -137,8 +137,9 @@ export function inputMaker({ parts }: Inputs): InputMaker {
 }
 
 export function fieldsMaker({ parts }: Inputs): FieldsMaker {
+  const empty = Object.fromEntries(parts.map(({ name }) => [name, null]));
   return (bag) => {
-    const values: Record<string, unknown> = {};
+    const values: Record<string, unknown> = { ...empty }; // a copy takes less time than adding one field after the other
     let failed: string[] | undefined;
     for (const part of parts) {
       const value = valueOf(part, bag);

@@ -1,0 +1,56 @@
+/** Steps between two reads of the clock. */
+const STEPS_BETWEEN_LOOKS = 64;
+
+/**
+ * A slice of each turn of the event loop for all work of one kind, however many tasks have such work: by a {@link TimeSlice} for each,
+ * a hundred tasks would hold the loop a hundred times as long.
+ *
+ * A task calls `isBusy` before it starts and `isOver` after each step, waits for {@link next} if one is true, and calls {@link done} when it
+ * has no more work. Tasks that wait go on in their order, in turns in which sockets were read before.
+ */
+export class SharedSlice {
+  readonly #sliceMs: number;
+  readonly #waiting: (() => void)[] = [];
+  #endsAtMs = -Infinity;
+  #steps = 0;
+  #isScheduled = false;
+
+  constructor(sliceMs: number) {
+    this.#sliceMs = sliceMs;
+  }
+
+  /** Others wait for the next slice. */
+  get isBusy(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Counts a step; after every 64th of any task, whether the slice is over. After an idle time it is, which costs one turn. */
+  get isOver(): boolean {
+    return ++this.#steps % STEPS_BETWEEN_LOOKS === 0 && performance.now() >= this.#endsAtMs;
+  }
+
+  next(): Promise<void> {
+    this.#schedule();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  /** The rest of the slice is another task's. */
+  done(): void {
+    if (this.#waiting.length > 0 && performance.now() < this.#endsAtMs) this.#waiting.shift()?.();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#begin);
+  }
+
+  readonly #begin = (): void => {
+    this.#isScheduled = false;
+    this.#endsAtMs = performance.now() + this.#sliceMs;
+    this.#waiting.shift()?.();
+    if (this.#waiting.length > 0) this.#schedule(); // even if the task that goes on neither waits again nor calls done
+  };
+}
