@@ -1,6 +1,6 @@
 /**
  * Compares Sluice with Envoy's own filters on random documents of Istio:
- * `npm run istio:compare -- [rbac|roles|tokens|tcp] [SEED] [WORKLOADS] [REQUESTS]`.
+ * `npm run istio:compare -- [rbac|roles|tokens|tcp|roles-tcp] [SEED] [WORKLOADS] [REQUESTS]`.
  */
 import { compareWithRbac } from '../test/parts/istio/compare.ts';
 import { compareWithNetworkRbac } from '../test/parts/istio/compare-tcp.ts';
@@ -11,6 +11,8 @@ const COMPARISONS = {
   roles: async (options: Options) => compareWithRbac({ ...options, kind: 'ServiceRole' }),
   tokens: compareWithJwtAuthn,
   tcp: async ({ requests, ...options }: Options) => compareWithNetworkRbac({ ...options, connections: requests }),
+  'roles-tcp': async ({ requests, ...options }: Options) =>
+    compareWithNetworkRbac({ ...options, connections: requests, kind: 'ServiceRole' }),
 };
 interface Options {
   readonly seed: number;

@@ -30,6 +30,13 @@ test('random AuthorizationPolicy means the same for connections', { timeout: 120
   expect([policies > 5, passed > 20, passed < 130]).toEqual([true, true, true]);
 });
 
+test('random roles and bindings mean the same for connections', { timeout: 120_000 }, async () => {
+  const asked = { seed: 1, workloads: 6, connections: 120, kind: 'ServiceRole' } as const;
+  const { policies, passed, differences } = await compareWithNetworkRbac(asked);
+  expect(differences).toEqual([]);
+  expect([policies > 12, passed > 10, passed < 110]).toEqual([true, true, true]);
+});
+
 test(
   'random roles and bindings of RBAC v1alpha1 mean what their AuthorizationPolicy does',
   { timeout: 120_000 },

@@ -1,5 +1,6 @@
 /**
- * The same AuthorizationPolicy on TCP: by Envoy's RBAC network filter, and by Sluice behind the network filter ext_authz.
+ * The same AuthorizationPolicy, or roles of RBAC v1alpha1, on TCP: by Envoy's RBAC network filter, and by Sluice behind the network filter
+ * ext_authz.
  * **In**: a seed, numbers of workloads and connections. **Out**: how many connections passed, and those on which the two differ.
  */
 import { once } from 'node:events';
@@ -15,6 +16,7 @@ import { Random } from '../random.ts';
 import { address, serverTls, type, withSluice } from './envoy-parts.ts';
 import type { PolicyDocument } from './policy.ts';
 import { CERTIFICATES, type Certificate, randomPolicies, randomRequest } from './random.ts';
+import { LABELS, RBAC_ON, randomRbac, type RbacWorkload, serviceOf } from './random-rbac.ts';
 import { rbacFilters, tcpPolicies } from './rbac-config.ts';
 
 /** The addresses of the two listeners of each port. */
@@ -56,6 +58,7 @@ export async function compareWithNetworkRbac(options: {
   seed: number;
   workloads: number;
   connections: number;
+  kind?: 'AuthorizationPolicy' | 'ServiceRole';
 }): Promise<{
   readonly policies: number;
   readonly passed: number;
@@ -64,9 +67,14 @@ export async function compareWithNetworkRbac(options: {
   const random = new Random(options.seed);
   const ports: number[] = [];
   for (let at = 0; at < options.workloads; at++) ports.push(await freePort());
-  const workloads = ports.map((port, at) =>
-    withoutMetadata(randomPolicies(random, `case-${at}`, [String(port), '80'])),
-  );
+  const isRbac = options.kind === 'ServiceRole';
+  const made = ports.map((port, at): RbacWorkload => {
+    const names = [String(port), '80'];
+    if (isRbac) return randomRbac(random, `case-${at}`, names);
+    const policies = withoutMetadata(randomPolicies(random, `case-${at}`, names));
+    return { documents: policies, policies };
+  });
+  const documents = made.flatMap((one) => one.documents);
   const authority = await makeAuthority();
   const echo = createServer((socket) => socket.on('error', () => socket.destroy()).pipe(socket)).listen(0, '127.0.0.1');
   await once(echo, 'listening');
@@ -80,18 +88,13 @@ export async function compareWithNetworkRbac(options: {
         const { cert, key } = await authority.issue(name, san);
         clients.set(name, { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') });
       }
-    sluice = await serveSluice(
-      workloads
-        .flat()
-        .map((one) => stringify(one))
-        .join('---\n'),
-    );
+    sluice = await serveSluice([...(isRbac ? [RBAC_ON] : []), ...documents].map((one) => stringify(one)).join('---\n'));
     const adminPort = await freePort();
     const upstream = (echo.address() as AddressInfo).port;
     const config = withSluice(
       adminPort,
       sluice.grpcPort,
-      workloads.flatMap((policies, at) => {
+      made.flatMap(({ policies }, at) => {
         const { deny, allow } = rbacFilters(tcpPolicies(policies));
         const rbac = [deny, allow].map((rules, place) => ({
           name: `rbac-${place}`,
@@ -138,9 +141,9 @@ export async function compareWithNetworkRbac(options: {
       });
     const differences: TcpDifference[] = [];
     let passed = 0;
-    for (const [at, policies] of workloads.entries()) {
+    for (const [at, { documents: own }] of made.entries()) {
       const port = ports[at] ?? 0;
-      const pending = Array.from({ length: options.connections / workloads.length }, (): Connection => {
+      const pending = Array.from({ length: options.connections / made.length }, (): Connection => {
         const { certificate, sni, from } = randomRequest(random);
         return { certificate, sni, from };
       });
@@ -148,12 +151,12 @@ export async function compareWithNetworkRbac(options: {
         for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
           const [rbac, ours] = await Promise.all([passes(RBAC, port, one), passes(EXT_AUTHZ, port, one)]);
           if (rbac) passed++;
-          if (rbac !== ours) differences.push({ connection: one, rbac, sluice: ours, policies: stringify(policies) });
+          if (rbac !== ours) differences.push({ connection: one, rbac, sluice: ours, policies: stringify(own) });
         }
       };
       await Promise.all(Array.from({ length: 8 }, work));
     }
-    return { policies: workloads.flat().length, passed, differences };
+    return { policies: documents.length, passed, differences };
   } finally {
     await envoy?.stop();
     await sluice?.stop();
@@ -162,7 +165,7 @@ export async function compareWithNetworkRbac(options: {
   }
 }
 
-/** Tells Sluice the namespace of the workload. */
+/** Tells Sluice the workload. */
 const networkCheck = (namespace: string): object => ({
   name: 'ext-authz',
   typed_config: {
@@ -174,7 +177,18 @@ const networkCheck = (namespace: string): object => ({
     grpc_service: {
       envoy_grpc: { cluster_name: 'sluice' },
       timeout: '10s',
-      initial_metadata: [{ key: 'x-sluice-context', value: `{"destination.namespace": "${namespace}"}` }],
+      initial_metadata: [
+        {
+          key: 'x-sluice-context',
+          value: JSON.stringify({
+            'destination.namespace': namespace,
+            'destination.service.host': serviceOf(namespace),
+            'destination.labels': Object.entries(LABELS)
+              .map((label) => label.join('='))
+              .join(','),
+          }),
+        },
+      ],
     },
   },
 });
