@@ -11,16 +11,22 @@ import { stampOf, watchFiles } from '../files/watch.ts';
 import { messageOf } from '../text/message-of.ts';
 import { listen } from '../transport/index.ts';
 import { XdsServer } from '../xds/index.ts';
+import { certificatesOf } from './certificate.ts';
 import type { WorkloadSecret } from './contract.ts';
 import { remoteSigner, type RemoteAuthority } from './remote-signer.ts';
 import { WorkloadSecrets } from './sds.ts';
+import { TrustedRoots } from './trusted-roots.ts';
 import { WorkloadCertificate, type WorkloadCertificateOptions } from './workload-certificate.ts';
 
 export interface AgentOptions
-  extends Omit<RemoteAuthority, 'own'>, Pick<WorkloadCertificateOptions, 'ttlMs' | 'backoff'> {
+  extends Pick<RemoteAuthority, 'address' | 'tokenFile'>, Pick<WorkloadCertificateOptions, 'ttlMs' | 'backoff'> {
+  /** In PEM: the roots of the authority's own certificate; watched. */
+  readonly rootsFile: string;
   /** Its folder is made, and is open to this user alone. */
   readonly socketPath: string;
   readonly log: Log;
+  /** A renewal that a changed file causes comes at any time until then, so that not all agents ask at once. */
+  readonly renewWithinMs?: number;
 }
 
 export interface Agent {
@@ -33,24 +39,33 @@ export interface Agent {
 const MAX_PATH_BYTES = 107;
 const GRACE_MS = 1000;
 const MAX_REQUEST_BYTES = 1 << 20;
+/** 10 000 agents are 333 certificates a second. */
+const RENEW_WITHIN_MS = 30_000;
 
-export async function startAgent({ socketPath, log, ttlMs, backoff, ...authority }: AgentOptions): Promise<Agent> {
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { address, socketPath, rootsFile, tokenFile, log, ttlMs, backoff } = options;
   if (Buffer.byteLength(socketPath) > MAX_PATH_BYTES)
     throw new Error(`the path of a unix socket has at most ${MAX_PATH_BYTES} bytes: ${socketPath}`);
   await mkdir(dirname(socketPath), { recursive: true, mode: OWNER_ONLY });
   await chmod(dirname(socketPath), OWNER_ONLY); // the folder may have been there
   await using stack = new AsyncDisposableStack();
+  const roots = new TrustedRoots(rootsFile);
   const certificate: WorkloadCertificate = stack.use(
     new WorkloadCertificate({
-      signer: remoteSigner({ ...authority, own: () => certificate.secret }),
+      signer: remoteSigner({ address, tokenFile, roots: () => roots.read(), own: () => certificate.secret }),
       log,
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(backoff === undefined ? {} : { backoff }),
     }),
   );
-  certificate.onChange(() => report(certificate.secret, log));
+  certificate.onChange(() => {
+    const { secret } = certificate;
+    if (secret === undefined) return;
+    roots.useSigned(secret);
+    report(secret, log);
+  });
   const server = new XdsServer({
-    source: new WorkloadSecrets(certificate),
+    source: new WorkloadSecrets(certificate, roots),
     onRefused: (proxy, { why }) =>
       log.error('Envoy refuses its certificate, and keeps the last', { proxy: proxy.id, why }),
     onFault: (_proxy, error) =>
@@ -65,17 +80,36 @@ export async function startAgent({ socketPath, log, ttlMs, backoff, ...authority
   stack.defer(() => transport.drain(GRACE_MS));
   const watching = new AbortController();
   stack.defer(() => watching.abort());
-  const stamp = (): Promise<string> => stampOf(authority.rootsFile);
-  const known = await stamp();
-  void watchFiles({ stamp, known, onChange: () => certificate.renew(), signal: watching.signal });
+  const stamp = (): Promise<string> => stampOf(rootsFile);
+  const onChange = (): Promise<void> => rootsChanged(roots, certificate, options);
+  void watchFiles({ stamp, known: await stamp(), onChange, signal: watching.signal });
   const open = stack.move();
   return { first: certificate.first, close: () => open.disposeAsync() };
 }
 
 const OWNER_ONLY = 0o700;
 
-function report(secret: WorkloadSecret | undefined, log: Log): void {
-  if (secret === undefined) return;
-  const { subjectAltName, validTo } = new X509Certificate(secret.chainPem);
+/** Envoy has the roots at once; a certificate is renewed where they do not have its own. */
+async function rootsChanged(
+  roots: TrustedRoots,
+  certificate: WorkloadCertificate,
+  { rootsFile, log, renewWithinMs = RENEW_WITHIN_MS }: AgentOptions,
+): Promise<void> {
+  try {
+    await roots.reload();
+  } catch (error) {
+    // Without a certificate the failure of its request says the same.
+    if (roots.isKnown)
+      log.warn('the file of roots is unusable; the last good roots stay trusted', { rootsFile, why: messageOf(error) });
+    return;
+  }
+  if (certificate.secret === undefined) return certificate.renew();
+  const { isRenewalDue } = roots;
+  log.info('the file of roots has changed', { rootsFile, trusted: certificatesOf(roots.pem).length, isRenewalDue });
+  if (isRenewalDue) certificate.renew(renewWithinMs);
+}
+
+function report({ chainPem }: WorkloadSecret, log: Log): void {
+  const { subjectAltName, validTo } = new X509Certificate(chainPem);
   log.info('the workload has a new certificate', { names: subjectAltName, endsAt: new Date(validTo).toISOString() });
 }

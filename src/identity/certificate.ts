@@ -169,10 +169,12 @@ export function selfSignedRoot({ key, trustDomain, ttlMs }: Root, nowMs: number)
   };
 }
 
-/** All certificates of a text in PEM, in order. Throws if there is none, or one is malformed. */
+/** All certificates of a text in PEM, in order. Throws if there is none, or one is malformed or cut off. */
 export function certificatesOf(pem: string): readonly X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw new Error('it has no certificate in PEM (BEGIN CERTIFICATE)');
+  const begun = pem.match(/-----BEGIN CERTIFICATE-----/g)?.length ?? 0;
+  if (begun === 0) throw new Error('it has no certificate in PEM (BEGIN CERTIFICATE)');
+  if (blocks.length < begun) throw new Error(`its certificate ${blocks.length + 1} of ${begun} is cut off`);
   return blocks.map((block, at) => {
     try {
       return new X509Certificate(block);

@@ -1,6 +1,6 @@
 /**
  * A certificate authority behind an address: Istio's IstioCertificateService.
- * **In**: its address, files of its roots and of a token, the certificate in force. **Out**: a {@link Signer}.
+ * **In**: its address, its roots, the file of a token, the certificate in force. **Out**: a {@link Signer}.
  * **Fails**: with a GrpcError or the error of a file, which name what to do; never with a token or a key.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -12,12 +12,14 @@ import {
 } from '../../gen/istio/v1/auth/ca_pb.ts';
 import { messageOf } from '../text/message-of.ts';
 import { dialGrpc, type DialTls, GrpcError, Status } from '../transport/index.ts';
+import { certificatePem, certificatesOf } from './certificate.ts';
 import type { SignedCertificate, Signer, WorkloadSecret } from './contract.ts';
 
 export interface RemoteAuthority {
   readonly address: string;
-  /** In PEM: the roots of the authority's own certificate. Read again for each request, as is the token, since both are replaced. */
-  readonly rootsFile: string;
+  /** In PEM: the roots of the authority's own certificate, as they are now. */
+  readonly roots: () => Promise<string>;
+  /** Read again for each request, since tokens are replaced. */
   readonly tokenFile: string;
   /** Proves the identity once there is one; the token does before that, and when the authority refuses the certificate. */
   readonly own: () => WorkloadSecret | undefined;
@@ -27,7 +29,7 @@ const PATH = `/${IstioCertificateService.typeName}/${IstioCertificateService.met
 /** Half of a lifetime is left, and an authority that all workloads of a cluster ask at once is slower for each that comes again. */
 const WITHIN_MS = 15_000;
 
-export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAuthority): Signer {
+export function remoteSigner({ address, roots, tokenFile, own }: RemoteAuthority): Signer {
   async function ask(
     request: Uint8Array,
     tls: DialTls,
@@ -54,7 +56,7 @@ export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAutho
         IstioCertificateRequestSchema,
         create(IstioCertificateRequestSchema, { csr: csrPem, validityDuration }),
       );
-      const ca = await fileOf(rootsFile, 'the roots of the certificate authority');
+      const ca = Buffer.from(await named('the roots of the certificate authority', roots()));
       const secret = own();
       let refusal: unknown;
       if (secret !== undefined && secret.expiresAtMs > Date.now()) {
@@ -66,11 +68,13 @@ export function remoteSigner({ address, rootsFile, tokenFile, own }: RemoteAutho
           refusal = error;
         }
       }
-      const token = await fileOf(tokenFile, 'the token of the service account').catch((error: unknown) => {
-        if (refusal === undefined) throw error;
-        throw new GrpcError(codeOf(refusal), `${messageOf(refusal)}; and ${messageOf(error)}`, { cause: refusal });
-      });
-      return signed(await ask(request, { ca }, token.toString().trim(), signal));
+      const token = await named('the token of the service account', readFile(tokenFile, 'utf8')).catch(
+        (error: unknown) => {
+          if (refusal === undefined) throw error;
+          throw new GrpcError(codeOf(refusal), `${messageOf(refusal)}; and ${messageOf(error)}`, { cause: refusal });
+        },
+      );
+      return signed(await ask(request, { ca }, token.trim(), signal));
     },
   };
 }
@@ -81,9 +85,9 @@ const isRefusal = (error: unknown): boolean =>
 
 const codeOf = (error: unknown): number => (error instanceof GrpcError ? error.code : Status.UNKNOWN);
 
-async function fileOf(path: string, what: string): Promise<Buffer> {
+async function named(what: string, reading: Promise<string>): Promise<string> {
   try {
-    return await readFile(path);
+    return await reading;
   } catch (error) {
     throw new Error(`${what} cannot be read: ${messageOf(error)}`, { cause: error });
   }
@@ -92,8 +96,7 @@ async function fileOf(path: string, what: string): Promise<Buffer> {
 /** The last element has the roots, one or, while they change, several. */
 function signed(reply: Uint8Array): SignedCertificate {
   const { certChain } = fromBinary(IstioCertificateResponseSchema, reply);
-  const roots = certChain.at(-1)?.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (certChain.length < 2)
     throw new Error(`the answer has ${certChain.length} certificates; expected a leaf and its root`);
-  return { chain: certChain.slice(0, -1), roots };
+  return { chain: certChain.slice(0, -1), roots: certificatesOf(certChain.at(-1) ?? '').map(certificatePem) };
 }

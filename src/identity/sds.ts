@@ -5,6 +5,7 @@
 import { digestOf, encodeEnvoyJson } from '../envoy-json/encode.ts';
 import { type Resource, type Resources, type ResourceSource, SECRET } from '../xds/index.ts';
 import { ROOTS_SECRET, WORKLOAD_SECRET, type WorkloadSecret } from './contract.ts';
+import type { TrustedRoots } from './trusted-roots.ts';
 import type { WorkloadCertificate } from './workload-certificate.ts';
 
 const secret = (name: string, fields: Readonly<Record<string, object>>): Resource => {
@@ -23,32 +24,42 @@ export const rootsResource = (name: string, rootsPem: string): Resource =>
 /** The secrets of one workload, which it renews by itself: for the agent beside an Envoy. */
 export class WorkloadSecrets implements ResourceSource {
   readonly #certificate: WorkloadCertificate;
-  #last: { readonly of: WorkloadSecret | undefined; readonly resources: Resources } | undefined;
+  readonly #roots: TrustedRoots;
+  #last: { readonly of: WorkloadSecret; readonly rootsPem: string; readonly resources: Resources } | undefined;
 
-  constructor(certificate: WorkloadCertificate) {
+  constructor(certificate: WorkloadCertificate, roots: TrustedRoots) {
     this.#certificate = certificate;
+    this.#roots = roots;
   }
 
   connect(_proxy: unknown, changed: () => void): ReturnType<ResourceSource['connect']> {
-    const close = this.#certificate.onChange(changed);
+    const closes = [this.#certificate.onChange(changed), this.#roots.onChange(changed)];
     return {
       resources: () => {
         const of = this.#certificate.secret;
-        if (this.#last?.of !== of || this.#last === undefined) this.#last = { of, resources: secretsOf(of) };
         return {
           version: of === undefined ? 'none' : new Date(of.expiresAtMs).toISOString(),
-          byType: new Map([[SECRET, this.#last.resources]]),
+          byType: new Map([[SECRET, of === undefined ? NONE : this.#resourcesOf(of)]]),
         };
       },
-      close,
+      close: () => {
+        for (const close of closes) close();
+      },
     };
+  }
+
+  #resourcesOf(of: WorkloadSecret): Resources {
+    const { pem: rootsPem } = this.#roots;
+    if (this.#last?.of !== of || this.#last.rootsPem !== rootsPem)
+      this.#last = { of, rootsPem, resources: secretsOf(of, rootsPem) };
+    return this.#last.resources;
   }
 }
 
-function secretsOf(of: WorkloadSecret | undefined): Resources {
-  if (of === undefined) return new Map();
-  return new Map([
-    [WORKLOAD_SECRET, certificateResource(WORKLOAD_SECRET, of.chainPem, of.keyPem)],
-    [ROOTS_SECRET, rootsResource(ROOTS_SECRET, of.rootsPem)],
+const NONE: Resources = new Map();
+
+const secretsOf = ({ chainPem, keyPem }: WorkloadSecret, rootsPem: string): Resources =>
+  new Map([
+    [WORKLOAD_SECRET, certificateResource(WORKLOAD_SECRET, chainPem, keyPem)],
+    [ROOTS_SECRET, rootsResource(ROOTS_SECRET, rootsPem)],
   ]);
-}

@@ -60,7 +60,7 @@ async function envoy(ends: Ends, adminPort: number, config: object): Promise<Env
   return part;
 }
 
-/** Requests in a loop, by four clients at a time; counts answers by status. */
+/** Requests in a loop, by four clients at a time; counts answers by status, and by Envoy's reason for a failure. */
 function load(port: number): { stop(): Promise<Readonly<Record<string, number>>> } {
   const agent = new HttpAgent({ keepAlive: true, maxSockets: 4 });
   const counts: Record<string, number> = {};
@@ -68,8 +68,9 @@ function load(port: number): { stop(): Promise<Readonly<Record<string, number>>>
   const statusOf = (): Promise<string> =>
     new Promise((resolve) => {
       get({ host: '127.0.0.1', port, agent, path: '/' }, (response) => {
-        response.resume();
-        response.on('end', () => resolve(String(response.statusCode)));
+        let body = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+        response.on('end', () => resolve(response.statusCode === 200 ? '200' : `${response.statusCode} ${body}`));
       }).on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? String(error)));
     });
   const running = Array.from({ length: 4 }, async () => {
@@ -125,13 +126,61 @@ test('certificates of seconds are renewed, and roots replaced in three steps, an
     step();
     await ca.publishRoots();
     await both(what, isTaken);
-    await sleep(100); // the threads of Envoy take it a little later
+    await sleep(500); // the threads of Envoy take it a little later, and a renewal may be due at once
   }
   const serials = (await Promise.all(admins.map(secretsIn))).map(({ leaf }) => leaf.serialNumber);
   await both('a renewal that nothing but time has caused', ({ leaf }) => !serials.includes(leaf.serialNumber));
   const counts = await running.stop();
   expect(Object.keys(counts)).toEqual(['200']);
   expect((await client.stats())['cluster.to.ssl.handshake']).toBeGreaterThan(10);
+});
+
+test('another root in the file of the agents is in their Envoys within seconds, by no renewal and at the cost of no request', async ({
+  ends,
+}) => {
+  const ca = await authority(ends, 3_600_000);
+  const upstream = await startUpstream();
+  ends.push(() => upstream.stop());
+  const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [serverSocket, clientSocket] = [await agentOf(ends, ca, 'ratings'), await agentOf(ends, ca, 'reviews')];
+  await envoy(
+    ends,
+    admins[0] ?? 0,
+    servingEnvoy({ adminPort: admins[0] ?? 0, socketPath: serverSocket, port: serverPort }, upstream.httpPort),
+  );
+  await envoy(
+    ends,
+    admins[1] ?? 0,
+    callingEnvoy(
+      { adminPort: admins[1] ?? 0, socketPath: clientSocket, port: clientPort },
+      { port: serverPort, uri: idOf('ratings') },
+    ),
+  );
+  const serials = async (): Promise<readonly string[]> =>
+    (await Promise.all(admins.map(secretsIn))).map(({ leaf }) => leaf.serialNumber);
+  const roots = async (): Promise<readonly number[]> =>
+    (await Promise.all(admins.map(secretsIn))).map((secrets) => secrets.roots.length);
+  const before = await serials();
+  const running = load(clientPort);
+  ca.roots.trustAnother();
+  await ca.publishRoots();
+  await until('both roots in both', async () => ((await roots()).every((count) => count === 2) ? true : undefined));
+  expect(await serials()).toEqual(before);
+  // The new root signs before any renewal is due: who has the roots accepts its certificates.
+  ca.roots.signByNewest();
+  const newer = await agentOf(ends, ca, 'newer');
+  const [adminPort, port] = [await freePort(), await freePort()];
+  await envoy(
+    ends,
+    adminPort,
+    callingEnvoy({ adminPort, socketPath: newer, port }, { port: serverPort, uri: idOf('ratings') }),
+  );
+  expect(isBy(ca.roots.newest.pem, (await secretsIn(adminPort)).leaf)).toBe(true);
+  await until('a call by a certificate of the new root', async () =>
+    (await fetch(`http://127.0.0.1:${port}/`)).status === 200 ? true : undefined,
+  );
+  expect(Object.keys(await running.stop())).toEqual(['200']);
+  expect(await serials()).toEqual(before);
 });
 
 interface Secrets {

@@ -1,7 +1,7 @@
 /** The agent beside an Envoy: an authority over TLS, and the secrets at its socket. */
 import { X509Certificate } from 'node:crypto';
 import { connect } from 'node:net';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Agent, startAgent } from '../../../src/identity/agent.ts';
@@ -40,6 +40,7 @@ async function start(
     socketPath,
     ttlMs: undefined,
     backoff: { firstMs: 50, mostMs: 200 },
+    renewWithinMs: 500,
     log,
   });
   ends.push(
@@ -158,14 +159,43 @@ test.for([
   await agent.first;
 });
 
-test('changed roots in the file renew at once', async ({ ends }) => {
+test('another root in the file is trusted at once, and renews nothing', async ({ ends }) => {
   const run = await start(ends, { ttlMs: 3_600_000 });
   const { serial, roots } = subscribe(ends, run);
   const first = await other(serial, undefined);
   run.ca.roots.trustAnother();
   await run.ca.publishRoots();
-  await other(serial, first);
   await until('both roots', () => (roots() === 2 ? true : undefined));
+  await until('the line', () => run.log.of('the file of roots has changed')[0]);
+  expect(serial()).toBe(first);
+  expect(run.ca.asked).toEqual(['token']);
+});
+
+test('a file that drops the root of the certificate renews it', async ({ ends }) => {
+  const run = await start(ends, { ttlMs: 3_600_000 });
+  const { serial, roots } = subscribe(ends, run);
+  const first = await other(serial, undefined);
+  run.ca.roots.trustAnother();
+  run.ca.roots.signByNewest();
+  run.ca.roots.dropOthers();
+  await run.ca.publishRoots();
+  await other(serial, first);
+  await until('the new root alone', () => (roots() === 1 ? true : undefined));
+});
+
+test('a broken file of roots is one line, and renewals go on by the last good ones', async ({ ends }) => {
+  const run = await start(ends);
+  const { serial, roots } = subscribe(ends, run);
+  const first = await other(serial, undefined);
+  await writeFile(run.ca.rootsFile, '');
+  await until('the line', () => run.log.of('the file of roots is unusable')[0]);
+  await other(serial, await other(serial, first));
+  expect(roots()).toBe(1);
+  expect(run.log.all.filter((line) => !line.startsWith('info'))).toEqual([
+    expect.stringMatching(
+      /^warn the file of roots is unusable; the last good roots stay trusted .*no certificate in PEM/,
+    ),
+  ]);
 });
 
 test('closing ends a request that an authority never answers', async ({ ends }) => {
