@@ -1,5 +1,7 @@
 /** A small client that sends and receives bytes, for `sluice call`, control planes and tests. */
-import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
+import type { ChannelCredentials, Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import { asBuffer } from './byte-range.ts';
 import { GrpcError } from './transport.ts';
 
@@ -84,18 +86,16 @@ interface OpenClient {
 
 async function openClient(address: string, tls: DialTls | undefined): Promise<OpenClient> {
   const { Client, credentials, Metadata } = await import('@grpc/grpc-js');
-  const client = new Client(
-    address,
-    tls === undefined
-      ? credentials.createInsecure()
-      : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null),
-    {
-      ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.enable_http_proxy': 0,
-      'grpc.max_receive_message_length': -1,
-    },
-  );
+  const secured = ({ ca, key, cert, serverName }: DialTls): ChannelCredentials => {
+    const made = credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+    return serverName === undefined && isIP(hostOf(address)) !== 0 ? withoutServerName(made) : made;
+  };
+  const client = new Client(address, tls === undefined ? credentials.createInsecure() : secured(tls), {
+    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_http_proxy': 0,
+    'grpc.max_receive_message_length': -1,
+  });
   return {
     client,
     metadataOf({ metadata = {} }) {
@@ -104,6 +104,22 @@ async function openClient(address: string, tls: DialTls | undefined): Promise<Op
       return sent;
     },
   };
+}
+
+const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+
+/**
+ * grpc-js puts its host into the handshake (SNI) even if that is an IP address, which RFC 6066 forbids and Node warns of (DEP0123).
+ * The certificate is still verified to be for that address.
+ */
+function withoutServerName(made: ChannelCredentials): ChannelCredentials {
+  const create = made._createSecureConnector.bind(made);
+  made._createSecureConnector = (...args) => {
+    const connector: { connectionOptions?: ConnectionOptions } & ReturnType<typeof create> = create(...args);
+    if (connector.connectionOptions !== undefined) connector.connectionOptions.servername = '';
+    return connector;
+  };
+  return made;
 }
 
 async function* exchange(

@@ -37,7 +37,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const put = (...own: readonly TestRoot[]): void => writeFileSync(path, own.map(({ pem }) => pem).join(''));
 const trusted = (): readonly string[] =>
-  [...roots.pem.matchAll(/-----BEGIN[\s\S]*?-----END CERTIFICATE-----\n/g)].map(([pem]) => NAMES.get(pem) ?? 'unknown').toSorted();
+  [...roots.pem.matchAll(/-----BEGIN[\s\S]*?-----END CERTIFICATE-----\n/g)]
+    .map(([pem]) => NAMES.get(pem) ?? 'unknown')
+    .toSorted();
 
 async function begin(): Promise<void> {
   put(OLD);
