@@ -84,6 +84,8 @@ spec: { selector: ${selector}, ${spec} }
 const FOR_ORDERS = policy(
   `rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/orders] } }], to: [{ operation: { ports: ["${TCP}"] } }] }]`,
 );
+/** A label that Envoy would change in a header, or cut off. */
+const ODD = '50% %PROTOCOL% "\\ \u00f6';
 const CLOSED = 'closed';
 
 /** What comes back for `hello`, or that the connection was closed. `first`: the server speaks before. */
@@ -154,7 +156,7 @@ describe('connections of a mesh with mutual TLS', () => {
         settings: {
           ...DEFAULT_SETTINGS,
           ...(secure ? { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } } : {}),
-          sluice: { cluster: 'sluice', checkTimeoutMs: 5000, limitTimeoutMs: 1000, failOpen, limitDomain: 'mesh' },
+          sluice: { cluster: 'sluice', checkTimeoutMs: 3000, limitTimeoutMs: 1000, failOpen, limitDomain: 'mesh' },
         },
         xds: { host: '127.0.0.1', port: 0 },
         secure: secure
@@ -193,7 +195,7 @@ describe('connections of a mesh with mutual TLS', () => {
         namespace: 'shop',
         domain: 'shop.svc.cluster.local',
         serviceCluster: name,
-        metadata: { LABELS: { app: name }, INTERCEPTION_MODE: 'NONE', SERVICE_ACCOUNT: name },
+        metadata: { LABELS: { app: name, odd: ODD }, INTERCEPTION_MODE: 'NONE', SERVICE_ACCOUNT: name },
       },
       discovery: { host: '127.0.0.1', port: at.port as number },
       sluice: { host: '127.0.0.1', port: sluice.grpcPort },
@@ -301,6 +303,13 @@ describe('connections of a mesh with mutual TLS', () => {
     expect([await orders(TCP), await ask(undefined, TCP, CACHE)]).toEqual(['hello', CLOSED]);
   });
 
+  test('a label of any text arrives as it is', async () => {
+    const match = `destination.labels[?"odd"].orValue("") == ${JSON.stringify(ODD)}`;
+    await enforce(`rules: [{ name: odd, calls: [tcp], match: ${JSON.stringify(match)}, deny: {} }]\n`);
+    expect(await orders(TCP)).toBe(CLOSED);
+    expect(await lastDenial()).toMatchObject({ rule: 'odd' });
+  });
+
   test('a changed policy holds for new connections, and open ones go on', async () => {
     await enforce(FOR_ORDERS);
     const open = opened('shop/sa/orders', TCP);
@@ -356,6 +365,17 @@ spec: { subjects: [{ user: cluster.local/ns/shop/sa/orders }], roleRef: { kind: 
     const greeted = (account: string): Promise<string> => talk(opened(account, GREETING), 'welcome,');
     expect(await greeted('shop/sa/web')).toBe('welcome,hello');
     expect(await greeted('shop/sa/orders')).toBe(`welcome,${CLOSED}`);
+  });
+
+  test('while Sluice hangs connections wait for the timeout of their check, and then as if it were away', async () => {
+    await enforce(FOR_ORDERS);
+    sluice.child.kill('SIGSTOP');
+    try {
+      expect(await Promise.all([orders(TCP), ask(undefined, TCP, CACHE)])).toEqual([CLOSED, 'hello']);
+    } finally {
+      sluice.child.kill('SIGCONT');
+    }
+    await until('a check', async () => ((await orders(TCP)) === 'hello' ? true : undefined));
   });
 
   test('while Sluice is away connections are closed or pass, as the mesh says, and are checked once it is back', async () => {
