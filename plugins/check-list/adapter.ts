@@ -35,7 +35,9 @@ const config = z
       .string()
       .optional()
       .describe(
-        'A URL with more values, in the form of the file, loaded again every refreshMs; the last good list stays in force. Until the first is loaded, the list of the file is in force; without a file calls fail, and onError decides. Redirects are not followed. Each worker loads its own.',
+        'A URL with more values, in the form of the file, loaded again every refreshMs; the last good list stays in force. ' +
+          'Until the first is loaded, the list of the file is in force; without a file calls fail, and onError decides. ' +
+          'Redirects are not followed. Each worker loads its own.',
       )
       .meta({ examples: ['https://lists.internal/revoked.txt'] }),
     refreshMs: z
@@ -44,7 +46,8 @@ const config = z
       .max(86_400_000)
       .default(60_000)
       .describe(
-        'How often the url is loaded, give or take a tenth; a service that sends ETag or Last-Modified is asked for changes only. After a failure it is tried again sooner, with back-off.',
+        'How often the url is loaded, give or take a tenth; a service that sends ETag or Last-Modified is asked for changes only. ' +
+          'After a failure it is tried again sooner, with back-off.',
       ),
     downloadTimeoutMs: z.int().min(1).max(600_000).default(10_000).describe('How long a download may take.'),
     ...serverShape,

@@ -22,7 +22,8 @@ export const textShape = {
     })
     .optional()
     .describe(
-      "A line of text by Envoy's operators, such as %START_TIME%, %REQ(:METHOD)% and %FIELD(NAME)%; each reads a field of the rule (docs/text-lines.md). Default: a line of JSON.",
+      "A line of text by Envoy's operators, such as %START_TIME%, %REQ(:METHOD)% and %FIELD(NAME)%; " +
+        'each reads a field of the rule (docs/text-lines.md). Default: a line of JSON.',
     )
     .meta({ examples: ['[%START_TIME%] %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %FIELD(user)%'] }),
 };

@@ -96,7 +96,8 @@ function readerOf(
   const known = OPERATORS.get(name);
   if (known === undefined)
     throw new Error(
-      `${operator} is not supported; give the value to the rule as a field, such as input: { ${name.toLowerCase()}: EXPRESSION }, and write %FIELD(${name.toLowerCase()})%`,
+      `${operator} is not supported; give the value to the rule as a field, such as input: { ${name.toLowerCase()}: EXPRESSION }, ` +
+        `and write %FIELD(${name.toLowerCase()})%`,
     );
   const { field, expression, rendering } = known;
   needs(field, expression);

@@ -50,7 +50,8 @@ const config = z
       .boolean()
       .default(true)
       .describe(
-        'Lets Redis 8.6 and newer drop an entry that a retry repeats (XADD IDMP). Older servers are recognised; there a lost reply repeats entries, with equal ids.',
+        'Lets Redis 8.6 and newer drop an entry that a retry repeats (XADD IDMP). ' +
+          'Older servers are recognised; there a lost reply repeats entries, with equal ids.',
       ),
     producer: z
       .string()

@@ -21,7 +21,8 @@ export const paramsSchema = z.strictObject({
   metric: z
     .union([z.string(), z.array(z.string()).min(1).max(32)])
     .describe(
-      "The handler's metric that this rule updates, by the input value; or a list of metrics with the same labels, each by values.NAME; of these, a gauge or histogram without a value is left as it is.",
+      "The handler's metric that this rule updates, by the input value; or a list of metrics with the same labels, each by values.NAME; " +
+        'of these, a gauge or histogram without a value is left as it is.',
     ),
 });
 type Params = z.output<typeof paramsSchema>;
@@ -47,7 +48,8 @@ export function inputOf(config: Pick<MetricsConfig, 'metrics'>, params: Params):
   for (const [at, { labels: others }] of metrics.entries()) {
     if (JSON.stringify(others) !== JSON.stringify(labels))
       throw new Error(
-        `the metrics of a rule must have the same labels; ${names[0]} has ${labels.join(', ') || 'none'}, ${names[at]} has ${others.join(', ') || 'none'}`,
+        `the metrics of a rule must have the same labels; ${names[0]} has ${labels.join(', ') || 'none'}, ` +
+          `${names[at]} has ${others.join(', ') || 'none'}`,
       );
   }
   const values = metrics.map(({ kind }, at) => {
