@@ -1,35 +1,11 @@
-/** OPA's plugin for Envoy, to compare with: built by Go into the cache on first use, with the three rules and the token of bench/jwt.ts in Rego. */
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+/** OPA's plugin for Envoy, to compare with: the three rules and the token of bench/jwt.ts in Rego. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { JWK } from 'jose';
 import { freePort } from '../test/parts/free-port.ts';
-import { goBuild } from '../test/parts/go-build.ts';
+import { opaProgram } from '../test/parts/opa.ts';
 import { type Server, SERVER_CORE } from './check-load.ts';
 import { startOnCore } from './process.ts';
-
-const MODULE = 'github.com/open-policy-agent/opa-envoy-plugin';
-const VERSION = 'v1.10.0-envoy';
-/** Of the module's content. The checksum database does not know each version. */
-const SUMS = [
-  `${MODULE} ${VERSION} h1:N+Le+sDTrGfqoBNVrSk2CoZNWWxQT9pxA94Lnq3Pn0A=`,
-  `${MODULE} ${VERSION}/go.mod h1:aO2UQzpZ0GrorKvwKpF9RefRjCI9eHZi8h8ZiP8e2Yg=`,
-];
-
-async function opaEnvoyProgram(): Promise<string> {
-  const folder = resolve('.cache/opa-envoy', VERSION);
-  const program = join(folder, 'opa-envoy');
-  if (existsSync(program)) return program;
-  await mkdir(folder, { recursive: true });
-  await goBuild({
-    folder,
-    program: 'opa-envoy',
-    requires: `require ${MODULE} ${VERSION}`,
-    sums: SUMS,
-    from: `${MODULE}/cmd/opa-envoy-plugin`,
-  });
-  return program;
-}
 
 export interface OpaToken {
   readonly issuer: string;
@@ -58,7 +34,7 @@ export async function startOpaEnvoy(name: string, folder: string, token: OpaToke
     SERVER_CORE,
     ['run', '--server', '--addr', `127.0.0.1:${admin}`, '--log-level', 'info', '--config-file', config, policy],
     /Starting gRPC server/,
-    await opaEnvoyProgram(),
+    await opaProgram(),
   );
   return { name, process, port };
 }

@@ -50,7 +50,7 @@ export interface LimitAnswer {
 }
 
 export interface PeerClient {
-  check(http: Readonly<Record<string, unknown>>, deadlineMs?: number): Promise<CheckAnswer>;
+  check(http: Readonly<Record<string, unknown>>, deadlineMs?: number, principal?: string): Promise<CheckAnswer>;
   limit(domain: string, entries: Readonly<Record<string, string>>): Promise<LimitAnswer>;
   /** Sends any bytes to any path; resolves with the gRPC status code. */
   raw(path: string, bytes: Buffer): Promise<number>;
@@ -82,13 +82,13 @@ export function peerClient(address: string): PeerClient {
   }
 
   return {
-    check: (http, deadlineMs = 5000) =>
+    check: (http, deadlineMs = 5000, principal = '') =>
       call<CheckAnswer>(
         authorization,
         'Check',
         {
           attributes: {
-            source: { address: { socket_address: { address: '127.0.0.1', port_value: 1 } } },
+            source: { address: { socket_address: { address: '127.0.0.1', port_value: 1 } }, principal },
             destination: { address: { socket_address: { address: '127.0.0.1', port_value: 2 } } },
             request: {
               time: { seconds: 1 },
