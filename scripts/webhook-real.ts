@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { eventually } from '../src/adapters/testing/index.ts';
+import { PROXY_CONTAINER } from '../src/inject/contract.ts';
+import { PROBERS_VARIABLE } from '../src/inject/probes.ts';
 import { makeAuthority } from '../test/parts/certificates.ts';
 import { type Part, startChild, untilReady } from '../test/parts/child.ts';
 import { freePort } from '../test/parts/free-port.ts';
@@ -59,6 +61,18 @@ async function main(): Promise<void> {
     injected.spec['containers']?.every((container) => container['terminationMessagePath'] === '/dev/termination-log'),
   );
   ok('a pod in a labelled namespace comes back injected, with the defaults of the server');
+
+  assert.deepEqual(probesOf(injected), {
+    livenessProbe: '/app-health/web/livez',
+    readinessProbe: '/app-health/web/readyz',
+    startupProbe: '/app-health/web/startupz',
+  });
+  assert.deepEqual(JSON.parse(variableOf(injected)), {
+    '/app-health/web/livez': { httpGet: { path: '/live', port: 8080, scheme: 'HTTP' }, timeoutSeconds: 2 },
+    '/app-health/web/readyz': { tcpSocket: { port: 8080 }, timeoutSeconds: 1 },
+    '/app-health/web/startupz': { grpc: { port: 8081, service: '' }, timeoutSeconds: 1 },
+  });
+  ok('its probes go to the agent, which gets them as the server has completed them');
 
   assert.deepEqual(names(await pod('plain', 'web'), 'containers'), ['web']);
   assert.deepEqual(names(await pod('plain', 'asks', { 'sidecar.istio.io/inject': 'true' }), 'containers'), [
@@ -154,9 +168,36 @@ function pod(namespace: string, name: string, labels: object = {}, annotations: 
     metadata: { name, labels: { app: 'web', ...labels }, annotations },
     spec: {
       serviceAccountName: 'web',
-      containers: [{ name: 'web', image: 'web:1', ports: [{ containerPort: 8080 }] }],
+      containers: [
+        {
+          name: 'web',
+          image: 'web:1',
+          ports: [{ name: 'http', containerPort: 8080 }],
+          livenessProbe: { httpGet: { path: '/live', port: 'http' }, timeoutSeconds: 2 },
+          readinessProbe: { tcpSocket: { port: 8080 } },
+          startupProbe: { grpc: { port: 8081 } },
+        },
+      ],
     },
   });
+}
+
+/** Paths at the agent, by the probe. */
+function probesOf({ spec }: PodObject): unknown {
+  const web = spec['containers']?.find(({ name }) => name === 'web') as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(
+    ['livenessProbe', 'readinessProbe', 'startupProbe'].map((probe) => {
+      const { httpGet } = web[probe] as { readonly httpGet: { readonly path: string; readonly port: number } };
+      assert.equal(httpGet.port, 15_020);
+      return [probe, httpGet.path];
+    }),
+  );
+}
+
+function variableOf({ spec }: PodObject): string {
+  const proxy = spec['containers']?.find(({ name }) => name === PROXY_CONTAINER);
+  const variables = (proxy?.['env'] ?? []) as readonly { readonly name: string; readonly value?: string }[];
+  return variables.find(({ name }) => name === PROBERS_VARIABLE)?.value ?? '';
 }
 
 async function create(namespace: string, object: object): Promise<PodObject> {

@@ -29,9 +29,10 @@ export function statusFrom(
   { address, metadata }: MemberIdentity,
 ): Status | undefined {
   const written = env[PROBERS_VARIABLE] ?? '';
-  const statusPort = Number(flag ?? (written === '' ? 0 : DEFAULT_PORT));
-  if (!Number.isInteger(statusPort) || statusPort < 0 || statusPort > 65535)
-    throw new CliError('CLI_USAGE', `--statusPort is "${flag}"; expected a port, or 0 for none`);
+  const asked = flag ?? String(written === '' ? 0 : DEFAULT_PORT);
+  const statusPort = Number(asked);
+  if (!/^\d+$/.test(asked) || statusPort > 65535)
+    throw new CliError('CLI_USAGE', `--statusPort is "${asked}"; expected a port, or 0 for none`);
   if (statusPort === 0) return undefined;
   const isIntercepted = metadata['INTERCEPTION_MODE'] !== 'NONE';
   // Rules let pass what comes from the address of the inbound listener.

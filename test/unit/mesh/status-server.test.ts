@@ -25,7 +25,11 @@ interface Agent {
 }
 
 /** `probers`: by container `app`, or by path. */
-async function agentFor(ends: Ends, prober: object, { why }: { readonly why?: string } = {}): Promise<Agent> {
+async function agentFor(
+  ends: Ends,
+  prober: object,
+  { why, address = '127.0.0.1' }: { readonly why?: string; readonly address?: string } = {},
+): Promise<Agent> {
   const failures: string[] = [];
   const server: HttpServer = createServer(
     statusHandler({
@@ -33,7 +37,7 @@ async function agentFor(ends: Ends, prober: object, { why }: { readonly why?: st
         JSON.stringify('httpGet' in prober || 'tcpSocket' in prober || 'grpc' in prober ? { [PATH]: prober } : prober),
         STATUS_PORT,
       ),
-      pod: { address: '127.0.0.1', statusPort: STATUS_PORT, from: '127.0.0.6' },
+      pod: { address, statusPort: STATUS_PORT, from: address === '127.0.0.1' ? '127.0.0.6' : undefined },
       whyNotReady: async () => why,
       onFailure: (path, cause) => failures.push(`${path}: ${cause}`),
     }),
@@ -113,6 +117,19 @@ describe('httpGet', () => {
     const { port } = second.address() as AddressInfo;
     const agent = await agentFor(ends, httpProber(port, '/x', { scheme: 'HTTPS' }));
     expect(await agent.get(PATH, { headers: { 'x-a': ['1', '2'] } })).toBe(`418 2.0 10.0.0.1:${port} 1, 2 /x`);
+  });
+
+  withEnds('of a pod with an IPv6 address, also by redirects', async ({ ends }) => {
+    const app = createServer(({ url, headers }, response) => {
+      if (url === '/') response.writeHead(301, { location: `http://${headers.host}/next` }).end();
+      else response.end(`${url} for ${headers.host}`);
+    }).listen(0, '::1');
+    await once(app, 'listening');
+    ends.push(() => void app.close());
+    const { port } = app.address() as AddressInfo;
+    const agent = await agentFor(ends, httpProber(port, '/'), { address: '::1' });
+    const headers = { host: `[::1]:${STATUS_PORT}` };
+    expect(await agent.get(PATH, { headers })).toBe(`200 /next for [::1]:${port}`);
   });
 
   withEnds('redirects in the pod are followed; one to another host is a success', async ({ ends }) => {
