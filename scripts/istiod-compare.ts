@@ -3,11 +3,14 @@
  * Go builds istiod and the server into .cache on first use (half an hour). Exits with 1 if there is a difference that known.ts does not give
  * a reason for. `--all` prints the known ones, too.
  */
+import { readFile } from 'node:fs/promises';
+import { usedSecrets } from '../src/mesh/model/credential-access.ts';
 import { DEFAULT_SETTINGS, type Mesh } from '../src/mesh/model/mesh.ts';
 import { Composition } from '../src/mesh/sources/composition.ts';
 import { KubernetesSource } from '../src/mesh/sources/kubernetes.ts';
 import { noObjects } from '../src/mesh/sources/objects.ts';
 import { positionText } from '../src/yaml/source-text.ts';
+import { makeAuthority } from '../test/parts/certificates.ts';
 import { startIstiod } from '../test/parts/istiod.ts';
 import { type KubeApiServer, startKubeApiServer } from '../test/parts/kube-apiserver.ts';
 import { type Manifest, PLURALS } from '../test/parts/mesh/kubernetes.ts';
@@ -46,6 +49,7 @@ function proxies(): readonly ComparedProxy[] {
     ) as MeshPod;
     return {
       id: `sidecar~${pod.ip}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+      identity: `spiffe://cluster.local/ns/${namespace}/sa/of-${pod.labels['app']}`,
       metadata: { ...metadataOf(namespace), LABELS: { ...pod.labels }, INTERCEPTION_MODE: 'REDIRECT' },
     };
   };
@@ -88,6 +92,23 @@ async function fill(api: KubeApiServer): Promise<void> {
     });
   }
   for (const object of objects()) await api.call('POST', pathOf(object), object);
+  await api.call('POST', '/api/v1/namespaces/default/secrets', await clientSecret());
+}
+
+async function clientSecret(): Promise<object> {
+  const authority = await makeAuthority();
+  try {
+    const { cert, key } = await authority.issue('client', 'DNS:client.example.com');
+    const [certificate, privateKey, ca] = await Promise.all(
+      [cert, key, authority.ca].map((file) => readFile(file, 'utf8')),
+    );
+    return {
+      metadata: { name: 'client' },
+      stringData: { 'tls.crt': certificate, 'tls.key': privateKey, 'ca.crt': ca },
+    };
+  } finally {
+    await authority.remove();
+  }
 }
 
 function pathOf({ apiVersion, kind, metadata }: Manifest): string {
@@ -107,6 +128,7 @@ async function meshOfServer({ url, adminToken, ca }: KubeApiServer): Promise<Mes
   const running = source.run(over.signal);
   await source.synced;
   await pause(RESTS_MS);
+  await source.watchSecrets(usedSecrets(source.objects));
   over.abort();
   await running;
   const settings = { ...DEFAULT_SETTINGS, identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } };

@@ -272,6 +272,13 @@ const MEANT: readonly Known[] = [
     ours: is('outbound|9000||sourced.default.svc.cluster.local'),
   },
   {
+    why: 'no secret is named that the proxy does not get, so one that is named may be waited for',
+    kind: 'clusters',
+    path: /secret_configs?(\[kubernetes:\/\/[^\]]+\])?\.sds_config\.initial_fetch_timeout$/,
+    theirs: isAbsent,
+    ours: is('0s'),
+  },
+  {
     why: 'the same fixed clusters for all proxies',
     kind: 'clusters',
     resource: /^PassthroughCluster$/,

@@ -22,7 +22,7 @@ const service = (
 
 const SCENARIOS = (
   'subsets matches rewrites redirects headers retries timeouts faults mirrors cors ports-of-rule outliers hash-header hash-cookie ' +
-  'hash-source hash-query tls-disable tls-insecure tls-system tls-revoked tls-simple tls-mutual tls-istio round-robin random passthrough warmup distribute failover pool ' +
+  'hash-source hash-query tls-disable tls-insecure tls-system tls-revoked tls-credential tls-simple tls-mutual tls-istio round-robin random passthrough warmup distribute failover pool ' +
   'upgrade client-protocol delegating delegated strict two-rules unruled'
 ).split(' ');
 

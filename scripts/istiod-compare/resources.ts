@@ -13,6 +13,8 @@ import { withoutDetection } from './aligned.ts';
 
 export interface ComparedProxy {
   readonly id: string;
+  /** That it proves to Sluice; absent: none. */
+  readonly identity?: string;
   readonly metadata: JsonObject;
 }
 
@@ -24,8 +26,8 @@ export type Compared = Readonly<Record<ResourceKind, ReadonlyMap<string, JsonObj
 type Mutable = Record<ResourceKind, Map<string, JsonObject>>;
 const none = (): Mutable => ({ clusters: new Map(), endpoints: new Map(), listeners: new Map(), routes: new Map() });
 
-export function ofSluice(mesh: Mesh, { id, metadata }: ComparedProxy): Compared {
-  const member = memberOf({ id, metadata, identity: undefined }, mesh);
+export function ofSluice(mesh: Mesh, { id, metadata, identity }: ComparedProxy): Compared {
+  const member = memberOf({ id, metadata, identity }, mesh);
   if ('wrong' in member) throw new Error(member.wrong);
   const all = none();
   for (const [kind, typeUrl] of kinds)

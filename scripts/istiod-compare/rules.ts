@@ -41,6 +41,10 @@ const REACHED = [
     'trafficPolicy: { tls: { mode: MUTUAL, clientCertificate: /etc/c.pem, privateKey: /etc/k.pem } }',
   ),
   reached('tls-revoked', 'trafficPolicy: { tls: { mode: SIMPLE, caCertificates: /etc/ca.pem, caCrl: /etc/crl.pem } }'),
+  reached(
+    'tls-credential',
+    'workloadSelector: { matchLabels: { app: productpage } }, trafficPolicy: { tls: { mode: MUTUAL, credentialName: client } }',
+  ),
   reached('tls-istio', `trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }, ${SUBSETS}`),
   reached('round-robin', 'trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN } }'),
   reached('random', 'trafficPolicy: { loadBalancer: { simple: RANDOM } }'),

@@ -45,6 +45,7 @@ function clientRule(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: F
       findings.add('warning', 'MESH_RULE', placeAt(rule, [...path, 'tls', 'mode']), message);
     if (tls.mode === 'ISTIO_MUTUAL' && tls.insecureSkipVerify === true)
       warn('mode ISTIO_MUTUAL verifies the server by its identity; insecureSkipVerify has no effect');
+    if (tls.credentialName !== undefined && tls.mode !== 'DISABLE') clientCredential(rule, tls, path, mesh, findings);
     if (isOfAnyName(rule, tls, port, mesh))
       warn(
         'connections that are no HTTP do not say to which host of the wildcard they go, so the certificate of any host is accepted; ' +
@@ -60,6 +61,29 @@ function clientRule(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: F
     if (refusing !== undefined)
       warn(`${refusing} takes mutual TLS alone (STRICT), so calls of mode ${tls.mode} are refused; use ISTIO_MUTUAL`);
   }
+}
+
+function clientCredential(
+  rule: MeshObject<'DestinationRule'>,
+  { mode, credentialName: name = '', insecureSkipVerify }: ClientTls,
+  path: Path,
+  { credential, credentialCa }: Mesh,
+  findings: Findings,
+): void {
+  const warn = (message: string): void =>
+    findings.add('warning', 'MESH_RULE', placeAt(rule, [...path, 'tls', 'credentialName']), message);
+  const { namespace } = rule.origin;
+  if (rule.spec.workloadSelector === undefined)
+    return warn(
+      `without workloadSelector the credential ${name} is for gateways, and calls of sidecars are refused; select the workloads that may have it`,
+    );
+  const lacks =
+    mode === 'MUTUAL' && credential(name, namespace) === undefined
+      ? 'a certificate and its key (tls.crt, tls.key)'
+      : insecureSkipVerify !== true && credentialCa(name, namespace) === undefined
+        ? 'the authorities of the server (ca.crt)'
+        : undefined;
+  if (lacks !== undefined) warn(`no Secret ${namespace}/${name} has ${lacks}; calls are refused`);
 }
 
 /** Of a host with a wildcard, at a port whose connections name no server. */

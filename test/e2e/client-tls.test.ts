@@ -4,11 +4,11 @@ import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { request } from 'node:http';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ControlPlane } from '../../src/mesh/control-plane.ts';
 import { listen } from '../../src/transport/index.ts';
 import { XdsServer } from '../../src/xds/index.ts';
-import { makeAuthority } from '../parts/certificates.ts';
+import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
 import { readMesh } from '../parts/mesh/read-mesh.ts';
@@ -23,14 +23,25 @@ afterAll(async () => {
 /** By name of the host, without its domain. */
 const ports = new Map<string, number>();
 let plane: ControlPlane;
-let server: XdsServer;
+let servers: readonly XdsServer[];
 let xdsPort: number;
+/** The same discovery service, at which proxies have proven their identity. */
+let securePort: number;
+let known: Authority;
 /** Where the sidecars take calls; the services have it, too. */
 let egressPort: number;
 
-async function startServer(name: string, { cert, key }: { readonly cert: string; readonly key: string }) {
-  const https: Server = createServer({ cert: await readFile(cert), key: await readFile(key) }, (_, response) =>
-    response.end(name),
+type Pair = Awaited<ReturnType<Authority['issue']>>;
+
+/** `ca`: of the certificates that it asks clients for. */
+async function startServer(name: string, { cert, key }: Pair, ca?: string) {
+  const https: Server = createServer(
+    {
+      cert: await readFile(cert),
+      key: await readFile(key),
+      ...(ca === undefined ? {} : { ca: await readFile(ca), requestCert: true, rejectUnauthorized: true }),
+    },
+    (_, response) => response.end(name),
   );
   https.listen(0, '127.0.0.1');
   await once(https, 'listening');
@@ -62,7 +73,7 @@ metadata: { name: all }
 spec: { host: "*.example.com", trafficPolicy: { tls: ${tls} } }
 `;
 /** Their addresses for calls of their applications. */
-const SIDECARS = { verifying: '127.0.0.1', rootless: '127.0.0.2' } as const;
+const SIDECARS = { verifying: '127.0.0.1', rootless: '127.0.0.2', chosen: '127.0.0.3' } as const;
 type SidecarName = keyof typeof SIDECARS;
 const sidecar = ([name, bind]: readonly [string, string]): string => `
 ---
@@ -81,17 +92,18 @@ async function apply(text: string): Promise<void> {
   });
   expect(findings).toEqual([]);
   plane.use(mesh, String(++version));
-  server.changed();
+  for (const server of servers) server.changed();
+  const proxies = () => servers.flatMap((server) => server.proxies());
   await untilFound('the proxies to have the newest state', async () =>
-    server.proxies().every((one) => one.isSynced && one.version === String(version)) ? true : undefined,
+    proxies().every((one) => one.isSynced && one.version === String(version)) ? true : undefined,
   );
 }
 
-async function startSidecar(name: SidecarName, metadata: object): Promise<EnvoyPart> {
+async function startSidecar(name: SidecarName, metadata: object, port = xdsPort): Promise<EnvoyPart> {
   const adminPort = await freePort();
   const config = bootstrap({
     id: `sidecar~127.0.0.1~${name}.default~default.svc.cluster.local`,
-    xdsPort,
+    xdsPort: port,
     adminPort,
   }) as { node: object };
   Object.assign(config.node, {
@@ -116,7 +128,8 @@ const call = (name: string, from: SidecarName = 'verifying'): Promise<string> =>
   });
 
 beforeAll(async () => {
-  const [known, foreign] = [await makeAuthority(), await makeAuthority()];
+  known = await makeAuthority();
+  const foreign = await makeAuthority();
   ends.push(
     () => known.remove(),
     () => foreign.remove(),
@@ -125,9 +138,26 @@ beforeAll(async () => {
   await startServer('foreign', await foreign.issue('foreign', 'DNS:foreign.example.com'));
   await startServer('misnamed', await known.issue('misnamed', 'DNS:other.example.com'));
   egressPort = await freePort();
+  await startServer('mutual', await known.issue('mutual', 'DNS:mutual.example.com'), foreign.ca);
+  clientPair = await foreign.issue('client', 'DNS:client.example.com');
   plane = new ControlPlane((await readMesh({})).mesh, '0');
-  server = new XdsServer({ source: plane });
-  const transport = await listen(server.methods, {
+  servers = [
+    new XdsServer({ source: plane }),
+    new XdsServer({
+      source: plane,
+      authenticate: async () => 'spiffe://cluster.local/ns/default/sa/web',
+    }),
+  ];
+  [xdsPort, securePort] = (await Promise.all(servers.map(listenFor))) as [number, number];
+  await startSidecar('verifying', { SYSTEM_ROOTS: known.ca });
+  await startSidecar('rootless', {});
+  await startSidecar('chosen', {}, securePort);
+});
+
+let clientPair: Pair;
+
+async function listenFor({ methods }: XdsServer): Promise<number> {
+  const transport = await listen(methods, {
     host: '127.0.0.1',
     port: 0,
     maxMessageBytes: 1 << 20,
@@ -136,10 +166,8 @@ beforeAll(async () => {
     },
   });
   ends.push(() => transport.drain(200));
-  xdsPort = transport.port;
-  await startSidecar('verifying', { SYSTEM_ROOTS: known.ca });
-  await startSidecar('rootless', {});
-});
+  return transport.port;
+}
 
 test('without caCertificates a server is taken that an authority of the operating system has certified for its host', async () => {
   await apply(rule('{ mode: SIMPLE }'));
@@ -160,8 +188,60 @@ test('a rule may state another name', async () => {
 
 test('with insecureSkipVerify any server is taken', async () => {
   await apply(rule('{ mode: SIMPLE, insecureSkipVerify: true }'));
-  for (const name of ports.keys()) {
+  for (const name of ['good', 'foreign', 'misnamed']) {
     expect(await call(name)).toBe(`200 ${name}`);
     expect(await call(name, 'rootless')).toBe(`200 ${name}`);
   }
+});
+
+describe('a credential of a Secret', () => {
+  const secret = (files: Readonly<Record<string, string>>): string =>
+    `\n---\n${JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'bank' }, stringData: files })}`;
+  const POD = `
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: chosen, labels: { app: chosen } }
+spec: { serviceAccountName: web, containers: [] }
+`;
+  const selecting = (tls: string, selector = '{ app: chosen }'): string => `
+---
+${API}
+kind: DestinationRule
+metadata: { name: chosen }
+spec: { host: "*.example.com", workloadSelector: { matchLabels: ${selector} }, trafficPolicy: { tls: ${tls} } }
+`;
+  const files = async (): Promise<Record<string, string>> => ({
+    'tls.crt': await readFile(clientPair.cert, 'utf8'),
+    'tls.key': await readFile(clientPair.key, 'utf8'),
+    'ca.crt': await readFile(known.ca, 'utf8'),
+  });
+
+  test('is presented to the server, and verifies it, by a workload that the rule selects', async () => {
+    await apply(selecting('{ mode: MUTUAL, credentialName: bank }') + POD + secret(await files()));
+    expect(await call('mutual', 'chosen')).toBe('200 mutual');
+    expect(await call('good', 'chosen')).toBe('200 good');
+    expect(await call('foreign', 'chosen')).toBe('503');
+  });
+
+  test('of mode SIMPLE verifies the server alone, by a Secret that has no key', async () => {
+    const { 'ca.crt': ca = '' } = await files();
+    await apply(selecting('{ mode: SIMPLE, credentialName: bank }') + POD + secret({ 'ca.crt': ca }));
+    expect(await call('good', 'chosen')).toBe('200 good');
+    expect(await call('mutual', 'chosen')).toBe('503');
+  });
+
+  test('is not given to a proxy whose identity no such workload has, nor at the plain port; its calls are refused', async () => {
+    await apply(selecting('{ mode: MUTUAL, credentialName: bank }', '{}') + secret(await files()));
+    expect(await call('mutual', 'chosen')).toBe('503');
+    expect(await call('good', 'verifying')).toBe('503');
+  });
+
+  test('that is removed stops calls, and one that comes back starts them', async () => {
+    const rule = selecting('{ mode: MUTUAL, credentialName: bank }') + POD;
+    await apply(rule);
+    expect(await call('mutual', 'chosen')).toBe('503');
+    await apply(rule + secret(await files()));
+    expect(await call('mutual', 'chosen')).toBe('200 mutual');
+  });
 });

@@ -5,15 +5,26 @@
  */
 import type { Scope } from '../resolve/scope.ts';
 import type { ClientTls } from '../rules/destination-rule.ts';
+import { caName, certificateName, credentialCaOf, credentialOf, type Used } from './credentials.ts';
 import type { Upstream } from './mutual-tls.ts';
 import type { Json } from './parts.ts';
-import { commonContext, fileCertificate, fileValidation, type PeerChecks, tlsSocket } from './tls.ts';
+import {
+  commonContext,
+  fileCertificate,
+  fileValidation,
+  namedCertificate,
+  namedValidation,
+  type PeerChecks,
+  tlsSocket,
+} from './tls.ts';
 
 type To = Pick<Upstream, 'service' | 'alpn'>;
 
-export function clientSocket(to: To, tls: ClientTls, { member }: Scope): Json | string {
-  const validation = validationOf(tls, { subjectAltNames: serverNames(to, tls), crl: tls.caCrl }, member.systemRoots);
+export function clientSocket(to: To, tls: ClientTls, scope: Scope): Json | string {
+  const validation = validationOf(tls, { subjectAltNames: serverNames(to, tls), crl: tls.caCrl }, scope);
   if (typeof validation === 'string') return validation;
+  const certificate = certificateOf(tls, scope);
+  if (typeof certificate === 'string') return certificate;
   const sni = serverName(to, tls);
   return tlsSocket('UpstreamTlsContext', {
     ...(sni === undefined ? {} : { sni }),
@@ -22,7 +33,7 @@ export function clientSocket(to: To, tls: ClientTls, { member }: Scope): Json | 
         alpn: to.alpn === undefined ? [] : [to.alpn],
         parameters: { tls_maximum_protocol_version: 'TLSv1_3' }, // Envoy as a client speaks 1.2 at most by itself
       },
-      certificateOf(tls),
+      certificate,
       validation,
     ),
   });
@@ -46,20 +57,44 @@ function serverNames(to: To, tls: ClientTls): readonly string[] {
   return stated.length > 0 || name === undefined ? stated : [name];
 }
 
-const certificateOf = ({ mode, clientCertificate, privateKey }: ClientTls): Json =>
-  mode === 'MUTUAL' && clientCertificate !== undefined && privateKey !== undefined
-    ? fileCertificate(clientCertificate, privateKey)
-    : {};
+function certificateOf(
+  { mode, clientCertificate, privateKey, credentialName: name }: ClientTls,
+  scope: Scope,
+): Json | string {
+  if (mode !== 'MUTUAL') return {};
+  if (name !== undefined) {
+    const credential = credentialOf(name, scope);
+    return typeof credential === 'string' ? credential : namedCertificate(certificateName(name));
+  }
+  return clientCertificate === undefined || privateKey === undefined
+    ? {}
+    : fileCertificate(clientCertificate, privateKey);
+}
 
 function validationOf(
-  { insecureSkipVerify, caCertificates }: ClientTls,
+  { insecureSkipVerify, caCertificates, credentialName: name }: ClientTls,
   checks: PeerChecks,
-  systemRoots: string | undefined,
+  scope: Scope,
 ): Json | string {
   if (insecureSkipVerify === true) return {};
-  const roots = caCertificates ?? systemRoots;
+  if (name !== undefined) {
+    const ca = credentialCaOf(name, scope);
+    return typeof ca === 'string' ? ca : namedValidation(caName(name), checks);
+  }
+  const roots = caCertificates ?? scope.member.systemRoots;
   return roots === undefined ? NO_ROOTS : fileValidation(roots, checks);
 }
 
 const NO_ROOTS =
   "the rule names no caCertificates, and the node metadata of the proxy no SYSTEM_ROOTS, a file of its operating system's CA certificates";
+
+/** By rules of TLS. */
+export function clientCredentials(all: readonly ClientTls[]): Used {
+  const named = all.filter(({ credentialName, mode }) => credentialName !== undefined && mode !== 'DISABLE');
+  const namesOf = (tls: readonly ClientTls[]): Set<string> =>
+    new Set(tls.flatMap(({ credentialName }) => credentialName ?? []));
+  return {
+    certificates: namesOf(named.filter(({ mode }) => mode === 'MUTUAL')),
+    authorities: namesOf(named.filter(({ insecureSkipVerify }) => insecureSkipVerify !== true)),
+  };
+}

@@ -18,7 +18,7 @@ import { gatewayRoutes, listenerName, tlsGatewayRoutes } from './names.ts';
 import { compact, type Json, seconds } from './parts.ts';
 import { bySource, type Matched } from './plain-chains.ts';
 import { type GatewayPart, gatewayName, gatewayTable } from './route-tables.ts';
-import { credentialSecrets, serverSocket } from './gateway-tls.ts';
+import { serverSocket } from './gateway-tls.ts';
 
 interface Served {
   readonly gateway: MeshObject<'Gateway'>;
@@ -31,10 +31,6 @@ export function gatewayListeners(scope: Scope): Listening {
   );
   const listeners: Made[] = [];
   const tables: Made[] = [];
-  const secrets = credentialSecrets(
-    served.map(({ server }) => server),
-    scope,
-  );
   const byAddress = Map.groupBy(served, ({ server }) => listenerName(server.bind ?? '0.0.0.0', server.port.number));
   for (const all of byAddress.values()) {
     const [first] = all as [Served];
@@ -57,7 +53,7 @@ export function gatewayListeners(scope: Scope): Listening {
       listener(bind, port.number, chains, { traffic_direction: 'OUTBOUND' }, originText(first.gateway.origin)),
     );
   }
-  return { listeners, tables, secrets };
+  return { listeners, tables };
 }
 
 /** A client that does not end its TLS handshake holds a connection no longer. */

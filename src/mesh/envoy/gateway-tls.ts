@@ -1,15 +1,12 @@
 /**
  * TLS of the servers of a gateway: by files that the proxy reads, by Secrets that it gets by name, or by its identity.
- * **In**: a server's TLS settings, and the proxy. **Out**: a transport socket, and the secrets that such sockets name. **Fails**: never; without
+ * **In**: a server's TLS settings, and the proxy. **Out**: a transport socket, and the credentials that such sockets name. **Fails**: never; without
  * a certificate a server is left out, since Envoy opens no listener while one secret is missing.
  */
-import { SECRET } from '../../xds/index.ts';
 import { credentialNameOf } from '../model/credential-access.ts';
-import type { Credential } from '../model/credentials.ts';
-import { originText } from '../model/model.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { ServerTls } from '../rules/gateway.ts';
-import { made, type Made } from './made.ts';
+import { caName, certificateName, credentialCaOf, credentialOf, type Used } from './credentials.ts';
 import { memberContext } from './mutual-tls.ts';
 import { compact, type Json } from './parts.ts';
 import {
@@ -21,10 +18,6 @@ import {
   type PeerChecks,
   tlsSocket,
 } from './tls.ts';
-
-/** Istio's names of secrets: of the certificate, and of the CA of clients. */
-const certificateName = (credential: string): string => `kubernetes://${credential}`;
-const caName = (credential: string): string => `kubernetes://${credential}-cacert`;
 
 /** `undefined`: the proxy has no certificate for it. */
 export function serverSocket(tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
@@ -65,8 +58,8 @@ function filesContext(tls: ServerTls, alpn: readonly string[]): Json {
 }
 
 function credentialContext(name: string, tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
-  const credential = credentialOf(name, scope);
-  if (credential === undefined || (verifiesClients(tls) && credential.ca === undefined)) return undefined;
+  if (typeof credentialOf(name, scope) === 'string') return undefined;
+  if (verifiesClients(tls) && typeof credentialCaOf(name, scope) === 'string') return undefined;
   return commonContext(
     { alpn, parameters: parametersOf(tls) },
     namedCertificate(certificateName(name)),
@@ -74,29 +67,11 @@ function credentialContext(name: string, tls: ServerTls, alpn: readonly string[]
   );
 }
 
-/** `undefined`: there is none of use, or the proxy has not proven that it may have it. */
-const credentialOf = (
-  name: string,
-  { mesh, member: { proven } }: Pick<Scope, 'mesh' | 'member'>,
-): Credential | undefined =>
-  proven === undefined || mesh.credentialAccess.refusal(name, proven) !== undefined
-    ? undefined
-    : mesh.credential(name, proven.namespace);
-
-/** Of the servers that a gateway has, for its own namespace alone. */
-export function credentialSecrets(servers: readonly { readonly tls?: ServerTls | undefined }[], scope: Scope): Made[] {
-  const names = new Set(servers.flatMap(({ tls }) => (tls && credentialNameOf(tls)) ?? []));
-  return [...names].flatMap((name) => {
-    const credential = credentialOf(name, scope);
-    if (credential === undefined) return [];
-    const { certificate, key, ca } = credential;
-    const origin = originText(credential.origin);
-    const pair = { certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } };
-    return [
-      made(SECRET, { name: certificateName(name), tls_certificate: pair }, origin),
-      ...(ca === undefined
-        ? []
-        : [made(SECRET, { name: caName(name), validation_context: { trusted_ca: { inline_string: ca } } }, origin)]),
-    ];
-  });
+/** Of the servers that a gateway has. */
+export function serverCredentials(servers: readonly { readonly tls?: ServerTls | undefined }[]): Used {
+  const named = servers.flatMap(({ tls }) => (tls === undefined ? [] : [{ tls, name: credentialNameOf(tls) }]));
+  return {
+    certificates: new Set(named.flatMap(({ name }) => name ?? [])),
+    authorities: new Set(named.flatMap(({ tls, name }) => (name !== undefined && verifiesClients(tls) ? [name] : []))),
+  };
 }

@@ -10,8 +10,6 @@ import { any, compact, type Json, seconds, socketAddress } from './parts.ts';
 export interface Listening {
   readonly listeners: readonly Made[];
   readonly tables: readonly Made[];
-  /** That listeners name, and the stream itself carries. */
-  readonly secrets?: readonly Made[];
 }
 
 /** `extra`: other fields, `name` among them if it is not by its address. */

@@ -1,16 +1,18 @@
 /**
- * Who may have the credentials that Gateways name: workloads that such a Gateway selects.
- * **In**: Gateways, Pods, WorkloadEntries. **Out**: the Secrets that gateways need, and whether the workloads of a service account may have
- * one. **Fails**: never.
+ * Who may have the credentials that Gateways and DestinationRules name: workloads that these select. A rule without a selector is for
+ * gateways, as no sidecar shall have a key because a rule is for everyone.
+ * **In**: Gateways, DestinationRules, Pods, WorkloadEntries. **Out**: the Secrets that proxies need, and whether the workloads of a service
+ * account may have one. **Fails**: never.
  *
  * Labels and service accounts are those of the objects: what a proxy says of itself proves nothing. All workloads of a service account have
  * one identity, so what one of them may have all may have.
  */
+import type { ClientTls, DestinationRule } from '../rules/destination-rule.ts';
 import type { ServerTls } from '../rules/gateway.ts';
 import type { MeshObject, MeshObjects } from '../sources/objects.ts';
 import { hasLabels, hasEnded, labelsOfEntry } from './workloads.ts';
 
-type Objects = Pick<MeshObjects, 'Gateway' | 'Pod' | 'WorkloadEntry'>;
+type Objects = Pick<MeshObjects, 'Gateway' | 'DestinationRule' | 'Pod' | 'WorkloadEntry'>;
 type Labels = ReadonlyMap<string, string>;
 
 export interface ServiceAccount {
@@ -28,11 +30,45 @@ export interface CredentialRefusal {
 export const credentialNameOf = ({ mode, credentialName }: ServerTls): string | undefined =>
   mode === undefined || mode === 'PASSTHROUGH' ? undefined : credentialName;
 
+/** The authorities of a credential alone, without its key; as a credential of its own. */
+export const caOf = (name: string): string => `ca.crt of ${name}`;
+
+/** What a client has by a rule of TLS: in mode SIMPLE the authorities alone. */
+export function clientCredentialOf({ mode, credentialName }: ClientTls): string | undefined {
+  if (credentialName === undefined) return undefined;
+  return mode === 'MUTUAL' ? credentialName : mode === 'SIMPLE' ? caOf(credentialName) : undefined;
+}
+
+/** TLS settings of a rule, for all subsets and ports. */
+export const clientTlsOf = ({ trafficPolicy, subsets }: DestinationRule): readonly ClientTls[] =>
+  [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) =>
+    [policy, ...(policy?.portLevelSettings ?? [])].flatMap((part) => part?.tls ?? []),
+  );
+
+interface Workload {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/** An object that names credentials. */
+interface Claim {
+  readonly credentials: readonly string[];
+  /** Names of the Secrets that they are made of. */
+  readonly secrets: readonly string[];
+  /** Which workloads it selects, as a text that is equal for claims that select the same. */
+  readonly workloads: string;
+  /** The only one whose workloads it selects. */
+  readonly namespace?: string;
+  readonly selects: (workload: Workload) => boolean;
+  /** What a workload of a namespace would need. */
+  readonly wanted: (namespace: string) => string;
+}
+
 /** Looks at the objects when it is first asked, since most meshes have no credentials. */
 export class CredentialAccess {
   readonly #objects: Objects;
   #labels: ReadonlyMap<string, readonly Labels[]> | undefined;
-  #gateways: ReadonlyMap<string, readonly MeshObject<'Gateway'>[]> | undefined;
+  #claims: ReadonlyMap<string, readonly Claim[]> | undefined;
 
   constructor(objects: Objects) {
     this.#objects = objects;
@@ -40,12 +76,12 @@ export class CredentialAccess {
 
   /** `undefined`: the workloads of this service account may have the credential. */
   refusal(credential: string, { namespace, serviceAccount }: ServiceAccount): CredentialRefusal | undefined {
-    const gateways = (this.#gateways ??= byCredential(this.#objects.Gateway)).get(credential) ?? [];
+    const claims = (this.#claims ??= byCredential(claimsOf(this.#objects))).get(credential) ?? [];
     const workloads = (this.#labels ??= labelsByAccount(this.#objects)).get(`${namespace}/${serviceAccount}`) ?? [];
-    if (workloads.some((labels) => gateways.some((gateway) => selects(gateway, { namespace, labels }))))
-      return undefined;
-    const named = gateways.slice(0, MAX_NAMED).map((gateway) => wantedBy(gateway, namespace));
-    const wanted = named.length === 0 ? `a selector: no Gateway names ${credential}` : named.join(', or ');
+    if (workloads.some((labels) => claims.some((claim) => claim.selects({ namespace, labels })))) return undefined;
+    const named = claims.slice(0, MAX_NAMED).map((claim) => claim.wanted(namespace));
+    const wanted =
+      named.length === 0 ? `a selector: no Gateway or DestinationRule names ${credential}` : named.join(', or ');
     return {
       why:
         workloads.length === 0
@@ -56,64 +92,113 @@ export class CredentialAccess {
   }
 }
 
-/** Gateways in one sentence. */
+/** Objects in one sentence. */
 const MAX_NAMED = 3;
 
-/** As `namespace/name`, in the namespaces of the workloads that a Gateway selects; no other is read from an API server. */
-export function gatewaySecrets(objects: Objects): ReadonlySet<string> {
+/** As `namespace/name`, in the namespaces of the workloads that may have them; no other is read from an API server. */
+export function usedSecrets(objects: Objects): ReadonlySet<string> {
   const wanted = new Set<string>();
-  const bySelector = Map.groupBy(objects.Gateway, ({ origin, spec: { selector } }) =>
-    isEmpty(selector) ? origin.namespace : JSON.stringify(selector),
-  );
-  for (const gateways of bySelector.values()) {
-    const names = gateways.flatMap(secretsOf);
-    if (names.length === 0) continue;
-    for (const namespace of selectedNamespaces(gateways[0] as MeshObject<'Gateway'>, objects))
+  const byWorkloads = Map.groupBy(claimsOf(objects), ({ workloads }) => workloads);
+  for (const claims of byWorkloads.values()) {
+    const names = claims.flatMap(({ secrets }) => secrets);
+    for (const namespace of selectedNamespaces(claims[0] as Claim, objects))
       for (const name of names) wanted.add(`${namespace}/${name}`);
   }
   return wanted;
 }
 
-/** The authority of clients may stand in a Secret of its own. */
-const secretsOf = ({ spec: { servers } }: MeshObject<'Gateway'>): readonly string[] =>
-  servers.flatMap(({ tls }) => {
-    const name = tls && credentialNameOf(tls);
-    if (name === undefined) return [];
-    return tls?.mode === 'SIMPLE' ? [name] : [name, `${name}-cacert`];
-  });
-
-function selectedNamespaces(gateway: MeshObject<'Gateway'>, objects: Objects): Iterable<string> {
-  if (isEmpty(gateway.spec.selector)) return [gateway.origin.namespace];
+function selectedNamespaces({ namespace: own, selects }: Claim, objects: Objects): Iterable<string> {
+  if (own !== undefined) return [own];
   const namespaces = new Set<string>();
   for (const { namespace, labels } of workloadsOf(objects))
-    if (!namespaces.has(namespace) && selects(gateway, { namespace, labels })) namespaces.add(namespace);
+    if (!namespaces.has(namespace) && selects({ namespace, labels })) namespaces.add(namespace);
   return namespaces;
 }
 
 const isEmpty = (selector: Readonly<Record<string, string>>): boolean => Object.keys(selector).length === 0;
 
-/** Without a selector a Gateway opens its ports on all gateways, and gives its credentials to its own namespace. */
-const selects = (
-  { origin, spec: { selector } }: MeshObject<'Gateway'>,
-  { namespace, labels }: { readonly namespace: string; readonly labels: Labels },
-): boolean => (isEmpty(selector) ? origin.namespace === namespace : hasLabels(labels, selector));
-
-function wantedBy({ origin, spec: { selector } }: MeshObject<'Gateway'>, namespace: string): string {
-  const name = `Gateway ${origin.namespace}/${origin.name}`;
-  if (!isEmpty(selector)) {
-    const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
-    return `the labels ${labels.join(',')} (${name})`;
-  }
-  return origin.namespace === namespace
-    ? `any labels (${name})`
-    : `labels that ${name} selects; without a selector its credentials are for its own namespace`;
+function claimsOf({ Gateway, DestinationRule: rules }: Objects): readonly Claim[] {
+  const gateways = Gateway.filter(({ spec }) => !isEmpty(spec.selector));
+  const isGateway = ({ labels }: Workload): boolean => gateways.some(({ spec }) => hasLabels(labels, spec.selector));
+  return [...Gateway.map(gatewayClaim), ...rules.map((rule) => clientClaim(rule, isGateway))].filter(
+    ({ credentials }) => credentials.length > 0,
+  );
 }
 
-function byCredential(gateways: Objects['Gateway']): ReadonlyMap<string, readonly MeshObject<'Gateway'>[]> {
-  const found = new Map<string, MeshObject<'Gateway'>[]>();
-  for (const gateway of gateways)
-    for (const name of new Set(gateway.spec.servers.flatMap(({ tls }) => (tls && credentialNameOf(tls)) ?? [])))
-      add(found, name, gateway);
+/** The authorities may stand in a Secret of their own. */
+const secretsOf = (name: string): readonly string[] => [name, `${name}-cacert`];
+
+const nameOf = ({ origin: { kind, namespace, name } }: MeshObject<'Gateway' | 'DestinationRule'>): string =>
+  `${kind} ${namespace}/${name}`;
+
+/** Without a selector a Gateway opens its ports on all gateways, and gives its credentials to its own namespace. */
+function gatewayClaim(gateway: MeshObject<'Gateway'>): Claim {
+  const { origin, spec } = gateway;
+  const { selector, servers } = spec;
+  const text = nameOf(gateway);
+  const named = servers.flatMap(({ tls }) => (tls === undefined ? [] : [{ name: credentialNameOf(tls), tls }]));
+  const credentials = named.flatMap(({ name }) => name ?? []);
+  const secrets = named.flatMap(({ name, tls }) =>
+    name === undefined ? [] : tls.mode === 'SIMPLE' ? [name] : secretsOf(name),
+  );
+  return isEmpty(selector)
+    ? {
+        credentials,
+        secrets,
+        workloads: origin.namespace,
+        namespace: origin.namespace,
+        selects: ({ namespace }) => namespace === origin.namespace,
+        wanted: (namespace) =>
+          origin.namespace === namespace
+            ? `any labels (${text})`
+            : `labels that ${text} selects; without a selector its credentials are for its own namespace`,
+      }
+    : {
+        credentials,
+        secrets,
+        workloads: JSON.stringify(selector),
+        selects: ({ labels }) => hasLabels(labels, selector),
+        wanted: () => `the labels ${labelsText(selector)} (${text})`,
+      };
+}
+
+function clientClaim(rule: MeshObject<'DestinationRule'>, isGateway: (workload: Workload) => boolean): Claim {
+  const { origin, spec } = rule;
+  const text = nameOf(rule);
+  const all = clientTlsOf(spec);
+  const credentials = all.flatMap((tls) => clientCredentialOf(tls) ?? []);
+  const secrets = all.flatMap(({ credentialName }) => (credentialName === undefined ? [] : secretsOf(credentialName)));
+  const { workloadSelector: selector } = spec;
+  if (selector === undefined)
+    return {
+      credentials,
+      secrets,
+      workloads: '',
+      selects: isGateway,
+      wanted: () => `the labels of a gateway (${text} has no workloadSelector)`,
+    };
+  const { matchLabels } = selector;
+  return {
+    credentials,
+    secrets,
+    workloads: origin.namespace,
+    namespace: origin.namespace,
+    selects: ({ namespace, labels }) => namespace === origin.namespace && hasLabels(labels, matchLabels),
+    wanted: (namespace) =>
+      namespace === origin.namespace
+        ? `the labels ${labelsText(matchLabels)} (${text})`
+        : `labels that ${text} selects; it selects in its own namespace alone`,
+  };
+}
+
+const labelsText = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([label, value]) => `${label}=${value}`)
+    .join(',');
+
+function byCredential(claims: readonly Claim[]): ReadonlyMap<string, readonly Claim[]> {
+  const found = new Map<string, Claim[]>();
+  for (const claim of claims) for (const name of new Set(claim.credentials)) add(found, name, claim);
   return found;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Certificates for gateways, from Secrets.
+ * Certificates for gateways, and for clients by rules of TLS, from Secrets.
  * **In**: Secrets of Kubernetes, whose keys are those of kubectl (`tls.crt`, `tls.key`, `ca.crt`) or Istio's own (`cert`, `key`, `cacert`); a
  * CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; for a Secret
  * of no use there is a sentence that says why, without its content.
@@ -19,6 +19,15 @@ export interface Credential {
 /** `problem`: a sentence without its full stop. */
 export type CredentialOrProblem = Credential | { readonly problem: string };
 
+/** Of the peers of whoever has the credential. */
+export interface Authorities {
+  /** In PEM. */
+  readonly ca: string;
+  readonly origin: Origin;
+}
+
+const CA_KEYS = ['cacert', 'ca.crt'];
+
 export class Credentials {
   readonly #secrets: ReadonlyMap<string, MeshObject<'Secret'>>;
   readonly #found = new Map<string, CredentialOrProblem>();
@@ -34,6 +43,19 @@ export class Credentials {
     return found;
   }
 
+  /** The authorities alone, in PEM; their Secret may have no certificate. */
+  findCa(name: string, namespace: string): Authorities | { readonly problem: string } {
+    const key = `${namespace}/${name}`;
+    const secret = this.#secrets.get(`${key}-cacert`) ?? this.#secrets.get(key);
+    if (secret === undefined) return { problem: `there is no Secret ${key}` };
+    return read(secret, () => {
+      const ca = valueOf(secret, CA_KEYS);
+      if (ca === undefined) throw new UnusableSecret('needs ca.crt');
+      certificateIn(ca, 'ca.crt');
+      return { ca, origin: secret.origin };
+    });
+  }
+
   #read(key: string): CredentialOrProblem {
     const secret = this.#secrets.get(key);
     if (secret === undefined) return { problem: `there is no Secret ${key}` };
@@ -43,7 +65,7 @@ export class Credentials {
       const privateKey = valueOf(secret, ['tls.key', 'key']);
       if (certificate === undefined || privateKey === undefined) throw new UnusableSecret('needs tls.crt and tls.key');
       check(certificate, privateKey);
-      const ca = valueOf(own, ['cacert', 'ca.crt']);
+      const ca = valueOf(own, CA_KEYS);
       if (ca !== undefined) certificateIn(ca, 'ca.crt');
       return { certificate, key: privateKey, ca, origin: secret.origin };
     });
@@ -52,7 +74,7 @@ export class Credentials {
 
 class UnusableSecret extends Error {}
 
-function read(secret: MeshObject<'Secret'>, parse: () => Credential): CredentialOrProblem {
+function read<T>(secret: MeshObject<'Secret'>, parse: () => T): T | { readonly problem: string } {
   try {
     return parse();
   } catch (error) {

@@ -9,7 +9,7 @@ import type { LocalityLbSetting } from '../rules/locality.ts';
 import type { HttpRetries } from '../rules/virtual-service.ts';
 import type { MeshObjects } from '../sources/objects.ts';
 import { CredentialAccess } from './credential-access.ts';
-import { type Credential, Credentials } from './credentials.ts';
+import { type Authorities, type Credential, Credentials } from './credentials.ts';
 import { type EndpointSource, KubernetesEndpoints, kubernetesServiceOf } from './kubernetes-services.ts';
 import type { Endpoint, Service } from './model.ts';
 import { entryEndpoints, entryService, hostOf } from './service-entries.ts';
@@ -83,8 +83,10 @@ export interface Mesh {
   readonly services: ReadonlyMap<string, Service>;
   /** By host. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** Of a gateway, by the name of a Secret and its namespace; `undefined` if there is none, or none of use. */
+  /** By the name of a Secret and its namespace; `undefined` if there is none, or none of use. */
   readonly credential: (name: string, namespace: string) => Credential | undefined;
+  /** The authorities of a credential, whose Secret may have nothing else. */
+  readonly credentialCa: (name: string, namespace: string) => Authorities | undefined;
   readonly credentialAccess: CredentialAccess;
   /** Oldest first. */
   readonly rules: Pick<
@@ -149,6 +151,10 @@ export function meshOf(objects: MeshObjects, settings: MeshSettings = DEFAULT_SE
     endpoints: new Map(sorted.map(([host, { endpoints }]) => [host, endpoints])),
     credential: (name, namespace) => {
       const found = credentials.find(name, namespace);
+      return 'problem' in found ? undefined : found;
+    },
+    credentialCa: (name, namespace) => {
+      const found = credentials.findCa(name, namespace);
       return 'problem' in found ? undefined : found;
     },
     credentialAccess: new CredentialAccess(objects),

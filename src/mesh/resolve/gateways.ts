@@ -1,11 +1,17 @@
 /**
- * The Gateways of a proxy.
- * **In**: the mesh, and a gateway's proxy. **Out**: the Gateways that select it, and those of their credentials that it may not have, with
- * the reason. **Fails**: never.
+ * The Gateways of a proxy, and what it may not have.
+ * **In**: the mesh, and a proxy. **Out**: the Gateways that select it, and those credentials of theirs and of its DestinationRules that it may
+ * not have, with the reason. **Fails**: never.
  */
-import { credentialNameOf, type CredentialRefusal } from '../model/credential-access.ts';
+import {
+  clientCredentialOf,
+  clientTlsOf,
+  credentialNameOf,
+  type CredentialRefusal,
+} from '../model/credential-access.ts';
 import { hasLabels } from '../model/mesh.ts';
 import type { MeshObject } from '../sources/objects.ts';
+import { isVisible } from './destination-rules.ts';
 import type { Scope } from './scope.ts';
 
 type Of = Pick<Scope, 'mesh' | 'member'>;
@@ -23,9 +29,17 @@ export interface RefusedCredential extends CredentialRefusal {
 export function refusedCredentials(of: Of): readonly RefusedCredential[] {
   const { mesh, member } = of;
   const { proven } = member;
-  if (member.type !== 'router' || proven === undefined) return [];
-  const servers = gatewaysOf(of).flatMap(({ spec }) => spec.servers);
-  const names = new Set(servers.flatMap(({ tls }) => (tls && credentialNameOf(tls)) ?? []));
+  if (proven === undefined) return [];
+  const isGateway = member.type === 'router';
+  const servers = isGateway ? gatewaysOf(of).flatMap(({ spec }) => spec.servers) : [];
+  // A rule without a selector has none for sidecars, which is a warning at the rule.
+  const rules = mesh.rules.DestinationRule.filter(
+    (rule) => (isGateway || rule.spec.workloadSelector !== undefined) && isVisible(rule, member, mesh.settings),
+  );
+  const names = new Set([
+    ...servers.flatMap(({ tls }) => (tls && credentialNameOf(tls)) ?? []),
+    ...rules.flatMap(({ spec }) => clientTlsOf(spec).flatMap((tls) => clientCredentialOf(tls) ?? [])),
+  ]);
   return [...names].flatMap((name) => {
     const refusal = mesh.credentialAccess.refusal(name, proven);
     return refusal === undefined ? [] : [{ credential: `${proven.namespace}/${name}`, ...refusal }];

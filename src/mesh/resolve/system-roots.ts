@@ -3,8 +3,9 @@
  * **In**: the mesh, and a member. **Out**: the first such rule for calls of the member, if it has named no file of CA certificates; the
  * clusters of the rule then lead nowhere, as Envoy refuses one that names a missing file. **Fails**: never.
  */
+import { clientTlsOf } from '../model/credential-access.ts';
 import type { Mesh } from '../model/mesh.ts';
-import type { ClientTls, TrafficPolicy } from '../rules/destination-rule.ts';
+import type { ClientTls } from '../rules/destination-rule.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { isVisible } from './destination-rules.ts';
 import type { Member } from './proxy.ts';
@@ -22,23 +23,12 @@ const known = new WeakMap<readonly Rule[], readonly Rule[]>();
 function rulesBySystemRoots(rules: readonly Rule[]): readonly Rule[] {
   let found = known.get(rules);
   if (found === undefined)
-    known.set(
-      rules,
-      (found = rules.filter(({ spec }) =>
-        [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)].some(
-          (policy) => policy !== undefined && partsOf(policy).some(usesSystemRoots),
-        ),
-      )),
-    );
+    known.set(rules, (found = rules.filter(({ spec }) => clientTlsOf(spec).some(usesSystemRoots))));
   return found;
 }
 
-const partsOf = ({ tls, portLevelSettings }: TrafficPolicy): readonly (ClientTls | undefined)[] => [
-  tls,
-  ...portLevelSettings.map((one) => one.tls),
-];
-
-const usesSystemRoots = (tls: ClientTls | undefined): boolean =>
-  (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') &&
+const usesSystemRoots = (tls: ClientTls): boolean =>
+  (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL') &&
   tls.caCertificates === undefined &&
+  tls.credentialName === undefined &&
   tls.insecureSkipVerify !== true;

@@ -1,7 +1,7 @@
 /** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
 import { z } from 'zod';
 import { localityLbSetting } from './locality.ts';
-import { duration, exportTo, label, labels, port, unsupported, wildcardHost } from './values.ts';
+import { duration, exportTo, label, labels, port, secretName, wildcardHost } from './values.ts';
 
 export const tcpKeepalive = z.strictObject({
   probes: z.int().min(1).optional(),
@@ -89,20 +89,28 @@ const tls = z
     /** Of the server; without, the roots of the proxy's operating system sign for it. */
     caCertificates: z.string().optional(),
     caCrl: z.string().optional(),
-    credentialName: unsupported('name files by clientCertificate and privateKey'),
+    /** Of a Secret in the namespace of the workload, in place of files. */
+    credentialName: secretName.optional(),
     subjectAltNames: z.array(z.string()).default([]),
     sni: z.string().optional(),
     insecureSkipVerify: z.boolean().nullish(),
   })
   .refine(
-    ({ mode, clientCertificate, privateKey }) =>
-      mode !== 'MUTUAL' || (clientCertificate !== undefined && privateKey !== undefined),
-    { message: 'mode MUTUAL needs clientCertificate and privateKey' },
+    ({ mode, clientCertificate, privateKey, credentialName }) =>
+      mode !== 'MUTUAL' ||
+      credentialName !== undefined ||
+      (clientCertificate !== undefined && privateKey !== undefined),
+    { message: 'mode MUTUAL needs credentialName, or clientCertificate and privateKey' },
   )
   .refine(
-    ({ mode, clientCertificate, privateKey, caCertificates }) =>
-      mode !== 'ISTIO_MUTUAL' || (clientCertificate ?? privateKey ?? caCertificates) === undefined,
-    { message: "mode ISTIO_MUTUAL takes the workload's own certificate, so it names no files" },
+    ({ mode, clientCertificate, privateKey, caCertificates, credentialName }) =>
+      mode !== 'ISTIO_MUTUAL' || (clientCertificate ?? privateKey ?? caCertificates ?? credentialName) === undefined,
+    { message: "mode ISTIO_MUTUAL takes the workload's own certificate, so it names no files and no Secret" },
+  )
+  .refine(
+    ({ clientCertificate, privateKey, caCertificates, caCrl, credentialName }) =>
+      credentialName === undefined || (clientCertificate ?? privateKey ?? caCertificates ?? caCrl) === undefined,
+    { message: 'expected credentialName or files, not both' },
   )
   .refine(
     ({ mode, insecureSkipVerify, caCertificates, caCrl, subjectAltNames }) =>

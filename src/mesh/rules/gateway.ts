@@ -1,6 +1,6 @@
 /** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
 import { z } from 'zod';
-import { isServerName, label, labels, port, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
+import { isServerName, label, labels, port, secretName, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
 
 const PROTOCOLS = [
   'HTTP',
@@ -35,10 +35,7 @@ const serverTls = z
     /** A file of revoked certificates of clients. */
     caCrl: z.string().optional(),
     /** Of a Secret in the namespace of the gateway's workload; it goes before files. */
-    credentialName: z
-      .string()
-      .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'expected the name of a Secret')
-      .optional(),
+    credentialName: secretName.optional(),
     subjectAltNames: z.array(z.string()).default([]),
     minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     maxProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),

@@ -72,6 +72,9 @@ export const label = z
     'expected a name of lower case letters, digits and hyphens, at most 63',
   );
 
+/** Of Kubernetes. */
+export const secretName = z.string().regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'expected the name of a Secret');
+
 export const labels = z.record(z.string(), z.string());
 
 /** A name of DNS, complete or short. */

@@ -8,7 +8,7 @@ import type { OwnLog } from '../../log/log.ts';
 import type { ReadApiServer } from '../../kubernetes/index.ts';
 import type { Mesh, MeshSettings } from '../../mesh/model/mesh.ts';
 import { Composition } from '../../mesh/sources/composition.ts';
-import { gatewaySecrets } from '../../mesh/model/credential-access.ts';
+import { usedSecrets } from '../../mesh/model/credential-access.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
 import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
 import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
@@ -191,9 +191,9 @@ export class MeshLoader implements AsyncDisposable {
     return { mesh, version: this.#version };
   }
 
-  /** Of gateways, of files too. */
+  /** That proxies use, by rules of files too. */
   #secretsOf({ objects }: KubernetesSource): ReadonlySet<string> {
-    return gatewaySecrets(this.#composition.objectsOf(this.#files.objects, objects));
+    return usedSecrets(this.#composition.objectsOf(this.#files.objects, objects));
   }
 
   #isOfMesh({ kind, namespace }: Pick<RefusedObject, 'kind' | 'namespace'>): boolean {

@@ -27,7 +27,7 @@ export class RefusedCredentials {
     return {
       kind: 'counter',
       name: 'sluice_mesh_credentials_refused_total',
-      help: 'Credentials of gateways (Secrets) that were refused to a proxy whose workloads no Gateway selects that names them.',
+      help: 'Credentials (Secrets) that were refused to a proxy whose workloads no Gateway or DestinationRule selects that names them.',
       read: () => [{ labels: {}, value: this.#total }],
     };
   }

@@ -1,6 +1,6 @@
-/** Who may have the credentials of gateways. */
+/** Who may have the credentials that Gateways and DestinationRules name. */
 import { expect, test } from 'vitest';
-import { CredentialAccess, gatewaySecrets } from '../../../src/mesh/model/credential-access.ts';
+import { caOf, CredentialAccess, usedSecrets } from '../../../src/mesh/model/credential-access.ts';
 import { type MeshObjects, noObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 
@@ -87,7 +87,9 @@ test('a Gateway gives the credentials that it names, and no other', async () => 
   const all = [FRONT, other, passing, pod(['edge', 'a'], 'gateway', EDGE)];
   expect(await asked('gateway', all)).toBe('allowed');
   expect(await asked('gateway', all, 'bank')).toContain('none has the labels app=other (Gateway default/other)');
-  expect(await asked('gateway', all, 'kept')).toContain('none has a selector: no Gateway names kept');
+  expect(await asked('gateway', all, 'kept')).toContain(
+    'none has a selector: no Gateway or DestinationRule names kept',
+  );
 });
 
 test('a Gateway without a selector gives its credentials to its own namespace', async () => {
@@ -97,6 +99,50 @@ test('a Gateway without a selector gives its credentials to its own namespace', 
   expect(await asked('gateway', [open, ...workloads])).toContain(
     'without a selector its credentials are for its own namespace',
   );
+});
+
+const client = (name: readonly [string, string], mode: string, matchLabels?: Labels) =>
+  object('DestinationRule', name, {
+    host: 'bank.example.com',
+    trafficPolicy: { tls: { mode, credentialName: 'bank' } },
+    ...(matchLabels === undefined ? {} : { workloadSelector: { matchLabels } }),
+  });
+
+test('a DestinationRule gives its credential to the workloads that it selects, in its own namespace', async () => {
+  const rule = client(['default', 'bank'], 'MUTUAL', { app: 'web' });
+  const pods = [
+    pod(['default', 'a'], 'web', { app: 'web' }),
+    pod(['default', 'b'], 'other', { app: 'other' }),
+    pod(['edge', 'c'], 'web', { app: 'web' }),
+  ];
+  const of = (account: string, namespace: string) => asked(account, [rule, ...pods], 'bank', namespace);
+  expect(await of('web', 'default')).toBe('allowed');
+  expect(await of('other', 'default')).toContain('none has the labels app=web (DestinationRule default/bank)');
+  expect(await of('web', 'edge')).toContain('it selects in its own namespace alone');
+});
+
+test('a DestinationRule without a selector gives its credential to gateways alone', async () => {
+  const rule = client(['default', 'bank'], 'MUTUAL');
+  const pods = [pod(['edge', 'a'], 'gateway', EDGE), pod(['edge', 'b'], 'web', { app: 'web' })];
+  expect(await asked('gateway', [FRONT, rule, ...pods], 'bank')).toBe('allowed');
+  expect(await asked('web', [FRONT, rule, ...pods], 'bank')).toContain(
+    'DestinationRule default/bank has no workloadSelector',
+  );
+  const objects = await objectsOf(FRONT, rule, client(['shop', 'own'], 'SIMPLE', { app: 'web' }), ...pods);
+  expect([...usedSecrets(objects)].toSorted()).toEqual([
+    'edge/bank',
+    'edge/bank-cacert',
+    'edge/shop',
+    'shop/bank',
+    'shop/bank-cacert',
+  ]);
+});
+
+test('mode SIMPLE gives the authorities of a credential, and not its key', async () => {
+  const rule = client(['edge', 'bank'], 'SIMPLE', { app: 'web' });
+  const pods = [pod(['edge', 'b'], 'web', { app: 'web' })];
+  expect(await asked('web', [rule, ...pods], caOf('bank'))).toBe('allowed');
+  expect(await asked('web', [rule, ...pods], 'bank')).toContain('no Gateway or DestinationRule names bank');
 });
 
 test('Secrets are read in the namespaces of workloads that a Gateway selects, WorkloadEntries too', async () => {
@@ -109,7 +155,7 @@ test('Secrets are read in the namespaces of workloads that a Gateway selects, Wo
     entry(['machines', 'c'], 'gateway', EDGE),
     pod(['old', 'd'], 'gateway', EDGE, { phase: 'Failed' }),
   );
-  expect([...gatewaySecrets(objects)].toSorted()).toEqual([
+  expect([...usedSecrets(objects)].toSorted()).toEqual([
     'edge/bank',
     'edge/bank-cacert',
     'edge/shop',
@@ -118,5 +164,5 @@ test('Secrets are read in the namespaces of workloads that a Gateway selects, Wo
     'machines/shop',
     'shop/own',
   ]);
-  expect([...gatewaySecrets(noObjects())]).toEqual([]);
+  expect([...usedSecrets(noObjects())]).toEqual([]);
 });

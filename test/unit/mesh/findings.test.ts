@@ -332,6 +332,26 @@ describe('a warning', () => {
       'b.yaml:14:33 MESH_RULE (warning) connections that are no HTTP do not say to which host of the wildcard they go',
     ],
     [
+      'a credential for everyone',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { tls: { mode: MUTUAL, credentialName: bank } }',
+      ),
+      {},
+      'b.yaml:6:57 MESH_RULE (warning) without workloadSelector the credential bank is for gateways, and calls of sidecars are refused',
+    ],
+    [
+      'a credential that is not there',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  workloadSelector: { matchLabels: { app: a } }\n  trafficPolicy: { tls: { mode: SIMPLE, credentialName: bank } }',
+      ),
+      {},
+      'b.yaml:7:57 MESH_RULE (warning) no Secret default/bank has the authorities of the server (ca.crt); calls are refused',
+    ],
+    [
       'mutual TLS that is not to verify',
       object(
         'DestinationRule',

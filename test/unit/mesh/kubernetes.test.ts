@@ -9,7 +9,7 @@ import { DEFAULT_SETTINGS, type Mesh } from '../../../src/mesh/model/mesh.ts';
 import { originText } from '../../../src/mesh/model/model.ts';
 import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { Composition } from '../../../src/mesh/sources/composition.ts';
-import { gatewaySecrets } from '../../../src/mesh/model/credential-access.ts';
+import { usedSecrets } from '../../../src/mesh/model/credential-access.ts';
 import { type MeshObjects, noObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 import { positionText } from '../../../src/yaml/source-text.ts';
@@ -376,8 +376,8 @@ describe('Secrets', () => {
     put(api, gateway('site', { mode: 'MUTUAL', credentialName: 'site' }), gatewayPod('edge'), pod('web', '10.1.0.1'));
     const one = await synced();
     expect(api.requests.filter(({ path }) => path.includes('secrets'))).toEqual([]);
-    expect([...gatewaySecrets(one.source.objects)]).toEqual(['edge/site', 'edge/site-cacert']);
-    await one.source.watchSecrets(gatewaySecrets(one.source.objects));
+    expect([...usedSecrets(one.source.objects)]).toEqual(['edge/site', 'edge/site-cacert']);
+    await one.source.watchSecrets(usedSecrets(one.source.objects));
     expect(known(one)).toEqual(['edge/site', 'edge/site-cacert']);
     for (const { path, query } of api.requests.filter((request) => request.path.includes('secrets')))
       expect(`${path} ${query['fieldSelector']}`).toMatch(
