@@ -4,9 +4,9 @@ import { z } from 'zod';
 
 export default defineAdapter({
   name: 'check-nothing',
-  summary: 'Allows, and loops for ever where its input says so.',
+  summary: 'Allows, and loops for ever where its input says so; takes reports and forgets them.',
   config: z.strictObject({}),
-  serves: { check: { input: { value: 'string' } } },
+  serves: { check: { input: { value: 'string' } }, report: { input: { value: 'string' } } },
   open: async () => ({
     check:
       () =>
@@ -14,5 +14,7 @@ export default defineAdapter({
         while (value === 'loop');
         return allow();
       },
+    sink: () => undefined,
+    write: () => undefined,
   }),
 });

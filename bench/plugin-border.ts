@@ -1,6 +1,6 @@
 /**
  * Cost of the border to a plugin: one check handler that allows, behind its gate, in each way to run it. Beside it a direct call of the same
- * function, and a bare unary call of @grpc/grpc-js to another process, in the same run.
+ * function, and a bare unary call of @grpc/grpc-js to another process, in the same run. Then reports, in batches, in each way.
  *
  *   node bench/plugin-border.ts [RUNS]
  */
@@ -10,6 +10,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { CheckAnswer, CheckFunction } from '../src/adapters/contract.ts';
 import { createRegistry } from '../src/adapters/registry.ts';
@@ -28,6 +29,8 @@ const AT_ONCE = 1_000_000;
 const ALONE = 5000;
 const TOGETHER = 200_000;
 const WINDOW = 64;
+const REPORTS = 200_000;
+const REPORTS_A_TURN = 1000;
 const INPUT = { value: 'user-17' };
 const OTHERS_MS = 5000;
 const PATH = '/bench.Echo/Check';
@@ -67,12 +70,14 @@ interface Way {
   readonly ask: () => unknown;
   /** Sends it into an endless loop, from which it is restarted. */
   readonly loop: () => unknown;
+  /** Absent: it takes none. Resolves when the handler has taken all. */
+  readonly report?: (count: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 async function handler(name: string, run: string): Promise<Way> {
   const plugin = join(import.meta.dirname, 'always-allow.ts');
-  const text = `plugins: [${plugin}]\nhandlers: { h: { adapter: check-nothing, run: ${run}, deadline: 10s } }\nrules: [{ name: r, check: { handler: h, input: { value: request.path } } }]\n`;
+  const text = `plugins: [${plugin}]\nhandlers: { h: { adapter: check-nothing, run: ${run}, deadline: 10s } }\nrules:\n  - { name: r, check: { handler: h, input: { value: request.path } } }\n  - { name: n, calls: [http], report: { handler: h, input: { value: request.path } } }\n`;
   const { policy, findings } = await loadPolicyText(new Map([['p.yaml', text]]), {
     adapters: createRegistry([]),
     env: {},
@@ -88,6 +93,17 @@ async function handler(name: string, run: string): Promise<Way> {
     graceMs: 1000,
   });
   const check = open.handler.check?.({ rule: 'r', params: undefined }) as CheckFunction;
+  const rule = policy?.rules.find(({ name: one }) => one === 'n');
+  const { reports } = live;
+  if (rule === undefined || reports === undefined) throw new Error(`${name} takes no reports`);
+  const sink = open.handler.sink?.({ rule: 'n', params: undefined, input: { value: 'string' } });
+  const report = async (count: number): Promise<void> => {
+    for (let at = 0; at < count; at++) {
+      const room = reports.push({ sink, id: `bench-${at}`, timeMs: at, input: { value: `/items/${at}` } }, rule);
+      await (room ?? (at % REPORTS_A_TURN === 0 ? nextTurn() : undefined));
+    }
+    await reports.flush();
+  };
   const right = (answer: CheckAnswer): string | undefined =>
     answer.kind === 'allow' ? undefined : 'it does not allow';
   const asking = (input: typeof INPUT): unknown =>
@@ -95,7 +111,7 @@ async function handler(name: string, run: string): Promise<Way> {
   const ask = (): unknown => asking(INPUT);
   const first = (await ask()) as CheckAnswer;
   if (first.kind !== 'allow') throw new Error(`${name} does not allow: ${JSON.stringify(first)}`);
-  return { name, ask, loop: () => asking({ value: 'loop' }), close: () => live.close() };
+  return { name, ask, loop: () => asking({ value: 'loop' }), report, close: () => live.close() };
 }
 
 /** The same adapter behind `sluice plugins serve`, in a process of its own. */
@@ -179,11 +195,24 @@ async function othersP99Us(ask: () => unknown): Promise<number> {
     const beganAtMs = performance.now();
     for (let at = 0; at < WINDOW; at++) ask();
     us.push((performance.now() - beganAtMs) * 1000);
-    await new Promise((next) => {
-      setImmediate(next);
-    });
+    await nextTurn();
   }
   return us.toSorted((a, b) => a - b)[Math.floor(us.length * 0.99)] as number;
+}
+
+/** The CPU time of a worker, a thread of this process, is counted in. */
+async function reported(name: string, report: (count: number) => Promise<void>): Promise<string> {
+  const runs: { readonly perSecond: number; readonly cpuUs: number }[] = [];
+  for (let run = 0; run <= RUNS; run++) {
+    const beganAtMs = performance.now();
+    const before = process.cpuUsage();
+    await report(REPORTS);
+    const { user, system } = process.cpuUsage(before);
+    if (run > 0)
+      runs.push({ perSecond: (REPORTS / (performance.now() - beganAtMs)) * 1000, cpuUs: (user + system) / REPORTS });
+  }
+  const perSecond = Math.max(...runs.map((run) => run.perSecond));
+  return `| ${name} | ${Math.round(perSecond)} | ${Math.min(...runs.map(({ cpuUs }) => cpuUs)).toFixed(2)} |`;
 }
 
 const best = (all: readonly Figures[]): Figures => ({
@@ -227,6 +256,8 @@ async function measure(): Promise<void> {
     const { alone = [], together = [] } = figures[at] ?? {};
     console.log(`| ${name} | ${shown(best(alone))} | ${shown(best(together))} |`);
   }
+  console.log('\n| reports to it | entries/s | CPU us each in this process |\n|---|---|---|');
+  for (const { name, report } of [inline, ...away]) if (report !== undefined) console.log(await reported(name, report));
   const [worker] = away;
   const quiet: number[] = [];
   const besideLoop: number[] = [];
