@@ -46,13 +46,12 @@ export function messageMaker({
     const { leaveOut } = sink;
     const fields =
       leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
-    return {
-      topic,
-      value: format === 'json' ? Buffer.from(reportJson(fields)) : reportProtobuf({ id, timeMs }, sink.rule, fields),
-      headers: all,
-      timestamp: BigInt(Math.trunc(timeMs)),
-      ...(keyValue === undefined || keyValue === null ? { partition: 0 } : { key: bytesFor(keyValue) }),
-    };
+    const value =
+      format === 'json' ? Buffer.from(reportJson(fields)) : reportProtobuf({ id, timeMs }, sink.rule, fields);
+    const timestamp = BigInt(Math.trunc(timeMs));
+    return keyValue === undefined || keyValue === null
+      ? { topic, value, headers: all, timestamp, partition: 0 }
+      : { topic, value, headers: all, timestamp, key: bytesFor(keyValue) };
   };
 }
 

@@ -15,17 +15,26 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   #from: number;
   #to: number;
   readonly #field: number;
+  /** Headers that its message has elsewhere; one of the map wins. */
+  readonly #others: (() => Iterable<readonly [name: string, value: string]>) | undefined;
   #scans = 0;
   /** A cache of the last lookup, since consecutive rules mostly read the same header. */
   #lastName = '';
   #lastValue: string | undefined;
   #table: Map<string, string> | undefined;
 
-  constructor(bytes: Buffer, from: number, to: number, field: number) {
+  constructor(
+    bytes: Buffer,
+    from: number,
+    to: number,
+    field: number,
+    others?: () => Iterable<readonly [name: string, value: string]>,
+  ) {
     this.#bytes = bytes;
     this.#from = from;
     this.#to = to;
     this.#field = field;
+    this.#others = others;
   }
 
   /** Reads from a copy, in which the bytes are `by` positions earlier. */
@@ -41,7 +50,12 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     if (name === this.#lastName && name !== '') return this.#lastValue;
     if (this.#scans++ >= MAX_SCANS || !isAscii(name)) return this.#all().get(name);
     this.#lastName = name;
-    return (this.#lastValue = this.#find(this.#bytes, name));
+    return (this.#lastValue = this.#find(this.#bytes, name) ?? this.#other(name));
+  }
+
+  #other(wanted: string): string | undefined {
+    if (this.#others !== undefined) for (const [name, value] of this.#others()) if (name === wanted) return value;
+    return undefined;
   }
 
   has(name: string): boolean {
@@ -127,6 +141,8 @@ export class HeaderMap implements ReadonlyMap<string, string> {
         bytes.toString('utf8', entry.valueFrom, entry.valueTo),
       );
     }
+    if (this.#others !== undefined)
+      for (const [name, value] of this.#others()) if (!table.has(name)) table.set(name, value);
     this.#bytes = NOTHING;
     return (this.#table = table);
   }

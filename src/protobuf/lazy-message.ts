@@ -67,6 +67,16 @@ const viewClass = () =>
     }
   };
 
+/** Where a message of {@link lazyMessage} is; `undefined` for another. Throws a `Malformed` if one of its fields is malformed. */
+export function rangeOfLazy(
+  message: object,
+): { readonly bytes: Buffer; readonly from: number; readonly to: number } | undefined {
+  if (!('$bytes' in message)) return undefined;
+  const view = message as View;
+  fieldsOf(view);
+  return { bytes: view.$bytes, from: view.$from, to: view.$to };
+}
+
 function fieldsOf(view: View): readonly number[] {
   if (view.$fields !== undefined) return view.$fields;
   const all: number[] = [];

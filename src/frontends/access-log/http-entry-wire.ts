@@ -7,6 +7,8 @@ import type {
   HTTPResponseProperties,
 } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { asBuffer } from '../../transport/byte-range.ts';
+import { HeaderMap } from '../../protobuf/header-map.ts';
+import { rangeOfLazy } from '../../protobuf/lazy-message.ts';
 import { FieldScan, wideValue, WireType } from '../../protobuf/scan.ts';
 import { anyAt, between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -17,7 +19,7 @@ export class HttpEntryWire extends EntryWire {
   readonly entry: HTTPAccessLogEntry;
   #request: HTTPRequestProperties | undefined;
   #response: HTTPResponseProperties | undefined;
-  #headers: Map<string, string> | undefined;
+  #headers: ReadonlyMap<string, string> | undefined;
 
   /** `common`: of the entry; given where it was read already. */
   constructor(
@@ -47,32 +49,59 @@ export class HttpEntryWire extends EntryWire {
   }
 
   /** The headers that Envoy is configured to log, and the ones that it always logs. */
-  headers(): Map<string, string> {
-    if (this.#headers !== undefined) return this.#headers;
+  headers(): ReadonlyMap<string, string> {
     const { request } = this;
-    const headers = headerMap(request?.requestHeaders ?? {});
-    for (const [name, value] of [
-      ['user-agent', request?.userAgent],
-      ['referer', request?.referer],
-      ['x-forwarded-for', request?.forwardedFor],
-      ['x-request-id', request?.requestId],
-    ] as const) {
-      if (value !== undefined && value !== '' && !headers.has(name)) headers.set(name, value);
-    }
-    this.#headers = headers;
-    return headers;
+    return (this.#headers ??= headersOf(
+      request,
+      REQUEST_HEADERS,
+      () => request?.requestHeaders,
+      () => alwaysLogged(request),
+    ));
   }
+
+  responseHeaders(): ReadonlyMap<string, string> {
+    return headersOf(this.response, RESPONSE_HEADERS, () => this.response?.responseHeaders);
+  }
+
+  responseTrailers(): ReadonlyMap<string, string> {
+    return headersOf(this.response, RESPONSE_TRAILERS, () => this.response?.responseTrailers);
+  }
+}
+
+/** Field numbers of envoy.data.accesslog.v3.HTTPRequestProperties, and of HTTPResponseProperties. */
+const REQUEST_HEADERS = 13;
+const [RESPONSE_HEADERS, RESPONSE_TRAILERS] = [4, 5];
+
+/** A header is looked up in the bytes, since rules read few. `decoded`: of a message that the library has decoded. */
+function headersOf(
+  message: HTTPRequestProperties | HTTPResponseProperties | undefined,
+  field: number,
+  decoded: () => Readonly<Record<string, string>> | undefined,
+  others: () => Iterable<readonly [name: string, value: string]> = () => [],
+): ReadonlyMap<string, string> {
+  const range = message === undefined ? undefined : rangeOfLazy(message);
+  if (range !== undefined) return new HeaderMap(range.bytes, range.from, range.to, field, others);
+  const headers = headerMap(decoded() ?? {});
+  for (const [name, value] of others()) if (!headers.has(name)) headers.set(name, value);
+  return headers;
+}
+
+function* alwaysLogged(request: HTTPRequestProperties | undefined): Generator<readonly [name: string, value: string]> {
+  for (const [name, value] of [
+    ['user-agent', request?.userAgent],
+    ['referer', request?.referer],
+    ['x-forwarded-for', request?.forwardedFor],
+    ['x-request-id', request?.requestId],
+  ] as const)
+    if (value !== undefined && value !== '') yield [name, value];
 }
 
 const METHODS = [undefined, 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const PROTOCOLS = [undefined, 'HTTP/1.0', 'HTTP/1.1', 'HTTP/2', 'HTTP/3'];
 
 /** From the trailers, or from the headers of a response without a body. */
-function grpcTrailer({ response }: HttpEntryWire, name: string): string | undefined {
-  return (
-    present(headerMap(response?.responseTrailers ?? {}).get(name)) ??
-    present(headerMap(response?.responseHeaders ?? {}).get(name))
-  );
+function grpcTrailer(wire: HttpEntryWire, name: string): string | undefined {
+  return present(wire.responseTrailers().get(name)) ?? present(wire.responseHeaders().get(name));
 }
 
 /** `field` of envoy.extensions.filters.http.grpc_stats.v3.FilterObject: 1, messages of the request; 2, of the response. */
@@ -105,8 +134,8 @@ const READERS = byNumber<Reader>({
     intOf((request?.requestHeadersBytes ?? 0n) + (request?.requestBodyBytes ?? 0n)),
   'response.code': ({ response }) => response?.responseCode ?? 0,
   'response.code_details': ({ response }) => present(response?.responseCodeDetails),
-  'response.headers': ({ response }) => headerMap(response?.responseHeaders ?? {}),
-  'response.trailers': ({ response }) => headerMap(response?.responseTrailers ?? {}),
+  'response.headers': (wire) => wire.responseHeaders(),
+  'response.trailers': (wire) => wire.responseTrailers(),
   'response.size': ({ response }) => intOf(response?.responseBodyBytes ?? 0n),
   'response.headers_bytes': ({ response }) => intOf(response?.responseHeadersBytes ?? 0n),
   'response.total_size': ({ response }) =>
