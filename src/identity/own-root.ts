@@ -1,8 +1,8 @@
 /**
  * An authority with a root of its own, which replaces it in three steps before it ends.
  * **In**: a folder to keep roots in, or none; lifetimes. **Out**: a source of signing certificates.
- * **Fails**: with an {@link AuthorityError} when it is opened; later never: the roots in force stay, and
- * one log line says why.
+ * **Fails**: with an {@link AuthorityError} when it is opened without a root that may sign; later never: the roots in force stay, and one log
+ * line says why.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -36,6 +36,8 @@ export const ROOT_TTL_MS = 10 * 365 * 24 * 3_600_000;
 const LOOK_EVERY_MS = 3_600_000;
 /** A root that ends at once is not replaced in a loop. */
 const LEAST_PAUSE_MS = 100;
+/** A folder that cannot be written is tried again; its disk may be full. */
+const WRITE_AGAIN_MS = 60_000;
 
 export async function openOwnRoot(options: OwnRootOptions): Promise<SigningSource> {
   const source = new OwnRoots(options);
@@ -61,6 +63,7 @@ class OwnRoots implements SigningSource {
   #inForce: InForce | undefined;
   #untilMs = 0;
   #isFailing = false;
+  #isUnwritten = false;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: OwnRootOptions) {
@@ -142,21 +145,22 @@ class OwnRoots implements SigningSource {
   // ---------------------------------------------------------- roots
 
   async #refresh(): Promise<void> {
-    const { maxTtlMs, log } = this.#options;
+    const { maxTtlMs, log, folder } = this.#options;
     let roots = await this.#read();
     // An unmounted volume must not bring another root, which no workload trusts.
     if (roots.length === 0 && this.#inForce !== undefined)
       throw new AuthorityError(
-        `${this.#options.folder} has no roots any more; restore its files (a restart would make another root)`,
+        `${folder} has no roots any more; restore its files (a restart would make another root)`,
       );
+    let unwritten: unknown;
     if (rotationPlan(roots, maxTtlMs, this.#nowMs()).isNewDue) {
-      await this.#add((roots.at(-1)?.number ?? 0) + 1);
+      unwritten = await failureOf(this.#add((roots.at(-1)?.number ?? 0) + 1));
       roots = await this.#read(); // another control plane may have been first
     }
     const nowMs = this.#nowMs();
     const { signer, trusted, untilMs } = rotationPlan(roots, maxTtlMs, nowMs);
     if (signer === undefined)
-      throw new AuthorityError('each root has ended already; compare the clock of this machine');
+      throw unwritten ?? new AuthorityError('each root has ended already; compare the clock of this machine');
     this.#untilMs = untilMs;
     const before = this.#inForce;
     const pems = trusted.map((root) => certificatePem(root.signer.certificate));
@@ -165,9 +169,29 @@ class OwnRoots implements SigningSource {
       this.#report(before !== undefined, this.#inForce, nowMs);
       for (const listener of this.#listeners) listener();
     }
-    await this.#folder?.writeTrusted(pems.join(''));
+    unwritten ??= await failureOf(this.#folder?.writeTrusted(pems.join('')));
+    this.#reportUnwritten(unwritten, signer);
     for (const path of (await this.#folder?.openToOthers(trusted)) ?? [])
       log.warn('other users may read the key of the certificate authority; run chmod 600 on the file', { path });
+  }
+
+  /** One line when writing begins to fail, and one when it works again. Roots in force go on. */
+  #reportUnwritten(failure: unknown, { number, endsAtMs }: OwnRoot): void {
+    const { log, folder } = this.#options;
+    const isUnwritten = failure !== undefined;
+    if (isUnwritten) this.#untilMs = Math.min(this.#untilMs, this.#nowMs() + WRITE_AGAIN_MS);
+    if (isUnwritten && !this.#isUnwritten)
+      log.error(
+        'the folder of the certificate authority cannot be written; its root goes on signing, and writing is tried again each minute',
+        {
+          why: messageOf(failure),
+          signs: number,
+          ends: timeText(endsAtMs),
+        },
+      );
+    if (!isUnwritten && this.#isUnwritten)
+      log.info('the folder of the certificate authority can be written again', { folder });
+    this.#isUnwritten = isUnwritten;
   }
 
   #report(isChange: boolean, { signer, trusted }: InForce, nowMs: number): void {
@@ -198,6 +222,12 @@ class OwnRoots implements SigningSource {
     log.info('a root certificate was made', { number, ends: timeText(notAfterMs), folder: folder ?? 'none' });
   }
 }
+
+const failureOf = async (writing: Promise<void> | undefined): Promise<unknown> =>
+  writing?.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 
 const isSame = (before: InForce | undefined, signer: OwnRoot, trusted: readonly OwnRoot[]): boolean =>
   before !== undefined &&

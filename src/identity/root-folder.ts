@@ -3,6 +3,7 @@
  * **In**: a folder. **Out**: its roots, oldest first; a root is written as a whole or not at all.
  * **Fails**: with an {@link AuthorityError} that names the file and what to do.
  */
+import type { Stats } from 'node:fs';
 import { createPrivateKey, randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,6 +20,10 @@ export interface OwnRoot extends RootTimes {
 /** For clients, who need no key. */
 export const TRUSTED_FILE = 'root-cert.pem';
 const NAME = /^ca-(\d{1,9})\.pem$/;
+const DRAFT = /^\.(ca-\d{1,9}|root-cert)\.pem\.[0-9a-f-]{36}$/;
+/** A younger draft may be that of another control plane. */
+const DRAFT_MS = 60_000;
+const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(() => undefined);
 const fileOf = (number: number): string => `ca-${number}.pem`;
 const READ_BY_OTHERS = 0o077;
 
@@ -40,12 +45,17 @@ export class RootFolder {
     return join(this.#folder, TRUSTED_FILE);
   }
 
-  /** For its owner alone, if it is not there. */
+  /** For its owner alone, if it is not there. Drafts with keys that a crash left behind are removed. */
   async create(): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     } catch (error) {
       throw this.#unusable('created', error);
+    }
+    for (const name of await readdir(this.#folder).catch(() => [])) {
+      const path = join(this.#folder, name);
+      if (DRAFT.test(name) && Date.now() - ((await statOf(path))?.mtimeMs ?? Infinity) > DRAFT_MS)
+        await rm(path, { force: true }).catch(() => undefined);
     }
   }
 
@@ -75,6 +85,14 @@ export class RootFolder {
     const paths = roots.map(({ number }) => join(this.#folder, fileOf(number)));
     const modes = await Promise.all(paths.map(async (path) => (await stat(path)).mode));
     return paths.filter((_path, at) => ((modes[at] ?? 0) & READ_BY_OTHERS) !== 0);
+  }
+
+  /** A root must not be lost with the power after it has signed. Some network file systems cannot do it, and keep names by themselves. */
+  async #syncFolder(): Promise<void> {
+    await using folder = await open(this.#folder, 'r');
+    await folder.sync().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EINVAL' && error.code !== 'ENOTSUP') throw error;
+    });
   }
 
   #unusable(how: string, error: unknown): AuthorityError {
@@ -112,15 +130,22 @@ export class RootFolder {
       await file.writeFile(text);
       await file.sync();
       await publish(draft, path);
+      await this.#syncFolder();
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
       throw new AuthorityError(
-        `${path} cannot be written: ${messageOf(error)}; give this user the right to write in the folder, or name another with --ca-folder`,
+        `${path} cannot be written: ${messageOf(error)}; ${fixOf(error)}, or name another folder with --ca-folder`,
         error,
       );
     } finally {
       await rm(draft, { force: true }).catch(() => undefined);
     }
   }
+}
+
+function fixOf(error: unknown): string {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return 'free space on its disk';
+  return code === 'EROFS' ? 'mount its disk for writing' : 'give this user the right to write there';
 }

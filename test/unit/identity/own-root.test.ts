@@ -1,5 +1,6 @@
 /** Roots in a folder, and in memory. */
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
+import { createPublicKey, randomUUID, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -26,6 +27,7 @@ const LIMITS = { defaultMs: DAY, maxMs: 90 * DAY };
 const ID = 'spiffe://cluster.local/ns/default/sa/a';
 
 let folder: string;
+let isMounted = false;
 let log = lines();
 const open: SigningSource[] = [];
 beforeEach(() => {
@@ -34,6 +36,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((source) => source.close()));
+  if (isMounted) spawnSync('umount', ['-l', join(folder, 'ca')]);
+  isMounted = false;
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -197,6 +201,82 @@ describe('a root in a folder', () => {
     await (await opened({ nowMs: () => Date.now() + 2 * DAY })).close();
     await opened();
     expect(log.of('begins in the future')).toHaveLength(1);
+  });
+});
+
+describe('a folder that cannot be written', () => {
+  const disk = (): string => join(folder, 'ca');
+  const mount = (...options: readonly string[]): boolean =>
+    spawnSync('mount', [...options, 'tmpfs', disk()]).status === 0;
+  /** A file system of 64 KiB; `false` where mounting is not allowed. */
+  function smallDisk(): boolean {
+    mkdirSync(disk());
+    return (isMounted = mount('-t', 'tmpfs', '-o', 'size=64k'));
+  }
+  /** The root is due to be replaced, and ends in two years. */
+  const due = { nowMs: () => Date.now() + 2921 * DAY };
+  const filler = (): string => join(disk(), 'filler');
+  function fill(): void {
+    try {
+      for (let at = 0; ; at++) writeFileSync(filler(), Buffer.alloc(4096), { flag: 'a' });
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
+    }
+  }
+
+  test('as its disk is full stops a start without a root, and nothing half-written stays', async (context) => {
+    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+    fill();
+    await expect(opened()).rejects.toThrow(/ca-1\.pem cannot be written: ENOSPC.*free space on its disk/);
+    expect(readdirSync(disk())).toEqual(['filler']);
+    rmSync(filler());
+    await opened();
+  });
+
+  test('as its disk is full lets the root in force sign, and the next one is made when there is space', async (context) => {
+    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+    let nowMs = Date.now();
+    const source = await opened({ nowMs: () => nowMs });
+    const { roots } = source.current;
+    fill();
+    nowMs = due.nowMs();
+    writeFileSync(join(disk(), 'look'), ''); // the folder is looked at
+    await waitUntil(() => log.of('cannot be written').length > 0, 'the line is there');
+    expect(log.of('cannot be written')).toEqual([expect.stringMatching(/^error .*ENOSPC.*free space on its disk/)]);
+    expect(source.current.roots).toEqual(roots);
+    expect(leafOf(source, nowMs).verify(new X509Certificate(roots[0] ?? '').publicKey)).toBe(true);
+    expect(readdirSync(disk()).toSorted()).toEqual(['ca-1.pem', 'filler', 'look', 'root-cert.pem']);
+    expect(readFileSync(join(disk(), 'root-cert.pem'), 'utf8')).toBe(roots.join(''));
+
+    rmSync(filler());
+    await waitUntil(() => source.current.roots.length === 2, 'both roots are trusted');
+    await waitUntil(() => log.of('can be written again').length > 0, 'the line is there');
+    expect(readFileSync(join(disk(), 'root-cert.pem'), 'utf8')).toBe(source.current.roots.join(''));
+    expect(log.of('cannot be written')).toHaveLength(1);
+  });
+
+  test('as it is read-only is no hindrance while nothing is due, and later costs one line', async (context) => {
+    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+    const first = await opened();
+    const { roots } = first.current;
+    await first.close();
+    expect(mount('-o', 'remount,ro')).toBe(true);
+    log = lines();
+    expect((await opened()).current.roots).toEqual(roots);
+    expect(log.all).toEqual([]);
+    const later = await opened(due);
+    expect(later.current.roots).toEqual(roots);
+    expect(log.of('cannot be written')).toEqual([expect.stringMatching(/^error .*EROFS.*mount its disk for writing/)]);
+    expect(trusts(later, leafOf(later, due.nowMs()))).toBe(true);
+  });
+
+  test('and whose draft a crash has left is cleaned at the next start', async () => {
+    mkdirSync(disk());
+    const draft = `.ca-2.pem.${randomUUID()}`;
+    for (const name of [draft, `.root-cert.pem.${randomUUID()}`]) writeFileSync(join(disk(), name), 'half a root');
+    utimesSync(join(disk(), draft), 1, 1);
+    await opened();
+    expect(readdirSync(disk())).toEqual([expect.stringMatching(/^\.root-cert/), 'ca-1.pem', 'root-cert.pem']);
   });
 });
 
