@@ -12,6 +12,7 @@ const producer = new Producer<Buffer, Buffer, string, Buffer>({
   bootstrapBrokers: [broker],
   idempotent: true,
   acks: -1,
+  compression: 'lz4', // as log-kafka
   serializers: { headerKey: (name) => Buffer.from(name ?? '') },
 });
 const id = randomUUID();

@@ -4,7 +4,7 @@
  *
  *   node --import ./src/adapters/register.ts bench/log-cost.ts [SECONDS OF A RUN] [RUNS] [STREAMS] [POLICY]
  *
- * The streams send as much as is taken.
+ * The streams send as much as is taken. Only for handlers that answer at once: counting turns takes CPU while the process waits.
  */
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { load } from '../src/cli/load.ts';
