@@ -1,6 +1,6 @@
 /**
- * Probes and lifecycle hooks that the agent of the sidecar makes in place of the kubelet, which has no certificate: under STRICT mutual TLS
- * its own requests are refused, and a connection that Envoy accepts says nothing of the application.
+ * Probes and lifecycle hooks that the agent of the sidecar performs for the kubelet: the kubelet has no certificate, so STRICT mutual TLS refuses
+ * its requests, and a connection that Envoy accepts does not prove that the application listens.
  * **In**: containers of a pod. **Out**: the containers with paths of the agent, and the originals as Istio's agent reads them.
  * **Fails**: never; a probe that cannot be rewritten stays.
  */
@@ -18,7 +18,7 @@ export interface RewrittenProbes {
   readonly spec: JsonObject;
   /** Value of {@link PROBERS_VARIABLE}; absent: no probe was rewritten. */
   readonly probers: string | undefined;
-  /** Probes that stay, or that the agent makes in another way than the kubelet would. */
+  /** About probes that are not rewritten, or that ask another host than before. */
   readonly warnings: readonly string[];
 }
 
@@ -66,7 +66,7 @@ export function restoredProbes(spec: JsonObject): JsonObject {
   });
 }
 
-/** Fields of containers that differ between two pods with the same containers, as they are in the second; by container. */
+/** The fields of `after` that differ from those of `before`, by container; both specs have the same containers. */
 export function changedProbes(before: JsonObject, after: JsonObject): ReadonlyMap<string, JsonObject> {
   const known = new Map(containersOf(before).map((container) => [container['name'], container]));
   const changes = new Map<string, JsonObject>();
@@ -134,15 +134,17 @@ function proberOf(handler: JsonObject, container: JsonObject): JsonObject | 'unk
     return { tcpSocket: { port, ...filled({ host: tcpSocket['host'] }) }, ...timeout };
   }
   if (!isObject(grpc)) return undefined;
+  if (typeof grpc['port'] !== 'number') return 'unknown port';
   return { grpc: { port: grpc['port'], service: grpc['service'] ?? null }, ...timeout };
 }
 
 /** A number, or the name of a port of the container; the kubelet takes a number as text, too. */
 function portOf(port: unknown, { ports }: JsonObject): number | undefined {
   if (typeof port === 'number') return port;
+  if (typeof port !== 'string') return undefined;
   const named = Array.isArray(ports) ? ports.find((one) => isObject(one) && one['name'] === port) : undefined;
-  const found = Number((named as JsonObject | undefined)?.['containerPort'] ?? port);
-  return Number.isInteger(found) ? found : undefined;
+  const found = (named as JsonObject | undefined)?.['containerPort'] ?? (/^\d+$/.test(port) ? Number(port) : undefined);
+  return typeof found === 'number' ? found : undefined;
 }
 
 const actionOf = (prober: JsonObject): 'httpGet' | 'tcpSocket' | 'grpc' =>
@@ -159,11 +161,11 @@ function askedOfApplication(httpGet: JsonObject, { path, port, scheme }: JsonObj
   return filled({ ...httpGet, path, port, scheme });
 }
 
-/** With another key and value in the place of one. */
+/** Replaces one entry, which keeps its position. */
 const renamed = (map: JsonObject, key: string, to: string, value: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(map).map(([name, inner]) => (name === key ? [to, value] : [name, inner])));
 
-/** Without what Go leaves out of JSON. */
+/** Drops values that Go leaves out of JSON by `omitempty`. */
 const filled = (fields: JsonObject): JsonObject =>
   Object.fromEntries(
     Object.entries(fields).filter(
@@ -186,7 +188,7 @@ function earlierProbers(spec: JsonObject): JsonObject | undefined {
   }
 }
 
-/** As Go writes JSON: characters that HTML would read are escaped. */
+/** JSON as Go writes it: characters with a meaning in HTML are escaped. */
 const goJson = (value: unknown): string =>
   JSON.stringify(value).replaceAll(
     /[<>&\u2028\u2029]/g,

@@ -33,8 +33,10 @@ const PATH = /^\/(app-health|app-lifecycle)\/[^/]+\/(?:livez|readyz|startupz|pre
 const PROBE_MS = 1000;
 /** Hooks have no timeout of their own: the kubelet leaves when the grace period of the pod is over. */
 const HOOK_MS = 600_000;
+/** A timer of Node that is longer fires at once. */
+const MAX_MS = 2 ** 31 - 1;
 
-/** `statusPort`: the agent's own, which no probe may ask again. */
+/** `statusPort`: the agent's own, which no probe may ask; it would call itself. */
 export function readAppProbers(text: string, statusPort: number): AppProbers {
   const parsed = probers.safeParse(jsonOf(text));
   if (!parsed.success) {
@@ -52,7 +54,7 @@ export function readAppProbers(text: string, statusPort: number): AppProbers {
       if (action.port === statusPort) throw new Error(`${path}: asks port ${statusPort}, which is the agent's own`);
       const { timeoutSeconds = 0 } = written;
       const otherwise = kind === 'app-health' ? PROBE_MS : HOOK_MS;
-      return [path, { action, timeoutMs: timeoutSeconds === 0 ? otherwise : timeoutSeconds * 1000 }];
+      return [path, { action, timeoutMs: timeoutSeconds === 0 ? otherwise : Math.min(timeoutSeconds * 1000, MAX_MS) }];
     }),
   );
 }

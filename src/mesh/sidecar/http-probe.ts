@@ -13,7 +13,7 @@ import { beginningOf, connected, endedBy, http2Over, type ProbedPod } from './pr
 /** As the kubelet has sent it. */
 export interface ProbeRequest {
   readonly host: string | undefined;
-  /** Names and values by turns. */
+  /** Alternating names and values. */
   readonly rawHeaders: readonly string[];
 }
 
@@ -25,7 +25,7 @@ export interface ProbeAnswer {
 /** As the kubelet does. */
 const MAX_REDIRECTS = 10;
 
-/** Redirects within the pod are followed; one to another host is a success, since the application has answered. */
+/** Follows redirects within the pod; a redirect to another host is a success, since the application has answered. */
 export async function httpProbe(
   { port, path, isTls }: Extract<Action, { kind: 'http' }>,
   asked: ProbeRequest,
@@ -42,9 +42,10 @@ export async function httpProbe(
     const next = location === undefined || !FOLLOWED.includes(status) ? undefined : new URL(location, url);
     if (next === undefined || next.hostname !== url.hostname) return { status: 200, body: '' };
     if (redirects === MAX_REDIRECTS - 1) throw new Error(`stopped after ${MAX_REDIRECTS} redirects`);
+    if (!/^https?:$/.test(next.protocol)) throw new Error(`redirects to ${next.protocol}, which is not HTTP`);
     if (portOf(next) === pod.statusPort)
       throw new Error(`redirects to port ${pod.statusPort}, which is the agent's own`);
-    // The name that the kubelet gave stays where the application names no other.
+    // A relative redirect keeps the Host of the probe, as in Go.
     if (/^[a-z][a-z0-9+.-]*:|^\/\//i.test(location ?? '')) host = next.host;
     url = next;
   }
@@ -54,13 +55,13 @@ const FOLLOWED = [301, 302, 303, 307, 308];
 
 const portOf = ({ port, protocol }: URL): number => (port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port));
 
-/** The kubelet names the port of the agent, unless its probe has a header Host. */
+/** The kubelet sends the port of the agent in Host, unless the probe sets this header. */
 function hostFor(host: string, statusPort: number, port: number): string {
   const suffix = `:${statusPort}`;
   return host.endsWith(suffix) ? `${host.slice(0, -suffix.length)}:${port}` : host;
 }
 
-/** Headers of one connection, and those that a request without a body cannot have. */
+/** Hop-by-hop headers, and those of a body. */
 const OF_CONNECTION = new Set(
   'host connection keep-alive proxy-connection proxy-authorization te trailer transfer-encoding upgrade http2-settings content-length expect'.split(
     ' ',

@@ -8,7 +8,7 @@ export interface ProbedPod {
   readonly address: string;
   /** The agent's, which no probe may ask. */
   readonly statusPort: number;
-  /** Connections from here pass the rules of interception: the application is asked, not Envoy. Absent: there are no rules. */
+  /** Source address; the interception rules let it pass, so probes reach the application, not Envoy. Absent: no rules are installed. */
   readonly from: string | undefined;
 }
 

@@ -15,11 +15,11 @@ export interface StatusPages {
   readonly pod: ProbedPod;
   /** `undefined`: Envoy is ready; else why it is not. */
   readonly whyNotReady: (signal: AbortSignal) => Promise<string | undefined>;
-  /** The application gave no answer, or a probe other than of HTTP failed. */
+  /** The application gave no HTTP answer, or a TCP or gRPC probe failed. */
   readonly onFailure: (path: string, why: string) => void;
 }
 
-/** Of one path, so that a burst opens few connections, and a hung container takes nothing from others. */
+/** Concurrent probes per path: a burst opens few connections, and a hung container does not delay others. */
 const PROBES_AT_A_TIME = 16;
 const READY_PATH = '/healthz/ready';
 const READY_MS = 1000;
@@ -59,7 +59,7 @@ async function answer(
 ): Promise<void> {
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  response.once('close', () => over.abort(new Error('the kubelet has gone')));
+  response.once('close', () => over.abort(new Error('no answer before the kubelet closed its connection')));
   try {
     reply(response, await turns.run(() => probe(request, over.signal), over.signal));
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Runs a few pieces of work at a time; more wait their turn, the first come first, until their signal ends the wait. */
+/** A semaphore: work beyond the limit waits in the order of its arrival, until its signal is aborted. */
 export class Turns {
   readonly #waiting = new Set<() => void>();
   #free: number;

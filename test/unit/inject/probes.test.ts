@@ -152,16 +152,9 @@ describe('probes stay', () => {
   });
 
   test('whatever a stranger wrote in their place', () => {
-    for (const probe of [
-      null,
-      7,
-      [],
-      {},
-      { httpGet: null },
-      { httpGet: {} },
-      { exec: {} },
-      { tcpSocket: { port: {} } },
-    ])
+    const ports = [null, '', [], {}, true, '1.5', 'constructor'].map((port) => ({ tcpSocket: { port } }));
+    const probes = [null, 7, [], {}, { httpGet: null }, { httpGet: {} }, { exec: {} }, { grpc: { port: '1' } }];
+    for (const probe of [...probes, ...ports])
       stays(podWith([{ name: 'app', livenessProbe: probe, lifecycle: { preStop: probe } }]));
     stays(podWith([{ name: 'app', lifecycle: 7, ports: 'none', startupProbe: { tcpSocket: { port: 'x' } } }]));
   });

@@ -142,6 +142,7 @@ describe('httpGet', () => {
         '/loop': '/loop',
         '/agent': `http://127.0.0.1:${STATUS_PORT}${PATH}`,
         '/broken': 'http://[',
+        '/ftp': 'ftp://127.0.0.1/',
       };
       if (path === '/nowhere') response.writeHead(302).end();
       else if (path === '/choices') response.writeHead(300, { location: '/end' }).end();
@@ -158,6 +159,7 @@ describe('httpGet', () => {
       '/loop',
       '/agent',
       '/broken',
+      '/ftp',
     ];
     const prober = Object.fromEntries(paths.map((path) => [`/app-health${path}/livez`, httpProber(app.port, path)]));
     const agent = await agentFor(ends, prober);
@@ -173,6 +175,7 @@ describe('httpGet', () => {
       '/loop': '500 stopped after 10 redirects',
       '/agent': `500 redirects to port ${STATUS_PORT}, which is the agent's own`,
       '/broken': '500 Invalid URL',
+      '/ftp': '500 redirects to ftp:, which is not HTTP',
     });
     expect(app.requests.filter(({ path }) => path === '/loop')).toHaveLength(10);
     expect(app.requests.filter(({ path }) => path === '/end').map(({ headers }) => headers.host)).toEqual([
@@ -365,6 +368,11 @@ describe('the agent', () => {
     await sleep(50); // no probe that waited begins now
     expect(hung.requests.length).toBeLessThanOrEqual(17);
   });
+});
+
+test('a timeout that no timer can have is the longest', () => {
+  const prober = { tcpSocket: { port: 1 }, timeoutSeconds: 2 ** 31 - 1 };
+  expect(readAppProbers(JSON.stringify({ [PATH]: prober }), STATUS_PORT).get(PATH)?.timeoutMs).toBe(2 ** 31 - 1);
 });
 
 describe('a variable that holds no probes is refused', () => {
