@@ -18,7 +18,7 @@ export const REWRITE_PROBES = `${SIDECAR}/rewriteAppHTTPProbers`;
 export const STATUS_PORT = `status.${SIDECAR}/port`;
 
 /** In the order in which Istio looks at them. */
-const OF_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, check: Check])[]>> = (() => {
+const CHECKS_BY_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, check: Check])[]>> = (() => {
   const traffic = [
     [`${TRAFFIC}/includeOutboundIPRanges`, orAll(cidrCheck('includeIPRanges'))],
     [`${TRAFFIC}/excludeOutboundIPRanges`, cidrCheck('excludeIPRanges')],
@@ -43,7 +43,7 @@ const OF_STYLE: Readonly<Record<Style, readonly (readonly [annotation: string, c
 })();
 
 export function checkAnnotations(annotations: Readonly<Record<string, string>>, style: Style): void {
-  for (const [name, check] of OF_STYLE[style]) {
+  for (const [name, check] of CHECKS_BY_STYLE[style]) {
     const value = annotations[name];
     if (value === undefined) continue;
     try {

@@ -58,13 +58,13 @@ export function withoutAdded({ metadata, spec }: Pod): Pod {
   return { metadata, spec: { ...spec, ...Object.fromEntries(lists) } };
 }
 
-/** Of manifests: imagePullSecrets are not added, as in Istio; the webhook adds them. */
-const OF_MANIFESTS = ['initContainers', 'containers', 'volumes'] as const;
+/** Lists that an injection adds to in manifests; imagePullSecrets are the webhook's alone, as in Istio. */
+const MANIFEST_LISTS = ['initContainers', 'containers', 'volumes'] as const;
 
 export function withInjection({ metadata, spec }: Pod, injection: Injection): Pod {
   const { spec: before } = withoutAdded({ metadata, spec });
   const lists: Record<string, readonly unknown[]> = {};
-  for (const list of OF_MANIFESTS) {
+  for (const list of MANIFEST_LISTS) {
     const own = ((before[list] ?? []) as readonly JsonObject[]).map((item) =>
       list === 'volumes' ? item : { ...item, ...injection.probes.get(item['name'] as string) },
     );

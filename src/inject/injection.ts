@@ -50,7 +50,7 @@ export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig
   const { template, version, yaml } = compiledOf(config);
   const annotations = (pod.metadata['annotations'] ?? {}) as Readonly<Record<string, string>>;
   checkAnnotations(annotations, config.style);
-  const meshConfig = config.style === 'today' ? ofPod(mesh, annotations) : mesh;
+  const meshConfig = config.style === 'today' ? meshConfigOfPod(mesh, annotations) : mesh;
   const pieces = expanded(template, {
     objectMeta: pod.metadata,
     deploymentMeta: owner,
@@ -58,7 +58,7 @@ export function injectionFor(given: Pod, owner: JsonObject, config: InjectConfig
     proxyConfig: meshConfig.defaultConfig,
     meshConfig,
   });
-  const made = madeOf(pieces, yaml);
+  const made = expandedYamlOf(pieces, yaml);
   const lists = Object.fromEntries(INJECTED_LISTS.map((list) => [list, itemsOf(list, made[list], config)])) as Record<
     InjectedList,
     readonly JsonObject[]
@@ -109,7 +109,7 @@ function withProbers(lists: Lists, probers: string | undefined): Lists {
 
 const PROXY_CONFIG = 'proxy.istio.io/config';
 
-function ofPod(mesh: MeshConfig, annotations: Readonly<Record<string, string>>): MeshConfig {
+function meshConfigOfPod(mesh: MeshConfig, annotations: Readonly<Record<string, string>>): MeshConfig {
   const own = annotations[PROXY_CONFIG];
   if (own === undefined) return mesh;
   try {
@@ -119,7 +119,7 @@ function ofPod(mesh: MeshConfig, annotations: Readonly<Record<string, string>>):
   }
 }
 
-function madeOf(pieces: readonly Piece[], yaml: ExpandedYaml): JsonObject {
+function expandedYamlOf(pieces: readonly Piece[], yaml: ExpandedYaml): JsonObject {
   try {
     const value = yaml.valueOf(pieces);
     if (isObject(value)) return value;

@@ -105,16 +105,16 @@ interface Place {
   readonly metadata: readonly string[];
   readonly spec: readonly string[];
 }
-const OF_TEMPLATE: Place = { metadata: ['spec', 'template', 'metadata'], spec: ['spec', 'template', 'spec'] };
+const POD_TEMPLATE: Place = { metadata: ['spec', 'template', 'metadata'], spec: ['spec', 'template', 'spec'] };
 const PLACES: Readonly<Record<string, Place>> = {
   Pod: { metadata: ['metadata'], spec: ['spec'] },
-  ReplicationController: OF_TEMPLATE,
-  Deployment: OF_TEMPLATE,
-  DaemonSet: OF_TEMPLATE,
-  ReplicaSet: OF_TEMPLATE,
-  StatefulSet: OF_TEMPLATE,
-  Job: OF_TEMPLATE,
-  DeploymentConfig: OF_TEMPLATE,
+  ReplicationController: POD_TEMPLATE,
+  Deployment: POD_TEMPLATE,
+  DaemonSet: POD_TEMPLATE,
+  ReplicaSet: POD_TEMPLATE,
+  StatefulSet: POD_TEMPLATE,
+  Job: POD_TEMPLATE,
+  DeploymentConfig: POD_TEMPLATE,
   // Istio reads labels and annotations of the jobs, not of their pods, and writes its status there.
   CronJob: {
     metadata: ['spec', 'jobTemplate', 'metadata'],
@@ -166,9 +166,9 @@ function injectedAt(place: Place, object: JsonObject, { config, mesh, onMessage 
   );
   const name = pod.metadata['name'] ?? (isObject(owner) ? owner['name'] : undefined) ?? '';
   const shown = `${object['kind'] as string} ${JSON.stringify(name)}`;
-  const left = whyLeft(pod, config);
-  if (left !== undefined) {
-    onMessage(`Skipping injection because ${shown} has ${left}`);
+  const reason = whySkippedManifest(pod, config);
+  if (reason !== undefined) {
+    onMessage(`Skipping injection because ${shown} has ${reason}`);
     return object;
   }
   const injection = injectionFor(pod, isObject(owner) ? owner : {}, config, mesh);
@@ -178,7 +178,7 @@ function injectedAt(place: Place, object: JsonObject, { config, mesh, onMessage 
 }
 
 /** Istio 1.0 looks at hostNetwork alone: its annotation `sidecar.istio.io/inject` is the webhook's. */
-function whyLeft(pod: Pod, { style }: InjectConfig): string | undefined {
+function whySkippedManifest(pod: Pod, { style }: InjectConfig): string | undefined {
   const reason = whySkipped(pod, '', { policy: 'enabled', style });
   if (reason === 'host_network') return 'host networking enabled';
   return reason === undefined || style === '1.0' ? undefined : 'sidecar injection disabled';

@@ -32,35 +32,35 @@ export function whySkipped({ metadata, spec }: Pod, namespace: string, config: D
   if (SYSTEM_NAMESPACES[config.style].includes(namespace)) return 'system_namespace';
   const { policy } = config;
   if (policy !== 'enabled' && policy !== 'disabled') return 'invalid_policy';
-  const own = config.style === '1.0' ? askedIn10(metadata) : askedToday(metadata, config);
-  if (own === undefined) return policy === 'enabled' ? undefined : 'policy';
-  return own.inject ? undefined : own.by;
+  const choice = config.style === '1.0' ? choiceIn10(metadata) : choiceToday(metadata, config);
+  if (choice === undefined) return policy === 'enabled' ? undefined : 'policy';
+  return choice.inject ? undefined : choice.reason;
 }
 
-interface Asked {
+interface PodChoice {
   readonly inject: boolean;
-  readonly by: SkipReason;
+  readonly reason: SkipReason;
 }
 
-/** By YAML's words for true; anything else is no. */
-function askedIn10(metadata: JsonObject): Asked | undefined {
+/** True by the words of YAML 1.1; any other word is false. */
+function choiceIn10(metadata: JsonObject): PodChoice | undefined {
   const word = textsOf(metadata['annotations'])[INJECT] ?? '';
   if (word === '') return undefined;
-  return { inject: ['y', 'yes', 'true', 'on'].includes(word.toLowerCase()), by: 'annotation' };
+  return { inject: ['y', 'yes', 'true', 'on'].includes(word.toLowerCase()), reason: 'annotation' };
 }
 
 /** A word other than true and false leaves the decision to selectors and policy. */
-function askedToday(metadata: JsonObject, config: DecisionConfig): Asked | undefined {
+function choiceToday(metadata: JsonObject, config: DecisionConfig): PodChoice | undefined {
   const labels = textsOf(metadata['labels']);
-  const [word = '', by] =
+  const [word = '', reason] =
     labels[INJECT] === undefined
       ? [textsOf(metadata['annotations'])[INJECT], 'annotation' as const]
       : [labels[INJECT], 'label' as const];
-  if (word === 'true' || word === 'false') return { inject: word === 'true', by };
+  if (word === 'true' || word === 'false') return { inject: word === 'true', reason };
   const isSelected = (selectors: readonly JsonObject[] | undefined): boolean =>
     selectors?.some((selector) => selects(selector, labels)) === true;
-  if (isSelected(config.neverInjectSelector)) return { inject: false, by: 'selector' };
-  return isSelected(config.alwaysInjectSelector) ? { inject: true, by: 'selector' } : undefined;
+  if (isSelected(config.neverInjectSelector)) return { inject: false, reason: 'selector' };
+  return isSelected(config.alwaysInjectSelector) ? { inject: true, reason: 'selector' } : undefined;
 }
 
 type Texts = Readonly<Record<string, string>>;

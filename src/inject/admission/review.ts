@@ -42,8 +42,8 @@ export class ReviewError extends Error {
   override readonly name = 'ReviewError';
 }
 
-/** Its author's to correct; all else is this server's configuration. */
-const OF_POD: readonly InjectErrorCode[] = ['INJECT_ANNOTATION', 'INJECT_OBJECT'];
+/** Faults that the author of the pod corrects; all others are faults of this configuration. */
+const POD_FAULTS: readonly InjectErrorCode[] = ['INJECT_ANNOTATION', 'INJECT_OBJECT'];
 
 const GROUP = 'admission.k8s.io';
 const VERSIONS = [`${GROUP}/v1`, `${GROUP}/v1beta1`];
@@ -70,7 +70,7 @@ export function answerReview(body: string, injector: Injector): Reviewed {
     return answer({ allowed: true, patchType: 'JSONPatch', patch, ...warnings }, { kind: 'injected' });
   } catch (error) {
     const why = messageOf(error);
-    const isOfPod = error instanceof InjectError && OF_POD.includes(error.code);
+    const isOfPod = error instanceof InjectError && POD_FAULTS.includes(error.code);
     const status = isOfPod
       ? { status: 'Failure', code: 400, reason: 'BadRequest', message: why }
       : { status: 'Failure', code: 500, reason: 'InternalError', message: why };

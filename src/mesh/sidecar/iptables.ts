@@ -106,7 +106,7 @@ function outboundRules(asked: Interception, family: Family): readonly string[] {
     ...asked.outboundPortsExcluded.flatMap((port) =>
       ['tcp', 'udp'].map((protocol) => `-p ${protocol} --dport ${port} -j RETURN`),
     ),
-    ...(style === '1.0' ? ofProxyIn10(asked) : ofProxyToday(asked, family)),
+    ...(style === '1.0' ? proxyRulesIn10(asked) : proxyRulesToday(asked, family)),
     `-d ${LOOPBACK[family]} -j RETURN`,
     ...ownRanges(asked.outboundRangesExcluded).map((range) => `-d ${range} -j RETURN`),
     ...asked.outboundPorts.map((port) => `-p tcp --dport ${port} -j ISTIO_REDIRECT`),
@@ -122,12 +122,12 @@ const ownersOf = ({ uids, gids }: Interception): readonly string[] => [
 ];
 
 /** A pod that calls itself by another address than 127.0.0.1 goes through Envoy; what the proxy sends elsewhere passes. */
-const ofProxyIn10 = (asked: Interception): readonly string[] => [
+const proxyRulesIn10 = (asked: Interception): readonly string[] => [
   `-o lo ! -d ${LOOPBACK[4]} -j ISTIO_REDIRECT`,
   ...ownersOf(asked).map((owner) => `-m owner ${owner} -j RETURN`),
 ];
 
-function ofProxyToday(asked: Interception, family: Family): readonly string[] {
+function proxyRulesToday(asked: Interception, family: Family): readonly string[] {
   const { outboundRanges, tunnelPort } = asked;
   // Whoever names a loopback range wants what the application sends to itself.
   const isLoopbackWanted = outboundRanges !== '*' && outboundRanges.some((range) => /^127\.|^::1(\/|$)/.test(range));
