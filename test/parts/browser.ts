@@ -21,8 +21,11 @@ export interface Problems {
   readonly errors: readonly string[];
 }
 
-/** A page whose errors are collected. */
-export async function openPage(browser: Browser, options: BrowserContextOptions): Promise<Page & Problems> {
+/** A page whose errors are collected; `await using` closes it, and fails if there were some. */
+export async function openPage(
+  browser: Browser,
+  options: BrowserContextOptions,
+): Promise<Page & Problems & AsyncDisposable> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const errors: string[] = [];
@@ -32,7 +35,13 @@ export async function openPage(browser: Browser, options: BrowserContextOptions)
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
       errors.push(message.text());
   });
-  return Object.assign(page, { errors });
+  return Object.assign(page, {
+    errors,
+    async [Symbol.asyncDispose]() {
+      await context.close();
+      if (errors.length > 0) throw new Error(`errors of the page: ${errors.join('\n')}`);
+    },
+  });
 }
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
