@@ -1,4 +1,4 @@
-/** What is put together by hand of DER (X.690): values of values, whose own form a library or node:crypto writes. */
+/** DER (X.690) by hand: nests values that a library or node:crypto has encoded. */
 import type { KeyObject } from 'node:crypto';
 
 export const Tag = {

@@ -1,6 +1,6 @@
 /**
  * Public keys of an issuer of tokens (RFC 7517).
- * **In**: a file, which is watched, or an https URL, which is fetched again and again. **Out**: its last good keys.
+ * **In**: a file, which is watched, or an https URL, which is polled. **Out**: its last good keys.
  * **Fails**: a file with an {@link AuthorityError} when it is opened; a URL with UNAVAILABLE until it has been fetched once.
  */
 import { readFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ export interface KeySetOptions {
 
 export interface KeySetTimes {
   readonly everyMs: number;
-  /** Between two fetches; tokens with an unknown key must not make a flood of them. */
+  /** Least time between two fetches, which a token with an unknown key causes. */
   readonly pauseMs: number;
   readonly answerWithinMs: number;
 }

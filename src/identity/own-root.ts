@@ -26,7 +26,7 @@ export interface OwnRootOptions {
   readonly maxTtlMs: number;
   readonly log: Log;
   readonly nowMs?: () => number;
-  /** How often the folder is looked at. */
+  /** Poll interval of the folder. */
   readonly everyMs?: number;
 }
 
@@ -34,9 +34,9 @@ export interface OwnRootOptions {
 export const ROOT_TTL_MS = 10 * 365 * 24 * 3_600_000;
 /** The clock may be set, and a machine may be suspended. */
 const LOOK_EVERY_MS = 3_600_000;
-/** A root that ends at once is not replaced in a loop. */
+/** Lower bound between replacements, for roots that expire at once. */
 const LEAST_PAUSE_MS = 100;
-/** A folder that cannot be written is tried again; its disk may be full. */
+/** Retry interval while the folder cannot be written. */
 const WRITE_AGAIN_MS = 60_000;
 
 export async function openOwnRoot(options: OwnRootOptions): Promise<SigningSource> {

@@ -26,7 +26,7 @@ export interface RemoteAuthority {
 }
 
 const PATH = `/${IstioCertificateService.typeName}/${IstioCertificateService.method.createCertificate.name}`;
-/** Half of a lifetime is left, and an authority that all workloads of a cluster ask at once is slower for each that comes again. */
+/** A long deadline, as half of the lifetime is left; retries would slow an authority down that all workloads of a cluster ask at once. */
 const WITHIN_MS = 15_000;
 
 export function remoteSigner({ address, roots, tokenFile, own }: RemoteAuthority): Signer {

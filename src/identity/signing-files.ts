@@ -27,7 +27,7 @@ export interface SigningFilesOptions {
   readonly files: SigningFiles;
   readonly log: Log;
   readonly nowMs?: () => number;
-  /** How often the files are looked at. */
+  /** Poll interval of the files. */
   readonly everyMs?: number;
 }
 

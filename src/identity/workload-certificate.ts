@@ -1,7 +1,7 @@
 /**
  * The certificate of one workload, renewed long before it ends.
- * **In**: a signer. **Out**: what TLS of the workload needs now, and a call to listeners when that has changed.
- * **Fails**: never; while nobody signs, the last certificate stays, even past its end, and the log says so.
+ * **In**: a signer. **Out**: the certificate in force, with key and roots, and a call to listeners when it is replaced.
+ * **Fails**: never; while the signer fails, the last certificate stays, even past its end, and the log says so.
  */
 import { X509Certificate } from 'node:crypto';
 import type { Log } from '../adapters/contract.ts';
@@ -17,7 +17,7 @@ export interface WorkloadCertificateOptions {
   readonly log: Log;
   /** For the log, where a process has several. */
   readonly identity?: string;
-  /** Awaited before a key is made, where a process has so many that they would hold the event loop. */
+  /** Awaited before each key is generated, so that thousands of certificates in one process do not block the event loop. */
   readonly turn?: () => Promise<void>;
   readonly backoff?: BackoffOptions;
   readonly clock?: Clock;
@@ -44,11 +44,11 @@ export const SYSTEM_CLOCK: Clock = {
 /** As Istio's agent: half of the lifetime that is left, so that a signer may be away for the other half; the jitter spreads workloads. */
 const RENEW_AT = 0.5;
 const JITTER = 0.01;
-/** A signer whose certificates end at once is not asked in a loop. */
+/** Lower bound between renewals, for a signer whose certificates expire at once. */
 const LEAST_MS = 500;
 /** Time for two ways to authenticate. */
 const SIGN_WITHIN_MS = 40_000;
-/** The time of day may be changed, and timers stand still while a machine is suspended, so it is read this often. */
+/** The clock is read this often, since it may be set, and timers stand still while a machine is suspended. */
 const LOOK_EVERY_MS = 60_000;
 
 export class WorkloadCertificate implements Disposable {

@@ -3,8 +3,8 @@
  * **In**: the authority, and identities that callers have proven. **Out**: for each the resources of its secrets, newer ones by a call.
  * **Fails**: never; while the authority cannot sign, the last certificate stays.
  *
- * Proxies of one identity share a key, as those of one service account did with Citadel: whoever has it is that identity either way, and
- * renewals and reconnects cost nothing for each replica. A workload that wants a key of its own runs an agent.
+ * Proxies of one identity share a key, as those of one service account did with Citadel: a stolen key of one
+ * replica proves the identity of all, and replicas add no renewals. A workload that wants a key of its own runs an agent.
  */
 import type { Log } from '../adapters/contract.ts';
 import { TimeSlice } from '../time/time-slice.ts';
@@ -41,7 +41,7 @@ interface Identity {
 }
 
 const LINGER_MS = 60_000;
-/** Changed roots renew everything; so much time for each keeps the event loop free. */
+/** Per identity, when changed roots renew all of them; leaves the event loop free between signatures. */
 const SPREAD_MS = 10;
 
 export class WorkloadIdentities implements Disposable {
@@ -101,7 +101,7 @@ export class WorkloadIdentities implements Disposable {
     return identity;
   }
 
-  /** Everybody trusts a new root at once, and is certified by it a little later. */
+  /** Pushes the roots at once; renewals are spread over a time. */
   #rootsChanged(): void {
     const withinMs = this.#identities.size * SPREAD_MS;
     for (const identity of this.#identities.values()) {

@@ -1,6 +1,6 @@
 /**
  * The secure port of `sluice mesh`: a certificate authority for workloads, and the discovery service with their secrets.
- * **In**: an address, where the authority has its root from, how tokens are checked. **Out**: a TLS port whose own certificate the authority
+ * **In**: an address, the origin of the authority's root, verifiers of tokens. **Out**: a TLS port whose own certificate the authority
  * issues and renews. **Fails**: at the start with a {@link StartError}; later never.
  *
  * Loaded with `--secure` alone, since the library of certificates takes its time.
@@ -42,7 +42,7 @@ export interface SecureOptions {
   readonly rootConfigMaps: boolean;
   /** Reviews tokens. */
   readonly apiServer?: (() => ReadApiServer) | undefined;
-  /** How often files are looked at. */
+  /** Poll interval of files. */
   readonly everyMs?: number;
 }
 
@@ -57,7 +57,7 @@ export interface JwtSettings {
   readonly issuer: string;
 }
 
-/** As istiod. A stream has the identity that it proved when it began, whatever has ended since, so it has to prove it again. */
+/** As istiod. A stream keeps the identity that it proved at its start, so a reconnect forces a new proof. */
 const MAX_CONNECTION_AGE_MS = 30 * 60_000;
 /** As clients of Istio know its control plane. */
 const ISTIO_NAMES = ['istiod', 'istio-pilot', 'istio-citadel'].map((name) => `${name}.istio-system.svc`);

@@ -92,7 +92,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
         error: messageOf(error),
       }),
   };
-  // Nobody is authenticated at the plain port, whatever they present there, so it never carries a key.
+  // The plain port authenticates no client, so it never carries a key.
   const plain = new XdsServer(common);
   const secured = port === undefined ? undefined : new XdsServer({ ...common, authenticate: port.identityOf });
   const push = new Debounce(DEBOUNCE, (firstAtMs) => {
@@ -120,7 +120,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
           }),
         );
   stack.defer(() => admin?.close());
-  // Proxies that come back must not be told of an empty mesh, so nothing listens for them before the first one is complete.
+  // The ports open with the first complete mesh: a proxy that reconnects must not receive an empty one.
   const first = await loader.first(signal, ({ mesh, version }) => {
     plane.use(mesh, version);
     push.changed();

@@ -146,7 +146,7 @@ describe('a root in a folder', () => {
     expect(readdirSync(folder).toSorted()).toEqual(['.ca-1.pem.0000', 'ca-1.pem', 'root-cert.pem']);
   });
 
-  test('is replaced in three steps, each told to whoever listens, and a restart in the middle goes on', async () => {
+  test('is replaced in three steps, each announced to listeners, and a restart in the middle goes on', async () => {
     let nowMs = Date.now();
     const options = { nowMs: () => nowMs, everyMs: 10 };
     let source = await opened(options);
