@@ -149,6 +149,12 @@ export class ProtobufWriter {
     this.#at = end;
   }
 
+  /** The same; a nested message without fields is left out, as an empty scalar is. For fields below 16, whose tag has one byte. */
+  endUnlessEmpty(begun: number): void {
+    if (this.#at - this.#from === begun) this.#at -= 2;
+    else this.end(begun);
+  }
+
   /** Of the message so far. */
   get length(): number {
     return this.#at - this.#from;

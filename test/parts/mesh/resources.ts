@@ -5,12 +5,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { encodeEnvoyJson } from '../../../src/envoy-json/encode.ts';
 import type { Made } from '../../../src/mesh/envoy/made.ts';
 import { resourcesOf } from '../../../src/mesh/envoy/resources.ts';
 import type { Mesh } from '../../../src/mesh/model/mesh.ts';
 import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { CLUSTER, LISTENER, ROUTES } from '../../../src/xds/index.ts';
+import { compareEncoders } from '../envoy-json-by-library.ts';
 import { envoyProgram } from '../fetch.ts';
 import { bootstrap } from '../xds-envoy.ts';
 
@@ -37,7 +37,7 @@ export const names = (all: readonly Made[], typeUrl: string): readonly string[] 
 
 /** What Envoy says to them, after they were encoded: tables stand in their listeners, since validation asks no control plane. */
 export async function validate(all: readonly Made[]): Promise<string> {
-  for (const { typeUrl, json } of all) encodeEnvoyJson(typeUrl, json);
+  for (const { typeUrl, json } of all) compareEncoders(typeUrl, json);
   const folder = await mkdtemp(join(tmpdir(), 'sluice-mesh-'));
   try {
     const tables = new Map(all.filter((one) => one.typeUrl === ROUTES).map((one) => [one.name, one.json]));

@@ -1,6 +1,5 @@
 /** The control plane makes the resources of proxies together, and again only where the mesh has changed; the naive way makes all for each. */
 import { expect, test } from 'vitest';
-import { encodeEnvoyJson } from '../../../src/envoy-json/encode.ts';
 import { ControlPlane } from '../../../src/mesh/control-plane.ts';
 import { resourcesOf } from '../../../src/mesh/envoy/resources.ts';
 import { DEFAULT_SETTINGS, meshOf, type MeshSettings } from '../../../src/mesh/model/mesh.ts';
@@ -9,6 +8,7 @@ import { KINDS, type Kind } from '../../../src/mesh/rules/kinds.ts';
 import { type MeshObjects, readObjects } from '../../../src/mesh/sources/objects.ts';
 import { LISTENER, type Proxy, type SourceOfProxy } from '../../../src/xds/index.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
+import { encodedByLibrary } from '../../parts/envoy-json-by-library.ts';
 import { Random } from '../../parts/random.ts';
 
 const NAMESPACES = ['default', 'shop', 'istio-system'];
@@ -193,7 +193,7 @@ async function expectAsAlone(plane: ControlPlane, proxy: Proxy, source: SourceOf
   const member = memberOf(proxy, plane.mesh);
   if ('wrong' in member) throw new Error(member.wrong);
   const alone = resourcesOf(plane.mesh, member).map(
-    ({ typeUrl, name, json, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(encodeEnvoyJson(typeUrl, json))}`,
+    ({ typeUrl, name, json, origin }) => `${typeUrl} ${name} ${origin ?? ''} ${hex(encodedByLibrary(typeUrl, json))}`,
   );
   const { byType, version } = await source.resources();
   expect(version).toBe(plane.version);
