@@ -231,7 +231,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ]),
   ),
   // The discovery service knows neither meshes nor the engine.
-  'src/xds': ['src/time', 'src/transport/index.ts', 'gen'],
+  'src/xds': ['src/time', 'src/protobuf', 'src/transport/index.ts', 'gen'],
   'src/envoy-json': ['src/text', 'src/protobuf'],
   // Identities of workloads: they know neither meshes nor the engine.
   'src/identity': [

@@ -4,12 +4,12 @@ import type { Node } from '../../gen/envoy/config/core/v3/base_pb.ts';
 import {
   AggregatedDiscoveryService,
   DeltaDiscoveryRequestSchema,
-  DiscoveryRequestSchema,
 } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { SecretDiscoveryService } from '../../gen/envoy/service/secret/v3/sds_pb.ts';
 import { TimeSlice } from '../time/time-slice.ts';
 import { type CallContext, GrpcError, type Method, type Methods, Status } from '../transport/index.ts';
 import { Differences } from './differences.ts';
+import { readPlainRequest } from './plain-request.ts';
 import { ProxyStream, type PushTimes, type XdsMeters } from './proxy-stream.ts';
 import type { Proxy, Refusal, ResourceSource, SourceOfProxy } from './resource.ts';
 import { StateOfTheWorld } from './state-of-the-world.ts';
@@ -108,7 +108,7 @@ export class XdsServer {
 
   #plain(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array> {
     return this.#serve('state of the world', requests, context, (bytes) => {
-      const request = fromBinary(DiscoveryRequestSchema, bytes);
+      const request = readPlainRequest(bytes);
       return {
         ...request,
         give: (stream) =>

@@ -1,6 +1,6 @@
-import type { DiscoveryRequest } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { changesBetween, versionOf } from './changes.ts';
 import { encodePlain } from './encode.ts';
+import type { NameSet, PlainRequest } from './plain-request.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
 import { NOTHING, type Subscription, refusalOf, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
@@ -14,6 +14,8 @@ export class StateOfTheWorld implements Subscription {
   /** `undefined`: all. */
   #names: ReadonlySet<string> | undefined;
   #hasNamed = false;
+  /** Of the last request. */
+  #asked: NameSet | undefined;
   /** Those of its names the proxy was sent, accepted or not, so that a refused one is not sent again; but for `#due`. */
   #base: Resources = NOTHING;
   /** Names that must be sent, changed or not. */
@@ -35,7 +37,8 @@ export class StateOfTheWorld implements Subscription {
     this.#names = this.#isComplete ? undefined : new Set();
   }
 
-  receive({ resourceNames, responseNonce, errorDetail, versionInfo }: DiscoveryRequest): void {
+  receive(request: PlainRequest): void {
+    const { responseNonce, errorDetail, versionInfo } = request;
     if (responseNonce !== '' && responseNonce !== this.#nonce) return; // to an earlier response
     const isFirst = responseNonce === '';
     if (isFirst) this.hasOwn = versionInfo !== '';
@@ -47,25 +50,25 @@ export class StateOfTheWorld implements Subscription {
       } else this.refusal = refusalOf(this.typeUrl, errorDetail.message, this.#last);
       this.#last = [];
     }
-    this.#subscribe(resourceNames);
+    const asked = request.names(this.#asked); // each ACK repeats the names
+    if (asked !== this.#asked) this.#subscribe(asked.names);
+    this.#asked = asked;
     if (isFirst) this.#isDue = true;
   }
 
   /** Naming nothing subscribes to all listeners and clusters, as long as nothing was ever named. */
-  #subscribe(names: readonly string[]): void {
-    if (names.length > 0) this.#hasNamed = true;
-    const isAll = names.includes(ALL) || (!this.#hasNamed && this.#isComplete);
+  #subscribe(names: ReadonlySet<string>): void {
+    if (names.size > 0) this.#hasNamed = true;
+    const isAll = names.has(ALL) || (!this.#hasNamed && this.#isComplete);
     const before = this.#names;
     if (isAll) {
       if (before !== undefined) this.#isDue = true;
       this.#names = undefined;
       return;
     }
-    // Each ACK repeats the names.
-    if (before?.size === names.length && names.every((name) => before.has(name))) return;
-    this.#names = new Set(names);
-    for (const name of this.#names) if (before !== undefined && !before.has(name)) this.#due.add(name);
-    for (const name of this.#due) if (!this.#names.has(name)) this.#due.delete(name);
+    this.#names = names;
+    for (const name of names) if (before !== undefined && !before.has(name)) this.#due.add(name);
+    for (const name of this.#due) if (!names.has(name)) this.#due.delete(name);
   }
 
   #isAskedFor(name: string): boolean {

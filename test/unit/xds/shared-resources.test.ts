@@ -1,5 +1,5 @@
 /** Streams that share maps of resources: what a proxy has in the end is what it asks for of the newest state, however it got there. */
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import {
   DeltaDiscoveryRequestSchema,
@@ -9,6 +9,7 @@ import {
 } from '../../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { changesBetween, united } from '../../../src/xds/changes.ts';
 import { Differences } from '../../../src/xds/differences.ts';
+import { type PlainRequest, readPlainRequest } from '../../../src/xds/plain-request.ts';
 import { LayeredResources } from '../../../src/xds/layered-resources.ts';
 import type { Resource, Resources } from '../../../src/xds/resource.ts';
 import { StateOfTheWorld } from '../../../src/xds/state-of-the-world.ts';
@@ -56,6 +57,10 @@ test('changes, unions and versions are those of plain maps', () => {
   }
 });
 
+const asked = (names: readonly string[], responseNonce: string): PlainRequest =>
+  readPlainRequest(
+    toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { resourceNames: [...names], responseNonce })),
+  );
 const ABSENT = made('', 'empty');
 
 describe.for([
@@ -74,7 +79,7 @@ describe.for([
       for (let step = 0; step < 8; step++) {
         if (step === 0 || random.chance(2)) {
           if (which === 'some') names = NAMES.filter(() => random.chance(2));
-          one.receive(create(DiscoveryRequestSchema, { resourceNames: [...names], responseNonce: nonce }));
+          one.receive(asked(names, nonce));
           for (const name of has.keys()) if (which === 'some' && !names.includes(name)) has.delete(name);
         }
         if (random.chance(2)) state = next(state, random, all);
@@ -92,7 +97,7 @@ describe.for([
             const [name = '', version = ''] = new TextDecoder().decode(value).split('@');
             has.set(name, version);
           }
-          one.receive(create(DiscoveryRequestSchema, { resourceNames: [...names], responseNonce: nonce }));
+          one.receive(asked(names, nonce));
         }
         expect(one.response(view)).toBeUndefined();
         const wanted = [...plain(state)].filter(([name]) => which === 'all' || names.includes(name));

@@ -1,5 +1,5 @@
 /** The protocol of one type on one stream, in both forms. */
-import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import {
   DeltaDiscoveryRequestSchema,
@@ -8,6 +8,7 @@ import {
   DiscoveryResponseSchema,
 } from '../../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { Differences } from '../../../src/xds/differences.ts';
+import { readPlainRequest } from '../../../src/xds/plain-request.ts';
 import type { Resource } from '../../../src/xds/resource.ts';
 import { StateOfTheWorld } from '../../../src/xds/state-of-the-world.ts';
 import { CLUSTER, ENDPOINTS, ROUTES, SECRET } from '../../../src/xds/type-urls.ts';
@@ -26,7 +27,7 @@ const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode
 
 describe('state of the world', () => {
   const ask = (one: StateOfTheWorld, request: MessageInitShape<typeof DiscoveryRequestSchema>): void =>
-    one.receive(create(DiscoveryRequestSchema, request));
+    one.receive(readPlainRequest(toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, request))));
   function sent(one: StateOfTheWorld, shown: ReturnType<typeof view>) {
     const bytes = one.response(shown);
     if (bytes === undefined) return undefined;
