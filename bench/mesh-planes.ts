@@ -31,6 +31,7 @@ export async function startSluice(size: CrowdSize, profileFolder: string | undef
   const child = fork(join(import.meta.dirname, 'mesh-server.ts'), [JSON.stringify(size)], {
     execArgv: [
       '--expose-gc',
+      '--max-semi-space-size=4', // as the command has it
       ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
     ],
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -16,18 +16,19 @@ export interface Revision {
 
 const FIRST: Revision = { routing: 0, authentication: 0 };
 
-export class Revisions {
-  readonly #ids = new WeakMap<object, number>();
-  #lastId = 0;
-  readonly #ofMeshes = new WeakMap<Mesh, Revision>();
+const ids = new WeakMap<object, number>();
+let lastId = 0;
 
-  /** A number for each object; 0 for none. */
-  idOf(object: object | undefined): number {
-    if (object === undefined) return 0;
-    let id = this.#ids.get(object);
-    if (id === undefined) this.#ids.set(object, (id = ++this.#lastId));
-    return id;
-  }
+/** A number for each object, for keys of caches; 0 for none. */
+export function idOf(object: object | undefined): number {
+  if (object === undefined) return 0;
+  let id = ids.get(object);
+  if (id === undefined) ids.set(object, (id = ++lastId));
+  return id;
+}
+
+export class Revisions {
+  readonly #ofMeshes = new WeakMap<Mesh, Revision>();
 
   /** Of the state that is asked for: resources of the last one may still be made when the next is in force. */
   of(mesh: Mesh): Revision {

@@ -15,7 +15,7 @@ import type { Service } from './model/model.ts';
 import { likenessOf } from './resolve/likeness.ts';
 import type { Member } from './resolve/proxy.ts';
 import { type Scope, scopeOf, sidecarOf } from './resolve/scope.ts';
-import { Revisions } from './revisions.ts';
+import { idOf, Revisions } from './revisions.ts';
 
 export interface Shared {
   /** Of a member that stands for all that are alike. */
@@ -72,11 +72,8 @@ export class SharedResources {
     const alike = likenessOf(mesh, member);
     const sidecar = sidecarOf(mesh, member);
     const key = keyOf(alike);
-    const { scope, listeners, tables } = await this.#ofMesh(
-      this.#listens,
-      `${key} ${this.#revisions.idOf(sidecar)}`,
-      mesh,
-      (before) => this.#makeListens(before, mesh, () => scopeOf(mesh, alike, sidecar)),
+    const { scope, listeners, tables } = await this.#ofMesh(this.#listens, `${key} ${idOf(sidecar)}`, mesh, (before) =>
+      this.#makeListens(before, mesh, () => scopeOf(mesh, alike, sidecar)),
     );
     const egress = sidecar?.spec.egress.map(({ hosts }) => hosts) ?? [];
     const { clusters, endpoints } = await this.#ofMesh(
@@ -148,10 +145,9 @@ export class SharedResources {
   /** Callers of any namespace share them, unless their rules differ. */
   #ofService(service: Service, scope: Scope, caller: string): ServiceResources {
     const { mesh } = scope;
-    const revisions = this.#revisions;
     const parts = [service, scope.destinationRule(service.host), mesh.endpoints.get(service.host)];
-    const ids = parts.map((part) => revisions.idOf(part)).join(' ');
-    const key = `${ids} ${revisions.of(mesh).authentication} ${caller}`;
+    const ids = parts.map((part) => idOf(part)).join(' ');
+    const key = `${ids} ${this.#revisions.of(mesh).authentication} ${caller}`;
     const known = this.#services.get(key);
     if (known !== undefined) return known;
     const { clusters, endpoints } = serviceClusters(service, scope);

@@ -6,17 +6,17 @@
 import { hasLabels } from '../model/mesh.ts';
 import { writtenRoutes } from '../resolve/delegates.ts';
 import { completeGateway, completeHost } from '../resolve/hosts.ts';
-import type { Scope } from '../resolve/scope.ts';
 import type { StringMatch } from '../rules/values.ts';
 import { type Destination, type HttpMatch, type HttpRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { outboundCluster } from './names.ts';
 import { any, compact, fraction, type Json, madeOf, seconds, withTimeout } from './parts.ts';
+import type { RouteScope } from './route-scope.ts';
 import { filterConfigs, headerChanges, sortedEntries, stringMatcher } from './route-filters.ts';
 
 export interface RouteContext {
-  readonly scope: Scope;
+  readonly scope: RouteScope;
   /** Of the listener. */
   readonly port: number;
   /** `mesh`, or the gateways (`namespace/name`) whose listener this is. */
@@ -25,7 +25,7 @@ export interface RouteContext {
 
 export function routesOf(rule: MeshObject<'VirtualService'>, context: RouteContext): readonly Json[] {
   const routes: Json[] = [];
-  for (const { route, rule: from, at } of writtenRoutes(rule, context.scope.mesh.rules.VirtualService)) {
+  for (const { route, rule: from, at } of writtenRoutes(rule, context.scope.mesh.rules)) {
     const matches = route.match?.filter((match) => isFor(match, from, context));
     if (route.match !== undefined && matches?.length === 0) continue;
     for (const match of matches ?? [undefined]) {
@@ -231,7 +231,11 @@ const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHo
  * Two retries of calls that reached nobody, unless the rule says otherwise; `attempts: 0` turns them off. `staysAtHost`: a hash of the call
  * chooses its endpoint.
  */
-export function retryPolicy(own: HttpRoute['retries'], { mesh }: Scope, staysAtHost = false): Json | undefined {
+export function retryPolicy(
+  own: HttpRoute['retries'],
+  { mesh }: Pick<RouteScope, 'mesh'>,
+  staysAtHost = false,
+): Json | undefined {
   const retries = own ?? mesh.settings.retries;
   const attempts = retries?.attempts ?? DEFAULT_RETRIES;
   if (attempts === 0) return undefined;

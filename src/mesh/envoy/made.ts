@@ -4,12 +4,23 @@ import type { TimeSlice } from '../../time/time-slice.ts';
 import { type Resource, ROUTES } from '../../xds/index.ts';
 import { Generations } from '../generations.ts';
 import type { Json } from './parts.ts';
+import type { RouteScope } from './route-scope.ts';
+import { EncodedHosts, type VirtualHost } from './virtual-hosts.ts';
 
 export interface Made {
   readonly typeUrl: string;
   readonly name: string;
   readonly json: Json;
   readonly origin: string | undefined;
+  /** Of a sidecar's table of routes, whose JSON is made when it is read: its parts. */
+  readonly table?: TableParts;
+}
+
+export interface TableParts {
+  readonly scope: RouteScope;
+  readonly hosts: readonly VirtualHost[];
+  /** Its last virtual host, and all other fields but its name. */
+  readonly others: Json;
 }
 
 /** Endpoints are named by their cluster. */
@@ -25,36 +36,39 @@ export function made(typeUrl: string, json: Json, origin?: string): Made {
 export class Encoder {
   /** By type, name, origin and content. */
   readonly #resources = new Generations<Resource>();
+  readonly #hosts = new EncodedHosts();
 
   encode(made: Made): Resource {
-    return this.#resourceOf(made, lendEnvoyJson(made.typeUrl, made.json));
+    return this.#resourceOf(made, lendEnvoyJson(made.typeUrl, made.json), true);
   }
 
-  /** The same, of a large one in slices. */
+  /** The same, of a large table in slices. */
   async encodeSliced(made: Made, slice: TimeSlice): Promise<Resource> {
-    const { name = '', virtual_hosts: hosts, ...others } = made.json;
-    if (made.typeUrl !== ROUTES || !Array.isArray(hosts)) return this.encode(made);
-    const parts: Uint8Array[] = [];
-    for (const host of hosts) {
-      parts.push(encodeEnvoyJson(ROUTES, { virtual_hosts: [host] }));
+    const { table, name } = made;
+    if (table === undefined) return this.encode(made);
+    const parts: Uint8Array[] = [encodeEnvoyJson(ROUTES, { name })];
+    for (const host of table.hosts) {
+      parts.push(this.#hosts.of(host, table.scope));
       if (slice.isOver) await slice.next();
     }
     // The fields in the order of their numbers, as one encoding of all would have them.
-    const all = [encodeEnvoyJson(ROUTES, { name }), ...parts, encodeEnvoyJson(ROUTES, others)];
-    return this.#resourceOf(made, Buffer.concat(all));
+    parts.push(encodeEnvoyJson(ROUTES, table.others));
+    return this.#resourceOf(made, Buffer.concat(parts), false);
   }
 
-  /** Of an encoded message, which is copied. */
-  #resourceOf({ typeUrl, name, origin }: Made, value: Uint8Array): Resource {
+  /** `isLent`: the encoded message is copied. */
+  #resourceOf({ typeUrl, name, origin }: Made, value: Uint8Array, isLent: boolean): Resource {
     const version = digestOf(value);
     const key = `${typeUrl} ${name} ${origin ?? ''} ${version}`;
     return (
-      this.#resources.get(key) ?? this.#resources.set(key, { name, version, value: new Uint8Array(value), origin })
+      this.#resources.get(key) ??
+      this.#resources.set(key, { name, version, value: isLent ? new Uint8Array(value) : value, origin })
     );
   }
 
   /** The mesh has changed: what no proxy has any more is forgotten. */
   next(): void {
     this.#resources.next();
+    this.#hosts.next();
   }
 }

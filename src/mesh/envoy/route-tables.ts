@@ -3,7 +3,7 @@
  * **In**: the services and rules that a proxy sees. **Out**: RouteConfigurations. **Fails**: never.
  */
 import { ROUTES } from '../../xds/index.ts';
-import { isHttp, originText } from '../model/model.ts';
+import { isHttp, originText, type Service } from '../model/model.ts';
 import {
   bySpecificity,
   completeGateway,
@@ -17,56 +17,57 @@ import type { GatewayHost } from '../rules/gateway.ts';
 import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
-import { type RouteContext, retryPolicy, routesOf } from './http-routes.ts';
-import { hashPolicy } from './hash-policy.ts';
+import { type RouteContext, routesOf } from './http-routes.ts';
 import { made, type Made } from './made.ts';
-import { gatewayRoutes, outboundCluster, PASSTHROUGH, sidecarRoutes } from './names.ts';
-import { compact, type Json, seconds, withTimeout } from './parts.ts';
+import { gatewayRoutes, PASSTHROUGH, sidecarRoutes } from './names.ts';
+import { compact, type Json, seconds } from './parts.ts';
+import { ATTEMPTS, type VirtualHost, virtualHostJson } from './virtual-hosts.ts';
 
 /** Of a sidecar's port: each service of the mesh with a port of this number. */
 export function sidecarTable(scope: Scope, port: number): Made {
   const { mesh, member, services, routes } = scope;
-  const context: RouteContext = { scope, port, gateways: new Set(['mesh']) };
-  const hosts: Json[] = [];
+  const hosts: VirtualHost[] = [];
   const taken = new Set<string>();
   const origins: string[] = [];
   for (const service of services.values()) {
     if (!service.ports.some((one) => one.number === port && isHttp(one.protocol))) continue;
     const rule = ruleFor(routes, service.host);
     // Two services may have one short name in the eyes of a namespace; the first host has it.
-    const names = namesOf(service.host, member.namespace, mesh.settings.domain);
-    const domains = [
-      ...names,
-      // Pods have names of their own, as in mongo-0.mongo.
-      ...(service.isHeadless ? names.map((name) => `*.${name}`) : []),
-      ...service.addresses.filter((one) => !one.includes('/')).map((ip) => (ip.includes(':') ? `[${ip}]` : ip)),
-    ].filter((name) => !taken.has(name));
+    const all = domainsOf(service, member.namespace, mesh.settings.domain);
+    const domains = all.some((name) => taken.has(name)) ? all.filter((name) => !taken.has(name)) : all;
     for (const name of domains) taken.add(name);
-    const own = rule === undefined ? [] : routesOf(rule, context);
     if (rule !== undefined) origins.push(originText(rule.origin));
-    hosts.push({
-      name: `${service.host}:${port}`,
-      domains,
-      ...ATTEMPTS,
-      routes: rule === undefined || rule.spec.http.length === 0 ? [defaultRoute(scope, service.host, port)] : [...own],
-    });
+    hosts.push({ host: service.host, port, domains, rule });
   }
   if (port === HTTP_PORT)
     for (const [host, rule] of routes) {
       if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, mesh.services)) continue;
       if (!isInView({ namespace: rule.origin.namespace, host }, scope)) continue;
-      hosts.push({ name: `${host}:${port}`, domains: [host], ...ATTEMPTS, routes: [...routesOf(rule, context)] });
+      hosts.push({ host, port, domains: [host], rule });
       origins.push(originText(rule.origin));
     }
-  return made(
-    ROUTES,
-    table(sidecarRoutes(port), [...hosts, catchAll(scope.outbound)]),
-    origins.join('; ') || undefined,
-  );
+  const name = sidecarRoutes(port);
+  const last = catchAll(scope.outbound);
+  return {
+    typeUrl: ROUTES,
+    name,
+    origin: origins.join('; ') || undefined,
+    get json() {
+      return { name, virtual_hosts: [...hosts.map((host) => virtualHostJson(host, scope)), last], ...TABLE };
+    },
+    table: { scope, hosts, others: { virtual_hosts: [last], ...TABLE } },
+  };
 }
 
-/** An application sees by `x-envoy-attempt-count` that a call is a retry. */
-const ATTEMPTS: Json = { include_request_attempt_count: true };
+/** By which proxies of a namespace call a service: its names and addresses; those of its pods, too, as in mongo-0.mongo. */
+function domainsOf({ host, isHeadless, addresses }: Service, namespace: string, domain: string): readonly string[] {
+  const names = namesOf(host, namespace, domain);
+  return [
+    ...names,
+    ...(isHeadless ? names.map((name) => `*.${name}`) : []),
+    ...addresses.filter((one) => !one.includes('/')).map((ip) => (ip.includes(':') ? `[${ip}]` : ip)),
+  ];
+}
 
 /** Where a host is served that has a rule, and no service that says its ports. */
 const HTTP_PORT = 80;
@@ -90,19 +91,6 @@ export function ruleFor(rules: Scope['routes'], host: string): MeshObject<'Virtu
   return best === undefined ? undefined : rules.get(best);
 }
 
-const defaultRoute = (scope: Scope, host: string, port: number): Json => ({
-  name: 'default',
-  match: { prefix: '/' },
-  decorator: { operation: `${host}:${port}/*` },
-  route: compact({
-    cluster: outboundCluster(port, undefined, host),
-    ...withTimeout(0),
-    retry_policy: retryPolicy(undefined, scope),
-    hash_policy: hashPolicy(scope, host),
-    cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
-  }),
-});
-
 /** Hosts that the mesh does not know. */
 const catchAll = (outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY'): Json =>
   outbound === 'ALLOW_ANY'
@@ -113,13 +101,11 @@ const catchAll = (outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY'): Json =>
       }
     : { name: 'block_all', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 502 } }] };
 
-const table = (name: string, hosts: readonly Json[]): Json => ({
-  name,
-  virtual_hosts: [...hosts],
+const TABLE: Json = {
   validate_clusters: false,
   max_direct_response_body_size_bytes: 1 << 20, // Envoy refuses routes with a larger body, by itself one of 4 KiB
   ignore_port_in_host_matching: true,
-});
+};
 
 // ---------------------------------------------------------- gateways
 
@@ -174,7 +160,7 @@ export function gatewayTable(
     );
   const blackHole = { name: `blackhole:${port}`, domains: ['*'] };
   const all = byHost.has('*') ? hosts : [...hosts, blackHole];
-  return made(ROUTES, table(name, all), [...new Set(origins)].join('; ') || undefined);
+  return made(ROUTES, { name, virtual_hosts: all, ...TABLE }, [...new Set(origins)].join('; ') || undefined);
 }
 
 const hostsOf = ({ gateway, hosts }: GatewayPart, { origin }: MeshObject<'VirtualService'>): readonly string[] =>

@@ -20,10 +20,14 @@ export interface WrittenRoute {
   readonly at: number;
 }
 
-export function writtenRoutes(rule: Rule, rules: readonly Rule[]): readonly WrittenRoute[] {
+/** `rules`: read only for a rule that delegates. */
+export function writtenRoutes(
+  rule: Rule,
+  rules: { readonly VirtualService: readonly Rule[] },
+): readonly WrittenRoute[] {
   return rule.spec.http.flatMap((route, at): readonly WrittenRoute[] => {
     if (route.delegate === undefined) return [{ route, rule, at }];
-    const delegate = delegateOf(rule, route.delegate, rules);
+    const delegate = delegateOf(rule, route.delegate, rules.VirtualService);
     return delegate === undefined ? [] : joinedRoutes(rule, route, delegate).flatMap((one) => one.joined ?? []);
   });
 }

@@ -23,6 +23,11 @@ const PORTS = [
 ];
 
 type Json = Readonly<Record<string, unknown>>;
+const routeOf = (random: Random): readonly Json[] =>
+  random.list([1, 2], () => ({
+    destination: { host: random.one([...HOSTS, 'a']), subset: random.one([undefined, 'v1']) },
+    weight: 50,
+  }));
 const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
   ServiceEntry: (random) => ({
     hosts: [random.one([...HOSTS, 'books.example.com', '*.example.com'])],
@@ -76,10 +81,9 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
         [{ uri: { prefix: '/a' }, sourceNamespace: random.one([undefined, 'shop']) }],
         [{ port: 90, headers: { user: { exact: 'jason' } } }],
       ]),
-      route: random.list([1, 2], () => ({
-        destination: { host: random.one([...HOSTS, 'a']), subset: random.one([undefined, 'v1']) },
-        weight: 50,
-      })),
+      ...(random.chance(4)
+        ? { delegate: { name: `virtualservice-${random.below(7)}`, namespace: random.one(NAMESPACES) } }
+        : { route: routeOf(random) }),
     })),
     ...random.one<Json>([
       {},
@@ -130,6 +134,13 @@ const SPECS: Partial<Record<Kind, (random: Random) => Json>> = {
     targets: random.list([0, 1, 2], () => ({ name: random.one(['a', 'b', 'c']) })),
   }),
 };
+/** A VirtualService that others delegate routes to. */
+const delegate = (random: Random): Json => ({
+  http: [
+    { match: [{ uri: { prefix: '/a' }, sourceLabels: random.one(LABELS) }], route: routeOf(random) },
+    { route: routeOf(random) },
+  ],
+});
 const API: Partial<Record<Kind, string>> = {
   Service: 'v1',
   PeerAuthentication: 'security.istio.io/v1',
@@ -140,9 +151,16 @@ const API: Partial<Record<Kind, string>> = {
 async function randomObjects(random: Random): Promise<readonly MeshObjects[]> {
   const all: Promise<MeshObjects>[] = [];
   for (const kind of Object.keys(SPECS) as Kind[])
-    for (let at = 0; at < (kind === 'WorkloadEntry' ? 20 : 5); at++) {
-      const name = kind === 'Gateway' ? 'front' : `${kind}-${at}`;
-      all.push(read(kind, name, random.one(NAMESPACES), SPECS[kind]?.(random) ?? {}));
+    for (let at = 0; at < (kind === 'WorkloadEntry' ? 20 : kind === 'VirtualService' ? 7 : 5); at++) {
+      const name = kind === 'Gateway' ? 'front' : `${kind.toLowerCase()}-${at}`;
+      all.push(
+        read(
+          kind,
+          name,
+          random.one(NAMESPACES),
+          (kind === 'VirtualService' && at >= 4 ? delegate(random) : SPECS[kind]?.(random)) ?? {},
+        ),
+      );
     }
   return Promise.all(all);
 }
