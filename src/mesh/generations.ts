@@ -16,6 +16,16 @@ export class Generations<V> {
     return value;
   }
 
+  /** Of those in use in this generation. */
+  get size(): number {
+    return this.#now.size;
+  }
+
+  delete(key: string): void {
+    this.#now.delete(key);
+    this.#last.delete(key);
+  }
+
   /** The mesh has changed. */
   next(): void {
     if (this.#now.size === 0) return;

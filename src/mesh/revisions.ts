@@ -5,6 +5,8 @@ type RuleKind = keyof Mesh['rules'];
 
 /** Kinds that decide how calls are encrypted, and nothing else. */
 const AUTHENTICATION: readonly RuleKind[] = ['PeerAuthentication', 'Policy', 'MeshPolicy'];
+/** Kinds that decide which clusters there are, and how they are reached. */
+const CALLING: readonly RuleKind[] = ['DestinationRule', 'Sidecar', 'Gateway', 'Secret'];
 const ROUTING: readonly RuleKind[] = ['VirtualService', 'DestinationRule', 'Gateway', 'Sidecar', 'Secret'];
 
 export interface Revision {
@@ -12,9 +14,11 @@ export interface Revision {
   readonly routing: number;
   /** Changes with how workloads take calls. */
   readonly authentication: number;
+  /** Changes with all that clusters and endpoints are made of, but for the endpoints themselves. */
+  readonly calling: number;
 }
 
-const FIRST: Revision = { routing: 0, authentication: 0 };
+const FIRST: Revision = { routing: 0, authentication: 0, calling: 0 };
 
 const ids = new WeakMap<object, number>();
 let lastId = 0;
@@ -46,11 +50,13 @@ export class Revisions {
       // Targets of the policies of 1.0.2 are the endpoints of services.
       (now.rules.Policy.length === 0 ||
         (hasSameServices && hasSame(before.endpoints.values(), now.endpoints.values())));
+    const hasSameCalling = hasSameAuthentication && hasSameServices && isSame(CALLING);
     const hasSameRouting = hasSameAuthentication && hasSameServices && isSame(ROUTING) && hasSameChosen(before, now);
-    const { routing, authentication } = this.of(before);
+    const { routing, authentication, calling } = this.of(before);
     this.#ofMeshes.set(now, {
       routing: routing + (hasSameRouting ? 0 : 1),
       authentication: authentication + (hasSameAuthentication ? 0 : 1),
+      calling: calling + (hasSameCalling ? 0 : 1),
     });
   }
 }
@@ -69,3 +75,14 @@ function hasSame<T>(before: Iterable<T>, now: Iterable<T>): boolean {
   }
   return others.next().done === true;
 }
+
+/** Hosts of services that stay, whose endpoints differ; found once for all that go from one state of the mesh to the other. */
+export function movedEndpoints(before: Mesh, now: Mesh): readonly string[] {
+  const known = moved.get(now);
+  if (known?.before === before) return known.hosts;
+  const hosts = [...now.endpoints].flatMap(([host, own]) => (before.endpoints.get(host) === own ? [] : [host]));
+  moved.set(now, { before, hosts });
+  return hosts;
+}
+
+const moved = new WeakMap<Mesh, { readonly before: Mesh; readonly hosts: readonly string[] }>();

@@ -15,7 +15,7 @@ import type { Service } from './model/model.ts';
 import { likenessOf } from './resolve/likeness.ts';
 import type { Member } from './resolve/proxy.ts';
 import { type Scope, scopeOf, sidecarOf } from './resolve/scope.ts';
-import { idOf, Revisions } from './revisions.ts';
+import { idOf, movedEndpoints, Revisions } from './revisions.ts';
 
 export interface Shared {
   /** Of a member that stands for all that are alike. */
@@ -35,22 +35,30 @@ interface ServiceResources {
 }
 
 interface Calls {
+  readonly mesh: Mesh;
+  readonly calling: number;
   readonly clusters: Resources;
   readonly endpoints: Resources;
 }
 
 interface Listens {
   readonly scope: Scope;
+  /** Knows which rule holds for a host that was asked for. */
+  readonly rules: Pick<Scope, 'destinationRule'>;
+  readonly calling: number;
   readonly routing: number;
   readonly listeners: Resources;
   readonly tables: Resources;
 }
 
+/** Whose resources are kept while the services and rules of a mesh stay. */
+const MAX_CALLERS = 32;
+
 export class SharedResources {
   readonly #encoder: Encoder;
   readonly #revisions = new Revisions();
   readonly #services = new Generations<ServiceResources>();
-  /** Those of `#calls`, by version. */
+  /** Those of `#calls`, by version, or by what they were made of. */
   readonly #maps = new Generations<Resources>();
   readonly #calls = new Generations<OfMesh<Calls>>();
   readonly #listens = new Generations<OfMesh<Listens>>();
@@ -65,7 +73,10 @@ export class SharedResources {
   /** The mesh has changed. */
   next(before: Mesh, now: Mesh): void {
     this.#revisions.next(before, now);
-    for (const cache of [this.#services, this.#maps, this.#calls, this.#listens]) cache.next();
+    for (const cache of [this.#maps, this.#calls, this.#listens]) cache.next();
+    // Where at most endpoints have changed, those of other services are not asked for again. Nodes choose how many callers differ.
+    const isFull = this.#services.size > MAX_CALLERS * now.services.size;
+    if (isFull || this.#revisions.of(before).calling !== this.#revisions.of(now).calling) this.#services.next();
   }
 
   async of(mesh: Mesh, member: Member): Promise<Shared> {
@@ -108,22 +119,33 @@ export class SharedResources {
   }
 
   async #makeListens(before: Listens | undefined, mesh: Mesh, scopeNow: () => Scope): Promise<Listens> {
-    const { routing } = this.#revisions.of(mesh);
+    const { routing, calling } = this.#revisions.of(mesh);
     if (before?.routing === routing) return before;
-    const scope = scopeNow();
+    const fresh = scopeNow();
+    // The same rules for the same hosts: which rule holds for a host was found before.
+    const rules = before?.calling === calling ? before.rules : fresh;
+    const scope: Scope = { ...fresh, destinationRule: (host) => rules.destinationRule(host) };
     const { listeners, tables } = callListening(scope);
     return {
       scope,
+      rules,
       routing,
+      calling,
       listeners: kept(before?.listeners, await this.#encoded(listeners)),
       tables: kept(before?.tables, await this.#encoded(tables)),
     };
   }
 
   async #makeCalls(before: Calls | undefined, scope: Scope): Promise<Calls> {
+    const { mesh } = scope;
+    const { calling } = this.#revisions.of(mesh);
+    const caller = keyOf({ ...scope.member, namespace: '' });
+    if (before?.calling === calling) {
+      const moved = this.#withMoved(before, scope, caller);
+      if (moved !== undefined) return moved;
+    }
     const clusters = new Map(await this.#encoded(fixedClusters()));
     const endpoints = new Map<string, Resource>();
-    const caller = keyOf({ ...scope.member, namespace: '' });
     for (const service of scope.services.values()) {
       const own = this.#ofService(service, scope, caller);
       for (const one of own.clusters) clusters.set(one.name, one);
@@ -131,9 +153,50 @@ export class SharedResources {
       if (this.#slice.isOver) await this.#slice.next();
     }
     return {
+      mesh,
+      calling,
       clusters: this.#sharedMap(kept(before?.clusters, clusters)),
       endpoints: this.#sharedMap(kept(before?.endpoints, endpoints)),
     };
+  }
+
+  /** Where at most endpoints have changed. `undefined`: with them, a cluster has got endpoints, or has none any more. */
+  #withMoved(before: Calls, scope: Scope, caller: string): Calls | undefined {
+    const { mesh } = scope;
+    const changed: ServiceResources[] = [];
+    for (const host of movedEndpoints(before.mesh, mesh)) {
+      const service = scope.services.get(host);
+      if (service === undefined) continue;
+      this.#services.delete(this.#keyOf(service, { ...scope, mesh: before.mesh }, caller));
+      const own = this.#ofService(service, scope, caller);
+      const named = new Set(own.endpoints.map(({ name }) => name));
+      if (own.clusters.some(({ name }) => before.endpoints.has(name) !== named.has(name))) return undefined;
+      changed.push(own);
+    }
+    return {
+      ...before,
+      mesh,
+      clusters: this.#replaced(
+        before.clusters,
+        changed.flatMap(({ clusters }) => clusters),
+      ),
+      endpoints: this.#replaced(
+        before.endpoints,
+        changed.flatMap(({ endpoints }) => endpoints),
+      ),
+    };
+  }
+
+  /** Callers of several namespaces have the same map before and after. */
+  #replaced(before: Resources, all: readonly Resource[]): Resources {
+    const changed = all.filter((one) => before.get(one.name) !== one);
+    if (changed.length === 0) return before;
+    const key = [before, ...changed].map(idOf).join(' ');
+    const known = this.#maps.get(key);
+    if (known !== undefined) return known;
+    const now = new Map(before);
+    for (const one of changed) now.set(one.name, one);
+    return this.#maps.set(key, now);
   }
 
   /** Callers of several namespaces may see the same. */
@@ -144,10 +207,7 @@ export class SharedResources {
 
   /** Callers of any namespace share them, unless their rules differ. */
   #ofService(service: Service, scope: Scope, caller: string): ServiceResources {
-    const { mesh } = scope;
-    const parts = [service, scope.destinationRule(service.host), mesh.endpoints.get(service.host)];
-    const ids = parts.map((part) => idOf(part)).join(' ');
-    const key = `${ids} ${this.#revisions.of(mesh).authentication} ${caller}`;
+    const key = this.#keyOf(service, scope, caller);
     const known = this.#services.get(key);
     if (known !== undefined) return known;
     const { clusters, endpoints } = serviceClusters(service, scope);
@@ -155,6 +215,12 @@ export class SharedResources {
       clusters: clusters.map((one) => this.#encoder.encode(one)),
       endpoints: endpoints.map((one) => this.#encoder.encode(one)),
     });
+  }
+
+  #keyOf(service: Service, scope: Scope, caller: string): string {
+    const { mesh } = scope;
+    const parts = [service, scope.destinationRule(service.host), mesh.endpoints.get(service.host)];
+    return `${parts.map(idOf).join(' ')} ${this.#revisions.of(mesh).authentication} ${caller}`;
   }
 
   /** The first of a name: two listeners at one address would be refused, both of them. */

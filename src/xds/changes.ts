@@ -1,7 +1,7 @@
 /**
  * What differs between two states of the resources of one type. It is found once for all proxies that go from one shared map to another.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LayeredResources, layersOf } from './layered-resources.ts';
 import type { Resource, Resources } from './resource.ts';
 
@@ -73,9 +73,9 @@ const versionOfMap = memo((resources: Resources): string =>
 );
 
 function digest(texts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const text of texts) hash.update(`${text.length} ${text}`);
-  return hash.digest('hex').slice(0, 16);
+  let all = '';
+  for (const text of texts) all += `${text.length} ${text}`;
+  return hash('sha256', all, 'hex').slice(0, 16);
 }
 
 /** For as long as the key is used elsewhere. */

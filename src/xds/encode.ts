@@ -1,4 +1,4 @@
-/** Encodes responses; the part of a resource is encoded once for all proxies. */
+/** Encodes responses. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import {
@@ -24,16 +24,23 @@ function fieldsOf<K extends string>(
 
 const text = (writer: BinaryWriter, field: number, value: string): BinaryWriter =>
   writer.tag(field, WireType.LengthDelimited).string(value);
-const bytes = (writer: BinaryWriter, field: number, value: Uint8Array): BinaryWriter =>
-  writer.tag(field, WireType.LengthDelimited).bytes(value);
 
-const anyOf = (typeUrl: string, { value }: Resource): Uint8Array =>
-  bytes(text(new BinaryWriter(), ANY.typeUrl, typeUrl), ANY.value, value).finish();
+/** All of an Any but its value, which ends it. */
+function anyHead(writer: BinaryWriter, field: number, typeUrl: string, { value }: Resource): BinaryWriter {
+  const type = text(new BinaryWriter(), ANY.typeUrl, typeUrl).finish();
+  const valueHead = new BinaryWriter().tag(ANY.value, WireType.LengthDelimited).uint32(value.length).finish();
+  return writer
+    .tag(field, WireType.LengthDelimited)
+    .uint32(type.length + valueHead.length + value.length)
+    .raw(type)
+    .raw(valueHead);
+}
 
-const plain = new WeakMap<Resource, Uint8Array>();
-const named = new WeakMap<Resource, Uint8Array>();
+/** What stands before the value of a resource in a response; values are copied into each response, and nowhere else. */
+const plainHeads = new WeakMap<Resource, Uint8Array>();
+const deltaEnds = new WeakMap<Resource, readonly [head: Uint8Array, name: Uint8Array]>();
 
-function once(cache: WeakMap<Resource, Uint8Array>, resource: Resource, encode: () => Uint8Array): Uint8Array {
+function once<T>(cache: WeakMap<Resource, T>, resource: Resource, encode: () => T): T {
   let part = cache.get(resource);
   if (part === undefined) cache.set(resource, (part = encode()));
   return part;
@@ -71,9 +78,10 @@ function sharedPart(typeUrl: string, shared: Resources): Uint8Array {
 }
 
 const plainParts = (typeUrl: string, resources: Iterable<Resource>): Uint8Array[] =>
-  Array.from(resources, (resource) =>
-    once(plain, resource, () => bytes(new BinaryWriter(), PLAIN.resources, anyOf(typeUrl, resource)).finish()),
-  );
+  [...resources].flatMap((resource) => [
+    once(plainHeads, resource, () => anyHead(new BinaryWriter(), PLAIN.resources, typeUrl, resource).finish()),
+    resource.value,
+  ]);
 
 export function encodeDelta(
   { typeUrl, version, nonce }: ResponseHead,
@@ -84,15 +92,23 @@ export function encodeDelta(
   for (const name of removed) text(end, DELTA.removedResources, name);
   return Buffer.concat([
     text(new BinaryWriter(), DELTA.systemVersionInfo, version).finish(),
-    ...resources.map((resource) =>
-      once(named, resource, () => bytes(new BinaryWriter(), DELTA.resources, partOf(typeUrl, resource)).finish()),
-    ),
+    ...resources.flatMap((resource) => {
+      const [head, name] = once(deltaEnds, resource, () => endsOf(typeUrl, resource));
+      return [head, resource.value, name];
+    }),
     end.finish(),
   ]);
 }
 
-function partOf(typeUrl: string, resource: Resource): Uint8Array {
-  const writer = text(new BinaryWriter(), RESOURCE.version, resource.version);
-  bytes(writer, RESOURCE.resource, anyOf(typeUrl, resource));
-  return text(writer, RESOURCE.name, resource.name).finish();
+/** What stands before and after the value. */
+function endsOf(typeUrl: string, resource: Resource): readonly [head: Uint8Array, name: Uint8Array] {
+  const name = text(new BinaryWriter(), RESOURCE.name, resource.name).finish();
+  const version = text(new BinaryWriter(), RESOURCE.version, resource.version);
+  const fields = anyHead(version, RESOURCE.resource, typeUrl, resource).finish();
+  const head = new BinaryWriter()
+    .tag(DELTA.resources, WireType.LengthDelimited)
+    .uint32(fields.length + resource.value.length + name.length)
+    .raw(fields)
+    .finish();
+  return [head, name];
 }

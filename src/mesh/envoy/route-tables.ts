@@ -14,6 +14,7 @@ import {
   overlap,
 } from '../resolve/hosts.ts';
 import type { GatewayHost } from '../rules/gateway.ts';
+import { idOf } from '../revisions.ts';
 import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
@@ -37,13 +38,19 @@ export function sidecarTable(scope: Scope, port: number): Made {
     const domains = all.some((name) => taken.has(name)) ? all.filter((name) => !taken.has(name)) : all;
     for (const name of domains) taken.add(name);
     if (rule !== undefined) origins.push(originText(rule.origin));
-    hosts.push({ host: service.host, port, domains, rule });
+    hosts.push({
+      host: service.host,
+      port,
+      domains,
+      domainsKey: domains === all ? idOf(all) : domains.join(' '),
+      rule,
+    });
   }
   if (port === HTTP_PORT)
     for (const [host, rule] of routes) {
       if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, mesh.services)) continue;
       if (!isInView({ namespace: rule.origin.namespace, host }, scope)) continue;
-      hosts.push({ host, port, domains: [host], rule });
+      hosts.push({ host, port, domains: [host], domainsKey: host, rule });
       origins.push(originText(rule.origin));
     }
   const name = sidecarRoutes(port);
@@ -59,8 +66,34 @@ export function sidecarTable(scope: Scope, port: number): Made {
   };
 }
 
-/** By which proxies of a namespace call a service: its names and addresses; those of its pods, too, as in mongo-0.mongo. */
-function domainsOf({ host, isHeadless, addresses }: Service, namespace: string, domain: string): readonly string[] {
+interface Domains {
+  readonly domain: string;
+  /** The second part of its host, which is its namespace where it is of Kubernetes. */
+  readonly namespace: string;
+  /** To callers of its own namespace, and of others. */
+  readonly near: readonly string[];
+  readonly far: readonly string[];
+}
+const knownDomains = new WeakMap<Service, Domains>();
+
+/** By which proxies of a namespace call a service. The same list for as long as the service is the same value. */
+function domainsOf(service: Service, from: string, domain: string): readonly string[] {
+  let known = knownDomains.get(service);
+  if (known?.domain !== domain) {
+    const [, namespace = ''] = service.host.split('.');
+    known = {
+      domain,
+      namespace,
+      near: domainsTo(service, namespace, domain),
+      far: domainsTo(service, '', domain),
+    };
+    knownDomains.set(service, known);
+  }
+  return known.namespace === from ? known.near : known.far;
+}
+
+/** Its names and addresses; names of its pods, too, as in mongo-0.mongo. */
+function domainsTo({ host, isHeadless, addresses }: Service, namespace: string, domain: string): readonly string[] {
   const names = namesOf(host, namespace, domain);
   return [
     ...names,

@@ -20,6 +20,8 @@ export interface VirtualHost {
   readonly host: string;
   readonly port: number;
   readonly domains: readonly string[];
+  /** Equal for equal domains. */
+  readonly domainsKey: string | number;
   readonly rule: MeshObject<'VirtualService'> | undefined;
 }
 
@@ -65,8 +67,8 @@ export class EncodedHosts {
 
   /** The bytes of a table that has this host alone: its field, which tables are joined of. */
   of(virtualHost: VirtualHost, scope: RouteScope): Uint8Array {
-    const { host, port, domains, rule } = virtualHost;
-    const key = `${idOf(rule)} ${idOf(scope.mesh.settings)} ${port} ${host} ${domains.join(' ')}`;
+    const { host, port, domainsKey, rule } = virtualHost;
+    const key = `${idOf(rule)} ${idOf(scope.mesh.settings)} ${port} ${host} ${domainsKey}`;
     const variants = this.#variants.get(key) ?? [];
     for (const variant of variants)
       if (holds(variant.reads, scope)) {
