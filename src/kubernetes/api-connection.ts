@@ -24,8 +24,8 @@ const TCP_KEEPALIVE_MS = 30_000;
 
 type Method = 'GET' | 'POST' | 'PATCH';
 
-/** A request's body. */
-interface Sent {
+interface RequestBody {
+  /** Its content type. */
   readonly type: string;
   readonly text: string;
 }
@@ -74,39 +74,39 @@ export class ApiConnection {
 
   /** Rejects with {@link ApiError} for any answer but 200 and 201. */
   get(path: string, options: GetOptions): Promise<Body> {
-    return this.#asked('GET', `${path}?${new URLSearchParams(options.query).toString()}`, undefined, options);
+    return this.#request('GET', `${path}?${new URLSearchParams(options.query).toString()}`, undefined, options);
   }
 
   /** Creates an object. Rejects with {@link ApiError} for any answer but 200 and 201. */
   post(path: string, object: object, options: PostOptions): Promise<Body> {
-    return this.#asked('POST', path, { type: 'application/json', text: JSON.stringify(object) }, options);
+    return this.#request('POST', path, { type: 'application/json', text: JSON.stringify(object) }, options);
   }
 
   /** Creates an object, or sets the fields of it that are given (server-side apply). Rejects as `post`. */
   apply(path: string, object: object, options: GetOptions): Promise<Body> {
     const sent = { type: 'application/apply-patch+yaml', text: JSON.stringify(object) };
-    return this.#asked('PATCH', `${path}?${new URLSearchParams(options.query).toString()}`, sent, options);
+    return this.#request('PATCH', `${path}?${new URLSearchParams(options.query).toString()}`, sent, options);
   }
 
-  async #asked(method: Method, path: string, sent: Sent | undefined, options: PostOptions): Promise<Body> {
-    const silence = new Silence(options.answerWithinMs);
+  async #request(method: Method, path: string, sent: RequestBody | undefined, options: PostOptions): Promise<Body> {
+    const idle = new IdleTimer(options.answerWithinMs);
     try {
-      const response = await this.#send(method, path, sent, options, silence);
-      silence.afterMs = options.silentAfterMs;
-      if (response.statusCode !== 200 && response.statusCode !== 201) throw await errorOf(response, silence, method);
-      return bodyOf(response, silence);
+      const response = await this.#send(method, path, sent, options, idle);
+      idle.afterMs = options.silentAfterMs;
+      if (response.statusCode !== 200 && response.statusCode !== 201) throw await errorOf(response, idle, method);
+      return bodyOf(response, idle);
     } catch (error) {
-      silence.end();
-      throw silence.error ?? error;
+      idle.end();
+      throw idle.error ?? error;
     }
   }
 
   #send(
     method: Method,
     path: string,
-    sent: Sent | undefined,
+    sent: RequestBody | undefined,
     { accept, signal }: PostOptions,
-    silence: Silence,
+    idle: IdleTimer,
   ): Promise<IncomingMessage> {
     const { url, token } = this.#server;
     return new Promise((resolve, reject) => {
@@ -121,7 +121,7 @@ export class ApiConnection {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
       });
-      silence.begin((error) => request.destroy(error));
+      idle.begin((error) => request.destroy(error));
       request.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEPALIVE_MS));
       request.on('response', resolve);
       request.on('error', reject);
@@ -131,7 +131,7 @@ export class ApiConnection {
 }
 
 /** Destroys a request when nothing has arrived for a while. */
-class Silence {
+class IdleTimer {
   afterMs: number;
   error: SilentServer | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -156,26 +156,26 @@ class Silence {
 }
 
 /** The timer runs only while the next chunk is awaited: a slow reader is not a silent server. */
-async function* bodyOf(response: IncomingMessage, silence: Silence): AsyncGenerator<Buffer> {
+async function* bodyOf(response: IncomingMessage, idle: IdleTimer): AsyncGenerator<Buffer> {
   try {
-    silence.begin();
+    idle.begin();
     for await (const chunk of response as AsyncIterable<Buffer>) {
-      silence.end();
+      idle.end();
       yield chunk;
-      silence.begin();
+      idle.begin();
     }
   } catch (error) {
-    throw silence.error ?? error;
+    throw idle.error ?? error;
   } finally {
-    silence.end();
+    idle.end();
     response.destroy();
   }
 }
 
-async function errorOf(response: IncomingMessage, silence: Silence, method: Method): Promise<ApiError> {
+async function errorOf(response: IncomingMessage, idle: IdleTimer, method: Method): Promise<ApiError> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of bodyOf(response, silence)) {
+  for await (const chunk of bodyOf(response, idle)) {
     chunks.push(chunk);
     bytes += chunk.length;
     if (bytes > MAX_ERROR_BYTES) break;
@@ -186,9 +186,9 @@ async function errorOf(response: IncomingMessage, silence: Silence, method: Meth
 }
 
 export function apiError(status: number, message: string, retryAfterMs = 0, hints = HINTS): ApiError {
-  const said = message === '' ? '' : `: ${message.slice(0, MAX_MESSAGE_CHARACTERS)}`;
+  const detail = message === '' ? '' : `: ${message.slice(0, MAX_MESSAGE_CHARACTERS)}`;
   return new ApiError(
-    `the API server answers ${status}${said}${hints[status] ?? ''}`,
+    `the API server answers ${status}${detail}${hints[status] ?? ''}`,
     status,
     Number.isFinite(retryAfterMs) && retryAfterMs > 0 ? retryAfterMs : 0,
   );

@@ -1,7 +1,8 @@
 /**
  * Objects of a Kubernetes API server, listed once and watched from then on.
  * **In**: the address and credentials of an API server, a path such as `/api/v1/pods`, selectors. **Out**: each object as it is put or
- * removed, into a sink; writes by server-side apply. **Fails**: only for a time; a failure is reported with its cause and retried with back-off, and the objects stay.
+ * removed, into a sink; writes by server-side apply. **Fails**: only for a time; a failure is reported with its cause and retried with
+ * back-off, and the objects stay.
  */
 export { Applier, type ApplierOptions } from './applier.ts';
 export type { ApiServer, ReadApiServer } from './api-server.ts';

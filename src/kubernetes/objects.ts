@@ -21,7 +21,7 @@ export interface KubeObject {
   readonly metadata?: Metadata;
 }
 
-/** Takes the objects of one resource. Its methods are called one at a time. What they throw is a bug, and ends the watch. */
+/** Takes the objects of one resource. Its methods are called one at a time. An error that one throws is a bug, and ends the watch. */
 export interface ResourceSink<T extends KubeObject = KubeObject> {
   /** A list begins; also when the last one was not complete. */
   listing(): void;
@@ -33,7 +33,7 @@ export interface ResourceSink<T extends KubeObject = KubeObject> {
   listed(): Iterable<void>;
 }
 
-/** A resource of an API server, and what takes its objects. */
+/** A resource of an API server, and the sink of its objects. */
 export interface Resource {
   /** `/api/v1/pods`, `/apis/apps/v1/namespaces/shop/replicasets`. */
   readonly path: string;

@@ -1,5 +1,5 @@
 /**
- * Asks an API server whose a token is (authentication.k8s.io/v1 TokenReview).
+ * Asks an API server to whom a token belongs (authentication.k8s.io/v1 TokenReview).
  * **In**: a token. **Out**: the user that it proves to any of the audiences, or why it proves none.
  * **Fails**: with an Error while the server is away, hung, or does not let us ask.
  */

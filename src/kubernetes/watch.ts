@@ -31,7 +31,7 @@ export interface WatchEnd {
   readonly isSilent: boolean;
 }
 
-/** The server answers a watch at once; what it then has to say may take long. */
+/** A watch is answered at once; only its events may take long. */
 const ANSWER_WITHIN_MS = 30_000;
 
 /** Rejects with the cause; with an ApiError 410 if the version is too old, with {@link LostEvent} after bytes that cannot be read. */

@@ -25,7 +25,7 @@ interface United {
 }
 
 const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
-/** Where services run says nothing about references, and changes all the time. */
+/** They change all the time, and no reference leads to them. */
 const OF_ENDPOINTS: ReadonlySet<Kind> = new Set<Kind>([
   'Pod',
   'EndpointSlice',

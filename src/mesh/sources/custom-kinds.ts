@@ -97,7 +97,7 @@ export class CustomKinds {
       this.#watched.set(kind, { served, stop, absentSinceMs: undefined });
       watch(kind, served, stop.signal);
     } else if (watched !== undefined) {
-      // Its objects were deleted with the definition, which the watch has seen; or else the server may be wrong for a while.
+      // With a definition its objects are deleted, and the watch delivers that. Otherwise the server may be wrong for a while.
       watched.stop.abort();
       watched.absentSinceMs ??= performance.now();
       if (performance.now() - watched.absentSinceMs < ABSENT_FOR_MS) return;

@@ -91,7 +91,7 @@ export class KubernetesObjects {
     };
   }
 
-  /** The server no longer has the kind, or nobody needs these objects of it. */
+  /** The server no longer has the kind, or these objects of it are no longer needed. */
   forget(kind: Kind, isGone: (key: string) => boolean): void {
     for (const key of this.#of(kind).keys()) if (isGone(key)) this.#remove(kind, key);
   }

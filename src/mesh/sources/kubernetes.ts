@@ -52,7 +52,7 @@ interface List {
   readonly has: (key: string) => boolean;
 }
 
-/** What a server has always. Endpoints are superseded by EndpointSlices, which each server of today writes. */
+/** Kinds of every server. Endpoints are superseded by EndpointSlices, which each server of today writes. */
 const BUILT_IN: readonly WatchedKind[] = [
   { kind: 'Service', apiVersion: 'v1', plural: 'services', isNamespaced: true },
   { kind: 'EndpointSlice', apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices', isNamespaced: true },
@@ -75,7 +75,7 @@ const NAMESPACES: WatchedKind = {
 };
 const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
-/** Of a server that answers, but not this. */
+/** Statuses of a server that refuses one resource, and answers others. */
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 404]);
 export class KubernetesSource {
   readonly #options: KubernetesSourceOptions;
@@ -108,7 +108,7 @@ export class KubernetesSource {
       outages: this.#outages,
       watch: (kind, served, stop) => void this.#begin?.({ kind, ...served }, stop),
       forget: (kind) => this.#objects.forget(kind, () => true),
-      onAnswer: () => this.#look(),
+      onAnswer: () => this.#settleIfSynced(),
       onFailure: () => options.meters?.('discovery').failure?.(),
     });
   }
@@ -209,7 +209,7 @@ export class KubernetesSource {
     const sink = this.#objects.sink(kind, apiVersion, list.has, () => {
       begun.resolve();
       this.#waiting.delete(name);
-      this.#look();
+      this.#settleIfSynced();
     });
     const log = this.#outages.of(name);
     const meters = this.#options.meters?.(kind);
@@ -239,12 +239,12 @@ export class KubernetesSource {
         begun.resolve();
         this.#waiting.delete(name);
         this.#outages.stopped(name);
-        this.#look();
+        this.#settleIfSynced();
       },
     };
   }
 
-  #look(): void {
+  #settleIfSynced(): void {
     if (this.#isSynced || !this.#custom.isKnown || this.#waiting.size > 0) return;
     this.#isSynced = true;
     this.#synced.resolve();

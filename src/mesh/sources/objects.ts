@@ -32,11 +32,11 @@ export async function readObjects(
   slice: TimeSlice = new TimeSlice(),
 ): Promise<MeshObjects> {
   const found = noObjects() as unknown as Record<Kind, MeshObject<Kind>[]>;
-  const seen = new Map<string, ObjectHead>();
+  const heads = new Map<string, ObjectHead>();
   for (const { file, text } of files) {
     const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
     for (const { root } of documents) {
-      for (const node of itemsOf(root)) add(node, found, seen, findings);
+      for (const node of itemsOf(root)) add(node, found, heads, findings);
       if (slice.isOver) await slice.next();
     }
   }
@@ -55,19 +55,19 @@ function itemsOf(root: Node): readonly Node[] {
 function add(
   node: Node,
   found: Record<Kind, MeshObject<Kind>[]>,
-  seen: Map<string, ObjectHead>,
+  heads: Map<string, ObjectHead>,
   findings: Findings,
 ): void {
   const read = readObject(node, findings);
   if (read === undefined) return;
   const { head, kind } = read;
   const key = objectKey(head);
-  const earlier = seen.get(key);
+  const earlier = heads.get(key);
   if (earlier !== undefined) {
     reportDuplicate(head, earlier, findings);
     return;
   }
-  seen.set(key, head);
+  heads.set(key, head);
   const spec = read.spec();
   if (spec !== undefined) found[kind].push({ origin: head, spec });
 }

@@ -1,5 +1,5 @@
 /**
- * What a mesh reads of an object of Kubernetes: a fraction of its bytes, and what remains equal while a controller writes the rest.
+ * The fields of an object of Kubernetes that a mesh reads: a fraction of its bytes, which stays the same while a controller writes others.
  * **In**: an object as the API server sends it, in which any field may be absent or of another type. **Out**: the fields that schemas read.
  */
 import type { Kind } from '../rules/kinds.ts';
@@ -9,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>;
 const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Another type is left as it is: the schema says what is wrong with it. */
+/** A value of another type is kept, so that the schema reports it. */
 function pick(value: unknown, of: Readonly<Record<string, true | ((value: unknown) => unknown)>>): unknown {
   if (!isFields(value)) return value;
   const picked: Record<string, unknown> = {};

@@ -150,13 +150,13 @@ contexts:
 - { name: d, context: { cluster: again, user: two } }
 `,
     );
-    const seen = [];
+    const found = [];
     for (const context of [undefined, 'a', 'b', 'c', 'd']) {
       const read = await ours(fromKubeconfig(path, context));
       expect(read).toEqual(await theirs(loaded(path, context)));
-      seen.push([read.url, read.token ?? read.cert]);
+      found.push([read.url, read.token ?? read.cert]);
     }
-    expect(seen).toEqual([
+    expect(found).toEqual([
       ['https://two:6443', 'first'],
       ['https://one', 'first'],
       ['https://two:6443', 'first'],
