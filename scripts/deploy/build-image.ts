@@ -1,9 +1,10 @@
-/** Builds deploy/docker/Dockerfile with buildah, in a storage of its own. */
+/** Builds the images of deploy/docker with buildah, in a storage of its own. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commitOf } from '../../src/cli/commit.ts';
+import { envoyProgram } from '../../test/parts/fetch.ts';
 import { containerProgram, nodeBase } from '../../test/parts/fetch-deploy-tools.ts';
 import { ROOT } from './manifests.ts';
 
@@ -19,14 +20,21 @@ export interface Image {
     readonly Healthcheck: { readonly Test: readonly string[] };
     readonly Labels: Readonly<Record<string, string>>;
   };
+}
+
+export interface Images {
+  /** Of deploy/docker/Dockerfile. */
+  readonly sluice: Image;
+  /** Of deploy/docker/Dockerfile.proxy, on top of it. */
+  readonly proxy: Image;
   remove(): void;
 }
 
 const CERTIFICATES = '/etc/ssl/certs';
 const NPM_CONFIG = 'cafile=/etc/ssl/certs/ca-certificates.crt\n';
 
-/** `NODE_IMAGE` names the base; by default one is made, since it needs no registry of images. */
-export async function buildImage(): Promise<Image> {
+/** `NODE_IMAGE` and `ENVOY_IMAGE` name images to build from; by default they are made, which needs no registry of images. */
+export async function buildImages(): Promise<Images> {
   const program = await containerProgram('buildah');
   const storage = mkdtempSync(join(tmpdir(), 'sluice-image-'));
   const buildah = (args: readonly string[], input?: string): string =>
@@ -45,29 +53,31 @@ export async function buildImage(): Promise<Image> {
   try {
     const base = process.env['NODE_IMAGE'] ?? (await importBase(buildah));
     const volumes = existsSync(CERTIFICATES) ? ['--volume', `${CERTIFICATES}:${CERTIFICATES}:ro`] : [];
-    const given = [`NODE_IMAGE=${base}`, `COMMIT=${commitOf(ROOT) ?? ''}`].flatMap((arg) => ['--build-arg', arg]);
     const isolation = ['--isolation', 'chroot', '--network', 'host', '--format', 'docker'];
-    buildah([
-      'build',
-      '--quiet',
-      ...isolation,
-      ...volumes,
-      ...given,
-      '-f',
-      'deploy/docker/Dockerfile',
-      '-t',
-      'sluice',
-      '.',
-    ]);
-    const inspected = JSON.parse(buildah(['inspect', '--type', 'image', 'sluice'])) as {
-      Docker: { config: Image['config'] };
+    const build = (file: string, name: string, given: Readonly<Record<string, string>>): Image => {
+      const args = Object.entries(given).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]);
+      buildah(['build', '--quiet', ...isolation, ...volumes, ...args, '-f', `deploy/docker/${file}`, '-t', name, '.']);
+      const inspected = JSON.parse(buildah(['inspect', '--type', 'image', name])) as {
+        Docker: { config: Image['config'] };
+      };
+      return { rootfs: buildah(['mount', buildah(['from', name])]), config: inspected.Docker.config };
     };
-    const rootfs = buildah(['mount', buildah(['from', 'sluice'])]);
-    return { rootfs, config: inspected.Docker.config, remove };
+    const sluice = build('Dockerfile', 'sluice', { NODE_IMAGE: base, COMMIT: commitOf(ROOT) ?? '' });
+    const envoy = process.env['ENVOY_IMAGE'] ?? (await importEnvoy(buildah));
+    const proxy = build('Dockerfile.proxy', 'sluice-proxy', { SLUICE_IMAGE: 'localhost/sluice', ENVOY_IMAGE: envoy });
+    return { sluice, proxy, remove };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+/** As in Envoy's own images. */
+async function importEnvoy(buildah: (args: readonly string[]) => string): Promise<string> {
+  const container = buildah(['from', 'scratch']);
+  buildah(['copy', '--quiet', container, await envoyProgram(), '/usr/local/bin/envoy']);
+  buildah(['commit', '--quiet', '--rm', container, 'localhost/envoy']);
+  return 'localhost/envoy';
 }
 
 async function importBase(buildah: (args: readonly string[], input?: string) => string): Promise<string> {

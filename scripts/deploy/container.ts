@@ -22,22 +22,37 @@ export interface ContainerSpec {
   /** Folders of this machine by path in the container; a value ending in `:rw` may be written. */
   readonly mounts?: Readonly<Record<string, string>>;
   readonly hasTmp?: boolean;
+  /** Shares the network of another container, as those of one pod do. */
+  readonly besides?: Container;
 }
 
 export interface Container extends Part {
-  /** Runs a program in the container. */
-  exec(command: readonly string[]): { readonly code: number | null; readonly out: string };
+  /** Of its first process. */
+  readonly firstPid: number;
+  /** Runs a program in the container. `as`: another user with these capabilities, as an init container of the same pod and image. */
+  exec(command: readonly string[], as?: ExecUser): Ran;
   /** Runs a program of this machine in the container's network. */
-  beside(command: readonly string[]): { readonly code: number | null; readonly out: string };
+  beside(command: readonly string[]): Ran;
   /** A process beside it, until it is stopped. */
   spawnBeside(command: readonly string[]): Part;
+}
+
+export interface ExecUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly capabilities: readonly string[];
+}
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
 }
 
 interface Config {
   process: Record<string, unknown>;
   root: object;
   mounts: { destination: string; type: string; source: string; options: string[] }[];
-  linux: { namespaces: { type: string }[]; resources?: unknown };
+  linux: { namespaces: { type: string; path?: string }[]; resources?: unknown };
 }
 
 export async function startContainer(image: Image, spec: ContainerSpec): Promise<Container> {
@@ -63,11 +78,13 @@ export async function startContainer(image: Image, spec: ContainerSpec): Promise
     });
     return found;
   };
-  const within = ['nsenter', '-t', String(await pid()), '-n'];
-  run([...within, 'ip', 'addr', 'add', `${POD_IP}/32`, 'dev', 'lo']);
+  const ownPid = await pid();
+  const within = ['nsenter', '-t', String(ownPid), '-n'];
+  if (spec.besides === undefined) run([...within, 'ip', 'addr', 'add', `${POD_IP}/32`, 'dev', 'lo']);
   return {
     ...part,
-    exec: (command) => run([runc, ...state, 'exec', name, ...command]),
+    firstPid: ownPid,
+    exec: (command, as) => run([runc, ...state, 'exec', ...(as === undefined ? [] : flagsOf(as)), name, ...command]),
     beside: (command) => run([...within, ...command]),
     spawnBeside: ([program = '', ...args]) => startChild('nsenter', [...within.slice(1), program, ...args]),
     stop: async (graceMs) => {
@@ -77,7 +94,13 @@ export async function startContainer(image: Image, spec: ContainerSpec): Promise
   };
 }
 
-function run([program = '', ...args]: readonly string[]): { code: number | null; out: string } {
+const flagsOf = ({ uid, gid, capabilities }: ExecUser): readonly string[] => [
+  '--user',
+  `${uid}:${gid}`,
+  ...capabilities.flatMap((name) => ['--cap', `CAP_${name}`]),
+];
+
+function run([program = '', ...args]: readonly string[]): Ran {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 30_000 });
   return { code: status, out: `${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}` };
 }
@@ -117,6 +140,15 @@ function configOf({ rootfs, config }: Image, spec: ContainerSpec, from: Config):
       ...mounts,
       ...(spec.hasTmp === false ? [] : [tmp]),
     ],
-    linux: { ...linux, namespaces: linux.namespaces.filter(({ type }) => type !== 'cgroup') },
+    linux: {
+      ...linux,
+      namespaces: linux.namespaces
+        .filter(({ type }) => type !== 'cgroup')
+        .map((one) =>
+          one.type === 'network' && spec.besides !== undefined
+            ? { ...one, path: `/proc/${spec.besides.firstPid}/ns/net` }
+            : one,
+        ),
+    },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run deploy:image`: builds the image, and runs it as Docker, the pods of the chart, and Envoy Gateway do: see container.ts for the
- * restrictions. Needs root, and Debian's buildah, runc and debootstrap, which it installs. Takes five minutes.
+ * `npm run deploy:image`: builds the images, and runs them as Docker, the pods of the chart, Envoy Gateway and injected pods do: see
+ * container.ts for the restrictions. Needs root, and Debian's buildah, runc and debootstrap, which it installs. Takes six minutes.
  */
 import assert from 'node:assert/strict';
 import { cpSync, globSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
@@ -8,15 +8,17 @@ import { join } from 'node:path';
 import { eventually } from '../../src/adapters/testing/index.ts';
 import { redisServer } from '../../test/parts/fetch.ts';
 import { gatewayLimiterEnv } from '../../test/parts/envoy-gateway-limiter.ts';
-import { buildImage } from './build-image.ts';
+import { buildImages } from './build-image.ts';
 import { POD_IP } from './container.ts';
 import { ok } from './helm.ts';
+import { runInjectedPod } from './injected-pod.ts';
 import { ROOT } from './manifests.ts';
 import { gets } from './pod.ts';
 import { runPods } from './pod-runs.ts';
 import { openRuns, WITHIN_MS } from './runs.ts';
 
-const image = await buildImage();
+const images = await buildImages();
+const image = images.sluice;
 const runs = await openRuns(image);
 try {
   const files = globSync('opt/sluice/**/*', { cwd: image.rootfs }).map((file) => statSync(join(image.rootfs, file)));
@@ -27,9 +29,10 @@ try {
   await withPlugin();
   await runPods(runs);
   await asEnvoyGateway();
+  await runInjectedPod(runs, images.proxy);
 } finally {
   await runs.close();
-  image.remove();
+  images.remove();
 }
 
 async function asDocker(): Promise<void> {

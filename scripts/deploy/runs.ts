@@ -15,7 +15,8 @@ export const WITHIN_MS = 30_000;
 type TlsFiles = Readonly<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>;
 
 export interface Runs {
-  container(spec: ContainerSpec): Promise<Container>;
+  /** Of the image of deploy/docker/Dockerfile, unless another one is named. */
+  container(spec: ContainerSpec, of?: Image): Promise<Container>;
   /** A pod of the chart with these values; it is ready. */
   pod(values: object, options?: { readonly volumes?: string; readonly tls?: TlsFiles }): Promise<Pod>;
   /** SIGTERM must end it before it would be killed. */
@@ -45,7 +46,7 @@ export async function openRuns(image: Image): Promise<Runs> {
   };
   return {
     folder,
-    container: async (spec) => keep(await startContainer(image, spec)),
+    container: async (spec, of = image) => keep(await startContainer(of, spec)),
     async pod(values, { volumes = folder(), tls } = {}) {
       const pod = keep(await startPod(image, helm.render(values), volumes, tls === undefined ? {} : { tls }));
       for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe'] as const) await pod.becomes(probe);
