@@ -34,6 +34,11 @@ export class AnswerTimes {
     return this.pending < BURST ? 0 : this.silentSinceMs + this.#burstSilenceMs;
   }
 
+  /** When a call is late, if the backend is silent to it from `sinceMs` on. */
+  lateAtMs(sinceMs: number, deadlineMs: number): number {
+    return Math.max(sinceMs + deadlineMs, this.burstLateAtMs);
+  }
+
   /** `order`: the position of the call among those sent. */
   answered(order: number, atMs: number): void {
     let last = this.#orders.length - 1;

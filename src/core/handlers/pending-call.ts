@@ -79,7 +79,7 @@ export class PendingCall implements Expiring {
    */
   get lateAtLoopMs(): number {
     if (this.#call === undefined) return this.#silentSinceLoopMs + Math.max(this.#deadlineMs, CALLER_WAITS_MS);
-    return Math.max(this.#silentSinceLoopMs + this.#deadlineMs, this.#calls.answerTimes.burstLateAtMs);
+    return this.#calls.answerTimes.lateAtMs(this.#silentSinceLoopMs, this.#deadlineMs);
   }
 
   get #silentSinceLoopMs(): number {

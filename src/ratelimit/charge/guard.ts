@@ -69,7 +69,7 @@ export class Guard {
         endsAtMs: Infinity,
         wheelAtMs: NOT_IN_WHEEL,
         get lateAtLoopMs() {
-          return Math.max(Math.max(sentAtMs, times.silentSinceMs) + timeoutMs, times.burstLateAtMs);
+          return times.lateAtMs(Math.max(sentAtMs, times.silentSinceMs), timeoutMs);
         },
         expire: () => {
           close();
