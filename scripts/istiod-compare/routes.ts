@@ -57,6 +57,8 @@ export const HTTP = [
   - { match: [{ uri: { prefix: /d } }], redirect: { scheme: https, derivePort: FROM_REQUEST_PORT, redirectCode: 302 } }
   - { match: [{ uri: { prefix: /p } }], redirect: { scheme: https, derivePort: FROM_PROTOCOL_DEFAULT, redirectCode: 302 } }
   - { match: [{ uri: { prefix: /e } }], redirect: { uri: "%PREFIX()%/x" } }
+  - { match: [{ uri: { prefix: /r }, statPrefix: of-r }], redirect: { prefixRewrite: /s } }
+  - { match: [{ uri: { prefix: /y } }], directResponse: { status: 200, body: { bytes: aGVsbG8= } } }
   - { match: [{ uri: { prefix: /f } }], directResponse: { status: 418, body: { string: teapot } } }
   - { match: [{ uri: { prefix: /g } }], directResponse: { status: 503 } }
   - { redirect: { uri: /all, redirectCode: 307 } }`,

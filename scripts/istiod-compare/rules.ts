@@ -19,7 +19,7 @@ const REACHED = [
   reached('hash-header', 'trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: x-user } } }'),
   reached(
     'hash-cookie',
-    'trafficPolicy: { loadBalancer: { consistentHash: { httpCookie: { name: c, path: /p, ttl: 60s }, ringHash: { minimumRingSize: 2048 } } } }',
+    'trafficPolicy: { loadBalancer: { consistentHash: { httpCookie: { name: c, path: /p, ttl: 60s, attributes: [{ name: SameSite, value: Strict }] }, ringHash: { minimumRingSize: 2048 } } } }',
   ),
   reached('hash-source', 'trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true, maglev: {} } } }'),
   reached(
@@ -47,7 +47,10 @@ const REACHED = [
   ),
   reached('tls-istio', `trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }, ${SUBSETS}`),
   reached('round-robin', 'trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN } }'),
-  reached('random', 'trafficPolicy: { loadBalancer: { simple: RANDOM } }'),
+  reached(
+    'random',
+    'trafficPolicy: { retryBudget: { percent: 25, minRetryConcurrency: 4 }, loadBalancer: { simple: RANDOM } }',
+  ),
   reached('passthrough', 'trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } }'),
   reached(
     'warmup',
@@ -65,7 +68,10 @@ const REACHED = [
     'pool',
     'trafficPolicy: { connectionPool: { tcp: { maxConnections: 5, connectTimeout: 3s, maxConnectionDuration: 1h, idleTimeout: 9s, tcpKeepalive: { probes: 3, time: 75s, interval: 10s } }, http: { http1MaxPendingRequests: 2, http2MaxRequests: 3, maxRequestsPerConnection: 4, maxRetries: 6, idleTimeout: 30s, maxConcurrentStreams: 50 } } }',
   ),
-  reached('upgrade', 'trafficPolicy: { connectionPool: { http: { h2UpgradePolicy: UPGRADE } } }'),
+  reached(
+    'upgrade',
+    'trafficPolicy: { connectionPool: { http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 30s, timeout: 5s } } } }',
+  ),
   reached('client-protocol', 'trafficPolicy: { connectionPool: { http: { useClientProtocol: true } } }'),
   reached(
     'productpage',

@@ -36,10 +36,12 @@ export function protocolOptions(
         : seconds(connectionPool.tcp.maxConnectionDuration),
     max_requests_per_connection: http?.maxRequestsPerConnection === 0 ? undefined : http?.maxRequestsPerConnection,
   });
+  const pings = http?.http2KeepAlive;
   const http2 = {
-    http2_protocol_options: {
+    http2_protocol_options: compact({
       max_concurrent_streams: http?.maxConcurrentStreams ?? HTTP2['max_concurrent_streams'] ?? 1,
-    },
+      connection_keepalive: pings && { interval: seconds(pings.interval), timeout: seconds(pings.timeout) },
+    }),
   };
   return httpOptions(
     compact({
@@ -94,17 +96,21 @@ function slowStartOf(loadBalancer: PortPolicy['loadBalancer']): Json | undefined
   };
 }
 
-export function circuitBreakers({ connectionPool }: PortPolicy): Json {
+export function circuitBreakers({ connectionPool, retryBudget: budget }: PortPolicy): Json {
   const { tcp, http } = connectionPool ?? {};
   return {
     thresholds: [
-      {
+      compact({
         max_connections: tcp?.maxConnections ?? NO_LIMIT,
         max_pending_requests: positive(http?.http1MaxPendingRequests) ?? NO_LIMIT,
         max_requests: positive(http?.http2MaxRequests) ?? NO_LIMIT,
         max_retries: positive(http?.maxRetries) ?? NO_LIMIT,
         track_remaining: true,
-      },
+        retry_budget: budget && {
+          budget_percent: { value: budget.percent },
+          min_retry_concurrency: positive(budget.minRetryConcurrency) ?? 3,
+        },
+      }),
     ],
   };
 }

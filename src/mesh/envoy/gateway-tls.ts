@@ -44,7 +44,12 @@ const parametersOf = (tls: ServerTls): Json =>
 /** Envoy writes `TLSv1_2` where Istio writes `TLSV1_2`. */
 const versionOf = (name: string | undefined): string | undefined => name?.replace('TLSV', 'TLSv');
 
-const checksOf = ({ subjectAltNames, caCrl }: ServerTls): PeerChecks => ({ subjectAltNames, crl: caCrl });
+const checksOf = ({ subjectAltNames, caCrl, verifyCertificateSpki, verifyCertificateHash }: ServerTls): PeerChecks => ({
+  subjectAltNames,
+  crl: caCrl,
+  spki: verifyCertificateSpki,
+  hash: verifyCertificateHash,
+});
 
 const verifiesClients = ({ mode }: ServerTls): boolean => mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
 

@@ -10,7 +10,5 @@ export function hashPolicy(scope: Pick<RouteScope, 'destinationRule'>, host: str
   if (hash.httpQueryParameterName !== undefined) return [{ query_parameter: { name: hash.httpQueryParameterName } }];
   if (hash.useSourceIp !== undefined) return [{ connection_properties: { source_ip: hash.useSourceIp } }];
   const { httpCookie } = hash;
-  return httpCookie === undefined
-    ? []
-    : [{ cookie: compact({ name: httpCookie.name, path: httpCookie.path, ttl: httpCookie.ttl }) }];
+  return httpCookie === undefined ? [] : [{ cookie: compact(httpCookie) }];
 }

@@ -67,6 +67,7 @@ function routeOf(
 ): Json {
   return compact({
     name: route.name ?? match?.name,
+    stat_prefix: match?.statPrefix,
     match: matchOf(match),
     ...answerOf(route, origin.namespace, context),
     metadata: madeOf(origin, `http[${at}]`),
@@ -124,7 +125,10 @@ function answerOf(route: HttpRoute, namespace: string, context: RouteContext): J
   if (route.directResponse !== undefined) {
     const { status, body } = route.directResponse;
     return {
-      direct_response: compact({ status, body: body === undefined ? undefined : { inline_string: body.string } }),
+      direct_response: compact({
+        status,
+        body: body && compact({ inline_string: body.string, inline_bytes: body.bytes }),
+      }),
     };
   }
   return { route: actionOf(route, namespace, context) };
@@ -139,11 +143,12 @@ const CODES = {
 } as const;
 
 const redirectOf = (
-  { uri, authority, port, derivePort, scheme, redirectCode }: NonNullable<HttpRoute['redirect']>,
+  { uri, prefixRewrite, authority, port, derivePort, scheme, redirectCode }: NonNullable<HttpRoute['redirect']>,
   requestPort: number,
 ): Json =>
   compact({
     path_redirect: uri,
+    prefix_rewrite: prefixRewrite,
     host_redirect: authority,
     port_redirect: derivePort === 'FROM_REQUEST_PORT' ? requestPort : port,
     scheme_redirect: scheme,

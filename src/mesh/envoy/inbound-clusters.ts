@@ -93,16 +93,19 @@ const staticAt = (name: string, at: At, member: Member): Json => ({
   ...(isOwnAddress(at, member) && isIntercepted(member) ? fromInside(member) : {}),
 });
 
-/** A server takes as many connections and requests as the rule of its service lets clients send. */
-function commonOf({ protocol, target }: InboundPort, scope: Scope): Json {
+/** A server takes as many connections and requests as its Sidecar says, or else as the rule of its service lets clients send. */
+function commonOf({ number, protocol, target }: InboundPort, scope: Scope): Json {
+  const { ingress = [], inboundConnectionPool } = scope.sidecar?.spec ?? {};
   const pool =
-    target === undefined
+    ingress.find(({ port }) => port.number === number)?.connectionPool ??
+    inboundConnectionPool ??
+    (target === undefined
       ? undefined
       : withDefaults(
           policyFor(scope.destinationRule(target.service.host)?.spec, target.port.number),
           target.service,
           scope.mesh.settings,
-        ).connectionPool;
+        ).connectionPool);
   const policy: PortPolicy = {
     connectionPool:
       pool === undefined

@@ -37,6 +37,9 @@ export interface PeerChecks {
   readonly subjectAltNames: readonly string[];
   /** A file of revoked certificates. */
   readonly crl?: string | undefined;
+  /** One of all these digests must be that of the certificate, or of its key. */
+  readonly spki?: readonly string[];
+  readonly hash?: readonly string[];
 }
 
 /** `ca`: a file in PEM. */
@@ -52,10 +55,12 @@ export const namedValidation = (name: string, checks: PeerChecks): Json => ({
 });
 
 /** A name is that of a URI, or of DNS. */
-const checksOf = ({ subjectAltNames, crl }: PeerChecks): Json =>
+const checksOf = ({ subjectAltNames, crl, spki = [], hash = [] }: PeerChecks): Json =>
   compact({
     match_typed_subject_alt_names: subjectAltNames.flatMap((exact) =>
       ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })),
     ),
     crl: crl === undefined ? undefined : { filename: crl },
+    verify_certificate_spki: [...spki],
+    verify_certificate_hash: [...hash],
   });

@@ -140,6 +140,7 @@ const join = (outer: HttpMatch, inner: HttpMatch): HttpMatch => ({
   withoutHeaders: { ...outer.withoutHeaders, ...inner.withoutHeaders },
   queryParams: { ...outer.queryParams, ...inner.queryParams },
   port: inner.port ?? outer.port,
+  statPrefix: inner.statPrefix ?? outer.statPrefix,
   sourceLabels: { ...outer.sourceLabels, ...inner.sourceLabels },
   sourceNamespace: inner.sourceNamespace ?? outer.sourceNamespace,
   gateways: inner.gateways ?? outer.gateways,

@@ -17,6 +17,7 @@ export function policyFor(rule: DestinationRule | undefined, port: number, subse
     connectionPool: own.connectionPool ?? base.connectionPool,
     outlierDetection: own.outlierDetection ?? base.outlierDetection,
     tls: own.tls ?? base.tls,
+    retryBudget: own.retryBudget ?? base.retryBudget,
   };
 }
 

@@ -1,7 +1,7 @@
 /** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
 import { z } from 'zod';
 import { localityLbSetting } from './locality.ts';
-import { duration, exportTo, label, labels, port, secretName, wildcardHost } from './values.ts';
+import { duration, exportTo, label, labels, port, secretName, unsupported, wildcardHost } from './values.ts';
 
 export const tcpKeepalive = z.strictObject({
   probes: z.int().min(1).optional(),
@@ -24,14 +24,23 @@ const http = z.strictObject({
   h2UpgradePolicy: z.enum(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']).optional(),
   useClientProtocol: z.boolean().optional(),
   maxConcurrentStreams: z.int().min(1).optional(),
+  /** Pings on connections of HTTP/2. */
+  http2KeepAlive: z.strictObject({ interval: duration, timeout: duration }).optional(),
 });
+
+export const connectionPool = z.strictObject({ tcp: tcp.optional(), http: http.optional() });
 
 const consistentHash = z
   .strictObject({
     httpHeaderName: z.string().min(1).optional(),
     httpQueryParameterName: z.string().min(1).optional(),
     httpCookie: z
-      .strictObject({ name: z.string().min(1), path: z.string().optional(), ttl: z.string().optional() })
+      .strictObject({
+        name: z.string().min(1),
+        path: z.string().optional(),
+        ttl: z.string().optional(),
+        attributes: z.array(z.strictObject({ name: z.string().min(1), value: z.string() })).default([]),
+      })
       .optional(),
     useSourceIp: z.boolean().optional(),
     minimumRingSize: z.int().min(1).optional(),
@@ -125,13 +134,21 @@ export type ClientTls = z.output<typeof tls>;
 
 const portPolicy = {
   loadBalancer: loadBalancer.optional(),
-  connectionPool: z.strictObject({ tcp: tcp.optional(), http: http.optional() }).optional(),
+  connectionPool: connectionPool.optional(),
   outlierDetection: outlierDetection.optional(),
   tls: tls.optional(),
 };
 
+/** The share of active requests that may be retries; in place of maxRetries. */
+const retryBudget = z.strictObject({
+  percent: z.number().min(0).max(100).default(20),
+  minRetryConcurrency: z.int().min(0).default(3),
+  budgetInterval: unsupported('remove it; the share is that of active requests'),
+});
+
 const trafficPolicy = z.strictObject({
   ...portPolicy,
+  retryBudget: retryBudget.optional(),
   portLevelSettings: z.array(z.strictObject({ port: z.strictObject({ number: port }), ...portPolicy })).default([]),
 });
 export type TrafficPolicy = z.output<typeof trafficPolicy>;

@@ -1,5 +1,6 @@
 /** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
 import { z } from 'zod';
+import { connectionPool } from './destination-rule.ts';
 import { isServerName, label, labels, port, secretName, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
 
 const PROTOCOLS = [
@@ -37,6 +38,9 @@ const serverTls = z
     /** Of a Secret in the namespace of the gateway's workload; it goes before files. */
     credentialName: secretName.optional(),
     subjectAltNames: z.array(z.string()).default([]),
+    /** Digests of certificates of clients, or of their keys (base64), one of which a certificate must have. */
+    verifyCertificateSpki: z.array(z.string().min(1)).default([]),
+    verifyCertificateHash: z.array(z.string().min(1)).default([]),
     minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     maxProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     cipherSuites: z.array(z.string()).default([]),
@@ -121,6 +125,7 @@ const ingress = z.strictObject({
     .string()
     .regex(/^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):\d+$|^unix:\/\/.+$/, 'expected 127.0.0.1:PORT or unix:///PATH')
     .optional(),
+  connectionPool: connectionPool.optional(),
 });
 /** `namespace/host`, where the namespace may be `.` (its own), `*` (any) or `~` (none). */
 const egressHost = z
@@ -138,6 +143,8 @@ export const sidecar = z.strictObject({
   workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
   ingress: z.array(ingress).default([]),
   egress: z.array(egress).default([]),
+  /** Of calls to the workload, in place of that of DestinationRules. */
+  inboundConnectionPool: connectionPool.optional(),
   outboundTrafficPolicy: z
     .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('REGISTRY_ONLY') })
     .optional(),

@@ -57,6 +57,8 @@ const httpMatch = z.strictObject({
   sourceNamespace: z.string().optional(),
   gateways: z.array(z.string().min(1)).optional(),
   ignoreUriCase: z.boolean().default(false),
+  /** Of statistics of the proxy. */
+  statPrefix: z.string().min(1).optional(),
 });
 export type HttpMatch = z.output<typeof httpMatch>;
 
@@ -99,6 +101,7 @@ const rewrite = z
 const redirect = z
   .strictObject({
     uri: z.string().optional(),
+    prefixRewrite: z.string().min(1).optional(),
     authority: z.string().optional(),
     port: port.optional(),
     derivePort: z.enum(['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']).optional(),
@@ -109,6 +112,9 @@ const redirect = z
   })
   .refine((one) => one.port === undefined || one.derivePort === undefined, {
     message: 'expected one of port and derivePort',
+  })
+  .refine((one) => one.uri === undefined || one.prefixRewrite === undefined, {
+    message: 'expected one of uri and prefixRewrite',
   });
 
 const corsPolicy = z.strictObject({
@@ -135,7 +141,12 @@ const httpRoute = z
     directResponse: z
       .strictObject({
         status: z.int().min(200).max(599),
-        body: z.strictObject({ string: z.string() }).optional(),
+        body: z
+          .strictObject({ string: z.string().optional(), bytes: z.base64('expected base64').optional() })
+          .refine(({ string, bytes }) => (string === undefined) !== (bytes === undefined), {
+            message: 'expected one of string and bytes',
+          })
+          .optional(),
       })
       .optional(),
     rewrite: rewrite.optional(),

@@ -236,3 +236,80 @@ spec:
   expect(listener).toContain('"transport_socket_connect_timeout":"15s"');
   expect(await validate(all)).not.toMatch(/TlsProtocol|no type|cannot decode/);
 });
+
+test('a rule may redirect by prefix, answer with bytes, and name statistics', async () => {
+  const all = await sidecar(
+    WEB +
+      rule(
+        `{ match: [{ uri: { prefix: /a }, statPrefix: of-a }], redirect: { prefixRewrite: /b } }, { directResponse: { status: 200, body: { bytes: aGVsbG8= } } }`,
+      ),
+  );
+  expect(hostsOf(all)[0]?.routes).toMatchObject([
+    { stat_prefix: 'of-a', redirect: { prefix_rewrite: '/b' } },
+    { direct_response: { status: 200, body: { inline_bytes: 'aGVsbG8=' } } },
+  ]);
+  expect(await validate(all)).toContain('OK');
+});
+
+test('a rule may ping connections, limit retries by a share of requests, and hash by a cookie with attributes', async () => {
+  const all = await sidecar(
+    WEB +
+      policy(`trafficPolicy: {
+        connectionPool: { http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 30s, timeout: 5s } } },
+        retryBudget: { percent: 12.5, minRetryConcurrency: 7 },
+        loadBalancer: { consistentHash: { httpCookie: { name: c, ttl: 60s, attributes: [{ name: SameSite, value: Strict }] } } } }`),
+  );
+  const cluster = named(all, CLUSTER, 'outbound|80||web.default.svc.cluster.local');
+  expect(JSON.stringify(cluster)).toContain('"connection_keepalive":{"interval":"30s","timeout":"5s"}');
+  expect(cluster).toMatchObject({
+    circuit_breakers: {
+      thresholds: [{ retry_budget: { budget_percent: { value: 12.5 }, min_retry_concurrency: 7 } }],
+    },
+  });
+  expect(hostsOf(all)[0]?.routes[0]).toMatchObject({
+    route: {
+      hash_policy: [{ cookie: { name: 'c', ttl: '60s', attributes: [{ name: 'SameSite', value: 'Strict' }] } }],
+    },
+  });
+  expect(await validate(all)).toContain('OK');
+});
+
+test('a Sidecar limits the calls that its workload takes, at each port or at all', async () => {
+  const inbound = async (spec: string) => {
+    const all = await sidecar(`${WEB}
+---
+${API}
+kind: Sidecar
+metadata: { name: web }
+spec: { ${spec}, egress: [{ hosts: ["*/*"] }] }
+`);
+    expect(await validate(all)).toContain('OK');
+    return named(all, CLUSTER, 'inbound|8080||')['circuit_breakers'];
+  };
+  const ALL = 'inboundConnectionPool: { tcp: { maxConnections: 5 } }';
+  expect(await inbound(ALL)).toMatchObject({ thresholds: [{ max_connections: 5 }] });
+  expect(
+    await inbound(
+      `${ALL}, ingress: [{ port: { number: 8080, name: http, protocol: HTTP }, connectionPool: { tcp: { maxConnections: 6 } } }]`,
+    ),
+  ).toMatchObject({ thresholds: [{ max_connections: 6 }] });
+});
+
+test('a gateway may pin certificates of clients', async () => {
+  const hash = 'ab'.repeat(32);
+  const { mesh } = await readMesh({
+    'mesh.yaml': `${API}
+kind: Gateway
+metadata: { name: shop }
+spec:
+  servers:
+  - port: { number: 443, name: https, protocol: HTTPS }
+    hosts: [shop.example.com]
+    tls: { mode: MUTUAL, serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /ca.pem, verifyCertificateHash: [${hash}], verifyCertificateSpki: [NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=] }
+`,
+  });
+  const all = resourcesFor(mesh, 'router~10.1.0.9~gateway-1.default~default.svc.cluster.local', {});
+  const listener = JSON.stringify(named(all, LISTENER, '0.0.0.0_443'));
+  expect(listener).toContain(`"verify_certificate_hash":["${hash}"]`);
+  expect(listener).toContain('"verify_certificate_spki":["NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A="]');
+});
