@@ -1,7 +1,8 @@
 /**
  * `npm run bench:mesh [istiod]`: the control plane with 1 000 services, 10 000 endpoints and a crowd of simulated proxies: their start, one changed
  * endpoint, one changed rule. With `istiod`, the same objects and proxies with Istio's own, which Go builds on first use.
- * PROXIES=1,10,100,500 and SERVICES=1000 say how many; PROFILE=FOLDER writes CPU profiles of the server.
+ * PROXIES=1,10,100,500 and SERVICES=1000 say how many; FORM=delta or FORM=plain leaves out the other form; PROFILE=FOLDER writes CPU
+ * profiles of the server.
  */
 import { connectStreams, type StreamsClient } from '../src/transport/index.ts';
 import { ENDPOINTS, ROUTES } from '../src/xds/index.ts';
@@ -12,6 +13,8 @@ import { type Plane, startIstiodPlane, startSluice } from './mesh-planes.ts';
 
 const SIZE: CrowdSize = { services: Number(process.env['SERVICES'] ?? 1000), endpointsOfEach: 10, namespaces: 10 };
 const COUNTS = (process.env['PROXIES'] ?? '1,10,100,500').split(',').map(Number);
+/** Whether it is delta. */
+const FORMS = process.env['FORM'] === undefined ? [false, true] : [process.env['FORM'] === 'delta'];
 const PROFILE = process.env['PROFILE'];
 const RUNS = 7;
 const STREAMS_OF_CONNECTION = 50;
@@ -131,7 +134,7 @@ const HEADER = [
 ].flat();
 row(...HEADER);
 row(...HEADER.map(() => '---'));
-for (const isDelta of [false, true])
+for (const isDelta of FORMS)
   for (const count of COUNTS) {
     const plane = await startSluice(SIZE, PROFILE);
     await measure('sluice', plane, count, isDelta);
@@ -139,7 +142,7 @@ for (const isDelta of [false, true])
   }
 if (!process.argv.includes('istiod')) process.exit(0);
 const istiod = await startIstiodPlane(SIZE);
-for (const isDelta of [false, true])
+for (const isDelta of FORMS)
   for (const count of COUNTS.filter((one) => one <= 100)) await measure('istiod', istiod, count, isDelta);
 await istiod.stop();
 process.exit(0);
