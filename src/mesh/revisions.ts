@@ -33,10 +33,20 @@ export function idOf(object: object | undefined): number {
 
 export class Revisions {
   readonly #ofMeshes = new WeakMap<Mesh, Revision>();
+  /** The last answer of `movedEndpoints`: most callers go from the same state to the same. */
+  #moved: { readonly before: Mesh; readonly now: Mesh; readonly hosts: readonly string[] } | undefined;
 
   /** Of the state that is asked for: resources of the last one may still be made when the next is in force. */
   of(mesh: Mesh): Revision {
     return this.#ofMeshes.get(mesh) ?? FIRST;
+  }
+
+  /** Hosts of services that stay, whose endpoints differ. */
+  movedEndpoints(before: Mesh, now: Mesh): readonly string[] {
+    if (this.#moved?.before === before && this.#moved.now === now) return this.#moved.hosts;
+    const hosts = [...now.endpoints].flatMap(([host, own]) => (before.endpoints.get(host) === own ? [] : [host]));
+    this.#moved = { before, now, hosts };
+    return hosts;
   }
 
   next(before: Mesh, now: Mesh): void {
@@ -75,14 +85,3 @@ function hasSame<T>(before: Iterable<T>, now: Iterable<T>): boolean {
   }
   return others.next().done === true;
 }
-
-/** Hosts of services that stay, whose endpoints differ; found once for all that go from one state of the mesh to the other. */
-export function movedEndpoints(before: Mesh, now: Mesh): readonly string[] {
-  const known = moved.get(now);
-  if (known?.before === before) return known.hosts;
-  const hosts = [...now.endpoints].flatMap(([host, own]) => (before.endpoints.get(host) === own ? [] : [host]));
-  moved.set(now, { before, hosts });
-  return hosts;
-}
-
-const moved = new WeakMap<Mesh, { readonly before: Mesh; readonly hosts: readonly string[] }>();

@@ -15,7 +15,7 @@ import type { Service } from './model/model.ts';
 import { likenessOf } from './resolve/likeness.ts';
 import type { Member } from './resolve/proxy.ts';
 import { type Scope, scopeOf, sidecarOf } from './resolve/scope.ts';
-import { idOf, movedEndpoints, Revisions } from './revisions.ts';
+import { idOf, Revisions } from './revisions.ts';
 
 export interface Shared {
   /** Of a member that stands for all that are alike. */
@@ -164,7 +164,7 @@ export class SharedResources {
   #withMoved(before: Calls, scope: Scope, caller: string): Calls | undefined {
     const { mesh } = scope;
     const changed: ServiceResources[] = [];
-    for (const host of movedEndpoints(before.mesh, mesh)) {
+    for (const host of this.#revisions.movedEndpoints(before.mesh, mesh)) {
       const service = scope.services.get(host);
       if (service === undefined) continue;
       this.#services.delete(this.#keyOf(service, { ...scope, mesh: before.mesh }, caller));

@@ -1,4 +1,7 @@
 /** The control plane makes the resources of proxies together, and again only where the mesh has changed; the naive way makes all for each. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { ControlPlane } from '../../../src/mesh/control-plane.ts';
 import { resourcesOf } from '../../../src/mesh/envoy/resources.ts';
@@ -10,6 +13,9 @@ import { LISTENER, type Proxy, type SourceOfProxy } from '../../../src/xds/index
 import { Findings } from '../../../src/yaml/findings.ts';
 import { encodedByLibrary } from '../../parts/envoy-json-by-library.ts';
 import { Random } from '../../parts/random.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const NAMESPACES = ['default', 'shop', 'istio-system'];
 const LABELS = [{ app: 'a' }, { app: 'b' }, { app: 'a', version: 'v1' }, { version: 'v2' }, {}];
@@ -324,3 +330,34 @@ test.for(['Service', 'ServiceEntry'] as const)(
     await expectAsAlone(plane, proxy, source);
   },
 );
+
+test('earlier states of the mesh are let go', async () => {
+  const pods = await Promise.all(
+    ['10.1.0.1', '10.1.0.2'].map((address) =>
+      read('WorkloadEntry', 'pod', 'default', { address, labels: { app: 'a' } }),
+    ),
+  );
+  const service = await read('ServiceEntry', 'a', 'default', {
+    hosts: ['a.default.svc.cluster.local'],
+    ports: PORTS.slice(0, 1),
+    resolution: 'STATIC',
+    location: 'MESH_INTERNAL',
+    workloadSelector: { labels: { app: 'a' } },
+  });
+  const plane = new ControlPlane(meshOf(joined([service])), '0');
+  const sources = NAMESPACES.map((namespace) =>
+    plane.connect(
+      { ...randomProxy(new Random(1), 9), id: `sidecar~10.1.0.9~pod.${namespace}~x`, metadata: {} },
+      () => undefined,
+    ),
+  );
+  const states: WeakRef<object>[] = [];
+  for (let step = 1; step <= 30; step++) {
+    plane.use(meshOf(joined([service, pods[step % 2] as MeshObjects]), undefined, plane.mesh), String(step));
+    states.push(new WeakRef(plane.mesh));
+    for (const source of sources) await source.resources();
+  }
+  await nextTurn(); // a WeakRef keeps its object for the turn in which it was made
+  collectGarbage();
+  expect(states.filter((state) => state.deref() !== undefined).length).toBeLessThan(5);
+});
