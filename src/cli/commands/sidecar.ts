@@ -39,7 +39,7 @@ export const sidecar: CommandSpec = {
       '--caAddress <host:port>',
       'the certificate authority, `sluice mesh --secure` or istiod: an agent asks it for certificates; default: none',
     ).env('CA_ADDR'),
-    new Option('--caCertificates <file>', "the roots of the authority's own certificate")
+    new Option('--caCertificates <file>', "the roots of the authority's own certificate; watched")
       .env('CA_ROOT_CA')
       .default('/var/run/secrets/istio/root-cert.pem'),
     new Option('--tokenFile <file>', 'the token of the service account, which is read again at each use').default(

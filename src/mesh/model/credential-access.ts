@@ -118,8 +118,10 @@ function selectedNamespaces({ namespace: own, selects }: Claim, objects: Objects
 const isEmpty = (selector: Readonly<Record<string, string>>): boolean => Object.keys(selector).length === 0;
 
 function claimsOf({ Gateway, DestinationRule: rules }: Objects): readonly Claim[] {
-  const gateways = Gateway.filter(({ spec }) => !isEmpty(spec.selector));
-  const isGateway = ({ labels }: Workload): boolean => gateways.some(({ spec }) => hasLabels(labels, spec.selector));
+  // Hundreds of Gateways select the same few workloads.
+  const selectors = new Map(Gateway.map(({ spec: { selector } }) => [JSON.stringify(selector), selector]));
+  const own = [...selectors.values()].filter((selector) => !isEmpty(selector));
+  const isGateway = ({ labels }: Workload): boolean => own.some((selector) => hasLabels(labels, selector));
   return [...Gateway.map(gatewayClaim), ...rules.map((rule) => clientClaim(rule, isGateway))].filter(
     ({ credentials }) => credentials.length > 0,
   );
