@@ -152,7 +152,10 @@ describe('the credential of a gateway', () => {
       resourcesFor(mesh, ROUTER.replace('router', 'sidecar'), LABELS, PROVEN),
       resourcesFor(mesh, ROUTER, LABELS, PROVEN.replace('gateway', 'reviews')),
     ];
-    for (const one of others) expect(JSON.stringify(one)).not.toMatch(/PRIVATE KEY|kubernetes:/);
+    for (const one of others) {
+      expect(names(one, SECRET)).toEqual([]);
+      expect(JSON.stringify(one.map(({ json, origin }) => [json, origin]))).not.toMatch(/PRIVATE KEY|kubernetes:/);
+    }
   });
 
   test('of a Gateway without a selector is a warning, since its whole namespace may have the key', async () => {
