@@ -89,10 +89,8 @@ function load(port: number): { stop(): Promise<Readonly<Record<string, number>>>
   };
 }
 
-test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async ({
-  ends,
-}) => {
-  const ca = await authority(ends, 6000);
+/** The Envoys of two workloads, each with an agent; `reviews` calls `ratings`. */
+async function callerAndServer(ends: Ends, ca: AuthorityServer) {
   const upstream = await startUpstream();
   ends.push(() => upstream.stop());
   const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
@@ -110,6 +108,14 @@ test('certificates of seconds are renewed, and roots replaced in three steps, an
       { port: serverPort, uri: idOf('ratings') },
     ),
   );
+  return { serverPort, clientPort, admins, client };
+}
+
+test('certificates of seconds are renewed, and roots replaced in three steps, and no request is lost', async ({
+  ends,
+}) => {
+  const ca = await authority(ends, 6000);
+  const { clientPort, admins, client } = await callerAndServer(ends, ca);
   const both = (what: string, holds: (secrets: Secrets) => boolean): Promise<true> =>
     until(what, async () =>
       holds(await secretsIn(admins[0] ?? 0)) && holds(await secretsIn(admins[1] ?? 0)) ? true : undefined,
@@ -139,23 +145,7 @@ test('another root in the file of the agents is in their Envoys within seconds, 
   ends,
 }) => {
   const ca = await authority(ends, 3_600_000);
-  const upstream = await startUpstream();
-  ends.push(() => upstream.stop());
-  const [serverPort, clientPort, ...admins] = [await freePort(), await freePort(), await freePort(), await freePort()];
-  const [serverSocket, clientSocket] = [await agentOf(ends, ca, 'ratings'), await agentOf(ends, ca, 'reviews')];
-  await envoy(
-    ends,
-    admins[0] ?? 0,
-    servingEnvoy({ adminPort: admins[0] ?? 0, socketPath: serverSocket, port: serverPort }, upstream.httpPort),
-  );
-  await envoy(
-    ends,
-    admins[1] ?? 0,
-    callingEnvoy(
-      { adminPort: admins[1] ?? 0, socketPath: clientSocket, port: clientPort },
-      { port: serverPort, uri: idOf('ratings') },
-    ),
-  );
+  const { serverPort, clientPort, admins } = await callerAndServer(ends, ca);
   const serials = async (): Promise<readonly string[]> =>
     (await Promise.all(admins.map(secretsIn))).map(({ leaf }) => leaf.serialNumber);
   const roots = async (): Promise<readonly number[]> =>
