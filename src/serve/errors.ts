@@ -3,7 +3,7 @@ export const START_ERRORS = {
   CLI_PORT_TAKEN: {
     means:
       'The server cannot listen at an address: another process holds the port, or the host is not one of this machine.',
-    fix: 'Stop the other process, or choose another address with --grpc or --admin.',
+    fix: 'Stop the other process, or choose another address with the option of that address (--grpc, --admin, --xds, --statusPort)',
   },
   CLI_TLS_FILE: {
     means: 'A certificate or key for TLS cannot be read, or the two do not belong together.',

@@ -4,7 +4,8 @@ import type { Registry } from '../../adapters/registry.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingText } from '../findings.ts';
 import { load } from '../load.ts';
-import { documentSchema, type Schema } from '../schema/policy-schema.ts';
+import type { Schema } from '../schema/json-schema.ts';
+import { documentSchema } from '../schema/policy-schema.ts';
 import { paintErr } from '../../text/paint.ts';
 import { print, printErr } from '../terminal.ts';
 

@@ -34,8 +34,6 @@ import { ruleDefs } from './rule-schema.ts';
 const MIB = 1024 ** 2;
 const AGE = duration(['s', 'm', 'h', 'd']);
 
-export type { Schema };
-
 export interface SchemaOptions {
   /** No other adapter can be named, since these are those of a policy. */
   readonly isComplete: boolean;

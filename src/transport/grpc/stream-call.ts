@@ -101,7 +101,7 @@ export class StreamCall
     if (this.#pendingRead === undefined) return;
     const result = this.#nextOrError();
     if (result !== undefined) return this.#answer(result);
-    this.#creditAll();
+    this.#credit();
     if (!this.#queue.isEmpty) this.#partialSinceMs ??= performance.now();
   }
 
@@ -185,7 +185,7 @@ export class StreamCall
     const result = this.#nextOrError();
     if (result instanceof GrpcError) return Promise.reject(result);
     if (result !== undefined) return Promise.resolve(result);
-    this.#creditAll();
+    this.#credit();
     if (!this.#queue.isEmpty) this.#partialSinceMs = performance.now();
     return new Promise((resolve, reject) => {
       this.#pendingRead = { resolve, reject };
@@ -264,11 +264,7 @@ export class StreamCall
     else asked?.resolve(result);
   }
 
-  #creditAll(): void {
-    this.#credit(this.#uncredited);
-  }
-
-  #credit(bytes: number): void {
+  #credit(bytes = this.#uncredited): void {
     if (bytes === 0) return;
     this.#uncredited -= bytes;
     this.exchange.credit(bytes);
