@@ -17,6 +17,18 @@ export interface Finding {
 /** Errors are all reported; warnings are bounded, since each is retained with its excerpt. */
 const MAX_WARNINGS = 1000;
 
+/** In the order of files; within a file from top to bottom. */
+export function sortedFindings(found: readonly Finding[], files: readonly string[]): readonly Finding[] {
+  const order = new Map(files.map((file, index) => [file, index]));
+  const place = (file: string): number => order.get(file) ?? -1;
+  return found.toSorted(
+    (a, b) =>
+      place(a.position.file) - place(b.position.file) ||
+      a.position.line - b.position.line ||
+      a.position.column - b.position.column,
+  );
+}
+
 /** Collects the findings about a policy. */
 export class Findings {
   readonly #found: Finding[] = [];
@@ -30,16 +42,8 @@ export class Findings {
     return this.#errors > 0;
   }
 
-  /** In the order of files; within a file from top to bottom. */
   sorted(files: readonly string[]): readonly Finding[] {
-    const order = new Map(files.map((file, index) => [file, index]));
-    const place = (file: string): number => order.get(file) ?? -1;
-    return this.#found.toSorted(
-      (a, b) =>
-        place(a.position.file) - place(b.position.file) ||
-        a.position.line - b.position.line ||
-        a.position.column - b.position.column,
-    );
+    return sortedFindings(this.#found, files);
   }
 
   error(code: RulesErrorCode, place: Place, message: string): void {

@@ -26,19 +26,57 @@ export interface TextFile {
   readonly text: string;
 }
 
+/** An object as its file has it. */
+export interface FoundObject {
+  readonly kind: Kind;
+  readonly head: ObjectHead;
+  /** `undefined`: its spec has errors. */
+  readonly object: MeshObject<Kind> | undefined;
+}
+
 export async function readObjects(
   files: readonly TextFile[],
   findings: Findings,
   slice: TimeSlice = new TimeSlice(),
 ): Promise<MeshObjects> {
+  const found: (readonly FoundObject[])[] = [];
+  for (const file of files) found.push(await objectsOfFile(file, findings, slice));
+  return byKind(found.flat(), findings);
+}
+
+export async function objectsOfFile(
+  { file, text }: TextFile,
+  findings: Findings,
+  slice: TimeSlice,
+): Promise<readonly FoundObject[]> {
+  const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
+  const found: FoundObject[] = [];
+  for (const { root } of documents) {
+    for (const node of itemsOf(root)) {
+      const read = readObject(node, findings);
+      if (read === undefined) continue;
+      const { kind, head } = read;
+      const spec = read.spec();
+      found.push({ kind, head, object: spec && { origin: head, spec } });
+    }
+    if (slice.isOver) await slice.next();
+  }
+  return found;
+}
+
+/** Of two with one name the first holds, and the other is an error. */
+export function byKind(all: readonly FoundObject[], findings: Findings): MeshObjects {
   const found = noObjects() as unknown as Record<Kind, MeshObject<Kind>[]>;
   const heads = new Map<string, ObjectHead>();
-  for (const { file, text } of files) {
-    const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
-    for (const { root } of documents) {
-      for (const node of itemsOf(root)) add(node, found, heads, findings);
-      if (slice.isOver) await slice.next();
+  for (const { kind, head, object } of all) {
+    const key = objectKey(head);
+    const earlier = heads.get(key);
+    if (earlier !== undefined) {
+      reportDuplicate(head, earlier, findings);
+      continue;
     }
+    heads.set(key, head);
+    if (object !== undefined) found[kind].push(object);
   }
   for (const list of Object.values(found)) list.sort(byAge);
   return found as unknown as MeshObjects;
@@ -50,26 +88,6 @@ function itemsOf(root: Node): readonly Node[] {
   const [kind, items] = [root.entries.get('kind')?.value, root.entries.get('items')?.value];
   const isList = kind?.kind === 'scalar' && kind.value === 'List' && items?.kind === 'list';
   return isList ? items.items : [root];
-}
-
-function add(
-  node: Node,
-  found: Record<Kind, MeshObject<Kind>[]>,
-  heads: Map<string, ObjectHead>,
-  findings: Findings,
-): void {
-  const read = readObject(node, findings);
-  if (read === undefined) return;
-  const { head, kind } = read;
-  const key = objectKey(head);
-  const earlier = heads.get(key);
-  if (earlier !== undefined) {
-    reportDuplicate(head, earlier, findings);
-    return;
-  }
-  heads.set(key, head);
-  const spec = read.spec();
-  if (spec !== undefined) found[kind].push({ origin: head, spec });
 }
 
 export const objectKey = ({ kind, namespace, name }: Origin): string => `${kind}/${namespace}/${name}`;

@@ -12,7 +12,7 @@ import { usedSecrets } from '../../mesh/model/credential-access.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
 import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
 import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
-import { readFiles } from '../../mesh/sources/read-mesh.ts';
+import { MeshFiles } from '../../mesh/sources/mesh-files.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { positionText } from '../../yaml/source-text.ts';
 import { Debounce } from '../../xds/index.ts';
@@ -62,6 +62,7 @@ const WAITING_LOG_MS = 30_000;
 export class MeshLoader implements AsyncDisposable {
   readonly #options: MeshLoaderOptions;
   readonly #composition: Composition;
+  readonly #meshFiles = new MeshFiles();
   readonly #over = new AbortController();
   readonly #changed: Debounce;
   #source: KubernetesSource | undefined;
@@ -99,7 +100,7 @@ export class MeshLoader implements AsyncDisposable {
   /** Reads files, and asks whether there is an API server. Rejects with a {@link StartError}. */
   async open(): Promise<void> {
     const { paths, kubernetes, onFindings, log } = this.#options;
-    const read = await readFiles(paths);
+    const read = await this.#meshFiles.read(paths);
     const { objects = noObjects(), version } = read;
     this.#files = { objects, version };
     // References may lead to objects of the API server, so their findings are of use once those are known, at /mesh.
@@ -147,7 +148,7 @@ export class MeshLoader implements AsyncDisposable {
   /** Resolves with false if the files have errors. */
   async reload(): Promise<boolean> {
     const { paths, log, onFindings } = this.#options;
-    const read = await readFiles(paths);
+    const read = await this.#meshFiles.read(paths);
     if (read.version === this.#files.version && this.#loading.refusal === undefined) return true;
     if (read.objects === undefined) {
       onFindings?.(read.findings);
