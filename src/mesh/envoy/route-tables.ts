@@ -19,7 +19,7 @@ import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
 import { type RouteContext, routesOf } from './http-routes.ts';
-import { made, type Made } from './made.ts';
+import { made, type Made, type TableParts } from './made.ts';
 import { gatewayRoutes, PASSTHROUGH, sidecarRoutes } from './names.ts';
 import { compact, type Json, seconds } from './parts.ts';
 import { ATTEMPTS, type VirtualHost, virtualHostJson } from './virtual-hosts.ts';
@@ -55,15 +55,16 @@ export function sidecarTable(scope: Scope, port: number): Made {
     }
   const name = sidecarRoutes(port);
   const last = catchAll(scope.outbound);
-  return {
+  const parts: TableParts = { scope, hosts, others: { virtual_hosts: [last], ...TABLE } };
+  const whole: Made = {
     typeUrl: ROUTES,
     name,
     origin: origins.join('; ') || undefined,
     get json() {
       return { name, virtual_hosts: [...hosts.map((host) => virtualHostJson(host, scope)), last], ...TABLE };
     },
-    table: { scope, hosts, others: { virtual_hosts: [last], ...TABLE } },
   };
+  return Object.defineProperty(whole, 'table', { value: parts }); // not enumerable, since it leads to the whole mesh
 }
 
 interface Domains {
