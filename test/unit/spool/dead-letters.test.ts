@@ -80,6 +80,7 @@ test('a spool can be inspected beside its writer', async () => {
     whenFull: 'block',
     log: SILENT,
     nowMs: () => 1e12,
+    monotonicMs: () => 0,
   });
   await spool.append([{ bytes: Buffer.from('a'), value: undefined }]);
   // This process is asked by its touches of the lock, as a thread of it may have crashed.
