@@ -42,12 +42,14 @@ function start(
   env: Readonly<Record<string, string>> = {},
 ): ChildProcess {
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const unshown: string[] = [];
   if (child.stderr !== null)
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (/ (warn|error) /.test(line) || /\[(warning|error|critical)\]/.test(line)) console.error(`${name}: ${line}`);
+      else if (unshown.push(line) > 5) unshown.shift();
     });
-  child.once('exit', (code) => {
-    if (!isStopping) void stop(`${name} has ended with ${code}`);
+  child.once('close', (code) => {
+    if (!isStopping) void stop([`${name} has ended with ${code}`, ...unshown].join('\n  '));
   });
   children.push(child);
   return child;
