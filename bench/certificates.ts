@@ -19,6 +19,7 @@ import { dialGrpc, GrpcError, type GrpcClient } from '../src/transport/index.ts'
 import { asked } from '../test/parts/identity/asked.ts';
 import { created, ISSUER, tokenIssuer } from '../test/parts/identity/secure-port.ts';
 import { lines } from '../test/parts/identity/lines.ts';
+import { serviceEntry } from '../test/parts/mesh/service-entry.ts';
 import { median } from './figures.ts';
 import { startOnCore } from './process.ts';
 
@@ -103,17 +104,7 @@ async function watch(address: string, roots: string, pair: string): Promise<void
   process.send?.(waits, () => process.disconnect());
 }
 
-const MESH = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: reviews }
-spec:
-  hosts: [reviews.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: 9080, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1 }]
-`;
+const MESH = serviceEntry('reviews', [{ address: '127.0.0.1' }]);
 
 async function atOnce(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-certificates-'));

@@ -8,6 +8,7 @@ import { startEnvoy } from '../parts/envoy.ts';
 import { envoyProgram } from '../parts/fetch.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
 import { ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
+import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { program } from './command.ts';
@@ -25,6 +26,12 @@ type Name = keyof typeof IN;
 const NAMES = ['reviews', 'ratings'] as const;
 const PORT = 9080;
 
+const endpointOf = (name: Name): object => ({
+  address: IN[name],
+  labels: { app: name, 'security.istio.io/tlsMode': 'istio' },
+  serviceAccount: name,
+});
+
 const objects = (appPort: number): string =>
   [
     `
@@ -41,17 +48,7 @@ spec:
   trafficPolicy: { connectionPool: { http: { maxRequestsPerConnection: 5 } } }
 `,
     ...NAMES.map(
-      (name) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: ${name} }
-spec:
-  hosts: [${name}.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: ${PORT}, name: http, protocol: HTTP }]
-  endpoints: [{ address: ${IN[name]}, labels: { app: ${name}, security.istio.io/tlsMode: istio }, serviceAccount: ${name} }]
----
+      (name) => `${serviceEntry(name, [endpointOf(name)])}---
 apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: { name: ${name} }

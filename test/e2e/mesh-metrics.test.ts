@@ -14,21 +14,12 @@ import { answers, type FakeKubeApi, startFakeKubeApi } from '../parts/fake-kube-
 import { promtool } from '../parts/fetch.ts';
 import { created, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { installIstio, NETWORKING, put } from '../parts/mesh/kubernetes.ts';
+import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { type Program, program } from './command.ts';
 import { until } from './sluice.ts';
 
 const DELTA = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
-const mesh = (address: string): string => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: reviews }
-spec:
-  hosts: [reviews.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: 9080, name: http, protocol: HTTP }]
-  endpoints: [{ address: ${address} }]
-`;
+const mesh = (address: string): string => serviceEntry('reviews', [{ address }]);
 
 const ends: (() => unknown)[] = [];
 let folder: string;

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
+import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { type Program, program, run } from './command.ts';
 import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
@@ -61,17 +62,11 @@ interface Workload {
   readonly app: App;
 }
 
-const service = (name: string, workloads: readonly Workload[]): string => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: ${name} }
-spec:
-  hosts: [${name}.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: ${PORT}, name: http, protocol: HTTP }]
-  endpoints: ${JSON.stringify(workloads.map(({ at, labels }) => ({ address: IN(at), labels })))}
-`;
+const service = (name: string, workloads: readonly Workload[]): string =>
+  serviceEntry(
+    name,
+    workloads.map(({ at, labels }) => ({ address: IN(at), labels })),
+  );
 
 const sidecar = ({ name, at, labels, app }: Workload): string => `
 apiVersion: networking.istio.io/v1

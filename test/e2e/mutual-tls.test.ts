@@ -21,6 +21,7 @@ import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
 import { type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { provenBy } from '../parts/mesh/proven-by.ts';
+import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
 import { run } from './command.ts';
@@ -56,17 +57,8 @@ const PORTS = [
   { number: TCP, name: 'tcp', protocol: 'TCP' },
 ];
 
-const service = (name: string, endpoints: readonly object[], ports: readonly object[] = PORTS): string => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: ${name} }
-spec:
-  hosts: [${name}.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: ${JSON.stringify(ports)}
-  endpoints: ${JSON.stringify(endpoints)}
-`;
+const service = (name: string, endpoints: readonly object[], ports: readonly object[] = PORTS): string =>
+  serviceEntry(name, endpoints, ports);
 
 const sidecar = ({ name, at }: Workload, app: Upstream): string => `
 apiVersion: networking.istio.io/v1

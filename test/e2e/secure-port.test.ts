@@ -13,23 +13,14 @@ import { CLUSTER, SECRET } from '../../src/xds/index.ts';
 import { type FakeKubeApi, startFakeKubeApi } from '../parts/fake-kube-api.ts';
 import { asked } from '../parts/identity/asked.ts';
 import { created, type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
+import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { type Program, program, run } from './command.ts';
 import { until as untilFound } from './sluice.ts';
 
 const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
   untilFound(what, async () => ((await holds()) ? true : undefined), timeoutMs);
 
-const MESH = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: reviews }
-spec:
-  hosts: [reviews.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: 9080, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1 }]
-`;
+const MESH = serviceEntry('reviews', [{ address: '127.0.0.1' }]);
 
 let issuer: Issuer;
 beforeAll(async () => {
