@@ -55,7 +55,8 @@ const PAGES = {
   '/verdicts/stream': 'decided calls as they happen, as server-sent events, with the same filters',
   '/record': 'decided calls for `sluice replay`, one a line: ?share=PERCENT&max-bytes=N, from this machine',
   '/playground':
-    'what a policy says to a call, without side effects: POST {"policy": null, "request": {"call": "http", "attributes": {}}}, from this machine; GET: the rules in force, as text',
+    'what a policy says to a call, without side effects: ' +
+    'POST {"policy": null, "request": {"call": "http", "attributes": {}}}, from this machine; GET: the rules in force, as text',
   '/limits/explain':
     'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/top': 'the keys nearest to their limit, by the charges since the first request: ?limit=',

@@ -36,8 +36,8 @@ what the call that was decided has. *nothing*: Envoy sends it in no call.
 
 - *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.
 - *hidden*: redacted wherever it would be shown.
-- *extension*: a call has it if Envoy is configured to send a context extension of that name: \`check_settings\` of a route for \`http\`, the header
-  \`x-sluice-context\` for \`tcp\` and for \`http\`, where the extension of the route wins ([envoy.md](envoy.md#tcp-listeners)).
+- *extension*: a call has it if Envoy is configured to send a context extension of that name: \`check_settings\` of a route for \`http\`,
+  the header \`x-sluice-context\` for \`tcp\` and for \`http\`, where the extension of the route wins ([envoy.md](envoy.md#tcp-listeners)).
 
 Bytes that are not UTF-8 read as U+FFFD (the replacement character) in every text of every call, names of headers and keys included.
 A part of a message that cannot be decoded (metadata nested deeper than 100 messages, a truncated entry) is absent. A rule that reads it

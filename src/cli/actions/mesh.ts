@@ -77,7 +77,8 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
   if ((kubernetes?.namespaces ?? []).length > 0 && (config.settings.discoverySelectors ?? []).length > 0)
     throw new CliError(
       'CLI_USAGE',
-      '--watch-namespaces and discoverySelectors of the MeshConfig exclude each other: the labels of namespaces can only be listed for the whole cluster',
+      '--watch-namespaces and discoverySelectors of the MeshConfig exclude each other: ' +
+        'the labels of namespaces can only be listed for the whole cluster',
     );
   const secure = secureOf(withTrustDomain(flags, config), kubernetes?.server);
   containErrors(log);

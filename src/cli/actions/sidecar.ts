@@ -93,7 +93,8 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
   if (agent !== undefined && !(await certified({ ...agent, log }, stops, stack))) return EXIT.ok;
   if (!Object.hasOwn(member.metadata, SYSTEM_ROOTS))
     log.warn(
-      'this machine has no file of CA certificates: calls by TLS of mode SIMPLE or MUTUAL without caCertificates are refused; install ca-certificates',
+      'this machine has no file of CA certificates: calls by TLS of mode SIMPLE or MUTUAL without caCertificates are refused; ' +
+        'install ca-certificates',
       { lookedFor: ROOT_FILES.join(', ') },
     );
   log.info('starts Envoy', { node: nodeId(member), discovery: addressText(discovery), bootstrap: file });

@@ -9,8 +9,8 @@ export const iptables: CommandSpec = {
   help: {
     summary: "send a pod's connections through its Envoy: the init container of injected pods",
     description:
-      "Takes the arguments of Istio's init container, of 1.0 and of today, and applies them as rules of iptables in the network namespace of this\n" +
-      'process, atomically: a second run replaces the rules of the first, and rules of others stay. Needs the capability NET_ADMIN, and the\n' +
+      "Takes the arguments of Istio's init container, of 1.0 and of today, and applies them as rules of iptables in the network namespace of\n" +
+      'this process, atomically: a second run replaces the rules of the first, and rules of others stay. Needs the capability NET_ADMIN, and the\n' +
       'programs iptables and, for TPROXY and IPv6, ip.',
     after: `
 Examples:
