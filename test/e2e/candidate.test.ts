@@ -305,9 +305,10 @@ rules:
   - { name: per-host, quota: { handler: counts, key: [request.host], limit: 20, per: 1h } }
 ${more}`;
   await start(policy(), policy('  - { name: never, match: "request.path == \\"/x\\"", deny: {} }\n'), { workers: 2 });
-  const codes = await ask(times(200, '/a'));
+  // Fewer than MAX_WAITING, so that none is skipped when one worker gets all.
+  const codes = await ask(times(100, '/a'));
   expect(codes.filter((code) => code === 0)).toHaveLength(20);
-  expect(await settled(200)).toMatchObject({ compared: 200, differing: 0, notCompared: [] });
+  expect(await settled(100)).toMatchObject({ compared: 100, differing: 0, notCompared: [] });
 });
 
 test('a handler of the candidate that never answers costs the calls nothing', async () => {
