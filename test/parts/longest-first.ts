@@ -49,6 +49,7 @@ export const LONG: readonly string[] = [
   'test/e2e/istio-compare.test.ts',
   'test/e2e/record.test.ts',
   'test/e2e/limits.test.ts',
+  'test/e2e/hung-sinks.test.ts',
   'test/e2e/kafka-audit.test.ts',
   'plugins/check-list/check-list.test.ts',
   'test/e2e/demo.test.ts',

@@ -64,6 +64,7 @@ export class BatchDelivery {
       this.lastWhy = why;
       if (kind === 'rejected' || kind === 'fault')
         return { refused: [...refused].filter((index) => index < entries.length), why };
+      if (kind === 'late' || (kind === 'unavailable' && !answer.isLogged)) this.gate.health.untaken(why);
       if (stop.aborted) break;
       this.gate.health.meters.retried += 1;
       await this.#pause(

@@ -26,6 +26,8 @@ export class Health {
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
   #lateInARow = 0;
+  /** Why the last batch of reports was not taken, until an answer comes. */
+  #untakenWhy: string | undefined;
   #lastError: { readonly why: string; readonly atMs: number } | undefined;
 
   constructor(
@@ -54,6 +56,22 @@ export class Health {
   /** Why no call is sent, while the breaker is open. */
   get openWhy(): string | undefined {
     return this.breaker.state === 'open' ? `its breaker is open: ${this.#downWhy ?? 'it failed'}` : undefined;
+  }
+
+  /** Why it is not ready for reports: the backend did not take the last batch. */
+  get untakenWhy(): string | undefined {
+    return this.#untakenWhy;
+  }
+
+  /**
+   * A batch of reports failed, and is sent again. One that was late is enough for an outage, since batches are sent one at a time: a
+   * backend that accepts connections and answers nothing would take minutes to be late often enough.
+   */
+  untaken(why: string): void {
+    this.#untakenWhy = why;
+    if (this.#downWhy !== undefined) return; // logged with the call
+    this.#downWhy = why;
+    this.#outage.failed('a handler does not answer', why, this.#waiting);
   }
 
   /** A call took most of its deadline, or more. */
@@ -90,6 +108,7 @@ export class Health {
   #answered(): void {
     this.breaker.succeeded();
     this.#lateInARow = 0;
+    this.#untakenWhy = undefined;
     if (this.#downWhy === undefined) return;
     this.#downWhy = undefined;
     this.#outage.succeeded('a handler answers again', this.#waiting);

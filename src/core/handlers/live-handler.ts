@@ -118,17 +118,20 @@ export class LiveHandler {
     this.answers.clear(); // the rules in force are new, and so are their answers
   }
 
-  /** A handler whose breaker is open is not ready; one whose last call failed is, and says why that failed. */
+  /**
+   * A handler whose breaker is open, or whose backend did not take the last batch of reports, is not ready; one whose last call failed
+   * is, and says why that failed.
+   */
   state(): HandlerState {
     const { ready, why } = this.open.readiness();
     const { health, running, waiting } = this.gate;
-    const { openWhy, lastError } = health;
+    const { openWhy, untakenWhy, lastError } = health;
     const { where = 'inline', restarts = 0, lastEnd } = this.open.running?.() ?? {};
     return {
       name: this.#spec.name,
       adapter: this.#spec.adapter,
-      ready: ready && openWhy === undefined,
-      why: why ?? openWhy ?? health.downWhy,
+      ready: ready && openWhy === undefined && untakenWhy === undefined,
+      why: why ?? openWhy ?? untakenWhy ?? health.downWhy,
       breaker: health.breaker.state,
       running,
       waiting,
