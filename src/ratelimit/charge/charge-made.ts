@@ -1,4 +1,4 @@
-import { lookOf } from '../../counting/ask.ts';
+import { lookOf, spendOf } from '../../counting/ask.ts';
 import type { AlgorithmLimit, CountedLimit, WindowLimit } from '../walk/limit-found.ts';
 import type { CounterAsk } from './store.ts';
 
@@ -46,12 +46,14 @@ export type AlgorithmCharge = Charge & { readonly found: AlgorithmLimit };
 export const isOfWindow = (charge: Charge): charge is WindowCharge => charge.found.kind === 'window';
 export const isOfAlgorithm = (charge: Charge): charge is AlgorithmCharge => charge.found.kind === 'algorithm';
 
-/** The ask of the walk, unless this call charges or allows less. */
-export const askOf = ({ found: { ask }, hits, capacity }: WindowCharge): CounterAsk =>
-  ask.cost === hits && ask.limit === capacity ? ask : { ...ask, cost: hits, limit: capacity };
-
-export const lookAskOf = (charge: WindowCharge): CounterAsk => lookOf(askOf(charge));
+/** The ask of the walk, unless this call charges or allows less of a window. */
+export function askOf({ found: { kind, ask }, hits, capacity }: Charge): CounterAsk {
+  if (kind === 'algorithm' || (ask.cost === hits && ask.limit === capacity)) return ask;
+  return { ...ask, cost: hits, limit: capacity };
+}
 
 /** Charged only where it fits. */
-export const spendAskOf = (charge: WindowCharge): CounterAsk =>
-  charge.hits === 0 ? lookAskOf(charge) : { ...lookAskOf(charge), kind: 'spend', cost: charge.hits };
+export function spendAskOf(charge: Charge): CounterAsk {
+  const ask = askOf(charge);
+  return ask.kind === 'owe' ? (ask.cost === 0 ? lookOf(ask) : spendOf(ask, ask.cost)) : ask;
+}

@@ -7,10 +7,8 @@ import { ServiceError } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
-import { AlgorithmCharging } from './algorithm-charging.ts';
 import {
   type AlgorithmCharge,
-  askOf,
   Charge,
   type ChargeMade,
   isOfAlgorithm,
@@ -20,8 +18,11 @@ import {
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
 import type { LocalCache } from './local-cache.ts';
-import type { ChargeStore, CounterAnswer, PoolOf } from './store.ts';
-import { type ChargingMode, WindowCharging } from './window-charging.ts';
+import type { ChargeStore, PoolOf } from './store.ts';
+import { chargeLocally, StoreCharging } from './store-charging.ts';
+
+/** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
+export type ChargingMode = 'always' | 'look first' | 'all or none';
 
 export interface ChargeSettings {
   readonly charging: ChargingMode;
@@ -43,14 +44,12 @@ export interface ChargingOptions {
 export class Charging {
   readonly #options: ChargingOptions;
   readonly #ended: EndedWindows;
-  readonly #algorithms: AlgorithmCharging;
-  readonly #windows: WindowCharging;
+  readonly #stores: StoreCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
     this.#ended = new EndedWindows(options.nowMs);
-    this.#algorithms = new AlgorithmCharging(options.poolOf, options.local);
-    this.#windows = new WindowCharging(options.poolOf);
+    this.#stores = new StoreCharging(options.poolOf);
   }
 
   charge(found: readonly LimitFound[], nowS: number): readonly ChargeMade[] | Promise<readonly ChargeMade[]> {
@@ -143,75 +142,86 @@ export class Charging {
 
   #chargedByCall(charges: readonly Charge[]): Done {
     const { charging } = this.#options.settings;
-    if (charges.every(isOfWindow)) return this.#windows.charge(charges, charging);
+    if (charges.every(isOfWindow)) return this.#chargedWindows(charges, charging);
     const algorithmic = charges.filter(isOfAlgorithm);
     const ending = algorithmic.filter(({ found }) => found.ask.kind === 'release');
     if (ending.length > 0)
       return both(
-        this.#algorithms.each(ending),
-        this.#chargedByCall(charges.filter(({ found }) => found.kind === 'window' || found.ask.kind !== 'release')),
+        this.#stores.add(ending),
+        this.#chargedByCall(charges.filter(({ found }) => found.ask.kind !== 'release')),
       );
     const windows = charges.filter(isOfWindow);
     return charging === 'always'
-      ? both(this.#algorithms.each(algorithmic), this.#windows.charge(windows, charging))
+      ? both(this.#stores.add(algorithmic), this.#chargedWindows(windows, charging))
       : this.#allOrNone(algorithmic, windows, charging);
   }
 
   /** First the algorithms, which refuse without a charge; their charge is given back where a window refuses or cannot be asked. */
   #allOrNone(algorithmic: readonly AlgorithmCharge[], windows: readonly WindowCharge[], charging: ChargingMode): Done {
     if (windows.some((one) => one.isCachedOver && one.stops))
-      return both(this.#algorithms.look(algorithmic), this.#windows.charge(windows, charging));
+      return both(this.#stores.look(algorithmic), this.#chargedWindows(windows, charging));
     const stopping = algorithmic.filter(({ stops }) => stops);
-    const charged = andThen(this.#algorithms.together(stopping), () => {
-      if (stopping.some(({ isOver }) => isOver)) return this.#windows.charge(windows, charging, true);
-      const giveBack = (): Done => this.#algorithms.giveBack(stopping);
+    const charged = andThen(this.#stores.together(stopping), () => {
+      if (stopping.some(({ isOver }) => isOver)) return this.#chargedWindows(windows, charging, true);
+      const giveBack = (): Done => this.#stores.giveBack(stopping);
       return unlessFailed(
-        this.#windows.charge(windows, charging),
+        this.#chargedWindows(windows, charging),
         () => (windows.some(({ stops, isOver }) => stops && isOver) ? giveBack() : undefined),
         giveBack,
       );
     });
-    return both(this.#algorithms.each(algorithmic.filter(({ stops }) => !stops)), charged);
+    return both(this.#stores.add(algorithmic.filter(({ stops }) => !stops)), charged);
+  }
+
+  /** Limits that are over in the local cache are neither asked for nor counted. `isRefusedElsewhere`: by a limit of an algorithm. */
+  #chargedWindows(windows: readonly WindowCharge[], charging: ChargingMode, isRefusedElsewhere = false): Done {
+    const asked = windows.some(({ isCachedOver }) => isCachedOver)
+      ? windows.filter(({ isCachedOver }) => !isCachedOver)
+      : windows;
+    const isStopped =
+      isRefusedElsewhere ||
+      (asked !== windows && (charging === 'look first' || windows.some((one) => one.isCachedOver && one.stops)));
+    const add = (): Done => this.#stores.add(asked);
+    switch (charging) {
+      case 'always':
+        return add();
+      case 'all or none':
+        if (isStopped) return this.#stores.look(asked);
+        // A limit that refuses nothing (shadow, quota) is charged by itself.
+        return both(
+          this.#stores.together(asked.filter(({ stops }) => stops)),
+          this.#stores.add(asked.filter(({ stops }) => !stops)),
+        );
+      case 'look first':
+        if (isStopped) {
+          for (const one of asked) one.hits = 0;
+          return add();
+        }
+        return andThen(this.#stores.look(asked), () => {
+          // As in the reference, a shadow or quota limit that is over counts, too.
+          if (asked.some(({ isOver }) => isOver)) for (const one of asked) if (!one.isOver) one.hits = 0;
+          return add();
+        });
+    }
   }
 
   /** Applies the outage policy of each limit. One limit with the policy `error` fails the request. */
   #withoutStore(charges: readonly Charge[], error: unknown): Done {
     if (!(error instanceof ServiceError)) throw error;
-    const { metrics, settings } = this.#options;
+    const { metrics, settings, local } = this.#options;
     metrics.service.redisError++;
     const asked = charges.filter(({ isCachedOver }) => !isCachedOver);
     if (asked.some(({ found }) => found.outage === 'error')) throw error;
-    const local: AlgorithmCharge[] = [];
     for (const one of asked) {
-      const {
-        hits,
-        capacity,
-        found: { outage },
-      } = one;
-      if (outage !== 'error') metrics.outages[outage]++;
-      switch (outage) {
-        case 'open':
-        case 'error':
-          one.count = Math.min(hits, capacity);
-          break;
-        case 'closed':
-          one.count = capacity + Math.max(1, hits);
-          break;
-        case 'local':
-          if (isOfAlgorithm(one)) local.push(one);
-          if (isOfWindow(one)) one.count = this.#localCount(one);
-      }
+      const { hits, capacity, found } = one;
+      if (found.outage !== 'error') metrics.outages[found.outage]++;
+      one.count = found.outage === 'closed' ? capacity + Math.max(1, hits) : Math.min(hits, capacity);
     }
-    return this.#algorithms.locally(local, settings.replicas);
-  }
-
-  /** Counted in this process, up to a share of the limit. */
-  #localCount(one: WindowCharge): number {
-    const { hits, capacity } = one;
-    const share = Math.ceil(capacity / this.#options.settings.replicas);
-    const [answer] = this.#options.local.charge([askOf(one)]) as readonly CounterAnswer[];
-    const count = answer?.used ?? 0;
-    return count > share ? capacity + hits : capacity - (share - count);
+    return chargeLocally(
+      asked.filter(({ found }) => found.outage === 'local'),
+      local,
+      settings.replicas,
+    );
   }
 }
 

@@ -20,11 +20,16 @@ interface Asked {
   readonly override?: Descriptor['override'];
 }
 
-async function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
+async function serving(
+  descriptors: string,
+  settings: Partial<ServiceSettings> = {},
+  localCache?: LocalCache,
+  maxKeys = 1000,
+) {
   const domains = domainsOf(descriptors);
   const clock = { nowMs: NOW_S * 1000 };
   const nowMs = (): number => clock.nowMs;
-  const pool = memoryPool({ maxKeys: 1000, nowMs });
+  const pool = memoryPool({ maxKeys, nowMs });
   const local = memoryPool({ maxKeys: 1000, nowMs });
   const store = { isAway: false, isAwayPerSecond: false };
   /** Windows are counted, whatever else is away. */
@@ -429,5 +434,18 @@ describe('a store that is away', () => {
     expect(await left(held('t', '2'))).toEqual([0]);
     store.isAway = false;
     expect([await left(user('a')), await left(held('t', '3'))]).toEqual([[2], [1]]);
+  });
+
+  test.each([
+    ['open', 9],
+    ['closed', 'over'],
+  ] as const)('%s answers a new key for which memory has no room', async (outage, expected) => {
+    const { left } = await serving(
+      `- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: gcra, outage: ${outage} } }\n`,
+      {},
+      undefined,
+      1,
+    );
+    expect([await left(user('ann')), await left(user('bob'))]).toEqual([[9], [expected]]);
   });
 });
