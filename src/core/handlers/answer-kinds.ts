@@ -1,5 +1,6 @@
 /** What the host reads of an answer of a check or a lookup before a rule uses it. A plugin may return anything. */
 import { type CheckAnswer, isFound, type LookupAnswer, type Validity } from '../../adapters/contract.ts';
+import { kindOf } from '../../text/kind-of.ts';
 import { isDenialCode } from '../status.ts';
 import { isChangeableHeader } from '../header-names.ts';
 
@@ -18,7 +19,7 @@ export type Kept<A> = A & { readonly fromCache?: true };
 export const CHECK_ANSWERS: AnswerKind<CheckAnswer> = {
   problemOf(answer) {
     if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
-      return 'a check must return allow() or deny()';
+      return `a check must return allow() or deny(), and returned ${kindOf(answer)}`;
     if (answer.kind === 'deny' && !isDenialCode(answer.code))
       return `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`;
     const headers = answer.kind === 'deny' ? answer.headers : undefined;
@@ -34,7 +35,8 @@ export const CHECK_ANSWERS: AnswerKind<CheckAnswer> = {
 export const LOOKUP_ANSWERS: AnswerKind<LookupAnswer> = {
   problemOf(answer) {
     if (answer === undefined) return undefined;
-    if (typeof answer !== 'object' || answer === null) return 'a lookup must return values by name, or nothing';
+    if (typeof answer !== 'object' || answer === null)
+      return `a lookup must return values by name, or nothing, and returned ${kindOf(answer)}`;
     if (!isFound(answer)) return undefined;
     const { values } = answer;
     return values === undefined || (typeof values === 'object' && values !== null)

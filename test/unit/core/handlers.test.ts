@@ -273,11 +273,20 @@ describe('faults of a plugin', () => {
       },
       '[check-script/h] error in the plugin: oh',
     ], // eslint-disable-line no-throw-literal
-    ['answers true', () => true, '[check-script/h] error in the plugin: a check must return allow() or deny()'],
+    [
+      'answers true',
+      () => true,
+      '[check-script/h] error in the plugin: a check must return allow() or deny(), and returned true',
+    ],
+    [
+      'forgets to return',
+      async () => undefined,
+      '[check-script/h] error in the plugin: a check must return allow() or deny(), and returned undefined',
+    ],
     [
       'answers an empty object',
       () => ({}),
-      '[check-script/h] error in the plugin: a check must return allow() or deny()',
+      '[check-script/h] error in the plugin: a check must return allow() or deny(), and returned an object',
     ],
     [
       'denies with code 0',
