@@ -6,6 +6,7 @@
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
+import { withoutReload } from './loading/reload-url.ts';
 
 /** Messages may differ each time; above this many causes, all further ones share one line. */
 const MAX_CAUSES = 200;
@@ -107,5 +108,6 @@ function causeKey(error: unknown, origin: Origin): string {
 }
 
 /** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */
-const placeOf = (frame: string): string => frame.replace(/^at (?:.* \()?(?:file:\/\/)?/, '').replace(/\)$/, '');
+const placeOf = (frame: string): string =>
+  withoutReload(frame.replace(/^at (?:.* \()?(?:file:\/\/)?/, '').replace(/\)$/, ''));
 const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);

@@ -19,6 +19,7 @@ import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { settlesWithin } from '../time/settles-within.ts';
+import { saidBy } from './thrown-place.ts';
 
 /** Shared by all handlers of a process. */
 export interface HandlerEnvironment {
@@ -146,6 +147,10 @@ export async function openHandler(
   };
 }
 
+/** Of `open` that does not end. */
+export const openLate = (withinMs: number): string =>
+  `not open after ${withinMs} ms: open() waits, or does not end; it must not wait for a backend`;
+
 /** Never rejects; errors are logged. */
 async function closed(handler: AnyHandler | undefined, withinMs: number, log: Log): Promise<void> {
   const closing = (async () => {
@@ -168,10 +173,7 @@ async function opened(
   const opening = Promise.resolve().then(() => adapter.open(config, host)); // also if open throws synchronously
   const late = sleep(withinMs, undefined, { signal: AbortSignal.any([over.signal, host.signal]) }).then(
     () => {
-      throw new AdapterError(
-        'ADAPTER_OPEN_LATE',
-        `[${adapter.name}/${name}] not open after ${withinMs} ms; opening must not wait for a backend`,
-      );
+      throw new AdapterError('ADAPTER_OPEN_LATE', `[${adapter.name}/${name}] ${openLate(withinMs)}`);
     },
     () => {
       throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] opening was aborted`);
@@ -189,9 +191,13 @@ async function opened(
   } catch (error) {
     isGivenUp = true;
     if (error instanceof AdapterError) throw error;
-    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${withInstallAdvice(error)}`, {
-      cause: error,
-    });
+    throw new AdapterError(
+      'ADAPTER_OPEN_FAILED',
+      `[${adapter.name}/${name}] ${saidBy(error, withInstallAdvice(error))}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     over.abort();
   }

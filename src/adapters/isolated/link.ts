@@ -6,6 +6,7 @@
  */
 import { AdapterError, type AdapterErrorCode } from '../errors.ts';
 import { Unavailable } from '../contract.ts';
+import { openLate } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { settlesWithin } from '../../time/settles-within.ts';
 import type { Channel, ChannelEvents, FromHandler, Open, OpenChannel, Opened, ToHandler } from './protocol.ts';
@@ -124,10 +125,7 @@ export class Link {
     answer.catch(() => undefined); // it may fail before it is awaited
     const fail = (why: string, code: AdapterErrorCode = 'ADAPTER_OPEN_FAILED'): void =>
       reject(new AdapterError(code, why));
-    const late = setTimeout(
-      () => fail(`not open after ${open.openWithinMs} ms; opening must not wait for a backend`, 'ADAPTER_OPEN_LATE'),
-      open.openWithinMs,
-    );
+    const late = setTimeout(() => fail(openLate(open.openWithinMs), 'ADAPTER_OPEN_LATE'), open.openWithinMs);
     const giveUp = AbortSignal.any(signal === undefined ? [attempt.signal] : [attempt.signal, signal]);
     const givenUp = (): void => fail('given up while opening');
     giveUp.addEventListener('abort', givenUp, { once: true });

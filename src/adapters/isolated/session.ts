@@ -17,6 +17,7 @@ import {
 import { AdapterError } from '../errors.ts';
 import { type HandlerEnvironment, openHandler, type OpenHandler } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { noFunction, saidBy } from '../thrown-place.ts';
 import { errorFields, loggedFields } from './error-fields.ts';
 import type { CallFields, CallNumber, FromHandler, Open, Prepare, Slot, ToHandler } from './protocol.ts';
 import { SessionCall } from './session-call.ts';
@@ -199,7 +200,7 @@ export class Session {
     try {
       made = madeBy(handler, capability, rule);
     } catch (error) {
-      made = { why: messageOf(error) };
+      made = { why: saidBy(error) };
     }
     this.#made.set(slot, made);
     this.send({ kind: 'prepared', slot, ...('why' in made ? { why: made.why } : {}) });
@@ -278,7 +279,9 @@ function madeBy(handler: AnyHandler, capability: Prepare['capability'], rule: Pr
     case 'check':
     case 'enrich': {
       const made: unknown = capability === 'check' ? handler.check?.(rule) : handler.lookup?.(rule);
-      return typeof made === 'function' ? { function: made as never } : { why: `it made no function for the rule` };
+      return typeof made === 'function'
+        ? { function: made as never }
+        : { why: noFunction(capability === 'check' ? 'check' : 'lookup', made) };
     }
     case 'quota':
       return { value: handler.bucket?.(rule as never) };

@@ -11,10 +11,12 @@ import { CONTRACT, CONTRACT_VERSION } from '../contract/version.ts';
 import { descriptionProblems } from '../description.ts';
 import { AdapterError } from '../errors.ts';
 import type { PluginModule } from '../registry.ts';
-import { reloadUrl, resolveOwnModules, withoutReload } from './own-modules.ts';
+import { resolveOwnModules } from './own-modules.ts';
+import { reloadUrl, withoutReload } from './reload-url.ts';
 import { notePlace } from './plugin-places.ts';
 import { placeBySyntaxCheck, placeInExcerpt } from './syntax-place.ts';
 import { withInstallAdvice } from '../missing-package.ts';
+import { kindOf } from '../../text/kind-of.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
@@ -104,7 +106,7 @@ function exportedBy(module: Readonly<Record<string, unknown>>, file: string): re
   const at = values.findIndex((one) => !isLikeAdapter(one));
   if (at >= 0)
     throw none(
-      `${Array.isArray(value) ? `item ${at} of the default export` : 'the default export'} is not an adapter but ${kindOf(values[at])}; expected defineAdapter({ ... })`,
+      `${Array.isArray(value) ? `item ${at} of the default export` : 'the default export'} is not an adapter but ${exportedKind(values[at])}; expected defineAdapter({ ... })`,
     );
   return values;
 }
@@ -118,10 +120,9 @@ function unwrapped(value: unknown): unknown {
 const isLikeAdapter = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && ['open', 'serves', 'config'].some((key) => key in value);
 
-function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'an object without open, serves and config' : `a ${typeof value}`;
+function exportedKind(value: unknown): string {
+  const kind = kindOf(value);
+  return kind === 'an object' ? 'an object without open, serves and config' : kind;
 }
 
 /** The description is a plugin's value and may have any shape. */

@@ -6,6 +6,7 @@
 import { createRequire, registerHooks, type ResolveFnOutput } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { moduleUrl, RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../../files/program.ts';
+import { RELOAD } from './reload-url.ts';
 
 const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/plugin', moduleUrl('adapters/index').href],
@@ -21,11 +22,6 @@ const OWN_FORMAT = RUNS_FROM_SOURCE ? 'module-typescript' : 'module';
 const OWN_PACKAGE = pathToFileURL(SOURCE_FOLDER.replace(/(?:dist\/)?src\/$/, '')).href;
 /** As `import` resolves a package; `createRequire` alone would look for what `require` may load. */
 const IMPORT_CONDITIONS = ['node', 'import', 'module-sync', 'node-addons'];
-
-/** The query of a module that is loaded again, since Node keeps the one that it has loaded, or failed to load, under its URL. */
-const RELOAD = /\?reload=\d+$/;
-export const reloadUrl = (url: string, times: number): string => (times === 0 ? url : `${url}?reload=${times}`);
-export const withoutReload = (text: string): string => text.replaceAll(/\?reload=\d+/g, '');
 
 let isInstalled = false;
 let isImport = false;

@@ -8,7 +8,8 @@ import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
 import { Failure } from './failure.ts';
 import { OutageLog } from '../../adapters/outage-log.ts';
-import { frameOf, ThrottledLine } from './throttled-line.ts';
+import { thrownAt } from '../../adapters/thrown-place.ts';
+import { ThrottledLine } from './throttled-line.ts';
 
 /** So many late calls, with no answer in between, mean that the handler hangs; one proves little. */
 const MANY_LATE = 32;
@@ -138,7 +139,7 @@ export class Health {
     this.meters.failures[failure.kind]++;
     if (failure.kind === 'fault')
       this.#faults.write(() => {
-        const at = frameOf(failure.cause);
+        const at = thrownAt(failure.cause);
         return { ...(at === undefined ? {} : { at }), why: failure.why };
       });
     return failure;

@@ -1,6 +1,6 @@
 /** **In**: a rule, open handlers. **Out**: the rule prepared for calls. **Fails**: by throwing the error of its handler, with its name. */
 import type { CheckAnswer, LookupAnswer } from '../../adapters/contract.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { noFunction, saidBy } from '../../adapters/thrown-place.ts';
 import { ACTIONS } from '../actions.ts';
 import type { RuleAnswers } from '../handlers/answer-cache.ts';
 import { CHECK_ANSWERS, LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
@@ -90,12 +90,12 @@ function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations
       case 'check':
       case 'allow': {
         if (handler.check === undefined) throw new Error('it does not serve check');
-        const ask = noted(handler.check({ rule: name, params: action.params }));
+        const ask = noted(functionOf('check', handler.check({ rule: name, params: action.params })));
         return { ...NOTHING, check: live.answers.forRule(ask, CHECK_ANSWERS) };
       }
       case 'enrich': {
         if (handler.lookup === undefined) throw new Error('it does not serve enrich');
-        const ask = noted(handler.lookup({ rule: name, params: action.params }));
+        const ask = noted(functionOf('lookup', handler.lookup({ rule: name, params: action.params })));
         return { ...NOTHING, lookup: live.answers.forRule(ask, LOOKUP_ANSWERS) };
       }
       case 'quota': {
@@ -114,6 +114,12 @@ function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations
         return NOTHING;
     }
   } catch (error) {
-    throw new Error(`[${live.gate.label}] ${messageOf(error)}`, { cause: error });
+    throw new Error(`[${live.gate.label}] ${saidBy(error)}`, { cause: error });
   }
+}
+
+/** A plugin in JavaScript may have answered the rule instead of returning what answers its calls. */
+function functionOf<T>(method: 'check' | 'lookup', made: T): T {
+  if (typeof made === 'function') return made;
+  throw new Error(noFunction(method, made));
 }

@@ -256,7 +256,7 @@ describe('a handler that runs elsewhere', () => {
       'does not end',
       () => new Promise<void>(() => {}),
       'ADAPTER_OPEN_LATE',
-      '[check-example/one] not open after 30 ms; opening must not wait for a backend',
+      '[check-example/one] not open after 30 ms: open() waits, or does not end; it must not wait for a backend',
     ],
   ])('whose open %s is not opened, with the reason', async (_, opens, code, message) => {
     await expect(open({ open: opens }, { openWithinMs: 30 })).rejects.toMatchObject({ code, message });

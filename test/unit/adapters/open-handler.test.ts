@@ -377,3 +377,15 @@ test('shared memory belongs to a handler, a name and a size, and outlives the ha
   expect(others.map((buffer) => buffer === first)).toEqual([true, false, false, false]);
   expect(others.map(({ byteLength }) => byteLength)).toEqual([8, 8, 8, 16]);
 });
+
+test('a bug in open is said with its place, a complaint about the config without', async () => {
+  const opening = (open: () => void): Promise<unknown> => openHandler(adapterOf({ open }), named(), environment());
+  await expect(opening(() => (undefined as unknown as { readonly a: () => void }).a())).rejects.toThrow(
+    /^\[check-example\/one\] Cannot read properties of undefined \(reading 'a'\) \(thrown at .*open-handler\.test\.ts:\d+:\d+\)$/,
+  );
+  await expect(
+    opening(() => {
+      throw new Error('the file is empty');
+    }),
+  ).rejects.toThrow(/^\[check-example\/one\] the file is empty$/);
+});

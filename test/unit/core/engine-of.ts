@@ -148,6 +148,7 @@ export async function engineOf(
   text: string,
   scripts: Scripts,
   options: Partial<EngineOptions> = {},
+  more: readonly Adapter[] = [],
 ): Promise<TestEngine> {
   const logged: LogLine[] = [];
   const keep =
@@ -156,7 +157,7 @@ export async function engineOf(
       logged.push({ level, message, fields });
     };
   const log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
-  const registry = createRegistry(adapters(scripts));
+  const registry = createRegistry([...adapters(scripts), ...more]);
   const metrics = createPluginMetrics(log);
   const around = { log, metrics, shared: createSharedMemory() };
   const engine = createEngine({

@@ -1,6 +1,13 @@
 /** The engine answers a call whatever throws while it is decided. */
 import { describe, expect, test } from 'vitest';
-import { type CheckAnswer, Unavailable } from '../../../src/adapters/contract.ts';
+import { z } from 'zod';
+import {
+  type CheckAnswer,
+  defineAdapter,
+  deny,
+  PERMISSION_DENIED,
+  Unavailable,
+} from '../../../src/adapters/contract.ts';
 import type { Compiled } from '../../../src/expression/index.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import type { Rule } from '../../../src/core/rules/rule.ts';
@@ -75,6 +82,43 @@ test('a plugin that throws for each call is logged once, with the place', async 
       times: 1,
     },
   ]);
+});
+
+test('the place of an error is in the plugin, also if the plugin calls Sluice or Node wrongly', async () => {
+  const { http, logged } = await engineOf(POLICY, { h: { check: () => deny(PERMISSION_DENIED, 'no', null as never) } });
+  await http();
+  expect(logged.find(({ message }) => message === 'error in a plugin')?.fields['at']).toMatch(
+    /\/core\/faults\.test\.ts:\d+:\d+$/,
+  );
+});
+
+test.each(['check', 'enrich'])('a %s that makes no function for its rule is an error of the policy', async (kind) => {
+  const policy =
+    kind === 'check'
+      ? 'handlers: { h: { adapter: check-nothing, config: {} } }\nrules: [{ name: a, check: { handler: h, input: {} } }]'
+      : 'handlers: { h: { adapter: enrich-nothing, config: {} } }\nrules: [{ name: a, enrich: { handler: h, input: {}, as: my.a } }]';
+  const adapters = [
+    defineAdapter({
+      name: 'check-nothing',
+      summary: 'Forgets to return.',
+      config: z.strictObject({}),
+      serves: { check: { input: {} } },
+      open: async () => ({ check: () => undefined as never }),
+    }),
+    defineAdapter({
+      name: 'enrich-nothing',
+      summary: 'Makes the function too late.',
+      config: z.strictObject({}),
+      serves: { enrich: { input: {}, output: { a: 'int' } } },
+      open: async () => ({ lookup: (async () => () => undefined) as never }),
+    }),
+  ];
+  const loading = engineOf(policy, {}, {}, adapters);
+  await expect(loading).rejects.toThrow(
+    kind === 'check'
+      ? '[check-nothing/h] check(rule) returned undefined; it must return, at once, the function'
+      : '[enrich-nothing/h] lookup(rule) returned a promise; it must return, at once, the function',
+  );
 });
 
 test('an answer that throws when it is read is a fault of the plugin, now and later', async () => {

@@ -1,0 +1,31 @@
+/**
+ * Where a plugin's error was thrown, for operators.
+ * **In**: any thrown value. **Out**: `PATH:LINE:COLUMN`. **Fails**: never.
+ */
+import { pathToFileURL } from 'node:url';
+import { SOURCE_FOLDER } from '../files/program.ts';
+import { kindOf } from '../text/kind-of.ts';
+import { messageOf } from '../text/message-of.ts';
+import { withoutReload } from './loading/reload-url.ts';
+
+const OWN = [SOURCE_FOLDER, pathToFileURL(SOURCE_FOLDER).href];
+const FRAME = /^ +at (?:.*\()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/;
+
+/** The first stack frame outside of Sluice and Node, since a plugin may call both wrongly; else the first one. */
+export function thrownAt(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return undefined;
+  const frames = thrown.stack.split('\n').filter((line) => FRAME.test(line));
+  const frame = frames.find((line) => !line.includes('node:') && !OWN.some((own) => line.includes(own))) ?? frames[0];
+  const place = frame === undefined ? undefined : FRAME.exec(frame)?.[1];
+  return place === undefined ? undefined : withoutReload(place);
+}
+
+/** The message, with the place of what is a bug rather than a complaint of the plugin. */
+export function saidBy(thrown: unknown, message: string = messageOf(thrown)): string {
+  const place = thrown instanceof TypeError || thrown instanceof ReferenceError ? thrownAt(thrown) : undefined;
+  return place === undefined ? message : `${message} (thrown at ${place})`;
+}
+
+/** What is wrong with a rule whose check or lookup the plugin did not make. */
+export const noFunction = (method: 'check' | 'lookup', made: unknown): string =>
+  `${method}(rule) returned ${kindOf(made)}; it must return, at once, the function that answers the calls of the rule`;
