@@ -1,12 +1,13 @@
 /**
  * Rules of routing that have no effect beside others.
- * **In**: a mesh. **Out**: warnings at delegates that are not used, services whose port another one has, and failover that never happens.
- * **Fails**: never.
+ * **In**: a mesh. **Out**: warnings at delegates that are not used, services whose port another one has, and failover and
+ * ejection that never happen. **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';
-import type { Mesh } from './model/mesh.ts';
+import { hasLabels, type Mesh } from './model/mesh.ts';
 import { isHttp, oldestFirst, type Service } from './model/model.ts';
 import { delegateOf, joinedRoutes } from './resolve/delegates.ts';
+import { completeHost } from './resolve/hosts.ts';
 import type { TrafficPolicy } from './rules/destination-rule.ts';
 import { type MeshObject, placeAt } from './sources/objects.ts';
 
@@ -19,6 +20,7 @@ export function checkRouting(mesh: Mesh, findings: Findings): void {
   for (const rule of mesh.rules.DestinationRule) {
     const { trafficPolicy, subsets } = rule.spec;
     checkFailover(rule, trafficPolicy, ['spec', 'trafficPolicy'], findings);
+    checkEjection(rule, mesh, findings);
     for (const [at, subset] of subsets.entries())
       checkFailover(rule, subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy'], findings, trafficPolicy);
   }
@@ -118,5 +120,36 @@ function checkFailover(
         placeAt(rule, [...at, 'loadBalancer', 'localityLbSetting']),
         'without outlierDetection beside it no endpoint counts as failing, so this has no effect',
       );
+  }
+}
+
+/** Of the endpoints of a cluster, in percent; where a rule does not say. */
+const EJECTED_AT_MOST = 10;
+
+/** Envoy ejects no endpoint where even one is more than the share that may be. */
+function checkEjection(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings: Findings): void {
+  const { host, trafficPolicy, subsets } = rule.spec;
+  const endpoints = mesh.endpoints.get(completeHost(host, rule.origin.namespace, mesh.settings.domain)) ?? [];
+  const check = (policy: TrafficPolicy | undefined, path: Path, count: number): void => {
+    const parts = [
+      [policy, path] as const,
+      ...(policy?.portLevelSettings ?? []).map((one, at) => [one, [...path, 'portLevelSettings', at]] as const),
+    ];
+    for (const [part, at] of parts) {
+      const own = part?.outlierDetection;
+      const most = own?.maxEjectionPercent ?? own?.http?.maxEjectionPercent ?? EJECTED_AT_MOST;
+      if (own === undefined || count === 0 || count * most >= 100) continue;
+      findings.add(
+        'warning',
+        'MESH_RULE',
+        placeAt(rule, [...at, 'outlierDetection']),
+        `at most ${most} % of the endpoints are ejected, and of ${count} that is none; write maxEjectionPercent: ${Math.ceil(100 / count)} or more`,
+      );
+    }
+  };
+  check(trafficPolicy, ['spec', 'trafficPolicy'], endpoints.length);
+  for (const [at, { labels, trafficPolicy: own }] of subsets.entries()) {
+    const count = endpoints.filter((one) => hasLabels(one.labels, labels)).length;
+    check(own, ['spec', 'subsets', at, 'trafficPolicy'], count);
   }
 }

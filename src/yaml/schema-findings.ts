@@ -82,7 +82,9 @@ const WORDS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Zod says `Invalid input: expected string, received undefined` where a key is missing. */
-function issueText({ code, message }: z.core.$ZodIssue, isThere: boolean): string {
+function issueText(issue: z.core.$ZodIssue, isThere: boolean): string {
+  // Of a key that a map may not have, the reason stands inside.
+  const { code, message } = issue.code === 'invalid_key' ? (issue.issues[0] ?? issue) : issue;
   const text =
     code === 'invalid_type' || code === 'invalid_value'
       ? message

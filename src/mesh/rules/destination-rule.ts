@@ -1,7 +1,17 @@
 /** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
 import { z } from 'zod';
 import { localityLbSetting } from './locality.ts';
-import { duration, exportTo, label, labels, port, secretName, unsupported, wildcardHost } from './values.ts';
+import {
+  duration,
+  durationOr,
+  exportTo,
+  label,
+  labels,
+  port,
+  secretName,
+  unsupported,
+  wildcardHost,
+} from './values.ts';
 
 export const tcpKeepalive = z.strictObject({
   probes: z.int().min(1).optional(),
@@ -11,7 +21,8 @@ export const tcpKeepalive = z.strictObject({
 const tcp = z.strictObject({
   maxConnections: z.int().min(1).optional(),
   connectTimeout: duration.optional(),
-  idleTimeout: duration.optional(),
+  /** 0: connections never end for being idle. */
+  idleTimeout: durationOr('', 0).optional(),
   maxConnectionDuration: duration.optional(),
   tcpKeepalive: tcpKeepalive.optional(),
 });

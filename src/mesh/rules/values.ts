@@ -3,13 +3,16 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { goDurationMs } from '../../time/duration.ts';
 
-/** Text of Go's form, such as `1.5s`; milliseconds. */
-export const duration = z.string().transform((text, context) => {
-  const ms = goDurationMs(text);
-  if (ms !== undefined && ms >= 1) return ms;
-  context.addIssue({ code: 'custom', message: 'expected a duration of at least 1ms, such as 2s or 500ms' });
-  return z.NEVER;
-});
+/** Text of Go's form, such as `1.5s`; milliseconds. `hint`: what to write instead of 0s. */
+export const durationOr = (hint: string, leastMs = 1) =>
+  z.string().transform((text, context) => {
+    const ms = goDurationMs(text);
+    if (ms !== undefined && ms >= leastMs) return ms;
+    const least = leastMs === 0 ? '' : ` of at least ${leastMs}ms`;
+    context.addIssue({ code: 'custom', message: `expected a duration${least}, such as 2s or 500ms${hint}` });
+    return z.NEVER;
+  });
+export const duration = durationOr('');
 
 /** A field of Istio's that this control plane does not act on; an error, since nobody would notice. `instead`: what to write. */
 export const unsupported = (instead: string) =>
@@ -101,6 +104,11 @@ export const SERVER_NAME = 'expected a server name of TLS: complete, or with *. 
 
 export const headerName = z
   .string()
+  .refine((name) => !name.startsWith('@request.auth.'), {
+    abort: true,
+    message:
+      'this control plane does not route by claims of tokens; match a header, or let an AuthorizationPolicy ask for the claim',
+  })
   .regex(/^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header')
   .transform((name) => name.toLowerCase());
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   duration,
+  durationOr,
   exportTo,
   grpcStatus,
   headerName,
@@ -150,7 +151,7 @@ const httpRoute = z
       })
       .optional(),
     rewrite: rewrite.optional(),
-    timeout: duration.optional(),
+    timeout: durationOr('; without the field there is no timeout').optional(),
     retries: retries.optional(),
     fault: z.strictObject({ delay: delay.optional(), abort: abort.optional() }).optional(),
     mirror: destination.optional(),

@@ -51,6 +51,28 @@ describe('an error', () => {
       ['b.yaml:3:11 MESH_FIELD Service needs metadata.name'],
     ],
     [
+      'a timeout of nothing',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ timeout: 0s, route: [{ destination: { host: reviews } }] }]',
+      ),
+      [
+        'b.yaml:6:21 MESH_FIELD VirtualService default/a, http.0.timeout: expected a duration of at least 1ms, such as 2s or 500ms; without the field there is no timeout',
+      ],
+    ],
+    [
+      'a claim of a token for a header',
+      object(
+        'VirtualService',
+        'a',
+        '  hosts: [reviews]\n  http: [{ match: [{ headers: { "@request.auth.claims.groups": { exact: a } } }], route: [{ destination: { host: reviews } }] }]',
+      ),
+      [
+        'b.yaml:6:64 MESH_FIELD VirtualService default/a, http.0.match.0.headers.@request.auth.claims.groups: this control plane does not route by claims of tokens; match a header, or let an AuthorizationPolicy ask for the claim',
+      ],
+    ],
+    [
       'a misspelt field deep inside',
       object(
         'VirtualService',
@@ -263,6 +285,24 @@ describe('a warning', () => {
         '  host: reviews\n  trafficPolicy: { loadBalancer: { localityLbSetting: { failover: [{ from: a, to: b }] } } }',
       ),
       'b.yaml:6:55 MESH_RULE (warning) without outlierDetection beside it no endpoint counts as failing, so this has no effect',
+    ],
+    [
+      'ejection of less than one endpoint',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { outlierDetection: { consecutive5xxErrors: 1 } }',
+      ),
+      'b.yaml:6:38 MESH_RULE (warning) at most 10 % of the endpoints are ejected, and of 2 that is none; write maxEjectionPercent: 50 or more',
+    ],
+    [
+      'ejection of less than one endpoint of a subset',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  subsets: [{ name: v1, labels: { version: v1 }, trafficPolicy: { outlierDetection: { maxEjectionPercent: 50 } } }]',
+      ),
+      'maxEjectionPercent: 100 or more',
     ],
     [
       'a port that an older service of another kind has',
