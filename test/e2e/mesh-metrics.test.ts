@@ -15,7 +15,7 @@ import { promtool } from '../parts/fetch.ts';
 import { created, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { installIstio, NETWORKING, put } from '../parts/mesh/kubernetes.ts';
 import { serviceEntry } from '../parts/mesh/service-entry.ts';
-import { type Program, program } from './command.ts';
+import { type Program, program, run } from './command.ts';
 import { until } from './sluice.ts';
 
 const DELTA = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
@@ -121,6 +121,10 @@ test('refused files are seen until they are right', async () => {
   await is('sluice_mesh_last_load_successful', 0);
   expect(await value('sluice_mesh_loads_total{result="refused"}')).toBe(1);
   expect(await value('sluice_mesh_loaded_timestamp_seconds')).toBe(loadedAt);
+  const status = await run(['mesh', 'status', '--to', at('admin')]);
+  expect(status.code).toBe(1);
+  expect(status.out).toMatch(/^the files have errors, so version \S+ stays in force: /m);
+  expect(status.out).toMatch(/^ {2}\S*mesh\.yaml:1:\d+ MESH_KIND /m);
   const loaded = (await value('sluice_mesh_loads_total{result="loaded"}')) ?? 0;
   writeFileSync(path('mesh.yaml'), mesh('127.0.0.3'));
   await is('sluice_mesh_last_load_successful', 1);

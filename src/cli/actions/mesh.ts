@@ -175,9 +175,11 @@ export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode>
     readonly version: string;
     readonly proxies: readonly ProxyRow[];
   };
-  const exit = page.proxies.every(({ state }) => state === 'synced') ? EXIT.ok : EXIT.findings;
+  const { pending } = (await askedOf(to, '/mesh')) as { readonly pending: PendingMesh | null };
+  const isFine = pending === null && page.proxies.every(({ state }) => state === 'synced');
+  const exit = isFine ? EXIT.ok : EXIT.findings;
   if (json === true) {
-    printOut(JSON.stringify(page, null, 2));
+    printOut(JSON.stringify({ ...page, pending }, null, 2));
     return exit;
   }
   if (page.proxies.length === 0) printOut(`no proxy is connected; version ${page.version} is in force`);
@@ -203,7 +205,22 @@ export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode>
       printOut(`  add ${safeLine(add)}`);
     }
   }
+  if (pending !== null) printPending(pending, page.version);
   return exit;
+}
+
+/** Newer files that were refused. */
+interface PendingMesh {
+  readonly why: string;
+  readonly findings: readonly { readonly at: string; readonly code: string; readonly message: string }[];
+}
+
+function printPending({ why, findings }: PendingMesh, version: string): void {
+  printOut();
+  printOut(
+    `${paintOut.bad('the files have errors')}, so version ${safeLine(version)} stays in force: ${safeLine(why)}`,
+  );
+  for (const { at, code, message } of findings) printOut(`  ${safeLine(at)} ${code} ${safeLine(message)}`);
 }
 
 export async function meshShow(proxy: string, what: string, { to, json }: MeshViewFlags): Promise<ExitCode> {
