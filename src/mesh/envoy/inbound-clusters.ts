@@ -102,7 +102,7 @@ function commonOf({ number, protocol, target }: InboundPort, scope: Scope): Json
     (target === undefined
       ? undefined
       : withDefaults(
-          policyFor(scope.destinationRule(target.service.host)?.spec, target.port.number),
+          policyFor(scope.inboundRule(target.service.host)?.spec, target.port.number),
           target.service,
           scope.mesh.settings,
         ).connectionPool);

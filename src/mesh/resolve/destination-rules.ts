@@ -43,13 +43,22 @@ function rulesByHost(rules: readonly Rule[], domain: string): RulesByHost {
   return { exact: byHost, wild: wild.toSorted(([a], [b]) => bySpecificity(a, b)) };
 }
 
-/** Looked for in the namespace of the client, then of the service, then in the root namespace. */
-export function destinationRules(mesh: Mesh, member: Member): (host: string) => Rule | undefined {
+/**
+ * Looked for in the namespace of the client, then of the service, then in the root namespace. Rules that select workloads are for the calls
+ * that these make, not for those that they get.
+ */
+export function destinationRules(
+  mesh: Mesh,
+  member: Member,
+  direction: 'outbound' | 'inbound',
+): (host: string) => Rule | undefined {
   const { services, settings } = mesh;
   const byNamespace = rulesByNamespace(mesh);
   const found = new Map<string, Rule | undefined>();
   const visible = (rules: readonly Rule[]): readonly Rule[] => {
-    const all = rules.filter((rule) => isVisible(rule, member, settings));
+    const all = rules.filter(
+      (rule) => isVisible(rule, member, settings) && (direction === 'outbound' || !isSelecting(rule)),
+    );
     // Those that select the member go before others, and the first selector alone counts.
     const selector = all.find(isSelecting)?.spec.workloadSelector;
     return selector === undefined
@@ -95,10 +104,30 @@ export const isExported = (
 ): boolean =>
   exportTo === undefined || exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
 
-/** Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. */
+/** What several rules come to, by the rules one after the other. */
+interface Unions {
+  readonly next: WeakMap<Rule, Unions>;
+  union?: Rule;
+}
+const unions: Unions = { next: new WeakMap() };
+
+/**
+ * Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. The same value for the
+ * same rules, since what is made of a rule is kept by its identity.
+ */
 function united(rules: readonly Rule[]): Rule | undefined {
   const [first] = rules;
   if (first === undefined || rules.length === 1) return first;
+  let known = unions;
+  for (const rule of rules) {
+    const next = known.next.get(rule) ?? { next: new WeakMap<Rule, Unions>() };
+    known.next.set(rule, next);
+    known = next;
+  }
+  return (known.union ??= unionOf(first, rules));
+}
+
+function unionOf(first: Rule, rules: readonly Rule[]): Rule {
   const subsets = new Map<string, DestinationRule['subsets'][number]>();
   for (const { spec } of rules)
     for (const subset of spec.subsets) if (!subsets.has(subset.name)) subsets.set(subset.name, subset);

@@ -23,6 +23,8 @@ export interface Scope {
   readonly routes: ReadonlyMap<string, MeshObject<'VirtualService'>>;
   /** The rule that says how calls reach a host. */
   destinationRule(host: string): MeshObject<'DestinationRule'> | undefined;
+  /** The rule that says how many calls the application takes as an endpoint of a host. */
+  inboundRule(host: string): MeshObject<'DestinationRule'> | undefined;
 }
 
 export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, member)): Scope {
@@ -43,7 +45,16 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
     }
   }
   const outbound = sidecar?.spec.outboundTrafficPolicy?.mode ?? mesh.settings.outbound;
-  return { mesh, member, sidecar, outbound, services, routes, destinationRule: destinationRules(mesh, member) };
+  return {
+    mesh,
+    member,
+    sidecar,
+    outbound,
+    services,
+    routes,
+    destinationRule: destinationRules(mesh, member, 'outbound'),
+    inboundRule: destinationRules(mesh, member, 'inbound'),
+  };
 }
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
