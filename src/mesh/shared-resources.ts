@@ -36,6 +36,7 @@ interface ServiceResources {
 
 interface Calls {
   readonly mesh: Mesh;
+  readonly called: Scope['called'];
   readonly calling: number;
   readonly clusters: Resources;
   readonly endpoints: Resources;
@@ -140,13 +141,13 @@ export class SharedResources {
     const { mesh } = scope;
     const { calling } = this.#revisions.of(mesh);
     const caller = keyOf({ ...scope.member, namespace: '' });
-    if (before?.calling === calling) {
+    if (before?.calling === calling && hasSameHosts(before.called, scope.called)) {
       const moved = this.#withMoved(before, scope, caller);
       if (moved !== undefined) return moved;
     }
     const clusters = new Map(await this.#encoded(fixedClusters()));
     const endpoints = new Map<string, Resource>();
-    for (const service of scope.services.values()) {
+    for (const service of scope.called.values()) {
       const own = this.#ofService(service, scope, caller);
       for (const one of own.clusters) clusters.set(one.name, one);
       for (const one of own.endpoints) endpoints.set(one.name, one);
@@ -154,6 +155,7 @@ export class SharedResources {
     }
     return {
       mesh,
+      called: scope.called,
       calling,
       clusters: this.#sharedMap(kept(before?.clusters, clusters)),
       endpoints: this.#sharedMap(kept(before?.endpoints, endpoints)),
@@ -165,7 +167,7 @@ export class SharedResources {
     const { mesh } = scope;
     const changed: ServiceResources[] = [];
     for (const host of this.#revisions.movedEndpoints(before.mesh, mesh)) {
-      const service = scope.services.get(host);
+      const service = scope.called.get(host);
       if (service === undefined) continue;
       this.#services.delete(this.#keyOf(service, { ...scope, mesh: before.mesh }, caller));
       const own = this.#ofService(service, scope, caller);
@@ -233,6 +235,10 @@ export class SharedResources {
     return encoded;
   }
 }
+
+/** Rules of routing may lead to other services than before. */
+const hasSameHosts = (before: Scope['called'], now: Scope['called']): boolean =>
+  before === now || (before.size === now.size && [...now.keys()].every((host) => before.has(host)));
 
 const keyOf = (alike: Member): string => JSON.stringify({ ...alike, labels: [...alike.labels] });
 

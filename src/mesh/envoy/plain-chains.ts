@@ -6,6 +6,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import { hasLabels } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/model.ts';
 import { completeGateway, overlap } from '../resolve/hosts.ts';
+import { ruleFor } from '../resolve/rule-for.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { policyFor } from '../resolve/traffic-policy.ts';
 import { isServerName } from '../rules/values.ts';
@@ -15,7 +16,6 @@ import type { RouteContext } from './http-routes.ts';
 import { type Target, targets, tcpChain } from './listener.ts';
 import { outboundCluster } from './names.ts';
 import { compact, type Json } from './parts.ts';
-import { ruleFor } from './route-tables.ts';
 
 export interface PlainService {
   readonly service: Service;

@@ -21,7 +21,7 @@ import { outboundListeners } from './outbound-listeners.ts';
 /** All, made for this proxy alone; {@link SharedResources} gives the same. */
 export function resourcesOf(mesh: Mesh, member: Member): readonly Made[] {
   const scope = scopeOf(mesh, member);
-  const outbound = [...scope.services.values()].map((service) => serviceClusters(service, scope));
+  const outbound = [...scope.called.values()].map((service) => serviceClusters(service, scope));
   const { listeners, tables } = callListening(scope);
   return distinct([
     ...fixedClusters(),
@@ -57,7 +57,7 @@ export function ownResources(scope: Scope): readonly Made[] {
 /** Which credentials a proxy may have depends on its identity, so the clusters that name them are its own. */
 function servicesByCredentials(scope: Scope): readonly { readonly service: Service; readonly used: Used }[] {
   if (!hasClientCredentials(scope.mesh.rules.DestinationRule)) return [];
-  return [...scope.services.values()].flatMap((service) => {
+  return [...scope.called.values()].flatMap((service) => {
     const rule = scope.destinationRule(service.host);
     const used = clientCredentials(rule === undefined ? [] : clientTlsOf(rule.spec));
     return used.certificates.size + used.authorities.size === 0 ? [] : [{ service, used }];

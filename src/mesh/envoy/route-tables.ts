@@ -14,7 +14,9 @@ import {
   overlap,
 } from '../resolve/hosts.ts';
 import type { GatewayHost } from '../rules/gateway.ts';
+import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import { idOf } from '../revisions.ts';
+import { ruleFor } from '../resolve/rule-for.ts';
 import { isInView, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
@@ -48,9 +50,14 @@ export function sidecarTable(scope: Scope, port: number): Made {
   }
   if (port === HTTP_PORT)
     for (const [host, rule] of routes) {
-      if (rule.spec.http.length === 0 || taken.has(host) || isOfService(host, mesh.services)) continue;
-      if (!isInView({ namespace: rule.origin.namespace, host }, scope)) continue;
-      hosts.push({ host, port, domains: [host], domainsKey: host, rule });
+      if (rule.spec.http.length === 0 || taken.has(host)) continue;
+      if (isOfService(host, mesh.services) && !namesHttpPort(rule)) continue;
+      const service = mesh.services.get(host);
+      if (!isInView({ namespace: service?.namespace ?? rule.origin.namespace, host }, scope)) continue;
+      const names = service === undefined ? [host] : domainsOf(service, member.namespace, mesh.settings.domain);
+      const domains = names.filter((name) => !taken.has(name));
+      for (const name of domains) taken.add(name);
+      hosts.push({ host, port, domains, domainsKey: domains.join(' '), rule });
       origins.push(originText(rule.origin));
     }
   const name = sidecarRoutes(port);
@@ -103,27 +110,14 @@ function domainsTo({ host, isHeadless, addresses }: Service, namespace: string, 
   ];
 }
 
-/** Where a host is served that has a rule, and no service that says its ports. */
+/** Where a host is served that has a rule, and no service that says its ports, or a rule that names this one, as for TLS that a gateway makes. */
 const HTTP_PORT = 80;
+const namesHttpPort = ({ spec }: MeshObject<'VirtualService'>): boolean =>
+  spec.http.some(({ match = [] }) =>
+    match.some(({ port, gateways }) => port === HTTP_PORT && gateways?.includes(MESH_GATEWAY) !== false),
+  );
 const isOfService = (host: string, services: Scope['services']): boolean =>
   services.has(host) || (host.startsWith('*') && [...services.keys()].some((one) => overlap(host, one)));
-
-const wildcards = new WeakMap<Scope['routes'], readonly string[]>();
-
-/** An exact host, or a wildcard. */
-export function ruleFor(rules: Scope['routes'], host: string): MeshObject<'VirtualService'> | undefined {
-  const exact = rules.get(host);
-  if (exact !== undefined && !host.startsWith('*')) return exact;
-  let patterns = wildcards.get(rules);
-  if (patterns === undefined) {
-    patterns = [...rules.keys()].filter((pattern) => pattern.startsWith('*')).toSorted(bySpecificity);
-    wildcards.set(rules, patterns);
-  }
-  const best = host.startsWith('*')
-    ? [...rules.keys()].filter((pattern) => overlap(pattern, host)).toSorted(bySpecificity)[0]
-    : patterns.find((pattern) => overlap(pattern, host));
-  return best === undefined ? undefined : rules.get(best);
-}
 
 /** Hosts that the mesh does not know. */
 const catchAll = (outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY'): Json =>

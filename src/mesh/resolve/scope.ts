@@ -7,9 +7,11 @@ import type { Service } from '../model/model.ts';
 import type { SidecarEgress } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
+import { calledServices } from './called-services.ts';
 import { destinationRules, isExported } from './destination-rules.ts';
 import { completeHost, covers } from './hosts.ts';
 import type { Member } from './proxy.ts';
+import { ruleFor, type RulesByHost } from './rule-for.ts';
 
 export interface Scope {
   readonly mesh: Mesh;
@@ -17,10 +19,12 @@ export interface Scope {
   readonly sidecar: MeshObject<'Sidecar'> | undefined;
   /** Calls to hosts that the mesh does not know. */
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
-  /** By host. */
+  /** That the application may call, by host. */
   readonly services: ReadonlyMap<string, Service>;
+  /** These, and those to which rules send their calls. */
+  readonly called: ReadonlyMap<string, Service>;
   /** VirtualServices for calls within the mesh, by the complete host that they route; the oldest of several. */
-  readonly routes: ReadonlyMap<string, MeshObject<'VirtualService'>>;
+  readonly routes: RulesByHost;
   /** The rule that says how calls reach a host. */
   destinationRule(host: string): MeshObject<'DestinationRule'> | undefined;
   /** The rule that says how many calls the application takes as an endpoint of a host. */
@@ -45,16 +49,25 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
     }
   }
   const outbound = sidecar?.spec.outboundTrafficPolicy?.mode ?? mesh.settings.outbound;
+  const scope = { mesh, member, sidecar, services, routes };
   return {
-    mesh,
-    member,
-    sidecar,
+    ...scope,
     outbound,
-    services,
-    routes,
+    called: (sidecar?.spec.egress ?? []).length === 0 ? services : calledBy(scope),
     destinationRule: destinationRules(mesh, member, 'outbound'),
     inboundRule: destinationRules(mesh, member, 'inbound'),
   };
+}
+
+function calledBy(scope: Pick<Scope, 'mesh' | 'member' | 'sidecar' | 'services' | 'routes'>): Scope['called'] {
+  const { mesh, member, services, routes } = scope;
+  const ofServices = [...services.keys()].flatMap((host) => ruleFor(routes, host) ?? []);
+  const ofOthers = [...routes]
+    .filter(([host, { origin }]) => isInView({ namespace: origin.namespace, host }, scope))
+    .map(([, rule]) => rule);
+  return calledServices(services, [...ofServices, ...ofOthers], mesh, (service) =>
+    isExported(service.exportTo ?? mesh.settings.exportTo?.service, service.namespace, member),
+  );
 }
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
@@ -91,10 +104,12 @@ export function isInView(called: Named, { member, sidecar }: Pick<Scope, 'member
   return egress.length === 0 || egress.some((one) => isReached(called, one, member));
 }
 
-/** Whether an egress of its Sidecar names the service. */
-export const isReached = ({ namespace, host }: Named, { hosts }: SidecarEgress, member: Member): boolean =>
-  hosts.some(
+/** Whether an egress of its Sidecar names the service, and does not leave it out. */
+export function isReached({ namespace, host }: Named, { hosts }: SidecarEgress, member: Member): boolean {
+  const naming = hosts.filter(
     ({ namespace: from, host: pattern }) =>
       (from === '*' || (from === '.' ? member.namespace : from) === namespace) &&
       (pattern === '*' || covers(pattern, host)),
   );
+  return naming.length > 0 && naming.every(({ isExcluded }) => !isExcluded);
+}

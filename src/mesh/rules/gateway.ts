@@ -127,11 +127,18 @@ const ingress = z.strictObject({
     .optional(),
   connectionPool: connectionPool.optional(),
 });
-/** `namespace/host`, where the namespace may be `.` (its own), `*` (any) or `~` (none). */
+/** `namespace/host`, where the namespace may be `.` (its own) or `*` (any); `~` before it leaves out what it names, and `~/*` everything. */
 const egressHost = z
   .string()
   .regex(/^[^/]+\/[^/]+$/, 'expected namespace/host, such as ./* or istio-system/*')
-  .transform((text) => ({ namespace: text.slice(0, text.indexOf('/')), host: text.slice(text.indexOf('/') + 1) }));
+  .transform((text) => {
+    const [isExcluded, slash] = [text.startsWith('~'), text.indexOf('/')];
+    return {
+      isExcluded,
+      namespace: text.slice(isExcluded ? 1 : 0, slash) || '*',
+      host: text.slice(slash + 1),
+    };
+  });
 const egress = z.strictObject({
   port: portSpec.optional(),
   bind: z.string().optional(),

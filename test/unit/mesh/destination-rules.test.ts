@@ -67,4 +67,3 @@ test('several rules for one host come to the same value for all who see them, an
   expect(ruleIn('shop', [...mesh.rules.DestinationRule])).toBe(first);
   expect(ruleIn('shop', mesh.rules.DestinationRule.toReversed())).not.toBe(first);
 });
-
