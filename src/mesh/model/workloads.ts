@@ -62,6 +62,8 @@ export const hasLabels = (labels: ReadonlyMap<string, string>, wanted: Readonly<
 /** Written by the injector: of today, and of 1.0.2. */
 const TLS_MODE = 'security.istio.io/tlsMode';
 const INJECTED = 'sidecar.istio.io/status';
+/** Of the template; injectors of today leave it out, and write the rest for gateways, too, which have no sidecar. */
+const OF_TEMPLATE = '"version":';
 
 /** Whether a label says that the workload takes mutual TLS; `undefined`: no label does. */
 const tlsModeOf = (labels: ReadonlyMap<string, string>): boolean | undefined =>
@@ -114,7 +116,7 @@ function ofPod(object: MeshObject<'Pod'>, nodes: ReadonlyMap<string, string | un
     address: podIP,
     labels: origin.labels,
     serviceAccount: spec.serviceAccountName,
-    hasSidecar: tlsModeOf(origin.labels) ?? origin.annotations.has(INJECTED),
+    hasSidecar: tlsModeOf(origin.labels) ?? origin.annotations.get(INJECTED)?.includes(OF_TEMPLATE) === true,
     locality,
     weight: undefined,
     ports: Object.fromEntries(

@@ -34,7 +34,7 @@ status: { podIP: 10.0.0.1 }
 ---
 apiVersion: v1
 kind: Pod
-metadata: { name: old, labels: { app: details }, annotations: { sidecar.istio.io/status: "{}" } }
+metadata: { name: old, labels: { app: details }, annotations: { sidecar.istio.io/status: '{"version":"a","containers":["istio-proxy"]}' } }
 status: { podIP: 10.0.0.2 }
 ---
 apiVersion: v1
@@ -45,8 +45,13 @@ status: { podIP: 10.0.0.3 }
 ---
 apiVersion: v1
 kind: Pod
-metadata: { name: off, labels: { app: details, security.istio.io/tlsMode: disabled }, annotations: { sidecar.istio.io/status: "{}" } }
+metadata: { name: off, labels: { app: details, security.istio.io/tlsMode: disabled }, annotations: { sidecar.istio.io/status: '{"version":"a"}' } }
 status: { podIP: 10.0.0.4 }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: gateway, labels: { app: details }, annotations: { sidecar.istio.io/status: '{"containers":["istio-proxy"],"revision":"default"}' } }
+status: { podIP: 10.0.0.5 }
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -229,6 +234,7 @@ describe('a cluster', () => {
       ['10.0.0.2', true],
       ['10.0.0.3', false],
       ['10.0.0.4', false],
+      ['10.0.0.5', false],
     ]);
     expect(endpoints[0]?.metadata).toEqual({
       filter_metadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } },
