@@ -33,6 +33,7 @@ const ROOTS = [
   'envoy.extensions.transport_sockets.tls.v3.Secret',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+  'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport',
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
@@ -264,6 +265,7 @@ function protoOf(folders: readonly string[]): (name: string) => string {
     UpstreamTlsContext: 'tls',
     PreviousHostsPredicate: 'previous_hosts',
     Descriptor: 'expr',
+    ProxyProtocolUpstreamTransport: 'upstream_proxy_protocol',
   };
   return (name) => {
     const parts = name.split('.');

@@ -23,6 +23,7 @@ import {
 import { type EndpointAt, endpointsOf, loadAssignment } from './endpoints.ts';
 import { type Made, made } from './made.ts';
 import { type Upstream, upstreamTls } from './mutual-tls.ts';
+import { withClientAddress } from './proxy-protocol.ts';
 import { BLACK_HOLE, outboundCluster, PASSTHROUGH } from './names.ts';
 import { ANY_HTTP, compact, CONNECT_MS, FROM_ADS, type Json, madeOf, ORIGINAL_DESTINATION, seconds } from './parts.ts';
 
@@ -64,7 +65,7 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
       clusters.push(
         made(
           CLUSTER,
-          outbound(name, to, whereOf(discovery, scope.member), policy, near, origin, tls),
+          outbound(name, to, whereOf(discovery, scope.member), policy, near, origin, withClientAddress(tls, policy)),
           originText(origin),
         ),
       );

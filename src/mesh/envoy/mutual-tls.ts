@@ -97,7 +97,7 @@ export interface Upstream {
   readonly alpn: 'h2' | 'http/1.1' | undefined;
 }
 
-const RAW_BUFFER: Json = {
+export const RAW_BUFFER: Json = {
   name: 'envoy.transport_sockets.raw_buffer',
   typed_config: any('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'),
 };

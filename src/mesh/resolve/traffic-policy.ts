@@ -1,7 +1,8 @@
 /**
  * How calls reach one port of a host, or a subset of it.
- * Where the port has settings of its own, all four parts come from there, and what they leave out is the default, not the rule's; then the
- * parts of the subset replace those, each as a whole, and settings of the subset for the port replace all. (As istiod was seen to do.)
+ * Where the port has settings of its own, all parts come from there, and what they leave out is the default, not the rule's; then the parts
+ * of the subset replace those, each as a whole, and settings of the subset for the port replace the four that they can have. (As istiod was
+ * seen to do.)
  */
 import type { MeshSettings } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
@@ -11,13 +12,14 @@ export function policyFor(rule: DestinationRule | undefined, port: number, subse
   const base: PortPolicy = atPort(rule?.trafficPolicy, port) ?? rule?.trafficPolicy ?? {};
   const own: PortPolicy = subset?.trafficPolicy ?? {};
   const ofPort = atPort(subset?.trafficPolicy, port);
-  if (ofPort !== undefined) return ofPort;
+  if (ofPort !== undefined) return { retryBudget: base.retryBudget, proxyProtocol: base.proxyProtocol, ...ofPort };
   return {
     loadBalancer: own.loadBalancer ?? base.loadBalancer,
     connectionPool: own.connectionPool ?? base.connectionPool,
     outlierDetection: own.outlierDetection ?? base.outlierDetection,
     tls: own.tls ?? base.tls,
     retryBudget: own.retryBudget ?? base.retryBudget,
+    proxyProtocol: own.proxyProtocol ?? base.proxyProtocol,
   };
 }
 

@@ -157,9 +157,13 @@ const retryBudget = z.strictObject({
   budgetInterval: unsupported('remove it; the share is that of active requests'),
 });
 
+/** Connections begin with the address of the client, in the form of HAProxy. */
+const proxyProtocol = z.strictObject({ version: z.enum(['V1', 'V2']).default('V1') });
+
 const trafficPolicy = z.strictObject({
   ...portPolicy,
   retryBudget: retryBudget.optional(),
+  proxyProtocol: proxyProtocol.optional(),
   portLevelSettings: z.array(z.strictObject({ port: z.strictObject({ number: port }), ...portPolicy })).default([]),
 });
 export type TrafficPolicy = z.output<typeof trafficPolicy>;

@@ -274,6 +274,33 @@ test('a rule may ping connections, limit retries by a share of requests, and has
   expect(await validate(all)).toContain('OK');
 });
 
+test.each([
+  ['', 'the plain connection', 'raw_buffer'],
+  [', tls: { mode: SIMPLE, insecureSkipVerify: true }', 'TLS', 'tls'],
+])('a rule may tell the address of the client%s, before %s', async (more, _what, inner) => {
+  const all = await sidecar(WEB + policy(`trafficPolicy: { proxyProtocol: { version: V2 }${more} }, ${SUBSETS}`));
+  for (const subset of ['', 'v1'])
+    expect(
+      named(all, CLUSTER, `outbound|80|${subset}|web.default.svc.cluster.local`)['transport_socket'],
+    ).toMatchObject({
+      name: 'envoy.transport_sockets.upstream_proxy_protocol',
+      typed_config: { config: { version: 'V2' }, transport_socket: { name: `envoy.transport_sockets.${inner}` } },
+    });
+  expect(await validate(all)).toContain('OK');
+});
+
+test('settings of a subset for a port leave the budget of retries to the rule', async () => {
+  const all = await sidecar(
+    WEB +
+      policy(`trafficPolicy: { retryBudget: { percent: 30 } },
+        subsets: [{ name: v1, labels: { version: v1 }, trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: RANDOM } }] } }]`),
+  );
+  expect(named(all, CLUSTER, 'outbound|80|v1|web.default.svc.cluster.local')).toMatchObject({
+    lb_policy: 'RANDOM',
+    circuit_breakers: { thresholds: [{ retry_budget: { budget_percent: { value: 30 } } }] },
+  });
+});
+
 test('a Sidecar limits the calls that its workload takes, at each port or at all', async () => {
   const inbound = async (spec: string) => {
     const all = await sidecar(`${WEB}
