@@ -1,8 +1,11 @@
 /** gRPC codes and their HTTP statuses, by google.rpc.Code. */
 export const Code = {
   OK: 0,
+  INVALID_ARGUMENT: 3,
+  NOT_FOUND: 5,
   PERMISSION_DENIED: 7,
   RESOURCE_EXHAUSTED: 8,
+  UNIMPLEMENTED: 12,
   UNAVAILABLE: 14,
   UNAUTHENTICATED: 16,
 } as const;
@@ -17,6 +20,14 @@ export const httpOfCode = (code: number): number => HTTP_OF_CODE[code] ?? 403;
 export const isDenialCode = (code: unknown): code is number =>
   Number.isInteger(code) && (code as number) > 0 && (code as number) < HTTP_OF_CODE.length;
 
-/** gRPC code of a deny rule's status. */
-export const codeOfHttp = (status: number): number =>
-  status === 401 ? Code.UNAUTHENTICATED : status === 429 ? Code.RESOURCE_EXHAUSTED : Code.PERMISSION_DENIED;
+/** gRPC code of a deny rule's status, as gRPC clients see it. */
+export const codeOfHttp = (status: number): number => CODE_OF_HTTP.get(status) ?? Code.PERMISSION_DENIED;
+
+const CODE_OF_HTTP: ReadonlyMap<number, number> = new Map([
+  [400, Code.INVALID_ARGUMENT],
+  [401, Code.UNAUTHENTICATED],
+  [404, Code.NOT_FOUND],
+  [429, Code.RESOURCE_EXHAUSTED],
+  [501, Code.UNIMPLEMENTED],
+  [503, Code.UNAVAILABLE],
+]);

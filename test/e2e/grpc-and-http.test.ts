@@ -19,6 +19,8 @@ interface Case extends Request {
   readonly name: string;
   readonly differs?: readonly string[];
   readonly status?: Readonly<Record<Protocol, number>>;
+  /** Headers of the answer. */
+  readonly expect?: Readonly<Record<string, string>>;
 }
 const CASES = parse(readFileSync(join(import.meta.dirname, 'grpc-and-http.yaml'), 'utf8')) as readonly Case[];
 
@@ -35,11 +37,21 @@ attributes:
   my.tier: { type: string, from: [{ contextExtension: tier }] }
 handlers:
   lines: { adapter: log-stdout, config: {} }
+  none: { adapter: quota-memory }
   gone: { adapter: quota-redis, config: { url: "redis://127.0.0.1:1" } }
 rules:
   - name: denied
     match: request.url_path.startsWith("/denied")
     deny: { status: 422, headers: { x-reason: "because é" }, body: "not \${request.url_path}" }
+  - name: none-left
+    match: request.url_path == "/none-left"
+    quota: { handler: none, limit: 0, per: 1h, key: [] }
+  - name: hidden
+    match: request.url_path == "/hidden"
+    deny: { status: 404, body: nothing here }
+  - name: stale
+    match: request.url_path == "/stale"
+    deny: { status: 409, headers: { grpc-status: "10" } }
   - name: cookies
     match: request.url_path == "/cookies"
     deny: { status: 401, headers: { set-cookie: ["a=1", "b=2"], www-authenticate: Basic } }
@@ -141,14 +153,23 @@ function comparable(report: Record<string, unknown>, without: readonly string[])
   return rest;
 }
 
-const SHOWN = ['location', 'set-cookie', 'www-authenticate', 'x-reason', 'x-policy', 'content-type'];
+const SHOWN = [
+  'location',
+  'set-cookie',
+  'www-authenticate',
+  'x-reason',
+  'x-policy',
+  'content-type',
+  'grpc-status',
+  'grpc-message',
+];
 
 /** What the client and the upstream saw. */
 function effectOf({ status, headers, body }: RawAnswer, without: readonly string[] = []): Record<string, unknown> {
   const shown = Object.fromEntries(
     SHOWN.filter((name) => !without.includes(name)).map((name) => [name, headers.get(name)]),
   );
-  if (status !== 200) return { status, shown, body };
+  if (status !== 200 || headers.get('grpc-status') !== undefined) return { status, shown, body };
   const arrived = JSON.parse(body) as Arrived;
   const { 'x-request-id': _id, 'x-mark': _mark, ...passed } = arrived.headers;
   return { status, shown, arrived: { ...arrived, headers: passed } };
@@ -173,6 +194,8 @@ describe('by gRPC and by HTTP', () => {
         changes.http ?? grpc['status'],
       ]);
       expect({ ...http, status: 0 }).toEqual({ ...grpc, status: 0 });
+      for (const [name, value] of Object.entries(one.expect ?? {}))
+        expect(byGrpc.answer.headers.get(name)).toEqual([value]);
     });
 
   test('the access log has the verdict of an allowed request', async () => {

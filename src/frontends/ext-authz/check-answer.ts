@@ -4,6 +4,7 @@
  */
 import type { NetChanges, Verdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
+import { withGrpcStatus } from '../grpc-status.ts';
 import { hasRepeats } from '../header-pairs.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
@@ -63,10 +64,10 @@ function encoded(verdict: Verdict, wire: CheckWire): Uint8Array {
       break;
     }
     case 'deny':
-      writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status);
+      writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status, wire);
       break;
     case 'failed':
-      writeDenial(verdict, Status.UNAVAILABLE, 503);
+      writeDenial(verdict, Status.UNAVAILABLE, 503, wire);
       break;
     case 'error':
       throw new GrpcError(
@@ -106,13 +107,13 @@ function writeOk(
   writer.end(ok);
 }
 
-function writeDenial({ rule, headers, body }: Verdict, code: number, httpStatus: number): void {
+function writeDenial({ rule, headers, body }: Verdict, code: number, httpStatus: number, wire: CheckWire): void {
   writeStatus(code, rule ?? '');
   const denied = writer.begin(RESPONSE.denied);
   const status = writer.begin(DENIED.status);
   writer.varint(1, httpStatus);
   writer.end(status);
-  writeHeaderOptions(writer, DENIED.headers, denialHeaders(headers));
+  writeHeaderOptions(writer, DENIED.headers, denialHeaders(withGrpcStatus(headers, code, wire.headers()?.get('content-type'))));
   writer.text(DENIED.body, body);
   writer.end(denied);
 }

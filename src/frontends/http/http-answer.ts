@@ -3,6 +3,8 @@
  * **Fails**: with 503 for the outcome `error`, and for changes of the query, which no proxy takes by HTTP.
  */
 import type { NetHeaders, Verdict } from '../../core/call.ts';
+import { Status } from '../../transport/transport.ts';
+import { withGrpcStatus } from '../grpc-status.ts';
 import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import type { HttpWire } from './http-wire.ts';
 import type { Dialect } from './routes.ts';
@@ -35,10 +37,10 @@ export function httpAnswer(verdict: Verdict, wire: HttpWire): HttpAnswer {
     case 'allow':
       return allowed(verdict, wire);
     case 'deny':
-      return denial(verdict, deniedStatus(verdict.status, wire.route.dialect));
+      return denial(verdict, deniedStatus(verdict.status, wire.route.dialect), verdict.code, wire);
     // Envoy lets 5xx pass where failure_mode_allow is set, so the denial of a failed rule is none.
     case 'failed':
-      return denial(verdict, 403);
+      return denial(verdict, 403, Status.UNAVAILABLE, wire);
     case 'error':
       return unavailable(`${verdict.rule ?? 'a rule'} could not be decided (verdict ${verdict.id})`);
   }
@@ -85,8 +87,12 @@ function appendTo({ append }: NetHeaders, wire: HttpWire, write: (name: string, 
   for (const [name, value] of values) write(name, value);
 }
 
-function denial({ headers, body }: Verdict, status: number): HttpAnswer {
-  const pairs: readonly HeaderPair[] = inOneSpelling(headers);
+/** Of the proxies only Envoy makes a gRPC answer of a denial. */
+function denial({ headers, body }: Verdict, status: number, code: number, wire: HttpWire): HttpAnswer {
+  const isEnvoy = wire.route.dialect === 'envoy';
+  const pairs: readonly HeaderPair[] = inOneSpelling(
+    isEnvoy ? withGrpcStatus(headers, code, wire.headers().get('content-type')) : headers,
+  );
   const lines: string[] = [];
   for (const [name, value] of pairs)
     if (!FRAMING.has(name.toLowerCase())) lines.push(name.toLowerCase(), bytesOf(value));
