@@ -216,6 +216,7 @@ export function limitFilters(
           timeout: limitTimeout(options),
           failure_mode_deny: options.failOpen === false,
           enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
+          rate_limited_as_resource_exhausted: true,
           rate_limit_service: { transport_api_version: 'V3', grpc_service: grpcService(options) },
         },
       },

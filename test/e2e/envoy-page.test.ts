@@ -146,6 +146,16 @@ describe('the config of the page', () => {
     expect(JSON.parse((await get('/other')).text) as Arrived).toBeDefined();
   });
 
+  test('a gRPC client is told by grpc-status why it is denied', async () => {
+    const call = async (path: string, headers: Readonly<Record<string, string>> = {}): Promise<string | null> => {
+      const init = { method: 'POST', headers: { 'content-type': 'application/grpc', ...headers } };
+      return (await fetch(`http://127.0.0.1:${ports.http}${path}`, init)).headers.get('grpc-status');
+    };
+    expect(await call('/admin')).toBe('7');
+    const user = { 'x-user': 'gus' };
+    expect([await call('/r', user), await call('/r', user), await call('/r', user)]).toEqual([null, null, '8']);
+  });
+
   test('TCP connections have their own rules', async () => {
     const socket = connect({ host: '127.0.0.1', port: ports.tcp });
     await once(socket, 'connect');

@@ -113,7 +113,11 @@ function writeDenial({ rule, headers, body }: Verdict, code: number, httpStatus:
   const status = writer.begin(DENIED.status);
   writer.varint(1, httpStatus);
   writer.end(status);
-  writeHeaderOptions(writer, DENIED.headers, denialHeaders(withGrpcStatus(headers, code, wire.headers()?.get('content-type'))));
+  writeHeaderOptions(
+    writer,
+    DENIED.headers,
+    denialHeaders(withGrpcStatus(headers, code, wire.headers()?.get('content-type'))),
+  );
   writer.text(DENIED.body, body);
   writer.end(denied);
 }
