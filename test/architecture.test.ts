@@ -115,6 +115,7 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/frontend-options.ts',
   'src/frontends/wire-values.ts',
   'src/frontends/any-json.ts',
+  'src/frontends/grpc-status.ts',
   'src/frontends/header-pairs.ts',
   'src/frontends/verdict-metadata.ts',
   'src/frontends/connection-bytes.ts',
