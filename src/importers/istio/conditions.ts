@@ -8,7 +8,7 @@ import type { Node } from '../../yaml/nodes.ts';
 import { report, type Translation } from './object.ts';
 import { texts } from '../../yaml/texts.ts';
 import { withAliases } from './trust-domains.ts';
-import { problemOf } from './value-problems.ts';
+import { doubtOf, problemOf } from './value-problems.ts';
 import {
   addressTests,
   allOf,
@@ -260,7 +260,7 @@ const grouped =
   (part) =>
     parts.length > 1 && part.includes(' && ') ? `(${part})` : part;
 
-/** Reports a value that its field does not take. Unsound values are left out, and the policy does not load. */
+/** Reports a value that its field does not take, or hardly means. Unsound values are left out, and the policy does not load. */
 function isSound(
   value: string,
   node: Node | undefined,
@@ -269,11 +269,18 @@ function isSound(
   findings: Translation['findings'],
 ): boolean {
   const why = problemOf(field, value);
-  if (why === undefined) return true;
+  const doubt = why ?? doubtOf(field, value);
+  if (doubt === undefined) return true;
   const item =
     node?.kind === 'list'
       ? (node.items.find((one) => one.kind === 'scalar' && one.value === value) ?? node.items[at])
       : node;
-  if (item !== undefined) report(findings, 'ISTIO_VALUE', item.place, `${JSON.stringify(value)} ${why}`);
-  return false;
+  if (item !== undefined)
+    report(
+      findings,
+      why === undefined ? 'ISTIO_NEVER' : 'ISTIO_VALUE',
+      item.place,
+      `${JSON.stringify(value)} ${doubt}`,
+    );
+  return why === undefined;
 }

@@ -22,6 +22,7 @@ const FIELDS = [
   'forwardOriginalToken',
   'outputPayloadToHeader',
   'outputClaimToHeaders',
+  'spaceDelimitedClaims',
   'timeout',
 ];
 
@@ -47,6 +48,11 @@ const queryLocation = (name: string): Location => ({
 });
 /** Envoy leaves cookies as they are. */
 const cookieLocation = (cookie: string): Location => ({ config: { cookie }, token: undefined, remove: undefined });
+/** The claims of one object: their attribute, and how conditions read them. */
+interface Claims {
+  readonly name: string;
+  readonly read: string;
+}
 /** Whether one of the objects that select the workload accepts a token of the call. */
 const IS_VERIFIED = 'my.istio.isVerified';
 const DEFAULT_LOCATIONS = [headerLocation('authorization', 'Bearer '), queryLocation('access_token')];
@@ -55,8 +61,7 @@ export class RequestAuthentications {
   readonly rules: Node[] = [];
   readonly handlers: MapNode[] = [];
   readonly selections: Set<string> = new Set();
-  /** The attributes with claims, one for each object. */
-  readonly #claims: string[] = [];
+  readonly #claims: Claims[] = [];
   readonly #translation: Translation;
   readonly #areSeveral: boolean;
 
@@ -69,9 +74,9 @@ export class RequestAuthentications {
   /** The claims of the request's token, whoever verified it; `undefined` without an object. */
   attributes(place: Place): MapNode | undefined {
     if (this.#claims.length === 0) return undefined;
-    const is = this.#claims.map((name) => `has(${name}) ? dyn(${name}) : `).join('');
+    const is = this.#claims.map(({ name, read }) => `has(${name}) ? ${read} : `).join('');
     const claims = { 'my.istio.claims': { is: `${is}dyn(request.auth.?claims.orValue({}))` } };
-    const isVerified = { [IS_VERIFIED]: { is: this.#claims.map((name) => `has(${name})`).join(' || ') } };
+    const isVerified = { [IS_VERIFIED]: { is: this.#claims.map(({ name }) => `has(${name})`).join(' || ') } };
     return mapNode(this.#areSeveral ? { ...claims, ...isVerified } : claims, place);
   }
 
@@ -96,7 +101,7 @@ export class RequestAuthentications {
     const parts = rules.map((fields) => ({ fields, locations: this.#locations(fields) }));
     const issuers = parts.map(({ fields, locations }) => this.#issuer(fields, locations));
     this.handlers.push(mapNode({ [handler]: { adapter: 'jwt', config: { issuers } } }, place));
-    this.#claims.push(`${as}.claims`);
+    this.#claims.push({ name: `${as}.claims`, read: this.#readClaims(rules, as) });
     const of = (suffix: string, rest: Readonly<Record<string, Plain>>, match: string | undefined): Node =>
       mapNode({ name: `${id}${suffix}`, match, calls: ['http'], ...rest }, place);
     this.rules.push(
@@ -115,6 +120,18 @@ export class RequestAuthentications {
         this.rules.push(
           of(`-jwt[${at}]${suffix}`, { onAllow }, allOf([...(selected === undefined ? [] : [selected]), match])),
         );
+  }
+
+  /** With `spaceDelimitedClaims`, the text of these claims is a list of its words; Istio does so with scope and permission always. */
+  #readClaims(rules: readonly Fields[], as: string): string {
+    const split = rules.map((fields) => {
+      const names = texts(fields.node('spaceDelimitedClaims'), 'spaceDelimitedClaims', this.#translation.findings);
+      if (names.length === 0) return '';
+      const isOne = `name in [${names.map(quoted).join(', ')}] && type(value) == string`;
+      const words = `dyn(${as}.claims).transformMap(name, value, ${isOne} ? dyn(string(value).split(" ")) : value)`;
+      return `${as}.?issuer.orValue("") == ${quoted(fields.text('issuer') ?? '')} ? dyn(${words}) : `;
+    });
+    return split.some((one) => one !== '') ? `(${split.join('')}dyn(${as}.claims))` : `dyn(${as}.claims)`;
   }
 
   #issuer(fields: Fields, locations: readonly Location[]): Readonly<Record<string, Plain>> {

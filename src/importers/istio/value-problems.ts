@@ -25,13 +25,33 @@ const path: Problem = (value) => {
   const segments = value.split('/');
   if (segments.some((segment) => /[{}*]/.test(segment) && segment !== '{*}' && segment !== '{**}'))
     return 'is not a path template: {*} and {**} stand for whole segments, beside which it has no braces and no *';
-  const rest = segments.indexOf('{**}');
-  return rest >= 0 && rest !== segments.length - 1
-    ? 'is not a path template: {**} must be its last segment'
+  const operators = segments.filter((segment) => segment === '{*}' || segment === '{**}');
+  const rest = operators.indexOf('{**}');
+  return rest >= 0 && rest !== operators.length - 1
+    ? 'is not a path template: no {*} and no {**} may stand behind {**}'
     : undefined;
 };
 const spiffe: Problem = (value) =>
   value.startsWith('spiffe://') ? 'never matches: a principal is written without spiffe://' : undefined;
+
+/**
+ * Why a value that is taken probably does not mean what its writer meant; `undefined` without a doubt. As in Istio, an asterisk is a wildcard
+ * at the beginning or at the end alone: a DENY of `/users/*\/keys` denies nothing.
+ */
+export function doubtOf(field: string, value: string): string | undefined {
+  if (!PATTERNS.has(field)) return undefined;
+  const isPath = field === 'paths';
+  const isTemplate = isPath && value.includes('{*');
+  const literal = value.startsWith('*') ? value.slice(1) : value.endsWith('*') ? value.slice(0, -1) : value;
+  if (isTemplate || !/[*{}]/.test(literal)) return undefined;
+  return literal.includes('*')
+    ? `has a * that is a character, not a wildcard; a wildcard stands at the beginning or the end${isPath ? ', or write {*} for one segment' : ''}`
+    : isPath
+      ? 'has braces that are characters; write {*} for one segment, {**} for any'
+      : undefined;
+}
+/** Fields in which an asterisk or a brace is hardly a character of its own. */
+const PATTERNS: ReadonlySet<string> = new Set(['paths', 'hosts', 'methods', 'principals', 'source.principal']);
 
 const PROBLEMS: Readonly<Record<string, Problem>> = {
   ipBlocks: address,

@@ -38,8 +38,8 @@ test.each([
     '4:47 RULES_VALUE to.operation.ports must be a list of texts; found the number 80; quote it: "80"',
   ],
   [
-    'spec: { rules: [{ to: [{ operation: { paths: ["/a/{**}/b"] } }] }] }',
-    '4:47 ISTIO_VALUE "/a/{**}/b" is not a path template: {**} must be its last segment',
+    'spec: { rules: [{ to: [{ operation: { paths: ["/a/{**}/{*}"] } }] }] }',
+    '4:47 ISTIO_VALUE "/a/{**}/{*}" is not a path template: no {*} and no {**} may stand behind {**}',
   ],
   [
     'spec: { rules: [{ to: [{ operation: { paths: ["/a/{*}/b*"] } }] }] }',
@@ -143,6 +143,38 @@ test('with --lenient, a policy whose provider nobody declares denies, as in Isti
   ]);
   expect(policy?.rules.at(-1)).toMatchObject({ name: 'ns[foo]-policy[a]-rule[0]', action: { kind: 'deny' } });
 });
+
+test.each([
+  [
+    'to: [{ operation: { paths: ["/users/*/keys"] } }]',
+    '"/users/*/keys" has a * that is a character, not a wildcard; a wildcard stands at the beginning or the end, or write {*} for one segment',
+  ],
+  [
+    'to: [{ operation: { paths: ["/users/{id}"] } }]',
+    '"/users/{id}" has braces that are characters; write {*} for one segment, {**} for any',
+  ],
+  [
+    'to: [{ operation: { hosts: ["*.example.int:*"] } }]',
+    '"*.example.int:*" has a * that is a character, not a wildcard; a wildcard stands at the beginning or the end',
+  ],
+  [
+    'from: [{ source: { principals: ["*/ns/*/sa/web"] } }]',
+    '"*/ns/*/sa/web" has a * that is a character, not a wildcard; a wildcard stands at the beginning or the end',
+  ],
+])('a wildcard where Istio knows none is a warning: %s', async (rule, message) => {
+  const { found, policy } = await loaded(`${HEAD}spec: { action: DENY, rules: [{ ${rule} }] }\n`);
+  expect(found).toEqual([expect.stringMatching(/^4:\d+ ISTIO_NEVER /)]);
+  expect(found[0]).toContain(message);
+  expect(policy).toBeDefined();
+});
+
+test.each(['/a/*', '*.js', '*', '/a/{*}/b', '/a/{**}', '/a/{**}/b', '/a'])(
+  'the path %s is no warning',
+  async (path) => {
+    const { found } = await loaded(`${HEAD}spec: { rules: [{ to: [{ operation: { paths: ["${path}"] } }] }] }\n`);
+    expect(found).toEqual([]);
+  },
+);
 
 test('a policy that never applies is a warning', async () => {
   const { found, policy } = await loaded(`${HEAD}spec: { action: DENY }\n---\nrules: [{ name: x, deny: {} }]\n`);
