@@ -9,6 +9,7 @@ import {
   mapTexts,
   HIDDEN,
   isSecretEntry,
+  isSecretName,
   type Masks,
   NO_MASKS,
   QUERY_MAPS,
@@ -31,29 +32,18 @@ const PLAIN: ReadonlySet<string> = new Set([
   'ratelimit.domain',
 ]);
 
-/** Names of descriptor entries that carry credentials. */
-const SECRET_ENTRIES: ReadonlySet<string> = new Set([
-  'authorization',
-  'cookie',
-  'api_key',
-  'x-api-key',
-  'x_api_key',
-  'token',
-  'access_token',
-]);
-
 function withoutSecretEntries(value: Value): unknown {
   if (value instanceof Map)
     return Object.fromEntries(
       [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
         key,
-        SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : jsonOfValue(text),
+        isSecretName(key.toLowerCase()) ? HIDDEN : jsonOfValue(text),
       ]),
     );
   if (!Array.isArray(value)) return jsonOfValue(value);
   return (value as readonly Value[]).map((entry) => {
     const { key, value: text } = jsonOfValue(entry) as { readonly key?: unknown; readonly value?: unknown };
-    return { key, value: typeof key === 'string' && SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : text };
+    return { key, value: typeof key === 'string' && isSecretName(key.toLowerCase()) ? HIDDEN : text };
   });
 }
 

@@ -5,13 +5,12 @@ import type { Value } from './values.ts';
 
 /** Replaces a secret. */
 export const HIDDEN = '(secret)';
-const SECRET_HEADERS: ReadonlySet<string> = new Set([
-  'authorization',
-  'proxy-authorization',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-]);
+/**
+ * Names of headers and descriptor entries that carry credentials, in lower case. Gateways and clouds put their own words before these:
+ * x-auth-token, x-amz-security-token, x-forwarded-authorization, set-cookie.
+ */
+const SECRET_NAME = /(?:^|[-_])(?:authorization|cookie|api[-_]?key|token|secret|password|jwt|assertion)$/;
+export const isSecretName = (lower: string): boolean => SECRET_NAME.test(lower);
 /** In lower case and without separators: `api_key`, `Api-Key` and `apiKey` are one name. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'apikey',
@@ -49,7 +48,7 @@ const URL_TEXTS: ReadonlySet<string> = new Set(['request.path', 'request.referer
 
 export function isSecretHeader(attributes: Attributes, name: string): boolean {
   const lower = name.toLowerCase();
-  return SECRET_HEADERS.has(lower) || attributes.secretCarriers.has(lower);
+  return isSecretName(lower) || attributes.secretCarriers.has(lower);
 }
 
 /** Whether the value of a key of the maps above is secret. */

@@ -74,6 +74,6 @@ describe('docs/rules.md', () => {
   });
 
   test('it has the expected number of examples', () => {
-    expect([policies.length, cases.length]).toEqual([14, 4]);
+    expect([policies.length, cases.length]).toEqual([15, 4]);
   });
 });
