@@ -139,7 +139,7 @@ const issuerSchema = z
       .min(0)
       .max(3_600_000)
       .default(60_000)
-      .describe('How far the clock of the issuer may differ, for exp, nbf and iat.'),
+      .describe('How far the clock of the issuer may differ, for exp and nbf, and for iat where maxAgeMs is set.'),
     maxAgeMs: z.int().min(1).optional().describe('How long after its iat a token is accepted, at most.'),
     locations: locationsSchema
       .optional()
