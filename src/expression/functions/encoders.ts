@@ -1,4 +1,4 @@
-/** cel-go's encoders extension. */
+/** cel-go's encoders extension, and percent-encoding. */
 import { BYTES, STRING } from '../../attributes/types.ts';
 import { type Overload, fn } from './overload.ts';
 
@@ -10,6 +10,10 @@ function decoded(text: string): Uint8Array | undefined {
     : undefined;
 }
 
+/** For a part of a path or of a query (RFC 3986); `undefined` for text that is not Unicode. */
+const percentEncoded = (text: string): string | undefined =>
+  text.isWellFormed() ? encodeURIComponent(text) : undefined;
+
 export const ENCODERS: readonly Overload[] = [
   fn('base64.encode', [BYTES], STRING, (bytes: Uint8Array) =>
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64'),
@@ -18,4 +22,5 @@ export const ENCODERS: readonly Overload[] = [
     checkConstant: ([text]) =>
       typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is not base64` : undefined,
   }),
+  fn('url.encode', [STRING], STRING, percentEncoded),
 ];
