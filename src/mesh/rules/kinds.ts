@@ -70,6 +70,24 @@ const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/
 /** Kinds of Kubernetes that run the workloads of a mesh, and say nothing about its traffic. */
 const OF_KUBERNETES = ['apps/', 'extensions/', 'batch/', 'policy/', 'autoscaling/', 'rbac.authorization.k8s.io/'];
 const CORE_KINDS = ['ServiceAccount', 'ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim'];
+/** Enforced by the network of a cluster. */
+const NETWORK_POLICY = 'NetworkPolicy';
+
+const ROUTES = 'write a Gateway and a VirtualService of networking.istio.io instead';
+/** What to write in place of kinds that users of Istio know. */
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ['EnvoyFilter', 'limits, checks and logs of calls are rules of `sluice serve`; proxies take no patches'],
+  [
+    'Telemetry',
+    'accessLogFile in a MeshConfig makes proxies log calls; metrics and other logs are rules of `sluice serve`',
+  ],
+  ['WasmPlugin', 'a plugin of `sluice serve` decides about calls instead (docs/plugins.md)'],
+  ['TrafficExtension', 'a plugin of `sluice serve` decides about calls instead (docs/plugins.md)'],
+  ['ProxyConfig', 'write defaultConfig in a MeshConfig instead'],
+  ['WorkloadGroup', 'write a WorkloadEntry for each workload instead'],
+  ['Ingress', ROUTES],
+  ...['HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute'].map((kind) => [kind, ROUTES] as const),
+]);
 
 export type KindOf =
   | { readonly kind: Kind }
@@ -84,12 +102,12 @@ export function kindOf({ kind, apiVersion }: Pick<ObjectHead, 'kind' | 'apiVersi
   const isOther = [...OF_THE_POLICY, ...OF_KUBERNETES].some((group) => apiVersion.startsWith(group));
   // PeerAuthentication of a version that nobody knows would be in force nowhere.
   if (isOther && kind !== 'PeerAuthentication') return { kind: 'other' };
-  if (apiVersion === 'v1' && CORE_KINDS.includes(kind)) return { kind: 'other' };
+  if ((apiVersion === 'v1' && CORE_KINDS.includes(kind)) || kind === NETWORK_POLICY) return { kind: 'other' };
   return {
     kind: 'unknown',
     why:
       versions === undefined
-        ? `the control plane does not know ${kind} of ${apiVersion}; it reads ${Object.keys(KINDS).join(', ')}`
+        ? `the control plane does not know ${kind} of ${apiVersion}; ${INSTEAD.get(kind) ?? `it reads ${Object.keys(KINDS).join(', ')}`}`
         : `${kind} has the apiVersion ${apiVersion}; expected ${versions.join(', ')}`,
   };
 }

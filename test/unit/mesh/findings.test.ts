@@ -36,8 +36,24 @@ describe('an error', () => {
   test.for([
     [
       'an unknown kind',
-      'apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: { name: a }',
-      ['b.yaml:2:7 MESH_KIND the control plane does not know EnvoyFilter of networking.istio.io/v1'],
+      'apiVersion: networking.istio.io/v1\nkind: Nothing\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know Nothing of networking.istio.io/v1; it reads VirtualService, ',
+      ],
+    ],
+    [
+      'a kind that another one stands for',
+      'apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know HTTPRoute of gateway.networking.k8s.io/v1; write a Gateway and a VirtualService of',
+      ],
+    ],
+    [
+      'what proxies cannot be told',
+      'apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know Telemetry of telemetry.istio.io/v1; accessLogFile in a MeshConfig',
+      ],
     ],
     [
       'an unknown version',
