@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import type { Made } from '../../../src/mesh/envoy/made.ts';
 import { CLUSTER, LISTENER, ROUTES } from '../../../src/xds/index.ts';
+import { grpcStatus } from '../../../src/mesh/rules/values.ts';
+import { Status } from '../../../src/transport/index.ts';
 import { readMesh } from '../../parts/mesh/read-mesh.ts';
 import { named, resourcesFor, validate } from '../../parts/mesh/resources.ts';
 
@@ -339,4 +341,10 @@ spec:
   const listener = JSON.stringify(named(all, LISTENER, '0.0.0.0_443'));
   expect(listener).toContain(`"verify_certificate_hash":["${hash}"]`);
   expect(listener).toContain('"verify_certificate_spki":["NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A="]');
+});
+
+test('statuses of gRPC have the numbers of the transport', () => {
+  for (const [name, code] of Object.entries(Status)) expect(grpcStatus.parse(name)).toBe(code);
+  expect(grpcStatus.parse('DATA_LOSS')).toBe(15);
+  expect(grpcStatus.safeParse('17').success).toBe(false);
 });
