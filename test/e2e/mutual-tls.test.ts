@@ -20,6 +20,7 @@ import { type Authority, makeAuthority } from '../parts/certificates.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
 import { type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
+import { expectNoneLost, lastingLoad } from '../parts/lasting-load.ts';
 import { provenBy } from '../parts/mesh/proven-by.ts';
 import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
@@ -117,7 +118,7 @@ rules:
   - name: calls
     report:
       handler: lines
-      input: { path: request.path, code: response.code, principal: 'source.?principal.orValue("-")', called: 'destination.?principal.orValue("-")' }
+      input: { path: request.path, code: response.code, flags: response.flags, details: response.code_details, principal: 'source.?principal.orValue("-")', called: 'destination.?principal.orValue("-")' }
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -130,16 +131,16 @@ spec:
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  readonly text: string;
+  readonly body: string;
 }
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
 
 const send = (make: typeof httpRequest | typeof httpsRequest, options: RequestOptions): Promise<Answer> =>
   new Promise((resolve, reject) => {
     make(options, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
       response.on('error', reject);
     })
       .on('error', reject)
@@ -167,8 +168,8 @@ const byTls = (to: number, own: Issued | undefined, path = '/'): Promise<Answer>
   });
 
 /** The header by which the application knows who calls. */
-const certificateAt = ({ text }: Answer): string | undefined =>
-  (JSON.parse(text) as { headers: Record<string, string | undefined> }).headers['x-forwarded-client-cert'];
+const certificateAt = ({ body }: Answer): string | undefined =>
+  (JSON.parse(body) as { headers: Record<string, string | undefined> }).headers['x-forwarded-client-cert'];
 
 describe('mutual TLS between members of the mesh', () => {
   const ends: (() => Promise<unknown>)[] = [];
@@ -191,6 +192,9 @@ describe('mutual TLS between members of the mesh', () => {
         proxies.every((one) => one.state === 'synced' && one.version === version)
       );
     });
+  /** Lines of failed calls, of the proxies of clients and servers. */
+  const failuresLogged = (): readonly string[] =>
+    policy.written.filter(({ code }) => Number(code) >= 500).map((line) => JSON.stringify(line));
   /** Brings rules to all proxies. */
   async function apply(rules: string): Promise<void> {
     await put('rules', rules);
@@ -406,37 +410,20 @@ describe('mutual TLS between members of the mesh', () => {
   });
 
   test('a change from PERMISSIVE to STRICT and back loses no request', async () => {
-    const codes: Record<string, number> = {};
-    let isOver = false;
-    const clients = Array.from({ length: 4 }, async () => {
-      while (!isOver) {
-        const key = await call(1, 'reviews').then(
-          (answer) => `${answer.status} ${certificateAt(answer) === undefined ? 'plain' : 'tls'}`,
-          String,
-        );
-        codes[key] = (codes[key] ?? 0) + 1;
-      }
+    const load = lastingLoad(() => call(1, 'reviews'), {
+      keyOf: (answer) => (certificateAt(answer) === undefined ? 'plain' : 'tls'),
     });
     let served = 0;
     for (const mode of ['PERMISSIVE', 'STRICT', 'PERMISSIVE', 'STRICT', 'PERMISSIVE']) {
       await apply(peers(`{ mtls: { mode: ${mode} } }`));
       served += 50;
-      await until(`${served} answers`, () => Object.values(codes).reduce((sum, one) => sum + one, 0) > served);
+      await until(`${served} answers`, () => load.answered > served);
     }
-    isOver = true;
-    await Promise.all(clients);
-    expect(Object.keys(codes)).toEqual(['200 tls']);
+    await expectNoneLost(load, Object.fromEntries(envoys), { keys: ['tls'], logged: failuresLogged });
   });
 
   test('a change from and to DISABLE loses no request either, while a rule keeps clients in cleartext', async () => {
-    const codes: Record<string, number> = {};
-    let isOver = false;
-    const clients = Array.from({ length: 4 }, async () => {
-      while (!isOver) {
-        const key = await call(1, 'reviews').then(({ status: code }) => String(code), String);
-        codes[key] = (codes[key] ?? 0) + 1;
-      }
-    });
+    const load = lastingLoad(() => call(1, 'reviews'));
     const inCleartext = `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec: { host: reviews, trafficPolicy: { tls: { mode: DISABLE } } }\n`;
     const [permissive, disabled] = [peers('{ mtls: { mode: PERMISSIVE } }'), peers('{ mtls: { mode: DISABLE } }')];
     for (const rules of [
@@ -447,9 +434,7 @@ describe('mutual TLS between members of the mesh', () => {
       permissive,
     ])
       await apply(rules);
-    isOver = true;
-    await Promise.all(clients);
-    expect(Object.keys(codes)).toEqual(['200']);
+    await expectNoneLost(load, Object.fromEntries(envoys), { logged: failuresLogged });
   });
 
   test('a client refuses a service whose certificate is of the same authority and another service account', async () => {
@@ -477,7 +462,7 @@ describe('mutual TLS between members of the mesh', () => {
     );
     await apply(`${peers('{ mtls: { mode: STRICT } }')}---${known}`);
     const endTrue = await impersonate('vault');
-    expect(await call(1, 'vault')).toMatchObject({ status: 200, text: 'vault' });
+    expect(await call(1, 'vault')).toMatchObject({ status: 200, body: 'vault' });
     await endTrue();
     const endFalse = await impersonate('bookinfo-ratings');
     expect((await call(1, 'vault')).status).toBe(503);
@@ -505,7 +490,7 @@ describe('mutual TLS between members of the mesh', () => {
     await apply(peers('{ mtls: { mode: PERMISSIVE } }'));
     expect(await call(1, 'reviews', '/secret')).toMatchObject({
       status: 418,
-      text: 'not for cluster.local/ns/default/sa/bookinfo-productpage',
+      body: 'not for cluster.local/ns/default/sa/bookinfo-productpage',
     });
     expect((await call(3, 'reviews', '/secret')).status).toBe(200);
     const limited = async (from: number): Promise<number> => (await call(from, 'reviews', '/limited')).status;

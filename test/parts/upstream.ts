@@ -43,7 +43,8 @@ async function listening(server: Server): Promise<number> {
 }
 
 export async function startUpstream(): Promise<Upstream> {
-  const http = createHttpServer((request, response) => {
+  // By default Node closes connections that rest for some seconds, also while a request of Envoy is on its way, which is lost then.
+  const http = createHttpServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
   const tcp = createTcpServer((socket) => {

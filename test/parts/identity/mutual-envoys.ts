@@ -35,6 +35,22 @@ const clusterTo = (name: string, address: Json, extra: Json = {}): Json => ({
   ...extra,
 });
 
+/** A line of output for each answer of 5xx, with Envoy's reason. */
+const FAILURES: Json = {
+  name: 'failures',
+  filter: {
+    status_code_filter: { comparison: { op: 'GE', value: { default_value: 500, runtime_key: 'failures.from' } } },
+  },
+  typed_config: any('envoy.extensions.access_loggers.stream.v3.StdoutAccessLog', {
+    log_format: {
+      text_format_source: {
+        inline_string:
+          '%START_TIME% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %DURATION% ms %UPSTREAM_HOST% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n',
+      },
+    },
+  }),
+};
+
 function bootstrap({ adminPort, socketPath, port }: EnvoyOptions, chain: Json, upstream: Json): Json {
   const http2 = httpOptions({ explicit_http_config: { http2_protocol_options: {} } });
   return {
@@ -55,6 +71,7 @@ function bootstrap({ adminPort, socketPath, port }: EnvoyOptions, chain: Json, u
                     'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
                     {
                       stat_prefix: 'in',
+                      access_log: [FAILURES],
                       route_config: {
                         name: 'all',
                         virtual_hosts: [
