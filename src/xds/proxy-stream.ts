@@ -4,7 +4,8 @@
  * memory and gets the newest state. **Fails**: never.
  *
  * Changes come in the order that loses no request (make before break): clusters, old and new, then their endpoints; when the proxy has
- * accepted the clusters (Envoy waits until they are warm), listeners and routes; at last the clusters without the old ones.
+ * accepted the clusters (Envoy waits until they are warm), listeners and routes; at last the clusters without the old ones. A newer state
+ * does not wait for a proxy that takes long: its clusters and endpoints are shown beside the old ones, and the routes stay as they are.
  */
 import { settlesWithin } from '../time/settles-within.ts';
 import { GrpcError, Status } from '../transport/index.ts';
@@ -17,6 +18,8 @@ import { Wake } from './wake.ts';
 export interface PushTimes {
   /** For the proxy to accept clusters before its routes change, and routes before the old clusters go. Then the push goes on. */
   readonly acceptMs: number;
+  /** From then on a newer state takes the place of one that the proxy has not accepted, so that its endpoints do not wait. */
+  readonly yieldMs: number;
   /** Before the old clusters go, since requests that were routed before may still choose them. */
   readonly lingerMs: number;
 }
@@ -30,6 +33,9 @@ export interface XdsMeters {
   /** A proxy has accepted everything that a change has brought it. */
   readonly accepted?: (sinceChangeMs: number) => void;
 }
+
+/** `superseded`: a newer state is to be pushed in its place. */
+type Outcome = 'accepted' | 'refused' | 'superseded';
 
 export class ProxyStream {
   readonly #source: SourceOfProxy;
@@ -47,13 +53,15 @@ export class ProxyStream {
   /** Of the first change whose responses are not all answered; by performance.now(). */
   #changedAtMs: number | undefined;
   #hasSentSince = false;
+  /** Of the first of several states in a row that the proxy has not accepted. */
+  #unacceptedSinceMs: number | undefined;
   #isOver = false;
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
   /** Types that may have a response due: asked for, or shown anew, since they were looked at. */
   readonly #due = new Set<string>();
   readonly #toSend = new Wake();
-  /** A response was sent, accepted or refused. */
+  /** A response was sent, accepted or refused, or there is a newer state. */
   readonly #progress = new Wake();
   readonly #changed = new Wake();
 
@@ -69,6 +77,7 @@ export class ProxyStream {
     this.#hasChanged = true;
     this.#changedAtMs ??= atMs;
     this.#changed.now();
+    this.#progress.now();
   }
 
   /** `make` for the first request of its type. */
@@ -180,10 +189,10 @@ export class ProxyStream {
       await this.#turn(); // those of many proxies may be ready in one turn of the event loop
       if (this.#isOver) return;
       this.pushing = version;
-      if (this.inForce === undefined) await this.#begin(byType);
-      else await this.#replace(byType);
-      this.inForce = version;
+      const outcome = await (this.inForce === undefined ? this.#begin(byType) : this.#replace(byType));
       this.pushing = undefined;
+      if (outcome === 'superseded') continue;
+      this.inForce = version;
       this.#mayBeDue(this.subscriptions.keys()); // what was absent may be answered now
     }
   }
@@ -197,20 +206,24 @@ export class ProxyStream {
   }
 
   /** A proxy that comes back serves by routes whose clusters may be gone, so its resources change in order as well. */
-  async #begin(byType: ReadonlyMap<string, Resources>): Promise<void> {
+  async #begin(byType: ReadonlyMap<string, Resources>): Promise<Outcome> {
     this.#keepsOld = this.subscriptions.get(CLUSTER)?.hasOwn === true;
     if (this.#keepsOld) {
       this.#show(byType, AHEAD);
-      if (!(await this.#accepted([CLUSTER]))) return;
+      const clusters = await this.#answered([CLUSTER]);
+      if (clusters !== 'accepted') return clusters;
     }
     this.#show(byType, new Set([CLUSTER, LISTENER, ...byType.keys()]));
-    if (!this.#keepsOld || !(await this.#accepted([LISTENER, ROUTES]))) return;
+    if (!this.#keepsOld) return 'accepted';
+    const routes = await this.#answered([LISTENER, ROUTES]);
+    if (routes !== 'accepted') return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
     this.#mayBeDue(AHEAD);
+    return 'accepted';
   }
 
-  async #replace(byType: ReadonlyMap<string, Resources>): Promise<void> {
+  async #replace(byType: ReadonlyMap<string, Resources>): Promise<Outcome> {
     const clusters = byType.get(CLUSTER) ?? NOTHING;
     const before = this.#shown.get(CLUSTER) ?? NOTHING;
     const { changed, gone } = changesBetween(before, clusters);
@@ -222,29 +235,39 @@ export class ProxyStream {
     // A changed cluster waits for its endpoints, changed or not; both have the same name.
     this.subscriptions.get(ENDPOINTS)?.repeat(changed);
     this.#mayBeDue(AHEAD);
-    // Routes to clusters that were refused would answer 503: the old routes stay until the clusters are right.
-    if (!(await this.#accepted([CLUSTER]))) return;
+    // Routes to clusters that were refused, or are not there yet, would answer 503: the old routes stay until the clusters are right.
+    const ahead = await this.#answered([CLUSTER]);
+    if (ahead !== 'accepted') return ahead;
     const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
     this.#show(byType, new Set([LISTENER, ROUTES, ...others]));
-    if (!hasOld || !(await this.#accepted([LISTENER, ROUTES])) || this.#isOver) return;
+    if (!hasOld) return 'accepted';
+    const routes = await this.#answered([LISTENER, ROUTES]);
+    if (routes !== 'accepted' || this.#isOver) return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
     this.#show(byType, AHEAD);
+    return 'accepted';
   }
 
   async #ended(): Promise<void> {
     while (!this.#isOver) await this.#changed.next();
   }
 
-  /** False if one of them is refused. A proxy that does not answer in time is taken to have accepted. */
-  async #accepted(typeUrls: readonly string[]): Promise<boolean> {
+  /** Of the proxy to what it was shown of these types. One that does not answer in time is taken to have accepted. */
+  async #answered(typeUrls: readonly string[]): Promise<Outcome> {
     const subscriptions = (): Subscription[] => typeUrls.flatMap((typeUrl) => this.subscriptions.get(typeUrl) ?? []);
-    const endsAtMs = performance.now() + this.#times.acceptMs;
+    const nowMs = performance.now();
+    this.#unacceptedSinceMs ??= nowMs;
+    const endsAtMs = this.#unacceptedSinceMs + this.#times.acceptMs;
+    const yieldsAtMs = nowMs + this.#times.yieldMs;
     while (!this.#isOver && (this.#due.size > 0 || subscriptions().some(({ isSettled }) => !isSettled))) {
-      const leftMs = endsAtMs - performance.now();
-      if (leftMs <= 0 || !(await settlesWithin(leftMs, this.#progress.next()))) break;
+      const [toEndMs, toYieldMs] = [endsAtMs - performance.now(), yieldsAtMs - performance.now()];
+      if (toEndMs <= 0) break;
+      if (toYieldMs <= 0 && this.#hasChanged) return 'superseded';
+      await settlesWithin(toYieldMs > 0 ? Math.min(toEndMs, toYieldMs) : toEndMs, this.#progress.next());
     }
-    return subscriptions().every(({ refusal }) => refusal === undefined);
+    this.#unacceptedSinceMs = undefined;
+    return subscriptions().every(({ refusal }) => refusal === undefined) ? 'accepted' : 'refused';
   }
 }
 

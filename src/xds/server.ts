@@ -58,7 +58,8 @@ interface Open {
   readonly connectedAtMs: number;
 }
 
-const TIMES: PushTimes = { acceptMs: 1000, lingerMs: 200 };
+/** Envoy accepts a cluster when it has its endpoints, secrets and the answer of DNS: on a busy machine, after seconds. */
+const TIMES: PushTimes = { acceptMs: 10_000, yieldMs: 1000, lingerMs: 200 };
 const MAX_STREAMS = 10_000;
 
 export class XdsServer {

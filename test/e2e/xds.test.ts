@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { rootsResource } from '../../src/identity/sds.ts';
 import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
 import {
   CLUSTER,
@@ -16,11 +17,14 @@ import {
   type Refusal,
   type Resource,
   ROUTES,
+  SECRET,
   XdsServer,
   type XdsServerOptions,
 } from '../../src/xds/index.ts';
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
+import { newRoot } from '../parts/identity/test-roots.ts';
+import { expectNoneLost, type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap, byName, cluster, endpoints, listener, resource, routes } from '../parts/xds-envoy.ts';
 import { until as untilFound } from './sluice.ts';
@@ -95,33 +99,17 @@ async function envoyOf(
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-const statusOf = (port: number): Promise<number> =>
+const call = (port: number): Promise<LoadAnswer> =>
   new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, agent, path: '/' }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode ?? 0));
-      response.on('error', reject);
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject);
     }).on('error', reject);
   });
+const statusOf = async (port: number): Promise<number> => (await call(port)).status;
 
-/** Calls in a loop until stopped; counts answers by status. */
-function load(port: number, clients: number): { stop(): Promise<Readonly<Record<string, number>>> } {
-  const counts: Record<string, number> = {};
-  let isOver = false;
-  const running = Array.from({ length: clients }, async () => {
-    while (!isOver) {
-      const status = String(await statusOf(port).catch((error: NodeJS.ErrnoException) => error.code ?? String(error)));
-      counts[status] = (counts[status] ?? 0) + 1;
-    }
-  });
-  return {
-    async stop() {
-      isOver = true;
-      await Promise.all(running);
-      return counts;
-    },
-  };
-}
+const load = (port: number, clients: number): LastingLoad => lastingLoad(() => call(port), { clients });
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -145,17 +133,40 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
       [ROUTES]: [routes('table', to)],
     });
     const mesh = await controlPlane(state('v0'));
-    await envoyOf(mesh, api);
+    const envoy = await envoyOf(mesh, api);
     await until(async () => (await statusOf(port)) === 200);
     const calls = load(port, 4);
     for (let at = 1; at <= 12; at++) {
       mesh.put(state(`v${at}`));
       await until(isSynced(mesh), 10_000);
     }
-    const counts = await calls.stop();
-    expect(Object.keys(counts)).toEqual(['200']);
-    expect(counts['200']).toBeGreaterThan(100);
+    await expectNoneLost(calls, { envoy });
+    expect(calls.answered).toBeGreaterThan(100);
     expect(mesh.refusals).toEqual([]);
+  });
+
+  test('a proxy that takes seconds to accept new clusters keeps the old ones, and its routes, for so long', async () => {
+    const upstream = await startUpstream();
+    ends.push(() => upstream.stop());
+    const port = await freePort();
+    const state = (to: string): State => ({
+      [CLUSTER]: [cluster(to)],
+      [ENDPOINTS]: [endpoints(to, [upstream.httpPort])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [routes('table', to)],
+    });
+    const mesh = await controlPlane(state('v0'));
+    const envoy = await envoyOf(mesh, api);
+    await until(async () => (await statusOf(port)) === 200);
+    const calls = load(port, 4);
+    for (let at = 1; at <= 3; at++) {
+      envoy.freeze();
+      mesh.put(state(`v${at}`));
+      await sleep(2500);
+      envoy.thaw();
+      await until(isSynced(mesh), 20_000);
+    }
+    await expectNoneLost(calls, { envoy });
   });
 
   test('changes that come faster than a proxy takes them are pushed as one, and the last state holds', async () => {
@@ -174,7 +185,7 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     const calls = load(port, 2);
     for (let at = 1; at <= 1000; at++) mesh.put(state(`${at + 1}s`));
     await until(isSynced(mesh), 20_000);
-    expect(Object.keys(await calls.stop())).toEqual(['200']);
+    await expectNoneLost(calls, { envoy });
     const [proxy] = mesh.server.proxies();
     expect(proxy).toMatchObject({ version: '1000', form: api === 'GRPC' ? 'state of the world' : 'delta' });
     const { 'cluster_manager.cds.update_success': updates = 0 } = await envoy.stats();
@@ -204,7 +215,7 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
       [ROUTES]: [table],
     });
     const mesh = await controlPlane(state('old', routes('table', 'old')));
-    await envoyOf(mesh, api);
+    const envoy = await envoyOf(mesh, api);
     await until(async () => (await statusOf(port)) === 200);
     const calls = load(port, 2);
     mesh.put(state('new', wrong));
@@ -223,7 +234,7 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     await sleep(500); // long enough for the old cluster to go, if it went
     mesh.put(state('new', routes('table', 'new')));
     await until(isSynced(mesh), 10_000);
-    expect(Object.keys(await calls.stop())).toEqual(['200']);
+    await expectNoneLost(calls, { envoy });
     expect(mesh.refusals).toHaveLength(1);
   });
 
@@ -248,8 +259,52 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     await until(() => second.server.proxies().length === 1 && isSynced(second)(), 30_000);
     second.put(state('new'));
     await until(async () => !('cluster.old.upstream_cx_total' in (await envoy.stats())), 10_000);
-    expect(Object.keys(await calls.stop())).toEqual(['200']);
+    await expectNoneLost(calls, { envoy });
   });
+});
+
+/** In delta the answer to a secret that does not exist is that it does not exist. */
+test('a cluster that waits for its secret keeps no newer endpoints from the others', async () => {
+  const [before, after] = [await startUpstream(), await startUpstream()];
+  ends.push(
+    () => before.stop(),
+    () => after.stop(),
+  );
+  const port = await freePort();
+  const waiting = cluster('waiting', {
+    transport_socket: {
+      name: 'envoy.transport_sockets.tls',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+        common_tls_context: {
+          validation_context_sds_secret_config: {
+            name: 'roots',
+            sds_config: { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' },
+          },
+        },
+      },
+    },
+  });
+  const state = (at: number, more: readonly Resource[] = []): State => ({
+    [CLUSTER]: [cluster('same'), ...more],
+    [ENDPOINTS]: [endpoints('same', [at]), ...more.map(({ name }) => endpoints(name, [at]))],
+    [LISTENER]: [listener('in', port, 'table')],
+    [ROUTES]: [routes('table', 'same')],
+  });
+  const mesh = await controlPlane(state(before.httpPort), 0, { times: { acceptMs: 300_000 } });
+  const envoy = await envoyOf(mesh, 'GRPC');
+  await until(async () => (await statusOf(port)) === 200);
+  mesh.put(state(before.httpPort, [waiting]));
+  await until(async () => (await envoy.stats())['cluster_manager.warming_clusters'] === 1);
+  const updates = async (): Promise<number> => (await envoy.stats())['cluster.same.update_success'] ?? 0;
+  const [updatesBefore, calls] = [await updates(), load(port, 2)];
+  mesh.put(state(after.httpPort, [waiting]));
+  await until(async () => (await updates()) > updatesBefore);
+  expect((await envoy.stats())['cluster_manager.warming_clusters']).toBe(1);
+  expect(mesh.server.proxies()[0]).toMatchObject({ isSynced: false });
+  mesh.put({ ...state(after.httpPort, [waiting]), [SECRET]: [rootsResource('roots', newRoot(Date.now()).pem)] });
+  await until(isSynced(mesh));
+  await expectNoneLost(calls, { envoy });
 });
 
 test('a proxy that reads nothing costs no memory, and delays no other', async () => {
