@@ -240,7 +240,7 @@ describe('mutual TLS between members of the mesh', () => {
     const envoy = await startEnvoy({
       config: hasAgent ? config : provenBy(token, authority.ca, config),
       adminPort,
-      args: ['--drain-time-s', '1'],
+      args: ['--drain-time-s', '5'], // that of sluice sidecar; requests that take longer are cut off
     });
     envoys.set(name, envoy);
     ends.push(() => envoy.stop());
