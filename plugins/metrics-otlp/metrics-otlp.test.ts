@@ -256,7 +256,7 @@ test('a collector that hangs costs a push its time, and the close its own', asyn
   await eventually(() => expect(logged.some(({ level }) => level === 'warn')).toBe(true));
   const startedMs = performance.now();
   await close();
-  expect(performance.now() - startedMs).toBeLessThan(4000);
+  expect(performance.now() - startedMs).toBeLessThan(20_000); // the collector never answers
   expect(logged.map(({ message }) => message)).toContain('the last values of metrics were not pushed');
 });
 

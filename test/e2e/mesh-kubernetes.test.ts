@@ -261,7 +261,7 @@ describe('a mesh of a cluster', () => {
     await until(async () => JSON.stringify(await ready()) === '{"ready":false,"waitingFor":["/api/v1/pods"]}');
     const began = performance.now();
     expect(await plane.stop()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(20_000); // the list itself is never answered
     expect(plane.err()).toMatch(/stopping during start/);
     api.always = () => undefined;
     expect(await call()).toBe('v1');

@@ -292,13 +292,21 @@ spec:
     );
     const before = app('ratings').calls.length;
     const [jason, eve, other] = await Promise.all(
-      [{ 'end-user': 'jason' }, { 'end-user': 'eve' }, {}].map((headers) => call(client, { to: 'ratings', headers })),
+      ['jason', 'eve', 'nobody'].map((user) =>
+        call(client, { to: 'ratings', path: `/ratings/${user}`, headers: { 'end-user': user } }),
+      ),
     );
     expect(jason).toMatchObject({ status: 200, body: 'ratings' });
     expect(jason?.ms).toBeGreaterThan(690);
     expect(eve?.status).toBe(555);
-    expect(other?.ms).toBeLessThan(690);
+    expect(other?.status).toBe(200);
     expect(app('ratings').calls.length - before).toBe(2);
+    // Envoy's flags of the calls, from the proxy of the client and that of the server; one that is aborted does not come to the server.
+    const flagsOf = (user: string): readonly unknown[] =>
+      policy.written.flatMap(({ path, flags }) => (path === `/ratings/${user}` ? [flags] : []));
+    await until(() => flagsOf('jason').length === 2 && flagsOf('eve').length === 1 && flagsOf('nobody').length === 2);
+    expect(flagsOf('jason')).toEqual(expect.arrayContaining([['DI'], []]));
+    expect([flagsOf('eve'), flagsOf('nobody')]).toEqual([[['FI']], [[], []]]);
   });
 
   test('shifts half of the calls, within five points', async () => {

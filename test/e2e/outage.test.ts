@@ -102,7 +102,9 @@ async function holdsWithout(leftHere: number): Promise<void> {
     expect([open.status, shut.status, error.status, other.status, blocked.status]).toEqual([200, 503, 503, 200, 403]);
     seen.push(open, shut, error, other, blocked);
   }
-  expect(Math.max(...seen.map(({ ms }) => ms))).toBeLessThan(500);
+  // Of each kind the fastest, since a busy machine delays some; without its deadline each would wait for Envoy's.
+  for (let kind = 0; kind < 5; kind++)
+    expect(Math.min(...seen.filter((_, at) => at % 5 === kind).map(({ ms }) => ms))).toBeLessThan(500);
   expect((await errors()) - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
   expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // a failed rate limit grants by default
   await until('the breaker to open', async () => {
