@@ -70,8 +70,9 @@ export function createPluginMetrics(log: Log): PluginMetrics {
   /** By handler. */
   const kept = new Map<string, Map<string, unknown>>();
 
-  function counter(handler: string, name: string, help: string): Counter {
-    checkCounterName(name);
+  function counter(handler: string, given: string, help: string): Counter {
+    checkCounterName(given);
+    const name = given.replace(/_total$/, ''); // Prometheus's own habit; it is added below
     let family = counters.get(name);
     if (family === undefined) counters.set(name, (family = { help, values: new Map() }));
     const { values } = family;

@@ -321,6 +321,16 @@ describe('metrics', () => {
     expect(await text()).toContain('{handler="an\\"other"} 2');
   });
 
+  test('a counter whose name ends as Prometheus has it is not doubled', async () => {
+    const around = environment();
+    await openHandler(
+      adapterOf({ open: (host) => host.metrics.counter('misses_total', 'What was missed.').add(2) }),
+      named(),
+      around,
+    );
+    expect(await around.metrics.render()).toContain('\nsluice_plugin_misses_total{handler="one"} 2\n');
+  });
+
   test('a page whose next piece does not come is left, with what it has', async () => {
     async function* pieces(): AsyncGenerator<string> {
       yield 'one\ntw';
