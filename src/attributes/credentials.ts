@@ -3,8 +3,11 @@ import { HIDDEN } from './secrets.ts';
 
 /** `scheme://user:password@`, up to the last `@` of the authority. */
 const CREDENTIALS = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi;
-/** A password that is not percent-encoded may contain `/`, `?` and `#`. In http such an `@` is more likely part of a path. */
-const RAW_CREDENTIALS = /\b((?!https?:)[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi;
+/**
+ * A password that is not percent-encoded may contain `/`, `?` and `#`. In http such an `@` is more likely part of a path, and in file
+ * always: packages have scopes.
+ */
+const RAW_CREDENTIALS = /\b((?!https?:|file:)[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi;
 
 /** Replaces the credentials of URLs by `(secret)`. */
 export function withoutCredentials(text: string): string {

@@ -6,6 +6,7 @@ import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type Attribute, Attributes } from '../../../src/attributes/attributes.ts';
 import { RequestBag } from '../../../src/attributes/bag.ts';
 import { plainWire } from '../../../src/attributes/plain-wire.ts';
+import { withoutCredentials } from '../../../src/attributes/credentials.ts';
 import { withoutSecretParameters } from '../../../src/attributes/secrets.ts';
 import { RedactedRequest } from '../../../src/attributes/redacted-request.ts';
 import { jsonOfValue } from '../../../src/attributes/json-of-value.ts';
@@ -21,6 +22,14 @@ const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): 
   secret: false,
 });
 const slotIn = ({ attributes }: RequestBag, name: string): number => attributes.slotOf(name) ?? -1;
+
+test('credentials are hidden in URLs, and paths of packages with a scope are none', () => {
+  expect(withoutCredentials('redis://user:a/b@host:1/0 and https://u:p@host/a@b')).toBe(
+    'redis://(secret)@host:1/0 and https://(secret)@host/a@b',
+  );
+  const path = 'file:///srv/node_modules/@acme/sluice-entitled/index.ts';
+  expect(withoutCredentials(`Stripping types is unsupported for "${path}"`)).toContain(path);
+});
 
 test('every type of value has its written form', () => {
   const values: [Value | undefined, unknown][] = [
