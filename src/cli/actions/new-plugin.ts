@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type Capability, CAPABILITIES } from '../../adapters/contract.ts';
+import { builtIns } from '../../adapters/loading/built-in.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { PACKAGE_FOLDER, VERSION } from '../package.ts';
@@ -17,7 +18,16 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 /** Writes the folder NAME below the working directory. It must not exist, or be empty. */
 export async function newPlugin(name: string, { serves, sluice = `^${VERSION}` }: NewPluginFlags): Promise<ExitCode> {
-  if (!NAME.test(name)) throw new CliError('CLI_USAGE', `"${name}" must be a name in kebab-case, such as check-hours`);
+  if (!NAME.test(name))
+    throw new CliError(
+      'CLI_USAGE',
+      `"${name}" must be a name in kebab-case, such as check-hours${name.startsWith('@') ? "; it is the adapter's, and the package may have a scope: write that in package.json later" : ''}`,
+    );
+  if (builtIns().names().includes(name))
+    throw new CliError(
+      'CLI_USAGE',
+      `Sluice itself has an adapter named ${name}, so a plugin of this name would not load; choose another one`,
+    );
   const folder = resolve(name);
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new CliError('CLI_FOLDER_EXISTS', `${folder} exists and is not empty`);

@@ -10,6 +10,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingText, shownPath } from '../findings.ts';
 import { load } from '../load.ts';
 import { pluginPage } from '../plugin-page.ts';
+import { meant } from '../../text/nearest.ts';
 import { safeText } from '../../log/safe-text.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
 import { columns, print, printErr, printOut } from '../terminal.ts';
@@ -56,7 +57,7 @@ export async function showPlugin(name: string, configs: readonly string[]): Prom
     if (broken !== undefined) throw broken;
     throw new CliError(
       'CLI_NO_SUCH_ADAPTER',
-      `no adapter is named "${name}"; known are ${registry.names().join(', ')}`,
+      `no adapter is named "${name}"${meant(name, registry.names())}${configs.length === 0 ? '; for one of a plugin, name the policy, too' : ''}`,
     );
   }
   const { module } = registry.origin(name) ?? {};

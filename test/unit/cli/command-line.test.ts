@@ -30,7 +30,10 @@ describe('the command line', () => {
       ['serve', 'examples/start', '--grpc', 'unix:/tmp/a', '--workers', '2'],
       /CLI_USAGE .*a unix socket cannot be shared/,
     ],
-    [['plugins', 'show', 'quota-rediss'], /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"/],
+    [
+      ['plugins', 'show', 'quota-rediss'],
+      /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"; did you mean quota-redis\?; for one of a plugin, name the policy/,
+    ],
   ])('%j is a wrong command line: prints the reason on stderr, exits with 2', async (args, why) => {
     const { code, out, err } = await run(args);
     expect(err).toMatch(why);

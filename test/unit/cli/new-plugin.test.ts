@@ -70,6 +70,8 @@ describe.each(RUN.map((serves) => [serves.join(', '), `check-${serves.join('-')}
 
 test.each([
   [['Check_Hours'], /must be a name in kebab-case/],
+  [['@acme/check-hours'], /must be a name in kebab-case.*the package may have a scope/],
+  [['check-http'], /Sluice itself has an adapter named check-http/],
   [['check-x', '--serves', 'check,quotas'], /--serves names "quotas"; expected some of enrich, check, quota, report/],
   [['check-check'], /check-check exists and is not empty/],
 ])('new %j is refused, and writes nothing', async (args, says) => {
