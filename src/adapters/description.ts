@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Adapter, type Algorithm, type Capability, CAPABILITIES, type Shape, type ShapeType } from './contract.ts';
 import { AdapterError } from './errors.ts';
+import { meant } from '../text/nearest.ts';
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 /** Also the order of the numbers of `Type` in sluice.plugin.v1, from 1; append only. */
@@ -73,6 +74,8 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
     const declared = serves?.[capability];
     if (declared === undefined) continue;
     problems.push(...shapeProblems(`the input of ${capability}`, declared.input).map(bad));
+    if ('defaults' in declared)
+      problems.push(...defaultsProblems(capability, declared.input, declared.defaults).map(bad));
     if ('output' in declared && declared.output !== undefined)
       problems.push(...shapeProblems(`the output of ${capability}`, declared.output).map(bad));
     if (capability === 'enrich' && !('output' in declared)) problems.push(bad('the output of enrich is missing'));
@@ -87,6 +90,14 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
     );
   }
   return problems;
+}
+
+/** A default that no rule could use is the author's mistake, not the policy's. Functions are checked when a rule uses them. */
+function defaultsProblems(capability: string, input: unknown, defaults: unknown): string[] {
+  if (typeof input !== 'object' || input === null || typeof defaults !== 'object' || defaults === null) return [];
+  return Object.keys(defaults)
+    .filter((name) => !Object.hasOwn(input, name))
+    .map((name) => `the defaults of ${capability} have ${name}, which is no input${meant(name, Object.keys(input))}`);
 }
 
 /** Problems of a shape. A function is checked when a rule uses it. */

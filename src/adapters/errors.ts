@@ -31,7 +31,7 @@ export const ADAPTER_ERRORS = {
   },
   PLUGIN_NOT_FOUND: {
     means: 'There is no module for an entry of `plugins:`.',
-    fix: 'Install the package in one of the places that the message names, or correct the path, which is relative to the file of the policy.',
+    fix: 'Install the package in one of the places that the message names, or correct the path, which is relative to the file of the policy, or for `sluice plugins serve` to the working directory.',
   },
   PLUGIN_UNTRUSTED: {
     means:

@@ -183,6 +183,11 @@ describe.each<[string, string, RegExp]>([
     /plugins\/check-bent\/adapter\.ts:1:10: .*does not provide an export named 'nothing'/,
   ],
   [
+    'a name that this Sluice does not have',
+    'import { fromTheFuture } from "sluice/plugin";\nexport default fromTheFuture;\n',
+    /plugins\/check-bent\/adapter\.ts:1:10: .*named 'fromTheFuture'; correct the name, or update Sluice if a newer one has it/,
+  ],
+  [
     'a throw while it loads',
     'const wide = 1;\nthrow new Error(`bent ${wide}`);\n',
     /plugins\/check-bent\/adapter\.ts:2:7: bent 1/,

@@ -176,6 +176,8 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
   }
 }
 
+const MISSING_EXPORT = /requested module 'sluice\/[\w/]+' does not provide an export named/;
+
 /** `FILE:LINE:COLUMN: message`, with advice where there is some. */
 async function whyNotImported(url: string, error: unknown): Promise<string> {
   const message = withoutReload(withInstallAdvice(error, pathOf(url)));
@@ -183,7 +185,9 @@ async function whyNotImported(url: string, error: unknown): Promise<string> {
   const advice =
     code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING'
       ? '; Node runs no TypeScript below node_modules, so a package ships JavaScript: compile it before it is published (tsc), and let exports lead to the result'
-      : '';
+      : MISSING_EXPORT.test(message)
+        ? '; correct the name, or update Sluice if a newer one has it'
+        : '';
   return `${(await placeOf(url, error)) ?? pathOf(url)}: ${message}${advice}`;
 }
 

@@ -55,6 +55,11 @@ describe('a registry', () => {
       /^ADAPTER_BAD_SERVES .*"chekc"; expected enrich, check, quota, report/,
     ],
     [
+      'a default of no input',
+      { serves: { check: { input: { user: 'string' }, defaults: { usr: 'source.principal' } } } },
+      /^ADAPTER_BAD_SERVES .*the defaults of check have usr, which is no input; did you mean user\?/,
+    ],
+    [
       'an unknown type',
       { serves: { check: { input: { value: 'text' } } } },
       /^ADAPTER_BAD_SERVES .*the input of check has value of type "text"; expected string/,

@@ -165,6 +165,11 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:17 RULES_UNKNOWN_ADAPTER no adapter is named check-lst; did you mean check-list?',
   ],
   [
+    `handlers:\n  x: { adapter: acme-entitled, config: {} }\n${alone('{ name: a, deny: {} }')}`,
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or use it in a rule',
+    '2:17 RULES_UNKNOWN_ADAPTER no adapter is named acme-entitled; if a plugin has it, name the plugin in plugins:',
+  ],
+  [
     rule('{ name: a, check: { handler: lst, input: { value: request.path } } }'),
     '11:34 RULES_UNKNOWN_HANDLER no handler is named lst; did you mean list?',
   ],

@@ -133,7 +133,7 @@ export class HandlersSection implements DeclaredHandlers {
         this.#findings.error(
           'RULES_UNKNOWN_ADAPTER',
           fields.node('adapter')?.place ?? fields.place,
-          `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names())}`,
+          `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names()) || '; if a plugin has it, name the plugin in plugins:'}`,
         );
       return;
     }
