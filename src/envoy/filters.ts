@@ -189,6 +189,13 @@ export function connectionManagerSettings(needs: Needs): Readonly<Record<string,
         : undefined,
     merge_slashes: readsPath && level >= 2 ? true : undefined,
     path_with_escaped_slashes_action: readsPath && level >= 3 ? 'UNESCAPE_AND_REDIRECT' : undefined,
+    common_http_protocol_options: needs.has('http request-change')
+      ? noted(
+          { headers_with_underscores_action: 'REJECT_REQUEST' },
+          because(needs.why('http request-change')),
+          'Some services read x_user as x-user; a header of the client must not pass for one that a rule sets.',
+        )
+      : undefined,
     access_log_options: needs.has('log interim')
       ? noted(
           { flush_access_log_on_new_request: true, access_log_flush_interval: '5s' },

@@ -54,6 +54,9 @@ rules:
   - name: no-evil
     match: request.method == "POST" && request.?body.orValue("").contains("evil")
     deny: { status: 400 }
+  - name: query
+    match: request.url_path == "/query"
+    onAllow: { query: { set: { tier: '\${request.headers[?"x-tier"].orValue("free")}' }, remove: [debug] } }
   - name: two-a-user
     match: ratelimit.domain == "shop"
     quota: { handler: counts, limit: 2, per: 1h, key: [ratelimit.descriptor.user] }
@@ -144,6 +147,16 @@ describe('the config of the page', () => {
       sluice.written.find(({ path, user: who, code }) => path === '/r' && who === 'ann' && code === 429),
     );
     expect(JSON.parse((await get('/other')).text) as Arrived).toBeDefined();
+  });
+
+  test('a parameter of a rule is one parameter, and no spelling of its name passes for it', async () => {
+    const init = { headers: { 'x-tier': 'gold&admin=1' } };
+    const { url } = JSON.parse((await get('/query?%74ier=x&a=%2F+b&d%65bug=1', init)).text) as Arrived;
+    expect(url).toBe('/query?a=%2F+b&tier=gold%26admin%3D1');
+  });
+
+  test('a header with an underscore, which some services read as one with a hyphen, is refused', async () => {
+    expect((await get('/a', { headers: { x_user: 'ann' } })).status).toBe(400);
   });
 
   test('a gRPC client is told by grpc-status why it is denied', async () => {

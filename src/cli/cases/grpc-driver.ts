@@ -2,6 +2,7 @@
  * Runs a case over real gRPC: the engine behind the frontends on a separate port, called as by Envoy.
  * **In**: an engine. **Out**: a driver that decodes the answers from protobuf. **Fails**: if no wire carries an attribute of the case.
  */
+import { queryOf } from '../../attributes/url.ts';
 import { type JsonObject, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Engine, NetHeaders, Outcome } from '../../core/call.ts';
 import { AccessLogService, StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
@@ -197,10 +198,13 @@ function observedCheck({ status, dynamicMetadata, httpResponse }: CheckResponse)
   const isAllowed = (status?.code ?? 0) === 0;
   if (isAllowed !== (verdict.outcome === 'allow'))
     throw new Error(`the status is ${status?.code}, the metadata has ${verdict.outcome}`);
-  const { set, remove } = {
-    set: (ok?.queryParametersToSet ?? []).map(({ key, value }) => [key, value] as const),
-    remove: ok?.queryParametersToRemove ?? [],
-  };
+  const set = (ok?.queryParametersToSet ?? []).map(
+    ({ key, value }) => [decodeURIComponent(key), decodeURIComponent(value)] as const,
+  );
+  // Each spelling of a name that the request has is removed, of names that are set as well.
+  const remove = [...new Set((ok?.queryParametersToRemove ?? []).map(parameterName))].filter(
+    (name) => !set.some(([key]) => key === name),
+  );
   return {
     kind: 'check',
     ...verdict,
@@ -213,6 +217,8 @@ function observedCheck({ status, dynamicMetadata, httpResponse }: CheckResponse)
     query: { set, remove },
   };
 }
+
+const parameterName = (spelling: string): string => queryOf(`?${spelling}`).keys().next().value ?? '';
 
 function observedLimit({ statuses, dynamicMetadata, responseHeadersToAdd }: RateLimitResponse): ObservedLimit {
   const verdict = verdictIn(dynamicMetadata);

@@ -9,6 +9,7 @@ import { hasRepeats } from '../header-pairs.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import type { CheckWire } from './check-wire.ts';
+import { hasQueryChanges, spelledChanges } from './query-changes.ts';
 import {
   denialHeaders,
   removedHeaders,
@@ -38,7 +39,13 @@ const allowedAnswers = new WeakMap<NetChanges, { readonly answer: Uint8Array; re
 /** The returned bytes are reused by the next call; copy them to keep them. */
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { id, outcome, changes, shadow } = verdict;
-  if (outcome !== 'allow' || !changes.isConstant || changes.request.append.length > 0 || shadow.length > 0)
+  if (
+    outcome !== 'allow' ||
+    !changes.isConstant ||
+    changes.request.append.length > 0 ||
+    shadow.length > 0 ||
+    hasQueryChanges(changes.query)
+  )
     return encoded(verdict, wire);
   const { length } = id;
   const cached = allowedAnswers.get(changes);
@@ -60,7 +67,7 @@ function encoded(verdict: Verdict, wire: CheckWire): Uint8Array {
   switch (verdict.outcome) {
     case 'allow': {
       writeStatus(Status.OK, '');
-      writeOk(verdict, sentHeaders);
+      writeOk(verdict, sentHeaders, wire);
       break;
     }
     case 'deny':
@@ -91,20 +98,27 @@ function writeStatus(code: number, message: string): void {
 function writeOk(
   { changes: { request, response, query } }: Verdict,
   sentHeaders: ReadonlyMap<string, string> | undefined,
+  wire: CheckWire,
 ): void {
   const ok = writer.begin(RESPONSE.ok);
   if (request.append.length === 0 && !hasRepeats(request.set)) writeOverwrites(writer, OK.headers, request.set);
   else writeHeaderOptions(writer, OK.headers, requestHeaders(request, sentHeaders));
   if (request.remove.length > 0) for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
   writeHeaderOptions(writer, OK.responseHeadersToAdd, responseHeaders(response));
-  for (const [key, value] of query.set) {
+  if (hasQueryChanges(query)) writeQuery(query, wire);
+  writer.end(ok);
+}
+
+function writeQuery(query: NetChanges['query'], wire: CheckWire): void {
+  const path = wire.read('request.path');
+  const { set, remove } = spelledChanges(query, typeof path === 'string' ? path : '');
+  for (const [key, value] of set) {
     const parameter = writer.begin(OK.queryParametersToSet);
     writer.text(1, key);
     writer.text(2, value);
     writer.end(parameter);
   }
-  for (const name of query.remove) writer.item(OK.queryParametersToRemove, name);
-  writer.end(ok);
+  for (const name of remove) writer.item(OK.queryParametersToRemove, name);
 }
 
 function writeDenial({ rule, headers, body }: Verdict, code: number, httpStatus: number, wire: CheckWire): void {

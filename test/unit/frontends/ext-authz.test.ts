@@ -413,6 +413,31 @@ describe('the answer to a check', () => {
     });
   });
 
+  test.each([
+    ['/q?a=1', [['tier', 'gold&admin=1']], [['tier', 'gold%26admin%3D1']], ['debug']],
+    ['/q', [['tier', 'a b/é#%2F']], [['tier', 'a%20b%2F%C3%A9%23%252F']], ['debug']],
+    [
+      '/q?%74ier=x&tier=y&ti%65r&t%69er=1#%74ier',
+      [['tier', 'z']],
+      [['tier', 'z']],
+      ['debug', '%74ier', 'ti%65r', 't%69er'],
+    ],
+    ['/q?d%65bug=1&debug%20=2&Debug=3&debug', [], [], ['debug', 'd%65bug']],
+    ['/q?my+name=1&my%20name=2&my%2520name=3', [['my name', 'v']], [['my%20name', 'v']], ['debug', 'my+name']],
+    ['/q?a=%zz&%zz=b&??', [['%zz', 'v']], [['%25zz', 'v']], ['debug', '%zz']],
+  ] as const)('a query is changed however it is spelt: %s', (path, set, written, removed) => {
+    const request = httpCheck();
+    if (request.attributes?.request?.http !== undefined) request.attributes.request.http.path = path;
+    const changes: NetChanges = { ...NO_CHANGES, isConstant: true, query: { set, remove: ['debug'] } };
+    for (let call = 0; call < 2; call++) {
+      const { queryParametersToSet, queryParametersToRemove } = ok(ask({ ...ALLOW, changes }, request));
+      expect(queryParametersToSet.map(({ key, value }) => [key, value])).toEqual(written);
+      expect(queryParametersToRemove).toEqual(removed);
+    }
+    const plain = ok(ask({ ...ALLOW, changes })); // A constant change is not an answer that is sent twice.
+    expect(plain.queryParametersToRemove).toEqual(['debug']);
+  });
+
   test("the answer of many calls is encoded once; the id is each call's own", () => {
     const free: NetChanges = { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true };
     const paid: NetChanges = { ...free, request: { ...NO_HEADERS, set: [['x-plan', 'paid']] } };
