@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
+import { newerFormat } from './newer.ts';
 import { readRecords } from './read-only.ts';
 import { INBOX, UNFINISHED } from './replay.ts';
 import { syncFolder } from './segment.ts';
@@ -129,13 +130,14 @@ export async function markDone(folder: string, letters: readonly Pick<DeadLetter
   const done = await doneIn(folder);
   for (const { sequence } of letters) done.add(sequence);
   const present = new Set<number>();
+  const mayForget = (await newerFormat(folder)) === undefined; // else some that are present cannot be read
   for await (const { sequence } of readRecords(folder)) present.add(sequence);
   await mkdir(folder, { recursive: true });
   const path = join(folder, 'done');
   await writeFile(
     `${path}.new`,
     [...done]
-      .filter((sequence) => present.has(sequence))
+      .filter((sequence) => !mayForget || present.has(sequence))
       .map((sequence) => `${sequence}\n`)
       .join(''),
   );

@@ -13,6 +13,7 @@ export {
   readDeadLetters,
   replayDeadLetters,
 } from './dead-letters.ts';
+export { newerFormat, newerText, spoolOfAside } from './newer.ts';
 export { inspectSpool, readRecords, type ReadRecord, type SpoolOnDisk } from './read-only.ts';
 export {
   MAX_RECORD_BYTES,

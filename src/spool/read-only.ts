@@ -1,5 +1,6 @@
-import { lockedBy } from './lock.ts';
 import { Cursor } from './cursor.ts';
+import { lockedBy } from './lock.ts';
+import { newerFormat } from './newer.ts';
 import { lastSequence, SegmentReader } from './reader.ts';
 import { listSegments } from './segment.ts';
 
@@ -39,6 +40,8 @@ export interface SpoolOnDisk {
   readonly oldestAtMs: number | undefined;
   /** PID of the process that writes it. */
   readonly owner: number | undefined;
+  /** The format of records that this version cannot read, and which are in no other number here. */
+  readonly newerFormat: number | undefined;
 }
 
 export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
@@ -52,5 +55,6 @@ export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
     bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
     oldestAtMs: oldest.done === true ? undefined : oldest.value.atMs,
     owner: await lockedBy(folder),
+    newerFormat: await newerFormat(folder),
   };
 }

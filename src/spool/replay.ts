@@ -9,6 +9,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
+import { newerFormat, newerText } from './newer.ts';
 import { readRecords } from './read-only.ts';
 import type { SpoolOptions, SpoolRecord } from './types.ts';
 
@@ -72,7 +73,13 @@ async function takeInbox(
   const inbox = join(folder, INBOX);
   const sent = (await readdir(inbox).catch(() => [])).filter((name) => !name.endsWith(UNFINISHED)).toSorted();
   let taken = 0;
+  let newer: number | undefined;
   for (const name of sent) {
+    const format = await newerFormat(join(inbox, name));
+    if (format !== undefined) {
+      newer = format;
+      continue;
+    }
     let batch: SpoolRecord<never>[] = [];
     let batchBytes = 0;
     for await (const { bytes } of readRecords(join(inbox, name))) {
@@ -87,5 +94,6 @@ async function takeInbox(
     if (batch.length > 0) await append(batch);
     await rm(join(inbox, name), { recursive: true, force: true });
   }
+  if (taken === 0 && newer !== undefined) throw new Error(`they are ${newerText(newer)}`);
   return taken;
 }

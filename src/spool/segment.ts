@@ -1,13 +1,16 @@
 /**
  * Segment files: `0000000001.spool`, numbered in the order in which they were made. A new number is above all that exist, and a file
  * is never opened for writing again. The head, 32 octets: `SLUICESP`, version, id of the spool, sequence of the first record.
+ * Later versions keep the form of the head, so that this one knows their segments from damaged ones. A new form of what is in the frames,
+ * records of reports included, is a new version of segments.
  */
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 
 const MAGIC = 'SLUICESP';
-const VERSION = 1;
+/** The newest that is read, and the one that is written. */
+export const VERSION = 1;
 export const SEGMENT_HEAD_BYTES = 32;
 const NAME = /^(\d{10})\.spool$/;
 
@@ -24,8 +27,18 @@ export interface Segment {
   lastAtMs: number | undefined;
 }
 
+/** Of a later version of Sluice. */
+export interface NewerSegment {
+  readonly path: string;
+  readonly version: number;
+}
+
+export const listSegments = async (folder: string): Promise<Segment[]> => (await readSegments(folder)).segments;
+
 /** In order; other files are ignored. `last` follows from the next head that is whole; Infinity: none is, the frames tell. */
-export async function listSegments(folder: string): Promise<Segment[]> {
+export async function readSegments(
+  folder: string,
+): Promise<{ readonly segments: Segment[]; readonly newer: readonly NewerSegment[] }> {
   const found = (await readdir(folder))
     .flatMap((name) => {
       const number = NAME.exec(name)?.[1];
@@ -33,32 +46,44 @@ export async function listSegments(folder: string): Promise<Segment[]> {
     })
     .toSorted((a, b) => a.number - b.number);
   const segments: Segment[] = [];
-  for (const one of found) {
-    const { first, bytes } = await headOf(one.path).catch(() => ({ first: undefined, bytes: 0 }));
-    segments.push({ ...one, first, bytes, last: 0, lastAtMs: undefined });
+  const newer: NewerSegment[] = [];
+  for (const { path, number } of found) {
+    const { version, first, bytes } = await headOf(path).catch(() => ({ ...DAMAGED, bytes: 0 }));
+    if (version > VERSION) newer.push({ path, version });
+    else segments.push({ path, number, first, bytes, last: 0, lastAtMs: undefined });
   }
   let next = Infinity;
   for (const segment of segments.toReversed()) {
     segment.last = next - 1;
     next = segment.first ?? next;
   }
-  return segments;
+  return { segments, newer };
 }
 
-async function headOf(path: string): Promise<{ readonly first: number | undefined; readonly bytes: number }> {
+const DAMAGED = { version: 0, first: undefined };
+
+interface Head {
+  /** 0: the head is damaged. */
+  readonly version: number;
+  readonly first: number | undefined;
+  readonly bytes: number;
+}
+
+async function headOf(path: string): Promise<Head> {
   const file = await open(path, 'r');
   try {
     const head = Buffer.alloc(SEGMENT_HEAD_BYTES);
     const { bytesRead } = await file.read(head, 0, head.length, 0).catch(() => ({ bytesRead: 0 }));
-    const { size } = await file.stat();
+    const { size: bytes } = await file.stat();
+    const version = head.readUInt16LE(8);
     const first = Number(head.readBigUInt64LE(20));
     const isWhole =
       bytesRead === head.length &&
       head.toString('latin1', 0, 8) === MAGIC &&
-      head.readUInt16LE(8) === VERSION &&
+      version >= VERSION &&
       Number.isSafeInteger(first) &&
       crc32(head.subarray(0, 28)) === head.readUInt32LE(28);
-    return { first: isWhole ? first : undefined, bytes: size };
+    return isWhole ? { version, first, bytes } : { ...DAMAGED, bytes };
   } finally {
     await file.close();
   }

@@ -1,13 +1,20 @@
 /** `sluice deadletter list|show|replay|drop`: reports that a backend refused, read and settled beside a running server. */
 import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
 import { decodeReport } from '../../core/handlers/spooled/record.ts';
-import { type DeadLetter, markDone, readDeadLetters, replayDeadLetters } from '../../spool/index.ts';
+import {
+  type DeadLetter,
+  markDone,
+  newerFormat,
+  newerText,
+  readDeadLetters,
+  replayDeadLetters,
+} from '../../spool/index.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { paintOut } from '../../text/paint.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { type FolderFlags, handlersIn } from '../spool-folders.ts';
-import { columns, printOut } from '../terminal.ts';
+import { columns, printErr, printOut } from '../terminal.ts';
 
 export type DeadLetterFlags = FolderFlags & {
   readonly handler?: string;
@@ -17,10 +24,15 @@ export type DeadLetterFlags = FolderFlags & {
 
 export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
   const rows: { handler: string; id: string; rule: string; refused: string; bytes: number; why: string }[] = [];
+  const unread: string[] = [];
   for (const { name, deadLetters } of await handlersOf(flags))
-    for (const folder of deadLetters)
+    for (const folder of deadLetters) {
+      const newer = await newerFormat(folder);
+      if (newer !== undefined) unread.push(`${folder}: ${newerText(newer)}; list them by that version`);
       for await (const { id, rule, atMs, bytes, why } of readDeadLetters(folder))
         rows.push({ handler: name, id, rule, refused: new Date(atMs).toISOString(), bytes: bytes.length, why });
+    }
+  for (const line of unread) printErr(line);
   if (flags.json === true) printOut(JSON.stringify(rows));
   else if (rows.length === 0) printOut('no dead letters');
   else

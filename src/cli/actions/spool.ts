@@ -1,5 +1,5 @@
 /** `sluice spool list`: what waits on disk, read beside the servers that write it. */
-import { inspectSpool } from '../../spool/index.ts';
+import { inspectSpool, newerText } from '../../spool/index.ts';
 import { paintOut } from '../../text/paint.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { type FolderFlags, handlersIn } from '../spool-folders.ts';
@@ -14,10 +14,11 @@ export async function listSpools(flags: SpoolFlags): Promise<ExitCode> {
   if (flags.json === true) {
     printOut(
       JSON.stringify(
-        rows.map(({ oldestAtMs, owner, ...row }) => ({
+        rows.map(({ oldestAtMs, owner, newerFormat, ...row }) => ({
           ...row,
           oldest: oldestAtMs === undefined ? null : new Date(oldestAtMs).toISOString(),
           owner: owner ?? null,
+          newerFormat: newerFormat ?? null,
         })),
       ),
     );
@@ -40,5 +41,7 @@ export async function listSpools(flags: SpoolFlags): Promise<ExitCode> {
       [paintOut.name],
     ))
       printOut(line);
+  for (const { folder, newerFormat } of rows)
+    if (newerFormat !== undefined) printOut(`${folder}: ${newerText(newerFormat)}; start that version to send them`);
   return EXIT.ok;
 }

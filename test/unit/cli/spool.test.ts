@@ -1,7 +1,8 @@
 /** Operators see what waits on disk, and settle what a backend refused, beside a running server. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { DeadLetters, openSpool, readDeadLetters } from '../../../src/spool/index.ts';
 import { run } from '../../e2e/command.ts';
@@ -65,6 +66,21 @@ test('logs and dead letters are listed, shown, replayed and dropped', async () =
   expect(JSON.parse((await run(['spool', 'list', ...at, '--json'])).out)).toMatchObject([
     { handler: 'audit', worker: 1, waiting: 4, owner: null },
   ]);
+  for (const folder of ['1', 'dead-letters']) {
+    const [name = ''] = readdirSync(join(root, 'audit', folder)).filter((one) => one.endsWith('.spool'));
+    const path = join(root, 'audit', folder, name);
+    const segment = readFileSync(path);
+    segment.writeUInt16LE(3, 8);
+    segment.writeUInt32LE(crc32(segment.subarray(0, 28)), 28);
+    writeFileSync(path, segment);
+  }
+  const newer = 'written by a newer version, format 3; this one reads up to 1';
+  expect((await run(['spool', 'list', ...at])).out).toContain(
+    `${join(root, 'audit', '1')}: ${newer}; start that version to send them`,
+  );
+  expect((await run(['deadletter', 'list', ...at])).err).toContain(
+    `${join(root, 'audit', 'dead-letters')}: ${newer}; list them by that version`,
+  );
   expect((await run(['deadletter', 'drop', 'a-9', ...at])).err).toContain('CLI_SPOOL no dead letter has the id a-9');
   expect((await run(['deadletter', 'drop', ...at])).err).toContain('CLI_USAGE expected ids, or --all');
   expect((await run(['spool', 'list', '--folder', join(root, 'none')])).code).toBe(3);

@@ -1,7 +1,8 @@
 /** Reports that wait in a log on disk: kept over crashes, reloads and handlers, with a real engine and a real spool. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
 import { type DeadLetter, openSpool, readDeadLetters } from '../../../src/spool/index.ts';
@@ -99,6 +100,76 @@ describe('reports on disk', () => {
     await engineOf(policy(folder, { rules: other }), { out });
     await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 5000 });
     expect(out.entries[0]?.sink).toBe('written');
+  });
+});
+
+/** Makes the segments in a folder those of a version of this number. */
+async function writtenBy(version: number, folder: string): Promise<void> {
+  for (const name of (await readdir(folder)).filter((one) => one.endsWith('.spool'))) {
+    const bytes = await readFile(join(folder, name));
+    bytes.writeUInt16LE(version, 8);
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, 28)), 28);
+    await writeFile(join(folder, name), bytes);
+  }
+}
+
+describe('reports of a newer version', () => {
+  test('wait beside those of this one, named and not counted as damage, and are sent after an upgrade', async () => {
+    const folder = await spoolFolder();
+    const log = join(folder, 'out', '1');
+    const first = await engineOf(policy(folder), { out: sink(true) });
+    sent(first.log, 0, 7);
+    await first.engine.whenSafe();
+    await first.engine.drain();
+    await writtenBy(2, log);
+
+    for (const [from, to] of [
+      [7, 9],
+      [9, 12],
+    ] as const) {
+      const out = sink();
+      const older = await engineOf(policy(folder), { out });
+      sent(older.log, from, to);
+      await older.engine.flush();
+      expect(paths(out)).toEqual(numbered(from, to));
+      expect(older.engine.handlers()[0]?.reports).toMatchObject({ waiting: 0, disk: { damaged: 0, cutTails: 0 } });
+      expect(older.logged.filter(({ level }) => level === 'warn')).toEqual([
+        {
+          level: 'warn',
+          message: 'records of a newer version are kept, and not read; start that version again to have them',
+          fields: { folder: `${log}.newer-1`, why: 'written by a newer version, format 2; this one reads up to 1' },
+        },
+      ]);
+      await older.engine.drain();
+    }
+
+    await writtenBy(1, `${log}.newer-1`);
+    const out = sink();
+    await engineOf(policy(folder), { out });
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 7)), { timeout: 5000 });
+    await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 5000 });
+  });
+
+  test('that were sent before the downgrade are not sent again after it, and the others of both versions are', async () => {
+    const folder = await spoolFolder();
+    const log = join(folder, 'out', '1');
+    const newer = sink();
+    const first = await engineOf(policy(folder), { out: newer });
+    sent(first.log, 0, 3);
+    await first.engine.flush();
+    newer.isAway = true;
+    sent(first.log, 3, 5);
+    await first.engine.whenSafe();
+    await first.engine.drain();
+    await writtenBy(2, log);
+    const second = await engineOf(policy(folder), { out: sink(true) });
+    sent(second.log, 5, 8);
+    await second.engine.whenSafe();
+    await second.engine.drain();
+    await writtenBy(1, `${log}.newer-1`);
+    const out = sink();
+    await engineOf(policy(folder), { out });
+    await vi.waitFor(() => expect(new Set(paths(out))).toEqual(new Set(numbered(3, 8))), { timeout: 5000 });
   });
 });
 

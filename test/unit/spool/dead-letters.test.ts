@@ -1,7 +1,8 @@
 /** Refused records are kept, listed, and dropped; also beside the server that writes them. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 import {
@@ -12,6 +13,7 @@ import {
   openSpool,
   readDeadLetters,
   replayDeadLetters,
+  type SpoolOptions,
 } from '../../../src/spool/index.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
@@ -127,3 +129,71 @@ test('dead letters are replayed into the log of a running server, and into one t
     'bytes of b',
   ]);
 });
+
+test('dead letters of a newer version are kept beside those of this one, with what is done, until a version reads them', async () => {
+  const root = scratch();
+  const folder = join(root, 'dead-letters');
+  const newer = await DeadLetters.open(folder, 1e6, SILENT);
+  await Promise.all(['a', 'b', 'c'].map((id) => newer.put(letter(id), Buffer.from(id))));
+  await newer.close();
+  await markDone(
+    folder,
+    (await listed(folder)).filter(({ id }) => id === 'b'),
+  );
+  asVersion(2, folder);
+  expect(await listed(folder)).toEqual([]);
+  await markDone(folder, []);
+
+  const letters = await DeadLetters.open(folder, 1e6, SILENT);
+  await letters.put(letter('d'), Buffer.from('d'));
+  await letters.close();
+  expect((await listed(folder)).map(({ id }) => id)).toEqual(['d']);
+  asVersion(1, `${folder}.newer-1`);
+  expect((await listed(`${folder}.newer-1`)).map(({ id }) => id)).toEqual(['a', 'c']);
+});
+
+test('letters that a newer version replays stay in the inbox, with one line, until that version takes them up', async () => {
+  const root = scratch();
+  const [folder, log] = [join(root, 'dead-letters'), join(root, '1')];
+  const letters = await DeadLetters.open(folder, 1e6, SILENT);
+  await letters.put(letter('a'), Buffer.from('a'));
+  await letters.close();
+  await replayDeadLetters(folder, log, () => true);
+  const [sent = ''] = readdirSync(join(log, 'replay'));
+  asVersion(2, join(log, 'replay', sent));
+
+  const lines: unknown[] = [];
+  const warned = { ...SILENT, warn: (_: string, fields: unknown) => lines.push(fields) };
+  const options = { ...spoolOptions(log), log: warned };
+  const spool = await openSpool(options);
+  await eventually(() => expect(lines).toHaveLength(1));
+  expect(lines).toMatchObject([{ why: 'they are written by a newer version, format 2; this one reads up to 1' }]);
+  expect(spool.state.waiting).toBe(0);
+  await spool.close(1000);
+  asVersion(1, join(log, 'replay', sent));
+  const upgraded = await openSpool(options);
+  await eventually(() => expect(upgraded.state.waiting).toBe(1));
+  await upgraded.close(1000);
+});
+
+const spoolOptions = (folder: string): SpoolOptions => ({
+  folder,
+  maxBytes: 1e6,
+  maxAgeMs: undefined,
+  segmentBytes: 1e5,
+  syncEveryMs: 5,
+  windowBytes: 0,
+  whenFull: 'block',
+  log: SILENT,
+  nowMs: () => Date.now(),
+});
+
+/** Makes the segments in a folder those of a version of this number. */
+function asVersion(version: number, folder: string): void {
+  for (const name of readdirSync(folder).filter((one) => one.endsWith('.spool'))) {
+    const bytes = readFileSync(join(folder, name));
+    bytes.writeUInt16LE(version, 8);
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, 28)), 28);
+    writeFileSync(join(folder, name), bytes);
+  }
+}

@@ -4,12 +4,13 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { spoolOfAside } from '../../../spool/index.ts';
 
 const DEAD_LETTERS = 'dead-letters';
 
 export interface SpooledHandler {
   readonly name: string;
-  /** By worker number. */
+  /** By worker number; a worker also has those that a downgrade put aside. */
   readonly logs: readonly { readonly worker: number; readonly folder: string }[];
   readonly deadLetters: readonly string[];
   /** Where dead letters are replayed: there always is a first worker. */
@@ -25,14 +26,22 @@ export async function spooledHandlers(folder: string): Promise<readonly SpooledH
     handlers.push({
       name,
       logs: inside
-        .filter((one) => /^\d+$/.test(one))
-        .map((one) => ({ worker: Number(one), folder: join(own, one) }))
+        .flatMap((one) => {
+          const worker = workerOf(one);
+          return worker === undefined ? [] : [{ worker, folder: join(own, one) }];
+        })
         .toSorted((a, b) => a.worker - b.worker),
-      deadLetters: inside.filter((one) => /^dead-letters(-\d+)?$/.test(one)).map((one) => join(own, one)),
+      deadLetters: inside.filter((one) => /^dead-letters(-\d+)?$/.test(spoolOfAside(one))).map((one) => join(own, one)),
       firstLog: join(own, '1'),
     });
   }
   return handlers;
+}
+
+/** Whose log a folder of this name is; `undefined`: it is none. */
+export function workerOf(name: string): number | undefined {
+  const spool = spoolOfAside(name);
+  return /^\d+$/.test(spool) ? Number(spool) : undefined;
 }
 
 async function foldersIn(folder: string): Promise<string[]> {

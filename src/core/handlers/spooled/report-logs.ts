@@ -5,10 +5,10 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../../adapters/contract.ts';
-import { DeadLetters, openSpool } from '../../../spool/index.ts';
+import { DeadLetters, newerFormat, openSpool } from '../../../spool/index.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import type { HandlerSpool } from '../../rules/sections/spool-key.ts';
-import { deadLetterFolder } from './folders.ts';
+import { deadLetterFolder, workerOf } from './folders.ts';
 import type { LoggedReport } from './group-writer.ts';
 import { type RefusedReport, ReportLog } from './report-log.ts';
 
@@ -55,17 +55,13 @@ export class ReportLogs {
     this.#stopping.resolve();
   }
 
-  /** Of this worker, then of workers that are no more. */
+  /** Of this worker, then those that nobody else sends. */
   async open(handler: string, spool: DiskSpool): Promise<readonly ReportLog[]> {
-    const { number, count } = this.#options.worker;
-    const own = await this.#open(handler, spool, number);
-    if (number !== 1) return [own];
-    const orphans = (await readdir(spool.folder).catch(() => [])).filter(
-      (name) => /^\d+$/.test(name) && Number(name) > count,
-    );
+    const { number } = this.#options.worker;
+    const own = await this.#open(handler, spool, String(number));
     const adopted = await Promise.all(
-      orphans.map((name) =>
-        this.#open(handler, spool, Number(name)).catch((error: unknown) => {
+      (await this.#left(spool.folder)).map((name) =>
+        this.#open(handler, spool, name).catch((error: unknown) => {
           this.#options.log.warn('the log of a former worker is not adopted', { handler, error: messageOf(error) });
           return undefined;
         }),
@@ -74,14 +70,27 @@ export class ReportLogs {
     return [own, ...adopted.filter((log) => log !== undefined)];
   }
 
-  async #open(handler: string, spool: DiskSpool, worker: number): Promise<ReportLog> {
-    const folder = join(spool.folder, String(worker));
+  /** The logs of workers that are no more, for worker 1, and those that were put aside by an older version that could not read them. */
+  async #left(folder: string): Promise<readonly string[]> {
+    const { number, count } = this.#options.worker;
+    const left: string[] = [];
+    for (const name of await readdir(folder).catch(() => [])) {
+      const worker = workerOf(name);
+      if (worker === undefined || name === String(number)) continue;
+      const isOurs = worker === number || (number === 1 && worker > count);
+      if (isOurs && (await newerFormat(join(folder, name))) === undefined) left.push(name);
+    }
+    return left;
+  }
+
+  async #open(handler: string, spool: DiskSpool, name: string): Promise<ReportLog> {
+    const folder = join(spool.folder, name);
     await this.#closing.get(folder);
     let opened = this.#opened.get(folder);
     if (opened === undefined) {
       opened = {
         log: this.#openLog(handler, folder, spool),
-        letters: new DeadLetterFolder(deadLetterFolder(spool.folder, worker), this.#options.log),
+        letters: new DeadLetterFolder(deadLetterFolder(spool.folder, workerOf(name) ?? 1), this.#options.log),
         users: 0,
       };
       this.#opened.set(folder, opened);
