@@ -260,6 +260,62 @@ test('a collector that hangs costs a push its time, and the close its own', asyn
   expect(logged.map(({ message }) => message)).toContain('the last values of metrics were not pushed');
 });
 
+test('a close pushes what has changed since the last push alone', async () => {
+  const clock = fakeClock();
+  const { count, collector, close } = await opened(
+    { hits: { kind: 'counter', labels: ['user'] }, active: { kind: 'gauge', labels: ['user'] } },
+    { config: { maxSeries: 3 }, clock },
+  );
+  const users = (...names: string[]): object[] => names.map((user) => ({ value: 1, 'labels.user': user }));
+  const pushed = async (pushes: number): Promise<void> => {
+    const before = collector.requests.length;
+    await eventually(() => expect(collector.requests.length).toBeGreaterThanOrEqual(before + pushes));
+  };
+  await count('hits', ...users('a', 'b', 'c', 'd'));
+  await count('active', ...users('a', 'b'));
+  clock.advance(1);
+  await pushed(3); // the second one began after the clock moved, and has ended
+  collector.answer = () => ({ never: true });
+  await pushed(1);
+  clock.advance(1);
+  await count('hits', ...users('b', 'd'));
+  await count('active', ...users('a'));
+  collector.points.splice(0);
+  collector.answer = () => ({});
+  await close();
+  expect(collector.points.map(({ metric, attributes, value }) => [metric, attributes['user'], value])).toEqual([
+    ['hits', 'b', 2],
+    ['hits', 'other', 2],
+    ['active', 'a', 1],
+  ]);
+});
+
+test('a close pushes in slices; the log says what a collector did not take in time', async () => {
+  const { count, collector, close, logged } = await opened(
+    { hits: { kind: 'counter', labels: ['user'] }, misses: { kind: 'counter', labels: ['user'] } },
+    { config: { intervalMs: 86_400_000, maxRequestBytes: 4000, timeoutMs: 1000 } },
+  );
+  for (const metric of ['hits', 'misses'])
+    await count(metric, ...Array.from({ length: 300 }, (_, at) => ({ 'labels.user': `user-${at}` })));
+  let asked = 0;
+  collector.answer = () => (++asked > 3 ? { never: true } : {});
+  await close();
+  const taken = newest(collector.points).length;
+  expect(taken).toBeGreaterThan(50);
+  expect(taken).toBeLessThan(300);
+  expect(logged.filter(({ level }) => level === 'warn')).toEqual([
+    {
+      level: 'warn',
+      message: 'the last values of metrics were not pushed',
+      fields: expect.objectContaining({
+        why: expect.any(String) as string,
+        series: 600 - taken,
+        metrics: [`${300 - taken} of hits`, '300 of misses'],
+      }) as object,
+    },
+  ]);
+});
+
 test('a push that runs while the handler closes is cut short, and the last values are pushed', async () => {
   const { count, collector, close, settled } = await opened({ hits: { kind: 'counter' } });
   let isFirst = true;

@@ -20,29 +20,43 @@ const [VALUE, NUMBER_EXEMPLARS, NUMBER_ATTRIBUTES] = [4, 5, 7];
 const [COUNT, SUM, BUCKETS, BOUNDS, HISTOGRAM_EXEMPLARS, HISTOGRAM_ATTRIBUTES] = [4, 5, 6, 7, 8, 9];
 const [EXEMPLAR_TIME, EXEMPLAR_VALUE, EXEMPLAR_SPAN_ID, EXEMPLAR_TRACE_ID] = [2, 3, 4, 5];
 
-/** `maxBytes`: of a metric, before its last series. A series that has just begun has its start as its time at the earliest. */
+/** A metric with some of its series. */
+export interface EncodedMetric {
+  readonly name: string;
+  readonly record: Buffer;
+  readonly series: number;
+}
+
+/**
+ * Of series that were updated since `sinceMs` (monotonic). `maxBytes`: of a metric, before its last series. A series that has just begun
+ * has its start as its time at the earliest.
+ */
 export function* metricsOf(
   families: readonly Family[],
   clock: { nowMs(): number },
   maxBytes: number,
-): Generator<Buffer> {
+  sinceMs: number,
+): Generator<EncodedMetric> {
   const out = new WireWriter();
   for (const family of families) {
     const bounds = family.bounds === undefined ? undefined : packedDoubles(family.bounds);
     const attributes = attributesOf({}, family.labels);
     const nowMs = clock.nowMs();
     let data: number | undefined;
-    for (const series of family.series()) {
+    let written = 0;
+    for (const series of family.series(sinceMs)) {
       data ??= begin(out, family);
+      written++;
       const point = out.begin(POINTS);
       if (bounds === undefined) writeNumber(out, family, attributes, series, nowMs);
       else writeHistogram(out, attributes, series, bounds, nowMs);
       out.end(point);
       if (out.length < maxBytes) continue;
-      yield end(out, family, data);
+      yield { name: family.name, record: end(out, family, data), series: written };
       data = undefined;
+      written = 0;
     }
-    if (data !== undefined) yield end(out, family, data);
+    if (data !== undefined) yield { name: family.name, record: end(out, family, data), series: written };
   }
 }
 

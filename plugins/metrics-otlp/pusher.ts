@@ -17,7 +17,7 @@ import { metricsOf } from './points.ts';
 export interface Pusher {
   /** Pushes until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** Pushes the last values, once. */
+  /** Pushes the values that have changed since the last push, once. */
   close(): Promise<void>;
 }
 
@@ -28,6 +28,25 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 3_600_000;
 /** A handler has 5 s to close. */
 const LAST_PUSH_MS = 4000;
+/** Of encoding; on a busy machine each turn of the event loop takes long. */
+const LAST_SLICE_MS = 5;
+/** Metrics that a log line names. */
+const MAX_NAMED = 20;
+
+interface Push {
+  readonly callOf: () => Call;
+  /** Series that were updated since then; monotonic. */
+  readonly sinceMs: number;
+  /** Of encoding, before the event loop turns. */
+  readonly sliceMs: number;
+}
+
+/** How far a push came. */
+interface Progress {
+  /** Series that were taken, by metric. */
+  readonly series: Map<string, number>;
+  refused: Rejected | undefined;
+}
 
 export async function openPusher(families: readonly Family[], config: MetricsOtlpConfig, host: Host): Promise<Pusher> {
   const { intervalMs, timeoutMs, maxRequestBytes } = config;
@@ -46,41 +65,65 @@ export async function openPusher(families: readonly Family[], config: MetricsOtl
   /** Since the last one that succeeded. */
   let failed = 0;
   let isRefused = false;
+  /** When the last push began that the collector took as a whole; monotonic. */
+  let takenAtMs = -Infinity;
 
-  /** Series are encoded while those before them are sent, so that a push of any size takes the memory of one request. */
-  async function push(callOf: () => Call): Promise<void> {
+  /** Series are encoded while those before them are sent, so that a push of any size takes the memory of two requests. */
+  async function push({ callOf, sinceMs, sliceMs }: Push, progress: Progress): Promise<void> {
     const number = ++pushes;
     let entries: EncodedEntry[] = [];
     let bytes = 0;
+    let series = new Map<string, number>();
     let index = 0;
-    let refused: Rejected | undefined;
-    const send = async (): Promise<void> => {
-      const those = entries;
-      [entries, bytes] = [[], 0];
-      try {
-        await sender.send(those, callOf());
-      } catch (error) {
-        if (!(error instanceof Rejected)) throw error;
-        refused ??= error;
-      }
+    let sending: Promise<void> | undefined;
+    const sendNext = async (): Promise<void> => {
+      const [those, inThem] = [entries, series];
+      [entries, bytes, series] = [[], 0, new Map()];
+      await sending;
+      sending = sent(those, inThem, callOf(), progress);
+      sending.catch(() => undefined); // awaited before the next one
     };
-    for (const record of metricsOf(families, host.clock, chunkBytes)) {
-      if (bytes + record.length > maxRequestBytes && entries.length > 0) await send();
+    let turnedAtMs = performance.now();
+    for (const { name, record, series: inIt } of metricsOf(families, host.clock, chunkBytes, sinceMs)) {
+      if (bytes + record.length > maxRequestBytes && entries.length > 0) await sendNext();
       entries.push({ index: entries.length, id: `${number}-${++index}`, resource, record });
       bytes += record.length;
+      add(series, name, inIt);
+      if (performance.now() - turnedAtMs < sliceMs) continue;
       await nextTurn();
+      turnedAtMs = performance.now();
     }
-    if (entries.length > 0) await send();
+    if (entries.length > 0) await sendNext();
+    await sending;
+    const { refused } = progress;
     if (refused !== undefined && !isRefused)
       host.log.warn('a collector refuses metrics; other metrics are pushed', { why: refused.message });
     isRefused = refused !== undefined;
+  }
+
+  async function sent(
+    entries: readonly EncodedEntry[],
+    series: ReadonlyMap<string, number>,
+    call: Call,
+    progress: Progress,
+  ): Promise<void> {
+    try {
+      await sender.send(entries, call);
+      for (const [name, count] of series) add(progress.series, name, count);
+    } catch (error) {
+      if (!(error instanceof Rejected)) throw error;
+      progress.refused ??= error;
+    }
   }
 
   /** Milliseconds until the next push. */
   async function attempt(signal: AbortSignal): Promise<number> {
     const startedMs = host.clock.monotonicMs();
     try {
-      await push(() => callWithin(timeoutMs, signal));
+      const progress: Progress = { series: new Map(), refused: undefined };
+      const callOf = (): Call => callWithin(timeoutMs, signal);
+      await push({ callOf, sinceMs: -Infinity, sliceMs: 0 }, progress);
+      if (progress.refused === undefined) takenAtMs = startedMs;
       succeeded();
       return Math.max(0, intervalMs - (host.clock.monotonicMs() - startedMs));
     } catch (error) {
@@ -116,17 +159,36 @@ export async function openPusher(families: readonly Family[], config: MetricsOtl
     },
     async close() {
       const call = callWithin(Math.min(timeoutMs, LAST_PUSH_MS));
+      const progress: Progress = { series: new Map(), refused: undefined };
       try {
-        await push(() => call);
+        await push({ callOf: () => call, sinceMs: takenAtMs, sliceMs: LAST_SLICE_MS }, progress);
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error;
         failures.add();
-        host.log.warn('the last values of metrics were not pushed', { why: error.message });
+        const left = families.flatMap((family) => {
+          const series = countOf(family.series(takenAtMs)) - (progress.series.get(family.name) ?? 0);
+          return series > 0 ? [{ name: family.name, series }] : [];
+        });
+        host.log.warn('the last values of metrics were not pushed', {
+          why: error.message,
+          series: left.reduce((sum, { series }) => sum + series, 0),
+          metrics: left.slice(0, MAX_NAMED).map(({ name, series }) => `${series} of ${name}`),
+        });
       } finally {
         await exporter.close();
       }
     },
   };
+}
+
+function add(to: Map<string, number>, name: string, count: number): void {
+  to.set(name, (to.get(name) ?? 0) + count);
+}
+
+function countOf(all: Iterable<unknown>): number {
+  let count = 0;
+  for (const _ of all) count++;
+  return count;
 }
 
 /** Distinct for each worker; the same over reloads. */

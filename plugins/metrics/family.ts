@@ -80,14 +80,14 @@ export class Family {
     }
   }
 
-  /** Every series, one of them at a time; those that have expired are removed on the way. */
-  *series(): Generator<Series> {
+  /** Every series that was updated since then (monotonic), one of them at a time; those that have expired are removed on the way. */
+  *series(sinceMs = -Infinity): Generator<Series> {
     const expiredAtMs = this.#options.clock.monotonicMs() - this.#lifetimeMs;
     for (const [key, series] of this.#all) {
       if (series.updatedAtMs <= expiredAtMs) this.#all.delete(key);
-      else yield series;
+      else if (series.updatedAtMs >= sinceMs) yield series;
     }
-    if (this.#overflow !== undefined) yield this.#overflow;
+    if (this.#overflow !== undefined && this.#overflow.updatedAtMs >= sinceMs) yield this.#overflow;
   }
 
   get #lifetimeMs(): number {
@@ -114,10 +114,9 @@ export class Family {
     if (this.#all.size >= maxSeries) {
       onOverflow();
       // A report whose labels are really "other" shares that series, since a page must not have it twice.
-      const reported = this.#all.get(this.#otherKey);
-      if (reported === undefined) return (this.#overflow ??= this.#make(this.#otherKey, nowMs));
-      reported.updatedAtMs = nowMs;
-      return reported;
+      const shared = this.#all.get(this.#otherKey) ?? (this.#overflow ??= this.#make(this.#otherKey, nowMs));
+      shared.updatedAtMs = nowMs;
+      return shared;
     }
     let series: Series | undefined;
     if (key === this.#otherKey) [series, this.#overflow] = [this.#overflow, undefined];
