@@ -8,7 +8,7 @@
  */
 import { copyFile, mkdir, open, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { readSegments, syncFolder, VERSION } from './segment.ts';
+import { readSegments, type Segment, syncFolder, VERSION } from './segment.ts';
 import type { SpoolLog } from './types.ts';
 
 const ASIDE = '.newer-';
@@ -30,9 +30,9 @@ export async function newerFormat(folder: string): Promise<number | undefined> {
   return newer.length === 0 ? undefined : Math.max(...newer.map(({ version }) => version));
 }
 
-/** Moves them, and names those that wait beside the spool in one line. The folder is locked. */
-export async function putNewerAside(folder: string, log: SpoolLog): Promise<void> {
-  const { newer } = await readSegments(folder);
+/** Moves them, and names those that wait beside the spool in one line; the segments that stay. The folder is locked. */
+export async function putNewerAside(folder: string, log: SpoolLog): Promise<Segment[]> {
+  const { segments, newer } = await readSegments(folder);
   const parent = dirname(folder);
   if (newer.length > 0) {
     const aside = await freshAside(folder);
@@ -52,6 +52,7 @@ export async function putNewerAside(folder: string, log: SpoolLog): Promise<void
         why: newerText(format),
       });
   }
+  return segments;
 }
 
 async function freshAside(folder: string): Promise<string> {

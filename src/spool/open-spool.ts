@@ -3,7 +3,6 @@ import { Cursor } from './cursor.ts';
 import { lockFolder } from './lock.ts';
 import { putNewerAside } from './newer.ts';
 import { lastSequence } from './reader.ts';
-import { listSegments } from './segment.ts';
 import { DiskSpool } from './spool.ts';
 import type { Spool, SpoolOptions } from './types.ts';
 
@@ -12,9 +11,8 @@ export async function openSpool<T>(options: SpoolOptions): Promise<Spool<T>> {
   await mkdir(options.folder, { recursive: true });
   const lock = await lockFolder(options.folder);
   try {
-    await putNewerAside(options.folder, options.log);
+    const segments = await putNewerAside(options.folder, options.log);
     const cursor = await Cursor.open(options.folder);
-    const segments = await listSegments(options.folder);
     const spool = new DiskSpool<T>(
       options,
       lock,

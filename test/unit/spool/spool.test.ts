@@ -352,7 +352,7 @@ describe('damage', () => {
       truncateSync(file, size - cut);
       expect(await readAll(copy)).toMatchObject({ numbers: range(0, 15), cutTails: 1, damaged: 0 });
     }
-  }, 30_000);
+  }, 120_000);
 
   test('any changed octet costs its frame at most, and what follows is read', async () => {
     const folder = await filled(3);
@@ -369,7 +369,7 @@ describe('damage', () => {
       expect(lost.length).toBe(frame === undefined ? 0 : 5);
       expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
     }
-  }, 30_000);
+  }, 120_000);
 
   test('zeroed or exchanged pages cost their frames alone', async () => {
     const folder = await filled(60, '-'.repeat(1000));
@@ -395,7 +395,7 @@ describe('damage', () => {
       ),
       { numRuns: 30 },
     );
-  }, 30_000);
+  }, 120_000);
 
   test('any files at all are read to their end', async () => {
     await fc.assert(
