@@ -17,6 +17,7 @@ import { createRegistry } from '../src/adapters/registry.ts';
 import { NO_CALLER } from '../src/core/call.ts';
 import { CallScope } from '../src/core/handlers/call-scope.ts';
 import { LiveHandler } from '../src/core/handlers/live-handler.ts';
+import { MemoryLetters } from '../src/core/handlers/memory-letters.ts';
 import { DEFAULT_REPORT_QUEUE } from '../src/core/handlers/report-queue.ts';
 import { HandlerMeters } from '../src/core/metrics/meters.ts';
 import { loadPolicyText } from '../src/core/rules/load.ts';
@@ -90,6 +91,7 @@ async function handler(name: string, run: string): Promise<Way> {
     log: SILENT,
     meters: new HandlerMeters(),
     reports: DEFAULT_REPORT_QUEUE,
+    letters: () => new MemoryLetters(),
     graceMs: 1000,
   });
   const check = open.handler.check?.({ rule: 'r', params: undefined }) as CheckFunction;

@@ -38,6 +38,9 @@ export const RESET_REFUSED = {
 export const CHANGE_REFUSED = {
   error: 'the policy can be changed from this machine only, and not by web pages of others',
 } as const;
+export const LETTERS_REFUSED = {
+  error: 'dead letters are shown and settled from this machine only, and not by web pages of others',
+} as const;
 export const PLAY_REFUSED = {
   error: 'policies can be tried from this machine only, and not by web pages of others',
 } as const;

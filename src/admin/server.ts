@@ -8,6 +8,7 @@ import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
 import { addFeeds } from './feed-replies.ts';
 import { addCandidate } from './candidate.ts';
+import { addDeadLetters, type LettersSettled } from './dead-letters.ts';
 import { addLimits, type ResetDone } from './limits.ts';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
@@ -25,6 +26,7 @@ export interface AdminOptions {
   readonly sources: AdminSources;
   readonly onFault: (path: string, error: unknown) => void;
   readonly onReset: (done: ResetDone) => void;
+  readonly onLetters: (done: LettersSettled) => void;
   /** Time to receive a whole request; default 10 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -49,6 +51,10 @@ const PAGES = {
   '/candidate/promote': 'puts it in force: POST, from this machine, ?revision=R',
   '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
+  '/deadletters': 'reports that a backend refused, of handlers whose reports wait in memory: ?handler=',
+  '/deadletters/show': 'one of them with its values: ?id=, from this machine',
+  '/deadletters/replay': 'sends them again: POST {"ids": []} or {"all": true}, "handler", from this machine',
+  '/deadletters/drop': 'forgets them, in the same way',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
   '/verdicts/why':
     'why a kept call was decided so: ?id=, of the verdict or the request; its rules, values, answers and log entry',
@@ -72,6 +78,7 @@ export async function startAdmin({
   sources,
   onFault,
   onReset,
+  onLetters,
   requestTimeoutMs,
 }: AdminOptions): Promise<Admin> {
   const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
@@ -82,6 +89,7 @@ export async function startAdmin({
   addRoutes(app, sources);
   addLimits(app, sources, onReset);
   addFeeds(app, sources);
+  addDeadLetters(app, sources, onLetters);
   addPlayground(app, sources);
   addCandidate(app, sources);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));

@@ -10,6 +10,7 @@ import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../yaml/findings.ts';
 import type { Why } from '../explain/why.ts';
+import type { LetterAnswer, LetterRequest } from '../core/handlers/letter-desk.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 /** A call to inspect: attributes by name; for `limit` one set per descriptor. */
@@ -147,6 +148,8 @@ export interface AdminSources {
   /** How often each rule applied; `undefined` without a policy, or if no worker answers. */
   ruleCounts(): RuleCounts | undefined | Promise<RuleCounts | undefined>;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
+  /** Dead letters of handlers whose reports wait in memory. */
+  letters(request: LetterRequest): Promise<LetterAnswer>;
   /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** Of a kept verdict, by its id or by that of the request. */

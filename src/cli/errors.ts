@@ -27,8 +27,8 @@ export const CLI_ERRORS = {
       'Its log shows errors on its side.',
   },
   CLI_SPOOL: {
-    means: 'The folder of the spools cannot be read, or has no such handler or dead letter.',
-    fix: 'Give the folder of settings.spool.folder by --folder, or the policy by --policy; `sluice spool list` and `sluice deadletter list` show what is there.',
+    means: 'The folder of the spools cannot be read, or it or the server has no such handler or dead letter.',
+    fix: 'Give the folder of settings.spool.folder by --folder, or the policy by --policy, or, for reports in memory, the admin port by --to; `sluice spool list` and `sluice deadletter list` show what is there.',
   },
   CLI_DECISION_LOG: {
     means: 'A file given with --log cannot be read.',

@@ -17,6 +17,7 @@ import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
 import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
+import { LetterBoxes } from './handlers/memory-letters.ts';
 import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
 import { ConcludedCalls } from './history/concluded-calls.ts';
@@ -53,6 +54,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       reports: options.reports ?? DEFAULT_REPORT_QUEUE,
       graceMs,
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
+      letterBoxes: new LetterBoxes(),
     },
     (snapshot) => concluded.settle(snapshot),
   );
@@ -288,6 +290,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       await inForce.flush();
     },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
+    letters: async (request) => (await import('./handlers/letter-desk.ts')).askLetters(inForce.handlers(), request),
     quotas: async (depth, call, wires, leases) =>
       inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires, leases)),
     verdicts: (filter) => concluded.list(filter),

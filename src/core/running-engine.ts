@@ -6,6 +6,7 @@ import type { Engine } from './call.ts';
 import type { LeasePage } from '../adapters/contract.ts';
 import type { InspectionDepth } from './dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from './dispatch/quota-inspection.ts';
+import type { LetterAnswer, LetterRequest } from './handlers/letter-desk.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
 import type { VerdictFilter } from './history/verdict-filter.ts';
@@ -46,6 +47,8 @@ export interface RunningEngine extends Engine {
   /** The policy in force, with its open handlers. */
   readonly snapshot: Snapshot | undefined;
   handlers(): readonly HandlerState[];
+  /** Dead letters of handlers whose reports wait in memory. */
+  letters(request: LetterRequest): Promise<LetterAnswer>;
   /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
   /** Inspects each quota rule for a call (`limit`: one wire per descriptor) without charging. `undefined` without a policy. */

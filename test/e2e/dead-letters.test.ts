@@ -1,7 +1,7 @@
 /** Reports that a sink rejects, settled by commands beside the server that runs. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../src/adapters/testing/index.ts';
 import { PER_STREAM, sendStreams, Streams } from '../parts/numbered-streams.ts';
 import type { SinkFault } from '../parts/sink/adapter.ts';
@@ -77,3 +77,55 @@ test('the log line names a command that shows the values; replayed letters are s
   expect(written().map(({ id }) => id)).toEqual(before);
   expect(await listed()).toEqual([]);
 }, 120_000);
+
+test('letters in memory are listed, shown, replayed and dropped over the admin port of a server of two workers', async () => {
+  const own = makeWorkspace();
+  onTestFinished(() => own.remove());
+  own.write(
+    'policy.yaml',
+    POLICY.replace('OUT', own.path('out')).replace('FAULT', own.path('fault')).replace(', spool: disk', ''),
+  );
+  writeFileSync(own.path('fault'), 'reject' satisfies SinkFault);
+  const memory = await serving([own.path('policy.yaml')], { args: ['--workers', '2'] });
+  onTestFinished(async () => void (await memory.stop()));
+  const at = ['--to', memory.admin];
+  const inMemory = async (): Promise<Letter[]> =>
+    JSON.parse((await run(['deadletter', 'list', '--json', ...at])).out) as Letter[];
+  const total = 4 * PER_STREAM;
+  const streams = new Streams();
+  await Promise.all(Array.from({ length: 4 }, () => sendStreams(memory.grpc, streams, 1, PER_STREAM).stop()));
+  await eventually(async () => expect(await inMemory()).toHaveLength(total));
+  const { handlers } = (await (await fetch(`http://${memory.admin}/handlers`)).json()) as { handlers: unknown[] };
+  expect(handlers).toMatchObject([{ name: 'out', deadLetters: { kept: total, dropped: 0 } }]);
+  expect(await (await fetch(`http://${memory.admin}/metrics`)).text()).toContain(
+    `sluice_handler_dead_letters{handler="out"} ${total}`,
+  );
+
+  const [first, second] = await inMemory();
+  const id = memory.err().match(/"show":"sluice deadletter show ([^"]*)"/)?.[1] ?? '';
+  const shown = await run(['deadletter', 'show', id, ...at]);
+  expect(JSON.parse(shown.out)).toMatchObject({ handler: 'out', id, rule: 'all', values: { code: 200 } });
+  expect((await run(['deadletter', 'drop', first?.id ?? '', second?.id ?? '', ...at])).out).toBe(
+    '2 dead letters dropped\n',
+  );
+  expect((await run(['deadletter', 'drop', first?.id ?? '', ...at])).err).toContain('no dead letter has the id');
+  writeFileSync(own.path('fault'), 'none' satisfies SinkFault);
+  expect((await run(['deadletter', 'replay', '--all', ...at])).out).toBe(
+    `${total - 2} dead letters will be sent again\n`,
+  );
+  await eventually(() => expect(readFileSync(own.path('out'), 'utf8').trim().split('\n')).toHaveLength(total - 2));
+  expect(await inMemory()).toEqual([]);
+
+  const elsewhere = await fetch(`http://${memory.admin}/deadletters/drop`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin: 'http://evil.example' },
+    body: '{"all":true}',
+  });
+  expect(elsewhere.status).toBe(403);
+  const wrong = await fetch(`http://${memory.admin}/deadletters/drop`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"ids":[]}',
+  });
+  expect([wrong.status, await wrong.json()]).toEqual([400, { error: 'expected {"ids": [...]}, or {"all": true}' }]);
+}, 180_000);

@@ -1,6 +1,10 @@
-/** `sluice deadletter list|show|replay|drop`: reports that a backend refused, read and settled beside a running server. */
+/**
+ * `sluice deadletter list|show|replay|drop`: reports that a backend refused, on disk, read and settled beside a running server; or in the
+ * memory of a server, which is asked.
+ */
 import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
-import { decodeReport } from '../../core/handlers/spooled/record.ts';
+import type { LetterRow } from '../../core/handlers/letter-desk.ts';
+import { contentOf, jsonValue } from '../../core/handlers/spooled/letter-content.ts';
 import {
   type DeadLetter,
   markDone,
@@ -9,30 +13,51 @@ import {
   readDeadLetters,
   replayDeadLetters,
 } from '../../spool/index.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { safeLine } from '../../log/safe-text.ts';
 import { paintOut } from '../../text/paint.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { letterOf, lettersOf, settledBy } from '../letters-of-server.ts';
 import { type FolderFlags, handlersIn } from '../spool-folders.ts';
 import { columns, printErr, printOut } from '../terminal.ts';
 
 export type DeadLetterFlags = FolderFlags & {
+  readonly to?: string;
   readonly handler?: string;
   readonly all?: true;
   readonly json?: true;
 };
 
+/** Where a server is asked if no folder is named. */
+const DEFAULT_ADMIN = '127.0.0.1:15014';
+
+/** The admin port to ask; `undefined`: the letters are on disk. */
+function serverOf({ to, folder, policy }: DeadLetterFlags): string | undefined {
+  const isOnDisk = folder !== undefined || policy !== undefined;
+  if (isOnDisk && to !== undefined)
+    throw new CliError('CLI_USAGE', 'expected --to HOST:PORT, --folder PATH or --policy PATH, one of them');
+  return isOnDisk ? undefined : (to ?? DEFAULT_ADMIN);
+}
+
 export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
-  const rows: { handler: string; id: string; rule: string; refused: string; bytes: number; why: string }[] = [];
-  const unread: string[] = [];
+  const server = serverOf(flags);
+  printRows(server === undefined ? await lettersIn(flags) : await lettersOf(server, flags.handler), flags);
+  return EXIT.ok;
+}
+
+async function lettersIn(flags: DeadLetterFlags): Promise<readonly LetterRow[]> {
+  const rows: LetterRow[] = [];
   for (const { name, deadLetters } of await handlersOf(flags))
     for (const folder of deadLetters) {
       const newer = await newerFormat(folder);
-      if (newer !== undefined) unread.push(`${folder}: ${newerText(newer)}; list them by that version`);
+      if (newer !== undefined) printErr(`${folder}: ${newerText(newer)}; list them by that version`);
       for await (const { id, rule, atMs, bytes, why } of readDeadLetters(folder))
         rows.push({ handler: name, id, rule, refused: new Date(atMs).toISOString(), bytes: bytes.length, why });
     }
-  for (const line of unread) printErr(line);
+  return rows;
+}
+
+function printRows(rows: readonly LetterRow[], flags: DeadLetterFlags): void {
   if (flags.json === true) printOut(JSON.stringify(rows));
   else if (rows.length === 0) printOut('no dead letters');
   else
@@ -44,10 +69,14 @@ export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
       [paintOut.name],
     ))
       printOut(line);
-  return EXIT.ok;
 }
 
 export async function showLetter(id: string, flags: DeadLetterFlags): Promise<ExitCode> {
+  const server = serverOf(flags);
+  if (server !== undefined) {
+    printOut(JSON.stringify(await letterOf(server, id, flags.handler), undefined, 2));
+    return EXIT.ok;
+  }
   for (const { name, deadLetters } of await handlersOf(flags))
     for (const folder of deadLetters)
       for await (const letter of readDeadLetters(folder))
@@ -67,28 +96,14 @@ const shown = (handler: string, { id, rule, why, atMs, bytes }: DeadLetter): Rea
   ...contentOf(bytes),
 });
 
-/** The record itself, in base64, if this version cannot read it. */
-function contentOf(bytes: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const { timeMs, input, definition } = decodeReport(bytes);
-    return { reported: new Date(timeMs).toISOString(), values: input, params: definition?.params };
-  } catch (error) {
-    return { unreadable: messageOf(error), record: bytes.toString('base64') };
-  }
-}
-
-/** Bytes as base64, and numbers that JSON lacks as text. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? String(value) : value;
-}
-
 export async function settleLetters(
   how: 'replay' | 'drop',
   ids: readonly string[],
   flags: DeadLetterFlags,
 ): Promise<ExitCode> {
   if (ids.length > 0 === (flags.all === true)) throw new CliError('CLI_USAGE', 'expected ids, or --all');
+  const server = serverOf(flags);
+  if (server !== undefined) return settleAt(server, how, ids, flags);
   const isWanted = ({ id }: { readonly id: string }): boolean => flags.all === true || ids.includes(id);
   const missing = new Set(ids);
   let settled = 0;
@@ -98,10 +113,28 @@ export async function settleLetters(
       settled += done.length;
       for (const id of done) missing.delete(id);
     }
-  printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
+  printSettled(how, settled);
   if (missing.size > 0) throw noSuch([...missing]);
   return EXIT.ok;
 }
+
+async function settleAt(
+  server: string,
+  how: 'replay' | 'drop',
+  ids: readonly string[],
+  { all, handler }: DeadLetterFlags,
+): Promise<ExitCode> {
+  const { settled, failed } = await settledBy(server, how, all === true ? undefined : ids, handler);
+  printSettled(how, settled.length);
+  for (const { id, why } of failed) printErr(safeLine(`${id} stays: ${why}`));
+  const known = new Set([...settled, ...failed.map(({ id }) => id)]);
+  const missing = ids.filter((id) => !known.has(id));
+  if (missing.length > 0) throw noSuch(missing);
+  return failed.length > 0 ? EXIT.findings : EXIT.ok;
+}
+
+const printSettled = (how: 'replay' | 'drop', settled: number): void =>
+  printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
 
 async function dropped(folder: string, isWanted: (letter: DeadLetter) => boolean): Promise<readonly string[]> {
   const letters: { readonly id: string; readonly sequence: number }[] = [];

@@ -7,6 +7,11 @@ const folderOptions = (): Option[] => [
   new Option('--folder <path>', 'the folder of the spools, as settings.spool.folder of the policy names it'),
   new Option('--policy <path>', 'a policy that names the folder: a YAML file, or a folder of them'),
 ];
+const toOption = (): Option =>
+  new Option(
+    '--to <host:port>',
+    'the admin port of a server, for handlers whose reports wait in memory; 127.0.0.1:15014 if no folder is named',
+  );
 const handlerOption = (): Option => new Option('--handler <name>', 'of this handler only');
 
 export const spool: CommandSpec = {
@@ -34,20 +39,22 @@ export const deadletter: CommandSpec = {
   name: 'deadletter',
   help: {
     summary: 'list, show, replay or drop the reports that a backend refused',
-    description: 'The reports that a backend refused, kept on disk beside the spool. All work beside a running server.',
+    description:
+      'The reports that a backend refused: on disk beside the spool, by --folder or --policy; else in the memory of a running server,\n' +
+      'which is asked at its admin port. All work beside a running server.',
   },
   subcommands: [
     {
       name: 'list',
       help: { description: 'list them by handler, oldest first, with the reason of the refusal' },
-      flags: [handlerOption(), ...folderOptions(), jsonOption()],
+      flags: [handlerOption(), toOption(), ...folderOptions(), jsonOption()],
       run: async (flags: DeadLetterFlags) => (await import('../actions/deadletter.ts')).listLetters(flags),
     },
     {
       name: 'show',
       help: { description: 'print one with its values, as JSON' },
       args: [new Argument('<id>', 'the id of a report')],
-      flags: [handlerOption(), ...folderOptions()],
+      flags: [handlerOption(), toOption(), ...folderOptions()],
       run: async (id: string, flags: DeadLetterFlags) =>
         (await import('../actions/deadletter.ts')).showLetter(id, flags),
     },
@@ -56,11 +63,12 @@ export const deadletter: CommandSpec = {
       help: {
         description: 'send them again, after what waits already',
         after: `
-They are put into the inbox of the first worker's log; a running server takes them up within seconds, another one when it starts.
+Those on disk are put into the inbox of the first worker's log; a running server takes them up within seconds, another one when it
+starts.
 They keep their ids. One that is refused again becomes a dead letter again.`,
       },
       args: [idsArgument()],
-      flags: [allOption(), handlerOption(), ...folderOptions()],
+      flags: [allOption(), handlerOption(), toOption(), ...folderOptions()],
       run: async (ids: readonly string[], flags: DeadLetterFlags) =>
         (await import('../actions/deadletter.ts')).settleLetters('replay', ids, flags),
     },
@@ -68,7 +76,7 @@ They keep their ids. One that is refused again becomes a dead letter again.`,
       name: 'drop',
       help: { description: 'forget them' },
       args: [idsArgument()],
-      flags: [allOption(), handlerOption(), ...folderOptions()],
+      flags: [allOption(), handlerOption(), toOption(), ...folderOptions()],
       run: async (ids: readonly string[], flags: DeadLetterFlags) =>
         (await import('../actions/deadletter.ts')).settleLetters('drop', ids, flags),
     },

@@ -1,6 +1,7 @@
 import { deadlinesOf } from '../actions.ts';
 import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { BatchDelivery } from './batch-delivery.ts';
+import type { LettersState, MemoryLetters } from './memory-letters.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import type { ReportQueue, ReportQueueOptions, ReportQueueState } from './report-queue.ts';
 import type { MakeQueue } from './spools.ts';
@@ -9,6 +10,7 @@ import { AnswerCache } from './answer-cache.ts';
 import { BURST_SILENCE_MS } from './answer-times.ts';
 import { Gate } from './gate.ts';
 import { HandlerMeters } from '../metrics/meters.ts';
+import type { EncodedDefinition, StoredReport } from './spooled/record.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
@@ -28,6 +30,8 @@ export interface HandlerState {
   readonly queued: number;
   /** Of a handler that serves report. */
   readonly reports: ReportQueueState | undefined;
+  /** Refused reports of a handler whose reports wait in memory. */
+  readonly deadLetters: LettersState | undefined;
   /** `inline`, `worker`, or an address. */
   readonly runs: string;
   /** Calls that it did not answer at once, by {@link HANDLER_BOUNDS_MS}. */
@@ -43,6 +47,8 @@ export interface LiveHandlerContext {
   readonly log: Log;
   readonly meters: HandlerMeters;
   readonly reports: ReportQueueOptions;
+  /** Asked for by a handler whose reports wait in memory. */
+  readonly letters: () => MemoryLetters;
   /** Time for running calls and queued reports when the handler closes. */
   readonly graceMs: number;
 }
@@ -62,8 +68,12 @@ export class LiveHandler {
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Only if the handler serves report. */
   readonly reports: ReportQueue | undefined;
+  /** Only if its reports wait in memory. */
+  readonly letters: MemoryLetters | undefined;
   /** Deadline of one call, by capability. */
   deadlinesMs: Readonly<Record<Capability, number>>;
+  /** Its queue, if reports wait in memory. */
+  readonly #inMemory: MemoryQueue | undefined;
   readonly #context: LiveHandlerContext;
   #spec: HandlerSpec;
   #snapshots = 0;
@@ -89,9 +99,13 @@ export class LiveHandler {
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
       const delivery = new BatchDelivery(this.gate, (entries, call) => handler.write?.(entries, call), spec);
-      const reports = queue?.(handler, delivery) ?? new MemoryQueue(delivery, spec, context.reports, context.log);
-      this.gate.health.waitingReports = () => reports.size;
-      this.reports = reports;
+      let reports = queue?.(handler, delivery);
+      if (reports === undefined) {
+        this.letters = context.letters();
+        reports = this.#inMemory = new MemoryQueue(delivery, spec, { ...context, letters: this.letters });
+      }
+      const waiting = (this.reports = reports);
+      this.gate.health.waitingReports = () => waiting.size;
     }
   }
 
@@ -137,10 +151,35 @@ export class LiveHandler {
       waiting,
       queued: this.reports?.size ?? 0,
       reports: this.reports?.state,
+      deadLetters: this.letters?.state,
       runs: where,
       durations: [...health.meters.latency.buckets],
       restarts,
       lastError: lastEnd !== undefined && lastEnd.atMs >= (lastError?.atMs ?? 0) ? lastEnd : lastError,
+    };
+  }
+
+  /** Sends dead letters again, by sinks of their definitions, since their rules may have gone. `done` must be called after the last one. */
+  resending(): { send(report: StoredReport, definition: EncodedDefinition): void; done(): void } {
+    const { handler } = this.open;
+    const queue = this.#inMemory;
+    const sinks = new Map<string, unknown>();
+    return {
+      /** Throws if the handler does not take the rule. */
+      send: (report, definition) => {
+        if (queue === undefined || this.isClosing) throw new Error('the handler closes');
+        const { key, rule, params, shape } = definition;
+        if (!sinks.has(key)) sinks.set(key, handler.sink?.({ rule, params, input: shape }));
+        queue.again({ ...report, sink: sinks.get(key) }, definition);
+      },
+      done: () => {
+        void queue
+          ?.passed()
+          .then(() => {
+            for (const sink of sinks.values()) handler.forget?.(sink);
+          })
+          .catch((error: unknown) => this.logError('forgetting the sink of a rule failed', messageOf(error)));
+      },
     };
   }
 

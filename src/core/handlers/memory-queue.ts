@@ -1,7 +1,7 @@
 /**
  * The queue of reports to one handler, in memory.
  * **In**: entries. **Out**: batches, written in order, one at a time.
- * **Fails**: a batch is retried while the backend is unavailable; rejected entries are discarded, counted and logged. A full queue
+ * **Fails**: a batch is retried while the backend is unavailable; rejected entries become dead letters, counted and logged. A full queue
  * applies back-pressure. A crash loses at most {@link ReportQueueOptions.maxWaiting} entries per handler.
  */
 import type { BatchDefaults, Log, ReportEntry } from '../../adapters/contract.ts';
@@ -10,22 +10,38 @@ import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import type { Rule } from '../rules/rule.ts';
 import type { BatchDelivery } from './batch-delivery.ts';
+import type { MemoryLetters } from './memory-letters.ts';
 import { batchOf, type ReportQueue, type ReportQueueOptions, type ReportQueueState } from './report-queue.ts';
 import { inputBytes, shownReport } from './report-size.ts';
+import type { EncodedDefinition } from './spooled/record.ts';
 import { ThrottledLine } from './throttled-line.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Rejected entries that a log line names, each by its id and rule. */
 const MAX_NAMED = 20;
 
+export interface MemoryQueueContext {
+  readonly reports: ReportQueueOptions;
+  readonly letters: MemoryLetters;
+  readonly log: Log;
+}
+
+/** What an entry comes from: a rule, or the definition of a dead letter that is sent again. */
+type Origin = Rule | EncodedDefinition;
+const nameOf = (origin: Origin | undefined): string =>
+  origin === undefined ? '' : 'encoded' in origin ? origin.rule : origin.name;
+
 export class MemoryQueue implements ReportQueue {
   readonly #delivery: BatchDelivery;
   readonly #options: ReportQueueOptions;
+  readonly #letters: MemoryLetters;
   readonly #log: Log;
   readonly #rejections: ThrottledLine;
+  readonly #unkept: ThrottledLine;
   #batch: Required<BatchDefaults>;
   readonly #waiting: ReportEntry[] = [];
-  /** Rule and size of each waiting entry, by index; parallel arrays save an object per report. */
-  readonly #rules: string[] = [];
+  /** Origin and size of each waiting entry, by index; parallel arrays save an object per report. */
+  readonly #origins: Origin[] = [];
   readonly #sizes: number[] = [];
   #bytes = 0;
   /** Entries that were ever queued, and those that have left: written, rejected or dropped. */
@@ -40,13 +56,15 @@ export class MemoryQueue implements ReportQueue {
   #stoppedMs = 0;
   readonly #givenUp = new AbortController();
 
-  constructor(delivery: BatchDelivery, spec: HandlerSpec, options: ReportQueueOptions, log: Log) {
+  constructor(delivery: BatchDelivery, spec: HandlerSpec, { reports, letters, log }: MemoryQueueContext) {
     this.#delivery = delivery;
-    this.#options = options;
+    this.#options = reports;
+    this.#letters = letters;
     this.#log = log;
-    this.#rejections = new ThrottledLine(log, 'warn', 'reports were rejected and are discarded', {
+    this.#rejections = new ThrottledLine(log, 'warn', 'reports were rejected and are kept in memory', {
       handler: delivery.gate.label,
     });
+    this.#unkept = new ThrottledLine(log, 'warn', 'a rejected report cannot be kept', { handler: delivery.gate.label });
     this.#batch = batchOf(spec);
   }
 
@@ -82,11 +100,20 @@ export class MemoryQueue implements ReportQueue {
     return undefined;
   }
 
-  push(entry: ReportEntry, { name: rule }: Rule): Promise<void> | undefined {
+  push(entry: ReportEntry, rule: Rule): Promise<void> | undefined {
+    return this.#add(entry, rule);
+  }
+
+  /** A dead letter; it waits behind the others, and is there whether or not there is room. */
+  again(entry: ReportEntry, definition: EncodedDefinition): void {
+    void this.#add(entry, definition);
+  }
+
+  #add(entry: ReportEntry, origin: Origin): Promise<void> | undefined {
     const bytes = inputBytes(entry.input);
     this.#queued++;
     this.#waiting.push(entry);
-    this.#rules.push(rule);
+    this.#origins.push(origin);
     this.#sizes.push(bytes);
     this.#bytes += bytes;
     if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
@@ -141,7 +168,7 @@ export class MemoryQueue implements ReportQueue {
       first: this.#shown(0),
     });
     this.#leave(this.#waiting.length);
-    this.#waiting.length = this.#rules.length = this.#sizes.length = 0;
+    this.#waiting.length = this.#origins.length = this.#sizes.length = 0;
     this.#bytes = 0;
     this.#makeRoom();
   }
@@ -169,7 +196,7 @@ export class MemoryQueue implements ReportQueue {
       if (this.#givenUp.signal.aborted) return;
       this.#waiting.splice(0, length);
       this.#leave(length);
-      this.#rules.splice(0, length);
+      this.#origins.splice(0, length);
       for (const bytes of this.#sizes.splice(0, length)) this.#bytes -= bytes;
       if (!this.isFull) this.#makeRoom();
     }
@@ -189,7 +216,7 @@ export class MemoryQueue implements ReportQueue {
   /** Summary of a queued entry, for a log line. */
   #shown(at: number): string {
     const entry = this.#waiting[at];
-    return entry === undefined ? '' : shownReport(this.#rules[at] ?? '', entry, this.#sizes[at] ?? 0);
+    return entry === undefined ? '' : shownReport(nameOf(this.#origins[at]), entry, this.#sizes[at] ?? 0);
   }
 
   async #deliver(entries: readonly ReportEntry[]): Promise<void> {
@@ -202,12 +229,34 @@ export class MemoryQueue implements ReportQueue {
     if (rejected === 0) return;
     meters.deadLettered += rejected;
     const { refused, why } = delivered;
+    const [first = 0] = refused;
     this.#rejections.write(() => ({
       why,
       rejected,
       written,
-      first: this.#shown(refused[0] ?? 0),
-      entries: refused.slice(0, MAX_NAMED).map((at) => `${entries[at]?.id} of ${this.#rules[at]}`),
+      first: this.#shown(first),
+      entries: refused.slice(0, MAX_NAMED).map((at) => `${entries[at]?.id} of ${nameOf(this.#origins[at])}`),
+      show: `sluice deadletter show ${entries[first]?.id}`,
     }));
+    await this.#putAside(entries, refused, why);
+  }
+
+  /** Before they leave the queue, so that they are in one of the two at each moment. */
+  async #putAside(entries: readonly ReportEntry[], refused: readonly number[], why: string): Promise<void> {
+    const { definitionOf, encodeReport, endGroup } = await import('./spooled/record.ts');
+    const atMs = Date.now();
+    for (const at of refused) {
+      const [entry, origin] = [entries[at], this.#origins[at]];
+      if (entry === undefined || origin === undefined) continue; // given up meanwhile
+      try {
+        const definition = 'encoded' in origin ? origin : definitionOf(origin);
+        const bytes = encodeReport(entry, definition, true);
+        endGroup(bytes);
+        this.#letters.put({ id: entry.id, rule: definition.rule, why, atMs }, bytes);
+      } catch (error) {
+        this.#letters.lost();
+        this.#unkept.write(() => ({ id: entry.id, error: messageOf(error) }));
+      }
+    }
   }
 }

@@ -60,7 +60,7 @@ const HANDLER_COUNTERS: readonly (readonly [name: string, help: string, read: (m
   ['sluice_handler_reports_retried_total', 'Retries of report batches.', ({ retried }) => retried],
   [
     'sluice_handler_reports_dead_total',
-    'Reports rejected by the backend and discarded.',
+    'Reports rejected by the backend, and put aside.',
     ({ deadLettered }) => deadLettered,
   ],
   [

@@ -77,6 +77,7 @@ export class PolicyInForce {
     this.current = next;
     for (const handler of handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
     this.#keepMeters();
+    this.#keepLetters(next);
     this.#onCommit(next);
     if (last === undefined) {
       void this.#context.spools.logOrphans(policy);
@@ -99,6 +100,16 @@ export class PolicyInForce {
   #keepMeters(): void {
     const leaving = [...this.#leaving].map(({ spec }) => spec.name);
     keepMetersOf(this.current, this.#context.meters, leaving);
+  }
+
+  /** Of handlers by name, so that a handler that a reload mends can send those of the one before it again. */
+  #keepLetters({ handlers }: Snapshot): void {
+    const inMemory = [...handlers.values()].filter(({ letters }) => letters !== undefined);
+    const gone = this.#context.letterBoxes.keepOnly(new Set(inMemory.map(({ spec }) => spec.name)));
+    if (gone.length > 0)
+      this.#context.log.warn('dead letters are dropped: no handler of their name has its reports in memory any more', {
+        handlers: gone,
+      });
   }
 
   /** Of the policy, and those that still send reports of an earlier one. */

@@ -9,6 +9,7 @@ import { candidatesOf, rulesOf } from '../match/candidates.ts';
 import type { Meters, RuleMeters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
+import type { LetterBoxes } from '../handlers/memory-letters.ts';
 import type { MakeQueue, Spools } from '../handlers/spools.ts';
 import { LiveHandler, type LiveHandlerContext, type OpenHandlers } from '../handlers/live-handler.ts';
 import { Preparations } from './preparations.ts';
@@ -20,11 +21,12 @@ import type { Finding } from '../../yaml/findings.ts';
 import type { PreparedRule } from '../outcome.ts';
 import type { Rule } from '../rules/rule.ts';
 
-export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
+export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters' | 'letters'> {
   readonly openHandlers: OpenHandlers;
   readonly meters: Meters;
   readonly nowMs: () => number;
   readonly spools: Spools;
+  readonly letterBoxes: LetterBoxes;
 }
 
 export async function openSnapshot(
@@ -96,7 +98,11 @@ async function openAll(
         new LiveHandler(
           spec,
           result.value.open,
-          { ...context, meters: context.meters.ofHandler(spec.name) },
+          {
+            ...context,
+            meters: context.meters.ofHandler(spec.name),
+            letters: () => context.letterBoxes.of(spec.name),
+          },
           result.value.queue,
         ),
       );

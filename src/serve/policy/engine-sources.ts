@@ -7,6 +7,7 @@ import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import type { ReportQueueState } from '../../core/handlers/report-queue.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
+import type { LettersState } from '../../core/handlers/memory-letters.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Policy } from '../../core/rules/policy.ts';
@@ -22,7 +23,7 @@ import type { RunningEngine } from '../../core/running-engine.ts';
 export interface EngineSourcesOptions {
   readonly engine: Pick<
     RunningEngine,
-    'handlers' | 'verdicts' | 'kept' | 'logEntry' | 'families' | 'quotas' | 'meters'
+    'handlers' | 'letters' | 'verdicts' | 'kept' | 'logEntry' | 'families' | 'quotas' | 'meters'
   >;
   /** The one in force. */
   readonly policy: () => Policy | undefined;
@@ -58,6 +59,7 @@ export function engineSources({
   const page = metricsPage(all, () => plugins.pieces());
   return {
     handlers: () => engine.handlers(),
+    letters: (request) => engine.letters(request),
     ruleCounts() {
       const inForce = policy();
       return inForce === undefined ? undefined : ruleCounts(inForce, engine.meters.read());
@@ -133,6 +135,7 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
     gauge('sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting),
     gauge('sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued),
     ...reportFamilies(handlers),
+    ...letterFamilies(handlers),
   ];
 }
 
@@ -207,4 +210,36 @@ const reportFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[]
         const value = reports === undefined ? undefined : read(reports);
         return value === undefined ? [] : [{ labels: { handler }, value }];
       }),
+  }));
+
+const LETTERS: readonly (readonly [
+  MetricFamily['kind'],
+  name: string,
+  help: string,
+  read: (state: LettersState) => number,
+])[] = [
+  [
+    'gauge',
+    'sluice_handler_dead_letters',
+    'Reports that the backend refused and that are kept in memory, to be shown, sent again or dropped.',
+    ({ kept }) => kept,
+  ],
+  [
+    'counter',
+    'sluice_handler_dead_letters_dropped_total',
+    'Reports that the backend refused and that are not kept any more: the oldest make room for later ones.',
+    ({ dropped }) => dropped,
+  ],
+];
+
+/** Of handlers whose reports wait in memory. */
+const letterFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
+  LETTERS.map(([kind, name, help, read]) => ({
+    kind,
+    name,
+    help,
+    read: () =>
+      handlers().flatMap(({ name: handler, deadLetters }) =>
+        deadLetters === undefined ? [] : [{ labels: { handler }, value: read(deadLetters) }],
+      ),
   }));

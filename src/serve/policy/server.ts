@@ -170,6 +170,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
             ...at,
             onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
             onReset: (done) => log.info('counters reset', { ...done, rules: done.rules.join(', ') }),
+            onLetters: ({ kind, who, ...done }) =>
+              log.info(kind === 'drop' ? 'dead letters dropped' : 'dead letters sent again', { ...done, who }),
             sources,
           }),
         );

@@ -5,7 +5,9 @@
 import { familiesText, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
+import { mergedLetters } from '../../core/handlers/letter-desk.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
+import { mergedLetterStates } from '../../core/handlers/memory-letters.ts';
 import { mergedStates } from '../../core/handlers/report-queue.ts';
 import { summedCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
@@ -27,6 +29,8 @@ export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
 
 /** A worker that does not answer in time is left out of a page. */
 const VIEW_MS = 2000;
+/** A settling that is left out of the answer may still be done. */
+const LETTERS_MS = 10_000;
 /** One that does not answer in time counts with its last page; Prometheus waits for 10 s. */
 const METRICS_MS = 5000;
 /** The number of this thread among those whose metrics are merged; workers are numbered from 1. */
@@ -82,6 +86,8 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
         summedCounts((await crew.answersOf('ruleCounts', undefined, VIEW_MS)).flatMap(({ answer }) => answer ?? [])),
       handlers: async () =>
         mergedHandlers((await crew.answersOf('handlers', undefined, VIEW_MS)).map(({ answer }) => answer)),
+      letters: async (request) =>
+        mergedLetters((await crew.answersOf('letters', request, LETTERS_MS)).map(({ answer }) => answer)),
       verdicts: async (filter) =>
         (await crew.askAll('verdicts', filter, VIEW_MS))
           .flatMap((kept) => kept ?? [])
@@ -145,6 +151,7 @@ function mergedHandlers(views: readonly (readonly HandlerState[])[]): readonly H
             reports: mergedStates([known.reports, one.reports]),
             durations: known.durations.map((count, at) => count + (one.durations[at] ?? 0)),
             restarts: known.restarts + one.restarts,
+            deadLetters: mergedLetterStates(known.deadLetters, one.deadLetters),
             lastError: (known.lastError?.atMs ?? 0) >= (one.lastError?.atMs ?? 0) ? known.lastError : one.lastError,
           },
     );

@@ -4,6 +4,7 @@ import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry, TopLimit
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { CounterInspection } from '../../core/dispatch/quota-inspection.ts';
+import type { LetterAnswer, LetterRequest } from '../../core/handlers/letter-desk.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
@@ -28,6 +29,7 @@ export interface PolicyProtocol {
   readonly texts: PolicyTexts;
   readonly requests: {
     readonly handlers: { readonly given: undefined; readonly answer: readonly HandlerState[] };
+    readonly letters: { readonly given: LetterRequest; readonly answer: LetterAnswer };
     readonly ruleCounts: { readonly given: undefined; readonly answer: RuleCounts | undefined };
     /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };

@@ -33,6 +33,7 @@ await runWorker<PolicyProtocol>(
         logEntry: (id) => sources.logEntry(id),
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
+        letters: (request) => sources.letters(request),
         ruleCounts: async () => sources.ruleCounts(),
         prepareCandidate: (texts) =>
           candidateTurns.run(async () => {

@@ -59,6 +59,7 @@ async function started(
     host: '127.0.0.1',
     port: 0,
     onReset: () => {},
+    onLetters: () => {},
     onFault: (path) => faults.push(path),
     sources: {
       ...EMPTY_SOURCES,
@@ -169,6 +170,7 @@ describe('the admin port', () => {
           durations: [],
           restarts: 0,
           reports: undefined,
+          deadLetters: undefined,
           lastError: undefined,
         },
       ],
@@ -200,6 +202,7 @@ describe('the admin port', () => {
           durations: [],
           restarts: 0,
           reports: undefined,
+          deadLetters: undefined,
           lastError: undefined,
         },
       ],
@@ -398,6 +401,7 @@ test('an endless request is aborted', async () => {
     port: 0,
     requestTimeoutMs: 100,
     onReset: () => {},
+    onLetters: () => {},
     onFault: () => undefined,
     sources: {} as AdminSources,
   });

@@ -27,6 +27,7 @@ beforeEach(async () => {
     host: '127.0.0.1',
     port: 0,
     onReset: () => {},
+    onLetters: () => {},
     onFault: () => undefined,
     sources: {
       ...EMPTY_SOURCES,

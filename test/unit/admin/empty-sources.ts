@@ -12,6 +12,7 @@ export const EMPTY_SOURCES: AdminSources = {
   isDraining: () => false,
   ruleCounts: () => undefined,
   handlers: () => [],
+  letters: async () => ({ rows: [], shown: undefined, settled: [], failed: [] }),
   verdicts: () => [],
   play: async () => ({ wrong: 'no policy is in force' }),
   playStart: async () => ({ policy: undefined, why: 'no policy is in force', request: undefined }),

@@ -20,6 +20,7 @@ beforeEach(async () => {
     port: 0,
     onFault: () => {},
     onReset: (done) => resets.push(done),
+    onLetters: () => {},
     sources: {
       ...EMPTY_SOURCES,
       limits: async (depth, call) => {

@@ -95,7 +95,7 @@ describe('a backend', () => {
     expect(secondAtMs - firstAtMs).toBeGreaterThan(220); // 300 ms, spread by a quarter
   });
 
-  test('that rejects entries gets them once; they are discarded, counted and logged', async () => {
+  test('that rejects entries gets them once; they are counted and logged', async () => {
     const out = sink((batch) => {
       if (batch === 1) throw new Rejected('too large', [1]);
       if (batch === 2) throw new Rejected('no such topic');
@@ -106,7 +106,7 @@ describe('a backend', () => {
     await engine.flush();
     expect(out.batches).toHaveLength(3);
     expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 7, retried: 0 });
-    const lines = logged.filter(({ message }) => message === 'reports were rejected and are discarded'); // at most one a minute
+    const lines = logged.filter(({ message }) => message === 'reports were rejected and are kept in memory'); // at most one a minute
     expect(lines.map(({ fields }) => fields)).toEqual([
       {
         handler: 'log-script/out',
@@ -115,6 +115,7 @@ describe('a backend', () => {
         written: 2,
         first: expect.stringMatching(/^rule written, id \S+, \d+ bytes: path=text of 2, code=200$/),
         entries: [expect.stringMatching(/^\S+ of written$/)],
+        show: expect.stringMatching(/^sluice deadletter show \S+$/),
         times: 1,
       },
     ]);

@@ -1,0 +1,115 @@
+/**
+ * What operators do with the dead letters in memory of an engine.
+ * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: never; a letter that cannot be sent again stays.
+ */
+import { messageOf } from '../../text/message-of.ts';
+import type { LiveHandler } from './live-handler.ts';
+import type { MemoryLetter } from './memory-letters.ts';
+import { contentOf, jsonValue } from './spooled/letter-content.ts';
+import { decodeReport } from './spooled/record.ts';
+
+export type LetterRequest = { readonly handler: string | undefined } & (
+  | { readonly kind: 'list' }
+  | { readonly kind: 'show'; readonly id: string }
+  /** `ids`: absent for all. */
+  | { readonly kind: 'replay' | 'drop'; readonly ids: readonly string[] | undefined }
+);
+
+export interface LetterRow {
+  readonly handler: string;
+  readonly id: string;
+  readonly rule: string;
+  /** ISO 8601. */
+  readonly refused: string;
+  readonly bytes: number;
+  readonly why: string;
+}
+
+export interface LetterAnswer {
+  /** `list`: oldest first. */
+  readonly rows: readonly LetterRow[];
+  /** `show`: JSON. */
+  readonly shown: string | undefined;
+  /** Ids of those that are settled. */
+  readonly settled: readonly string[];
+  /** Why others could not be sent again, by id. */
+  readonly failed: readonly { readonly id: string; readonly why: string }[];
+}
+
+export function askLetters(handlers: readonly LiveHandler[], request: LetterRequest): LetterAnswer {
+  const rows: LetterRow[] = [];
+  let shown: string | undefined;
+  const settled: string[] = [];
+  const failed: { id: string; why: string }[] = [];
+  for (const handler of handlers) {
+    const { letters } = handler;
+    const { name } = handler.spec;
+    if (letters === undefined || (request.handler ?? name) !== name) continue;
+    switch (request.kind) {
+      case 'list':
+        rows.push(...letters.all.map((letter) => rowOf(name, letter)));
+        break;
+      case 'show': {
+        const found = letters.all.find(({ id }) => id === request.id);
+        if (found !== undefined) shown ??= shownText(name, found);
+        break;
+      }
+      case 'drop':
+        settled.push(...letters.take(wanted(request.ids)).map(({ id }) => id));
+        break;
+      case 'replay': {
+        const resending = handler.resending();
+        for (const letter of letters.take(wanted(request.ids))) {
+          const why = sentAgain(resending, letter);
+          if (why === undefined) settled.push(letter.id);
+          else {
+            letters.put(letter, letter.bytes);
+            failed.push({ id: letter.id, why });
+          }
+        }
+        resending.done();
+      }
+    }
+  }
+  return { rows, shown, settled, failed };
+}
+
+function wanted(ids: readonly string[] | undefined): (letter: MemoryLetter) => boolean {
+  if (ids === undefined) return () => true;
+  const set = new Set(ids);
+  return ({ id }) => set.has(id);
+}
+
+/** Why it was not. */
+function sentAgain(resending: ReturnType<LiveHandler['resending']>, { bytes }: MemoryLetter): string | undefined {
+  try {
+    const { definition, key: _key, ...report } = decodeReport(bytes);
+    if (definition === undefined) throw new Error('it has no definition of its sink');
+    resending.send(report, definition);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Of several workers. */
+export const mergedLetters = (answers: readonly LetterAnswer[]): LetterAnswer => ({
+  rows: answers
+    .flatMap(({ rows }) => rows)
+    .toSorted((a, b) => (a.refused < b.refused ? -1 : Number(a.refused > b.refused))),
+  shown: answers.find(({ shown }) => shown !== undefined)?.shown,
+  settled: answers.flatMap(({ settled }) => settled),
+  failed: answers.flatMap(({ failed }) => failed),
+});
+
+const rowOf = (handler: string, { id, rule, why, atMs, bytes }: MemoryLetter): LetterRow => ({
+  handler,
+  id,
+  rule,
+  refused: new Date(atMs).toISOString(),
+  bytes: bytes.length,
+  why,
+});
+
+const shownText = (handler: string, letter: MemoryLetter): string =>
+  JSON.stringify({ ...rowOf(handler, letter), bytes: undefined, ...contentOf(letter.bytes) }, jsonValue);

@@ -1,0 +1,19 @@
+/** What a dead letter holds, for people. */
+import { messageOf } from '../../../text/message-of.ts';
+import { decodeReport } from './record.ts';
+
+/** The record itself, in base64, if this version cannot read it. */
+export function contentOf(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const { timeMs, input, definition } = decodeReport(bytes);
+    return { reported: new Date(timeMs).toISOString(), values: input, params: definition?.params };
+  } catch (error) {
+    return { unreadable: messageOf(error), record: Buffer.from(bytes).toString('base64') };
+  }
+}
+
+/** For JSON.stringify: bytes as base64, and numbers that JSON lacks as text. */
+export function jsonValue(_key: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? String(value) : value;
+}
