@@ -3,7 +3,7 @@
 export interface Call {
   /** Aborted when the call's time is over or its caller is gone. Created when first read. */
   readonly signal: AbortSignal;
-  /** Milliseconds left for this call. */
+  /** Whole milliseconds left for this call, as `AbortSignal.timeout` takes them. */
   readonly remainingMs: number;
   /** Identifies the request in every log line about it. */
   readonly id: string;

@@ -15,7 +15,7 @@ export class SessionCall implements Call {
   }
 
   get remainingMs(): number {
-    return Math.max(0, this.#endsAtMs - performance.now());
+    return Math.max(0, Math.floor(this.#endsAtMs - performance.now()));
   }
 
   get signal(): AbortSignal {

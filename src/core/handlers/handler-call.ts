@@ -32,7 +32,7 @@ export class HandlerCall implements Call, CallerObserver {
   }
 
   get remainingMs(): number {
-    return Math.max(0, this.#endsAtMs - performance.now());
+    return Math.max(0, Math.floor(this.#endsAtMs - performance.now()));
   }
 
   get signal(): AbortSignal {

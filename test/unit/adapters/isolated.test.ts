@@ -1,4 +1,5 @@
 /** A handler that runs elsewhere: both ends of the protocol, over a channel in this thread. */
+import { SessionCall } from '../../../src/adapters/isolated/session-call.ts';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import {
@@ -279,6 +280,12 @@ describe('a handler that runs elsewhere', () => {
       'a handler runs again',
     ]);
   });
+});
+
+test('the time that is left for a call is whole milliseconds', () => {
+  const { remainingMs } = new SessionCall({ number: 1, id: 'a', remainingMs: 149.5 });
+  expect(Number.isInteger(remainingMs)).toBe(true);
+  expect(remainingMs).toBeLessThanOrEqual(149);
 });
 
 describe('a call', () => {

@@ -256,6 +256,24 @@ describe('breaker', () => {
   });
 });
 
+test('the time that is left for a call is whole milliseconds, since AbortSignal.timeout takes no others', async () => {
+  const left: number[] = [];
+  const { http } = await engineOf(policy(), {
+    h: {
+      check: async (_input, call) => {
+        for (let at = 0; at < 5; at += 1) {
+          AbortSignal.timeout(call.remainingMs);
+          left.push(call.remainingMs);
+          await pause(1);
+        }
+        return deny(7, 'no');
+      },
+    },
+  });
+  expect((await http()).outcome).toBe('deny');
+  expect(left.filter((ms) => !Number.isInteger(ms))).toEqual([]);
+});
+
 describe('faults of a plugin', () => {
   const faults: readonly (readonly [what: string, check: (input: unknown, call: Call) => unknown, said: string])[] = [
     [
