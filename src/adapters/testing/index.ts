@@ -27,7 +27,10 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
   const declare = (behaviours: readonly Behaviour[]): void => {
     for (const { says, show } of behaviours) {
       if (Object.hasOwn(subject.skip ?? {}, says)) delete skipped[says];
-      else test(says, () => inALivingProcess(show));
+      else
+        test(says, async () => {
+          await show();
+        });
     }
   };
   for (const place of subject.in ?? (['process'] as const)) declareIn({ ...subject, place });
@@ -61,19 +64,6 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
       ? Promise.resolve()
       : Promise.reject(new Error(`skip names "${unknown}", which is not a known behaviour`));
   });
-}
-
-/**
- * A process or connection under test keeps no process alive, and neither does a backend that is away; node:test would end in the middle
- * and cancel all tests that follow.
- */
-async function inALivingProcess(show: Behaviour['show']): Promise<void> {
-  const alive = setInterval(() => undefined, 60_000);
-  try {
-    await show();
-  } finally {
-    clearInterval(alive);
-  }
 }
 
 function given<T>(adapter: Adapter, capability: Capability, example: T | undefined): T {
