@@ -81,7 +81,8 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
   }
   const file = join(folder, 'envoy.json');
   const args = ['-c', file, '--disable-hot-restart', '--log-level', flags.proxyLogLevel];
-  args.push('--drain-time-s', String(Math.ceil(drainMs / 1000)));
+  // As Istio has it: with the gradual strategy, a connection with few requests may be cut at the end without having been told to close.
+  args.push('--drain-time-s', String(Math.ceil(drainMs / 1000)), '--drain-strategy', 'immediate');
   if (flags.concurrency !== undefined)
     args.push('--concurrency', String(wholeNumber('--concurrency', flags.concurrency)));
   const log = makeLog('text', 'info');
