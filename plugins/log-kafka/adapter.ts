@@ -2,9 +2,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { defineAdapter, type Host, report, type ReportEntry, type ReportRule } from 'sluice/plugin';
 import { Readiness } from '../http/readiness.ts';
-import type { BatchSender, Outgoing } from './batch-sender.ts';
+import type { BatchSender } from './batch-sender.ts';
 import { configSchema, type KafkaConfig, type KafkaParams, paramsSchema, tlsOptions } from './config.ts';
-import { bytesOf, messageMaker, type MessageParts } from './message.ts';
+import { bytesOf, headersOf, type Message, messageMaker, type MessageParts } from './message.ts';
 
 /** Time for messages in flight at the end: a broker that works accepts them within it. */
 const FLUSH_MS = 4000;
@@ -50,7 +50,10 @@ export default defineAdapter({
 });
 
 /** Throws if a param names a field that the rule does not have. */
-function partsOf({ key: usualKey }: KafkaConfig, { rule, params, input }: ReportRule<KafkaParams>): MessageParts {
+function partsOf(
+  { key: usualKey, headers: fixed }: KafkaConfig,
+  { rule, params, input }: ReportRule<KafkaParams>,
+): MessageParts {
   const { key = usualKey, headers, leaveOut } = params;
   const named = [...(params.key === undefined ? [] : [params.key]), ...Object.values(headers), ...leaveOut];
   const missing = named.find((field) => !Object.hasOwn(input, field));
@@ -60,9 +63,8 @@ function partsOf({ key: usualKey }: KafkaConfig, { rule, params, input }: Report
     );
   return {
     rule,
-    ruleBytes: Buffer.from(rule),
     key,
-    headers: Object.entries(headers),
+    headers: headersOf(fixed, headers, rule),
     leaveOut: new Set(leaveOut),
   };
 }
@@ -86,14 +88,14 @@ async function close(
   await producer.close(CLOSE_MS);
 }
 
-function renderer(config: KafkaConfig): (entries: readonly ReportEntry<MessageParts>[]) => Promise<Outgoing[]> {
+function renderer(config: KafkaConfig): (entries: readonly ReportEntry<MessageParts>[]) => Promise<Message[]> {
   const messageFor = messageMaker(config);
   return async (entries) => {
-    const batch: Outgoing[] = [];
+    const batch: Message[] = [];
     let bytes = 0;
     for (const entry of entries) {
       const message = messageFor(entry);
-      batch.push({ id: entry.id, rule: entry.sink.rule, message });
+      batch.push(message);
       bytes += bytesOf(message);
       if (bytes < RENDERED_BYTES_PER_TURN) continue;
       bytes = 0;
@@ -104,11 +106,11 @@ function renderer(config: KafkaConfig): (entries: readonly ReportEntry<MessagePa
 }
 
 /** One line per report, up to a bound per minute: a broker that refuses everything must not fill the log. */
-function refusalLog(host: Host): (outgoing: Outgoing, why: string) => void {
+function refusalLog(host: Host): (message: Message, why: string) => void {
   let minute = -1;
   let lines = 0;
   let unlogged = 0;
-  return ({ id, rule, message }, why) => {
+  return (message, why) => {
     const now = Math.floor(host.clock.monotonicMs() / 60_000);
     if (now !== minute) [minute, lines] = [now, 0];
     if (lines >= LOGGED_REFUSALS_PER_MINUTE) {
@@ -117,8 +119,8 @@ function refusalLog(host: Host): (outgoing: Outgoing, why: string) => void {
     }
     lines += 1;
     host.log.error('Kafka rejects this report permanently', {
-      report: id,
-      rule,
+      report: message.id,
+      rule: message.rule,
       bytes: bytesOf(message),
       why,
       ...(unlogged > 0 ? { unlogged } : {}),

@@ -1,36 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Unavailable } from 'sluice/plugin';
 import { expect, test } from 'vitest';
-import { BatchSender, type Outcome, type Outgoing } from './batch-sender.ts';
+import { BatchSender, type Outcome } from './batch-sender.ts';
+import type { Message } from './message.ts';
 
-const MESSAGES_OF_A_SLICE = 150;
+const MESSAGES_OF_A_SLICE = 500;
 
-const outgoing = (count: number): Outgoing[] =>
+const NOTHING = Buffer.alloc(0);
+const messages = (count: number): Message[] =>
   Array.from({ length: count }, (_, n) => ({
     id: `id-${n}`,
     rule: 'lines',
-    message: { topic: 'lines', value: Buffer.from(String(n)), headers: new Map(), timestamp: 0n },
+    timeMs: 0,
+    key: undefined,
+    bytes: NOTHING,
+    from: 0,
+    to: 0,
   }));
 
 test('a retry after a late slice sends no message again, neither of slices that ended before nor of the late one', async () => {
   const sent: string[] = [];
   const second = Promise.withResolvers<Outcome>();
   const sender = new BatchSender({
-    send: async (messages, slice) => {
-      sent.push(...messages.map(({ value }) => String(value)));
-      return slice === 1 ? second.promise : 'written';
+    send: async (slice, number) => {
+      sent.push(...slice.map(({ id }) => id));
+      return number === 1 ? second.promise : 'written';
     },
     unavailableAfterMs: 20,
     onLate: () => 'late',
     onRefused: () => undefined,
   });
-  const batch = outgoing(3 * MESSAGES_OF_A_SLICE);
+  const batch = messages(3 * MESSAGES_OF_A_SLICE);
   await expect(sender.send(batch)).rejects.toThrow(Unavailable);
   await expect(sender.send(batch)).rejects.toThrow('late');
   second.resolve('written');
   await sleep(1);
   await sender.send(batch);
-  expect(sent).toEqual(batch.map(({ message }) => String(message.value)));
+  expect(sent).toEqual(batch.map(({ id }) => id));
   await sender.send(batch.slice(0, 1)); // the batch has ended, so nothing of it is remembered
   expect(sent).toHaveLength(batch.length + 1);
 });
@@ -39,8 +45,8 @@ test('a slice that ends in the turn in which its batch is late is not sent again
   for (let round = 0; round < 20; round++) {
     let sent = 0;
     const sender = new BatchSender({
-      send: async (messages) => {
-        sent += messages.length;
+      send: async (slice) => {
+        sent += slice.length;
         await sleep(5);
         return 'written';
       },
@@ -48,7 +54,7 @@ test('a slice that ends in the turn in which its batch is late is not sent again
       onLate: () => 'late',
       onRefused: () => undefined,
     });
-    const batch = outgoing(10);
+    const batch = messages(10);
     await sender.send(batch).catch(() => sender.send(batch));
     expect(sent).toBe(10);
   }
@@ -59,25 +65,25 @@ test('a retry sends the failed messages of a slice again, and neither the writte
   let isAway = true;
   const refused: string[] = [];
   const sender = new BatchSender({
-    send: async (messages) => {
-      const values = messages.map(({ value }) => String(value));
-      if (messages.length > 1) return { refused: 'one of them is too large' };
-      if (values[0] === '1') return { refused: 'too large' };
-      if (values[0] === '2' && isAway) return { failed: 'away' };
-      sent.push(...values);
+    send: async (slice) => {
+      const ids = slice.map(({ id }) => id);
+      if (slice.length > 1) return { refused: 'one of them is too large' };
+      if (ids[0] === 'id-1') return { refused: 'too large' };
+      if (ids[0] === 'id-2' && isAway) return { failed: 'away' };
+      sent.push(...ids);
       return 'written';
     },
     unavailableAfterMs: 1000,
     onLate: () => 'late',
     onRefused: ({ id }) => refused.push(id),
   });
-  const batch = outgoing(4);
+  const batch = messages(4);
   await expect(sender.send(batch)).rejects.toThrow(new Unavailable('away', 500));
   await expect(sender.send(batch)).rejects.toThrow(new Unavailable('away', 500));
   isAway = false;
   await expect(sender.send(batch)).rejects.toMatchObject({ entries: [1] });
-  expect(sent).toEqual(['0', '3', '2']);
+  expect(sent).toEqual(['id-0', 'id-3', 'id-2']);
   expect(refused).toEqual(['id-1']);
   await sender.send(batch.slice(0, 1)); // nothing of it is remembered
-  expect(sent).toEqual(['0', '3', '2', '0']);
+  expect(sent).toEqual(['id-0', 'id-3', 'id-2', 'id-0']);
 });

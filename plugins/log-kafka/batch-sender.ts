@@ -9,13 +9,6 @@ import { bytesOf, type Message } from './message.ts';
 /** How a message ended. `refused`: a retry would fail again; `failed`: it may succeed. */
 export type Outcome = 'written' | { readonly refused: string } | { readonly failed: string };
 
-/** A report on its way to Kafka. */
-export interface Outgoing {
-  readonly id: string;
-  readonly rule: string;
-  readonly message: Message;
-}
-
 export interface BatchSenderOptions {
   /** Sends one slice, with retries while the broker may have it. Never rejects. */
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
@@ -23,11 +16,11 @@ export interface BatchSenderOptions {
   /** Called when a batch has waited this long; returns the reason, as far as known. */
   readonly onLate: (waitedMs: number) => string;
   /** Called once for each message that the broker rejects permanently, whether or not its batch is retried. */
-  readonly onRefused: (outgoing: Outgoing, why: string) => void;
+  readonly onRefused: (message: Message, why: string) => void;
 }
 
 /** Bounds on one slice, so that the event loop is never held for long. */
-const MAX_SLICE_MESSAGES = 150;
+const MAX_SLICE_MESSAGES = 500;
 /** Well below the 1 MB that a broker accepts by default. */
 const MAX_SLICE_BYTES = 400_000;
 /** Bound on messages that are remembered for a retry: of the batch under way, and of batches that a closing host never retries. */
@@ -36,7 +29,7 @@ const MAX_REASONS = 3;
 
 /** Messages that are sent as one. */
 interface Slice {
-  readonly batch: readonly Outgoing[];
+  readonly batch: readonly Message[];
   /** Never rejects. */
   readonly done: Promise<void>;
   /** Of all messages, or of each; `undefined` while the slice is in flight. */
@@ -62,7 +55,7 @@ export class BatchSender {
   }
 
   /** Resolves when all are written. Rejects as Unavailable (retry with the same ids) or Rejected. */
-  async send(batch: readonly Outgoing[]): Promise<void> {
+  async send(batch: readonly Message[]): Promise<void> {
     const places = this.#remembered.size === 0 ? NONE : this.#placesOf(batch);
     const fresh = places.size === 0 ? batch : batch.filter(({ id }) => !places.has(id));
     const added = [...slicesOf(fresh)].map((slice) => this.#enqueue(slice));
@@ -82,24 +75,24 @@ export class BatchSender {
   }
 
   /** Waits for messages in flight; returns the ones that are not written in time. */
-  async flush(withinMs: number): Promise<readonly Outgoing[]> {
+  async flush(withinMs: number): Promise<readonly Message[]> {
     const late = new AbortController();
     await Promise.race([this.#lastSlice, sleep(withinMs, undefined, { signal: late.signal }).catch(() => undefined)]);
     late.abort();
     return [...this.#inFlight].flatMap(({ batch }) => batch);
   }
 
-  #enqueue(batch: readonly Outgoing[]): Slice {
+  #enqueue(batch: readonly Message[]): Slice {
     const number = this.#slices++;
     const done = this.#lastSlice.then(async () => {
       slice.outcome = await this.#outcomeOf(batch, number);
       this.#inFlight.delete(slice);
       if (slice.outcome === 'written') return;
-      for (const [at, outgoing] of batch.entries()) {
+      for (const [at, message] of batch.entries()) {
         const outcome = outcomeAt({ slice, at });
         if (outcome === 'written') continue;
-        if ('refused' in outcome) this.#options.onRefused(outgoing, outcome.refused);
-        else if (this.#remembered.get(outgoing.id)?.slice === slice) this.#remembered.delete(outgoing.id); // the retry sends it again
+        if ('refused' in outcome) this.#options.onRefused(message, outcome.refused);
+        else if (this.#remembered.get(message.id)?.slice === slice) this.#remembered.delete(message.id); // the retry sends it again
       }
     });
     const slice: Slice = { batch, done, outcome: undefined };
@@ -109,9 +102,8 @@ export class BatchSender {
   }
 
   /** A refused slice is sent again by halves, so that one message does not take others with it. */
-  async #outcomeOf(batch: readonly Outgoing[], slice: number): Promise<Outcome | readonly Outcome[]> {
-    const messages = batch.map(({ message }) => message);
-    const outcome = await this.#options.send(messages, slice);
+  async #outcomeOf(batch: readonly Message[], slice: number): Promise<Outcome | readonly Outcome[]> {
+    const outcome = await this.#options.send(batch, slice);
     if (outcome === 'written' || 'failed' in outcome || batch.length === 1) return outcome;
     const middle = Math.ceil(batch.length / 2);
     const halves: Outcome[] = [];
@@ -122,7 +114,7 @@ export class BatchSender {
     return halves;
   }
 
-  #placesOf(batch: readonly Outgoing[]): ReadonlyMap<string, Place> {
+  #placesOf(batch: readonly Message[]): ReadonlyMap<string, Place> {
     const places = new Map<string, Place>();
     for (const { id } of batch) {
       const place = this.#remembered.get(id);
@@ -142,7 +134,7 @@ export class BatchSender {
   }
 
   /** All slices have ended. */
-  #settle(batch: readonly Outgoing[], before: ReadonlyMap<string, Place>, added: readonly Slice[]): void {
+  #settle(batch: readonly Message[], before: ReadonlyMap<string, Place>, added: readonly Slice[]): void {
     const places = new Map(before);
     for (const slice of added) for (const [at, { id }] of slice.batch.entries()) places.set(id, { slice, at });
     const outcomes = batch.map(({ id }): Outcome => {
@@ -156,12 +148,12 @@ export class BatchSender {
     }
     const refused: number[] = [];
     const reasons: string[] = [];
-    for (const [at, outgoing] of batch.entries()) {
+    for (const [at, message] of batch.entries()) {
       const outcome = outcomes[at] ?? 'written';
-      this.#remembered.delete(outgoing.id);
+      this.#remembered.delete(message.id);
       if (outcome === 'written' || !('refused' in outcome)) continue;
       refused.push(at);
-      if (reasons.length < MAX_REASONS) reasons.push(`${labelOf(outgoing)}: ${outcome.refused}`);
+      if (reasons.length < MAX_REASONS) reasons.push(`${labelOf(message)}: ${outcome.refused}`);
     }
     if (refused.length === 0) return;
     const more = refused.length > reasons.length ? `; and ${refused.length - reasons.length} more` : '';
@@ -177,20 +169,20 @@ const outcomeAt = ({ slice: { outcome }, at }: Place): Outcome =>
   (isOfEach(outcome) ? outcome[at] : outcome) ?? 'written';
 
 /** Names a message without its values. */
-const labelOf = ({ id, rule, message }: Outgoing): string =>
-  `the report ${id} of the rule ${rule} (${bytesOf(message)} bytes)`;
+const labelOf = (message: Message): string =>
+  `the report ${message.id} of the rule ${message.rule} (${bytesOf(message)} bytes)`;
 
-function* slicesOf(batch: readonly Outgoing[]): Generator<readonly Outgoing[]> {
-  let slice: Outgoing[] = [];
+function* slicesOf(batch: readonly Message[]): Generator<readonly Message[]> {
+  let slice: Message[] = [];
   let bytes = 0;
-  for (const outgoing of batch) {
-    const size = bytesOf(outgoing.message);
+  for (const message of batch) {
+    const size = bytesOf(message);
     if (slice.length === MAX_SLICE_MESSAGES || (slice.length > 0 && bytes + size > MAX_SLICE_BYTES)) {
       yield slice;
       slice = [];
       bytes = 0;
     }
-    slice.push(outgoing);
+    slice.push(message);
     bytes += size;
   }
   if (slice.length > 0) yield slice;

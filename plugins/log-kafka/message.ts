@@ -3,58 +3,121 @@ import type { ReportEntry } from 'sluice/plugin';
 import { reportJson } from '../values/json.ts';
 import type { KafkaConfig } from './config.ts';
 import { reportProtobuf } from './protobuf.ts';
+import { mostBytesOf, RecordWriter } from './record-writer.ts';
+import { LONGEST_VARINT } from './varint.ts';
 
+/** A report on its way to Kafka: the key, value and headers of its record stand at `from` to `to` in `bytes`. */
 export interface Message {
-  readonly topic: string;
-  readonly key?: Buffer;
-  readonly value: Buffer;
-  readonly headers: Map<string, Buffer>;
-  readonly timestamp: bigint;
-  /** Of a message without a key; set when it is sent. */
-  partition?: number;
+  readonly id: string;
+  readonly rule: string;
+  readonly timeMs: number;
+  /** Decides the partition. */
+  readonly key: Buffer | undefined;
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Where the parts of a rule's messages come from: names of its fields. */
 export interface MessageParts {
   readonly rule: string;
-  readonly ruleBytes: Buffer;
   readonly key: string | undefined;
-  /** Header and field. */
-  readonly headers: readonly (readonly [header: string, field: string])[];
   /** Fields that are not part of the value. */
   readonly leaveOut: ReadonlySet<string>;
+  readonly headers: Headers;
 }
 
-/**
- * The value is the rule's fields as JSON or protobuf; the headers are the report's id (the same in each retry), its rule, and those of the
- * config and the rule.
- */
-export function messageMaker({
-  topic,
-  headers,
-  value: format,
-}: Pick<KafkaConfig, 'topic' | 'headers' | 'value'>): (entry: ReportEntry<MessageParts>) => Message {
-  const fixed = Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)] as const);
-  return ({ sink, id, timeMs, input }) => {
-    const keyValue = sink.key === undefined ? undefined : input[sink.key];
-    const all = new Map<string, Buffer>(fixed);
-    for (const [name, field] of sink.headers) {
-      const value = input[field];
-      if (value !== undefined && value !== null) all.set(name, bytesFor(value));
-    }
-    all.set('sluice-id', Buffer.from(id)).set('sluice-rule', sink.ruleBytes);
-    const { leaveOut } = sink;
-    const fields =
-      leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
-    const value =
-      format === 'json' ? Buffer.from(reportJson(fields)) : reportProtobuf({ id, timeMs }, sink.rule, fields);
-    const timestamp = BigInt(Math.trunc(timeMs));
-    return keyValue === undefined || keyValue === null
-      ? { topic, value, headers: all, timestamp, partition: 0 }
-      : { topic, value, headers: all, timestamp, key: bytesFor(keyValue) };
+/** Headers, each as it stands in a record. */
+interface Headers {
+  /** Of the config, but those that may come from fields. */
+  readonly fixed: Buffer;
+  readonly fixedCount: number;
+  readonly ofFields: readonly HeaderOfField[];
+  readonly idName: Buffer;
+  readonly rule: Buffer;
+}
+
+interface HeaderOfField {
+  readonly name: string;
+  readonly field: string;
+  /** Of the config, if the field is absent. */
+  readonly otherwise: string | undefined;
+}
+
+const ID = 'sluice-id';
+const RULE = 'sluice-rule';
+
+/** The headers are those of the config, those of the rule (header to field), the report's id, which is the same in each retry, and its rule. */
+export function headersOf(
+  ofConfig: Readonly<Record<string, string>>,
+  ofRule: Readonly<Record<string, string>>,
+  rule: string,
+): Headers {
+  const fixed = Object.entries(ofConfig).filter(([name]) => !isOurs(name) && !Object.hasOwn(ofRule, name));
+  return {
+    fixed: encoded(fixed.flat()),
+    fixedCount: fixed.length,
+    ofFields: Object.entries(ofRule)
+      .filter(([name]) => !isOurs(name))
+      .map(([name, field]) => ({ name, field, otherwise: ofConfig[name] })),
+    idName: encoded([ID]),
+    rule: encoded([RULE, rule]),
   };
 }
 
-const bytesFor = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : reportJson(value));
+const isOurs = (name: string): boolean => name === ID || name === RULE;
 
-export const bytesOf = ({ value, key }: Message): number => value.length + (key?.length ?? 0);
+function encoded(texts: readonly string[]): Buffer {
+  const writer = new RecordWriter();
+  writer.room(texts.reduce((sum, text) => sum + mostBytesOf(text), 0));
+  for (const text of texts) writer.value(text);
+  return Buffer.from(writer.bytes.subarray(0, writer.at));
+}
+
+/** The value is the rule's fields as JSON or protobuf. A maker fills one chunk of memory after the other; one for each batch. */
+export function messageMaker({
+  value: format,
+}: Pick<KafkaConfig, 'value'>): (entry: ReportEntry<MessageParts>) => Message {
+  const writer = new RecordWriter();
+  return ({ sink, id, timeMs, input }) => {
+    const { rule, headers, leaveOut } = sink;
+    const keyText = sink.key === undefined ? undefined : textOf(input[sink.key]);
+    const key = keyText === undefined ? undefined : Buffer.from(keyText);
+    const fields =
+      leaveOut.size === 0 ? input : Object.fromEntries(Object.entries(input).filter(([name]) => !leaveOut.has(name)));
+    const value = format === 'json' ? reportJson(fields) : reportProtobuf({ id, timeMs }, rule, fields);
+    const ofFields = headers.ofFields.length === 0 ? NONE : textsOf(headers.ofFields, input);
+
+    let room = mostBytesOf(key) + mostBytesOf(value) + LONGEST_VARINT;
+    room += headers.fixed.length + headers.idName.length + mostBytesOf(id) + headers.rule.length;
+    for (const text of ofFields) room += mostBytesOf(text);
+    writer.room(room);
+
+    const from = writer.at;
+    writer.value(key);
+    writer.value(value);
+    writer.varint(headers.fixedCount + ofFields.length / 2 + 2);
+    writer.raw(headers.fixed);
+    for (const text of ofFields) writer.value(text);
+    writer.raw(headers.idName);
+    writer.value(id);
+    writer.raw(headers.rule);
+    return { id, rule, timeMs: Math.trunc(timeMs), key, bytes: writer.bytes, from, to: writer.at };
+  };
+}
+
+const NONE: readonly string[] = [];
+
+/** Names and values in turn. */
+const textsOf = (headers: readonly HeaderOfField[], input: Readonly<Record<string, unknown>>): string[] =>
+  headers.flatMap(({ name, field, otherwise }) => {
+    const text = textOf(input[field]) ?? otherwise;
+    return text === undefined ? [] : [name, text];
+  });
+
+function textOf(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  return typeof value === 'string' ? value : reportJson(value);
+}
+
+export const bytesOf = ({ from, to }: Message): number => to - from;

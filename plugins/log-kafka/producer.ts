@@ -1,10 +1,11 @@
 /** The Kafka client: an idempotent producer that retries while the broker may have a message. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Producer } from '@platformatic/kafka';
+import { murmur2 } from '@platformatic/kafka';
 import type { KafkaConfig } from './config.ts';
 import type { Outcome } from './batch-sender.ts';
 import type { Message } from './message.ts';
+import { RecordProducer } from './record-producer.ts';
 
 export interface KafkaProducer {
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
@@ -49,32 +50,35 @@ export function openProducer(
   };
   onReady(false, problem);
 
-  const producer = new Producer<Buffer, Buffer, string, Buffer>({
-    clientId: config.clientId,
-    bootstrapBrokers: [...config.brokers],
-    idempotent: true,
-    acks: -1,
-    retries: true,
-    // The client keeps the error of every attempt in memory, so attempts become rarer.
-    retryDelay: (_client, _operation, attempt, _retries, error) => {
-      failing(error);
-      return attempt < 8 ? Math.min(50 * 2 ** attempt, 1000) : attempt < 300 ? 1000 : 5000;
+  const producer = new RecordProducer(
+    {
+      clientId: config.clientId,
+      bootstrapBrokers: [...config.brokers],
+      idempotent: true,
+      acks: -1,
+      retries: true,
+      // The client keeps the error of every attempt in memory, so attempts become rarer.
+      retryDelay: (_client, _operation, attempt, _retries, error) => {
+        failing(error);
+        return attempt < 8 ? Math.min(50 * 2 ** attempt, 1000) : attempt < 300 ? 1000 : 5000;
+      },
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      timeout: REQUEST_TIMEOUT_MS,
+      autocreateTopics: false,
+      ...(tls === undefined ? {} : { tls }),
+      ...(config.sasl === undefined ? {} : { sasl: config.sasl }),
     },
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    timeout: REQUEST_TIMEOUT_MS,
-    autocreateTopics: false,
-    compression: config.compression,
-    serializers: { headerKey: headerNames() },
-    ...(tls === undefined ? {} : { tls }),
-    ...(config.sasl === undefined ? {} : { sasl: config.sasl }),
-  });
+    config.compression,
+  );
 
   async function send(messages: readonly Message[], slice: number): Promise<Outcome> {
     try {
-      // Without a key a whole slice goes to one partition: fewer and larger batches. The client takes the number modulo the partitions.
-      for (const message of messages) if (message.key === undefined) message.partition = slice;
-      await producer.send({ messages: [...messages] });
+      const { topics } = await producer.metadata({ topics: [config.topic] });
+      const byPartition = Map.groupBy(messages, partitionOf(slice, topics.get(config.topic)?.partitionsCount ?? 1));
+      await producer.send({
+        messages: Array.from(byPartition, ([partition, value]) => ({ topic: config.topic, partition, value })),
+      });
       working();
       return 'written';
     } catch (error) {
@@ -102,15 +106,11 @@ export function openProducer(
   };
 }
 
-/** A handler has few names of headers, and each message all of them. */
-function headerNames(): (name?: string) => Buffer {
-  const known = new Map<string, Buffer>();
-  return (name = '') => {
-    const bytes = known.get(name) ?? Buffer.from(name);
-    if (known.size < 1000) known.set(name, bytes);
-    return bytes;
-  };
-}
+/** Without a key a whole slice goes to one partition: fewer and larger batches. */
+const partitionOf =
+  (slice: number, partitions: number) =>
+  ({ key }: Message): number =>
+    (key === undefined ? slice : murmur2(key) >>> 0) % partitions;
 
 /** The errors within an error, innermost first. */
 function* within(error: unknown): Generator<Error> {
