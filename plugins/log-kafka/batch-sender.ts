@@ -10,8 +10,8 @@ import { bytesOf, type Message } from './message.ts';
 export type Outcome = 'written' | { readonly refused: string } | { readonly failed: string };
 
 export interface BatchSenderOptions {
-  /** Sends one slice, with retries while the broker may have it. Never rejects. */
-  readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
+  /** Sends one slice, with retries while the broker may have it; how all messages ended, or each. Never rejects. */
+  readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome | readonly Outcome[]>;
   readonly unavailableAfterMs: number;
   /** Called when a batch has waited this long; returns the reason, as far as known. */
   readonly onLate: (waitedMs: number) => string;
@@ -101,17 +101,21 @@ export class BatchSender {
     return slice;
   }
 
-  /** A refused slice is sent again by halves, so that one message does not take others with it. */
+  /** What is refused of a slice is sent again by halves, so that one message does not take others with it. */
   async #outcomeOf(batch: readonly Message[], slice: number): Promise<Outcome | readonly Outcome[]> {
     const outcome = await this.#options.send(batch, slice);
-    if (outcome === 'written' || 'failed' in outcome || batch.length === 1) return outcome;
-    const middle = Math.ceil(batch.length / 2);
+    if (outcome === 'written') return outcome;
+    const outcomes = isOfEach(outcome) ? outcome : batch.map(() => outcome);
+    const refused = batch.filter((_, at) => isRefused(outcomes[at]));
+    if (refused.length < 2) return outcome;
+    const middle = Math.ceil(refused.length / 2);
     const halves: Outcome[] = [];
-    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+    for (const half of [refused.slice(0, middle), refused.slice(middle)]) {
       const own = await this.#outcomeOf(half, slice);
       halves.push(...(isOfEach(own) ? own : half.map(() => own)));
     }
-    return halves;
+    const again = halves.values();
+    return outcomes.map((of) => (isRefused(of) ? (again.next().value ?? of) : of));
   }
 
   #placesOf(batch: readonly Message[]): ReadonlyMap<string, Place> {
@@ -163,6 +167,8 @@ export class BatchSender {
 
 const NONE: ReadonlyMap<string, Place> = new Map();
 const isOfEach = (outcome: Slice['outcome']): outcome is readonly Outcome[] => Array.isArray(outcome);
+const isRefused = (outcome: Outcome | undefined): boolean =>
+  outcome !== undefined && outcome !== 'written' && 'refused' in outcome;
 const isFailed = (outcome: Outcome): outcome is { readonly failed: string } =>
   outcome !== 'written' && 'failed' in outcome;
 const outcomeAt = ({ slice: { outcome }, at }: Place): Outcome =>

@@ -290,6 +290,27 @@ describe('log-kafka', () => {
     await opened.close();
   });
 
+  test('a message that is refused doubles no messages of other partitions', async () => {
+    const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.createTopics({
+      topics: [{ topic: 'beside', numPartitions: 3, configEntries: [{ name: 'max.message.bytes', value: '20000' }] }],
+    });
+    const opened = await open({ topic: 'beside', key: 'user' });
+    const entries = entriesOf(opened, 'beside', 0, 30).map((entry, n) => ({
+      ...entry,
+      input: { user: `user-${n}`, fill: 'x'.repeat(n === 17 ? 30_000 : 100) },
+    }));
+    const refused: unknown = await write(opened, entries).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Rejected);
+    expect((refused as Rejected).entries).toEqual([17]);
+    const written = await admin.fetchTopicOffsets('beside');
+    expect(written.reduce((sum, { offset }) => sum + Number(offset), 0)).toBe(29);
+    expect(written.every(({ offset }) => Number(offset) > 0)).toBe(true);
+    await admin.disconnect();
+    await opened.close();
+  }, 60_000);
+
   test('a broker with a lower limit gets smaller batches; only messages above its limit are refused', async () => {
     const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();

@@ -1,14 +1,14 @@
 /** The Kafka client: an idempotent producer that retries while the broker may have a message. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { murmur2 } from '@platformatic/kafka';
+import { murmur2, type ProduceResult, type produceV11 } from '@platformatic/kafka';
 import type { KafkaConfig } from './config.ts';
 import type { Outcome } from './batch-sender.ts';
 import type { Message } from './message.ts';
 import { RecordProducer } from './record-producer.ts';
 
 export interface KafkaProducer {
-  readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
+  readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome | readonly Outcome[]>;
   /** Asks the broker for the topic once, so that the handler's readiness is known before the first report. */
   probe(): void;
   /** Whether the last exchange with the broker succeeded. */
@@ -72,19 +72,22 @@ export function openProducer(
     config.compression,
   );
 
-  async function send(messages: readonly Message[], slice: number): Promise<Outcome> {
+  async function send(messages: readonly Message[], slice: number): Promise<Outcome | readonly Outcome[]> {
+    let byPartition: ReadonlyMap<number, readonly Message[]> = new Map();
     try {
       const { topics } = await producer.metadata({ topics: [config.topic] });
-      const byPartition = Map.groupBy(messages, partitionOf(slice, topics.get(config.topic)?.partitionsCount ?? 1));
+      byPartition = Map.groupBy(messages, partitionOf(slice, topics.get(config.topic)?.partitionsCount ?? 1));
       await producer.send({
         messages: Array.from(byPartition, ([partition, value]) => ({ topic: config.topic, partition, value })),
       });
       working();
       return 'written';
     } catch (error) {
-      if (kafkaCodes(error).some((code) => REFUSED.has(code)))
-        return { refused: `${shown}, topic ${config.topic}: ${reasonOf(error)}` };
-      return { failed: failing(error) };
+      const outcome = kafkaCodes(error).some((code) => REFUSED.has(code))
+        ? { refused: `${shown}, topic ${config.topic}: ${reasonOf(error)}` }
+        : { failed: failing(error) };
+      const written = new Set([...acknowledged(error)].flatMap((partition) => byPartition.get(partition) ?? []));
+      return written.size === 0 ? outcome : messages.map((message) => (written.has(message) ? 'written' : outcome));
     }
   }
 
@@ -118,6 +121,20 @@ function* within(error: unknown): Generator<Error> {
   if (error instanceof AggregateError) yield* within(error.errors.at(-1));
   if (error.cause !== undefined) yield* within(error.cause);
   yield error;
+}
+
+/** Partitions that have their records although the slice failed: those of other brokers, and others of the same request. */
+function* acknowledged(error: unknown): Generator<number> {
+  if (!(error instanceof Error)) return;
+  const { produced, response } = error as {
+    readonly produced?: ProduceResult;
+    readonly response?: Partial<produceV11.ProduceResponse>;
+  };
+  for (const { partition } of produced?.offsets ?? []) yield partition;
+  for (const { partitionResponses } of response?.responses ?? [])
+    for (const { index, errorCode } of partitionResponses) if (errorCode === 0) yield index;
+  for (const inner of error instanceof AggregateError ? error.errors : []) yield* acknowledged(inner);
+  yield* acknowledged(error.cause);
 }
 
 function kafkaCodes(error: unknown): string[] {
