@@ -112,8 +112,8 @@ export function checkRedis({
 
 /** The part of ioredis's options that an operator decides. */
 export interface RedisAddress {
-  /** For messages: `127.0.0.1:6379`, or `mymaster (of 10.0.0.1:26379)`; empty to leave the address out. */
-  readonly shown: string;
+  /** For messages: `127.0.0.1:6379`, or `mymaster (of 10.0.0.1:26379)`; absent to leave the address out. */
+  readonly shown?: string;
   readonly host?: string;
   readonly port?: number;
   /** Behind sentinels: the master's name. */
@@ -125,12 +125,11 @@ export interface RedisAddress {
   readonly path?: string;
   /** Nodes to begin with. */
   readonly cluster?: { readonly host: string; readonly port: number }[];
-  readonly sentinelTLS?: TlsOptions;
-  readonly enableTLSForSentinelMode?: boolean;
   readonly db: number;
   readonly connectTimeout: number;
   readonly username?: string;
   readonly password?: string;
+  /** Of the sentinels, too. */
   readonly tls?: TlsOptions;
 }
 
@@ -178,7 +177,7 @@ export async function connectionOptions(
       sentinels: sentinels.map(addressOf),
       ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
       ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
-      ...(isTls ? { tls: secure, sentinelTLS: secure, enableTLSForSentinelMode: true } : {}),
+      ...(isTls ? { tls: secure } : {}),
     };
   }
   const at = port === '' ? 6379 : Number(port);

@@ -46,7 +46,7 @@ const CLUSTER_COMMAND_MS = 1000;
 const REOPEN_PIPE_MS = 200;
 
 export function openConnection({
-  redis: { shown, cluster, ...options },
+  redis: { shown = '', cluster, ...options },
   timeoutMs,
   onReady,
   hasPipe = false,
@@ -80,6 +80,7 @@ export function openConnection({
             retryStrategy,
             sentinelRetryStrategy: retryStrategy,
             sentinelCommandTimeout: options.connectTimeout,
+            ...(options.tls === undefined ? {} : { sentinelTLS: options.tls, enableTLSForSentinelMode: true }),
             failoverDetector: options.sentinels !== undefined,
           })
         : new Cluster([...cluster], {

@@ -1,45 +1,133 @@
-/** The address of a Redis, as REDIS_... or REDIS_PERSECOND_... name it. Throws where they name none, or a file of TLS cannot be read. */
+/**
+ * The address of a Redis, as REDIS_... or REDIS_PERSECOND_... name it.
+ * **In**: the settings. **Out**: its address, with credentials and TLS. **Fails**: with an Error that says what is wrong, or why a file of TLS
+ * cannot be read; it never holds a user or a password.
+ */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisAddress } from '../../counting/redis/config.ts';
 import type { Settings } from '../settings/settings.ts';
-import { type HostPort, readRedisUrl } from './redis-url.ts';
+
+type Credentials = Pick<RedisAddress, 'username' | 'password'>;
+
+/** One of several in URL, which commas part: `[SCHEME://][USER:PASSWORD@]REST`. */
+interface Part {
+  readonly scheme: string;
+  readonly credentials: Credentials;
+  readonly rest: string;
+  readonly shown: string;
+}
+
+const SCHEMES = new Set(['', 'redis', 'rediss']);
 
 export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSECOND'): RedisAddress {
   const type = settings[`${setting}_TYPE`];
-  const { isTls, credentials, sentinelCredentials, path, master, addresses } = readRedisUrl({
-    type,
-    socketType: settings[`${setting}_SOCKET_TYPE`],
-    url: settings[`${setting}_URL`],
-    auth: settings[`${setting}_AUTH`],
-    sentinelAuth: settings[`${setting}_SENTINEL_AUTH`],
-  });
-  const tls = settings[`${setting}_TLS`] || isTls ? tlsOf(settings) : undefined;
+  const url = settings[`${setting}_URL`];
+  const auth = settings[`${setting}_AUTH`];
+  const parts = url.split(',').map((text) => partOf(text.trim()));
+  const [first] = parts as [Part];
+  const isUnix = type === 'SINGLE' && settings[`${setting}_SOCKET_TYPE`] === 'unix';
+  checkParts(parts, type, isUnix);
+  const isTls = settings[`${setting}_TLS`] || (!isUnix && parts.some(({ scheme }) => scheme === 'rediss'));
   const common = {
     db: 0,
     connectTimeout: settings.REDIS_TIMEOUT,
-    ...credentials,
-    ...(tls === undefined ? {} : { tls }),
+    ...(isTls ? { tls: tlsOf(settings) } : {}),
   };
-  if (path !== undefined) return { ...common, shown: path, path };
-  const shown = addresses.map(hostPort).join(', ');
-  if (master !== undefined) {
-    const { username, password } = sentinelCredentials;
+  if (isUnix) return { ...common, ...credentialsOf(auth), path: url };
+  if (type === 'SENTINEL') {
+    const servers = parts.slice(1);
+    const { username, password } = among('SENTINEL_AUTH', settings[`${setting}_SENTINEL_AUTH`], servers);
     return {
       ...common,
-      shown: `${master} (of ${shown})`,
-      name: master,
-      sentinels: [...addresses],
+      ...among('AUTH', auth, [first]),
+      name: first.rest,
+      sentinels: servers.map(hostPortOf),
       ...(username === undefined ? {} : { sentinelUsername: username }),
       ...(password === undefined ? {} : { sentinelPassword: password }),
-      ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
     };
   }
-  const [first] = addresses as [HostPort];
-  return { ...common, shown, ...first, ...(type === 'CLUSTER' ? { cluster: [...addresses] } : {}) };
+  const own = { ...common, ...among('AUTH', auth, parts) };
+  return type === 'CLUSTER' ? { ...own, cluster: parts.map(hostPortOf) } : { ...own, ...hostPortOf(first) };
 }
 
-const hostPort = ({ host, port }: HostPort): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+function checkParts(parts: readonly Part[], type: string, isUnix: boolean): void {
+  const shown = parts.map((part) => part.shown).join(',');
+  if (isUnix) {
+    if (parts[0]?.scheme === '') return;
+    throw new Error(`URL is "${shown}" and SOCKET_TYPE is unix; a path is expected, or SOCKET_TYPE=tcp`);
+  }
+  const unknown = parts.find(({ scheme }) => !SCHEMES.has(scheme));
+  if (unknown !== undefined)
+    throw new Error(
+      `URL is "${shown}"; ${unknown.scheme}:// is not known, HOST:PORT, redis://HOST:PORT or rediss://HOST:PORT (TLS) is expected`,
+    );
+  if (['redis', 'rediss'].every((one) => parts.some(({ scheme }) => scheme === one)))
+    throw new Error(`URL is "${shown}"; redis:// and rediss:// are mixed, one for all is expected`);
+  if (type === 'SENTINEL' && parts.length === 1)
+    throw new Error(`URL is "${shown}", which names no sentinels; MASTER,HOST:PORT,HOST:PORT is expected`);
+  if (type === 'SINGLE' && parts.length > 1)
+    throw new Error(`URL is "${shown}"; one HOST:PORT is expected, or TYPE=CLUSTER or SENTINEL`);
+}
+
+function partOf(text: string): Part {
+  const [, scheme = '', afterScheme = ''] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/is.exec(text) ?? [];
+  const at = afterScheme.lastIndexOf('@');
+  const rest = afterScheme.slice(at + 1);
+  const shown = `${scheme === '' ? '' : `${scheme}://`}${at < 0 ? '' : '(secret)@'}${rest}`;
+  if (scheme === '') return { scheme, credentials: {}, rest: text, shown };
+  if (at < 0) return { scheme: scheme.toLowerCase(), credentials: {}, rest, shown };
+  const [username, password] = [...afterScheme.slice(0, at).split(/:(.*)/s), ''].map((word) =>
+    decoded(word, shown),
+  ) as [string, string];
+  return {
+    scheme: scheme.toLowerCase(),
+    credentials: { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) },
+    rest,
+    shown,
+  };
+}
+
+function decoded(text: string, shown: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    throw new Error(`URL is "${shown}"; a % in the user or the password has to be written %25`, { cause: error });
+  }
+}
+
+function hostPortOf({ rest, shown }: Part): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})\/?$/i.exec(rest) ?? [];
+  const host = bracketed ?? plain;
+  const expected = rest.includes('@')
+    ? 'redis:// is expected before credentials'
+    : rest.includes('/')
+      ? 'HOST:PORT is expected, without a path or database'
+      : 'HOST:PORT is expected';
+  if (host === undefined) throw new Error(`URL holds "${shown}", which is no address of Redis; ${expected}`);
+  return { host, port: Number(port) };
+}
+
+/** Of the setting and of all URLs: said once, or alike. */
+function among(setting: string, auth: string, parts: readonly Part[]): Credentials {
+  const said = [credentialsOf(auth), ...parts.map(({ credentials }) => credentials)].filter(
+    ({ username, password }) => username !== undefined || password !== undefined,
+  );
+  const [one = {}] = said;
+  if (said.some(({ username, password }) => username !== one.username || password !== one.password))
+    throw new Error(`${setting} differs from the credentials in URL; give them once`);
+  if (one.username !== undefined && one.password === undefined)
+    throw new Error('URL holds a user without a password; USER:PASSWORD or :PASSWORD is expected before the @');
+  return one;
+}
+
+/** Parted by the first colon. */
+function credentialsOf(auth: string): Credentials {
+  if (auth === '') return {};
+  const at = auth.indexOf(':');
+  const [username, password] = at < 0 ? ['', auth] : [auth.slice(0, at), auth.slice(at + 1)];
+  return { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) };
+}
 
 function tlsOf(settings: Settings): ConnectionOptions {
   const { REDIS_TLS_CACERT: ca, REDIS_TLS_CLIENT_CERT: cert, REDIS_TLS_CLIENT_KEY: key } = settings;

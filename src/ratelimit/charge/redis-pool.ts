@@ -20,6 +20,7 @@ const OWN_PREFIX = 'sluice:limits:';
 const HUNG_MS = 500;
 
 export interface RedisPoolOptions {
+  /** Without the text for messages: callers need not know it. */
   readonly redis: RedisAddress;
   readonly deadlineMs: number;
   readonly jitterMaxS: number;
@@ -52,7 +53,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
   const guard = new Guard({ timeoutMs: deadlineMs, outage });
   let isOpen = false; // that it is not connected yet is no outage
   const connection = openConnection({
-    redis: { ...redis, shown: '' }, // callers need not know the address
+    redis,
     timeoutMs: Math.max(HUNG_MS, deadlineMs),
     onReady(isReady, why = '') {
       if (isReady) guard.connected();

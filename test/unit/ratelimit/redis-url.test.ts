@@ -1,10 +1,33 @@
 import { describe, expect, test } from 'vitest';
 import { safeText } from '../../../src/log/safe-text.ts';
-import { readRedisUrl, type RedisUrl } from '../../../src/ratelimit/charge/redis-url.ts';
+import { redisAddress } from '../../../src/ratelimit/charge/redis-address.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
-const read = (given: Partial<RedisUrl>) =>
-  readRedisUrl({ type: 'SINGLE', socketType: 'tcp', url: '', auth: '', sentinelAuth: '', ...given });
-const AT = [{ host: '10.0.0.1', port: 6380 }];
+interface Given {
+  readonly type?: string;
+  readonly socketType?: string;
+  readonly url: string;
+  readonly auth?: string;
+  readonly sentinelAuth?: string;
+}
+
+const read = ({ type, socketType = 'tcp', url, auth, sentinelAuth }: Given) =>
+  redisAddress(
+    readSettings({
+      REDIS_TYPE: type,
+      REDIS_SOCKET_TYPE: socketType,
+      REDIS_URL: url,
+      REDIS_AUTH: auth,
+      REDIS_SENTINEL_AUTH: sentinelAuth,
+    }).settings,
+    'REDIS',
+  );
+/** All of an address but its timeout and database. */
+const named = (given: Given): object => {
+  const { connectTimeout: _, db: __, ...rest } = read(given);
+  return rest;
+};
+const AT = { host: '10.0.0.1', port: 6380 };
 
 describe('REDIS_URL', () => {
   test.each([
@@ -18,59 +41,60 @@ describe('REDIS_URL', () => {
     ['redis://ann:a:b@c@10.0.0.1:6380', { username: 'ann', password: 'a:b@c' }, false],
     ['redis://:@10.0.0.1:6380', {}, false],
   ])('%s', (url, credentials, isTls) => {
-    expect(read({ url })).toMatchObject({ addresses: AT, credentials, isTls });
+    expect(named({ url })).toEqual({ ...AT, ...credentials, ...(isTls ? { tls: {} } : {}) });
   });
 
   test.each([
     ['[::1]:6380', '::1'],
     ['redis://u:p@[fe80::1]:6380', 'fe80::1'],
   ])('of IPv6: %s', (url, host) => {
-    expect(read({ url }).addresses).toEqual([{ host, port: 6380 }]);
+    expect(read({ url })).toMatchObject({ host, port: 6380 });
   });
 
   test('REDIS_AUTH is parted by its first colon, and says the same as the URL or stands alone', () => {
-    expect(read({ url: '10.0.0.1:6380', auth: 'default:i>ch:wmz' }).credentials).toEqual({
+    expect(named({ url: '10.0.0.1:6380', auth: 'default:i>ch:wmz' })).toEqual({
+      ...AT,
       username: 'default',
       password: 'i>ch:wmz',
     });
-    expect(read({ url: 'redis://:pw@10.0.0.1:6380', auth: 'pw' }).credentials).toEqual({ password: 'pw' });
+    expect(named({ url: 'redis://:pw@10.0.0.1:6380', auth: 'pw' })).toEqual({ ...AT, password: 'pw' });
   });
 
   test('sentinels have credentials of their own, and so has the master', () => {
     const url = 'redis://ann:pw@my master,redis://:guard@10.0.0.1:1, redis://:guard@10.0.0.2:2';
-    expect(read({ type: 'SENTINEL', url })).toEqual({
-      isTls: false,
-      credentials: { username: 'ann', password: 'pw' },
-      sentinelCredentials: { password: 'guard' },
-      path: undefined,
-      master: 'my master',
-      addresses: [
+    expect(named({ type: 'SENTINEL', url })).toEqual({
+      username: 'ann',
+      password: 'pw',
+      name: 'my master',
+      sentinels: [
         { host: '10.0.0.1', port: 1 },
         { host: '10.0.0.2', port: 2 },
       ],
+      sentinelPassword: 'guard',
     });
     expect(read({ type: 'SENTINEL', url: 'm,10.0.0.1:1', auth: 'a', sentinelAuth: 'u:b' })).toMatchObject({
-      credentials: { password: 'a' },
-      sentinelCredentials: { username: 'u', password: 'b' },
+      password: 'a',
+      sentinelUsername: 'u',
+      sentinelPassword: 'b',
     });
   });
 
   test('nodes of a cluster have the same', () => {
     expect(read({ type: 'CLUSTER', url: 'rediss://:pw@10.0.0.1:1,rediss://:pw@10.0.0.2:2' })).toMatchObject({
-      isTls: true,
-      credentials: { password: 'pw' },
-      addresses: [{ port: 1 }, { port: 2 }],
+      tls: {},
+      password: 'pw',
+      cluster: [{ port: 1 }, { port: 2 }],
     });
   });
 
   test('a unix socket is a path', () => {
     expect(read({ socketType: 'unix', url: '/run/a b@c:1/redis.sock', auth: 'pw' })).toMatchObject({
       path: '/run/a b@c:1/redis.sock',
-      credentials: { password: 'pw' },
+      password: 'pw',
     });
   });
 
-  test.each<[string, Partial<RedisUrl>, RegExp]>([
+  test.each<[string, Given, RegExp]>([
     ['an unknown scheme', { url: 'tcp://:s3cret@10.0.0.1:6380' }, /tcp:\/\/ is not known/],
     [
       'a unix socket that is a URL',
