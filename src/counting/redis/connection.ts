@@ -156,11 +156,9 @@ export function openConnection({
     count: (increments, expiryS, beside) =>
       send(async () => {
         const counts =
-          redis instanceof Cluster
-            ? await countOnCluster(redis, increments, expiryS, beside)
-            : pipe?.isReady === true
-              ? await pipe.count(increments, expiryS, beside)
-              : await countByPipeline(redis, increments, expiryS, beside);
+          pipe?.isReady === true
+            ? await pipe.count(increments, expiryS, beside)
+            : await countByCommands(redis, increments, expiryS, beside);
         const failure = counts.find((count) => count instanceof Error && !isOfKey(count));
         if (failure !== undefined) throw failure as Error; // it is of the server, which fails all alike
         return counts;
@@ -180,39 +178,25 @@ export function openConnection({
 
 const isOfKey = (error: Error): boolean => error instanceof ReplyError && !isOfServer(error.message);
 
-async function countOnCluster(
-  cluster: Cluster,
+async function countByCommands(
+  redis: Redis | Cluster,
   increments: readonly Increment[],
   expiryS: ExpiryS,
   beside: readonly Command[],
 ): Promise<readonly Count[]> {
-  const sent = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
+  const sent = Promise.allSettled(beside.map(async ([name, ...words]) => redis.call(name, ...words)));
   if (increments.length === 0) await sent;
   return Promise.all(
     increments.map(async ({ key, cost, perMs }) =>
-      Promise.all([cluster.incrby(key, Math.min(cost, MAX_HITS)), cluster.expire(key, expiryS(perMs))]).then(
+      Promise.all([
+        redis.incrby(key, Math.min(cost, MAX_HITS)),
+        redis.expire(key, expiryS(perMs)).catch(() => undefined), // it says nothing of the count
+      ]).then(
         ([count]) => wholeNumber(count),
         (error: Error) => error,
       ),
     ),
   );
-}
-
-async function countByPipeline(
-  redis: Redis,
-  increments: readonly Increment[],
-  expiryS: ExpiryS,
-  beside: readonly Command[],
-): Promise<readonly Count[]> {
-  const pipeline = redis.pipeline();
-  for (const { key, cost, perMs } of increments)
-    pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS(perMs));
-  for (const [name, ...words] of beside) pipeline.call(name, ...words);
-  const results = (await pipeline.exec()) ?? [];
-  return increments.map((_, at) => {
-    const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
-    return error ?? wholeNumber(count);
-  });
 }
 
 /** A count; 0 without a key. Throws if the reply is not a count. */
