@@ -5,13 +5,11 @@
  *
  * Until they are returned, for two round trips, other callers see fewer units than are left.
  */
-import type { QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+import type { QuotaAsk } from '../adapters/contract.ts';
+import type { CounterAnswer } from './counter.ts';
 
-export interface ChargedAnswer extends QuotaAnswer {
-  /** The part of the cost that was charged by this ask. */
-  readonly charged: number;
-  readonly used?: number;
-}
+/** It tells the part of the cost that was charged by this ask. */
+export type ChargedAnswer = CounterAnswer & Required<Pick<CounterAnswer, 'charged'>>;
 
 export async function allOrNone<B, A extends ChargedAnswer>(
   asks: readonly QuotaAsk<B>[],

@@ -36,6 +36,14 @@ export const BLANK: Readonly<Required<Counter>> = {
   entries: NO_ENTRIES,
 };
 
+export const copyOf = ({
+  endsAtMs,
+  used,
+  usedBefore,
+  roundedUpMs,
+  entries = NO_ENTRIES,
+}: Counter): Required<Counter> => ({ endsAtMs, used, usedBefore, roundedUpMs, entries });
+
 /** The idempotency key of the charge, or the store's substitute for it. */
 export type Owner = string | number | undefined;
 export interface Entry {
@@ -44,9 +52,12 @@ export interface Entry {
   readonly owner: Owner;
 }
 
-/** An answer, with the count of a `window` after the ask; uncharged if it is refused. */
+/** An answer; what a store does not tell is absent. */
 export interface CounterAnswer extends QuotaAnswer {
+  /** The count of a `window` after the ask; uncharged if it is refused. */
   readonly used?: number;
+  /** End of the window that was charged, in the time of the store. */
+  readonly endsAtMs?: number;
 }
 
 /** `log` and `concurrency` keep each charge. */

@@ -98,7 +98,7 @@ export function nextChunk({ chunk, takenAtMs, left, held }: Lease, nowMs: number
 /** Updates a lease from an answer of the store; returns the units that it held of a window that has ended since. */
 export function record(
   lease: Lease,
-  { granted, charged = 0, remaining, resetMs, endsAtMs = 0 }: CounterAnswer & { readonly endsAtMs?: number },
+  { granted, charged = 0, remaining, resetMs, endsAtMs = 0 }: CounterAnswer,
   cost: number,
   sentAtMs: number,
   nowMs: number,

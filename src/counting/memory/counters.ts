@@ -13,6 +13,7 @@ import {
 import { askCounter, settleAfterSetBack } from '../algorithms.ts';
 import {
   BLANK,
+  copyOf,
   type Counter,
   type CounterAlgorithm,
   type CounterAnswer,
@@ -235,14 +236,6 @@ export class Counters {
 /** It cannot be refused, and leaves no mark. */
 const isPlainCount = ({ kind, bucket, idempotencyKey }: QuotaAsk<Bucket>): boolean =>
   kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
-
-const copyOf = ({ endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): Required<Counter> => ({
-  endsAtMs,
-  used,
-  usedBefore,
-  roundedUpMs,
-  entries,
-});
 
 function restore(counter: Counter, { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): void {
   counter.endsAtMs = endsAtMs;

@@ -1,5 +1,5 @@
 /** The counters of one group, approximately in the order in which they end: those that are over are in front. */
-import { type Counter, NO_ENTRIES } from '../counter.ts';
+import { copyOf, type Counter } from '../counter.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
 export interface Slot extends Counter {
@@ -27,18 +27,8 @@ export class ExpiryList {
     return this.#size;
   }
 
-  add(key: string, { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): Slot {
-    const slot: Slot = {
-      endsAtMs,
-      used,
-      usedBefore,
-      roundedUpMs,
-      entries,
-      key,
-      list: this,
-      previous: undefined,
-      next: undefined,
-    };
+  add(key: string, counter: Counter): Slot {
+    const slot: Slot = { ...copyOf(counter), key, list: this, previous: undefined, next: undefined };
     this.#index.set(key, slot);
     this.#append(slot);
     return slot;

@@ -55,12 +55,8 @@ export function argumentsOf(
   return words;
 }
 
-/** An answer, the part of the cost that was charged (0 for a repeated ask), and the end of its window. */
-export interface RedisAnswer extends CounterAnswer {
-  readonly charged: number;
-  readonly endsAtMs: number;
-  readonly used: number;
-}
+/** With the part of the cost that was charged; 0 for a repeated ask. */
+export type RedisAnswer = Required<CounterAnswer>;
 
 const NUMBERS = 6;
 

@@ -19,21 +19,14 @@ export interface Explanation {
   /** One line per level of the walk. */
   readonly why: readonly string[];
   readonly limit:
-    | {
+    | (Pick<Limit, 'requestsPerUnit' | 'unlimited' | 'name' | 'shadow' | 'quota' | 'replaces' | 'algorithm'> & {
         readonly rule: string;
         readonly at: string;
-        readonly requestsPerUnit: number;
         readonly unit: string;
-        readonly unlimited: boolean;
-        readonly name: string;
-        readonly shadow: boolean;
-        readonly quota: boolean;
-        readonly replaces: readonly string[];
         readonly metric: string;
-        readonly algorithm: Limit['algorithm'];
         /** `gcra` only. */
         readonly burst: number | undefined;
-      }
+      })
     | undefined;
   /** Name of the current window's counter; for an algorithm without windows its name, or its place in the store after `inspect`. */
   readonly counter: string | undefined;

@@ -11,6 +11,14 @@ export const RULE_COUNTERS = [
 ] as const;
 export type RuleCounter = (typeof RULE_COUNTERS)[number];
 export type RuleMetrics = Record<RuleCounter, number>;
+export const noHits = (): RuleMetrics => ({
+  total_hits: 0,
+  over_limit: 0,
+  near_limit: 0,
+  over_limit_with_local_cache: 0,
+  within_limit: 0,
+  shadow_mode: 0,
+});
 
 export const SERVICE_COUNTERS = {
   redisError: 'ratelimit.service.call.should_rate_limit.redis_error',
@@ -127,18 +135,7 @@ export class RatelimitMetrics {
 
   #namedAs(name: string): RuleMetrics {
     let metrics = this.#named.get(name);
-    if (metrics === undefined)
-      this.#named.set(
-        name,
-        (metrics = {
-          total_hits: 0,
-          over_limit: 0,
-          near_limit: 0,
-          over_limit_with_local_cache: 0,
-          within_limit: 0,
-          shadow_mode: 0,
-        }),
-      );
+    if (metrics === undefined) this.#named.set(name, (metrics = noHits()));
     return metrics;
   }
 

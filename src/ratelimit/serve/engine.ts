@@ -41,15 +41,9 @@ export interface RatelimitEngine {
   close(): Promise<void>;
 }
 
-/** Limits that are ready to be put in force. */
-export interface PreparedLimits {
-  commit(): void;
-  abandon(): void;
-}
-
 /** The engine of one thread. */
 export interface ThreadEngine extends RatelimitEngine {
-  prepare(domains: Domains): Promise<PreparedLimits>;
+  use(files: readonly ConfigFile[], domains: Domains): void;
   /** As `unhealthyWhy`, but independent of the listener. */
   notAnsweringWhy(): string | undefined;
   readonly limits: ThreadLimitInspector;
@@ -104,21 +98,13 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
       : undefined;
   };
 
-  async function prepare(next: Domains): Promise<PreparedLimits> {
-    return {
-      commit() {
-        domains = next;
-        if ([...next.values()].some(hasAlgorithm))
-          metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (stores.isSpared() ? 1 : 0));
-      },
-      abandon() {},
-    };
-  }
-
   const open = stack.move();
   return {
-    prepare,
-    use: async (_files, next) => (await prepare(next)).commit(),
+    use(_files, next) {
+      domains = next;
+      if ([...next.values()].some(hasAlgorithm))
+        metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (stores.isSpared() ? 1 : 0));
+    },
     async listen() {
       const listening = await options.listenGrpc(service, metrics, () => notAnsweringWhy() === undefined);
       grpc = listening;

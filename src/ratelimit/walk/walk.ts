@@ -5,7 +5,7 @@
 import { type Descriptor, isUnit, type Override, type RateLimitCall, ServiceError, Unit } from '../call.ts';
 import type { Domains, Limit, Outage } from '../config/tree.ts';
 import { type Window, windowOf } from '../config/window.ts';
-import type { RatelimitMetrics, RuleMetrics } from '../metrics/metrics.ts';
+import { noHits, type RatelimitMetrics } from '../metrics/metrics.ts';
 import { changeOf } from '../../counting/ask.ts';
 import type { BucketSpec } from '../../counting/store.ts';
 import { type AlgorithmAsk, algorithmAsk, countedAs, type WindowAsk } from './asks.ts';
@@ -29,14 +29,7 @@ export interface WalkSettings {
 
 const NONE: readonly CountedLimit[] = [];
 /** For the end of a lease, which is not counted in metrics. */
-const UNPUBLISHED: RuleMetrics = {
-  total_hits: 0,
-  over_limit: 0,
-  near_limit: 0,
-  over_limit_with_local_cache: 0,
-  within_limit: 0,
-  shadow_mode: 0,
-};
+const UNPUBLISHED = noHits();
 
 export class LimitWalk {
   readonly #settings: WalkSettings;

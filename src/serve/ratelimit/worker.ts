@@ -30,13 +30,13 @@ await runWorker<RatelimitProtocol>(
       return true;
     };
     return {
-      prepare: (files) =>
-        engine.prepare(
-          readConfigs(files, {
-            mergeDomains: settings.MERGE_DOMAIN_CONFIG,
-            calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
-          }).domains,
-        ),
+      async prepare(files) {
+        const { domains } = readConfigs(files, {
+          mergeDomains: settings.MERGE_DOMAIN_CONFIG,
+          calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
+        });
+        return { commit: () => engine.use(files, domains), abandon() {} };
+      },
       listen: (at) => thread.listen(at),
       answers: {
         health: () => ({ unhealthyWhy: engine.notAnsweringWhy() }),

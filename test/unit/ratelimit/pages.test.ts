@@ -22,7 +22,7 @@ beforeEach(async () => {
     listenGrpc: () => Promise.reject(new Error('it does not listen')),
     answerJson: () => Promise.reject(new Error('nobody asks')),
   });
-  await engine.use([], domains);
+  engine.use([], domains);
   app = fastify();
   addDebug(app, engine, metrics, () => domains);
 });

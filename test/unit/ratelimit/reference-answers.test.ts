@@ -42,7 +42,7 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
       return Promise.resolve({ port: 0, drain: () => Promise.resolve() });
     },
   });
-  await engine.use([], domains);
+  engine.use([], domains);
   await engine.listen();
   const [[, method] = []] = rateLimitServiceMethods(await opened.promise, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
@@ -240,7 +240,7 @@ test('pages have the content types, methods and 404 of the reference', async () 
 test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files without a domain do not count', async () => {
   const { engine } = await serving(LIMITS, { HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: 'true' });
   expect(await engine.unhealthyWhy()).toBeUndefined();
-  await engine.use([], new Map());
+  engine.use([], new Map());
   expect(await engine.unhealthyWhy()).toBe('no limits have been loaded');
 });
 
