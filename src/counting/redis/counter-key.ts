@@ -6,12 +6,14 @@ import type { BucketSpec } from '../store.ts';
 /** A longer key is kept as its SHA-256, so that no client decides how much memory a counter takes. */
 const MAX_CHARACTERS = 512;
 
-const LETTER: Readonly<Record<Exclude<CounterAlgorithm, 'window'>, string>> = {
+/** Names of the algorithms, in keys and in the script. */
+export const LETTER: Readonly<Record<CounterAlgorithm, string>> = {
   fixed: 'f',
   gcra: 'g',
   sliding: 's',
   log: 'l',
   concurrency: 'c',
+  window: 'w',
 };
 
 type Counted = Pick<BucketSpec, 'counter' | 'algorithm'>;

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
  * | ARGV | |
  * |---|---|
  * | 1 | the time in ms, or '' for the time of Redis |
- * | then for each ask: 1 | algorithm: f(ixed), g(cra), s(liding), l(og), w(indow) |
+ * | then for each ask: 1 | algorithm: f(ixed), g(cra), s(liding), l(og), c(oncurrency), w(indow) |
  * | 2 | verb: spend, part (a partial spend), look, giveBack, release, owe |
  * | 3 | cost |
  * | 4, 5 | limit, burst |
@@ -183,7 +183,7 @@ function log.ask(state, ask)
   return granted, math.max(0, ask.limit - used), reset, { ends = last, entries = table.concat(texts, ',') }
 end
 
-local ALGORITHMS = { f = fixed, w = window, g = gcra, s = sliding, l = log }
+local ALGORITHMS = { f = fixed, w = window, g = gcra, s = sliding, l = log, c = log }
 local FORCED = { giveBack = true, release = true, owe = true }
 local BLANK = { ends = 0, used = 0 }
 

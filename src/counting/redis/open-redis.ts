@@ -53,19 +53,19 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
 
   const { number, count: workers } = host.worker;
   const who = `${hostname()}-${randomUUID().slice(0, 8)}${workers > 1 ? ` (worker ${number})` : ''}`;
-  const count = (what: string, help: string): ((units: number) => void) => {
-    const counter = host.metrics.counter(`quota_redis_escrow_${what}`, help);
-    return (units) => counter.add(units);
+  const counted = {
+    taken: host.metrics.counter('quota_redis_escrow_taken', 'Units taken from Redis to be spent here.'),
+    returned: host.metrics.counter('quota_redis_escrow_returned', 'Units given back unspent.'),
+    stranded: host.metrics.counter(
+      'quota_redis_escrow_stranded',
+      'Units that nobody could spend before their time was over.',
+    ),
   };
   const escrow = new Escrow({
     nowMs: () => host.clock.monotonicMs(),
     store: counters,
     recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
-    count: {
-      taken: count('taken', 'Units taken from Redis to be spent here.'),
-      returned: count('returned', 'Units given back unspent.'),
-      stranded: count('stranded', 'Units that nobody could spend before their time was over.'),
-    },
+    count: (what, units) => counted[what].add(units),
   });
   host.background('giving back idle units', async (signal) => {
     while (!signal.aborted) {

@@ -1,20 +1,11 @@
 /** Runs the script: its arguments, and its reply. */
 import type { Cluster, Redis } from 'ioredis';
 import type { QuotaAsk } from '../../adapters/contract.ts';
-import { type CounterAlgorithm, type CounterAnswer, keepsEntries } from '../counter.ts';
+import { type CounterAnswer, keepsEntries } from '../counter.ts';
 import { type AnyAsk, changeOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
-import { counterKey, leaseOwner, markKey, ownerName } from './counter-key.ts';
+import { counterKey, leaseOwner, LETTER, markKey, ownerName } from './counter-key.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
-
-const LETTER: Readonly<Record<CounterAlgorithm, string>> = {
-  fixed: 'f',
-  gcra: 'g',
-  sliding: 's',
-  log: 'l',
-  concurrency: 'l',
-  window: 'w',
-};
 
 type Ask = QuotaAsk<BucketSpec>;
 

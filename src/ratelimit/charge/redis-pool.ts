@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { OutageLog } from '../../adapters/outage-log.ts';
-import { Escrow, LOOK_EVERY_MS } from '../../counting/escrow.ts';
+import { Escrow, type EscrowedUnits, LOOK_EVERY_MS } from '../../counting/escrow.ts';
 import type { RedisAddress } from '../../counting/redis/config.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';
 import { RedisCounters } from '../../counting/redis/redis-counters.ts';
@@ -40,8 +40,7 @@ export interface RedisPool extends Pool {
   readonly counters: RedisCounters;
   readonly guard: Guard;
   readonly escrow: Escrow | undefined;
-  /** Units: given back, and lost. */
-  readonly escrowed: { readonly returned: number; readonly stranded: number };
+  readonly escrowed: Readonly<Record<EscrowedUnits, number>>;
   close(): Promise<void>;
 }
 
@@ -75,7 +74,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     },
   });
   const direct = around(counters);
-  const escrowed = { returned: 0, stranded: 0 };
+  const escrowed = { taken: 0, returned: 0, stranded: 0 };
   const field = `${replica} ${worker}`;
   const escrow = !isEscrow
     ? undefined
@@ -83,14 +82,8 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
         store: direct,
         nowMs,
         recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as CounterAsk, field, units, forMs),
-        count: {
-          taken() {},
-          returned(units) {
-            escrowed.returned += units;
-          },
-          stranded(units) {
-            escrowed.stranded += units;
-          },
+        count(what, units) {
+          escrowed[what] += units;
         },
       });
   const idle = escrow === undefined ? undefined : setInterval(() => escrow.giveBackIdle(), LOOK_EVERY_MS).unref();

@@ -48,16 +48,8 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
       nowMs: () => clock.nowMs() + skewMs,
       store: { charge: charge as (asks: readonly QuotaAsk<EscrowBucket>[]) => Promise<readonly RedisAnswer[]> },
       recordHeld: () => {},
-      count: {
-        taken: (units) => {
-          counts.taken += units;
-        },
-        returned: (units) => {
-          counts.returned += units;
-        },
-        stranded: (units) => {
-          counts.stranded += units;
-        },
+      count: (what, units) => {
+        counts[what] += units;
       },
     });
     open.push(escrow);

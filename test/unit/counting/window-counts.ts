@@ -115,14 +115,13 @@ export class EscrowCounts extends WindowCounts {
   readonly counts = { taken: 0, returned: 0, stranded: 0 };
 
   constructor(over: WindowCounts, { nowMs, tell }: EscrowCountsOptions) {
-    const count = (what: 'taken' | 'returned' | 'stranded') => (units: number) => {
-      this.counts[what] += units;
-    };
     const escrow = new Escrow({
       store: over.store,
       nowMs,
       recordHeld: ({ key }, units, forMs) => tell?.(key, units, Math.ceil(forMs / 1000)),
-      count: { taken: count('taken'), returned: count('returned'), stranded: count('stranded') },
+      count: (what, units) => {
+        this.counts[what] += units;
+      },
     });
     super({
       charge: (asks) => escrow.charge(asks),
