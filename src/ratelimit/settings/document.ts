@@ -1,6 +1,6 @@
 /** docs/ratelimit-settings.md, from the tables of settings. */
 import { IGNORED_SETTINGS } from './ignored-settings.ts';
-import type { Setting } from './setting.ts';
+import { defaultOf, type Setting } from './setting.ts';
 import { SETTING_GROUPS } from './settings.ts';
 
 export function settingsDocument(): string {
@@ -30,9 +30,10 @@ export function settingsDocument(): string {
   ].join('\n');
 }
 
-function defaultText({ kind, default: initial }: Setting): string {
+function defaultText(setting: Setting): string {
+  const initial = defaultOf(setting);
   if (initial === '') return '';
-  return `\`${kind === 'duration' && typeof initial === 'number' ? durationText(initial) : String(initial)}\``;
+  return `\`${setting.kind === 'duration' && typeof initial === 'number' ? durationText(initial) : String(initial)}\``;
 }
 
 function durationText(ms: number): string {

@@ -2,18 +2,16 @@ import { OUTAGES } from '../config/tree.ts';
 import { table } from './setting.ts';
 
 export const ANSWERS = table(
-  { name: 'SHADOW_MODE', kind: 'flag', default: false, means: 'refuse nothing, only count' },
-  { name: 'QUOTA_MODE', kind: 'flag', default: false, means: 'every limit is a quota' },
+  { name: 'SHADOW_MODE', kind: 'flag', means: 'refuse nothing, only count' },
+  { name: 'QUOTA_MODE', kind: 'flag', means: 'every limit is a quota' },
   {
     name: 'STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT',
     kind: 'flag',
-    default: false,
     means: 'a request that one limit refuses is not charged to the others, as far as a look before the charge can tell',
   },
   {
     name: 'SLUICE_SAFE',
     kind: 'flag',
-    default: false,
     means:
       'unambiguous keys, and a refused request is charged to no limit; ' +
       'not compatible with replicas of envoyproxy/ratelimit on the same Redis',
@@ -21,7 +19,6 @@ export const ANSWERS = table(
   {
     name: 'USE_CALENDAR_MONTH_RATE_LIMIT',
     kind: 'flag',
-    default: false,
     means: '`unit: month` is a calendar month in UTC, in place of 30 days',
   },
   {
@@ -33,7 +30,6 @@ export const ANSWERS = table(
   {
     name: 'LIMIT_RESPONSE_HEADERS_ENABLED',
     kind: 'flag',
-    default: false,
     means: 'send limit, remaining and reset as response headers',
   },
   { name: 'LIMIT_LIMIT_HEADER', kind: 'text', default: 'RateLimit-Limit', means: 'name of the limit header' },
@@ -52,14 +48,12 @@ export const ANSWERS = table(
   {
     name: 'SLUICE_IETF_HEADERS',
     kind: 'flag',
-    default: false,
     means:
       'send RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10), and Retry-After with a refusal',
   },
   {
     name: 'RESPONSE_DYNAMIC_METADATA',
     kind: 'flag',
-    default: false,
     means: 'send the request and the metadata of its rules as dynamic metadata',
   },
 );
@@ -71,7 +65,7 @@ export const COUNTING = table(
     default: 'redis',
     means: 'where counters are kept; `memory` (ours): in this process alone',
   },
-  { name: 'CACHE_KEY_PREFIX', kind: 'text', default: '', means: 'prefix of every key in Redis' },
+  { name: 'CACHE_KEY_PREFIX', kind: 'text', means: 'prefix of every key in Redis' },
   {
     name: 'EXPIRATION_JITTER_MAX_SECONDS',
     kind: 'count',
@@ -87,7 +81,6 @@ export const COUNTING = table(
   {
     name: 'SLUICE_ESCROW',
     kind: 'flag',
-    default: false,
     means:
       'lease units from Redis in chunks and spend them here; most answers take no round trip, and a refused request is not charged',
   },
@@ -128,8 +121,8 @@ export const REDIS = table(
       '`[SCHEME://[USER:PASSWORD@]]HOST:PORT`, or the path of a socket; SENTINEL: `MASTER,HOST:PORT,...`; CLUSTER: `HOST:PORT,...`. ' +
       'SCHEME is `redis`, or `rediss` for TLS; user and password are percent-encoded',
   },
-  { name: 'REDIS_AUTH', kind: 'text', default: '', means: 'PASSWORD or USER:PASSWORD' },
-  { name: 'REDIS_SENTINEL_AUTH', kind: 'text', default: '', means: 'the same for the sentinels' },
+  { name: 'REDIS_AUTH', kind: 'text', means: 'PASSWORD or USER:PASSWORD' },
+  { name: 'REDIS_SENTINEL_AUTH', kind: 'text', means: 'the same for the sentinels' },
   {
     name: 'SLUICE_REDIS_DEADLINE',
     kind: 'duration',
@@ -137,20 +130,14 @@ export const REDIS = table(
     means: 'time allowed for an answer of Redis; Envoy allows 20 ms for the whole call by default',
   },
   { name: 'REDIS_TIMEOUT', kind: 'duration', default: 10_000, means: 'time allowed for a connection' },
-  { name: 'REDIS_TLS', kind: 'flag', default: false, means: 'connect over TLS' },
-  { name: 'REDIS_TLS_CLIENT_CERT', kind: 'text', default: '', means: 'PEM file of the client certificate' },
-  { name: 'REDIS_TLS_CLIENT_KEY', kind: 'text', default: '', means: 'PEM file of its key' },
-  { name: 'REDIS_TLS_CACERT', kind: 'text', default: '', means: 'PEM file of the certificate authority to trust' },
-  {
-    name: 'REDIS_TLS_SKIP_HOSTNAME_VERIFICATION',
-    kind: 'flag',
-    default: false,
-    means: "accept any name in Redis' certificate",
-  },
+  { name: 'REDIS_TLS', kind: 'flag', means: 'connect over TLS' },
+  { name: 'REDIS_TLS_CLIENT_CERT', kind: 'text', means: 'PEM file of the client certificate' },
+  { name: 'REDIS_TLS_CLIENT_KEY', kind: 'text', means: 'PEM file of its key' },
+  { name: 'REDIS_TLS_CACERT', kind: 'text', means: 'PEM file of the certificate authority to trust' },
+  { name: 'REDIS_TLS_SKIP_HOSTNAME_VERIFICATION', kind: 'flag', means: "accept any name in Redis' certificate" },
   {
     name: 'REDIS_PERSECOND',
     kind: 'flag',
-    default: false,
     means: 'count windows of a second in a second Redis; the settings below say which',
   },
   { name: 'REDIS_PERSECOND_TYPE', kind: REDIS_TYPES, default: 'SINGLE', means: 'kind of deployment' },
@@ -161,12 +148,7 @@ export const REDIS = table(
     default: '/var/run/nutcracker/ratelimitpersecond.sock',
     means: 'as REDIS_URL',
   },
-  { name: 'REDIS_PERSECOND_AUTH', kind: 'text', default: '', means: 'PASSWORD or USER:PASSWORD' },
-  { name: 'REDIS_PERSECOND_SENTINEL_AUTH', kind: 'text', default: '', means: 'the same for its sentinels' },
-  {
-    name: 'REDIS_PERSECOND_TLS',
-    kind: 'flag',
-    default: false,
-    means: 'connect over TLS, with the certificates of REDIS_TLS_...',
-  },
+  { name: 'REDIS_PERSECOND_AUTH', kind: 'text', means: 'PASSWORD or USER:PASSWORD' },
+  { name: 'REDIS_PERSECOND_SENTINEL_AUTH', kind: 'text', means: 'the same for its sentinels' },
+  { name: 'REDIS_PERSECOND_TLS', kind: 'flag', means: 'connect over TLS, with the certificates of REDIS_TLS_...' },
 );

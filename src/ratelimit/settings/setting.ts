@@ -1,16 +1,22 @@
 /** One environment variable: how its text is read, its default, and its line in docs/ratelimit-settings.md. */
 import { goDurationMs } from '../../time/duration.ts';
 
-export interface Setting {
-  readonly name: string;
-  /** Words of a list are read in any case. A duration is Go's (`150ms`, `1h30m`), kept in milliseconds. */
-  readonly kind: 'text' | 'flag' | 'count' | 'ratio' | 'duration' | readonly string[];
-  readonly default: string | number | boolean;
-  readonly means: string;
-}
+/** Words of a list are read in any case. A duration is Go's (`150ms`, `1h30m`), kept in milliseconds. */
+export type Setting = { readonly name: string; readonly means: string } & (
+  | { readonly kind: 'text'; readonly default?: string }
+  | { readonly kind: 'flag'; readonly default?: boolean }
+  | { readonly kind: 'count' | 'ratio' | 'duration'; readonly default: number }
+  | { readonly kind: readonly string[]; readonly default: string }
+);
 
 /** Keeps the names and kinds as literal types. */
 export const table = <const T extends readonly Setting[]>(...settings: T): T => settings;
+
+/** A flag is off and a text is empty, unless the table says otherwise. */
+export const defaultOf = ({
+  kind,
+  default: initial = kind === 'flag' ? false : '',
+}: Setting): string | number | boolean => initial;
 
 /** An invalid setting; the message names it and the expected form. */
 export class SettingError extends Error {}

@@ -7,7 +7,7 @@ import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
 import { ANSWERS, COUNTING, REDIS } from './limit-settings.ts';
 import { IGNORED_SETTINGS } from './ignored-settings.ts';
 import { CONTROL_PLANE, LIMIT_FILES, LISTENERS } from './server-settings.ts';
-import { expectedText, type Setting, settingValue } from './setting.ts';
+import { defaultOf, expectedText, type Setting, settingValue } from './setting.ts';
 import { METRICS, TRACING } from './telemetry-settings.ts';
 
 /** In the order of docs/ratelimit-settings.md, which is generated from them. */
@@ -43,7 +43,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function readSettings(env: Environment): ReadSettings {
   const problems: string[] = [];
   const values: Record<string, string | number | boolean> = {};
-  for (const { name, kind, default: initial } of SETTING_GROUPS.flatMap(([, group]): readonly Setting[] => group)) {
+  for (const setting of SETTING_GROUPS.flatMap(([, group]): readonly Setting[] => group)) {
+    const { name, kind } = setting;
+    const initial = defaultOf(setting);
     const text = env[name];
     const value = text === undefined || text === '' ? initial : settingValue(kind, text);
     if (value === undefined) problems.push(`${name} is "${text}"; expected ${expectedText(kind)}`);
