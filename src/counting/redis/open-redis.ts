@@ -64,7 +64,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const escrow = new Escrow({
     nowMs: () => host.clock.monotonicMs(),
     store: counters,
-    recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
+    recordHeld: (ask, units, forMs) => counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
     count: (what, units) => counted[what].add(units),
   });
   host.background('giving back idle units', async (signal) => {

@@ -73,17 +73,6 @@ export class RedisCounters {
     );
   }
 
-  /** Sends commands with what is charged in the same turn; settles when it is done or has failed. */
-  beside(commands: readonly Command[]): Promise<void> {
-    if (this.#options.connection.why !== undefined) return Promise.resolve();
-    const batch = this.#batchOfTurn();
-    batch.beside.push(...commands);
-    return batch.counted.then(
-      () => undefined,
-      () => undefined,
-    );
-  }
-
   keyOf({ bucket, key, perMs }: Ask): string {
     return counterKey(this.#prefixOf(key), bucket, perMs, key);
   }
@@ -117,17 +106,14 @@ export class RedisCounters {
 
   // ---------------------------------------------------------- holders
 
-  /** Tells operators how many units `who` holds of a counter, for `forMs` at most; no count reads it. */
-  recordHolder(ask: Ask, who: string, units: number, forMs: number): Promise<void> {
+  /** Tells operators how many units `who` holds of a counter, for `forMs` at most; no count reads it, and a failure is ignored. */
+  recordHolder(ask: Ask, who: string, units: number, forMs: number): void {
+    if (this.#options.connection.why !== undefined) return;
     const key = this.#holdersKeyOf(ask);
-    return this.beside(
-      units === 0
-        ? [['HDEL', key, who]]
-        : [
-            ['HSET', key, who, String(units)],
-            ['EXPIRE', key, String(Math.ceil(forMs / 1000))],
-          ],
-    );
+    const { beside, counted } = this.#batchOfTurn(); // goes out with what is charged in the same turn
+    if (units === 0) beside.push(['HDEL', key, who]);
+    else beside.push(['HSET', key, who, String(units)], ['EXPIRE', key, String(Math.ceil(forMs / 1000))]);
+    counted.catch(() => undefined);
   }
 
   /** As they last reported; none if Redis refuses the hash (an ACL). */

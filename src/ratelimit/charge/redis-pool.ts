@@ -81,7 +81,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     : new Escrow({
         store: direct,
         nowMs,
-        recordHeld: (ask, units, forMs) => void counters.recordHolder(ask as CounterAsk, field, units, forMs),
+        recordHeld: (ask, units, forMs) => counters.recordHolder(ask as CounterAsk, field, units, forMs),
         count(what, units) {
           escrowed[what] += units;
         },
