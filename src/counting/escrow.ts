@@ -49,7 +49,7 @@ export interface EscrowOptions {
   /** Milliseconds of a clock that is never set; with `window`s, the time of day. */
   readonly nowMs: () => number;
   /** Units: leased, returned, and lost because their window ended first or they could not be returned. */
-  readonly count: (what: EscrowedUnits, units: number) => void;
+  readonly onUnits: (what: EscrowedUnits, units: number) => void;
   /** Further counters are charged ask by ask. */
   readonly maxLeases?: number;
 }
@@ -209,10 +209,10 @@ export class Escrow {
 
   #record(lease: Lease, answer: CounterAnswer | undefined, cost: number, sentAtMs: number): void {
     if (answer === undefined) return;
-    const { count, nowMs } = this.#options;
+    const { onUnits, nowMs } = this.#options;
     const stranded = record(lease, answer, cost, sentAtMs, nowMs());
-    if (stranded > 0) count('stranded', stranded);
-    if (answer.granted && answer.charged !== undefined && answer.charged > 0) count('taken', answer.charged);
+    if (stranded > 0) onUnits('stranded', stranded);
+    if (answer.granted && answer.charged !== undefined && answer.charged > 0) onUnits('taken', answer.charged);
   }
 
   #leaseOf(ask: Ask, nowMs: number): Lease | undefined {
@@ -244,7 +244,7 @@ export class Escrow {
   }
 
   #strand(lease: Lease): void {
-    if (lease.held > 0) this.#options.count('stranded', lease.held);
+    if (lease.held > 0) this.#options.onUnits('stranded', lease.held);
     lease.held = 0;
   }
 
@@ -279,14 +279,14 @@ export class Escrow {
     const units = returnable(lease, nowMs);
     lease.held = 0;
     lease.chunk = 1;
-    if (units < held) this.#options.count('stranded', held - units);
+    if (units < held) this.#options.onUnits('stranded', held - units);
     if (units === 0) return;
     lease.left += units; // the next answer of the store corrects it
     try {
       await this.#options.store.charge([returnOf(lease, units)]);
-      this.#options.count('returned', units);
+      this.#options.onUnits('returned', units);
     } catch {
-      this.#options.count('stranded', units);
+      this.#options.onUnits('stranded', units);
     }
   }
 

@@ -65,7 +65,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
     nowMs: () => host.clock.monotonicMs(),
     store: counters,
     recordHeld: (ask, units, forMs) => counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
-    count: (what, units) => counted[what].add(units),
+    onUnits: (what, units) => counted[what].add(units),
   });
   host.background('giving back idle units', async (signal) => {
     while (!signal.aborted) {

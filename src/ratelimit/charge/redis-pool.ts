@@ -82,7 +82,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
         store: direct,
         nowMs,
         recordHeld: (ask, units, forMs) => counters.recordHolder(ask as CounterAsk, field, units, forMs),
-        count(what, units) {
+        onUnits(what, units) {
           escrowed[what] += units;
         },
       });

@@ -25,7 +25,7 @@ function inEscrow(over: Client, clock: FakeClock, algorithm: Algorithm | 'window
     store: over,
     nowMs: () => (algorithm === 'window' ? clock.nowMs() : clock.monotonicMs()),
     recordHeld() {},
-    count() {},
+    onUnits() {},
   });
   return {
     charge: (asks) => escrow.charge(asks),

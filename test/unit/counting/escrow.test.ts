@@ -48,7 +48,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
       nowMs: () => clock.nowMs() + skewMs,
       store: { charge: charge as (asks: readonly QuotaAsk<EscrowBucket>[]) => Promise<readonly RedisAnswer[]> },
       recordHeld: () => {},
-      count: (what, units) => {
+      onUnits: (what, units) => {
         counts[what] += units;
       },
     });

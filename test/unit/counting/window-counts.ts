@@ -119,7 +119,7 @@ export class EscrowCounts extends WindowCounts {
       store: over.store,
       nowMs,
       recordHeld: ({ key }, units, forMs) => tell?.(key, units, Math.ceil(forMs / 1000)),
-      count: (what, units) => {
+      onUnits: (what, units) => {
         this.counts[what] += units;
       },
     });
