@@ -37,7 +37,7 @@ describe('the example policy', () => {
     expect(headers).toContainEqual(['x-route', 'other']);
 
     const denied = await client.check({ path: '/a/../b' });
-    expect(denied.status?.code).toBe(7);
+    expect(denied.status?.code).toBe(3);
     expect(denied.denied_response).toMatchObject({ status: { code: 'BadRequest' }, body: 'bad path: /a/../b' });
     const closed = await client.check({ path: '/admin/users' });
     expect(closed.denied_response).toMatchObject({ status: { code: 'Forbidden' }, body: 'this path is closed' });
