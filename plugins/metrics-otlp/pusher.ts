@@ -83,15 +83,15 @@ export async function openPusher(families: readonly Family[], config: MetricsOtl
       sending = sent(those, inThem, callOf(), progress);
       sending.catch(() => undefined); // awaited before the next one
     };
-    let turnedAtMs = performance.now();
+    let turnedAtMs = host.clock.monotonicMs();
     for (const { name, record, series: inIt } of metricsOf(families, host.clock, chunkBytes, sinceMs)) {
       if (bytes + record.length > maxRequestBytes && entries.length > 0) await sendNext();
       entries.push({ index: entries.length, id: `${number}-${++index}`, resource, record });
       bytes += record.length;
       add(series, name, inIt);
-      if (performance.now() - turnedAtMs < sliceMs) continue;
+      if (host.clock.monotonicMs() - turnedAtMs < sliceMs) continue;
       await nextTurn();
-      turnedAtMs = performance.now();
+      turnedAtMs = host.clock.monotonicMs();
     }
     if (entries.length > 0) await sendNext();
     await sending;

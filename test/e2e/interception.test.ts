@@ -262,8 +262,9 @@ const connections = async (): Promise<number> =>
   (await statOf(1, 'listener.0.0.0.0_15001.downstream_cx_total')) +
   (await statOf(1, 'listener.0.0.0.0_15006.downstream_cx_total'));
 
-/** Without an answer of Sluice in time. */
-const checksFailed = (): Promise<number> => statOf(1, 'http.inbound_9080.ext_authz.error');
+/** Without an answer of Sluice in time, by Envoy's clock or by its own: then it answers 503. */
+const checksFailed = async (): Promise<number> =>
+  (await statOf(1, 'http.inbound_9080.ext_authz.error')) + (await statOf(1, 'http.inbound_9080.ext_authz.denied'));
 
 describe('while calls go', () => {
   beforeAll(async () => {
