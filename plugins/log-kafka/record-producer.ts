@@ -1,6 +1,6 @@
 /**
- * The client's producer with batches of our own encoding (docs/decisions/0002-kafka-client.md). The client finds leaders, connects, gets producer ids and
- * repeats requests; its "message" is all records of one partition in a slice.
+ * The client's producer with batches of our own encoding (docs/decisions/0002-kafka-client.md). The client finds leaders, connects, gets
+ * producer ids and repeats requests; its "message" is all records of one partition in a slice.
  */
 import {
   type API,
