@@ -139,8 +139,14 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
   ];
 }
 
-type OfQueue = (state: ReportQueueState) => number | undefined;
-const QUEUES: readonly (readonly [MetricFamily['kind'], name: string, help: string, read: OfQueue])[] = [
+/** `read`: `undefined` where the state has no such value. */
+type StateRow<S> = readonly [
+  kind: MetricFamily['kind'],
+  name: string,
+  help: string,
+  read: (state: S) => number | undefined,
+];
+const QUEUES: readonly StateRow<ReportQueueState>[] = [
   [
     'gauge',
     'sluice_handler_oldest_report_seconds',
@@ -199,25 +205,29 @@ const QUEUES: readonly (readonly [MetricFamily['kind'], name: string, help: stri
   ],
 ];
 
-/** Of handlers that serve report; `sluice_spool_*` of those that spool on disk. */
-const reportFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
-  QUEUES.map(([kind, name, help, read]) => ({
+/** One series for each handler that has the state. */
+const familiesOf = <S>(
+  rows: readonly StateRow<S>[],
+  handlers: () => readonly HandlerState[],
+  stateOf: (handler: HandlerState) => S | undefined,
+): MetricFamily[] =>
+  rows.map(([kind, name, help, read]) => ({
     kind,
     name,
     help,
     read: () =>
-      handlers().flatMap(({ name: handler, reports }) => {
-        const value = reports === undefined ? undefined : read(reports);
-        return value === undefined ? [] : [{ labels: { handler }, value }];
+      handlers().flatMap((handler) => {
+        const state = stateOf(handler);
+        const value = state === undefined ? undefined : read(state);
+        return value === undefined ? [] : [{ labels: { handler: handler.name }, value }];
       }),
   }));
 
-const LETTERS: readonly (readonly [
-  MetricFamily['kind'],
-  name: string,
-  help: string,
-  read: (state: LettersState) => number,
-])[] = [
+/** Of handlers that serve report; `sluice_spool_*` of those that spool on disk. */
+const reportFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
+  familiesOf(QUEUES, handlers, ({ reports }) => reports);
+
+const LETTERS: readonly StateRow<LettersState>[] = [
   [
     'gauge',
     'sluice_handler_dead_letters',
@@ -234,12 +244,4 @@ const LETTERS: readonly (readonly [
 
 /** Of handlers whose reports wait in memory. */
 const letterFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
-  LETTERS.map(([kind, name, help, read]) => ({
-    kind,
-    name,
-    help,
-    read: () =>
-      handlers().flatMap(({ name: handler, deadLetters }) =>
-        deadLetters === undefined ? [] : [{ labels: { handler }, value: read(deadLetters) }],
-      ),
-  }));
+  familiesOf(LETTERS, handlers, ({ deadLetters }) => deadLetters);
