@@ -121,17 +121,22 @@ function usedBytes(): number {
 
 const isSynced = (mesh: Mesh) => (): boolean => mesh.server.proxies().every((one) => one.isSynced);
 
+/** A listener at `port` whose routes lead to one cluster, by its name. */
+const routedTo =
+  (port: number, upstreamPort: number) =>
+  (to: string): State => ({
+    [CLUSTER]: [cluster(to)],
+    [ENDPOINTS]: [endpoints(to, [upstreamPort])],
+    [LISTENER]: [listener('in', port, 'table')],
+    [ROUTES]: [routes('table', to)],
+  });
+
 describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
   test('a new cluster in place of the old one, many times under load, loses no request', async () => {
     const upstream = await startUpstream();
     ends.push(() => upstream.stop());
     const port = await freePort();
-    const state = (to: string): State => ({
-      [CLUSTER]: [cluster(to)],
-      [ENDPOINTS]: [endpoints(to, [upstream.httpPort])],
-      [LISTENER]: [listener('in', port, 'table')],
-      [ROUTES]: [routes('table', to)],
-    });
+    const state = routedTo(port, upstream.httpPort);
     const mesh = await controlPlane(state('v0'));
     const envoy = await envoyOf(mesh, api);
     await until(async () => (await statusOf(port)) === 200);
@@ -149,12 +154,7 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     const upstream = await startUpstream();
     ends.push(() => upstream.stop());
     const port = await freePort();
-    const state = (to: string): State => ({
-      [CLUSTER]: [cluster(to)],
-      [ENDPOINTS]: [endpoints(to, [upstream.httpPort])],
-      [LISTENER]: [listener('in', port, 'table')],
-      [ROUTES]: [routes('table', to)],
-    });
+    const state = routedTo(port, upstream.httpPort);
     const mesh = await controlPlane(state('v0'));
     const envoy = await envoyOf(mesh, api);
     await until(async () => (await statusOf(port)) === 200);

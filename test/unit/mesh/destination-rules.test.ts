@@ -4,37 +4,8 @@ import { memberOf } from '../../../src/mesh/resolve/proxy.ts';
 import { scopeOf } from '../../../src/mesh/resolve/scope.ts';
 import { CLUSTER } from '../../../src/xds/index.ts';
 import { readMesh } from '../../parts/mesh/read-mesh.ts';
-import { named, resourcesFor } from '../../parts/mesh/resources.ts';
-
-const API = 'apiVersion: networking.istio.io/v1';
-const entry = (name: string, namespace: string, more = '', port = 80): string => `
----
-${API}
-kind: ServiceEntry
-metadata: { name: ${name}, namespace: ${namespace} }
-spec:
-  hosts: [${name}.${namespace}.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: ${port}, name: http, protocol: HTTP }]
-  endpoints: [{ address: 10.1.0.1, labels: { app: ${name} } }]
-  ${more}
-`;
-const object = (kind: string, name: string, spec: string, namespace = 'default'): string => `
----
-${API}
-kind: ${kind}
-metadata: { name: ${name}, namespace: ${namespace} }
-spec: ${spec}
-`;
-const ID = 'sidecar~10.1.0.1~web-1.default~default.svc.cluster.local';
-const LABELS = { app: 'web' };
-
-async function sidecar(text: string) {
-  const { mesh, findings } = await readMesh({ 'mesh.yaml': text });
-  expect(findings).toEqual([]);
-  return resourcesFor(mesh, ID, { LABELS });
-}
+import { named } from '../../parts/mesh/resources.ts';
+import { entry, ID, object, sidecar } from '../../parts/mesh/web-sidecar.ts';
 
 test('a rule that selects workloads limits the calls that they make, not those that they get', async () => {
   const rule = (name: string, most: number, more = ''): string =>
