@@ -47,7 +47,7 @@ interface HeaderOfField {
 const ID = 'sluice-id';
 const RULE = 'sluice-rule';
 
-/** The headers are those of the config, those of the rule (header to field), the report's id, which is the same in each retry, and its rule. */
+/** The headers: those of the config and of the rule (header to field), the report's id (the same in each retry), and its rule. */
 export function headersOf(
   ofConfig: Readonly<Record<string, string>>,
   ofRule: Readonly<Record<string, string>>,

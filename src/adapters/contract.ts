@@ -106,7 +106,9 @@ interface QuotaParts<B, P> {
   charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Clears the counters of these asks, for operators. Optional; without it they cannot be reset. */
   reset?(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
-  /** Where the counters of these asks are and who holds their units, one place per ask. For operators, never for a call; changes nothing. */
+  /**
+   * Where the counters of these asks are and who holds their units, one place per ask. For operators, never for a call; changes nothing.
+   */
   look?(asks: readonly QuotaAsk<B>[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
 }
 
