@@ -29,6 +29,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
     'src/core/status.ts',
     'src/core/header-names.ts',
     'src/core/key-text.ts',
+    'src/core/text-bounds.ts',
     'src/core/metrics',
   ],
   ['src/core/rules/errors.ts'],

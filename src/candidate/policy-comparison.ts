@@ -9,6 +9,7 @@ import type { OpenHandlers } from '../core/handlers/live-handler.ts';
 import { createEngine } from '../core/engine.ts';
 import type { LimitVerdict, Verdict } from '../core/call.ts';
 import type { DecidedCall } from '../core/history/observers.ts';
+import { callBytes } from '../core/history/verdict-size.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { RunningEngine } from '../core/running-engine.ts';
 import type { Snapshot } from '../core/snapshot/snapshot.ts';
@@ -161,7 +162,7 @@ export class PolicyComparison {
     this.#backlog.arrived();
     const { share } = this.#options;
     if (now.snapshot !== this.inForce || (share < 1 && Math.random() >= share)) return;
-    const weight = now.bags[0]?.wire.weight ?? 0;
+    const weight = callBytes(now);
     if (!this.#backlog.admits(weight)) {
       this.#count('skipped');
       this.#skips.write(() => ({ waiting: this.#backlog.size }));

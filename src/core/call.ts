@@ -74,6 +74,8 @@ export interface Verdict {
   /** google.rpc.Code: 0 for allow only. */
   readonly code: number;
   readonly body: string;
+  /** The body is a text of the policy, which all such verdicts share. */
+  readonly hasConstantBody?: boolean;
   /** Headers of the denial. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Changes to the call, if allowed. */

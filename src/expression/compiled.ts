@@ -51,6 +51,8 @@ export interface CompiledText {
 export interface TextOptions {
   /** A control character in the text itself, a tab aside, is an error. */
   readonly oneLine?: boolean;
+  /** A longer text is cut; one without expressions is an error. */
+  readonly maxCharacters?: number | undefined;
 }
 
 export interface CompileOptions {

@@ -41,6 +41,10 @@ export const EXPRESSION_ERRORS = {
       'The text of a header or a parameter has a line break or another control character, which would end the header.',
     fix: 'Remove it; a block that begins with `|` or `>` keeps the break at its end, one with `|-` or `>-` does not.',
   },
+  EXPRESSION_TEXT_TOO_LONG: {
+    means: 'The body or the header of an answer is longer than what is sent of it.',
+    fix: 'Shorten it, or redirect to a page that has it; docs/rules.md has the bounds.',
+  },
   EXPRESSION_FAILED: {
     means: 'The evaluation failed for this request (`sluice eval`).',
     fix: 'The message names the part that failed; guard it with has(), [?key] or orValue().',

@@ -4,6 +4,7 @@
  */
 import type { Attributes } from '../attributes/attributes.ts';
 import type { Type } from '../attributes/types.ts';
+import { shortened } from '../text/shortened.ts';
 import { compile } from './compile.ts';
 import type { Compilation, Compiled, CompiledText, TextOptions } from './compiled.ts';
 import { FAILED } from './closures/evaluate.ts';
@@ -31,7 +32,7 @@ const SCALARS: ReadonlySet<Type['kind']> = new Set([
 export function compileText(
   source: string,
   attributes: Attributes,
-  { oneLine = false }: TextOptions = {},
+  { oneLine = false, maxCharacters = Infinity }: TextOptions = {},
 ): Compilation<CompiledText> {
   const parts: (string | Compiled)[] = [];
   const problems: Problem[] = [];
@@ -65,8 +66,10 @@ export function compileText(
     at = end + 1;
   }
   if (literal !== '') parts.push(literal);
+  const { length } = parts.filter((part) => typeof part === 'string').join('');
+  if (length > maxCharacters) problems.push(tooLong(length, maxCharacters));
   if (problems.length > 0) return { compiled: undefined, problems };
-  return { compiled: textOfParts(source, parts, warnings), problems: [] };
+  return { compiled: textOfParts(source, parts, warnings, maxCharacters), problems: [] };
 }
 
 const SCALAR = {
@@ -85,6 +88,13 @@ const unclosed = (at: number): Problem => ({
   message: 'the ${ that begins here has no closing }; write $${ for the two characters themselves',
   start: at,
   end: at + 2,
+});
+
+const tooLong = (length: number, most: number): Problem => ({
+  code: 'EXPRESSION_TEXT_TOO_LONG',
+  message: `this text has ${length} characters, more than the ${most} that are sent; shorten it`,
+  start: 0,
+  end: 1,
 });
 
 const CONTROL_CHARACTER = 'EXPRESSION_CONTROL_CHARACTER';
@@ -123,6 +133,7 @@ function textOfParts(
   source: string,
   parts: readonly (string | Compiled)[],
   warnings: readonly Problem[],
+  maxCharacters: number,
 ): CompiledText {
   const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
   const hasControls = parts.some((part) => typeof part === 'string' && CONTROL.test(part));
@@ -143,10 +154,14 @@ function textOfParts(
           continue;
         }
         const value = part.evaluate(bag);
-        const shown = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+        const whole = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+        // Cut before it is searched for controls; a client may choose its length.
+        const shown = whole === undefined ? undefined : shortened(whole, maxCharacters);
         if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
         else text += hasControls ? shown.replaceAll(CONTROLS, '') : shown;
+        if (text.length >= maxCharacters) break;
       }
+      text = shortened(text, maxCharacters);
       // One search of the whole text where only a value can hold one.
       return { text: !hasControls && CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text, failed };
     },

@@ -3,7 +3,8 @@
  * synchronously. **Fails**: never; a failure is an outcome. Handlers are asked in parallel.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
-import type { CheckAnswer } from '../../adapters/contract.ts';
+import type { CheckAnswer, Deny } from '../../adapters/contract.ts';
+import { shortened } from '../../text/shortened.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import {
@@ -18,6 +19,7 @@ import {
 import { CHECK_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
+import { MAX_REASON } from '../text-bounds.ts';
 
 export function askChecks(
   snapshot: Snapshot,
@@ -94,5 +96,10 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
     fail(outcome, 'handler', word, answer.why);
     if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
-  else outcome.result = { kind: prepared.whenRefused, answer };
+  else outcome.result = { kind: prepared.whenRefused, answer: withShortReason(answer) };
 }
+
+const withShortReason = (answer: Deny): Deny =>
+  typeof answer.reason === 'string' && answer.reason.length > MAX_REASON
+    ? { ...answer, reason: shortened(answer.reason, MAX_REASON) }
+    : answer;

@@ -1,6 +1,8 @@
 /** What the host reads of an answer of a check or a lookup before a rule uses it. A plugin may return anything. */
 import { type CheckAnswer, isFound, type LookupAnswer, type Validity } from '../../adapters/contract.ts';
 import { kindOf } from '../../text/kind-of.ts';
+import { shortened } from '../../text/shortened.ts';
+import { MAX_HEADER } from '../text-bounds.ts';
 import { isDenialCode } from '../status.ts';
 import { isChangeableHeader } from '../header-names.ts';
 
@@ -52,7 +54,7 @@ function headersProblem(headers: unknown): string | undefined {
   if (typeof headers !== 'object' || headers === null) return 'the headers of deny() are texts by name';
   for (const [name, value] of Object.entries(headers)) {
     if (!isChangeableHeader(name)) return `deny() cannot set the header ${JSON.stringify(name.slice(0, 100))}`;
-    if (typeof value !== 'string' || /\p{Cc}/u.test(value))
+    if (typeof value !== 'string' || /\p{Cc}/u.test(shortened(value, MAX_HEADER)))
       return `the header ${name} of deny() must be text without control characters`;
   }
   return undefined;

@@ -1,6 +1,8 @@
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
+import { shortened } from '../../text/shortened.ts';
+import { MAX_REASON } from '../text-bounds.ts';
 
 /** The failure of a handler's call; returned, not thrown. */
 export class Failure {
@@ -26,7 +28,7 @@ export class Failure {
     } = {},
   ) {
     this.kind = kind;
-    this.why = why;
+    this.why = shortened(why, MAX_REASON);
     this.retryAfterMs = options.retryAfterMs ?? 0;
     this.entries = options.entries;
     this.cause = options.cause;

@@ -15,6 +15,7 @@ import type { MetricFamily } from '../metrics/families.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { decisionBag } from './decision-wire.ts';
 import type { Decided } from './summary.ts';
+import { verdictBytes } from './verdict-size.ts';
 
 /** Decisions that wait for their reports to be made; these wait in the queues of their handlers. */
 export const MAX_WAITING = { count: 10_000, bytes: 16 * 1024 * 1024 };
@@ -22,6 +23,8 @@ export const MAX_WAITING = { count: 10_000, bytes: 16 * 1024 * 1024 };
 interface Waiting extends Decided {
   /** From 0 to 100: an allowed call is reported by rules whose percentage is above. `undefined`: by all. */
   readonly drawn: number | undefined;
+  /** Of its request and verdict. */
+  readonly bytes: number;
 }
 
 export class Decisions {
@@ -69,15 +72,16 @@ export class Decisions {
     }
     if (bag === undefined) return;
     const { wire } = bag;
-    if (this.#count >= MAX_WAITING.count || this.#bytes + wire.weight > MAX_WAITING.bytes) {
+    const bytes = wire.weight + verdictBytes(verdict);
+    if (this.#count >= MAX_WAITING.count || this.#bytes + bytes > MAX_WAITING.bytes) {
       this.dropped++;
       this.#drops.write(() => ({ waiting: this.#count, bytes: this.#bytes }));
       return;
     }
     wire.keep();
     this.#count++;
-    this.#bytes += wire.weight;
-    this.#waiting.push({ snapshot, bag, call, verdict, timeMs: timeMs(), drawn });
+    this.#bytes += bytes;
+    this.#waiting.push({ snapshot, bag, call, verdict, timeMs: timeMs(), drawn, bytes });
     this.#written ??= this.#writeAll();
     if (this.#held === snapshot) return;
     this.#held = snapshot;
@@ -106,7 +110,7 @@ export class Decisions {
       const atMs = performance.now();
       for (const decided of batch) {
         this.#count--;
-        this.#bytes -= decided.bag.wire.weight;
+        this.#bytes -= decided.bytes;
         this.#write(decided, atMs);
         if (slice.isOver) await slice.next();
       }

@@ -12,6 +12,7 @@ import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { MetricFamily } from '../metrics/families.ts';
 import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
+import { callBytes } from './verdict-size.ts';
 import { passesFilter, type VerdictFilter } from './verdict-filter.ts';
 import { type DecidedByRules, fieldsOf, type KeptVerdict, summaryOf } from './summary.ts';
 
@@ -61,8 +62,10 @@ export class KeptVerdicts {
     if (bag === undefined) return;
     const buffer =
       verdict.outcome !== 'allow' ? this.#refused : verdict.shadow.length > 0 ? this.#shadow : this.#allowed;
-    const { weight } = bag.wire;
-    if (!buffer.admits(atMs, weight, verdict.rule)) {
+    const isAdmitted = buffer.admits(atMs, bag.wire.weight, verdict.rule);
+    // Most allowed calls are not admitted, so it is computed after.
+    const weight = isAdmitted ? callBytes({ bags: [bag], verdict, outcomes }) : 0;
+    if (!isAdmitted || !buffer.fits(weight)) {
       if (buffer === this.#refused) this.#brief.add(snapshot, call, verdict, timeMs());
       return;
     }

@@ -58,6 +58,13 @@ export class VerdictBuffer<T> {
     return false;
   }
 
+  /** One that does not would displace all others. */
+  fits(weight: number): boolean {
+    if (weight <= this.#limits.bytes) return true;
+    this.skipped++;
+    return false;
+  }
+
   add(item: T, weight: number, atMs: number): void {
     this.#entries.set(this.#next++, { item, weight, atMs });
     this.#weight += weight;

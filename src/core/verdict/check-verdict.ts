@@ -2,6 +2,8 @@
  * **In**: the outcomes of the rules of a check, in rule order. **Out**: the verdict. **Fails**: never.
  */
 import { allow, type Deny } from '../../adapters/contract.ts';
+import { shortened } from '../../text/shortened.ts';
+import { MAX_HEADER } from '../text-bounds.ts';
 import type { Kept } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
@@ -41,6 +43,7 @@ export function checkVerdict(
       status: 200,
       code: Code.OK,
       body: '',
+      hasConstantBody: true,
       headers: NO_PAIRS,
       changes,
       shadow,
@@ -56,6 +59,7 @@ export function checkVerdict(
       status: 503,
       code: Code.UNAVAILABLE,
       body: '',
+      hasConstantBody: true,
       headers: NO_PAIRS,
       changes: NO_CHANGES,
       shadow,
@@ -69,6 +73,7 @@ export function checkVerdict(
     status,
     code,
     body,
+    hasConstantBody: deciding.outcome.prepared.rule.onDeny?.body?.constant !== undefined,
     headers: advertised.length === 0 ? headers : [...headers, ...advertised],
     changes: NO_CHANGES,
     shadow,
@@ -117,7 +122,7 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
     return {
       status: answer?.status ?? httpOfCode(said.code),
       code: said.code,
-      headers: said.headers === undefined ? headers : withDefaults(headers, Object.entries(said.headers)),
+      headers: said.headers === undefined ? headers : withDefaults(headers, shortHeaders(said.headers)),
       body,
     };
   const status = answer?.status ?? 403;
@@ -136,6 +141,9 @@ function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: Q
   ];
   return withDefaults(headers, own);
 }
+
+const shortHeaders = (headers: Readonly<Record<string, string>>): readonly Pair[] =>
+  Object.entries(headers).map(([name, value]) => [name, shortened(value, MAX_HEADER)]);
 
 /** Headers that the rule names are its own. */
 function withDefaults(headers: readonly Pair[], defaults: readonly Pair[]): readonly Pair[] {

@@ -8,6 +8,7 @@
  */
 import type { FeedOptions, FeedPart, FeedRequest } from '../../admin/sources.ts';
 import type { DecidedCall } from '../../core/history/observers.ts';
+import { callBytes } from '../../core/history/verdict-size.ts';
 import type { RunningEngine } from '../../core/running-engine.ts';
 import { lineOf as recordedLineOf } from '../../traffic/write-call.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
@@ -81,7 +82,7 @@ class Feed {
   onExpired: (() => void) | undefined;
   readonly #lineOf: LineOf;
   readonly #lease: NodeJS.Timeout;
-  #waiting: FedCall[] = [];
+  #waiting: (FedCall & { readonly bytes: number })[] = [];
   #count = 0;
   #bytes = 0;
   #lines: string[] = [];
@@ -100,15 +101,15 @@ class Feed {
     const [bag] = decided.bags;
     if (bag === undefined) return;
     const { wire } = bag; // the descriptors of a limit call are parts of one message
-    const { weight } = wire;
-    if (this.#count >= MAX_CALLS.count || this.#bytes + weight > MAX_CALLS.bytes) {
+    const bytes = callBytes(decided);
+    if (this.#count >= MAX_CALLS.count || this.#bytes + bytes > MAX_CALLS.bytes) {
       this.#dropped++;
       return;
     }
     wire.keep();
     this.#count++;
-    this.#bytes += weight;
-    this.#waiting.push({ decided, timeMs: Date.now() });
+    this.#bytes += bytes;
+    this.#waiting.push({ decided, bytes, timeMs: Date.now() });
     if (this.#isWriting) return;
     this.#isWriting = true;
     void this.#writeAll();
@@ -138,7 +139,7 @@ class Feed {
       for (const call of batch) {
         if (this.#isExpired) return;
         this.#count--;
-        this.#bytes -= call.decided.bags[0]?.wire.weight ?? 0;
+        this.#bytes -= call.bytes;
         this.#write(call);
         if (slice.isOver) await slice.next();
       }

@@ -181,7 +181,7 @@ test('at most 32 MiB of requests of refused clients', async () => {
     carried: () => undefined,
     keep() {},
   });
-  for (let call = 0; call < 40; call++) await engine.check('http', heavy(1024 * 1024), PATIENT);
+  for (let call = 0; call < 40; call++) await engine.check('http', heavy(1024 * 1024 - 100), PATIENT);
   expect(engine.verdicts()).toHaveLength(32);
   await engine.check('http', heavy(33 * 1024 * 1024), PATIENT);
   expect(engine.verdicts()).toHaveLength(32);

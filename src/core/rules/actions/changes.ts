@@ -1,7 +1,8 @@
 /** `onAllow`, `onDeny` and the answer of a deny: texts and header names, checked when the policy loads. */
 import { isChangeableHeader, OF_THE_PROXY } from '../../header-names.ts';
 import type { Attributes } from '../../../attributes/attributes.ts';
-import type { CompiledText } from '../../../expression/index.ts';
+import type { CompiledText, TextOptions } from '../../../expression/index.ts';
+import { MAX_BODY, MAX_HEADER } from '../../text-bounds.ts';
 import { textOfNode } from '../expressions.ts';
 import { Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
@@ -15,6 +16,8 @@ interface TextsOptions {
   /** A name may have several values. */
   readonly mayBeLists?: boolean;
   readonly mayBreakLines?: boolean;
+  /** For texts that a client gets. */
+  readonly maxCharacters?: number | undefined;
 }
 
 type Texts = readonly (readonly [name: string, value: CompiledText])[];
@@ -39,8 +42,12 @@ export class ChangesReader {
     const body = fields.node('body');
     return {
       status: fields.wholeNumber('status', 300, 599),
-      headers: this.#texts(fields.node('headers'), 'headers', { areHeaders: true, mayBeLists: true }),
-      body: body === undefined ? undefined : this.#text(body, 'body'),
+      headers: this.#texts(fields.node('headers'), 'headers', {
+        areHeaders: true,
+        mayBeLists: true,
+        maxCharacters: MAX_HEADER,
+      }),
+      body: body === undefined ? undefined : this.#text(body, 'body', { maxCharacters: MAX_BODY }),
     };
   }
 
@@ -50,7 +57,7 @@ export class ChangesReader {
     const query = fields.map('query', 'query')?.only(KEYS.queryChanges);
     return {
       request: this.#headers(fields.map('request', 'request')),
-      response: this.#headers(fields.map('response', 'response')),
+      response: this.#headers(fields.map('response', 'response'), MAX_HEADER),
       query: {
         set: this.#texts(query?.node('set'), 'query.set', {}),
         remove: this.#names(query?.node('remove'), 'query.remove', false),
@@ -59,11 +66,11 @@ export class ChangesReader {
     };
   }
 
-  #headers(fields: Fields | undefined): HeaderChanges {
+  #headers(fields: Fields | undefined, maxCharacters?: number): HeaderChanges {
     fields?.only(KEYS.headerChanges);
     return {
-      set: this.#texts(fields?.node('set'), 'set', { areHeaders: true }),
-      append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true }),
+      set: this.#texts(fields?.node('set'), 'set', { areHeaders: true, maxCharacters }),
+      append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true, maxCharacters }),
       remove: this.#names(fields?.node('remove'), 'remove', true),
     };
   }
@@ -71,7 +78,7 @@ export class ChangesReader {
   #texts(
     node: Node | undefined,
     what: string,
-    { areHeaders = false, mayBeLists = false, mayBreakLines = false }: TextsOptions,
+    { areHeaders = false, mayBeLists = false, mayBreakLines = false, maxCharacters }: TextsOptions,
   ): Texts {
     if (node === undefined) return [];
     if (node.kind !== 'map') {
@@ -95,7 +102,7 @@ export class ChangesReader {
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
       return values.flatMap((one) => {
-        const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines });
+        const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines, maxCharacters });
         return name === undefined || text === undefined ? [] : [[name, text] as const];
       });
     });
@@ -107,7 +114,7 @@ export class ChangesReader {
     return undefined;
   }
 
-  #text(node: Node, what: string, options: { readonly oneLine?: boolean } = {}): CompiledText | undefined {
+  #text(node: Node, what: string, options: TextOptions = {}): CompiledText | undefined {
     const text = textOfNode(node, what, this.#attributes, this.#findings, options);
     if (text === undefined) return undefined;
     const [secret] = this.#secrecy.exposedBy(text.reads);
