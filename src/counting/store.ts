@@ -20,8 +20,6 @@ export interface CounterStore<B extends BucketSpec = BucketSpec> {
   charge(asks: readonly QuotaAsk<B>[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   /** Deletes the counters of these asks. */
   reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
-  /** The bucket is not used any more. */
-  forget?(bucket: B): void;
   /** Where the counters of these asks are and who holds their units, ask by ask; never on a call's path. */
   look(asks: readonly QuotaAsk<B>[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;

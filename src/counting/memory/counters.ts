@@ -1,125 +1,69 @@
 /**
- * Counters in the memory of one thread, bounded.
- * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} if there is no room for a new counter.
+ * Counters in memory: exact, because whoever charges is alone within the table.
+ * **In**: asks. **Out**: answers, at once. **Fails**: if the table has no room for a new counter; then the call charges none.
  */
-import {
-  type Host,
-  type LeasePage,
-  type QuotaAnswer,
-  type QuotaAsk,
-  type QuotaPlace,
-  Rejected,
-} from '../../adapters/contract.ts';
-import { askCounter, settleAfterSetBack } from '../algorithms.ts';
-import {
-  BLANK,
-  copyOf,
-  type Counter,
-  type CounterAlgorithm,
-  type CounterAnswer,
-  keepsEntries,
-  NO_ENTRIES,
-} from '../counter.ts';
+import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
+import { askCounter, lasts, settleAfterSetBack } from '../algorithms.ts';
 import { changeOf, giveBackOf, isLook, repeated, uncharged } from '../ask.ts';
-import { boundedKey, textOfBounded } from '../bounded-key.ts';
+import { BLANK, copyOf, type Counter, type CounterAnswer, keepsEntries, NO_ENTRIES } from '../counter.ts';
+import { boundedKey } from '../bounded-key.ts';
 import { leasePage, listsLeases } from '../lease-page.ts';
-import type { BucketSpec } from '../store.ts';
-import type { Slot } from './expiry-list.ts';
-import { type Bucket, type Group, Groups, isOfCalendar } from './groups.ts';
-import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
+import type { Ask, CounterName, Table } from './table.ts';
 
-export interface CountersOptions {
-  readonly maxKeys: number;
-  readonly clock: Pick<Host['clock'], 'nowMs' | 'monotonicMs'>;
-  /** Where all counters are in use: a new one is rejected, unless its group has less than its share; or the oldest of its group goes. */
-  readonly whenFull?: 'reject' | 'evict';
-  /** A counter in use was forgotten for one of another group. */
-  readonly onEvicted: () => void;
-  /** The failure of an ask for which there is no room; {@link Rejected} by default. */
-  readonly noRoom?: () => Error;
-  /** There was no room for a counter. */
-  readonly onFull: () => void;
+/** A counter before an ask of a call that may be refused later. */
+interface Before {
+  readonly ask: Ask;
+  readonly state: Readonly<Counter>;
 }
 
 export class Counters {
-  readonly #options: CountersOptions;
-  readonly #groups: Groups;
-  /** Converts the monotonic clock, which is never set back, to a time of day. */
-  readonly #startedAtMs: number;
+  readonly #table: Table;
+  readonly #noRoom: () => Error;
 
-  constructor(options: CountersOptions) {
-    this.#options = options;
-    this.#startedAtMs = options.clock.nowMs() - options.clock.monotonicMs();
-    this.#groups = new Groups({
-      maxKeys: options.maxKeys,
-      nowMs: (algorithm) => this.#nowMs(algorithm),
-      whenFull: options.whenFull,
-      onEvicted: () => options.onEvicted(),
-    });
+  /** `noRoom`: the failure of an ask for which there is no room. */
+  constructor(table: Table, noRoom: () => Error) {
+    this.#table = table;
+    this.#noRoom = noRoom;
   }
 
-  get size(): number {
-    return this.#groups.size;
+  charge(asks: readonly Ask[]): readonly CounterAnswer[] {
+    return this.#table.within(this.#charge, asks);
   }
 
-  /** Names that are counted, with their algorithms and periods. */
-  get groups(): number {
-    return this.#groups.count;
+  reset(asks: readonly Ask[]): void {
+    this.#table.within((some) => {
+      for (const ask of some) {
+        const found = this.#table.find(ask);
+        if (found !== undefined) this.#set(found, BLANK);
+      }
+    }, asks);
   }
 
-  get isFull(): boolean {
-    return this.#groups.isFull;
-  }
-
-  bucket({ counter, algorithm, perMs }: BucketSpec): Bucket {
-    const group = this.#groups.named(counter, algorithm, perMs);
-    group.buckets++;
-    return { counter, algorithm, perMs, group };
-  }
-
-  /** The bucket is not used any more. Its counters stay until they are over, for a rule of the same name that comes later. */
-  forget({ group }: Bucket): void {
-    if (group === undefined) return;
-    group.buckets--;
-    this.#groups.dropEmpty(group);
-  }
-
-  /** Removes what is over, looking at up to `limit` counters of each group. */
-  sweep(limit: number): void {
-    this.#groups.sweep(limit);
-  }
-
-  charge(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
-    const [first] = asks;
-    if (asks.length === 1 && first !== undefined && first.idempotencyKey === undefined) return [this.#ask(first)];
-    if (asks.every(isPlainCount)) return this.#countAll(asks);
-    return this.#allOrNone(asks.map((ask) => (this.#wasCharged(ask) ? repeated(ask) : ask)));
-  }
-
-  reset(asks: readonly QuotaAsk<Bucket>[]): void {
-    for (const ask of asks) {
-      const slot = this.#find(ask);
-      if (slot !== undefined) restore(slot, BLANK);
-    }
-  }
-
-  look(asks: readonly QuotaAsk<Bucket>[], leases?: LeasePage): readonly QuotaPlace[] {
+  look(asks: readonly Ask[], leases?: LeasePage): readonly QuotaPlace[] {
+    const table = this.#table;
     return asks.map((ask) => {
       const { algorithm } = ask.bucket;
       if (!listsLeases(algorithm, leases)) return {};
-      const entries = this.#find(ask)?.entries ?? NO_ENTRIES;
-      return leasePage(entries, leases, ask.perMs, this.#nowMs(algorithm), ({ owner }) =>
-        typeof owner === 'string' ? textOfBounded(owner) : undefined,
-      );
+      return table.within(() => {
+        const entries = table.find(ask)?.entries ?? NO_ENTRIES;
+        return leasePage(entries, leases, ask.perMs, table.nowMs(algorithm), (entry) => table.leaseIdOf(entry));
+      }, asks);
     });
   }
 
-  clear(): void {
-    this.#groups.clear();
-  }
+  readonly #charge = (asks: readonly Ask[]): readonly CounterAnswer[] => {
+    const asked = asks.some(isOnce) ? asks.map((ask) => (this.#wasCharged(ask) ? repeated(ask) : ask)) : asks;
+    this.#table.reserve(asked);
+    const [first] = asked;
+    if (first === undefined || asked.length > 1)
+      return asked.every(isPlainCount) ? this.#countAll(asked) : this.#allOrNone(asked);
+    const answer = this.#ask(first);
+    if (answer.granted) this.#mark(first);
+    return [answer];
+  };
 
   /** None can be refused, so no state is saved for a rollback. */
-  #countAll(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
+  #countAll(asks: readonly Ask[]): readonly CounterAnswer[] {
     const answers: CounterAnswer[] = [];
     try {
       for (const ask of asks) answers.push(this.#ask(ask));
@@ -130,117 +74,115 @@ export class Counters {
     return answers;
   }
 
-  #allOrNone(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
-    const done: { readonly ask: QuotaAsk<Bucket>; readonly before: Readonly<Counter>; readonly answer: QuotaAnswer }[] =
-      [];
+  #allOrNone(asks: readonly Ask[]): readonly CounterAnswer[] {
+    const before: Before[] = [];
+    const answers: CounterAnswer[] = [];
     try {
-      for (const ask of asks) done.push({ ask, before: copyOf(this.#find(ask) ?? BLANK), answer: this.#ask(ask) });
+      for (const ask of asks) answers.push(this.#ask(ask, before));
     } catch (error) {
-      for (const { ask, before } of done.toReversed()) this.#restore(ask, before);
+      this.#restore(before);
       throw error;
     }
-    if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done) if (changesMark(ask) && !keepsEntries(ask.bucket.algorithm)) this.#mark(ask);
-      return done.map(({ answer }) => answer);
+    if (answers.every(({ granted }) => granted)) {
+      for (const ask of asks) this.#mark(ask);
+      return answers;
     }
-    for (const { ask, before } of done.toReversed()) this.#restore(ask, before);
+    this.#restore(before);
     // Those that could pass say what is left, uncharged.
-    return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask(uncharged(ask)), granted: true } : answer));
-  }
-
-  /** Windows follow the calendar; a charge that lasts for a period must not last longer if the clock is set back. */
-  #nowMs(algorithm: CounterAlgorithm): number {
-    const { clock } = this.#options;
-    return isOfCalendar(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
-  }
-
-  #wasCharged(ask: QuotaAsk<Bucket>): boolean {
-    const { idempotencyKey, bucket } = ask;
-    if (idempotencyKey === undefined || ask.kind === 'release') return false;
-    if (keepsEntries(bucket.algorithm))
-      return isOnList(
-        this.#find(ask)?.entries ?? NO_ENTRIES,
-        boundedKey(idempotencyKey),
-        this.#nowMs(bucket.algorithm),
-        ask.perMs,
-      );
-    const marks = this.#marksOf(ask);
-    return (marks.index.get(markKey(ask))?.endsAtMs ?? 0) > this.#nowMs(marks.algorithm);
-  }
-
-  /** Where there is no room for a mark, a repeated ask is charged again. */
-  #mark(ask: QuotaAsk<Bucket>): void {
-    const marks = this.#marksOf(ask);
-    const known = marks.index.get(markKey(ask));
-    if (changeOf(ask) > 0) {
-      const endsAtMs = this.#nowMs(marks.algorithm) + ask.perMs;
-      if (known === undefined) this.#add(marks, markKey(ask), { ...BLANK, endsAtMs });
-      else known.endsAtMs = endsAtMs;
-    } else if (known !== undefined) known.endsAtMs = 0;
-  }
-
-  /** Kept like counters of `gcra`, which may end at any time. */
-  #marksOf(ask: QuotaAsk<Bucket>): Group {
-    return this.#groups.named(markName(ask), 'gcra', ask.perMs);
+    return answers.map((answer, at) =>
+      answer.granted ? { ...this.#ask(uncharged(asks[at] as Ask)), granted: true } : answer,
+    );
   }
 
   /** A look changes nothing, nor does what is refused. What charges nothing makes no counter and keeps none that is over. */
-  #ask(ask: QuotaAsk<Bucket>): CounterAnswer {
-    const { algorithm } = ask.bucket;
-    const nowMs = this.#nowMs(algorithm);
-    const group = this.#groups.for(ask);
-    const owner = ask.idempotencyKey === undefined ? undefined : boundedKey(ask.idempotencyKey);
+  #ask(ask: Ask, before?: Before[]): CounterAnswer {
+    const table = this.#table;
+    const { bucket, idempotencyKey } = ask;
+    const { algorithm } = bucket;
+    const nowMs = table.nowMs(algorithm);
+    const owner =
+      idempotencyKey !== undefined && keepsEntries(algorithm) ? table.ownerOf(idempotencyKey) : idempotencyKey;
     const charges = changeOf(ask) > 0;
-    const known = group.index.get(boundedKey(ask.key));
-    if (known !== undefined && (charges || known.endsAtMs > nowMs)) {
-      settleAfterSetBack(known, algorithm, ask, nowMs);
-      if (isLook(ask)) return askCounter(copyOf(known), algorithm, ask, nowMs, owner);
-      const { endsAtMs, used, usedBefore, roundedUpMs, entries } = known;
-      const answer = askCounter(known, algorithm, ask, nowMs, owner);
-      if (!answer.granted) restore(known, { endsAtMs, used, usedBefore, roundedUpMs, entries: entries ?? NO_ENTRIES });
-      else if (endsAtMs <= nowMs) known.list.moveToEnd(known); // a new window
+    const found = table.find(ask);
+    const isKnown = found !== undefined && (charges || found.endsAtMs > nowMs);
+    if (isKnown) settleAfterSetBack(found, algorithm, ask, nowMs);
+    before?.push({ ask, state: copyOf(found ?? BLANK) });
+    if (isKnown) {
+      if (isLook(ask)) return askCounter(copyOf(found), algorithm, ask, nowMs, owner);
+      const { endsAtMs, used, usedBefore, roundedUpMs, entries } = found;
+      const answer = askCounter(found, algorithm, ask, nowMs, owner);
+      if (answer.granted) table.write(found, endsAtMs <= nowMs, leaseIdOf(ask));
+      else this.#set(found, { endsAtMs, used, usedBefore, roundedUpMs, entries: entries ?? NO_ENTRIES });
       return answer;
     }
     const fresh: Counter = { ...BLANK };
     const answer = askCounter(fresh, algorithm, ask, nowMs, owner);
-    if (charges && answer.granted) this.#addOrReject(group, boundedKey(ask.key), fresh);
+    if (charges && answer.granted && !table.add(ask, fresh, leaseIdOf(ask))) throw this.#noRoom();
     return answer;
   }
 
-  /** Brings a counter back to a state before. One whose units were given back for a moment was over, and may have been swept. */
-  #restore(ask: QuotaAsk<Bucket>, before: Readonly<Counter>): void {
-    const slot = this.#find(ask);
-    if (slot !== undefined) restore(slot, before);
-    else if (before.endsAtMs > this.#nowMs(ask.bucket.algorithm))
-      this.#add(this.#groups.for(ask), boundedKey(ask.key), before);
+  /** A counter whose units were given back for a moment was over, and another may have its place. */
+  #restore(before: readonly Before[]): void {
+    for (const { ask, state } of before.toReversed()) {
+      const found = this.#table.find(ask);
+      const leaseId = ask.kind === 'owe' ? undefined : leaseIdOf(ask); // a debt drops the oldest leases, which are of others
+      if (found !== undefined) this.#set(found, state, leaseId);
+      else if (state.endsAtMs > this.#table.nowMs(ask.bucket.algorithm)) this.#table.add(ask, state, leaseId);
+    }
   }
 
-  #find(ask: QuotaAsk<Bucket>): Slot | undefined {
-    return this.#groups.for(ask).index.get(boundedKey(ask.key));
+  #set(
+    counter: Counter,
+    { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter,
+    leaseId?: string,
+  ): void {
+    counter.endsAtMs = endsAtMs;
+    counter.used = used;
+    counter.usedBefore = usedBefore;
+    counter.roundedUpMs = roundedUpMs;
+    counter.entries = entries;
+    this.#table.write(counter, false, leaseId);
   }
 
-  #addOrReject(group: Group, key: string, counter: Readonly<Counter>): Slot {
-    const added = this.#add(group, key, counter);
-    if (added !== undefined) return added;
-    const { maxKeys, noRoom } = this.#options;
-    throw noRoom?.() ?? new Rejected(`no room for another counter: all ${maxKeys} are in use (maxKeys)`);
+  /** `log` and `concurrency` find the key in their entries, the other algorithms by a mark. */
+  #wasCharged(ask: Ask): boolean {
+    const { idempotencyKey, bucket, perMs } = ask;
+    if (idempotencyKey === undefined || ask.kind === 'release') return false;
+    if (!keepsEntries(bucket.algorithm)) {
+      const mark = markOf(ask);
+      return (this.#table.find(mark)?.endsAtMs ?? 0) > this.#table.nowMs(mark.bucket.algorithm);
+    }
+    const owner = this.#table.ownerOf(idempotencyKey);
+    const nowMs = this.#table.nowMs(bucket.algorithm);
+    const entries = this.#table.find(ask)?.entries ?? NO_ENTRIES;
+    return entries.some((entry) => entry.owner === owner && lasts(entry, nowMs, perMs));
   }
 
-  #add(group: Group, key: string, counter: Readonly<Counter>): Slot | undefined {
-    const added = this.#groups.add(group, key, counter);
-    if (added === undefined) this.#options.onFull();
-    return added;
+  /** After a call that was granted: of a charge it is set, of units that are given back removed. Without room, a repeated ask is charged again. */
+  #mark(ask: Ask): void {
+    const change = changeOf(ask);
+    if (ask.idempotencyKey === undefined || keepsEntries(ask.bucket.algorithm) || change === 0) return;
+    const mark = markOf(ask);
+    const endsAtMs = change > 0 ? this.#table.nowMs(mark.bucket.algorithm) + ask.perMs : 0;
+    const found = this.#table.find(mark);
+    if (found !== undefined) this.#set(found, { ...BLANK, endsAtMs });
+    else if (endsAtMs > 0) this.#table.add(mark, { ...BLANK, endsAtMs });
   }
 }
+
+const isOnce = ({ idempotencyKey }: Ask): boolean => idempotencyKey !== undefined;
 
 /** It cannot be refused, and leaves no mark. */
-const isPlainCount = ({ kind, bucket, idempotencyKey }: QuotaAsk<Bucket>): boolean =>
+const isPlainCount = ({ kind, bucket, idempotencyKey }: Ask): boolean =>
   kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
 
-function restore(counter: Counter, { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): void {
-  counter.endsAtMs = endsAtMs;
-  counter.used = used;
-  counter.usedBefore = usedBefore;
-  counter.roundedUpMs = roundedUpMs;
-  counter.entries = entries;
-}
+/** A counter under a name that no rule's counter has, kept like those of `gcra`, which may end at any time. */
+const markOf = ({ bucket: { counter, algorithm }, key, perMs, idempotencyKey }: Ask): CounterName => ({
+  bucket: { counter: `\0once ${algorithm} ${counter}`, algorithm: 'gcra', perMs },
+  key: boundedKey(`${JSON.stringify(key)} ${idempotencyKey ?? ''}`),
+  perMs,
+});
+
+/** Kept for operators. */
+const leaseIdOf = ({ bucket, idempotencyKey }: Ask): string | undefined =>
+  bucket.algorithm === 'concurrency' ? idempotencyKey : undefined;

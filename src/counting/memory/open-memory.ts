@@ -3,12 +3,13 @@
  * **In**: how much it may hold, the host. **Out**: what an adapter returns for `quota`. **Fails**: a new key for which there is no room is
  * {@link Rejected}; the handler is not ready until there is room.
  */
-import type { Host } from '../../adapters/contract.ts';
-import { Counters } from './counters.ts';
-import type { Bucket } from './groups.ts';
-import { Room } from './room.ts';
-import { SharedCounters } from './shared-counters.ts';
+import { type Host, Rejected } from '../../adapters/contract.ts';
 import type { CounterStore } from '../store.ts';
+import { Counters } from './counters.ts';
+import { HeapTable } from './heap-table.ts';
+import { Room } from './room.ts';
+import { SharedTable } from './shared-table.ts';
+import type { Table } from './table.ts';
 
 /** Counters of each name that are looked at in one sweep while the store is full. */
 const SWEPT_AT_ONCE = 10_000;
@@ -19,54 +20,45 @@ export interface MemoryStoreOptions {
   readonly maxEntries: number;
 }
 
-export function openMemoryStore({ maxKeys, maxEntries }: MemoryStoreOptions, host: Host): CounterStore<Bucket> {
+export function openMemoryStore({ maxKeys, maxEntries }: MemoryStoreOptions, host: Host): CounterStore {
   const evicted = host.metrics.counter(
     'quota_memory_evicted',
     'Counters forgotten while in use, because maxKeys was reached.',
   );
+  const onEvicted = (): void => evicted.add();
   if (host.worker.count > 1) {
     const entriesEvicted = host.metrics.counter(
       'quota_memory_entries_evicted',
       'Charges forgotten before they were over, because maxEntries was reached.',
     );
-    const shared = new SharedCounters({
-      maxKeys,
-      maxEntries,
-      host,
-      onEvicted: () => evicted.add(),
-      onEntryEvicted: () => entriesEvicted.add(),
-    });
-    return {
-      bucket: (rule) => shared.bucket(rule),
-      charge: (asks) => shared.charge(asks),
-      reset: (asks) => shared.reset(asks),
-      look: (asks, leases) => shared.look(asks, leases),
-      close() {},
-    };
+    const onEntryEvicted = (): void => entriesEvicted.add();
+    return storeOf(new SharedTable({ maxKeys, maxEntries, host, onEvicted, onEntryEvicted }), maxKeys);
   }
-  const counters = new Counters({
-    maxKeys,
-    clock: host.clock,
-    onEvicted: () => evicted.add(),
-    onFull: () => room.full(),
-  });
+  const table = new HeapTable({ maxKeys, clock: host.clock, onEvicted, onFull: () => room.full() });
   const room = new Room({
     host,
     why: `all ${maxKeys} counters are in use (maxKeys); calls with a new key come to their rule's onError`,
-    hasRoom: () => {
-      counters.sweep(SWEPT_AT_ONCE);
-      return !counters.isFull;
+    hasRoom() {
+      table.sweep(SWEPT_AT_ONCE);
+      return !table.isFull;
     },
   });
+  return storeOf(table, maxKeys, () => {
+    room.close();
+    table.clear();
+  });
+}
+
+function storeOf(table: Table, maxKeys: number, close: () => void = () => {}): CounterStore {
+  const counters = new Counters(
+    table,
+    () => new Rejected(`no room for another counter: all ${maxKeys} are in use (maxKeys)`),
+  );
   return {
-    bucket: (rule) => counters.bucket(rule),
+    bucket: ({ counter, algorithm, perMs }) => ({ counter, algorithm, perMs }),
     charge: (asks) => counters.charge(asks),
     reset: (asks) => counters.reset(asks),
     look: (asks, leases) => counters.look(asks, leases),
-    forget: (bucket) => counters.forget(bucket),
-    close() {
-      room.close();
-      counters.clear();
-    },
+    close,
   };
 }

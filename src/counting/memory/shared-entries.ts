@@ -19,6 +19,11 @@ const [NUMBERS, LINKS] = [3, 2];
 const SWEPT_PER_ENTRY = 2; // more than one, so that entries expire faster than new ones arrive
 const LOOKED_AT = 16;
 
+/** An entry; with its slot, if it was read. */
+interface StoredEntry extends Entry {
+  readonly slot?: number;
+}
+
 export interface SharedEntriesOptions {
   /** Of {@link SharedEntries.bytesFor}. */
   readonly memory: SharedArrayBuffer;
@@ -69,33 +74,25 @@ export class SharedEntries {
     );
   }
 
-  read(list: number): readonly Entry[] {
-    const entries: Entry[] = [];
+  read(list: number): readonly StoredEntry[] {
+    const entries: StoredEntry[] = [];
     for (let slot = this.#first(list); slot !== 0; slot = this.#next(slot)) {
       entries.push({
         untilMs: this.#number(slot, 0),
         cost: this.#number(slot, 1),
         owner: this.#number(slot, 2) || undefined,
+        slot,
       });
     }
     return entries;
   }
 
-  /** With their idempotency keys, which are read within the lock. */
-  withIds(list: number): readonly (Entry & { readonly id: string | undefined })[] {
-    let slot = 0;
-    return this.read(list).map((entry) => {
-      slot = slot === 0 ? this.#first(list) : this.#next(slot);
-      const at = (slot - 1) * ID_BYTES;
-      const length = this.#ids[at] as number;
-      const ids = this.#ids;
-      return {
-        ...entry,
-        get id() {
-          return length === 0 ? undefined : ids.toString('utf8', at + 1, at + 1 + length);
-        },
-      };
-    });
+  /** The idempotency key of an entry that was read within the same lock. */
+  idOf({ slot }: StoredEntry): string | undefined {
+    if (slot === undefined) return undefined;
+    const at = (slot - 1) * ID_BYTES;
+    const length = this.#ids[at] as number;
+    return length === 0 ? undefined : this.#ids.toString('utf8', at + 1, at + 1 + length);
   }
 
   /** Replaces the list `before` by `after`; entries in both keep their slots. `id`: the idempotency key of new ones. */

@@ -4,7 +4,8 @@
  * workers, and while Redis is away, a counter in use goes for it.
  */
 import { Counters } from '../../counting/memory/counters.ts';
-import { SharedCounters } from '../../counting/memory/shared-counters.ts';
+import { HeapTable } from '../../counting/memory/heap-table.ts';
+import { SharedTable } from '../../counting/memory/shared-table.ts';
 import { ServiceError } from '../call.ts';
 import { SettingError } from '../settings/setting.ts';
 import { nameOf, type Pool } from './store.ts';
@@ -24,29 +25,31 @@ export interface MemoryPoolOptions {
 }
 
 export interface MemoryPool extends Pool {
-  readonly store: Counters | SharedCounters;
+  readonly store: Counters;
   readonly size: number;
   readonly evicted: number;
 }
 
 export function memoryPool(options: MemoryPoolOptions): MemoryPool {
-  const { maxKeys, nowMs, whenFull, onFull, share } = options;
+  const { maxKeys, nowMs, whenFull, onFull = () => {}, share } = options;
   let evicted = 0;
   const onEvicted = (): void => {
     evicted++;
   };
-  const store =
+  const table =
     share === undefined
-      ? new Counters({
+      ? new HeapTable({
           maxKeys,
           clock: { nowMs, monotonicMs: nowMs === Date.now ? () => performance.now() : nowMs },
-          ...(whenFull === undefined ? {} : { whenFull }),
-          noRoom: () =>
-            new ServiceError('redis_error', `no room for another counter: ${maxKeys} are in use (SLUICE_MAX_KEYS)`),
+          whenFull,
           onEvicted,
-          onFull: () => onFull?.(),
+          onFull,
         })
-      : sharedCounters(maxKeys, nowMs, share, onEvicted);
+      : sharedTable(maxKeys, nowMs, share, onEvicted);
+  const store = new Counters(
+    table,
+    () => new ServiceError('redis_error', `no room for another counter: ${maxKeys} are in use (SLUICE_MAX_KEYS)`),
+  );
   return {
     store,
     placeOf: async (ask, leases) => ({ ...store.look([ask], leases)[0], counter: nameOf(ask) }),
@@ -55,7 +58,7 @@ export function memoryPool(options: MemoryPoolOptions): MemoryPool {
     replica: '',
     forget() {},
     get size() {
-      return store.size;
+      return table.size;
     },
     get evicted() {
       return evicted;
@@ -63,14 +66,14 @@ export function memoryPool(options: MemoryPoolOptions): MemoryPool {
   };
 }
 
-function sharedCounters(
+function sharedTable(
   maxKeys: number,
   nowMs: () => number,
   { worker, memory }: NonNullable<MemoryPoolOptions['share']>,
   onEvicted: () => void,
-): SharedCounters {
+): SharedTable {
   try {
-    return new SharedCounters({
+    return new SharedTable({
       maxKeys: Math.max(1, maxKeys),
       maxEntries: MAX_ENTRIES,
       host: {

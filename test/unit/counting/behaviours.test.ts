@@ -106,6 +106,18 @@ const OF_OUR_STORES: CounterBehaviours = {
     clock.advance(2 * MINUTE_MS);
     assert.equal((await spend()).granted, true);
   },
+
+  async 'nor a call of two counters'({ clock, counter, charge }) {
+    const [one, other] = [counter({ limit: 1 }), counter({ counter: 'other', limit: 1 })];
+    const isGranted = async (): Promise<boolean> =>
+      (await charge(one.ask('spend'), other.ask('spend'))).every(({ granted }) => granted);
+    assert.deepEqual([await isGranted(), await isGranted()], [true, false]);
+    clock.set(clock.nowMs() - 60 * MINUTE_MS);
+    clock.advance(1000); // a lease that was full asks again
+    await isGranted();
+    clock.advance(2 * MINUTE_MS);
+    assert.equal(await isGranted(), true);
+  },
 };
 
 const OURS = { ...BEHAVIOURS_OF, gcra: OF_GCRA, window: OF_WINDOW };

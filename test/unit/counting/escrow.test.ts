@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
 import { Counters } from '../../../src/counting/memory/counters.ts';
+import { HeapTable } from '../../../src/counting/memory/heap-table.ts';
 import { changeOf } from '../../../src/counting/ask.ts';
 import { Escrow } from '../../../src/counting/escrow.ts';
 import type { EscrowBucket } from '../../../src/counting/lease.ts';
@@ -20,8 +21,9 @@ afterEach(async () => {
 
 function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: number) {
   const clock = fakeClock();
-  const counters = new Counters({ maxKeys: 1000, clock, onEvicted: () => {}, onFull: () => {} });
-  const storeBucket = counters.bucket({ counter: 'c', algorithm, perMs });
+  const table = new HeapTable({ maxKeys: 1000, clock, onEvicted() {}, onFull() {} });
+  const counters = new Counters(table, () => new Error('no room'));
+  const storeBucket = { counter: 'c', algorithm, perMs };
   const counts = { taken: 0, returned: 0, stranded: 0 };
   let trips = 0;
   /** A remote store: an ask or its answer may be lost, and takes some turns. */

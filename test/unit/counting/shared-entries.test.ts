@@ -19,7 +19,10 @@ function pool() {
       },
     });
   const entries = open();
-  const all = (of = entries): (readonly Entry[])[] => Array.from({ length: LISTS }, (_, list) => of.read(list));
+  const all = (of = entries): (readonly Entry[])[] =>
+    Array.from({ length: LISTS }, (_, list) =>
+      of.read(list).map(({ untilMs, cost, owner }) => ({ untilMs, cost, owner })),
+    );
   /** Drops entries in front and appends others, as an ask does. */
   const change = (list: number, gone: number, ...come: readonly Entry[]): void => {
     const before = entries.read(list);

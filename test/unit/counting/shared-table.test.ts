@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { type QuotaAsk, SharedLock, type Spend } from 'sluice/plugin';
 import { expect, test } from 'vitest';
 import { Counters } from '../../../src/counting/memory/counters.ts';
-import { SharedCounters } from '../../../src/counting/memory/shared-counters.ts';
+import { HeapTable } from '../../../src/counting/memory/heap-table.ts';
+import { SharedTable } from '../../../src/counting/memory/shared-table.ts';
 import type { BucketSpec } from '../../../src/counting/store.ts';
 
 const NOW = 1_767_225_600_000;
@@ -19,8 +20,9 @@ function both(maxKeys: number) {
     memory.set(name, known);
     return known;
   };
-  const worker = (number: number): SharedCounters =>
-    new SharedCounters({
+  const noRoom = (): Error => new Error('no room');
+  const worker = (number: number): Counters => {
+    const table = new SharedTable({
       maxKeys,
       maxEntries: 1000,
       onEvicted: () => {
@@ -31,9 +33,11 @@ function both(maxKeys: number) {
       },
       host: { clock, shared, worker: { number, count: 2 } },
     });
+    return new Counters(table, noRoom);
+  };
   return {
     workers: [worker(1), worker(2)] as const,
-    alone: new Counters({ maxKeys, clock, onEvicted: () => {}, onFull: () => {} }),
+    alone: new Counters(new HeapTable({ maxKeys, clock, onEvicted() {}, onFull() {} }), noRoom),
     now: clock.nowMs,
     advance: (ms: number) => {
       nowMs += ms;
@@ -52,7 +56,7 @@ test.each(['gcra', 'log'] as const)(
     for (const store of [one, both(100).alone]) {
       const ask = {
         kind: 'spend' as const,
-        bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
+        bucket: { counter: 'c', algorithm, perMs: 1000 },
         cost: 1,
         limit: 1,
         burst: 1,
@@ -72,7 +76,7 @@ test('a full set evicts the counter that ends first, and counts it', () => {
     workers: [one],
     evicted,
   } = both(16);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'fixed', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'fixed', perMs: 1000 };
   for (let key = 0; key < 100; key++)
     one.charge([{ kind: 'spend', bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 1000 }]);
   expect(evicted.counters).toBeGreaterThan(60);
@@ -83,7 +87,7 @@ test('a counter in an evicted place has none of the old charges', () => {
     workers: [one],
     evicted,
   } = both(1); // few places
-  const bucket = one.bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'log', perMs: 1000 };
   for (let key = 0; key < 200; key++) {
     const ask: Spend<BucketSpec> = {
       kind: 'spend',
@@ -106,7 +110,7 @@ test('a counter in an evicted place has none of the old charges', () => {
 
 test('expired counters make room, and no counter in use is evicted', () => {
   const { workers, evicted, advance } = both(10_000);
-  const bucket = workers[0].bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'log', perMs: 1000 };
   for (let second = 0; second < 30; second++) {
     for (let key = 0; key < 300; key++)
       for (const worker of workers)
@@ -121,7 +125,7 @@ test('entries beyond maxEntries are evicted and counted', () => {
     workers: [one],
     evicted,
   } = both(10_000);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'concurrency', perMs: 1000 };
   for (let lease = 0; lease < 1200; lease++)
     expect(
       one.charge([
@@ -145,7 +149,7 @@ test('a holder keeps its lease when all entries are in use', () => {
     workers: [one],
     evicted,
   } = both(10_000);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'concurrency', perMs: 1000 };
   const take = (key: string, who: number) =>
     one.charge([
       { kind: 'spend', bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, idempotencyKey: String(who) },
@@ -160,10 +164,12 @@ function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number
   return new Worker(
     `
     const { parentPort, workerData: { memory, number } } = require('node:worker_threads');
-    import(${JSON.stringify(new URL('../../../src/counting/memory/shared-counters.ts', import.meta.url).href)}).then(({ SharedCounters }) => {
+    const load = (file) => import(${JSON.stringify(new URL('../../../src/counting/memory/', import.meta.url).href)} + file);
+    Promise.all([load('counters.ts'), load('shared-table.ts')]).then(([{ Counters }, { SharedTable }]) => {
       const host = { clock: { nowMs: () => ${NOW} }, shared: (name) => memory.get(name), worker: { number, count: 4 } };
-      const counters = new SharedCounters({ maxKeys: 10_000, maxEntries: 1000, host, onEvicted() {}, onEntryEvicted() {} });
-      const bucket = counters.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+      const table = new SharedTable({ maxKeys: 10_000, maxEntries: 1000, host, onEvicted() {}, onEntryEvicted() {} });
+      const counters = new Counters(table);
+      const bucket = { counter: 'c', algorithm: 'concurrency', perMs: 1000 };
       let granted = 0;
       for (let round = 0; round < ${rounds}; round++) {
         const ask = { kind: 'spend', bucket, key: String(round % 3), cost: 1, limit: 50, burst: 50, perMs: 1000, idempotencyKey: number + ' ' + round };
@@ -192,7 +198,7 @@ test('a worker terminated at any moment leaves exact counters', async () => {
     advance,
     evicted,
   } = both(10_000);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'concurrency', perMs: 1000 };
   const take = (key: string, who: string): boolean | undefined =>
     one.charge([{ kind: 'spend', bucket, key, cost: 1, limit: 50, burst: 50, perMs: 1000, idempotencyKey: who }])[0]
       ?.granted;
@@ -227,7 +233,7 @@ test.each(['charge', 'reset'] as const)('a %s repairs what a worker had half cha
     workers: [one],
     memory,
   } = both(10);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const bucket: BucketSpec = { counter: 'c', algorithm: 'concurrency', perMs: 1000 };
   const ask = (key: string, who: string) =>
     ({ kind: 'spend', bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, idempotencyKey: who }) as const;
   const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;

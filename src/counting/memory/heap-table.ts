@@ -1,0 +1,187 @@
+/**
+ * Counters in the heap of one thread, bounded: by name, and who has to make room when all are in use.
+ * **In**: names of counters. **Out**: counters that change in place. **Fails**: never; a new one has no room if its group has its share.
+ */
+import type { Host } from '../../adapters/contract.ts';
+import { boundedKey, textOfBounded } from '../bounded-key.ts';
+import type { Counter, CounterAlgorithm, Entry } from '../counter.ts';
+import type { BucketSpec } from '../store.ts';
+import { ExpiryList, type Slot } from './expiry-list.ts';
+import type { Ask, CounterName, Table } from './table.ts';
+
+/** The counters of one name, algorithm and period, while there are any; when all are in use, each group has a share. */
+interface Group {
+  readonly name: string;
+  readonly algorithm: CounterAlgorithm;
+  readonly list: ExpiryList;
+  /** By key: of this group alone, or of all `window`s, whose keys name them wholly. */
+  readonly index: Map<string, Slot>;
+  /** `undefined` once it was dropped. */
+  table: HeapTable | undefined;
+}
+
+interface Bucket extends BucketSpec {
+  /** Cached, so that its name is not built for each ask. */
+  group?: Group;
+}
+
+const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
+
+export interface HeapTableOptions {
+  readonly maxKeys: number;
+  readonly clock: Pick<Host['clock'], 'nowMs' | 'monotonicMs'>;
+  /** Where all counters are in use: a new one is rejected, unless its group has less than its share; or the oldest of its group goes. */
+  readonly whenFull?: 'reject' | 'evict' | undefined;
+  /** A counter in use was forgotten for one of another group. */
+  readonly onEvicted: () => void;
+  /** There was no room for a counter. */
+  readonly onFull: () => void;
+}
+
+export class HeapTable implements Table<Slot> {
+  readonly #options: HeapTableOptions;
+  /** Converts the monotonic clock, which is never set back, to a time of day. */
+  readonly #startedAtMs: number;
+  readonly #groups = new Map<string, Group>();
+  readonly #windows = new Map<string, Slot>();
+  /** Position of the sweep, which goes round all groups. */
+  #round = this.#groups.values();
+  #size = 0;
+
+  constructor(options: HeapTableOptions) {
+    this.#options = options;
+    this.#startedAtMs = options.clock.nowMs() - options.clock.monotonicMs();
+  }
+
+  /** Counters of all groups. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Names that have counters, with their algorithms and periods. */
+  get groups(): number {
+    return this.#groups.size;
+  }
+
+  get isFull(): boolean {
+    return this.#size >= this.#options.maxKeys;
+  }
+
+  within<R>(work: (asks: readonly Ask[]) => R, asks: readonly Ask[]): R {
+    return work(asks);
+  }
+
+  /** Windows follow the calendar; a charge that lasts for a period must not last longer if the clock is set back. */
+  nowMs(algorithm: CounterAlgorithm): number {
+    const { clock } = this.#options;
+    return isOfCalendar(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
+  }
+
+  reserve(): void {}
+
+  find({ bucket, key, perMs }: CounterName): Slot | undefined {
+    const index = bucket.algorithm === 'window' ? this.#windows : this.#groupOf(bucket, perMs)?.index;
+    return index?.get(boundedKey(key));
+  }
+
+  add({ bucket, key, perMs }: CounterName, counter: Readonly<Counter>): boolean {
+    const group = this.#groupOf(bucket, perMs) ?? this.#newGroup(bucket, perMs);
+    if (this.#makeRoom(group)) {
+      this.#size++;
+      group.list.add(boundedKey(key), counter);
+      return true;
+    }
+    this.#dropEmpty(group);
+    this.#options.onFull();
+    return false;
+  }
+
+  write(slot: Slot, isRenewed: boolean): void {
+    if (isRenewed) slot.list.moveToEnd(slot);
+  }
+
+  ownerOf(idempotencyKey: string): string {
+    return boundedKey(idempotencyKey);
+  }
+
+  leaseIdOf({ owner }: Entry): string | undefined {
+    return typeof owner === 'string' ? textOfBounded(owner) : undefined;
+  }
+
+  /** Removes what is over, looking at up to `limit` counters of each group. */
+  sweep(limit: number): void {
+    for (const group of this.#groups.values()) {
+      this.#sweep(group, limit);
+      this.#dropEmpty(group);
+    }
+  }
+
+  clear(): void {
+    for (const group of this.#groups.values()) group.table = undefined;
+    this.#groups.clear();
+    this.#windows.clear();
+    this.#size = 0;
+  }
+
+  #groupOf(bucket: Bucket, perMs: number): Group | undefined {
+    const isOfBucket = perMs === bucket.perMs;
+    if (isOfBucket && bucket.group?.table === this) return bucket.group;
+    const group = this.#groups.get(nameOf(bucket, perMs));
+    if (isOfBucket && group !== undefined) bucket.group = group;
+    return group;
+  }
+
+  #newGroup(bucket: BucketSpec, perMs: number): Group {
+    const { algorithm } = bucket;
+    const index = algorithm === 'window' ? this.#windows : new Map<string, Slot>();
+    const list = new ExpiryList(isOfCalendar(algorithm), index);
+    const group: Group = { name: nameOf(bucket, perMs), algorithm, list, index, table: this };
+    this.#groups.set(group.name, group);
+    return group;
+  }
+
+  #dropEmpty(group: Group): void {
+    if (group.list.size > 0) return;
+    this.#groups.delete(group.name);
+    group.table = undefined;
+  }
+
+  #sweep({ algorithm, list }: Group, limit: number): void {
+    this.#size -= list.sweep(this.nowMs(algorithm), limit);
+  }
+
+  #nextInRound(): Group | undefined {
+    let next = this.#round.next();
+    if (next.done === true) next = (this.#round = this.#groups.values()).next();
+    return next.value;
+  }
+
+  /** No group pushes out another's counters, unless that one has most of all and this one less than its share. */
+  #makeRoom(group: Group): boolean {
+    this.#sweep(group, SWEPT_PER_NEW_KEY);
+    const other = this.#nextInRound();
+    if (other !== undefined && other !== group) {
+      this.#sweep(other, SWEPT_PER_NEW_KEY);
+      this.#dropEmpty(other);
+    }
+    if (!this.isFull) return true;
+    let [inUse, largest] = [group.list.size === 0 ? 1 : 0, group];
+    for (const one of this.#groups.values()) {
+      if (one.list.size > 0) inUse++;
+      if (one.list.size > largest.list.size) largest = one;
+    }
+    const hasItsShare = largest === group || group.list.size >= Math.floor(this.#options.maxKeys / inUse);
+    if (hasItsShare && this.#options.whenFull !== 'evict') return false;
+    const giving = hasItsShare && group.list.size > 0 ? group : largest;
+    if (!giving.list.removeFirst()) return false;
+    if (giving !== group) this.#dropEmpty(giving);
+    this.#size--;
+    this.#options.onEvicted();
+    return true;
+  }
+}
+
+const nameOf = ({ counter, algorithm }: BucketSpec, perMs: number): string => `${algorithm} ${perMs} ${counter}`;
+
+const isOfCalendar = (algorithm: CounterAlgorithm): boolean =>
+  algorithm === 'fixed' || algorithm === 'sliding' || algorithm === 'window';
