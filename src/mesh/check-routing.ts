@@ -137,7 +137,7 @@ function checkEjection(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings
     ];
     for (const [part, at] of parts) {
       const own = part?.outlierDetection;
-      const most = own?.maxEjectionPercent ?? own?.http?.maxEjectionPercent ?? EJECTED_AT_MOST;
+      const most = (own?.maxEjectionPercent ?? own?.http?.maxEjectionPercent) || EJECTED_AT_MOST;
       if (own === undefined || count === 0 || count * most >= 100) continue;
       findings.add(
         'warning',

@@ -130,12 +130,12 @@ export function keepalive({ connectionPool }: PortPolicy): Json | undefined {
   };
 }
 
-/** Errors of connections, apart from answers; Envoy would eject by their rate, too. `failures` 0 turns it off. */
+/** Errors of connections, apart from answers; Envoy would eject by their rate, too. */
 const localOrigin = (failures: number | undefined): Json =>
   compact({
     split_external_local_origin_errors: true,
-    consecutive_local_origin_failure: failures === 0 ? undefined : failures,
-    enforcing_consecutive_local_origin_failure: failures === 0 ? 0 : 100,
+    consecutive_local_origin_failure: positive(failures),
+    enforcing_consecutive_local_origin_failure: positive(failures) === undefined ? undefined : 100,
     enforcing_local_origin_success_rate: 0,
   });
 
@@ -163,7 +163,7 @@ export function outlierDetection({ outlierDetection: own }: PortPolicy): Json | 
     enforcing_success_rate: 0,
     interval: interval === undefined ? undefined : seconds(interval),
     base_ejection_time: base === undefined ? undefined : seconds(base),
-    max_ejection_percent: own.maxEjectionPercent ?? http?.maxEjectionPercent,
+    max_ejection_percent: positive(own.maxEjectionPercent ?? http?.maxEjectionPercent),
     ...(own.splitExternalLocalOriginErrors === true ? localOrigin(own.consecutiveLocalOriginFailures) : {}),
   });
 }

@@ -192,7 +192,8 @@ test('settings of a subset for a port replace those of the subset and of the hos
 
 test.each([
   ['6', { consecutive_local_origin_failure: 6, enforcing_consecutive_local_origin_failure: 100 }],
-  ['0', { enforcing_consecutive_local_origin_failure: 0 }],
+  // Envoy's own: five.
+  ['0', {}],
 ])('failures of connections are counted alone, and never by their rate (%s)', async (failures, expected) => {
   const all = await sidecar(
     WEB +
@@ -200,11 +201,22 @@ test.each([
         `trafficPolicy: { outlierDetection: { splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: ${failures} } }`,
       ),
   );
-  expect(named(all, CLUSTER, 'outbound|80||web.default.svc.cluster.local')['outlier_detection']).toMatchObject({
+  expect(named(all, CLUSTER, 'outbound|80||web.default.svc.cluster.local')['outlier_detection']).toEqual({
+    enforcing_success_rate: 0,
     split_external_local_origin_errors: true,
     enforcing_local_origin_success_rate: 0,
     ...expected,
   });
+});
+
+test.each([
+  ['maxEjectionPercent: 40', 40],
+  ['maxEjectionPercent: 0', undefined],
+  ['http: { maxEjectionPercent: 0 }', undefined],
+])("no share of endpoints to eject is Envoy's own, ten percent (%s)", async (text, expected) => {
+  const all = await sidecar(WEB + policy(`trafficPolicy: { outlierDetection: { ${text} } }`));
+  const cluster = named(all, CLUSTER, 'outbound|80||web.default.svc.cluster.local');
+  expect((cluster['outlier_detection'] as Record<string, unknown>)['max_ejection_percent']).toBe(expected);
 });
 
 test('a call that the application did not take is tried again, but no call of gRPC', async () => {
