@@ -31,7 +31,7 @@ class Checker {
   readonly #hosts: readonly string[];
   /** Subsets by the complete host of their rule. */
   readonly #subsets = new Map<string, Set<string>>();
-  /** Hosts of rules within the mesh, with the first that routes them. */
+  /** Hosts of rules within the mesh and whom they are for, with the first that routes them. */
   readonly #routed = new Map<string, MeshObject<'VirtualService'>>();
 
   constructor(mesh: Mesh, findings: Findings) {
@@ -85,6 +85,16 @@ class Checker {
     return this.#hosts.includes(inFull) ? inFull : undefined;
   }
 
+  #exportOf({ spec, origin }: MeshObject<'VirtualService'>): string {
+    const all = spec.exportTo ?? this.#mesh.settings.exportTo?.virtualService ?? ['*'];
+    return all.includes('*')
+      ? '*'
+      : all
+          .map((one) => (one === '.' ? origin.namespace : one))
+          .toSorted()
+          .join(' ');
+  }
+
   virtualService(rule: MeshObject<'VirtualService'>): void {
     const { spec, origin } = rule;
     this.#gateways(rule);
@@ -92,8 +102,9 @@ class Checker {
       for (const [at, host] of spec.hosts.entries()) {
         const complete = completeHost(host, origin.namespace, this.#mesh.settings.domain);
         this.#routedHost(rule, host, ['spec', 'hosts', at]);
-        const earlier = this.#routed.get(complete);
-        if (earlier === undefined) this.#routed.set(complete, rule);
+        const key = `${complete} ${this.#exportOf(rule)}`;
+        const earlier = this.#routed.get(key);
+        if (earlier === undefined) this.#routed.set(key, rule);
         else
           this.#warn(
             rule,

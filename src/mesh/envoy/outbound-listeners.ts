@@ -8,7 +8,8 @@
 import { isIP } from 'node:net';
 import { isHttp, oldestFirst, originText, type Service, type ServicePort } from '../model/model.ts';
 import { CAPTURE_PORTS, isCapturePort, isIntercepted, loopbackOf, wildcardOf } from '../resolve/interception.ts';
-import { isReached, type Scope } from '../resolve/scope.ts';
+import type { Scope } from '../resolve/scope.ts';
+import { isReached } from '../resolve/views.ts';
 import type { SidecarEgress } from '../rules/gateway.ts';
 import { httpManager } from './http-manager.ts';
 import { isHttpName, listener, type Listening, refuseOwn, refusePort, tcpChain } from './listener.ts';

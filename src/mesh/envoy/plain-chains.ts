@@ -53,7 +53,7 @@ export interface Matched {
 
 /** By the tls rules of its VirtualService in the order written, each name once; else the service itself. */
 function tlsTargets({ service, port, ranges, isAlone }: PlainService, scope: Scope): readonly Matched[] {
-  const rule = ruleFor(scope.routes, service.host);
+  const rule = ruleFor(scope.at(port.number).routes, service.host);
   const ruled = (rule?.spec.tls ?? []).flatMap(({ match, route }) =>
     match
       .filter((one) => isFor(one, rule as MeshObject<'VirtualService'>, port.number, scope))
@@ -81,7 +81,7 @@ const tlsMatch = (names: readonly string[], ranges: readonly string[]): Json =>
  * the rest; else the service itself has it.
  */
 function tcpTargets({ service, port, ranges }: PlainService, scope: Scope): readonly Matched[] {
-  const rule = ruleFor(scope.routes, service.host);
+  const rule = ruleFor(scope.at(port.number).routes, service.host);
   const own = compact({ prefix_ranges: ranges.map(rangeOf) });
   const found: Matched[] = [];
   const matchOf = (subnets: readonly string[]): Json =>

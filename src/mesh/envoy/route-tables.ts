@@ -17,7 +17,7 @@ import type { GatewayHost } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import { idOf } from '../revisions.ts';
 import { ruleFor } from '../resolve/rule-for.ts';
-import { isInView, type Scope } from '../resolve/scope.ts';
+import type { Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
 import { type RouteContext, routesOf } from './http-routes.ts';
@@ -28,7 +28,8 @@ import { ATTEMPTS, type VirtualHost, virtualHostJson } from './virtual-hosts.ts'
 
 /** Of a sidecar's port: each service of the mesh with a port of this number. */
 export function sidecarTable(scope: Scope, port: number): Made {
-  const { mesh, member, services, routes } = scope;
+  const { mesh, member } = scope;
+  const { services, routes } = scope.at(port);
   const hosts: VirtualHost[] = [];
   const taken = new Set<string>();
   const origins: string[] = [];
@@ -51,9 +52,8 @@ export function sidecarTable(scope: Scope, port: number): Made {
   if (port === HTTP_PORT)
     for (const [host, rule] of routes) {
       if (rule.spec.http.length === 0 || taken.has(host)) continue;
-      if (isOfService(host, mesh.services) && !namesHttpPort(rule)) continue;
-      const service = mesh.services.get(host);
-      if (!isInView({ namespace: service?.namespace ?? rule.origin.namespace, host }, scope)) continue;
+      if (isOfService(host, mesh.services) && !hasHttpPort(mesh.services.get(host)) && !namesHttpPort(rule)) continue;
+      const service = services.get(host);
       const names = service === undefined ? [host] : domainsOf(service, member.namespace, mesh.settings.domain);
       const domains = names.filter((name) => !taken.has(name));
       for (const name of domains) taken.add(name);
@@ -116,6 +116,8 @@ const namesHttpPort = ({ spec }: MeshObject<'VirtualService'>): boolean =>
   spec.http.some(({ match = [] }) =>
     match.some(({ port, gateways }) => port === HTTP_PORT && gateways?.includes(MESH_GATEWAY) !== false),
   );
+const hasHttpPort = (service: Service | undefined): boolean =>
+  service?.ports.some(({ number, protocol }) => number === HTTP_PORT && isHttp(protocol)) === true;
 const isOfService = (host: string, services: Scope['services']): boolean =>
   services.has(host) || (host.startsWith('*') && [...services.keys()].some((one) => overlap(host, one)));
 

@@ -2,29 +2,24 @@
  * What one proxy sees of the mesh.
  * **In**: the mesh, and a member. **Out**: its Sidecar, the services it may call, and the rules that hold for them. **Fails**: never.
  */
-import { hasLabels, type Mesh, type MeshSettings } from '../model/mesh.ts';
+import { hasLabels, type Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/model.ts';
-import type { SidecarEgress } from '../rules/gateway.ts';
 import { MESH_GATEWAY } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { calledServices } from './called-services.ts';
 import { destinationRules, isExported } from './destination-rules.ts';
-import { completeHost, covers } from './hosts.ts';
 import type { Member } from './proxy.ts';
-import { ruleFor, type RulesByHost } from './rule-for.ts';
+import { type View, type Views, viewsOf } from './views.ts';
 
-export interface Scope {
+/** In view of all egress of its Sidecar; a port may have less in view. */
+export interface Scope extends View, Pick<Views, 'at'> {
   readonly mesh: Mesh;
   readonly member: Member;
   readonly sidecar: MeshObject<'Sidecar'> | undefined;
   /** Calls to hosts that the mesh does not know. */
   readonly outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY';
-  /** That the application may call, by host. */
-  readonly services: ReadonlyMap<string, Service>;
-  /** These, and those to which rules send their calls. */
+  /** The services in view, and those to which rules send their calls. */
   readonly called: ReadonlyMap<string, Service>;
-  /** VirtualServices for calls within the mesh, by the complete host that they route; the oldest of several. */
-  readonly routes: RulesByHost;
   /** The rule that says how calls reach a host. */
   destinationRule(host: string): MeshObject<'DestinationRule'> | undefined;
   /** The rule that says how many calls the application takes as an endpoint of a host. */
@@ -32,42 +27,36 @@ export interface Scope {
 }
 
 export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, member)): Scope {
-  const services = new Map(
-    [...mesh.services].filter(([, service]) => isVisible(service, member, sidecar, mesh.settings)),
-  );
-  const { exportTo } = mesh.settings;
-  const routes = new Map<string, MeshObject<'VirtualService'>>();
-  for (const rule of mesh.rules.VirtualService) {
-    if (
-      !rule.spec.gateways.includes(MESH_GATEWAY) ||
-      !isExported(rule.spec.exportTo ?? exportTo?.virtualService, rule.origin.namespace, member)
-    )
-      continue;
-    for (const host of rule.spec.hosts) {
-      const complete = completeHost(host, rule.origin.namespace, mesh.settings.domain);
-      if (!routes.has(complete)) routes.set(complete, rule);
-    }
-  }
-  const outbound = sidecar?.spec.outboundTrafficPolicy?.mode ?? mesh.settings.outbound;
-  const scope = { mesh, member, sidecar, services, routes };
+  const { exportTo, domain, outbound } = mesh.settings;
+  const isOpen = (service: Service): boolean =>
+    isExported(service.exportTo ?? exportTo?.service, service.namespace, member);
+  const egress = sidecar?.spec.egress ?? [];
+  const exported = new Map([...mesh.services].filter(([, service]) => isOpen(service)));
+  const { all, at } = viewsOf(exported, rulesFor(mesh, member), egress, member, domain);
   return {
-    ...scope,
-    outbound,
-    called: (sidecar?.spec.egress ?? []).length === 0 ? services : calledBy(scope),
+    mesh,
+    member,
+    sidecar,
+    ...all,
+    at,
+    outbound: sidecar?.spec.outboundTrafficPolicy?.mode ?? outbound,
+    called: egress.length === 0 ? all.services : calledServices(all.services, all.routes.values(), mesh, isOpen),
     destinationRule: destinationRules(mesh, member, 'outbound'),
     inboundRule: destinationRules(mesh, member, 'inbound'),
   };
 }
 
-function calledBy(scope: Pick<Scope, 'mesh' | 'member' | 'sidecar' | 'services' | 'routes'>): Scope['called'] {
-  const { mesh, member, services, routes } = scope;
-  const ofServices = [...services.keys()].flatMap((host) => ruleFor(routes, host) ?? []);
-  const ofOthers = [...routes]
-    .filter(([host, { origin }]) => isInView({ namespace: origin.namespace, host }, scope))
-    .map(([, rule]) => rule);
-  return calledServices(services, [...ofServices, ...ofOthers], mesh, (service) =>
-    isExported(service.exportTo ?? mesh.settings.exportTo?.service, service.namespace, member),
-  );
+/** For calls within the mesh: those that a namespace keeps to itself, then those for this one by its name, then those for all; the oldest first. */
+function rulesFor({ rules, settings }: Mesh, member: Member): readonly MeshObject<'VirtualService'>[] {
+  const exportOf = ({ spec }: MeshObject<'VirtualService'>): readonly string[] =>
+    spec.exportTo ?? settings.exportTo?.virtualService ?? ['*'];
+  const rank = (rule: MeshObject<'VirtualService'>): number => {
+    if (exportOf(rule).includes('*')) return 2;
+    return rule.origin.namespace === member.namespace ? 0 : 1;
+  };
+  return rules.VirtualService.filter(
+    (rule) => rule.spec.gateways.includes(MESH_GATEWAY) && isExported(exportOf(rule), rule.origin.namespace, member),
+  ).toSorted((a, b) => rank(a) - rank(b));
 }
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
@@ -84,32 +73,4 @@ export function sidecarOf(
     inNamespace.find((one) => !isSelecting(one)) ??
     rules.Sidecar.find((one) => one.origin.namespace === settings.rootNamespace && !isSelecting(one))
   );
-}
-
-function isVisible(
-  service: Service,
-  member: Member,
-  sidecar: MeshObject<'Sidecar'> | undefined,
-  { exportTo }: MeshSettings,
-): boolean {
-  if (!isExported(service.exportTo ?? exportTo?.service, service.namespace, member)) return false;
-  return isInView(service, { member, sidecar });
-}
-
-type Named = Pick<Service, 'namespace' | 'host'>;
-
-/** Whether its Sidecar lets the member call it. */
-export function isInView(called: Named, { member, sidecar }: Pick<Scope, 'member' | 'sidecar'>): boolean {
-  const egress = sidecar?.spec.egress ?? [];
-  return egress.length === 0 || egress.some((one) => isReached(called, one, member));
-}
-
-/** Whether an egress of its Sidecar names the service, and does not leave it out. */
-export function isReached({ namespace, host }: Named, { hosts }: SidecarEgress, member: Member): boolean {
-  const naming = hosts.filter(
-    ({ namespace: from, host: pattern }) =>
-      (from === '*' || (from === '.' ? member.namespace : from) === namespace) &&
-      (pattern === '*' || covers(pattern, host)),
-  );
-  return naming.length > 0 && naming.every(({ isExcluded }) => !isExcluded);
 }

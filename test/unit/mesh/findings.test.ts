@@ -312,6 +312,15 @@ describe('a warning', () => {
       'b.yaml:6:38 MESH_RULE (warning) at most 10 % of the endpoints are ejected, and of 2 that is none; write maxEjectionPercent: 50 or more',
     ],
     [
+      'ejection of no share, which stands for ten percent',
+      object(
+        'DestinationRule',
+        'a',
+        '  host: reviews\n  trafficPolicy: { outlierDetection: { maxEjectionPercent: 0 } }',
+      ),
+      'at most 10 % of the endpoints are ejected, and of 2 that is none',
+    ],
+    [
       'ejection of less than one endpoint of a subset',
       object(
         'DestinationRule',
@@ -437,12 +446,18 @@ describe('a warning', () => {
     expect(await findingsOf(text, settings)).toEqual([expect.stringContaining(expected)]);
   });
 
-  test('the younger of two rules for one host', async () => {
-    const rule = (name: string): string =>
-      object('VirtualService', name, '  hosts: [reviews]\n  http: [{ route: [{ destination: { host: reviews } }] }]');
-    expect(await findingsOf(`${rule('a')}\n---\n${rule('b')}`)).toEqual([
-      expect.stringContaining('follow the older VirtualService default/a; this one is ignored'),
-    ]);
+  test('the younger of two rules for one host, unless the two are for different namespaces', async () => {
+    const rule = (name: string, exportTo: string): string =>
+      object(
+        'VirtualService',
+        name,
+        `  hosts: [reviews]\n  exportTo: ${exportTo}\n  http: [{ route: [{ destination: { host: reviews } }] }]`,
+      );
+    const ignored = [expect.stringContaining('follow the older VirtualService default/a; this one is ignored')];
+    expect(await findingsOf(`${rule('a', '["*"]')}\n---\n${rule('b', '["*", "."]')}`)).toEqual(ignored);
+    expect(await findingsOf(`${rule('a', '["."]')}\n---\n${rule('b', '[default]')}`)).toEqual(ignored);
+    expect(await findingsOf(`${rule('a', '["*"]')}\n---\n${rule('b', '["."]')}`)).toEqual([]);
+    expect(await findingsOf(`${rule('a', '["."]')}\n---\n${rule('b', '["*"]')}`)).toEqual([]);
   });
 });
 
