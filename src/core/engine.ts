@@ -10,6 +10,7 @@ import { TimerWheel } from '../time/timer-wheel.ts';
 import { nextId } from './call-id.ts';
 import { type Caller, type CheckKind, type LimitVerdict, NO_CALLER, type Reason, type Verdict } from './call.ts';
 import { askQuotas } from './dispatch/charge-quotas.ts';
+import { chargeRecord } from './dispatch/charge-records.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { enrichBag, enrichedBag } from './dispatch/enrich.ts';
 import { inspectQuotas } from './dispatch/inspect-quotas.ts';
@@ -255,19 +256,6 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const written = reports.write(current, call, bag, atMs);
     concluded.entries.offer(bag, call, atMs);
     return charged === undefined ? written : Promise.all([charged, written]).then(() => undefined);
-  }
-
-  function chargeRecord(current: Snapshot, call: RecordKind, bag: RequestBag, atMs: number): Promise<void> | undefined {
-    const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
-    const count = ({ outcomes }: QuotaRun): void => {
-      for (const { failed, prepared } of outcomes) {
-        prepared.meters.lastAtMs = atMs;
-        if (failed) prepared.meters.failed++;
-      }
-    };
-    if (charged instanceof Promise) return charged.then(count);
-    count(charged);
-    return undefined;
   }
 
   // ---------------------------------------------------------- for operators
