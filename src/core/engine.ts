@@ -22,6 +22,7 @@ import { LetterBoxes } from './handlers/memory-letters.ts';
 import { Spools } from './handlers/spools.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
 import { ConcludedCalls } from './history/concluded-calls.ts';
+import { heldOf } from './history/held-loop.ts';
 import { metricFamilies } from './metrics/families.ts';
 import { Meters } from './metrics/meters.ts';
 import { inRuleOrder, type RuleOutcome, NO_QUOTAS, type QuotaRun } from './outcome.ts';
@@ -284,6 +285,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     verdicts: (filter) => concluded.list(filter),
     kept: (id) => concluded.find(id),
     logEntry: (id) => inForce.current && concluded.entries.find(id, inForce.current.attributes),
+    held: () => heldOf(concluded.held, inForce.handlers()),
     observe: (observer) => concluded.observers.add(observer),
     families: [...metricFamilies(meters), ...concluded.families],
     meters,

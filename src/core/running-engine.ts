@@ -9,6 +9,7 @@ import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import type { LetterAnswer, LetterRequest } from './handlers/letter-desk.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
+import type { HeldBy } from './history/held-loop.ts';
 import type { VerdictFilter } from './history/verdict-filter.ts';
 import type { FoundVerdict } from './history/kept-verdicts.ts';
 import type { CallObserver } from './history/observers.ts';
@@ -66,6 +67,8 @@ export interface RunningEngine extends Engine {
   logEntry(id: string): Readonly<Record<string, unknown>> | undefined;
   /** Shows it each decided call, until the result is called. */
   observe(observer: CallObserver): () => void;
+  /** What took long enough to keep other calls waiting, since the last time; the likeliest to have held the event loop first. */
+  held(): readonly HeldBy[];
   readonly families: readonly MetricFamily[];
   readonly meters: Meters;
 }

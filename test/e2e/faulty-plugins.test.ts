@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { allow, defineAdapter } from 'sluice/plugin';
 import { z } from 'zod';
 
+const busy = (forMs: number): void => { for (const from = Date.now(); Date.now() - from < forMs;); };
 const refused = async (): Promise<void> => { throw new TypeError('nobody awaits this'); };
 
 export default defineAdapter({
@@ -20,12 +21,16 @@ export default defineAdapter({
     opensUntil: z.string().optional().describe('Once this file is there, it does not open.'),
     hangs: z.enum(['open', 'close', 'nowhere']).default('nowhere').describe('Where it does not end.'),
   }),
-  serves: { check: { input: { path: 'string' } } },
+  serves: { check: { input: { path: 'string' } }, report: { input: 'any' } },
   async open({ hangs, opensUntil = '' }) {
     const left = setInterval(() => undefined, 1000); // keeps the process
     if (hangs === 'open' || existsSync(opensUntil)) await new Promise(() => undefined);
     return {
+      sink: ({ rule }) => rule,
+      write: () => busy(2000),
       check: () => ({ path }) => {
+        if (path === '/busy') busy(2000);
+        if (path === '/busy-later') return sleep(1).then(() => busy(2000)).then(() => allow());
         if (path === '/forgotten-await') void refused();
         if (path === '/end-of-the-worker') process.exit(); // of its thread
         if (path === '/timer') setTimeout(() => { throw new RangeError('thrown in a timer'); }, 1);
@@ -43,6 +48,7 @@ handlers:
   faulty: { adapter: check-faulty, config: { hangs: ${hangs} } }
 rules:
   - { name: ask-faulty, check: { handler: faulty, input: { path: request.path } } }
+  - { name: report-faulty, calls: [http], match: request.url_path == "/report", report: { handler: faulty, input: { path: request.path } } }
 `;
 const GOOD = 'rules:\n  - { name: closed, match: \'request.path == "/closed"\', deny: { status: 403 } }\n';
 
@@ -64,6 +70,8 @@ interface Line {
   readonly plugin?: string;
   readonly at?: string;
   readonly handler?: string;
+  readonly heldMs?: number;
+  readonly cpuMs?: number;
   readonly error?: { readonly name: string; readonly message: string };
 }
 const lines = (server: Serving): Line[] =>
@@ -120,6 +128,34 @@ describe.each([
     } finally {
       client.close();
       expect(await server.stop()).toBe(0);
+    }
+  });
+});
+
+describe('a handler that holds the event loop for two seconds', () => {
+  test.each([
+    ['in a check', '/busy', ['ask-faulty']],
+    ['after a wait', '/busy-later', ['ask-faulty']],
+    ['writing reports', '/report', []],
+  ])('%s is named in one line', async (_, path, rules) => {
+    const server = await serving([checkout.path('policies/faulty.yaml')], { bin: checkout.bin });
+    const client = peerClient(server.grpc);
+    const held = (): Line[] => lines(server).filter(({ msg }) => msg.includes('held the event loop'));
+    try {
+      for (let call = 0; call < 20; call++) await client.check({ path: '/' });
+      await client.check({ path }, 10_000).catch(() => undefined); // its deadline may end it
+      await expect
+        .poll(held, { timeout: 10_000 })
+        .toEqual([expect.objectContaining({ level: 'warn', handlers: ['faulty'], rules, times: 1 }) as Line]);
+      const [{ heldMs, cpuMs } = { heldMs: 0, cpuMs: 0 }] = held();
+      expect(heldMs).toBeGreaterThan(1900);
+      expect(cpuMs).toBeGreaterThan(0);
+      await client.check({ path }, 10_000).catch(() => undefined);
+      await client.check({ path: '/' }, 10_000);
+      expect(held()).toHaveLength(1);
+    } finally {
+      client.close();
+      await server.stop();
     }
   });
 });

@@ -55,6 +55,8 @@ export interface LiveHandlerContext {
 
 /** Inspections return their failures instead. */
 export const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
+/** A call that takes this long without waiting keeps all others waiting; longer than a thread waits for a core on a busy machine. */
+export const HELD_MS = 500;
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
 
 /** An open handler behind its gate. Kept over reloads while adapter and config stay equal. */
@@ -78,6 +80,7 @@ export class LiveHandler {
   #spec: HandlerSpec;
   #snapshots = 0;
   #closed: Promise<void> | undefined;
+  #heldMs = 0;
   readonly #whenClosed = Promise.withResolvers<void>();
 
   /** `queue`: absent if reports wait in memory. */
@@ -98,7 +101,16 @@ export class LiveHandler {
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
-      const delivery = new BatchDelivery(this.gate, (entries, call) => handler.write?.(entries, call), spec);
+      const delivery = new BatchDelivery(
+        this.gate,
+        (entries, call) => {
+          const beganAtMs = performance.now();
+          const written = handler.write?.(entries, call);
+          this.#heldMs = Math.max(this.#heldMs, performance.now() - beganAtMs);
+          return written;
+        },
+        spec,
+      );
       let reports = queue?.(handler, delivery);
       if (reports === undefined) {
         this.letters = context.letters();
@@ -157,6 +169,13 @@ export class LiveHandler {
       restarts,
       lastError: lastEnd !== undefined && lastEnd.atMs >= (lastError?.atMs ?? 0) ? lastEnd : lastError,
     };
+  }
+
+  /** The longest time since the last look in which writing a batch did not wait. */
+  takeHeldMs(): number {
+    const heldMs = this.#heldMs;
+    this.#heldMs = 0;
+    return heldMs;
   }
 
   /** Sends dead letters again, by sinks of their definitions, since their rules may have gone. `done` must be called after the last one. */

@@ -12,6 +12,7 @@ import type { Meters } from '../metrics/meters.ts';
 import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { countRefusals } from '../verdict/count-refusals.ts';
+import { HeldLoop } from './held-loop.ts';
 import { Decisions } from './decisions.ts';
 import { type FoundVerdict, KeptVerdicts } from './kept-verdicts.ts';
 import { LogEntries } from './log-entries.ts';
@@ -38,6 +39,7 @@ export class ConcludedCalls {
   readonly decisions: Decisions;
   readonly observers: Observers;
   readonly entries = new LogEntries();
+  readonly held = new HeldLoop();
   readonly #meters: Meters;
   readonly #reports: ReportWriter;
   readonly #keepsVerdicts: boolean;
@@ -90,6 +92,7 @@ export class ConcludedCalls {
     meters.outcomes[verdict.outcome]++;
     const endedAtMs = monotonic.now();
     meters.latency.add(endedAtMs - beganAtMs);
+    this.held.ended(snapshot, call, outcomes, quotas, beganAtMs, endedAtMs);
     countRefusals(outcomes, verdict.rule, bags.length, endedAtMs);
     if (snapshot.decisionPercent !== undefined)
       this.decisions.offer(snapshot.decisionPercent, snapshot, decidedBag(bags, verdict), call, verdict, this.#nowMs);

@@ -27,6 +27,7 @@ import { ForwardedForCheck } from './forwarded-for.ts';
 import { handlerOpener, MAX_CLOSE_MS } from './handler-opener.ts';
 import { type HttpChecks, listenForChecks } from './http-checks.ts';
 import { TopLimits } from './top-limits.ts';
+import { watchLoop } from './loop-watch.ts';
 import { methodsOf } from './methods.ts';
 import type { PolicyTexts } from './source.ts';
 
@@ -134,6 +135,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
   const candidate =
     share === undefined ? undefined : openCandidateThread({ engine, share, log, place: worker?.place, escaped });
   const topLimits = new TopLimits(engine);
+  const loopWatch = watchLoop(() => engine.held(), log);
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
   let policy: Policy | undefined;
@@ -159,6 +161,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     );
     feeds.close();
     topLimits.close();
+    loopWatch[Symbol.dispose]();
     if (candidateClosed !== undefined)
       await within(handlersMs, candidateClosed, 'handlers of the candidate did not close in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
