@@ -1,8 +1,8 @@
 /** The example plugins in other languages, behind the real host. Python is needed; Go where it is there. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -11,7 +11,8 @@ import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
 import { run, serving, type Serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
 
-const EXAMPLES = resolve(import.meta.dirname, '../../examples');
+const ROOT = resolve(import.meta.dirname, '../..');
+const EXAMPLES = join(ROOT, 'examples');
 const python = await pythonPlugin();
 const go = await goPlugin();
 
@@ -147,6 +148,49 @@ describe.each([
     const { code, out, err } = await run(['health', '--to', 'unix:revoked.sock'], { cwd: workspace.folder });
     expect([out + err, code]).toEqual([expect.any(String), 0]);
   });
+});
+
+test("the README of the example in Python, followed in a folder of one's own beside an installed Sluice", async () => {
+  workspace = makeWorkspace({
+    'bin/sluice': `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/cli/bin.ts')}' "$@"\n`,
+  });
+  chmodSync(workspace.path('bin/sluice'), 0o755);
+  mkdirSync(workspace.path('node_modules'));
+  symlinkSync(ROOT, workspace.path('node_modules/sluice'));
+  const folder = workspace.path('mine/plugin');
+  cpSync(join(EXAMPLES, 'plugin-python'), folder, { recursive: true });
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8');
+  const commands = /```sh\n([\s\S]*?)```/.exec(readme)?.[1]?.trim().split('\n') ?? [];
+  expect(commands.slice(0, 2)).toEqual([
+    'python3 -m venv venv && . venv/bin/activate',
+    'pip install -r requirements.txt',
+  ]);
+  expect(commands.at(-1)).toBe('sluice serve policy.yaml');
+  // The packages are downloaded once for all tests, and the server gets ports of its own.
+  const venv = dirname(dirname(python.program));
+  const script = ['set -e', ...commands.slice(2, -1), 'echo "plugin: $!"'].join('\n');
+  const shell = spawn('sh', ['-c', script], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PATH: `${venv}/bin:${workspace.path('bin')}:${process.env['PATH']}` },
+  });
+  let said = '';
+  for (const stream of [shell.stdout, shell.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  const [code] = (await once(shell, 'exit')) as [number];
+  const plugin = /^plugin: (\d+)$/m.exec(said)?.[1];
+  if (plugin !== undefined) ended.push(async () => process.kill(Number(plugin), 'SIGTERM'));
+  expect(said).not.toContain('rror');
+  expect(code).toBe(0);
+  const served = await serving(['policy.yaml'], { cwd: folder });
+  ended.push(async () => served.stop());
+  const client = peerClient(served.grpc);
+  const statusOf = async (user: string): Promise<string | undefined> =>
+    (await client.check({ path: '/', headers: { 'x-user': user } })).denied_response?.status.code;
+  await expect.poll(async () => statusOf('bob'), { timeout: 10_000 }).toBe('Forbidden');
+  expect(await statusOf('ann')).toBeUndefined();
 });
 
 test("the example in Python passes its author's own tests", async () => {
