@@ -5,9 +5,9 @@
  * where the evaluation began. Expressions without macros and built text are not metered.
  */
 export interface Budget {
-  /** One for each element that a macro visits, and one for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
+  /** One for each element that a macro visits or value of decoded JSON, and one for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
   readonly steps: number;
-  /** The length of all texts that `+`, `replace`, `join` and `format` build, in UTF-16 units; of bytes, in octets. */
+  /** The length of all texts that `+`, `replace`, `join` and `format` build and `json.decode` reads, in UTF-16 units; of bytes, in octets. */
   readonly characters: number;
 }
 
@@ -64,9 +64,9 @@ export function faultText(fault: unknown, budget: Budget): string {
   if (fault === OVER_STEPS)
     return (
       `it took more than ${budget.steps} steps, the budget of an evaluation; ` +
-      'its macros visit too many elements or read texts that are too long'
+      'its macros visit too many elements or read texts that are too long, or JSON has too many values'
     );
   if (fault === OVER_CHARACTERS)
-    return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
+    return `it built or decoded more than ${budget.characters} characters of text, the budget of an evaluation`;
   return `internal error (${fault instanceof Error ? fault.name : typeof fault})`;
 }

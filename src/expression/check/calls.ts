@@ -1,7 +1,7 @@
 /** Resolves calls of functions, methods and operators to overloads, by the types of the arguments. */
 import { BOOL, DYN, INT, type Type, sameType, typeText } from '../../attributes/types.ts';
 import { functionNames, hasFunction, overloadsOf } from '../functions/index.ts';
-import { EXTREMES, EXTREMES_OF_LIST, SIZE_OF_CONTAINER } from '../functions/generic.ts';
+import { EXTREMES, EXTREMES_OF_LIST, SIZE_OF_ANY, SIZE_OF_CONTAINER } from '../functions/generic.ts';
 import type { Overload } from '../functions/overload.ts';
 import type { NodeOf } from '../parse/ast.ts';
 import { nearestOf } from './nearest.ts';
@@ -51,6 +51,8 @@ export function checkCall(node: Call, scope: Scope): Typed {
   }
   if (name === 'size' && checked.length === 1 && (first?.type.kind === 'list' || first?.type.kind === 'map'))
     return { kind: 'call', node, type: INT, overload: SIZE_OF_CONTAINER, args: checked };
+  if (name === 'size' && checked.length === 1 && first?.type.kind === 'dyn')
+    return { kind: 'call', node, type: INT, overload: SIZE_OF_ANY, args: checked };
   return checkOverloads(name, target !== undefined, checked, node, scope);
 }
 

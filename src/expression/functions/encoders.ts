@@ -1,5 +1,6 @@
-/** cel-go's encoders extension, and percent-encoding. */
-import { BYTES, STRING } from '../../attributes/types.ts';
+/** cel-go's encoders extension, percent-encoding, and JSON. */
+import { BYTES, DYN, STRING } from '../../attributes/types.ts';
+import { jsonValue, jsonValueOfBytes } from './json.ts';
 import { type Overload, fn } from './overload.ts';
 
 /** With or without padding, as in cel-go; `undefined` for text that is not base64. */
@@ -22,5 +23,11 @@ export const ENCODERS: readonly Overload[] = [
     checkConstant: ([text]) =>
       typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is not base64` : undefined,
   }),
+  fn('json.decode', [STRING], DYN, jsonValue, {
+    builds: true,
+    checkConstant: ([text]) =>
+      typeof text === 'string' && jsonValue(text) === undefined ? `${JSON.stringify(text)} is not JSON` : undefined,
+  }),
+  fn('json.decode', [BYTES], DYN, jsonValueOfBytes, { builds: true }),
   fn('url.encode', [STRING], STRING, percentEncoded),
 ];

@@ -5,11 +5,16 @@
 import { BOOL, DYN, INT } from '../../attributes/types.ts';
 import { NONE, Optional, type Val, compareDyn } from '../values/dynamic.ts';
 import { type Overload, fn, method } from './overload.ts';
+import { lengthOf } from './text.ts';
 
 const sizeOf = (value: Val): number | undefined =>
   Array.isArray(value) ? value.length : value instanceof Map ? value.size : undefined;
 
 export const SIZE_OF_CONTAINER = fn('size', [DYN], INT, sizeOf);
+/** Of a value whose type is known at run time. */
+export const SIZE_OF_ANY = fn('size', [DYN], INT, (value: Val) =>
+  typeof value === 'string' ? lengthOf(value) : value instanceof Uint8Array ? value.length : sizeOf(value),
+);
 
 function isZero(value: Val): boolean {
   if (value === false || value === 0 || value === 0n || value === '' || value === null) return true;

@@ -7,7 +7,7 @@ import * as search from './search.ts';
 /** Characters are code points, as in cel-go. Most text has one UTF-16 unit for each. */
 const SURROGATE = /[\ud800-\udfff]/;
 const pointsOf = (text: string): readonly string[] | string => (SURROGATE.test(text) ? Array.from(text) : text);
-const lengthOf = (text: string): number => pointsOf(text).length;
+export const lengthOf = (text: string): number => pointsOf(text).length;
 const slice = (text: string, from: number, to?: number): string => {
   const points = pointsOf(text);
   return typeof points === 'string' ? points.slice(from, to) : points.slice(from, to).join('');

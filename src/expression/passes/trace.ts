@@ -156,6 +156,7 @@ export class Trace {
           return this.#isDyn(node)
             ? `${node.name} does not accept values of these types, or the result is out of range`
             : 'the result is out of the range of its type';
+        if (node.name === 'decode' && node.target?.kind === 'name' && node.target.name === 'json') return NOT_JSON;
         return `${node.name}() does not accept these values`;
       }
       case 'list':
@@ -176,6 +177,7 @@ export class Trace {
 }
 
 /** Their operands are not parts: only the presence of a value is asked. */
+const NOT_JSON = 'the text is not JSON, or may be read in several ways (a name twice, a number out of range)';
 const HAS: ReadonlySet<Typed['kind']> = new Set(['hasAttribute', 'hasField', 'hasValue']);
 
 const withoutConversion = (typed: Typed): Typed => (typed.kind === 'convert' ? withoutConversion(typed.of) : typed);
