@@ -107,7 +107,8 @@ beforeAll(async () => {
     spaces.node.agent(0),
   ]);
   await client.serve({ host: '0.0.0.0', port: 9080, name: 'ratings' });
-  for (const port of [9080, HIDDEN, FORBIDDEN]) await server.serve({ host: '0.0.0.0', port, name: `server-${port}` });
+  for (const port of [9080, HIDDEN, FORBIDDEN])
+    await server.serve({ host: '0.0.0.0', port, name: `server-${port}`, closes: port === HIDDEN });
   // These speak first, as MySQL does.
   for (const port of [3306, 6379]) await server.listen({ host: '0.0.0.0', port, name: `server-${port}` });
   await outside.serve({ host: '0.0.0.0', port: 8000, name: 'outside' });
@@ -319,7 +320,7 @@ describe('while calls go', () => {
       const [mesh] = servers as [Part];
       await untilReady('the late service', mesh, async () => (await client.get(late)).startsWith('200 '));
       expect(await client.get(late)).toMatch(new RegExp(`^200 server-${HIDDEN} from .* for late/late$`));
-      // The server's Envoy may be later than the client's, and passes calls of the port through until then.
+      // The server's Envoy may be later than the client's. Until then it passes connections of the port through, which stay so while they last.
       await untilReady('its port', mesh, async () => {
         await client.get(late);
         return (await statOf(1, `http.inbound_${HIDDEN}.downstream_rq_2xx`)) > 0;

@@ -13,6 +13,7 @@ interface Asked {
   readonly from?: string;
   readonly path?: string;
   readonly service?: string;
+  readonly closes?: boolean;
 }
 
 const TIMEOUT_MS = 2000;
@@ -47,8 +48,9 @@ async function open({ host, port, from }: Asked): Promise<string> {
   return text(socket);
 }
 
-async function serve({ host, port, name }: Asked): Promise<string> {
+async function serve({ host, port, name, closes }: Asked): Promise<string> {
   const server = createHttpServer(({ url, headers, socket }, response) => {
+    if (closes === true) response.setHeader('connection', 'close');
     response.end(`${name} from ${socket.remoteAddress} for ${headers.host}${url}`);
   });
   server.listen({ host, port });

@@ -27,8 +27,13 @@ export interface Agent {
   listen(at: { readonly host: string; readonly port: number; readonly name: string }): Promise<void>;
   /** The answer, or the code of the error. */
   connect(to: { readonly host: string; readonly port: number; readonly from?: string }): Promise<string>;
-  /** Answers each request of HTTP with `NAME from CLIENT for HOST/PATH`. */
-  serve(at: { readonly host: string; readonly port: number; readonly name: string }): Promise<void>;
+  /** Answers each request of HTTP with `NAME from CLIENT for HOST/PATH`, and `closes` its connection. */
+  serve(at: {
+    readonly host: string;
+    readonly port: number;
+    readonly name: string;
+    readonly closes?: boolean;
+  }): Promise<void>;
   /** `STATUS BODY`, or the code of the error; `service` is the Host header. */
   get(to: {
     readonly host: string;
