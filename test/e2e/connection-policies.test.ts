@@ -206,7 +206,7 @@ describe('connections of a mesh with mutual TLS', () => {
     const envoy = await startEnvoy({
       config: of.secure === undefined ? config : provenBy(await tokens.token(`shop:${name}`), authority.ca, config),
       adminPort,
-      args: ['--drain-time-s', '1'],
+      args: ['--drain-time-s', '5', '--drain-strategy', 'immediate'], // as `sluice sidecar` starts it
     });
     ends.push(() => envoy.stop());
   }
