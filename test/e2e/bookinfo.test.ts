@@ -60,12 +60,13 @@ describe('bookinfo', () => {
   test('ratings that are slow for Jason break his page after six seconds, and nobody else is slow', async () => {
     await demo.tour('delay');
     const beganAtMs = performance.now();
-    const [his] = await Promise.all([page(jason), page()]);
+    const [hisPage, others] = [page(jason), page()];
+    expect(await Promise.race([hisPage.then(() => 'his'), others.then(() => 'others')])).toBe('others');
+    const his = await hisPage;
     const tookMs = performance.now() - beganAtMs;
     expect(his).toContain('Error fetching product reviews!');
     expect(his).toContain('Book Details');
     expect(tookMs).toBeGreaterThan(5900);
-    expect(tookMs).toBeLessThan(9000);
   });
 
   test('ratings that fail for Jason leave his reviews without stars', async () => {
