@@ -21,6 +21,8 @@ if (major < NEEDED) {
   const { directory } = module.enableCompileCache();
   if (directory !== undefined) process.env['NODE_COMPILE_CACHE'] ??= directory; // threads and children read it
   const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
+  // What a start allocates stays, and would leave the young generation large; process-life.ts lets it grow (docs/decisions/0021).
+  if (isServer) setFlagsFromString('--semi-space-growth-factor=1');
   if (isServer) holdSignals();
   const { exitOnUncaughtError, main } = await import('./main.ts');
   if (!isServer) exitOnUncaughtError(); // a server logs it and goes on

@@ -4,6 +4,7 @@
  * **Fails**: if it cannot start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import type { OwnLog } from '../log/log.ts';
 import { logFlushed } from '../log/log-output.ts';
 import { followSignals, type ServerSignal } from './signals.ts';
@@ -66,6 +67,7 @@ export async function serveUntilStopped<S extends Stoppable>({
   });
   if (isStopping) await Promise.race([started.catch(() => undefined), sleep(START_MS, undefined, { ref: false })]);
   else if (running.server !== undefined) {
+    setFlagsFromString('--semi-space-growth-factor=2'); // V8's default; bin.ts held it at 1 during the start
     onServing(running.server);
     if (isReloadWanted) reload();
     await stop.promise;
