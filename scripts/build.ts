@@ -4,11 +4,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { minify } from 'rolldown/utils';
+import { builtinsWhenUsed, MODULES_WHEN_USED } from './builtins-in-bundle.ts';
+import { librariesWhenUsed } from './libraries-in-bundle.ts';
 import { PAGE_FILE } from './build-page.ts';
 import { commitOf } from '../src/cli/commit.ts';
 import { COMMANDS } from '../src/cli/program.ts';
@@ -31,6 +32,9 @@ const ENTRY_POINTS = [
   ...globSync('plugins/*/adapter.ts', { cwd: ROOT }),
 ];
 
+/** Runs in old versions of Node too, to say that they are too old. */
+const BIN = /\/src\/cli\/bin\.ts$/;
+
 interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -44,8 +48,13 @@ const manifestOf = (folder: string): Manifest =>
 const BOTH = ['zod', '@opentelemetry/api'];
 /** Loaded from node_modules on first use. */
 const OUTSIDE = Object.keys(manifestOf(ROOT).dependencies ?? {}).filter((name) => !BOTH.includes(name));
-/** Compilers that fastify loads for schemas of routes; our routes have none (`src/admin/http-app.ts`). */
-const NEVER_LOADED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'];
+/**
+ * What fastify loads in cases that we do not have: compilers for schemas of routes, of which ours have none (`src/admin/http-app.ts`), and
+ * the client of its `inject`, for tests.
+ */
+const NEVER_LOADED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request'];
+/** What libraries load at once, and use in cases that we do not have: metrics of a cluster, ranges of versions of plugins for fastify. */
+const LEFT_OUT = /\/node_modules\/(?:@prometheus-io\/client\/lib\/(?:cluster|worker|pushgateway)|semver\/index)\.js$/;
 
 async function bundle(): Promise<void> {
   await build({
@@ -53,10 +62,11 @@ async function bundle(): Promise<void> {
     input: Object.fromEntries(ENTRY_POINTS.map((file) => [file.replace(/\.ts$/, ''), file])),
     platform: 'node',
     external: (id) => [...OUTSIDE, ...NEVER_LOADED].some((name) => id === name || id.startsWith(`${name}/`)),
-    plugins: [httpWithoutUndici, smallDependencies, asciiText, licenses],
+    plugins: [builtinsWhenUsed(BIN), librariesWhenUsed(isOurs), leftOut, smallDependencies, asciiText, licenses],
     output: {
       dir: DIST,
       entryFileNames: '[name].js',
+      codeSplitting: { groups: [{ name: 'node-when-used', test: MODULES_WHEN_USED }] },
       chunkFileNames: ({ moduleIds }) => `${chunkFolder(moduleIds)}/chunks/[name]-[hash].js`,
       minify: 'dce-only', // names and lines stay, for stack traces
       comments: false,
@@ -75,21 +85,9 @@ function chunkFolder(moduleIds: readonly string[]): string {
 
 const isOurs = (id: string): boolean => id.startsWith(ROOT) && !id.includes('/node_modules/');
 
-const HTTP = '\0http';
-/** Exports of `node:http` whose getters load Node's own undici, as each import of the module does, since it reads all. */
-const OF_UNDICI = ['WebSocket', 'CloseEvent', 'MessageEvent'];
-const httpWithoutUndici: Plugin = {
-  name: 'http-without-undici',
-  resolveId: { filter: { id: /^node:http$/ }, handler: () => HTTP },
-  load: {
-    filter: { id: /^\0http$/ },
-    handler: () =>
-      `const http = process.getBuiltinModule('node:http');\n` +
-      `export default http;\n` +
-      `export const { ${Object.keys(http)
-        .filter((name) => !OF_UNDICI.includes(name))
-        .join(', ')} } = http;\n`,
-  },
+const leftOut: Plugin = {
+  name: 'left-out',
+  load: { filter: { id: LEFT_OUT }, handler: () => 'module.exports = undefined;\n' },
 };
 
 /** Minified, since the text of a loaded module stays in memory. */

@@ -20,6 +20,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitOf } from '../../src/cli/commit.ts';
 import { esModule, makeWorkspace, policyOf } from '../parts/workspace.ts';
 import { ROOT, run, serving } from './command.ts';
+import { builtinsOf, decisionsOverTls } from './package-loading.ts';
 import { peerClient } from './peer-client.ts';
 
 let folder: string;
@@ -77,13 +78,28 @@ describe('the package, installed elsewhere', () => {
     expect(plugins.filter(({ map, folders }) => folders.some((one) => !map.startsWith(`${one}/`)))).toEqual([]);
   });
 
-  test('has no import of node:http, which would load undici of Node at each start', () => {
+  test('imports no module of Node, except in what old versions of Node run: an import reads all its getters', () => {
     const dist = join(folder, 'node_modules/sluice/dist');
     const files = globSync('**/*.js', { cwd: dist });
-    expect(files.length).toBeGreaterThan(50);
-    expect(
-      files.filter((file) => /\bfrom\s*['"](?:node:)?http['"]/.test(readFileSync(join(dist, file), 'utf8'))),
-    ).toEqual([]);
+    const importing = /^import\b.*["'](?:node:\w+|https?|tls|util|fs|crypto)["']/m;
+    expect(files.filter((file) => importing.test(readFileSync(join(dist, file), 'utf8')))).toEqual(['src/cli/bin.js']);
+  });
+
+  test('serves without the modules of Node that its example does not use', async () => {
+    const loaded = await builtinsOf('node_modules/sluice/examples/start', { bin: bin(), cwd: folder });
+    expect(loaded).toContain('http');
+    const unused = ['tls', 'https', 'http2', 'zlib', 'readline', 'internal/deps/undici/undici'];
+    expect(unused.filter((name) => loaded.includes(name))).toEqual([]);
+  });
+
+  test.each(['own', 'http2'] as const)('loads TLS, patterns, calendars when used: %s', async (kind) => {
+    const secondOfTheDay = 'denied';
+    expect(await decisionsOverTls(kind, ['/7', '/GET', '/', '/'], { bin: bin(), cwd: folder })).toEqual([
+      'denied',
+      'denied',
+      'allowed',
+      secondOfTheDay,
+    ]);
   });
 
   test('has the licences of bundled packages, and all entry points of its manifest', () => {
