@@ -1,8 +1,9 @@
 /**
- * `/deadletters`: reports that a backend refused, of handlers whose reports wait in memory.
+ * `/deadletters`: reports that a backend refused, in memory and on disk.
  * **In**: GETs; POSTs of this machine. **Out**: rows, one with its values, or what was settled. **Fails**: with 400 and a sentence, 403
  * from elsewhere, since values may be secret, and 404 for an id that is not there.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { isFromOtherPage, LETTERS_REFUSED, mayChange, OTHER_PAGE_REFUSED, whoAsks } from './change-access.ts';
@@ -26,12 +27,22 @@ export function addDeadLetters(
   sources: Pick<AdminSources, 'letters'>,
   onSettled: (done: LettersSettled) => void,
 ): void {
+  /** Requests that come at once share one list, whose octets all their sockets send. */
+  const lists = new Map<string, Promise<Buffer>>();
+  const listed = (handler: string | undefined): Promise<Buffer> => {
+    const key = JSON.stringify(handler ?? null);
+    let list = lists.get(key);
+    if (list === undefined) {
+      list = listOf(sources, handler).finally(() => lists.delete(key));
+      lists.set(key, list);
+    }
+    return list;
+  };
   app.get<{ Querystring: Query }>('/deadletters', async (request, reply) => {
     if (isFromOtherPage(request)) return reply.code(403).send(OTHER_PAGE_REFUSED);
     const asked = queryOf(request.query, ['handler']);
     if ('wrong' in asked) return reply.code(400).send({ error: asked.wrong });
-    const { rows } = await sources.letters({ kind: 'list', handler: asked.handler });
-    return { letters: rows.map((row) => ({ ...row, why: withoutCredentialsIn(row.why) })) };
+    return reply.type('application/json; charset=utf-8').send(await listed(asked.handler));
   });
   app.get<{ Querystring: Query }>('/deadletters/show', async (request, reply) => {
     if (!mayChange(request)) return reply.code(403).send(LETTERS_REFUSED);
@@ -61,6 +72,13 @@ export function addDeadLetters(
       reply.code(405).header('allow', 'POST').send({ error: 'dead letters are settled by POST' }),
     );
   }
+}
+
+async function listOf({ letters }: Pick<AdminSources, 'letters'>, handler: string | undefined): Promise<Buffer> {
+  await nextTurn(); // of the event loop: others may have come in this one
+  const { rows, more } = await letters({ kind: 'list', handler });
+  const shown = rows.map((row) => ({ ...row, why: withoutCredentialsIn(row.why) }));
+  return Buffer.from(JSON.stringify({ letters: shown, more }));
 }
 
 type Asked<Name extends string> = { readonly [N in Name]?: string } | { readonly wrong: string };

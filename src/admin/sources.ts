@@ -148,7 +148,7 @@ export interface AdminSources {
   /** How often each rule applied; `undefined` without a policy, or if no worker answers. */
   ruleCounts(): RuleCounts | undefined | Promise<RuleCounts | undefined>;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
-  /** Dead letters of handlers whose reports wait in memory. */
+  /** Dead letters of its handlers, in memory and on disk. */
   letters(request: LetterRequest): Promise<LetterAnswer>;
   /** Newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;

@@ -1,5 +1,5 @@
 /**
- * Dead letters in the memory of a running server.
+ * Dead letters of a running server, in its memory and on its disk.
  * **In**: its admin port. **Out**: rows, one with its values, what was settled. **Fails**: with a CliError, if it does not answer or
  * refuses.
  */
@@ -16,10 +16,12 @@ export interface Settled {
   readonly failed: readonly { readonly id: string; readonly why: string }[];
 }
 
-export async function lettersOf(to: string, handler: string | undefined): Promise<readonly LetterRow[]> {
-  const { letters } = (await asked(to, `/deadletters?${queryOf({ handler })}`)) as { letters: readonly LetterRow[] };
-  return letters;
-}
+/** `more`: on disk, beyond those that a server lists. */
+export const lettersOf = async (
+  to: string,
+  handler: string | undefined,
+): Promise<{ readonly letters: readonly LetterRow[]; readonly more: number }> =>
+  (await asked(to, `/deadletters?${queryOf({ handler })}`)) as { letters: readonly LetterRow[]; more: number };
 
 /** With its values, from JSON. */
 export const letterOf = (to: string, id: string, handler: string | undefined): Promise<unknown> =>

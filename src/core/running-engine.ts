@@ -48,7 +48,7 @@ export interface RunningEngine extends Engine {
   /** The policy in force, with its open handlers. */
   readonly snapshot: Snapshot | undefined;
   handlers(): readonly HandlerState[];
-  /** Dead letters of handlers whose reports wait in memory. */
+  /** Dead letters of its handlers, in memory and on disk. */
   letters(request: LetterRequest): Promise<LetterAnswer>;
   /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;

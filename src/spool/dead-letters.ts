@@ -125,6 +125,18 @@ export async function replayDeadLetters(
   return sent.map(({ id }) => id);
 }
 
+/** They are not listed any more; their ids. */
+export async function dropDeadLetters(
+  folder: string,
+  isWanted: (letter: DeadLetterHead) => boolean,
+): Promise<readonly string[]> {
+  const letters: { readonly id: string; readonly sequence: number }[] = [];
+  for await (const letter of readDeadLetters(folder))
+    if (isWanted(letter)) letters.push({ id: letter.id, sequence: letter.sequence });
+  if (letters.length > 0) await markDone(folder, letters);
+  return letters.map(({ id }) => id);
+}
+
 /** They are not listed any more. One command at a time. */
 export async function markDone(folder: string, letters: readonly Pick<DeadLetter, 'sequence'>[]): Promise<void> {
   const done = await doneIn(folder);

@@ -11,6 +11,7 @@ export {
   type DeadLetterHead,
   markDone,
   readDeadLetters,
+  dropDeadLetters,
   replayDeadLetters,
 } from './dead-letters.ts';
 export { newerFormat, newerText, spoolOfAside } from './newer.ts';

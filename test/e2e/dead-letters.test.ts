@@ -78,6 +78,34 @@ test('the log line names a command that shows the values; replayed letters are s
   expect(await listed()).toEqual([]);
 }, 120_000);
 
+test('letters on disk are listed, shown, replayed and dropped over the admin port of the server that writes them', async () => {
+  fault('reject');
+  const at = (...args: string[]) => run(['deadletter', ...args, '--to', server.admin]);
+  const letters = async (): Promise<readonly Letter[]> => JSON.parse((await at('list', '--json')).out) as Letter[];
+  const load = sendStreams(server.grpc, new Streams(), 1, PER_STREAM);
+  await load.stop();
+  await eventually(async () => expect(await letters()).toHaveLength(PER_STREAM));
+  expect(await letters()).toEqual(await listed());
+  const [first] = await letters();
+  expect(JSON.parse((await at('show', first?.id ?? '')).out)).toMatchObject({
+    handler: 'out',
+    rule: 'all',
+    values: { path: expect.stringMatching(/^\/\d+$/), code: 200 },
+  });
+  expect((await at('drop', first?.id ?? '')).out).toBe('1 dead letter dropped\n');
+  expect(await letters()).toHaveLength(PER_STREAM - 1);
+  expect((await at('drop', first?.id ?? '')).err).toContain('no dead letter has the id');
+  fault('none');
+  const before = linesOf(workspace.path('out'));
+  expect((await at('replay', '--all', '--handler', 'out')).out).toBe(
+    `${PER_STREAM - 1} dead letters will be sent again\n`,
+  );
+  await eventually(() => expect(linesOf(workspace.path('out'))).toBe(before + PER_STREAM - 1));
+  expect((await at('list')).out).toBe('no dead letters\n');
+}, 120_000);
+
+const linesOf = (file: string): number => readFileSync(file, 'utf8').trim().split('\n').length;
+
 test('letters in memory are listed, shown, replayed and dropped over the admin port of a server of two workers', async () => {
   const own = makeWorkspace();
   onTestFinished(() => own.remove());

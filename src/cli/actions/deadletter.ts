@@ -1,13 +1,13 @@
 /**
- * `sluice deadletter list|show|replay|drop`: reports that a backend refused, on disk, read and settled beside a running server; or in the
- * memory of a server, which is asked.
+ * `sluice deadletter list|show|replay|drop`: reports that a backend refused. A running server is asked for those in its memory and on its
+ * disk; those in a folder are read and settled beside it.
  */
 import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
 import type { LetterRow } from '../../core/handlers/letter-desk.ts';
 import { contentOf, jsonValue } from '../../core/handlers/spooled/letter-content.ts';
 import {
   type DeadLetter,
-  markDone,
+  dropDeadLetters,
   newerFormat,
   newerText,
   readDeadLetters,
@@ -41,7 +41,13 @@ function serverOf({ to, folder, policy }: DeadLetterFlags): string | undefined {
 
 export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
   const server = serverOf(flags);
-  printRows(server === undefined ? await lettersIn(flags) : await lettersOf(server, flags.handler), flags);
+  if (server === undefined) {
+    printRows(await lettersIn(flags), flags);
+    return EXIT.ok;
+  }
+  const { letters, more } = await lettersOf(server, flags.handler);
+  printRows(letters, flags);
+  if (more > 0) printErr(`and ${more} more on disk; --folder or --policy lists them all`);
   return EXIT.ok;
 }
 
@@ -109,7 +115,9 @@ export async function settleLetters(
   let settled = 0;
   for (const { deadLetters, firstLog } of await handlersOf(flags))
     for (const folder of deadLetters) {
-      const done = await (how === 'replay' ? replayDeadLetters(folder, firstLog, isWanted) : dropped(folder, isWanted));
+      const done = await (how === 'replay'
+        ? replayDeadLetters(folder, firstLog, isWanted)
+        : dropDeadLetters(folder, isWanted));
       settled += done.length;
       for (const id of done) missing.delete(id);
     }
@@ -135,14 +143,6 @@ async function settleAt(
 
 const printSettled = (how: 'replay' | 'drop', settled: number): void =>
   printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
-
-async function dropped(folder: string, isWanted: (letter: DeadLetter) => boolean): Promise<readonly string[]> {
-  const letters: { readonly id: string; readonly sequence: number }[] = [];
-  for await (const letter of readDeadLetters(folder))
-    if (isWanted(letter)) letters.push({ id: letter.id, sequence: letter.sequence });
-  if (letters.length > 0) await markDone(folder, letters);
-  return letters.map(({ id }) => id);
-}
 
 async function handlersOf(flags: DeadLetterFlags): Promise<readonly SpooledHandler[]> {
   const handlers = await handlersIn(flags);

@@ -1,6 +1,7 @@
 /**
- * What operators do with the dead letters in memory of an engine.
- * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: never; a letter that cannot be sent again stays.
+ * What operators do with the dead letters of an engine, in memory and on disk.
+ * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent again
+ * stays.
  */
 import { messageOf } from '../../text/message-of.ts';
 import type { LiveHandler } from './live-handler.ts';
@@ -26,8 +27,10 @@ export interface LetterRow {
 }
 
 export interface LetterAnswer {
-  /** `list`: oldest first. */
+  /** `list`: oldest first of each handler. */
   readonly rows: readonly LetterRow[];
+  /** On disk, beyond those of `rows`. */
+  readonly more: number;
   /** `show`: JSON. */
   readonly shown: string | undefined;
   /** Ids of those that are settled. */
@@ -36,7 +39,10 @@ export interface LetterAnswer {
   readonly failed: readonly { readonly id: string; readonly why: string }[];
 }
 
-export function askLetters(handlers: readonly LiveHandler[], request: LetterRequest): LetterAnswer {
+/** Of those on disk. */
+const MAX_ROWS = 10_000;
+
+export async function askLetters(handlers: readonly LiveHandler[], request: LetterRequest): Promise<LetterAnswer> {
   const rows: LetterRow[] = [];
   let shown: string | undefined;
   const settled: string[] = [];
@@ -71,10 +77,32 @@ export function askLetters(handlers: readonly LiveHandler[], request: LetterRequ
       }
     }
   }
-  return { rows, shown, settled, failed };
+  const onDisk = handlers.flatMap(({ spec, reports }) =>
+    reports?.lettersIn === undefined || (request.handler ?? spec.name) !== spec.name
+      ? []
+      : [{ name: spec.name, folder: reports.lettersIn }],
+  );
+  if (onDisk.length === 0) return { rows, more: 0, shown, settled, failed };
+  const { eachLetter, settleLetters } = await import('./spooled/disk-letters.ts');
+  let more = 0;
+  for (const { name, folder } of onDisk) {
+    if (request.kind === 'list')
+      await eachLetter(folder, (letter) => {
+        if (rows.length < MAX_ROWS) rows.push(rowOf(name, letter));
+        else more++;
+        return true;
+      });
+    else if (request.kind === 'show')
+      await eachLetter(folder, (letter) => {
+        if (letter.id === request.id) shown ??= shownText(name, letter);
+        return shown === undefined;
+      });
+    else settled.push(...(await settleLetters(folder, request.kind, wanted(request.ids))));
+  }
+  return { rows, more, shown, settled, failed };
 }
 
-function wanted(ids: readonly string[] | undefined): (letter: MemoryLetter) => boolean {
+function wanted(ids: readonly string[] | undefined): (letter: { readonly id: string }) => boolean {
   if (ids === undefined) return () => true;
   const set = new Set(ids);
   return ({ id }) => set.has(id);
@@ -97,6 +125,7 @@ export const mergedLetters = (answers: readonly LetterAnswer[]): LetterAnswer =>
   rows: answers
     .flatMap(({ rows }) => rows)
     .toSorted((a, b) => (a.refused < b.refused ? -1 : Number(a.refused > b.refused))),
+  more: answers.reduce((sum, { more }) => sum + more, 0),
   shown: answers.find(({ shown }) => shown !== undefined)?.shown,
   settled: answers.flatMap(({ settled }) => settled),
   failed: answers.flatMap(({ failed }) => failed),

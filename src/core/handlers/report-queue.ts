@@ -36,6 +36,8 @@ export interface ReportQueue {
   /** The handler closes; settles within about `withinMs`. */
   close(withinMs: number): Promise<void>;
   readonly state: ReportQueueState | undefined;
+  /** Of one that has its dead letters on disk: the folder of the handler. */
+  readonly lettersIn?: string | undefined;
 }
 
 export interface ReportQueueState {

@@ -2,7 +2,7 @@
  * The reports of one open handler, in logs on disk: its own, and those of workers that are no more.
  * **In**: reports. **Out**: batches to the handler while it is in force, or while its log has no other handler. **Fails**: as the logs do.
  */
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { AnyHandler, Log, LogFields } from '../../../adapters/contract.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { settlesWithin } from '../../../time/settles-within.ts';
@@ -74,6 +74,12 @@ export class DiskQueue implements ReportQueue {
 
   get state(): ReportQueueState | undefined {
     return mergedStates(this.#all().map((log) => log.state));
+  }
+
+  /** The folder of the handler, for the first worker: one of them answers for the letters of all. */
+  get lettersIn(): string | undefined {
+    const { folder } = this.#own;
+    return basename(folder) === '1' ? dirname(folder) : undefined;
   }
 
   /** In force: from now on this handler sends what waits, whoever queued it. */

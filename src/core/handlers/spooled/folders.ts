@@ -31,7 +31,7 @@ export async function spooledHandlers(folder: string): Promise<readonly SpooledH
           return worker === undefined ? [] : [{ worker, folder: join(own, one) }];
         })
         .toSorted((a, b) => a.worker - b.worker),
-      deadLetters: inside.filter((one) => /^dead-letters(-\d+)?$/.test(spoolOfAside(one))).map((one) => join(own, one)),
+      deadLetters: inside.filter(isDeadLetterFolder).map((one) => join(own, one)),
       firstLog: join(own, '1'),
     });
   }
@@ -51,6 +51,8 @@ async function foldersIn(folder: string): Promise<string[]> {
     .map(({ name }) => name)
     .toSorted();
 }
+
+export const isDeadLetterFolder = (name: string): boolean => /^dead-letters(-\d+)?$/.test(spoolOfAside(name));
 
 /** `folder`: of the handler, which is in that of the policy. */
 export const deadLetterFolder = (folder: string, worker: number): string =>

@@ -1,0 +1,63 @@
+/**
+ * The dead letters on disk of one handler, of all workers and of those that are no more.
+ * **In**: what an operator asks. **Out**: rows, values, ids of those that are settled. **Fails**: if the disk does. Requests take turns,
+ * since settling rewrites a file, and a folder may have 64 MiB to read.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type DeadLetter,
+  dropDeadLetters,
+  newerFormat,
+  readDeadLetters,
+  replayDeadLetters,
+} from '../../../spool/index.ts';
+import { isDeadLetterFolder } from './folders.ts';
+
+const turns = new Map<string, Promise<unknown>>();
+
+/** `folder`: of the handler. */
+function inTurn<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const before = turns.get(folder) ?? Promise.resolve();
+  const turn = before.then(work, work);
+  turns.set(folder, turn);
+  void turn
+    .catch(() => undefined)
+    .then(() => {
+      if (turns.get(folder) === turn) turns.delete(folder);
+    });
+  return turn;
+}
+
+/** Calls `see` for each, oldest first of each worker, until it returns false. */
+export const eachLetter = (folder: string, see: (letter: DeadLetter) => boolean): Promise<void> =>
+  inTurn(folder, async () => {
+    for (const one of await foldersOf(folder))
+      for await (const letter of readDeadLetters(one)) if (!see(letter)) return;
+  });
+
+/** The ids of those that are settled. They are sent by worker 1, which there always is. */
+export const settleLetters = (
+  folder: string,
+  how: 'replay' | 'drop',
+  isWanted: (letter: { readonly id: string }) => boolean,
+): Promise<readonly string[]> =>
+  inTurn(folder, async () => {
+    const settled: string[] = [];
+    for (const one of await foldersOf(folder))
+      settled.push(
+        ...(await (how === 'drop'
+          ? dropDeadLetters(one, isWanted)
+          : replayDeadLetters(one, join(folder, '1'), isWanted))),
+      );
+    return settled;
+  });
+
+/** Without those of a newer version. */
+async function foldersOf(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const name of (await readdir(folder)).toSorted())
+    if (isDeadLetterFolder(name) && (await newerFormat(join(folder, name))) === undefined)
+      found.push(join(folder, name));
+  return found;
+}
