@@ -1,12 +1,15 @@
 /** Reports that a sink rejects, settled by commands beside the server that runs. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../src/adapters/testing/index.ts';
 import { PER_STREAM, sendStreams, Streams } from '../parts/numbered-streams.ts';
 import type { SinkFault } from '../parts/sink/adapter.ts';
 import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
 import { run, type Serving, serving } from './command.ts';
+import { peerClient } from './peer-client.ts';
 
 const POLICY = `
 plugins: [${join(import.meta.dirname, '../parts/sink/adapter.ts')}]
@@ -103,6 +106,53 @@ test('letters on disk are listed, shown, replayed and dropped over the admin por
   await eventually(() => expect(linesOf(workspace.path('out'))).toBe(before + PER_STREAM - 1));
   expect((await at('list')).out).toBe('no dead letters\n');
 }, 120_000);
+
+test('10 000 lists and 10 000 settlings at once are answered, in bounded memory, while calls are', async () => {
+  fault('reject');
+  const load = sendStreams(server.grpc, new Streams(), 1, PER_STREAM);
+  await load.stop();
+  await eventually(async () => expect(await listed()).toHaveLength(PER_STREAM));
+  const ids = (await listed()).map(({ id }) => id);
+  const agent = new Agent({ keepAlive: true, maxSockets: 2000 });
+  onTestFinished(() => agent.destroy());
+  const ask = (path: string, body?: object): Promise<{ status: number; json: unknown }> =>
+    new Promise((resolve, reject) => {
+      const sent = request(`http://${server.admin}${path}`, {
+        agent,
+        method: body === undefined ? 'GET' : 'POST',
+        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      });
+      sent.on('error', reject).on('response', (response) => {
+        text(response).then((said) => resolve({ status: response.statusCode ?? 0, json: JSON.parse(said) }), reject);
+      });
+      sent.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  const residentMiB = (): number =>
+    Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1] ?? Infinity) / 1024;
+  const beforeMiB = residentMiB();
+  const client = peerClient(server.grpc);
+  onTestFinished(() => client.close());
+  const lists = Promise.all(
+    Array.from({ length: 10_000 }, async () => {
+      const { status, json } = await ask('/deadletters');
+      const { letters, more } = json as { letters: readonly Letter[]; more: number };
+      return status === 200 && more === 0 && letters.length === ids.length && letters.at(-1)?.id === ids.at(-1);
+    }),
+  );
+  for (let call = 0; call < 20; call++) await client.check({ path: '/' }, 10_000);
+  expect((await lists).filter(Boolean)).toHaveLength(10_000);
+
+  // Each drops one of the letters; who comes later finds it gone.
+  const settled = await Promise.all(
+    Array.from({ length: 10_000 }, async (__, at) => {
+      const { json } = await ask('/deadletters/drop', { ids: [ids[at % ids.length]] });
+      return (json as { settled: readonly string[] }).settled.length;
+    }),
+  );
+  expect(settled.reduce((sum, one) => sum + one, 0)).toBe(ids.length);
+  expect(await listed()).toEqual([]);
+  expect(residentMiB() - beforeMiB).toBeLessThan(200);
+}, 180_000);
 
 const linesOf = (file: string): number => readFileSync(file, 'utf8').trim().split('\n').length;
 

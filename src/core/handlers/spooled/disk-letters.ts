@@ -36,22 +36,49 @@ export const eachLetter = (folder: string, see: (letter: DeadLetter) => boolean)
       for await (const letter of readDeadLetters(one)) if (!see(letter)) return;
   });
 
-/** The ids of those that are settled. They are sent by worker 1, which there always is. */
-export const settleLetters = (
+type IsWanted = (letter: { readonly id: string }) => boolean;
+
+interface Asked {
+  readonly isWanted: IsWanted;
+  readonly settled: string[];
+  readonly done: Promise<void>;
+}
+
+/** Requests that wait for one turn, by what they ask and the folder. */
+const asked = new Map<string, Asked[]>();
+
+/** The ids of those that are settled. They are sent by worker 1, which there always is. Requests that wait are settled in one pass. */
+export async function settleLetters(
   folder: string,
   how: 'replay' | 'drop',
-  isWanted: (letter: { readonly id: string }) => boolean,
-): Promise<readonly string[]> =>
-  inTurn(folder, async () => {
-    const settled: string[] = [];
-    for (const one of await foldersOf(folder))
-      settled.push(
-        ...(await (how === 'drop'
-          ? dropDeadLetters(one, isWanted)
-          : replayDeadLetters(one, join(folder, '1'), isWanted))),
-      );
-    return settled;
-  });
+  isWanted: IsWanted,
+): Promise<readonly string[]> {
+  const key = `${how} ${folder}`;
+  const waiting = asked.get(key) ?? [];
+  asked.set(key, waiting);
+  const [first] = waiting;
+  const settled: string[] = [];
+  const done =
+    first?.done ??
+    inTurn(folder, async () => {
+      asked.delete(key);
+      await settleAll(folder, how, waiting);
+    });
+  waiting.push({ isWanted, settled, done });
+  await done;
+  return settled;
+}
+
+/** A letter that several want is the first one's. */
+async function settleAll(folder: string, how: 'replay' | 'drop', waiting: readonly Asked[]): Promise<void> {
+  const isWanted: IsWanted = (letter) => {
+    const by = waiting.find((one) => one.isWanted(letter));
+    by?.settled.push(letter.id);
+    return by !== undefined;
+  };
+  for (const one of await foldersOf(folder))
+    await (how === 'drop' ? dropDeadLetters(one, isWanted) : replayDeadLetters(one, join(folder, '1'), isWanted));
+}
 
 /** Without those of a newer version. */
 async function foldersOf(folder: string): Promise<readonly string[]> {
