@@ -16,7 +16,7 @@ export function outputsMaker(claims: ClaimsConfig): (payload: JWTPayload) => Out
     const outputs: Record<string, unknown> = {
       issuer: iss,
       subject: sub,
-      principal: sub === undefined ? undefined : `${iss}/${sub}`,
+      principal: sub === undefined || iss === undefined ? undefined : `${iss}/${sub}`,
       audiences: typeof aud === 'string' ? [aud] : (aud ?? []),
       presenter: typeof payload['azp'] === 'string' ? payload['azp'] : undefined,
       expires: exp === undefined ? undefined : new Date(exp * 1000),

@@ -58,7 +58,11 @@ const issuerSchema = z
     issuer: z
       .string()
       .min(1)
-      .describe('The iss of its tokens, compared exactly.')
+      .optional()
+      .describe(
+        'The iss of its tokens, compared exactly. One issuer may leave it out: its keys verify the tokens of all that are not named, ' +
+          'or that name no issuer.',
+      )
       .meta({ examples: ['https://accounts.example.com'] }),
     audiences: z
       .array(z.string().min(1))
@@ -150,7 +154,7 @@ const issuerSchema = z
     const sources = [keys, file, url, discovery, secret].filter((one) => one !== undefined).length;
     if (sources !== 1)
       context.addIssue({ code: 'custom', message: 'expected exactly one of keys, file, url, discovery and secret' });
-    if (discovery !== undefined && !/^https?:\/\/[^/?#]+[^?#]*$/.test(issuer))
+    if (discovery !== undefined && !/^https?:\/\/[^/?#]+[^?#]*$/.test(issuer ?? ''))
       context.addIssue({ code: 'custom', path: ['issuer'], message: 'discovery needs an issuer that is a URL' });
     const problem = keys === undefined ? undefined : keysProblem(keys);
     if (problem !== undefined) context.addIssue({ code: 'custom', path: ['keys'], message: problem });
@@ -173,6 +177,9 @@ function keysProblem(keys: unknown): string | undefined {
   }
 }
 export type IssuerConfig = z.output<typeof issuerSchema>;
+
+/** For people. */
+export const issuerName = ({ issuer }: Pick<IssuerConfig, 'issuer'>): string => issuer ?? 'any issuer';
 
 export const configSchema = z
   .strictObject({
@@ -200,10 +207,14 @@ export const configSchema = z
       ),
   })
   .superRefine(({ issuers }, context) => {
-    const seen = new Set<string>();
+    const seen = new Set<string | undefined>();
     for (const [at, { issuer }] of issuers.entries()) {
       if (seen.has(issuer))
-        context.addIssue({ code: 'custom', path: ['issuers', at, 'issuer'], message: `${issuer} is there twice` });
+        context.addIssue({
+          code: 'custom',
+          path: ['issuers', at, ...(issuer === undefined ? [] : ['issuer'])],
+          message: issuer === undefined ? 'only one may leave issuer out' : `${issuer} is there twice`,
+        });
       seen.add(issuer);
     }
   });

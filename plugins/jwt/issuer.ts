@@ -1,6 +1,6 @@
 /**
  * One issuer: its keys, and what its tokens must be.
- * **In**: a token whose `iss` is this issuer. **Out**: its claims, or a {@link Refused}. **Fails**: with the error of its keys, if there
+ * **In**: a token whose `iss` is this issuer, or of any that is not named. **Out**: its claims, or a {@link Refused}. **Fails**: with the error of its keys, if there
  * are none yet.
  */
 import {
@@ -13,7 +13,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
-import { type IssuerConfig, PUBLIC_KEY_ALGORITHMS } from './config.ts';
+import { type IssuerConfig, issuerName, PUBLIC_KEY_ALGORITHMS } from './config.ts';
 import { Refused, shown } from '../tokens/refused.ts';
 
 /** Where the keys of an issuer come from. */
@@ -34,14 +34,14 @@ export class Issuer {
 
   constructor(config: IssuerConfig, keys: Keys, nowMs: () => number) {
     const algorithms = config.algorithms ?? (config.secret === undefined ? [...PUBLIC_KEY_ALGORITHMS] : ['HS256']);
-    this.name = config.issuer;
+    this.name = issuerName(config);
     this.clockSkewMs = config.clockSkewMs;
     this.maxAgeMs = config.maxAgeMs;
     this.keys = keys;
     this.#nowMs = nowMs;
     this.#options = {
       algorithms,
-      issuer: config.issuer,
+      ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
       clockTolerance: config.clockSkewMs / 1000,
       requiredClaims: config.required,
       ...(config.audiences.length === 0 ? {} : { audience: config.audiences }),

@@ -397,3 +397,45 @@ describe('the config of jwt', () => {
     await close();
   });
 });
+
+describe('jwt with an issuer that is left out', () => {
+  const anyone = { issuers: [{ keys: { keys: [JWKS.keys[0]] } }, { issuer: ISSUER, keys: { keys: [JWKS.keys[1]] } }] };
+  const ofStranger = signed({ iss: 'https://stranger.test' });
+
+  test('its keys verify tokens of issuers that are not named, and their claims say which', async () => {
+    const { said, claims, close } = await opened(anyone);
+    expect(await said(bearer(await ofStranger))).toBe('allow');
+    expect(await claims(bearer(await ofStranger))).toMatchObject({
+      issuer: 'https://stranger.test',
+      principal: 'https://stranger.test/ann',
+    });
+    expect(await said(bearer(await signed({ iss: 'https://stranger.test' }, {}, other.privateKey)))).toBe(
+      INVALID('the signature is invalid'),
+    );
+    await close();
+  });
+
+  test('its keys verify no token of an issuer that is named', async () => {
+    const { said, close } = await opened(anyone);
+    expect(await said(bearer(byEc))).toBe('allow');
+    expect(await said(bearer(good))).toBe(INVALID('the key of the token is unknown'));
+    await close();
+  });
+
+  test('a token without iss is nobody that could be named', async () => {
+    const { said, claims, close } = await opened(anyone);
+    const { iss: _, ...others } = CLAIMS;
+    const token = await new SignJWT(others).setProtectedHeader({ alg: 'RS256', kid: 'r' }).sign(rsa.privateKey);
+    expect(await said(bearer(token))).toBe('allow');
+    const known = await claims(bearer(token));
+    expect(known).toMatchObject({ subject: 'ann' });
+    expect(known).not.toHaveProperty('principal');
+    await close();
+  });
+
+  test('one alone may leave it out, and not one that is found by discovery', () => {
+    const says = (issuers: unknown): string => String(adapter.config.safeParse({ issuers }).error?.message);
+    expect(says([{ keys: JWKS }, { keys: JWKS }])).toContain('only one may leave issuer out');
+    expect(says([{ discovery: true }])).toContain('discovery needs an issuer that is a URL');
+  });
+});

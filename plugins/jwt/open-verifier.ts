@@ -3,7 +3,7 @@ import { createLocalJWKSet, type JWK, type JWTVerifyGetKey } from 'jose';
 import { type Host, watchedFile } from 'sluice/plugin';
 import { Readiness } from '../http/readiness.ts';
 import { outputsMaker } from './claims.ts';
-import { type IssuerConfig, type JwtConfig, locationsOf } from './config.ts';
+import { type IssuerConfig, issuerName, type JwtConfig, locationsOf } from './config.ts';
 import { Issuer, type Keys } from './issuer.ts';
 import { type FoundToken, type Inputs, keyOf, tokenFinder } from '../tokens/locations.ts';
 import { publicKeysOf } from './public-keys.ts';
@@ -23,12 +23,12 @@ export async function openVerifier(config: JwtConfig, host: Host): Promise<OpenV
   const numbers = new Map(locations.map((location, at) => [keyOf(location), at]));
   const readiness = new Readiness(host);
   const remote: RemoteKeys[] = [];
-  const issuers = new Map<string, KnownIssuer>();
+  const issuers = new Map<string | undefined, KnownIssuer>();
   const fixed = config.issuers.filter(({ url, discovery }) => url === undefined && discovery === undefined).length;
   const keysOf = async (issuer: IssuerConfig): Promise<Keys> => {
     const { keys, file, secret, url, discovery } = issuer;
     if (secret !== undefined) return { current: new TextEncoder().encode(secret) };
-    const part = readiness.hostFor(issuer.issuer);
+    const part = readiness.hostFor(issuerName(issuer));
     if (file !== undefined) return watchedFile(part, { path: file, parse: finderOf });
     if (url === undefined && discovery === undefined) return { current: finderOf(keys) };
     const { openRemoteKeys } = await import('./remote-keys.ts');
@@ -36,10 +36,10 @@ export async function openVerifier(config: JwtConfig, host: Host): Promise<OpenV
       issuer,
       {
         parse: finderOf,
-        onState: (why) => readiness.set(issuer.issuer, why),
+        onState: (why) => readiness.set(issuerName(issuer), why),
         othersWork: () => fixed > 0 || remote.some(({ isLoaded }) => isLoaded),
       },
-      readiness.hostFor(`certificates of ${issuer.issuer}`),
+      readiness.hostFor(`certificates of ${issuerName(issuer)}`),
     );
     remote.push(opened);
     return opened;

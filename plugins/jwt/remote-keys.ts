@@ -120,7 +120,7 @@ interface Openers {
 }
 
 /** OpenID Connect Discovery 1.0, section 4. The keys of an earlier `jwks_uri` serve until those of the next are loaded. */
-async function discovered({ issuer }: IssuerConfig, { document, keySet, onState }: Openers): Promise<Source> {
+async function discovered({ issuer = '' }: IssuerConfig, { document, keySet, onState }: Openers): Promise<Source> {
   let keys: RemoteDocument<JWTVerifyGetKey> | undefined;
   let url: string | undefined;
   const use = async (next: string): Promise<string> => {

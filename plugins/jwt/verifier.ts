@@ -48,7 +48,8 @@ interface Kept {
 }
 
 export interface VerifierOptions {
-  readonly issuers: ReadonlyMap<string, KnownIssuer>;
+  /** By `iss`; under `undefined` the one of tokens that name no other. */
+  readonly issuers: ReadonlyMap<string | undefined, KnownIssuer>;
   readonly outputsOf: (payload: JWTPayload) => Outputs;
   readonly maxTokenBytes: number;
   readonly maxCacheBytes: number;
@@ -136,8 +137,13 @@ export class Verifier {
     }
     if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return MALFORMED;
     const { iss } = payload as { readonly iss?: unknown };
-    const from = typeof iss === 'string' ? this.#options.issuers.get(iss) : undefined;
-    return from ?? new Refused('invalid_token', 'the issuer is unknown', `the issuer ${shown(iss)} is unknown`);
+    const { issuers } = this.#options;
+    const from = typeof iss === 'string' ? issuers.get(iss) : undefined;
+    return (
+      from ??
+      issuers.get(undefined) ??
+      new Refused('invalid_token', 'the issuer is unknown', `the issuer ${shown(iss)} is unknown`)
+    );
   }
 
   #kept(token: string, payload: JWTPayload | Refused, from: KnownIssuer, keys: unknown): Kept {

@@ -116,7 +116,7 @@ export class RequestAuthentications {
     const outputs = [...new Set(rules.flatMap(outputHeaders))];
     if (outputs.length > 0) this.rules.push(of('-outputs', { onAllow: { request: { remove: outputs } } }, selected));
     for (const [at, { fields, locations }] of parts.entries())
-      for (const [suffix, match, onAllow] of this.#changes(fields, locations, as))
+      for (const [suffix, match, onAllow] of this.#changes(fields, isOf(fields, rules, as), locations, as))
         this.rules.push(
           of(`-jwt[${at}]${suffix}`, { onAllow }, allOf([...(selected === undefined ? [] : [selected]), match])),
         );
@@ -129,15 +129,19 @@ export class RequestAuthentications {
       if (names.length === 0) return '';
       const isOne = `name in [${names.map(quoted).join(', ')}] && type(value) == string`;
       const words = `dyn(${as}.claims).transformMap(name, value, ${isOne} ? dyn(string(value).split(" ")) : value)`;
-      return `${as}.?issuer.orValue("") == ${quoted(fields.text('issuer') ?? '')} ? dyn(${words}) : `;
+      return `${isOf(fields, rules, as)} ? dyn(${words}) : `;
     });
     return split.some((one) => one !== '') ? `(${split.join('')}dyn(${as}.claims))` : `dyn(${as}.claims)`;
   }
 
   #issuer(fields: Fields, locations: readonly Location[]): Readonly<Record<string, Plain>> {
     const { findings } = this.#translation;
-    fields.required('issuer', 'the iss of its tokens');
-    const [uri, keys] = [fields.text('jwksUri') ?? fields.text('jwks_uri'), fields.text('jwks')];
+    const [issuer, uri, keys] = [
+      fields.text('issuer'),
+      fields.text('jwksUri') ?? fields.text('jwks_uri'),
+      fields.text('jwks'),
+    ];
+    if (uri === undefined) fields.required('issuer', 'the iss of its tokens, which may be left out beside jwksUri');
     if (uri !== undefined && keys !== undefined)
       report(
         findings,
@@ -146,7 +150,7 @@ export class RequestAuthentications {
         'a rule has jwksUri or jwks, not both',
       );
     return {
-      issuer: fields.text('issuer') ?? '',
+      ...(issuer === undefined ? {} : { issuer }),
       audiences: texts(fields.node('audiences'), 'audiences', findings),
       // Envoy takes tokens without exp.
       required: [],
@@ -176,11 +180,11 @@ export class RequestAuthentications {
   /** `suffix`, `match`, `onAllow` of the rules that change a request with a valid token of this issuer. */
   #changes(
     fields: Fields,
+    isValid: string,
     locations: readonly Location[],
     as: string,
   ): (readonly [suffix: string, match: string, onAllow: Readonly<Record<string, Plain>>])[] {
     const { findings } = this.#translation;
-    const isValid = `${as}.?issuer.orValue("") == ${quoted(fields.text('issuer') ?? '')}`;
     const changes: (readonly [string, string, Readonly<Record<string, Plain>>])[] = [];
     const there = (token: string): string => `${isValid} && ${token} != ""`;
     for (const [at, { token, remove, config }] of locations.entries())
@@ -236,6 +240,17 @@ export class RequestAuthentications {
       ];
     });
   }
+}
+
+/** Whether the token that was accepted is one of a rule: that of its issuer, or without an issuer that of no other rule. */
+function isOf(fields: Fields, rules: readonly Fields[], as: string): string {
+  const issuer = fields.text('issuer');
+  if (issuer !== undefined) return `${as}.?issuer.orValue("") == ${quoted(issuer)}`;
+  const others = rules.flatMap((one) => one.text('issuer') ?? []);
+  const isVerified = `has(${as}.claims)`;
+  return others.length === 0
+    ? isVerified
+    : `(${isVerified} && !(${as}.?issuer.orValue("") in [${others.map(quoted).join(', ')}]))`;
 }
 
 /** The headers that a rule sets, which a client must not. */

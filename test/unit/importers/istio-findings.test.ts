@@ -91,7 +91,10 @@ test.each([
 });
 
 test.each([
-  ['spec: { jwtRules: [{ jwks: "{}" }] }', 'RULES_MISSING_KEY an item of jwtRules needs issuer: the iss of its tokens'],
+  [
+    'spec: { jwtRules: [{ jwks: "{}" }] }',
+    'RULES_MISSING_KEY an item of jwtRules needs issuer: the iss of its tokens, which may be left out beside jwksUri',
+  ],
   [
     'spec: { jwtRules: [{ issuer: a, jwkUri: b }] }',
     'RULES_UNKNOWN_KEY an item of jwtRules has no key jwkUri; did you mean jwksUri?',
@@ -187,4 +190,18 @@ test('the policies of docs/istio.md load', async () => {
   const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
   expect(blocks.length).toBeGreaterThan(1);
   for (const text of blocks) expect((await loaded(text)).found).toEqual([]);
+});
+
+test('an issuer may be left out beside jwksUri: its rule changes requests with tokens of no other rule', async () => {
+  const { found, policy } = await loaded(`apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: a, namespace: foo }
+spec:
+  jwtRules:
+    - { jwksUri: "https://a.example/k", outputClaimToHeaders: [{ header: x-sub, claim: sub }] }
+    - { issuer: https://b.example, jwksUri: "https://b.example/k" }
+`);
+  expect(found).toEqual([]);
+  const matches = policy?.rules.map(({ name, match }) => `${name} ${JSON.stringify(match)}`) ?? [];
+  expect(matches.find((text) => text.includes('jwt[0]-claim[0]'))).toContain('https://b.example');
 });
