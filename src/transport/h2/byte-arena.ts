@@ -2,7 +2,7 @@
 import { LOW_BYTES } from './field.ts';
 import { decodeHuffman, hadLongCodes, mostDecoded } from './huffman.ts';
 
-/** A field retains its whole buffer; a table has at most 128 entries, so they retain little. */
+/** A field retains its whole buffer, with fields of other requests; so it is small. */
 const BUFFER_BYTES = 1024;
 const SMALL_BYTES = 256;
 

@@ -94,15 +94,17 @@ export class Field {
     return (this.#value ??= latin1(this.#bytes, this.#from, this.#to));
   }
 
+  hasValue(bytes: Uint8Array, from: number, to: number): boolean {
+    const own = this.#bytes;
+    const ownFrom = this.#from;
+    if (to - from !== this.#to - ownFrom) return false;
+    for (let at = to - from - 1; at >= 0; at--) if (own[ownFrom + at] !== bytes[from + at]) return false;
+    return true;
+  }
+
   /** The same name and the same bytes. */
   isSame(other: Field): boolean {
     if (this === other) return true;
-    if (this.size !== other.size || this.name !== other.name) return false;
-    const bytes = this.#bytes;
-    const from = this.#from;
-    const others = other.#bytes;
-    const othersFrom = other.#from;
-    for (let at = this.#to - from - 1; at >= 0; at--) if (bytes[from + at] !== others[othersFrom + at]) return false;
-    return true;
+    return this.name === other.name && this.hasValue(other.#bytes, other.#from, other.#to);
   }
 }

@@ -6,14 +6,15 @@
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { Field, FieldKind, kindOf } from './field.ts';
 import { copyOf, ByteArena } from './byte-arena.ts';
+import { DynamicTable, TABLE_BYTES } from './dynamic-table.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 const STATIC: readonly Field[] = STATIC_TABLE.map(
   ([name, value]) => new Field(name, kindOf(name), bytesOf(value), 0, value.length, false),
 );
-/** The size of the peer's table: RFC 7541's default, since we announce none. */
-export const TABLE_BYTES = 4096;
+/** Of all connections, so that its buffers live shortly: fields outlive their block only while their request is served. */
+const ARENA = new ByteArena();
 
 /** Number of literal names cached by their encoding; a client that does not index a name repeats it in each block. */
 const KNOWN_NAMES = 32;
@@ -29,15 +30,10 @@ const broken = (what: string): ConnectionError =>
   new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
 
 export class HpackDecoder {
-  /** The dynamic table, newest last; entries before `#first` are evicted. */
-  #entries: Field[] = [];
-  #first = 0;
-  #size = 0;
-  #limit = TABLE_BYTES;
+  readonly #table = new DynamicTable();
   /** Counts changes of the table; while it does not change, equal blocks mean equal fields. */
   epoch = 0;
   readonly #maxListBytes: number;
-  readonly #arena = new ByteArena();
   readonly #names: KnownName[] = [];
   #nextName = 0;
   /** The index after the cached name that was found last. */
@@ -76,8 +72,10 @@ export class HpackDecoder {
         this.#at++;
         field = this.#indexed(first & 0x7f);
       } else if (first >= 0x80) field = this.#indexed(this.#integer(7));
-      else if (first >= 0x40) this.#insert((field = this.#literal(this.#integer(6))));
-      else field = this.#literal(this.#integer(4));
+      else if (first >= 0x40) {
+        field = this.#literal(this.#integer(6));
+        this.#insert(field);
+      } else field = this.#literal(this.#integer(4));
       listBytes += field.size;
       if (listBytes <= this.#maxListBytes) fields.push(field);
     }
@@ -91,10 +89,9 @@ export class HpackDecoder {
       if (field === undefined) throw broken('has the index 0');
       return field;
     }
-    const entries = this.#entries;
-    const at = entries.length - (index - STATIC.length);
-    if (at < this.#first) throw broken(`has the index ${index}, which is not in the table`);
-    return entries[at] as Field;
+    const field = this.#table.at(index - STATIC.length);
+    if (field === undefined) throw broken(`has the index ${index}, which is not in the table`);
+    return field;
   }
 
   #literal(nameIndex: number): Field {
@@ -105,7 +102,7 @@ export class HpackDecoder {
 
   /** Its value is the string that was read last. */
   #field(name: string, kind: FieldKind): Field {
-    const arena = this.#arena;
+    const arena = ARENA;
     if (!this.#isHuffman) arena.copy(this.#block, this.#stringFrom, this.#stringTo);
     else if (!arena.decode(this.#block, this.#stringFrom, this.#stringTo))
       throw broken('has a string that is not Huffman code');
@@ -164,30 +161,16 @@ export class HpackDecoder {
     this.#at = this.#stringTo;
   }
 
-  #insert(field: Field): void {
+  /** Its value is the string that was read last. */
+  #insert({ name, kind }: Field): void {
     this.epoch++;
-    const { size } = field;
-    this.#evict(this.#limit - size);
-    if (size > this.#limit) return;
-    this.#entries.push(field);
-    this.#size += size;
+    this.#table.insert(name, kind, ARENA.bytes, ARENA.from, ARENA.to, ARENA.hasLow);
   }
 
   #resize(limit: number): void {
     if (limit > TABLE_BYTES) throw broken(`resizes the table to ${limit} bytes; at most ${TABLE_BYTES} are allowed`);
     this.epoch++;
-    this.#limit = limit;
-    this.#evict(limit);
-  }
-
-  #evict(room: number): void {
-    while (this.#size > room && this.#first < this.#entries.length) {
-      this.#size -= (this.#entries[this.#first] as Field).size;
-      this.#first++;
-    }
-    if (this.#first < 256 || this.#first * 2 < this.#entries.length) return;
-    this.#entries = this.#entries.slice(this.#first);
-    this.#first = 0;
+    this.#table.resize(limit);
   }
 }
 
