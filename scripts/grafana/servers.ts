@@ -204,9 +204,9 @@ export const PROCESS: Board = {
           queries: [[`max by (instance) (nodejs_eventloop_lag_p99_seconds{${OF}})`, '{{instance}}']],
         },
         {
-          title: 'Garbage collection',
-          unit: 'percentunit',
-          queries: [[rate('nodejs_gc_duration_seconds_sum', 'instance, kind'), '{{instance}} {{kind}}']],
+          title: 'Old generation of the heap',
+          unit: 'bytes',
+          queries: [[`sum by (instance) (nodejs_heap_space_size_used_bytes{${OF}, space="old"})`, '{{instance}}']],
         },
         { title: 'Open files', queries: [[`sum by (instance) (process_open_fds{${OF}})`, '{{instance}}']] },
         { title: 'Workers', queries: [[`sum by (instance) (sluice_workers{${OF}})`, '{{instance}}']] },

@@ -7,29 +7,18 @@
  * requested. The metrics of the process and of its runtime come from @prometheus-io/client.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { collectDefaultMetrics, Registry } from '@prometheus-io/client';
 import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
+import { processMetrics } from './process-metrics.ts';
 
 export interface MetricsPage {
   pieces(): AsyncIterable<string>;
 }
 
-/** promtool rejects these names. nodejs_active_handles and similar gauges have the same data by type. */
-const LEFT_OUT = [
-  'nodejs_active_handles_total',
-  'nodejs_active_requests_total',
-  'nodejs_active_resources_total',
-  'nodejs_eventloop_utilization_histogram',
-  'nodejs_eventloop_utilization_summary',
-];
-
 export function metricsPage(
   families: readonly MetricFamily[],
   plugins: () => AsyncIterable<string> = NO_PLUGINS,
 ): MetricsPage {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  for (const name of LEFT_OUT) registry.removeSingleMetric(name);
+  const registry = processMetrics();
   return {
     async *pieces() {
       yield `${(await registry.metrics()).replaceAll(/\n{2,}/g, '\n').replaceAll(' Nan\n', ' NaN\n')}\n`;
