@@ -58,7 +58,7 @@ export default defineAdapter({
       params: paramsSchema,
       input: inputOf,
       counts: true,
-      batch: { max: 1000, maxAgeMs: 200 },
+      batch: { max: 100, maxAgeMs: 200 },
     },
   },
   async open(config, host) {
