@@ -22,8 +22,12 @@ export interface ScannedMessage {
   next(origin: LogOrigin): false | undefined | Promise<void>;
 }
 
-/** The time of a turn of the event loop that records of all streams and requests have, since checks are answered in between. */
-export const RECORDS_SLICE = new SharedSlice(1);
+/**
+ * The time, in milliseconds, of a turn of the event loop that the records of all streams have. It begins after sockets were read, so a check
+ * waits for one slice at most; a longer slice takes no less CPU, since a turn costs some microseconds.
+ */
+const SLICE_MS = 0.1;
+const RECORDS_SLICE = new SharedSlice(SLICE_MS, 4);
 /** All messages that streams of records end with are empty. */
 const LAST_REPLY = new Uint8Array();
 
@@ -53,7 +57,7 @@ export function recordStream(
   }
 
   async function reportAll(message: ScannedMessage, origin: LogOrigin, ending: AbortSignal): Promise<void> {
-    if (RECORDS_SLICE.isBusy) await RECORDS_SLICE.next();
+    if (RECORDS_SLICE.isClosed) await RECORDS_SLICE.next();
     for (;;) {
       let waiting: false | undefined | Promise<void>;
       try {

@@ -1,22 +1,22 @@
-/** Steps between two reads of the clock. */
-const STEPS_BETWEEN_LOOKS = 64;
-
 /**
  * A slice of each turn of the event loop for all work of one kind, however many tasks have such work: by a {@link TimeSlice} for each,
  * a hundred tasks would hold the loop a hundred times as long.
  *
- * A task calls `isBusy` before it starts and `isOver` after each step, waits for {@link next} if one is true, and calls {@link done} when it
+ * A task calls `isBusy` or `isClosed` before it starts and `isOver` after each step, waits for {@link next} if one is true, and calls {@link done} when it
  * has no more work. Tasks that wait go on in their order, in turns in which sockets were read before.
  */
 export class SharedSlice {
   readonly #sliceMs: number;
   readonly #waiting: (() => void)[] = [];
+  readonly #stepsBetweenLooks: number;
   #endsAtMs = -Infinity;
   #steps = 0;
   #isScheduled = false;
 
-  constructor(sliceMs: number) {
+  /** The clock is read after every `stepsBetweenLooks` steps of any task. */
+  constructor(sliceMs: number, stepsBetweenLooks: number) {
     this.#sliceMs = sliceMs;
+    this.#stepsBetweenLooks = stepsBetweenLooks;
   }
 
   /** Others wait for the next slice. */
@@ -24,9 +24,14 @@ export class SharedSlice {
     return this.#waiting.length > 0;
   }
 
-  /** Counts a step; after every 64th of any task, whether the slice is over. After an idle time it is, which costs one turn. */
+  /** As {@link isBusy}, or no slice has begun, for a task that does not start before all sockets of this turn were read. */
+  get isClosed(): boolean {
+    return this.isBusy || performance.now() >= this.#endsAtMs;
+  }
+
+  /** Counts a step; when the clock is read, whether the slice is over. After an idle time it is, which costs one turn. */
   get isOver(): boolean {
-    return ++this.#steps % STEPS_BETWEEN_LOOKS === 0 && performance.now() >= this.#endsAtMs;
+    return ++this.#steps % this.#stepsBetweenLooks === 0 && performance.now() >= this.#endsAtMs;
   }
 
   next(): Promise<void> {

@@ -15,7 +15,7 @@ import { asBuffer } from '../../transport/byte-range.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ConnectionBytes } from '../connection-bytes.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { RECORDS_SLICE } from '../record-stream.ts';
+import { SharedSlice } from '../../time/shared-slice.ts';
 import { settledOrEnding, untilSafe } from '../waits.ts';
 import { RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
@@ -57,6 +57,8 @@ export type ExportLogs = (request: ByteRange, context: Pick<CallContext, 'ending
  */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const MAX_WAITING = 512;
+/** Longer than that of streams, since requests that wait for it count in {@link MAX_WAITING}, and streams are only read later. */
+const EXPORTS_SLICE = new SharedSlice(1, 64);
 const ACCEPTED: Exported = { rejected: 0, why: '' };
 
 export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowMs }: FrontendOptions = {}): ExportLogs {
@@ -111,7 +113,7 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
         try {
           const waiting = report(bytes, next.value);
           if (waiting !== undefined) {
-            RECORDS_SLICE.done();
+            EXPORTS_SLICE.done();
             return settledOrEnding(waiting, ending);
           }
         } catch (error) {
@@ -119,9 +121,9 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
           if (rejected++ === 0) why = `record ${total}: ${error.message}`;
           onRefusedEntry?.(error.message);
         }
-        if (RECORDS_SLICE.isOver) return RECORDS_SLICE.next();
+        if (EXPORTS_SLICE.isOver) return EXPORTS_SLICE.next();
       }
-      RECORDS_SLICE.done();
+      EXPORTS_SLICE.done();
       return undefined;
     }
     const exported = (): Exported =>
@@ -142,7 +144,7 @@ export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowM
       }
     }
 
-    const waiting = RECORDS_SLICE.isBusy ? RECORDS_SLICE.next() : more();
+    const waiting = EXPORTS_SLICE.isBusy ? EXPORTS_SLICE.next() : more();
     if (waiting !== undefined) return counted(rest(waiting));
     const safe = engine.whenSafe();
     return safe === undefined ? exported() : counted(untilSafe(safe).then(exported));
