@@ -80,9 +80,20 @@ export function load(
   streams: number,
   forSeconds: number,
   rate = 0,
+  entryRate = 0,
 ): Figures {
   const cpuBefore = server.process.cpuUs();
-  const figures = onLoadCore(['bench/load-client.ts', server.port, frames, connections, streams, forSeconds, rate]);
+  const figures = onLoadCore([
+    'bench/load-client.ts',
+    server.port,
+    frames,
+    connections,
+    streams,
+    forSeconds,
+    rate,
+    '', // the default path
+    entryRate,
+  ]);
   const share = forSeconds / (forSeconds + 1.5); // the client warms up for 1.5 s
   return { ...figures, cpuUs: ((server.process.cpuUs() - cpuBefore) * share) / figures.requests };
 }

@@ -10,6 +10,8 @@ export interface Figures {
   readonly notSent?: number;
   /** Open loop: delay between the due time of a call and its sending. */
   readonly lateP99Us?: number;
+  /** Access log entries that the server took beside. */
+  readonly entriesPerSecond?: number;
   /** CPU time of the server per call. */
   readonly cpuUs: number;
 }

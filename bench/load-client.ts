@@ -2,9 +2,9 @@
  * A cheap gRPC client: hand-written HTTP/2, so that one core can saturate a fast server, with headers that vary between calls as Envoy's
  * do (x-request-id and traceparent, new each time and inserted into the HPACK table). Prints figures as JSON.
  *
- *   node bench/load-client.ts PORT FRAMES CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND] [PATH]
+ *   node bench/load-client.ts PORT FRAMES CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND] [PATH] [ENTRIES_PER_SECOND]
  *
- * FRAMES is a file of messages with gRPC's length prefix, which are sent in turn.
+ * ENTRIES_PER_SECOND: access log entries that arrive beside. FRAMES is a file of messages with gRPC's length prefix, which are sent in turn.
  *
  * Without a rate (closed loop) each answer triggers the next call; with one (open loop) calls are timed from when they are due.
  */
@@ -13,14 +13,17 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { CODES } from '../src/transport/h2/huffman.ts';
 import { percentile } from './figures.ts';
+import { PER_MESSAGE } from './log-message.ts';
+import { LogStream } from './log-stream.ts';
 
 const [port = 0, , connections = 1, streams = 1, seconds = 1, rate = 0] = process.argv.slice(2).map(Number);
+const entryRate = Number(process.argv[9] ?? 0);
 const bodies = framesOf(readFileSync(process.argv[3] ?? ''));
 let nextBody = 0;
 const TABLE_BYTES = 4096;
 const OUT_BYTES = 256 * 1024;
 const FIXED: readonly (readonly [name: string, value: string])[] = [
-  [':path', process.argv[8] ?? '/envoy.service.auth.v3.Authorization/Check'],
+  [':path', process.argv[8] || '/envoy.service.auth.v3.Authorization/Check'],
   [':authority', 'sluice'],
   ['content-type', 'application/grpc'],
   ['te', 'trailers'],
@@ -241,6 +244,7 @@ const callers = await Promise.all(
     return new Caller(socket);
   }),
 );
+const logs = entryRate > 0 ? await LogStream.open(port) : undefined;
 /** Respects the server's limit of streams when it cannot keep up. */
 const MAX_WAITING = 90;
 let notSent = 0;
@@ -267,6 +271,7 @@ function turn(sent: number): void {
       }
     }
   for (const caller of callers) caller.flush();
+  logs?.sendUntil(((nowMs - beganAtMs) * entryRate) / (1000 * PER_MESSAGE));
   if (rate > 0) setImmediate(turn, count);
   else setTimeout(turn, 20, count);
 }
@@ -284,6 +289,7 @@ function over(nowMs: number): void {
       p99Us: percentile(sorted, 0.99),
       p999Us: percentile(sorted, 0.999),
       notSent,
+      entriesPerSecond: (logs?.entries ?? 0) / ((nowMs - beganAtMs) / 1000),
       lateP99Us: percentile(inUs(lates), 0.99),
     }),
   );
