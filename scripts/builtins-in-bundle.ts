@@ -52,16 +52,20 @@ ${classes.map((key) => constructor('builtin', key)).join('\n')}
 `;
 }
 
+/** The module is kept, since some of the functions are called for each record: crc32 of zlib. */
 function onFirstUse(name: string): string {
-  const builtin = `process.getBuiltinModule('node:${name}')`;
   const parts = exportsOf(name).flatMap(([key, { value }]) => {
     if (typeof value === 'object' && value !== null)
-      return `export const ${key} = /* @__PURE__ */ new Proxy({}, { get: (_, key) => ${builtin}.${key}[key] });`;
+      return `export const ${key} = /* @__PURE__ */ new Proxy({}, { get: (_, key) => loaded().${key}[key] });`;
     if (typeof value !== 'function') return [];
-    if (/^[a-z]/.test(key)) return `export function ${key}(...args) { return ${builtin}.${key}(...args); }`;
-    return CLASSES.includes(key) ? constructor(builtin, key) : [];
+    if (/^[a-z]/.test(key)) return `export function ${key}(...args) { return loaded().${key}(...args); }`;
+    return CLASSES.includes(key) ? constructor('loaded()', key) : [];
   });
-  return `${parts.join('\n')}\nexport default /* @__PURE__ */ new Proxy({}, { get: (_, key) => ${builtin}[key] });\n`;
+  return `let builtin;
+const loaded = () => (builtin ??= process.getBuiltinModule('node:${name}'));
+${parts.join('\n')}
+export default /* @__PURE__ */ new Proxy({}, { get: (_, key) => loaded()[key] });
+`;
 }
 
 const constructor = (builtin: string, key: string): string =>
