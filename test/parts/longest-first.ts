@@ -26,6 +26,7 @@ export const LONG: readonly string[] = [
   'test/e2e/no-loss-kafka.test.ts',
   'test/e2e/bad-input.test.ts',
   'test/e2e/plugin-examples.test.ts',
+  'test/e2e/dead-letters.test.ts',
   'test/e2e/xds.test.ts',
   'test/e2e/agent.test.ts',
   'test/unit/counting/failover.test.ts',

@@ -10,7 +10,7 @@ const folderOptions = (): Option[] => [
 const toOption = (): Option =>
   new Option(
     '--to <host:port>',
-    'the admin port of a server, for handlers whose reports wait in memory; 127.0.0.1:15014 if no folder is named',
+    'the admin port of a server, for those in its memory and on its disk; 127.0.0.1:15014 if no folder is named',
   );
 const handlerOption = (): Option => new Option('--handler <name>', 'of this handler only');
 
@@ -40,8 +40,8 @@ export const deadletter: CommandSpec = {
   help: {
     summary: 'list, show, replay or drop the reports that a backend refused',
     description:
-      'The reports that a backend refused: on disk beside the spool, by --folder or --policy; else in the memory of a running server,\n' +
-      'which is asked at its admin port. All work beside a running server.',
+      'The reports that a backend refused. A running server is asked at its admin port, for those in its memory and on its disk;\n' +
+      '--folder and --policy read those on disk beside a server, or without one.',
   },
   subcommands: [
     {
