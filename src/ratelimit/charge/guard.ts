@@ -2,11 +2,11 @@
  * A deadline and a breaker around round trips to Redis.
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
-import { isOfServer } from '../../counting/redis/error-reply.ts';
-import { reasonOf } from '../../counting/redis/upkeep.ts';
+import { messageOf } from '../../text/message-of.ts';
 import { AnswerTimes, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
 import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
+import { Rejected } from '../../adapters/contract.ts';
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import { ServiceError } from '../call.ts';
 
@@ -107,8 +107,8 @@ export class Guard {
   }
 
   #failed(error: unknown, turn: Turn): ServiceError {
-    const failure = error instanceof ServiceError ? error : redisError(reasonOf(error), error);
-    if (isOfKey(error)) this.#succeeded();
+    const failure = error instanceof ServiceError ? error : redisError(messageOf(error), error);
+    if (error instanceof Rejected) this.#succeeded(); // the server answered, and refused one key or script
     else {
       this.breaker.failed(turn);
       this.#countFailure();
@@ -137,10 +137,6 @@ export class Guard {
 const STOPPED = 'Redis does not answer';
 const STOPPED_IN_PART = 'Redis does not answer some calls';
 const ANSWERS_AGAIN = 'Redis answers again';
-
-/** The server answered and refused one key or script only. */
-const isOfKey = (error: unknown): boolean =>
-  error instanceof Error && (error.name === 'Rejected' || (error.name === 'ReplyError' && !isOfServer(error.message)));
 
 /** Errors of the connection begin with `Redis` already. */
 const redisError = (why: string, cause?: unknown): ServiceError =>
