@@ -189,9 +189,7 @@ export function askLog(counter: Counter, ask: AnyAsk, nowMs: number, owner: Owne
   const { limit, perMs } = ask;
   const change = changeOf(ask);
   const releases = ask.kind === 'release';
-  let entries = (counter.entries ?? []).filter(
-    (entry) => lasts(entry, nowMs, perMs) && !(releases && entry.owner === owner),
-  );
+  let entries = counter.entries.filter((entry) => lasts(entry, nowMs, perMs) && !(releases && entry.owner === owner));
   let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
   const granted = isForced(ask) || used + change <= limit;
   if (change < 0) {

@@ -24,11 +24,11 @@ export interface Counter {
    */
   roundedUpMs: number;
   /** `log`, `concurrency`: each charge, in the order in which they end. */
-  entries?: readonly Entry[];
+  entries: readonly Entry[];
 }
 
 export const NO_ENTRIES: readonly Entry[] = [];
-export const BLANK: Readonly<Required<Counter>> = {
+export const BLANK: Readonly<Counter> = {
   endsAtMs: 0,
   used: 0,
   usedBefore: 0,
@@ -36,13 +36,13 @@ export const BLANK: Readonly<Required<Counter>> = {
   entries: NO_ENTRIES,
 };
 
-export const copyOf = ({
+export const copyOf = ({ endsAtMs, used, usedBefore, roundedUpMs, entries }: Counter): Counter => ({
   endsAtMs,
   used,
   usedBefore,
   roundedUpMs,
-  entries = NO_ENTRIES,
-}: Counter): Required<Counter> => ({ endsAtMs, used, usedBefore, roundedUpMs, entries });
+  entries,
+});
 
 /** The idempotency key of the charge, or the store's substitute for it. */
 export type Owner = string | number | undefined;

@@ -8,7 +8,8 @@ import { changeOf, giveBackOf, isLook, repeated, uncharged } from '../ask.ts';
 import { BLANK, copyOf, type Counter, type CounterAnswer, keepsEntries, NO_ENTRIES } from '../counter.ts';
 import { boundedKey } from '../bounded-key.ts';
 import { leasePage, listsLeases } from '../lease-page.ts';
-import type { Ask, CounterName, Table } from './table.ts';
+import type { CounterAsk as Ask } from '../store.ts';
+import type { CounterName, Table } from './table.ts';
 
 /** A counter before an ask of a call that may be refused later. */
 interface Before {
@@ -112,7 +113,7 @@ export class Counters {
       const { endsAtMs, used, usedBefore, roundedUpMs, entries } = found;
       const answer = askCounter(found, algorithm, ask, nowMs, owner);
       if (answer.granted) table.write(found, endsAtMs <= nowMs, leaseIdOf(ask));
-      else this.#set(found, { endsAtMs, used, usedBefore, roundedUpMs, entries: entries ?? NO_ENTRIES });
+      else this.#set(found, { endsAtMs, used, usedBefore, roundedUpMs, entries });
       return answer;
     }
     const fresh: Counter = { ...BLANK };
@@ -131,11 +132,7 @@ export class Counters {
     }
   }
 
-  #set(
-    counter: Counter,
-    { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter,
-    leaseId?: string,
-  ): void {
+  #set(counter: Counter, { endsAtMs, used, usedBefore, roundedUpMs, entries }: Counter, leaseId?: string): void {
     counter.endsAtMs = endsAtMs;
     counter.used = used;
     counter.usedBefore = usedBefore;

@@ -5,9 +5,9 @@
 import type { Host } from '../../adapters/contract.ts';
 import { boundedKey, textOfBounded } from '../bounded-key.ts';
 import type { Counter, CounterAlgorithm, Entry } from '../counter.ts';
-import type { BucketSpec } from '../store.ts';
+import type { BucketSpec, CounterAsk } from '../store.ts';
 import { ExpiryList, type Slot } from './expiry-list.ts';
-import type { Ask, CounterName, Table } from './table.ts';
+import type { CounterName, Table } from './table.ts';
 
 /** The counters of one name, algorithm and period, while there are any; when all are in use, each group has a share. */
 interface Group {
@@ -67,7 +67,7 @@ export class HeapTable implements Table<Slot> {
     return this.#size >= this.#options.maxKeys;
   }
 
-  within<R>(work: (asks: readonly Ask[]) => R, asks: readonly Ask[]): R {
+  within<R>(work: (asks: readonly CounterAsk[]) => R, asks: readonly CounterAsk[]): R {
     return work(asks);
   }
 

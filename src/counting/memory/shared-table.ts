@@ -7,8 +7,9 @@ import type { Host } from '../../adapters/contract.ts';
 import { SharedPlaces } from '../../adapters/shared-places.ts';
 import { changeOf } from '../ask.ts';
 import { type Counter, type Entry, keepsEntries, NO_ENTRIES } from '../counter.ts';
+import type { CounterAsk } from '../store.ts';
 import { SharedEntries } from './shared-entries.ts';
-import type { Ask, CounterName, Table } from './table.ts';
+import type { CounterName, Table } from './table.ts';
 
 /** Numbers of a place: the end, what was used (or the rounding of `gcra`), what was used before, and a number for the counter's name. */
 const PER_PLACE = 4;
@@ -66,7 +67,7 @@ export class SharedTable implements Table<Found> {
     return size;
   }
 
-  within<R>(work: (asks: readonly Ask[]) => R, asks: readonly Ask[]): R {
+  within<R>(work: (asks: readonly CounterAsk[]) => R, asks: readonly CounterAsk[]): R {
     return this.#places.within(() => {
       this.#entries.repair();
       return work(asks);
@@ -78,7 +79,7 @@ export class SharedTable implements Table<Found> {
     return this.#clock.nowMs();
   }
 
-  reserve(asks: readonly Ask[]): void {
+  reserve(asks: readonly CounterAsk[]): void {
     let count = 0;
     for (const ask of asks) if (keepsEntries(ask.bucket.algorithm) && changeOf(ask) > 0) count++;
     if (count > 0) this.#entries.makeRoom(count, this.nowMs());
@@ -96,14 +97,14 @@ export class SharedTable implements Table<Found> {
     if (group === undefined) this.#groups.set(rule, (group = Number.parseInt(hash('sha256', rule).slice(0, 13), 16)));
     const at = this.#places.placeOf(nameOf(name), this.nowMs(), GROUP_AT, group);
     this.#values[at + GROUP_AT] = group;
-    const { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES } = counter;
+    const { endsAtMs, used, usedBefore, roundedUpMs, entries } = counter;
     const isGcra = name.bucket.algorithm === 'gcra';
     this.write({ at, isGcra, endsAtMs, used, usedBefore, roundedUpMs, entries, stored: NO_ENTRIES }, false, leaseId);
     return true;
   }
 
   write(found: Found, _isRenewed: boolean, leaseId?: string): void {
-    const { at, isGcra, stored, entries = NO_ENTRIES } = found;
+    const { at, isGcra, stored, entries } = found;
     if (stored !== entries) this.#entries.write(at / PER_PLACE, stored, entries, leaseId);
     this.#values[at] = found.endsAtMs;
     this.#values[at + 1] = isGcra ? found.roundedUpMs : found.used;

@@ -1,20 +1,18 @@
 /** Where counters are kept: in the heap of one thread ({@link HeapTable}), or in memory that all workers see ({@link SharedTable}). */
-import type { QuotaAsk } from '../../adapters/contract.ts';
 import type { Counter, CounterAlgorithm, Entry, Owner } from '../counter.ts';
-import type { BucketSpec } from '../store.ts';
+import type { CounterAsk } from '../store.ts';
 
-export type Ask = QuotaAsk<BucketSpec>;
 /** What names a counter. */
-export type CounterName = Pick<Ask, 'bucket' | 'key' | 'perMs'>;
+export type CounterName = Pick<CounterAsk, 'bucket' | 'key' | 'perMs'>;
 
 /** `C`: a counter as it was found; whoever changes it writes it. */
 export interface Table<C extends Counter = Counter> {
   /** Runs `work` while nobody else uses the counters; the other methods are for use within it. */
-  within<R>(work: (asks: readonly Ask[]) => R, asks: readonly Ask[]): R;
+  within<R>(work: (asks: readonly CounterAsk[]) => R, asks: readonly CounterAsk[]): R;
   /** In the time by which counters of an algorithm end. */
   nowMs(algorithm: CounterAlgorithm): number;
   /** Makes room for the entries that these asks may add; entries that were found before are not valid any more. */
-  reserve(asks: readonly Ask[]): void;
+  reserve(asks: readonly CounterAsk[]): void;
   find(name: CounterName): C | undefined;
   /** False if there is no room. `leaseId`: the idempotency key of its entries, for operators. */
   add(name: CounterName, counter: Readonly<Counter>, leaseId?: string): boolean;
