@@ -6,16 +6,13 @@
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
  * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
  */
-import type { QuotaAsk } from '../adapters/contract.ts';
-import type { CounterAnswer } from './counter.ts';
-import { type AnyAsk, changeOf, lookOf, spendOf } from './ask.ts';
+import { changeOf, lookOf, spendOf } from './ask.ts';
 import {
   adopt,
   answerOf,
   areTaken,
   asSpend,
   decide,
-  type EscrowBucket,
   isForEscrow,
   isHeld,
   isOfWindow,
@@ -31,7 +28,7 @@ import {
   spendableUntilMs,
   windowLeftMs,
 } from './lease.ts';
-import type { CounterStore } from './store.ts';
+import type { CounterAnswer, CounterAsk as Ask, CounterStore } from './store.ts';
 
 /** A lease that was not spent from for this long is given back. */
 const IDLE_MS = 200;
@@ -43,9 +40,9 @@ const RECORD_VALID_MS = 5000;
 export type EscrowedUnits = 'taken' | 'returned' | 'stranded';
 
 export interface EscrowOptions {
-  readonly store: Pick<CounterStore, 'charge'>;
+  readonly store: Pick<CounterStore, 'charge' | 'reset'>;
   /** Records for operators how many units are held here, for `forMs` at most; not awaited. */
-  readonly recordHeld: (ask: AnyAsk, units: number, forMs: number) => void;
+  readonly recordHeld: (ask: Ask, units: number, forMs: number) => void;
   /** Milliseconds of a clock that is never set; with `window`s, the time of day. */
   readonly nowMs: () => number;
   /** Units: leased, returned, and lost because their window ended first or they could not be returned. */
@@ -54,8 +51,7 @@ export interface EscrowOptions {
   readonly maxLeases?: number;
 }
 
-type Ask = QuotaAsk<EscrowBucket>;
-type Answers = readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
+type Answers = ReturnType<CounterStore['charge']>;
 
 export class Escrow {
   readonly #options: EscrowOptions;
@@ -109,6 +105,11 @@ export class Escrow {
     this.#drop(lease);
   }
 
+  reset(asks: readonly Ask[]): void | Promise<void> {
+    for (const ask of asks) this.forget(ask);
+    return this.#options.store.reset(asks);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#leases].map((lease) => this.#giveBack(lease)));
   }
@@ -144,17 +145,13 @@ export class Escrow {
     });
   }
 
-  #refilled(lease: Lease, units: number): Promise<void> {
-    if (isHeld(lease, units)) return Promise.resolve();
-    if (lease.taking !== undefined) return this.#refilledNext(lease, lease.taking, units);
-    lease.wanted += units;
-    return (lease.taking = this.#take(lease));
-  }
-
-  /** After the chunk on its way: of that one, or by the next. */
-  async #refilledNext(lease: Lease, taking: Promise<void>, units: number): Promise<void> {
-    await taking.catch(() => undefined); // the ask that began it fails with the reason
-    if (isHeld(lease, units) || lease.fullUntilMs > this.#options.nowMs()) return;
+  /** By the chunk on its way, or by the next. */
+  async #refilled(lease: Lease, units: number): Promise<void> {
+    if (isHeld(lease, units)) return;
+    if (lease.taking !== undefined) {
+      await lease.taking.catch(() => undefined); // the ask that began it fails with the reason
+      if (isHeld(lease, units) || lease.fullUntilMs > this.#options.nowMs()) return;
+    }
     lease.wanted += units;
     await (lease.taking ??= this.#take(lease));
   }

@@ -14,13 +14,13 @@ export interface BucketSpec {
 export type CounterAsk = QuotaAsk<BucketSpec>;
 export type { CounterAnswer };
 
-export interface CounterStore<B extends BucketSpec = BucketSpec> {
-  bucket(spec: BucketSpec): B;
+export interface CounterStore {
+  bucket(spec: BucketSpec): BucketSpec;
   /** Charges all asks, or none if one is refused; answers each, at once if the store can. */
-  charge(asks: readonly QuotaAsk<B>[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
+  charge(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   /** Deletes the counters of these asks. */
-  reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
+  reset(asks: readonly CounterAsk[]): void | Promise<void>;
   /** Where the counters of these asks are and who holds their units, ask by ask; never on a call's path. */
-  look(asks: readonly QuotaAsk<B>[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
+  look(asks: readonly CounterAsk[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;
 }

@@ -3,15 +3,13 @@
  * **In**: the address of Redis, how to count, the host. **Out**: the quota methods of a handler. **Fails**: opening waits at most
  * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Host, LeasePage, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import type { Host, LeasePage, QuotaPlace } from '../../adapters/contract.ts';
 import { Escrow, LOOK_EVERY_MS } from '../escrow.ts';
-import type { EscrowBucket } from '../lease.ts';
-import type { BucketSpec, CounterStore } from '../store.ts';
+import type { CounterAsk, CounterStore } from '../store.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
 import type { Connection } from './connection.ts';
+import { replicaName } from './replica-name.ts';
 
 /** Connects in the background; waits for the first attempt. ioredis is loaded when the first connection is opened. */
 export async function openRedis(config: RedisConfig, host: Host): Promise<Connection> {
@@ -38,11 +36,11 @@ export interface RedisStoreConfig extends RedisConfig {
   readonly escrow: boolean;
 }
 
-export async function openRedisStore(config: RedisStoreConfig, host: Host): Promise<CounterStore<EscrowBucket>> {
+export async function openRedisStore(config: RedisStoreConfig, host: Host): Promise<CounterStore> {
   const [connection, { RedisCounters }] = await Promise.all([openRedis(config, host), import('./redis-counters.ts')]);
   const { prefix, clock } = config;
   const counters = new RedisCounters({ connection, prefix, clock, nowMs: () => host.clock.nowMs() });
-  const store: CounterStore<EscrowBucket> = {
+  const store: CounterStore = {
     bucket: (spec) => counters.bucket(spec),
     charge: (asks) => counters.charge(asks),
     look: (asks, leases) => counters.look(asks, leases),
@@ -52,7 +50,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   if (!config.escrow) return store;
 
   const { number, count: workers } = host.worker;
-  const who = `${hostname()}-${randomUUID().slice(0, 8)}${workers > 1 ? ` (worker ${number})` : ''}`;
+  const who = `${replicaName()}${workers > 1 ? ` (worker ${number})` : ''}`;
   const counted = {
     taken: host.metrics.counter('quota_redis_escrow_taken', 'Units taken from Redis to be spent here.'),
     returned: host.metrics.counter('quota_redis_escrow_returned', 'Units given back unspent.'),
@@ -64,7 +62,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const escrow = new Escrow({
     nowMs: () => host.clock.monotonicMs(),
     store: counters,
-    recordHeld: (ask, units, forMs) => counters.recordHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
+    recordHeld: (ask, units, forMs) => counters.recordHolder(ask, who, units, forMs),
     onUnits: (what, units) => counted[what].add(units),
   });
   host.background('giving back idle units', async (signal) => {
@@ -74,7 +72,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
     }
   });
   /** This process as it is now; others as they last reported. */
-  async function placeOf(ask: QuotaAsk<EscrowBucket>, leases: LeasePage | undefined): Promise<QuotaPlace> {
+  async function placeOf(ask: CounterAsk, leases: LeasePage | undefined): Promise<QuotaPlace> {
     const [place = {}] = await counters.look([ask], leases);
     const others = (await counters.holdersOf(ask)).filter(([one]) => one !== who);
     const holders = [...others, [who, escrow.heldOf(ask)] as const].map(([one, units]) => ({ who: one, units }));
@@ -84,10 +82,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
     ...store,
     charge: (asks) => escrow.charge(asks),
     look: (asks, leases) => Promise.all(asks.map(async (ask) => placeOf(ask, leases))),
-    async reset(asks) {
-      for (const ask of asks) escrow.forget(ask);
-      await counters.reset(asks);
-    },
+    reset: (asks) => escrow.reset(asks),
     async close() {
       await escrow.close();
       connection.close();

@@ -3,8 +3,6 @@
  * **In**: an address, settings. **Out**: a pool. **Fails**: with a ServiceError of kind `redis_error`: at once while the connection is down or
  * the breaker is open, else at the deadline.
  */
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import { Escrow, type EscrowedUnits, LOOK_EVERY_MS } from '../../counting/escrow.ts';
 import type { RedisAddress } from '../../counting/redis/config.ts';
@@ -13,6 +11,8 @@ import { RedisCounters } from '../../counting/redis/redis-counters.ts';
 import { ServiceError } from '../call.ts';
 import { Guard } from './guard.ts';
 import type { ChargeStore, CounterAsk, Holder, Pool } from './store.ts';
+
+export { replicaName } from '../../counting/redis/replica-name.ts';
 
 /** Algorithms that the reference does not have count in keys below this; its own keys stay as they are. */
 const OWN_PREFIX = 'sluice:limits:';
@@ -43,9 +43,6 @@ export interface RedisPool extends Pool {
   readonly escrowed: Readonly<Record<EscrowedUnits, number>>;
   close(): Promise<void>;
 }
-
-/** A host may run several processes, and one that restarts is another. */
-export const replicaName = (): string => `${hostname()}-${randomUUID().slice(0, 8)}`;
 
 export function redisPool(options: RedisPoolOptions): RedisPool {
   const { redis, deadlineMs, jitterMaxS, keyPrefix, nowMs, outage, around, isEscrow, replica, worker } = options;
@@ -81,7 +78,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     : new Escrow({
         store: direct,
         nowMs,
-        recordHeld: (ask, units, forMs) => counters.recordHolder(ask as CounterAsk, field, units, forMs),
+        recordHeld: (ask, units, forMs) => counters.recordHolder(ask, field, units, forMs),
         onUnits(what, units) {
           escrowed[what] += units;
         },
@@ -99,17 +96,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
   }
 
   return {
-    store:
-      escrow === undefined
-        ? direct
-        : {
-            charge: (asks) => escrow.charge(asks),
-            spendEach: (asks) => escrow.spendEach(asks),
-            async reset(asks) {
-              for (const ask of asks) escrow.forget(ask);
-              await counters.reset(asks);
-            },
-          },
+    store: escrow ?? direct,
     connection,
     counters,
     guard,

@@ -1,16 +1,14 @@
 /** Where limits are counted: the stores of the counting engine, as the settings open them. */
 import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
-import type { CounterAnswer, CounterAsk } from '../../counting/store.ts';
+import type { CounterAnswer, CounterAsk, CounterStore } from '../../counting/store.ts';
 import type { Unit } from '../call.ts';
 
 export type { CounterAnswer, CounterAsk };
 
-export interface ChargeStore {
-  /** Charges all asks, or none where one is refused; at once where it can. Fails with a ServiceError of kind `redis_error`. */
-  charge(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
+/** It fails with a ServiceError of kind `redis_error`. */
+export interface ChargeStore extends Pick<CounterStore, 'charge' | 'reset'> {
   /** Escrow: spends hits of windows, each ask for itself; one beyond its limit is refused. Other stores are owed them. */
-  spendEach?(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
-  reset(asks: readonly CounterAsk[]): void | Promise<void>;
+  spendEach?(asks: readonly CounterAsk[]): ReturnType<CounterStore['charge']>;
 }
 
 export interface Holder {

@@ -48,7 +48,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     const escrow = new Escrow({
       maxLeases: 100,
       nowMs: () => clock.nowMs() + skewMs,
-      store: { charge: charge as (asks: readonly QuotaAsk<EscrowBucket>[]) => Promise<readonly RedisAnswer[]> },
+      store: { charge, reset: (asks) => counters.reset(asks) },
       recordHeld: () => {},
       onUnits: (what, units) => {
         counts[what] += units;

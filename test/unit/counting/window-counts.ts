@@ -123,14 +123,7 @@ export class EscrowCounts extends WindowCounts {
         this.counts[what] += units;
       },
     });
-    super({
-      charge: (asks) => escrow.charge(asks),
-      spendEach: (asks) => escrow.spendEach(asks),
-      async reset(asks) {
-        for (const ask of asks) escrow.forget(ask);
-        await over.store.reset(asks);
-      },
-    });
+    super(escrow);
     this.escrow = escrow;
   }
 
