@@ -69,7 +69,7 @@ class Run {
   }
 
   async start(): Promise<void> {
-    this.server = await serving([this.#policy]);
+    this.server = await serving([this.#policy], { env: { NODE_OPTIONS: '--max-semi-space-size=4' } }); // as the command has it
     this.samples = [];
     this.#load = sendStreams(this.server.grpc, this.streams, SENDERS, perSecond);
   }
