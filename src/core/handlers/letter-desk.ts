@@ -45,7 +45,7 @@ const MAX_ROWS = 10_000;
 export async function askLetters(handlers: readonly LiveHandler[], request: LetterRequest): Promise<LetterAnswer> {
   const rows: LetterRow[] = [];
   let shown: string | undefined;
-  const settled: string[] = [];
+  let settled: readonly string[] = [];
   const failed: { id: string; why: string }[] = [];
   for (const handler of handlers) {
     const { letters } = handler;
@@ -61,19 +61,21 @@ export async function askLetters(handlers: readonly LiveHandler[], request: Lett
         break;
       }
       case 'drop':
-        settled.push(...letters.take(wanted(request.ids)).map(({ id }) => id));
+        settled = [...settled, ...letters.take(wanted(request.ids)).map(({ id }) => id)];
         break;
       case 'replay': {
         const resending = handler.resending();
+        const sent: string[] = [];
         for (const letter of letters.take(wanted(request.ids))) {
           const why = sentAgain(resending, letter);
-          if (why === undefined) settled.push(letter.id);
+          if (why === undefined) sent.push(letter.id);
           else {
             letters.put(letter, letter.bytes);
             failed.push({ id: letter.id, why });
           }
         }
         resending.done();
+        settled = [...settled, ...sent];
       }
     }
   }
@@ -97,7 +99,8 @@ export async function askLetters(handlers: readonly LiveHandler[], request: Lett
         if (letter.id === request.id) shown ??= shownText(name, letter);
         return shown === undefined;
       });
-    else settled.push(...(await settleLetters(folder, request.kind, wanted(request.ids))));
+    // Not by push: a folder has more ids than a call may have arguments.
+    else settled = [...settled, ...(await settleLetters(folder, request.kind, wanted(request.ids)))];
   }
   return { rows, more, shown, settled, failed };
 }

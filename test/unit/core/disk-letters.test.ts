@@ -1,0 +1,38 @@
+/** Dead letters on disk, asked of the engine that writes them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { DeadLetters } from '../../../src/spool/index.ts';
+import { SILENT_LOG } from '../../../src/core/handlers/live-handler.ts';
+import { engineOf } from './engine-of.ts';
+
+const policy = (folder: string): string => `
+settings: { spool: { folder: ${folder} } }
+handlers: { out: { adapter: log-script, config: { script: out, version: 1 }, spool: disk } }
+rules: [{ name: written, report: { handler: out, input: { path: request.path } }, calls: [log] }]`;
+
+/** A call of JavaScript takes fewer arguments; 64 MiB hold more letters. */
+const MANY = 150_000;
+
+test('all of a full folder are settled by one request', { timeout: 60_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-letters-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const letters = await DeadLetters.open(join(folder, 'out', 'dead-letters'), 64 * 1024 * 1024, SILENT_LOG);
+  const bytes = Buffer.alloc(1);
+  for (let from = 0; from < MANY; from += 10_000)
+    await Promise.all(
+      Array.from({ length: 10_000 }, (_, at) =>
+        letters.put({ id: `${from + at}`, rule: 'written', why: 'too large', atMs: 1e12 }, bytes),
+      ),
+    );
+  await letters.close();
+  const { engine } = await engineOf(policy(folder), {});
+
+  const listed = await engine.letters({ kind: 'list', handler: 'out' });
+  expect([listed.rows.length, listed.more]).toEqual([10_000, MANY - 10_000]);
+  const { settled } = await engine.letters({ kind: 'drop', handler: 'out', ids: undefined });
+  expect(settled).toHaveLength(MANY);
+  expect((await engine.letters({ kind: 'list', handler: 'out' })).rows).toEqual([]);
+  await engine.drain();
+});
