@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseCidr, parseIp } from '../../../src/attributes/network.ts';
 import { parseDuration, parseTimestamp } from '../../../src/attributes/time-text.ts';
@@ -29,6 +30,46 @@ test('credentials are hidden in URLs, and paths of packages with a scope are non
   );
   const path = 'file:///srv/node_modules/@acme/sluice-entitled/index.ts';
   expect(withoutCredentials(`Stripping types is unsupported for "${path}"`)).toContain(path);
+});
+
+test('all credentials are found, as by patterns that begin with the scheme', () => {
+  const simply = (text: string): string =>
+    text
+      .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi, '$1(secret)@')
+      .replaceAll(/\b((?!https?:|file:)[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi, '$1(secret)@');
+  const unit = fc.constantFrom(
+    'a',
+    '1',
+    '-',
+    '+',
+    ':',
+    '/',
+    '@',
+    '#',
+    ' ',
+    '"',
+    '\n',
+    'https:',
+    'file://',
+    'git+http://',
+    '://',
+  );
+  fc.assert(
+    fc.property(fc.string({ unit, maxLength: 20 }), (text) => {
+      expect(withoutCredentials(text)).toBe(simply(text));
+    }),
+    { numRuns: 10_000 },
+  );
+});
+
+test.each(['a://', 'a-', 'a:', 'a@', 'a://@'])('of a text of a client, %s 16 000 times, in linear time', (part) => {
+  const text = `${part.repeat(16_000)} ://`;
+  const took = Array.from({ length: 3 }, () => {
+    const before = process.cpuUsage();
+    withoutCredentials(text);
+    return process.cpuUsage(before).user / 1000;
+  });
+  expect(Math.min(...took)).toBeLessThan(200); // 0.9 s and more in quadratic time
 });
 
 test('every type of value has its written form', () => {
