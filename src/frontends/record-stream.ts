@@ -23,11 +23,10 @@ export interface ScannedMessage {
 }
 
 /**
- * The time, in milliseconds, of a turn of the event loop that the records of all streams have. It begins after sockets were read, so a check
- * waits for one slice at most; a longer slice takes no less CPU, since a turn costs some microseconds.
+ * The time of a turn of the event loop that the records of all streams have. It begins after sockets were read, so a check waits for one slice
+ * at most; longer slices take no less CPU, since a turn costs some microseconds. Checks that fill the loop leave records a fifth of it.
  */
-const SLICE_MS = 0.1;
-const RECORDS_SLICE = new SharedSlice(SLICE_MS, 4);
+const RECORDS_SLICE = new SharedSlice({ leastMs: 0.1, mostMs: 1, stepsBetweenLooks: 4 });
 /** All messages that streams of records end with are empty. */
 const LAST_REPLY = new Uint8Array();
 

@@ -1,3 +1,12 @@
+/** Of the time of other work. */
+const SHARE = 0.25;
+
+export interface SharedSliceOptions {
+  readonly leastMs: number;
+  readonly mostMs: number;
+  readonly stepsBetweenLooks: number;
+}
+
 /**
  * A slice of each turn of the event loop for all work of one kind, however many tasks have such work: by a {@link TimeSlice} for each,
  * a hundred tasks would hold the loop a hundred times as long.
@@ -6,16 +15,21 @@
  * has no more work. Tasks that wait go on in their order, in turns in which sockets were read before.
  */
 export class SharedSlice {
-  readonly #sliceMs: number;
+  readonly #leastMs: number;
+  readonly #mostMs: number;
   readonly #waiting: (() => void)[] = [];
   readonly #stepsBetweenLooks: number;
   #endsAtMs = -Infinity;
   #steps = 0;
   #isScheduled = false;
 
-  /** The clock is read after every `stepsBetweenLooks` steps of any task. */
-  constructor(sliceMs: number, stepsBetweenLooks: number) {
-    this.#sliceMs = sliceMs;
+  /**
+   * A slice takes {@link SHARE} of the time since the last one, but no less than `leastMs` and no more than `mostMs`: other work that fills the
+   * loop leaves the tasks a part of it. The clock is read after every `stepsBetweenLooks` steps of any task.
+   */
+  constructor({ leastMs, mostMs, stepsBetweenLooks }: SharedSliceOptions) {
+    this.#leastMs = leastMs;
+    this.#mostMs = mostMs;
     this.#stepsBetweenLooks = stepsBetweenLooks;
   }
 
@@ -54,7 +68,8 @@ export class SharedSlice {
 
   readonly #begin = (): void => {
     this.#isScheduled = false;
-    this.#endsAtMs = performance.now() + this.#sliceMs;
+    const nowMs = performance.now();
+    this.#endsAtMs = nowMs + Math.max(this.#leastMs, Math.min(this.#mostMs, (nowMs - this.#endsAtMs) * SHARE));
     this.#waiting.shift()?.();
     if (this.#waiting.length > 0) this.#schedule(); // even if the task that goes on neither waits again nor calls done
   };

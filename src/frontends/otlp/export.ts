@@ -58,7 +58,7 @@ export type ExportLogs = (request: ByteRange, context: Pick<CallContext, 'ending
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const MAX_WAITING = 512;
 /** Longer than that of streams, since requests that wait for it count in {@link MAX_WAITING}, and streams are only read later. */
-const EXPORTS_SLICE = new SharedSlice(1, 64);
+const EXPORTS_SLICE = new SharedSlice({ leastMs: 1, mostMs: 1, stepsBetweenLooks: 64 });
 const ACCEPTED: Exported = { rejected: 0, why: '' };
 
 export function logExporter(engine: Engine, { onRefusedEntry, nowMs = systemNowMs }: FrontendOptions = {}): ExportLogs {

@@ -7,13 +7,16 @@ const SLICE_MS = 2;
 const STEP_MS = 0.05;
 const LOOK_AFTER = 4;
 
+const sliceOf = (leastMs: number, mostMs: number): SharedSlice =>
+  new SharedSlice({ leastMs, mostMs, stepsBetweenLooks: LOOK_AFTER });
+
 function hold(ms: number): void {
   for (const endsAtMs = performance.now() + ms; performance.now() < endsAtMs;);
 }
 
 /** Steps that all tasks took in each turn of the loop, until all have taken theirs. */
 async function stepsOfTurns(tasks: number, steps: number, perMessage: number): Promise<readonly number[]> {
-  const slice = new SharedSlice(SLICE_MS, LOOK_AFTER);
+  const slice = sliceOf(SLICE_MS, SLICE_MS);
   let taken = 0;
   const task = async (): Promise<void> => {
     for (let step = 0; step < steps;) {
@@ -52,7 +55,7 @@ test('tasks with little work each share a turn', async () => {
 });
 
 test('tasks go on in the order in which they began to wait', async () => {
-  const slice = new SharedSlice(SLICE_MS, LOOK_AFTER);
+  const slice = sliceOf(SLICE_MS, SLICE_MS);
   const order: number[] = [];
   await Promise.all(
     [1, 2, 3].map(async (task) => {
@@ -64,16 +67,44 @@ test('tasks go on in the order in which they began to wait', async () => {
 });
 
 test('a task that goes on and never says that it is done holds up no other', async () => {
-  const slice = new SharedSlice(SLICE_MS, LOOK_AFTER);
+  const slice = sliceOf(SLICE_MS, SLICE_MS);
   await Promise.all([slice.next(), slice.next(), slice.next()]);
   expect(slice.isBusy).toBe(false);
 });
 
 test('work that arrives with other input waits until all sockets of the turn were read', async () => {
-  const slice = new SharedSlice(SLICE_MS, LOOK_AFTER);
+  const slice = sliceOf(SLICE_MS, SLICE_MS);
   expect(slice.isClosed).toBe(true);
   await slice.next();
   expect(slice.isClosed).toBe(false);
   hold(SLICE_MS);
   expect(slice.isClosed).toBe(true);
+});
+
+test.each([
+  // A machine under load lengthens the other work, or cuts a slice short.
+  { otherMs: 0, least: 1, most: 40 },
+  { otherMs: 4, least: 8, most: 88 },
+  { otherMs: 40, least: 30, most: 88 },
+])('beside $otherMs ms of other work in each turn a slice is about a fourth of it, at most 4 ms', async (turn) => {
+  const slice = sliceOf(0.1, 4);
+  let taken = 0;
+  let isOver = false;
+  const task = (async () => {
+    while (!isOver) {
+      taken++;
+      hold(STEP_MS);
+      if (slice.isOver) await slice.next();
+    }
+  })();
+  const turns: number[] = [];
+  for (let before = 0; turns.length < 30; before = taken) {
+    await nextTurn();
+    turns.push(taken - before);
+    hold(turn.otherMs);
+  }
+  isOver = true;
+  await task;
+  const median = turns.toSorted((a, b) => a - b)[15] as number;
+  expect([median >= turn.least, median <= turn.most], `${median} steps of ${STEP_MS} ms`).toEqual([true, true]);
 });
