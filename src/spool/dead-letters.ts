@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { messageOf } from '../text/message-of.ts';
 import { settlesWithin } from '../time/settles-within.ts';
 import { newerFormat } from './newer.ts';
-import { readRecords } from './read-only.ts';
+import { orIfNone, readRecords } from './read-only.ts';
 import { INBOX, UNFINISHED } from './replay.ts';
 import { syncFolder } from './segment.ts';
 import { openSpool } from './open-spool.ts';
@@ -185,8 +185,9 @@ async function sendToInbox(folder: string, records: AsyncIterable<Uint8Array>): 
   await syncFolder(inbox);
 }
 
+/** Rejects if it cannot be read, since letters that were sent again would be sent once more. */
 async function doneIn(folder: string): Promise<Set<number>> {
-  const text = await readFile(join(folder, 'done'), 'utf8').catch(() => '');
+  const text = await readFile(join(folder, 'done'), 'utf8').catch(orIfNone(''));
   return new Set(
     text
       .split('\n')

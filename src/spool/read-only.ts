@@ -13,10 +13,13 @@ export interface ReadRecord {
 
 const SILENT = { info() {}, warn() {}, error() {} };
 
-/** The records of a spool that are not acknowledged, as they stand on the disk, without taking them. Also beside its writer. */
+/**
+ * The records of a spool that are not acknowledged, as they stand on the disk, without taking them. Also beside its writer. Rejects if the
+ * folder cannot be read: who takes it for empty removes what it holds.
+ */
 export async function* readRecords(folder: string): AsyncGenerator<ReadRecord> {
   const after = await Cursor.read(folder);
-  const segments = await listSegments(folder).catch(() => []);
+  const segments = await listSegments(folder).catch(orIfNone([]));
   const reader = new SegmentReader(folder, segments, () => undefined, SILENT, false);
   let last = after;
   try {
@@ -31,6 +34,14 @@ export async function* readRecords(folder: string): AsyncGenerator<ReadRecord> {
     await reader.close();
   }
 }
+
+/** `nothing` for the error of what is not there, or of a file in place of a folder; others, as EMFILE, do not say that. */
+export const orIfNone =
+  <T>(nothing: T) =>
+  (error: unknown): T => {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return nothing;
+    throw error;
+  };
 
 /** A spool as it stands on the disk. */
 export interface SpoolOnDisk {

@@ -1,7 +1,7 @@
 /** Refused records are kept, listed, and dropped; also beside the server that writes them. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
@@ -68,6 +68,29 @@ test('they survive a restart, and the oldest go when there is no room', async ()
 
 test('a folder without dead letters lists none', async () => {
   expect(await listed(join(scratch(), 'none'))).toEqual([]);
+});
+
+test('what cannot be read is not taken for empty: nothing is listed, sent again, or removed', async () => {
+  const folder = scratch();
+  const letters = await DeadLetters.open(folder, 1e6, SILENT);
+  await letters.put(letter('a'), Buffer.from('a'));
+  await letters.close();
+  mkdirSync(join(folder, 'done'));
+  await expect(listed(folder)).rejects.toThrow('EISDIR');
+  await expect(replayDeadLetters(folder, join(scratch(), '1'), () => true)).rejects.toThrow('EISDIR');
+
+  const log = join(scratch(), '1');
+  const sent = join(log, 'replay', 'sent');
+  mkdirSync(dirname(sent), { recursive: true });
+  symlinkSync('sent', sent); // reading it fails, with ELOOP
+  const lines: string[] = [];
+  const spool = await openSpool<never>({
+    ...spoolOptions(log),
+    log: { ...SILENT, warn: (message: string) => void lines.push(message) },
+  });
+  onTestFinished(() => spool.close(1000));
+  await eventually(() => expect(lines).toContain('dead letters to replay could not be taken up; it is tried again'));
+  expect(readdirSync(dirname(sent))).toEqual(['sent']);
 });
 
 test('a spool can be inspected beside its writer', async () => {
