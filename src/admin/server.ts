@@ -95,7 +95,7 @@ export async function startAdmin({
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page', pages: PAGES }));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const { statusCode = 500 } = error;
-    if (statusCode < 500) return reply.code(statusCode).send({ error: error.message });
+    if (statusCode < 500 || statusCode === 503) return reply.code(statusCode).send({ error: error.message });
     onFault(request.url, error);
     return reply.code(500).send({ error: 'internal error; the log has the reason' });
   });

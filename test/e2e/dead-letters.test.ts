@@ -1,5 +1,5 @@
 /** Reports that a sink rejects, settled by commands beside the server that runs. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -206,4 +206,24 @@ test('letters in memory are listed, shown, replayed and dropped over the admin p
     body: '{"ids":[]}',
   });
   expect([wrong.status, await wrong.json()]).toEqual([400, { error: 'expected {"ids": [...]}, or {"all": true}' }]);
+}, 180_000);
+
+test('a server of two workers that cannot read its letters says so, and not that there are none', async () => {
+  const own = makeWorkspace();
+  onTestFinished(() => own.remove());
+  own.write('policy.yaml', POLICY.replace('OUT', own.path('out')).replace('FAULT', own.path('fault')));
+  writeFileSync(own.path('fault'), 'reject' satisfies SinkFault);
+  const onDisk = await serving([own.path('policy.yaml')], { args: ['--workers', '2'] });
+  onTestFinished(async () => void (await onDisk.stop()));
+  const list = ['deadletter', 'list', '--json', '--to', onDisk.admin];
+  const total = 2 * PER_STREAM;
+  const streams = new Streams();
+  await Promise.all(Array.from({ length: 2 }, () => sendStreams(onDisk.grpc, streams, 1, PER_STREAM).stop()));
+  await eventually(async () => expect(JSON.parse((await run(list)).out)).toHaveLength(total));
+  for (const folder of readdirSync(own.path('a spool/out')).filter((name) => name.startsWith('dead-letters')))
+    mkdirSync(own.path(`a spool/out/${folder}/done`));
+  const { code, out, err } = await run(list);
+  expect([code, out]).toEqual([3, '']);
+  expect(err).toContain('the log has the reason');
+  expect(onDisk.err()).toContain('EISDIR');
 }, 180_000);

@@ -31,6 +31,17 @@ export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
 const VIEW_MS = 2000;
 /** A settling that is left out of the answer may still be done. */
 const LETTERS_MS = 10_000;
+
+class NoAnswer extends Error {
+  /** For the admin port. */
+  readonly statusCode = 503;
+  constructor(silent: number, asked: number) {
+    super(
+      `${silent} of ${asked} workers gave no answer within ${LETTERS_MS / 1000} s, and may still do what was asked; ` +
+        'list the dead letters again',
+    );
+  }
+}
 /** One that does not answer in time counts with its last page; Prometheus waits for 10 s. */
 const METRICS_MS = 5000;
 /** The number of this thread among those whose metrics are merged; workers are numbered from 1. */
@@ -86,8 +97,13 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
         summedCounts((await crew.answersOf('ruleCounts', undefined, VIEW_MS)).flatMap(({ answer }) => answer ?? [])),
       handlers: async () =>
         mergedHandlers((await crew.answersOf('handlers', undefined, VIEW_MS)).map(({ answer }) => answer)),
-      letters: async (request) =>
-        mergedLetters((await crew.answersOf('letters', request, LETTERS_MS)).map(({ answer }) => answer)),
+      async letters(request) {
+        // Without the answer of worker 1, which has the letters on disk, there would seem to be none.
+        const answers = await crew.askAll('letters', request, LETTERS_MS);
+        const given = answers.filter((answer) => answer !== undefined);
+        if (given.length < answers.length) throw new NoAnswer(answers.length - given.length, answers.length);
+        return mergedLetters(given);
+      },
       verdicts: async (filter) =>
         (await crew.askAll('verdicts', filter, VIEW_MS))
           .flatMap((kept) => kept ?? [])

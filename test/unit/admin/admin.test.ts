@@ -91,6 +91,15 @@ describe('the admin port', () => {
     expect(ready.json()).toEqual({ ready: true, why: null, revision: 'abc123', handlers: [] });
   });
 
+  test('says what workers did not answer, and of other faults only where the reason is', async () => {
+    const failing = (error: Error) => started({ letters: () => Promise.reject(error) });
+    const late = await (await failing(Object.assign(new Error('1 of 2 workers'), { statusCode: 503 })))('/deadletters');
+    expect([late.status, late.json()]).toEqual([503, { error: '1 of 2 workers' }]);
+    await admin?.close();
+    const fault = await (await failing(new Error('EIO: /secret/path')))('/deadletters');
+    expect([fault.status, fault.json()]).toEqual([500, { error: 'internal error; the log has the reason' }]);
+  });
+
   test('shows the policy in force, and what is wrong with the one read since', async () => {
     const finding = {
       severity: 'error',
