@@ -14,8 +14,6 @@ export const ENTRY_BYTES = 32;
 const SLOTS = TABLE_BYTES / ENTRY_BYTES;
 /** Values are written one after the other, and again from the start: twice the table, so that no value in use is overwritten. */
 const VALUE_BYTES = 2 * TABLE_BYTES;
-/** Names whose last field is reused. */
-const REUSED = 32;
 
 export class DynamicTable {
   readonly #fields = Array.from<Field | undefined>({ length: SLOTS });
@@ -31,8 +29,9 @@ export class DynamicTable {
   #next = 0;
   #size = 0;
   #limit = TABLE_BYTES;
-  /** Of each name, the field that was read last. */
+  /** Of each name, the field that was read last; together no larger than the table, since clients choose names and values. */
   readonly #last = new Map<string, Field>();
+  #lastBytes = 0;
 
   /** The field at an index of the table, 1 for the newest entry; `undefined` if there is none. */
   at(index: number): Field | undefined {
@@ -71,6 +70,7 @@ export class DynamicTable {
       const slot = this.#first++ % SLOTS;
       this.#size -= (this.#names[slot] as string).length + this.#valueBytes(slot) + ENTRY_BYTES;
       this.#fields[slot] = undefined;
+      this.#names[slot] = '';
     }
   }
 
@@ -83,8 +83,18 @@ export class DynamicTable {
     const name = this.#names[slot] as string;
     const kind = this.#kinds[slot] as FieldKind;
     const field = new Field(name, kind, bytes, 0, bytes.length, this.#hasLow[slot] === 1);
-    if (this.#last.size < REUSED || this.#last.has(name)) this.#last.set(name, field);
+    this.#remember(field);
     return field;
+  }
+
+  #remember(field: Field): void {
+    const last = this.#last;
+    this.#lastBytes += field.size - (last.get(field.name)?.size ?? 0);
+    if (this.#lastBytes > TABLE_BYTES) {
+      last.clear();
+      this.#lastBytes = field.size;
+    }
+    last.set(field.name, field);
   }
 }
 

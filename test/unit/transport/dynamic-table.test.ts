@@ -1,9 +1,13 @@
 /** The dynamic table beside a list of its entries, by random inserts, sizes and lookups. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { DynamicTable, TABLE_BYTES } from '../../../src/transport/h2/dynamic-table.ts';
 import { kindOf } from '../../../src/transport/h2/field.ts';
 import { Random } from '../../parts/random.ts';
 
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 const sizeOf = ([name, value]: readonly [string, string]): number => name.length + value.length + 32;
 
 test('entries are found by their index until newer ones need their room', () => {
@@ -50,3 +54,29 @@ test('entries of the same name and value share a field once it was read', () => 
   insert('envoy');
   expect(table.at(1)?.value).toBe('envoy');
 });
+
+test.each([
+  ['names', (at: number) => [long(at), ''] as const],
+  ['values', (at: number) => [`x-${at}`, long(at)] as const],
+])('evicted entries with long %s leave no memory in use', (_, entryOf) => {
+  const TABLES = 60;
+  const tables = Array.from({ length: TABLES }, () => new DynamicTable());
+  const usedBytes = (): number => {
+    collectGarbage();
+    collectGarbage(); // buffers are freed beside the first
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const before = usedBytes();
+  for (const table of tables)
+    for (let at = 0; at < 130; at++) {
+      const [name, value] = entryOf(at);
+      table.insert(name, kindOf(name), Buffer.from(value), 0, value.length, false);
+      table.at(1);
+    }
+  expect((usedBytes() - before) / TABLES).toBeLessThan(8 * TABLE_BYTES);
+  expect(tables.map((table) => table.at(2))).toEqual(tables.map(() => undefined)); // one entry fills a table
+});
+
+/** Its own characters, not a view of others'. */
+const long = (at: number): string => Buffer.from(`${at}-`.padEnd(3900, 'n')).toString('latin1');
