@@ -1,6 +1,6 @@
 /** cel-go's encoders extension, percent-encoding, and JSON. */
 import { BYTES, DYN, STRING } from '../../attributes/types.ts';
-import { jsonValue, jsonValueOfBytes } from './json.ts';
+import { jsonValue, jsonValueOfBytes, NOT_JSON } from './json.ts';
 import { type Overload, fn } from './overload.ts';
 
 /** With or without padding, as in cel-go; `undefined` for text that is not base64. */
@@ -25,8 +25,7 @@ export const ENCODERS: readonly Overload[] = [
   }),
   fn('json.decode', [STRING], DYN, jsonValue, {
     builds: true,
-    checkConstant: ([text]) =>
-      typeof text === 'string' && jsonValue(text) === undefined ? `${JSON.stringify(text)} is not JSON` : undefined,
+    checkConstant: ([text]) => (typeof text === 'string' && jsonValue(text) === undefined ? NOT_JSON : undefined),
   }),
   fn('json.decode', [BYTES], DYN, jsonValueOfBytes, { builds: true }),
   fn('url.encode', [STRING], STRING, percentEncoded),

@@ -13,6 +13,7 @@ import type { Val } from '../values/dynamic.ts';
 
 /** As deep as AuthZEN's evaluations may be. */
 export const MAX_JSON_DEPTH = 64;
+export const NOT_JSON = 'the text is not JSON, or may be read in several ways (a name twice, a number out of range)';
 
 export function jsonValue(text: string): Val | undefined {
   spendCharacters(text.length);

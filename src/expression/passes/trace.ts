@@ -6,6 +6,7 @@
 import type { Type } from '../../attributes/types.ts';
 import { childrenOf, constantOf, type Typed } from '../check/typed.ts';
 import type { Decorate } from '../closures/closures.ts';
+import { NOT_JSON } from '../functions/json.ts';
 import { type Node, attributeNameOf, partsOf } from '../parse/ast.ts';
 import type { Val } from '../values/dynamic.ts';
 
@@ -177,7 +178,6 @@ export class Trace {
 }
 
 /** Their operands are not parts: only the presence of a value is asked. */
-const NOT_JSON = 'the text is not JSON, or may be read in several ways (a name twice, a number out of range)';
 const HAS: ReadonlySet<Typed['kind']> = new Set(['hasAttribute', 'hasField', 'hasValue']);
 
 const withoutConversion = (typed: Typed): Typed => (typed.kind === 'convert' ? withoutConversion(typed.of) : typed);

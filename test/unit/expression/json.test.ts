@@ -7,7 +7,7 @@ import { BYTES, STRING, type Type } from '../../../src/attributes/types.ts';
 import { Uint, type Value } from '../../../src/attributes/values.ts';
 import { DEFAULT_BUDGET } from '../../../src/expression/budget.ts';
 import { FAILED, compile, traceable } from '../../../src/expression/index.ts';
-import { jsonValue, MAX_JSON_DEPTH } from '../../../src/expression/functions/json.ts';
+import { jsonValue, MAX_JSON_DEPTH, NOT_JSON } from '../../../src/expression/functions/json.ts';
 
 const TYPES: Readonly<Record<string, Type>> = { t: STRING, b: BYTES };
 const attributes = new Attributes(
@@ -150,9 +150,10 @@ test('its values are read as any dyn', () => {
 });
 
 test('a constant that is not JSON does not load', () => {
-  expect(compile('json.decode("{") == 1', attributes, { accept: () => true }).problems).toEqual([
-    expect.objectContaining({ code: 'EXPRESSION_CONSTANT', message: '"{" is not JSON' }),
-  ]);
+  for (const text of ['{', '{\\"a\\": 1, \\"a\\": 2}', '1e400'])
+    expect(compile(`json.decode("${text}") == 1`, attributes, { accept: () => true }).problems).toEqual([
+      expect.objectContaining({ code: 'EXPRESSION_CONSTANT', message: NOT_JSON }),
+    ]);
 });
 
 describe('a text that a stranger chose fails by the budget', () => {
