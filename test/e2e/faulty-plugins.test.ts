@@ -72,6 +72,7 @@ interface Line {
   readonly handler?: string;
   readonly heldMs?: number;
   readonly cpuMs?: number;
+  readonly mayHaveWaited?: boolean;
   readonly error?: { readonly name: string; readonly message: string };
 }
 const lines = (server: Serving): Line[] =>
@@ -134,10 +135,10 @@ describe.each([
 
 describe('a handler that holds the event loop for two seconds', () => {
   test.each([
-    ['in a check', '/busy', ['ask-faulty']],
-    ['after a wait', '/busy-later', ['ask-faulty']],
-    ['writing reports', '/report', []],
-  ])('%s is named in one line', async (_, path, rules) => {
+    ['in a check', '/busy', ['ask-faulty'], undefined],
+    ['after a wait', '/busy-later', ['ask-faulty'], true],
+    ['writing reports', '/report', [], undefined],
+  ])('%s is named in one line', async (_, path, rules, mayHaveWaited) => {
     const server = await serving([checkout.path('policies/faulty.yaml')], { bin: checkout.bin });
     const client = peerClient(server.grpc);
     const held = (): Line[] => lines(server).filter(({ msg }) => msg.includes('held the event loop'));
@@ -150,6 +151,7 @@ describe('a handler that holds the event loop for two seconds', () => {
       const [{ heldMs, cpuMs } = { heldMs: 0, cpuMs: 0 }] = held();
       expect(heldMs).toBeGreaterThan(1900);
       expect(cpuMs).toBeGreaterThan(0);
+      expect(held()[0]?.mayHaveWaited).toBe(mayHaveWaited);
       await client.check({ path }, 10_000).catch(() => undefined);
       await client.check({ path: '/' }, 10_000);
       expect(held()).toHaveLength(1);

@@ -47,6 +47,7 @@ export function watchLoop(take: () => readonly HeldBy[], log: Log): Disposable {
       ...(by === undefined ? {} : { handlers: by.handlers, rules: by.rules }),
       heldMs: Math.round(by?.heldMs ?? lateMs),
       cpuMs: Math.round(cpuMs),
+      ...(by?.mayHaveWaited === true ? { mayHaveWaited: true } : {}),
     }));
   }
 
