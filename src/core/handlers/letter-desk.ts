@@ -79,15 +79,15 @@ export async function askLetters(handlers: readonly LiveHandler[], request: Lett
       }
     }
   }
-  const onDisk = handlers.flatMap(({ spec, reports }) =>
-    reports?.lettersIn === undefined || (request.handler ?? spec.name) !== spec.name
-      ? []
-      : [{ name: spec.name, folder: reports.lettersIn }],
-  );
-  if (onDisk.length === 0) return { rows, more: 0, shown, settled, failed };
+  // Several handlers of one folder may be leaving.
+  const onDisk = new Map<string, string>();
+  for (const { spec, reports } of handlers)
+    if (reports?.lettersIn !== undefined && (request.handler ?? spec.name) === spec.name)
+      onDisk.set(reports.lettersIn, spec.name);
+  if (onDisk.size === 0) return { rows, more: 0, shown, settled, failed };
   const { eachLetter, settleLetters } = await import('./spooled/disk-letters.ts');
   let more = 0;
-  for (const { name, folder } of onDisk) {
+  for (const [folder, name] of onDisk) {
     if (request.kind === 'list')
       await eachLetter(folder, (letter) => {
         if (rows.length < MAX_ROWS) rows.push(rowOf(name, letter));

@@ -2,14 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { DeadLetters } from '../../../src/spool/index.ts';
 import { SILENT_LOG } from '../../../src/core/handlers/live-handler.ts';
 import { engineOf } from './engine-of.ts';
 
-const policy = (folder: string): string => `
+const policy = (folder: string, version = 1): string => `
 settings: { spool: { folder: ${folder} } }
-handlers: { out: { adapter: log-script, config: { script: out, version: 1 }, spool: disk } }
+handlers: { out: { adapter: log-script, config: { script: out, version: ${version} }, batch: { max: 1 }, spool: disk } }
 rules: [{ name: written, report: { handler: out, input: { path: request.path } }, calls: [log] }]`;
 
 /** A call of JavaScript takes fewer arguments; 64 MiB hold more letters. */
@@ -34,5 +34,28 @@ test('all of a full folder are settled by one request', { timeout: 60_000 }, asy
   const { settled } = await engine.letters({ kind: 'drop', handler: 'out', ids: undefined });
   expect(settled).toHaveLength(MANY);
   expect((await engine.letters({ kind: 'list', handler: 'out' })).rows).toEqual([]);
+  await engine.drain();
+});
+
+test('a letter is listed once while several handlers of its folder leave', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-letters-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const letters = await DeadLetters.open(join(folder, 'out', 'dead-letters'), 1024 * 1024, SILENT_LOG);
+  await letters.put({ id: 'a', rule: 'written', why: 'too large', atMs: 1e12 }, Buffer.alloc(1));
+  await letters.close();
+  const answer = Promise.withResolvers<void>();
+  let asked = 0;
+  const write = (): Promise<void> => {
+    asked++;
+    return answer.promise;
+  };
+  const { engine, load, log } = await engineOf(policy(folder), { out: { write } });
+  void log({ 'request.path': '/' });
+  await vi.waitFor(() => expect(asked).toBe(1));
+  await engine.use(await load(policy(folder, 2)));
+  await engine.use(await load('rules: [{ name: none, deny: {}, match: "false" }]'));
+  const { rows } = await engine.letters({ kind: 'list', handler: undefined });
+  expect(rows.map(({ id }) => id)).toEqual(['a']);
+  answer.resolve();
   await engine.drain();
 });
