@@ -1,7 +1,12 @@
 /** Decoded fields do not change when the buffer of their block is reused. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import { Random } from '../../parts/random.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 /** A literal without indexing, or with, whose name is new: lengths up to 16 383. */
 const text = (value: string): number[] => {
@@ -32,4 +37,17 @@ test('fields keep their values, short and long, however many come after them', (
     bytes.fill(0xff);
   }
   for (const { fields, said } of kept) expect(fields.map(({ name, value }) => [name, value])).toEqual(said);
+});
+
+test('a long value takes a byte of the heap for each character once it was read', () => {
+  const LENGTH = 3000;
+  const bytes = Buffer.from([0x00, ...text('x-long'), ...text('v'.repeat(LENGTH))]);
+  const decoder = new HpackDecoder(65_536);
+  const values = Array.from({ length: 500 }, () => '');
+  collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  for (let at = 0; at < values.length; at++) values[at] = decoder.decode(bytes, 0, bytes.length)?.[0]?.value ?? '';
+  collectGarbage();
+  expect((process.memoryUsage().heapUsed - before) / values.length).toBeLessThan(2 * LENGTH);
+  expect(values.at(-1)).toBe('v'.repeat(LENGTH));
 });
