@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../text/message-of.ts';
 import { claimedBytes, FRAME_HEAD_BYTES, type FrameHead, frameRecords, nextMagic, readHead } from './frame.ts';
-import { SEGMENT_HEAD_BYTES, type Segment } from './segment.ts';
+import { RESOURCES, type Segment, SEGMENT_HEAD_BYTES } from './segment.ts';
 import type { SpoolLog } from './types.ts';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -18,8 +18,6 @@ const CHECKS_PER_BYTE = 16;
 const KEPT_BYTES = 1024 * 1024;
 const MAX_KEPT = 16;
 
-/** Short of these, the process cannot read now; the file is not to blame. */
-const RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR', 'ETIMEDOUT']);
 const RETRY_MS = 100;
 /** 30 s: an unreadable file must not keep the process from starting. */
 const MAX_FAILURES = 300;

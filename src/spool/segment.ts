@@ -35,7 +35,21 @@ export interface NewerSegment {
 
 export const listSegments = async (folder: string): Promise<Segment[]> => (await readSegments(folder)).segments;
 
-/** In order; other files are ignored. `last` follows from the next head that is whole; Infinity: none is, the frames tell. */
+/** Short of these, the process cannot read now; the file is not to blame. */
+export const RESOURCES: ReadonlySet<string | undefined> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'EAGAIN',
+  'EBUSY',
+  'EINTR',
+  'ETIMEDOUT',
+]);
+
+/**
+ * In order; other files are ignored. `last` follows from the next head that is whole; Infinity: none is, the frames tell. Rejects while the
+ * process is short of {@link RESOURCES}; segments that were taken for damaged would be removed unsent.
+ */
 export async function readSegments(
   folder: string,
 ): Promise<{ readonly segments: Segment[]; readonly newer: readonly NewerSegment[] }> {
@@ -48,7 +62,7 @@ export async function readSegments(
   const segments: Segment[] = [];
   const newer: NewerSegment[] = [];
   for (const { path, number } of found) {
-    const { version, first, bytes } = await headOf(path).catch(() => ({ ...DAMAGED, bytes: 0 }));
+    const { version, first, bytes } = await headOf(path).catch(damaged);
     if (version > VERSION) newer.push({ path, version });
     else segments.push({ path, number, first, bytes, last: 0, lastAtMs: undefined });
   }
@@ -61,6 +75,11 @@ export async function readSegments(
 }
 
 const DAMAGED = { version: 0, first: undefined };
+
+function damaged(error: NodeJS.ErrnoException): Head {
+  if (RESOURCES.has(error.code)) throw error;
+  return { ...DAMAGED, bytes: 0 };
+}
 
 interface Head {
   /** 0: the head is damaged. */
