@@ -228,6 +228,10 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '11:76 RULES_ENRICH_OUTPUT my.row.plan is already declared; give this rule another as',
   ],
   [
+    alone(`{ name: a, deny: { headers: { x-a: '${'x'.repeat(16_385)}' } } }`),
+    '2:41 EXPRESSION_TEXT_TOO_LONG this text has 16385 characters, more than the 16384 that are sent; shorten it',
+  ],
+  [
     rule('{ name: a, check: { handler: list, input: { valeu: request.path, value: request.path } } }'),
     '11:49 RULES_UNKNOWN_INPUT the adapter has no input valeu; did you mean value?',
   ],
