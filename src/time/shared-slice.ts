@@ -1,5 +1,5 @@
 /** Of the time of other work. */
-const SHARE = 0.25;
+const SHARE = 0.1;
 
 export interface SharedSliceOptions {
   readonly leastMs: number;
