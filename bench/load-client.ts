@@ -13,6 +13,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { CODES } from '../src/transport/h2/huffman.ts';
 import { percentile } from './figures.ts';
+import { frame, uint32 } from './h2-frame.ts';
 import { PER_MESSAGE } from './log-message.ts';
 import { LogStream } from './log-stream.ts';
 
@@ -213,25 +214,10 @@ class Caller {
 
 const placeOf = (id: number): number => (id >>> 1) % OPEN_STREAMS;
 
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.allocUnsafe(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
 function framesOf(bytes: Buffer): readonly Buffer[] {
   const frames: Buffer[] = [];
   for (let at = 0; at < bytes.length;) frames.push(bytes.subarray(at, (at += 5 + bytes.readUInt32BE(at + 1))));
   return frames;
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }
 
 let isOver = false;

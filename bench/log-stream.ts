@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { frame, uint32 } from './h2-frame.ts';
 import { logMessage, PER_MESSAGE } from './log-message.ts';
 
 const MAX_FRAME_BYTES = 16_384;
@@ -106,18 +107,3 @@ export class LogStream {
 /** Without indexing, neither Huffman-coded. */
 const literal = (name: string, value: string): Buffer =>
   Buffer.concat([Buffer.from([0x00, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.allocUnsafe(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
