@@ -8,6 +8,7 @@ import type { Value } from '../../../src/attributes/values.ts';
 import { RuleIndex } from '../../../src/core/match/rule-index.ts';
 import { TimeSlice } from '../../../src/time/time-slice.ts';
 import { compile, type Compiled, FAILED } from '../../../src/expression/index.ts';
+import { filledAttributes } from '../expression/filled-attributes.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 250);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -20,17 +21,7 @@ const TYPES: Readonly<Record<string, Type>> = {
   'a.ip': IP,
   'a.m': STRING_MAP,
 };
-const attributes = new Attributes(
-  Object.entries(TYPES).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+const attributes = new Attributes(filledAttributes(TYPES));
 const matchOf = (source: string): Compiled => {
   const { compiled, problems } = compile(source, attributes, { expect: BOOL, withGuards: true });
   if (compiled === undefined) throw new Error(`${source}: ${problems.map(({ message }) => message).join('; ')}`);

@@ -11,6 +11,7 @@ import {
   compile,
   compileText,
 } from '../../../src/expression/index.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 const OWN: Readonly<Record<string, Type>> = {
   'my.tenant.limit': INT,
@@ -20,17 +21,7 @@ const OWN: Readonly<Record<string, Type>> = {
   'my.list': listOf(INT),
 };
 
-export const ATTRIBUTES = new Attributes(VOCABULARY).extend(
-  Object.entries(OWN).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+export const ATTRIBUTES = new Attributes(VOCABULARY).extend(filledAttributes(OWN));
 
 export function bagOf(values: Readonly<Record<string, Value>>): Bag {
   const bySlot = new Map(

@@ -20,6 +20,7 @@ import {
 } from '../../../src/attributes/types.ts';
 import { Duration, Uint, type Value } from '../../../src/attributes/values.ts';
 import { compile, FAILED, traceable } from '../../../src/expression/index.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 3000);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -38,17 +39,7 @@ const TYPES: Readonly<Record<string, Type>> = {
   'a.l': listOf(STRING),
   'a.any': DYN,
 };
-const attributes = new Attributes(
-  Object.entries(TYPES).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+const attributes = new Attributes(filledAttributes(TYPES));
 
 const join = (...parts: fc.Arbitrary<string>[]): fc.Arbitrary<string> =>
   fc.tuple(...parts).map((all) => `(${all.join('')})`);

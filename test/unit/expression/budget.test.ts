@@ -4,6 +4,7 @@ import { DYN, INT, STRING, STRING_MAP, type Type, listOf } from '../../../src/at
 import type { Value } from '../../../src/attributes/values.ts';
 import { DEFAULT_BUDGET } from '../../../src/expression/budget.ts';
 import { FAILED, compile, traceable } from '../../../src/expression/index.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 const TYPES: Readonly<Record<string, Type>> = {
   x: STRING,
@@ -13,17 +14,7 @@ const TYPES: Readonly<Record<string, Type>> = {
   m: STRING_MAP,
   d: DYN,
 };
-const attributes = new Attributes(
-  Object.entries(TYPES).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+const attributes = new Attributes(filledAttributes(TYPES));
 const bagOf = (values: Readonly<Record<string, Value>>) => ({
   get: (slot: number) => values[attributes.at(slot).name],
 });

@@ -9,6 +9,7 @@ import { Uint, type Value, canonicalInt } from '../../../src/attributes/values.t
 import { type Val, boxer } from '../../../src/expression/values/dynamic.ts';
 import { FAILED, compile, compileText, traceable } from '../../../src/expression/index.ts';
 import { ATTRIBUTES, bagOf } from './attributes-of-tests.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 4000);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -26,17 +27,7 @@ const VARIABLES: Readonly<Record<string, Type>> = {
   q: BOOL,
   l: listOf(INT),
 };
-const attributes = new Attributes(
-  Object.entries(VARIABLES).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+const attributes = new Attributes(filledAttributes(VARIABLES));
 
 const ints = fc.oneof(
   fc.bigInt({ min: -3n, max: 3n }),

@@ -8,19 +8,10 @@ import { Uint, type Value } from '../../../src/attributes/values.ts';
 import { DEFAULT_BUDGET } from '../../../src/expression/budget.ts';
 import { FAILED, compile, traceable } from '../../../src/expression/index.ts';
 import { jsonValue, MAX_JSON_DEPTH, NOT_JSON } from '../../../src/expression/functions/json.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 const TYPES: Readonly<Record<string, Type>> = { t: STRING, b: BYTES };
-const attributes = new Attributes(
-  Object.entries(TYPES).map(([name, type]) => ({
-    name,
-    type,
-    meaning: 'Of a test.',
-    source: { kind: 'filled' },
-    carriedBy: {},
-    always: false,
-    secret: false,
-  })),
-);
+const attributes = new Attributes(filledAttributes(TYPES));
 
 /** By generated code, by closures, and traced, which agree; and the reason of a failure. */
 function evaluated(source: string, values: Readonly<Record<string, Value>>): { value: unknown; why: string } {
