@@ -1,7 +1,7 @@
 /**
  * One issuer: its keys, and what its tokens must be.
- * **In**: a token whose `iss` is this issuer, or of any that is not named. **Out**: its claims, or a {@link Refused}. **Fails**: with the error of its keys, if there
- * are none yet.
+ * **In**: a token whose `iss` is this issuer, or of any that is not named. **Out**: its claims, or a {@link Refused}. **Fails**: with the
+ * error of its keys, if there are none yet.
  */
 import {
   type CryptoKey,

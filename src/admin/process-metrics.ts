@@ -1,9 +1,9 @@
 /**
  * Metrics of the process and of Node, by the modules of @prometheus-io/client.
  *
- * Its `collectDefaultMetrics` would also load `gc`, which observes each collection: Node makes some 3 KB in the old generation for each, and
- * under access logs, with 200 collections a second, this garbage led to most of the major collections, which delay calls. promtool rejects
- * the names of `eventLoopUtilization`.
+ * Its `collectDefaultMetrics` would also load `gc`, which observes each collection: Node makes some 3 KB in the old generation for each,
+ * and under access logs, with 200 collections a second, this garbage led to most of the major collections, which delay calls. promtool
+ * rejects the names of `eventLoopUtilization`.
  */
 import { Registry } from '@prometheus-io/client';
 import eventLoopLag from '@prometheus-io/client/lib/metrics/eventLoopLag.js';

@@ -5,9 +5,15 @@
  * where the evaluation began. Expressions without macros and built text are not metered.
  */
 export interface Budget {
-  /** One for each element that a macro visits or value of decoded JSON, and one for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
+  /**
+   * One for each element that a macro visits or value of decoded JSON, and one for each {@link READ_PER_STEP} characters or elements
+   * that a call in its body reads.
+   */
   readonly steps: number;
-  /** The length of all texts that `+`, `replace`, `join` and `format` build and `json.decode` reads, in UTF-16 units; of bytes, in octets. */
+  /**
+   * The length of all texts that `+`, `replace`, `join` and `format` build and `json.decode` reads, in UTF-16 units; of bytes, in
+   * octets.
+   */
   readonly characters: number;
 }
 

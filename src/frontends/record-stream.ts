@@ -23,8 +23,9 @@ export interface ScannedMessage {
 }
 
 /**
- * The time of a turn of the event loop that the records of all streams have. It begins after sockets were read, so a check waits for one slice
- * at most; longer slices take no less CPU, since a turn costs some microseconds. Checks that fill the loop leave records a tenth of it.
+ * The time of a turn of the event loop that the records of all streams have. It begins after sockets were read, so a check waits for one
+ * slice at most; longer slices take no less CPU, since a turn costs some microseconds. Checks that fill the loop leave records a tenth of
+ * it.
  */
 const RECORDS_SLICE = new SharedSlice({ leastMs: 0.1, mostMs: 1, stepsBetweenLooks: 4 });
 /** All messages that streams of records end with are empty. */

@@ -11,8 +11,8 @@ export interface SharedSliceOptions {
  * A slice of each turn of the event loop for all work of one kind, however many tasks have such work: by a {@link TimeSlice} for each,
  * a hundred tasks would hold the loop a hundred times as long.
  *
- * A task calls `isBusy` or `isClosed` before it starts and `isOver` after each step, waits for {@link next} if one is true, and calls {@link done} when it
- * has no more work. Tasks that wait go on in their order, in turns in which sockets were read before.
+ * A task calls `isBusy` or `isClosed` before it starts and `isOver` after each step, waits for {@link next} if one is true, and calls
+ * {@link done} when it has no more work. Tasks that wait go on in their order, in turns in which sockets were read before.
  */
 export class SharedSlice {
   readonly #leastMs: number;
@@ -24,8 +24,8 @@ export class SharedSlice {
   #isScheduled = false;
 
   /**
-   * A slice takes {@link SHARE} of the time since the last one, but no less than `leastMs` and no more than `mostMs`: other work that fills the
-   * loop leaves the tasks a part of it. The clock is read after every `stepsBetweenLooks` steps of any task.
+   * A slice takes {@link SHARE} of the time since the last one, but no less than `leastMs` and no more than `mostMs`: other work that
+   * fills the loop leaves the tasks a part of it. The clock is read after every `stepsBetweenLooks` steps of any task.
    */
   constructor({ leastMs, mostMs, stepsBetweenLooks }: SharedSliceOptions) {
     this.#leastMs = leastMs;

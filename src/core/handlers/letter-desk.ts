@@ -1,7 +1,7 @@
 /**
  * What operators do with the dead letters of an engine, in memory and on disk.
- * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent again
- * stays.
+ * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent
+ * again stays.
  */
 import { messageOf } from '../../text/message-of.ts';
 import type { LiveHandler } from './live-handler.ts';

@@ -155,7 +155,10 @@ export class Counters {
     return entries.some((entry) => entry.owner === owner && lasts(entry, nowMs, perMs));
   }
 
-  /** After a call that was granted: of a charge it is set, of units that are given back removed. Without room, a repeated ask is charged again. */
+  /**
+   * After a call that was granted: of a charge it is set, of units that are given back removed. Without room, a repeated ask is charged
+   * again.
+   */
   #mark(ask: Ask): void {
     const change = changeOf(ask);
     if (ask.idempotencyKey === undefined || keepsEntries(ask.bucket.algorithm) || change === 0) return;

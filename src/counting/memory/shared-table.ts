@@ -1,6 +1,7 @@
 /**
  * Counters in memory that all workers of the process see; one worker at a time is within it.
- * **In**: names of counters. **Out**: copies of counters, which are written back. **Fails**: never; a new counter takes the place of another.
+ * **In**: names of counters. **Out**: copies of counters, which are written back. **Fails**: never; a new counter takes the place of
+ * another.
  */
 import { hash } from 'node:crypto';
 import type { Host } from '../../adapters/contract.ts';

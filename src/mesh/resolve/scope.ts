@@ -46,7 +46,10 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
   };
 }
 
-/** For calls within the mesh: those that a namespace keeps to itself, then those for this one by its name, then those for all; the oldest first. */
+/**
+ * For calls within the mesh: those that a namespace keeps to itself, then those for this one by its name, then those for all; the
+ * oldest first.
+ */
 function rulesFor({ rules, settings }: Mesh, member: Member): readonly MeshObject<'VirtualService'>[] {
   const exportOf = ({ spec }: MeshObject<'VirtualService'>): readonly string[] =>
     spec.exportTo ?? settings.exportTo?.virtualService ?? ['*'];

@@ -1,10 +1,10 @@
 /**
  * What the egress of a Sidecar lets an application call.
- * **In**: services and VirtualServices that are exported to it, and its egress. **Out**: those that count, for all of its calls and for those to
- * one port. **Fails**: never.
+ * **In**: services and VirtualServices that are exported to it, and its egress. **Out**: those that count, for all of its calls and for
+ * those to one port. **Fails**: never.
  *
- * As istiod does: an egress names services by their namespaces and VirtualServices by theirs, so a rule of a namespace that it does not name
- * counts nowhere, though it routes a host that is named. A port of the Sidecar sees what its own egress names alone.
+ * As istiod does: an egress names services by their namespaces and VirtualServices by theirs, so a rule of a namespace that it does not
+ * name counts nowhere, though it routes a host that is named. A port of the Sidecar sees what its own egress names alone.
  */
 import type { Service } from '../model/model.ts';
 import type { SidecarEgress } from '../rules/gateway.ts';
