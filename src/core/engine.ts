@@ -57,6 +57,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       graceMs,
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
       letterBoxes: new LetterBoxes(),
+      longTexts: new ThrottledLine(log, 'warn', 'a text of a rule is too long'),
     },
     (snapshot) => concluded.settle(snapshot),
   );

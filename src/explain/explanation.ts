@@ -8,6 +8,7 @@ import type { CallKind } from '../attributes/carrier.ts';
 import { type LimitVerdict, type NetHeaders, NO_CALLER, type Verdict } from '../core/call.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
+import { MAX_HEADER } from '../core/text-bounds.ts';
 import { bagWithOutputs } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { RedactedRequest } from '../attributes/redacted-request.ts';
@@ -144,10 +145,12 @@ function textsOf(rule: Rule, bag: Bag): readonly FailedText[] {
     ...metadata.map(([name, text]) => ({ name: `metadata ${name}`, text })),
   ];
   return texts.flatMap(({ name, text }) => {
-    const { failed } = text.render(own);
-    return failed === undefined || text.reads.some((read) => read.name.startsWith('out.'))
+    const { failed, isCut } = text.render(own);
+    const why =
+      failed ?? (isCut && !name.startsWith('response ') ? `it has more than ${MAX_HEADER} characters` : undefined);
+    return why === undefined || text.reads.some((read) => read.name.startsWith('out.'))
       ? []
-      : [{ rule: rule.name, text: name, why: failed }];
+      : [{ rule: rule.name, text: name, why }];
   });
 }
 

@@ -45,7 +45,14 @@ export interface CompiledText {
   /** The text, if there is no expression in it; else `undefined`. */
   readonly constant: string | undefined;
   /** Control characters of the values are removed. A part that fails is empty text and named in `failed`. */
-  render(bag: Bag): { readonly text: string; readonly failed: string | undefined };
+  render(bag: Bag): RenderedText;
+}
+
+export interface RenderedText {
+  readonly text: string;
+  readonly failed: string | undefined;
+  /** It was longer than its bound. */
+  readonly isCut: boolean;
 }
 
 export interface TextOptions {

@@ -137,7 +137,7 @@ function textOfParts(
 ): CompiledText {
   const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
   const hasControls = parts.some((part) => typeof part === 'string' && CONTROL.test(part));
-  const constantAnswer = { text: constant ?? '', failed: undefined };
+  const constantAnswer = { text: constant ?? '', failed: undefined, isCut: false };
   return {
     source,
     warnings,
@@ -147,23 +147,25 @@ function textOfParts(
       if (constant !== undefined) return constantAnswer;
       let text = '';
       let failed: string | undefined;
+      let isCut = false;
       for (let at = 0; at < parts.length; at++) {
         const part = parts[at] as string | Compiled;
-        if (typeof part === 'string') {
-          text += part;
-          continue;
+        if (typeof part === 'string') text += part;
+        else {
+          const value = part.evaluate(bag);
+          const whole = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+          // Cut before it is searched for controls; a client may choose its length.
+          const shown = whole === undefined ? undefined : shortened(whole, maxCharacters);
+          if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
+          else text += hasControls ? shown.replaceAll(CONTROLS, '') : shown;
+          if (shown !== whole) isCut = true;
         }
-        const value = part.evaluate(bag);
-        const whole = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
-        // Cut before it is searched for controls; a client may choose its length.
-        const shown = whole === undefined ? undefined : shortened(whole, maxCharacters);
-        if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
-        else text += hasControls ? shown.replaceAll(CONTROLS, '') : shown;
-        if (text.length >= maxCharacters) break;
+        if (text.length > maxCharacters) isCut = true;
+        if (isCut) break;
       }
-      text = shortened(text, maxCharacters);
+      if (isCut) text = shortened(text, maxCharacters);
       // One search of the whole text where only a value can hold one.
-      return { text: !hasControls && CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text, failed };
+      return { text: !hasControls && CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text, failed, isCut };
     },
   };
 }

@@ -63,6 +63,17 @@ describe('sluice explain', () => {
     expect(out).toContain('request loses x-a');
   });
 
+  test('explains that a text for the upstream is too long', async () => {
+    const long = file('long.yaml', REQUEST.replace('/a?token=t-12345', `/${'a'.repeat(16_384)}`));
+    const copying = file(
+      'copying.yaml',
+      `rules: [{ name: r, onAllow: { request: { set: { x-p: '\${request.path}' } } } }]`,
+    );
+    const { out } = await run(['explain', copying, '--request', long]);
+    expect(out).toMatch(/r: request x-p failed to render.*: it has more than 16384 characters/);
+    expect(out).toContain('request loses x-p');
+  });
+
   test('lists attributes that only texts read, and shows no secret', async () => {
     const { out } = await run(['explain', policy, '--request', request, '--json']);
     const { attributes, notDone, failedTexts } = JSON.parse(out) as {

@@ -6,7 +6,8 @@
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';
 import { candidatesOf, rulesOf } from '../match/candidates.ts';
-import type { Meters, RuleMeters } from '../metrics/meters.ts';
+import type { ThrottledLine } from '../handlers/throttled-line.ts';
+import type { Meters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import type { LetterBoxes } from '../handlers/memory-letters.ts';
@@ -27,6 +28,8 @@ export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters' | 'le
   readonly nowMs: () => number;
   readonly spools: Spools;
   readonly letterBoxes: LetterBoxes;
+  /** Texts of rules that are too long. */
+  readonly longTexts: ThrottledLine;
 }
 
 export async function openSnapshot(
@@ -54,9 +57,7 @@ export async function openSnapshot(
   const slice = new TimeSlice();
   const preparations = new Preparations();
   const rules =
-    findings.length > 0
-      ? []
-      : await preparedRules(policy, handlers, (name) => context.meters.ofRule(name), preparations, findings, slice);
+    findings.length > 0 ? [] : await preparedRules(policy, handlers, context, preparations, findings, slice);
   for (const { rule, why } of await preparations.rejected()) findings.push(rejection(rule, why));
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
@@ -134,7 +135,7 @@ async function openOne(
 async function preparedRules(
   policy: Policy,
   handlers: ReadonlyMap<string, LiveHandler>,
-  metersOf: (rule: string) => RuleMeters,
+  { meters, longTexts }: SnapshotContext,
   preparations: Preparations,
   findings: Finding[],
   slice: TimeSlice,
@@ -142,7 +143,7 @@ async function preparedRules(
   const prepared: PreparedRule[] = [];
   for (const rule of policy.rules) {
     try {
-      prepared.push(prepareRule(rule, policy, handlers, metersOf(rule.name), preparations));
+      prepared.push(prepareRule(rule, policy, handlers, { meters: meters.ofRule(rule.name), longTexts }, preparations));
     } catch (error) {
       findings.push(rejection(rule, messageOf(error)));
     }

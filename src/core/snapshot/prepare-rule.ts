@@ -6,7 +6,6 @@ import type { RuleAnswers } from '../handlers/answer-cache.ts';
 import { CHECK_ANSWERS, LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import { percentageSeed } from '../match/percentage.ts';
-import type { RuleMeters } from '../metrics/meters.ts';
 import { type LocalCounts, PASSED, type PreparedRule, REFUSED, shadowCounter } from '../outcome.ts';
 import type { Preparations } from './preparations.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
@@ -16,7 +15,7 @@ export function prepareRule(
   rule: Rule,
   { handlers: specs }: Pick<Policy, 'handlers'>,
   handlers: ReadonlyMap<string, LiveHandler>,
-  meters: RuleMeters,
+  { meters, longTexts }: Pick<PreparedRule, 'meters' | 'longTexts'>,
   preparations: Preparations,
 ): PreparedRule {
   const { action, onError } = rule;
@@ -30,6 +29,7 @@ export function prepareRule(
     action,
     refuses,
     meters,
+    longTexts,
     match: rule.match?.evaluate,
     handler,
     ...made,

@@ -2,6 +2,7 @@
  * **In**: the outcomes of the rules of a check, in rule order. **Out**: the verdict. **Fails**: never.
  */
 import { allow, type Deny } from '../../adapters/contract.ts';
+import type { CompiledText } from '../../expression/index.ts';
 import { shortened } from '../../text/shortened.ts';
 import { MAX_HEADER } from '../text-bounds.ts';
 import type { Kept } from '../handlers/answer-kinds.ts';
@@ -11,7 +12,9 @@ import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import { advertisedLimits } from './advertised-limits.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
+import { fit, HeadRoom } from './head-room.ts';
+import { noteLongText } from './long-texts.ts';
+import { type PreparedRule, type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 
 /** Reasons without a value of the request. */
@@ -87,13 +90,10 @@ const withFields = (changes: NetChanges, advertised: readonly Pair[]): NetChange
   isConstant: false,
 });
 
-/** The rule's own answer where it has one. A text that fails is empty, and counted. */
+/** The rule's own answer where it has one. A text that fails is empty, and counted; a long one is cut or left out, and logged. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
-  const {
-    prepared: { rule, meters },
-    bag,
-    result,
-  } = outcome;
+  const { prepared, bag, result } = outcome;
+  const { rule, meters } = prepared;
   const answer = rule.onDeny;
   const said =
     result.kind === 'refused'
@@ -102,31 +102,33 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
         ? allow({ output: quotaOutput(result.quota.answer, 0) })
         : undefined;
   const texts = bagWithOutputs(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
-  const render = (text: {
-    render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined };
-  }): string => {
-    const { text: shown, failed } = text.render(texts);
+  const render = (text: CompiledText, name: string, bound: 'header' | 'body'): string => {
+    const { text: shown, failed, isCut } = text.render(texts);
     if (failed !== undefined) meters.texts++;
+    if (isCut) noteLongText(prepared, name, bound, 'the text is cut');
     return shown;
   };
-  const headers = (answer?.headers ?? []).map(([name, text]): Pair => [name, render(text)]);
-  const body = answer?.body === undefined ? '' : render(answer.body);
+  const headers = (answer?.headers ?? []).map(([name, text]): Pair => [name, render(text, `header ${name}`, 'header')]);
+  const body = answer?.body === undefined ? '' : render(answer.body, 'body', 'body');
   if (result.kind === 'over')
     return {
       status: answer?.status ?? 429,
       code: Code.RESOURCE_EXHAUSTED,
-      headers: withLimits(headers, result.quota),
+      headers: withRoom(withLimits(headers, result.quota), prepared),
       body,
     };
   if (said?.kind === 'deny')
     return {
       status: answer?.status ?? httpOfCode(said.code),
       code: said.code,
-      headers: said.headers === undefined ? headers : withDefaults(headers, shortHeaders(said.headers)),
+      headers: withRoom(
+        said.headers === undefined ? headers : withDefaults(headers, shortHeaders(said.headers, prepared)),
+        prepared,
+      ),
       body,
     };
   const status = answer?.status ?? 403;
-  return { status, code: codeOfHttp(status), headers, body };
+  return { status, code: codeOfHttp(status), headers: withRoom(headers, prepared), body };
 }
 
 const seconds = (ms: number): string => String(Math.max(0, Math.ceil(ms / 1000)));
@@ -142,8 +144,22 @@ function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: Q
   return withDefaults(headers, own);
 }
 
-const shortHeaders = (headers: Readonly<Record<string, string>>): readonly Pair[] =>
-  Object.entries(headers).map(([name, value]) => [name, shortened(value, MAX_HEADER)]);
+const shortHeaders = (headers: Readonly<Record<string, string>>, prepared: PreparedRule): readonly Pair[] =>
+  Object.entries(headers).map(([name, value]) => {
+    if (value.length > MAX_HEADER) noteLongText(prepared, `header ${name} of the handler`, 'header', 'the text is cut');
+    return [name, shortened(value, MAX_HEADER)];
+  });
+
+/** Without the headers that there is no room for. */
+function withRoom(headers: readonly Pair[], prepared: PreparedRule): readonly Pair[] {
+  if (fit(headers)) return headers;
+  const room = new HeadRoom();
+  return headers.filter((pair) => {
+    if (room.takes(pair)) return true;
+    noteLongText(prepared, `header ${pair[0]}`, 'head', 'it is left out');
+    return false;
+  });
+}
 
 /** Headers that the rule names are its own. */
 function withDefaults(headers: readonly Pair[], defaults: readonly Pair[]): readonly Pair[] {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { allow, deny, Unavailable } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
 import { KEEP } from '../../../src/core/history/kept-verdicts.ts';
-import { MAX_BODY, MAX_HEADER, MAX_REASON } from '../../../src/core/text-bounds.ts';
+import { MAX_BODY, MAX_HEAD, MAX_HEADER, MAX_REASON } from '../../../src/core/text-bounds.ts';
 import { engineOf, type Script } from './engine-of.ts';
 
 const LONG = 30_000_000;
@@ -75,6 +75,101 @@ test('a header for the client of an allowed call is cut', async () => {
   expect(verdict.changes.response.set).toEqual([['x-path', `/${'a'.repeat(MAX_HEADER - 1)}`]]);
 });
 
+describe('what the upstream or the proxy of an allowed call gets', () => {
+  const CHANGING = `
+rules:
+  - name: long
+    onAllow:
+      request: { set: { x-path: "\${request.path}", x-tier: gold }, append: { x-more: "a \${request.path}" } }
+      query: { set: { from: "\${request.path}" } }
+      metadata: { path: "\${request.path}" }
+      response: { set: { x-own: "1" } }
+  - { name: short, onAllow: { request: { set: { x-short: "\${request.method}" } } } }
+`;
+
+  test('is whole, or the changes of its rule are undone and one line says so', async () => {
+    const { http, logged, engine } = await engineOf(CHANGING, {});
+    const whole = `/${'a'.repeat(MAX_HEADER - 3)}`;
+    expect((await http({ 'request.path': '/a' })).changes.query.set).toEqual([['from', '/a']]);
+    expect(logged).toEqual([]);
+    for (let call = 0; call < 3; call++) {
+      const { outcome, changes } = await http({ 'request.path': `${whole}aaa` });
+      expect(outcome).toBe('allow');
+      // Removed, so that a client's own never passes for ours.
+      expect(changes.request.remove).toEqual(['x-path', 'x-tier']);
+      expect(changes.query.remove).toEqual(['from']);
+      expect(changes.request.set).toEqual([['x-short', 'GET']]);
+      expect([changes.request.append, changes.query.set, changes.metadata, changes.response.set]).toEqual([
+        [],
+        [],
+        [],
+        [],
+      ]);
+    }
+    expect(engine.meters.ofRule('long')).toMatchObject({ failed: 3, texts: 3 });
+    expect(
+      logged.map(({ level, message, fields: { rule, text, result } }) => [level, message, rule, text, result]),
+    ).toEqual([
+      ['warn', 'a text of a rule is too long', 'long', 'onAllow request x-path', 'the changes of the rule are undone'],
+    ]);
+  });
+
+  const four = (text: string): string =>
+    ['a', 'b', 'c', 'd']
+      .map((name) => `  - { name: ${name}, onAllow: { request: { set: { x-${name}: ${text} } } } }\n`)
+      .join('');
+
+  test.each([
+    ['of the client', '"${request.path}"', '/'.repeat(MAX_HEADER - 3)],
+    ['of more octets than characters', '"${request.path}"', 'é'.repeat(MAX_HEADER / 2 - 2)],
+    ['of the policy', 'a'.repeat(MAX_HEADER - 3), '/'],
+  ])('has room for %s together', async (_, text, path) => {
+    const { http, logged, engine } = await engineOf(`rules:\n${four(text)}`, {});
+    const { outcome, changes } = await http({ 'request.path': path });
+    expect(outcome).toBe('allow');
+    const octets = changes.request.set.map((pair) => Buffer.byteLength(pair.join('')));
+    expect(octets).toHaveLength(3);
+    expect(octets.reduce((one, other) => one + other)).toBeLessThanOrEqual(MAX_HEAD);
+    expect(changes.request.remove).toEqual(['x-d']);
+    expect(engine.meters.ofRule('d').failed).toBe(1);
+    expect(logged).toMatchObject([{ fields: { rule: 'd', text: 'onAllow request x-d' } }]);
+  });
+
+  test('a list of many rules is as short as one value', async () => {
+    const appended = ['a', 'b', 'c']
+      .map(
+        (name) =>
+          `  - { name: ${name}, onAllow: { request: { append: { x-list: "${'a'.repeat(MAX_HEADER / 2)}" } } } }\n`,
+      )
+      .join('');
+    const { http } = await engineOf(
+      `rules:\n  - { name: first, onAllow: { request: { set: { x-list: "1" } } } }\n${appended}`,
+      {},
+    );
+    const { changes } = await http();
+    expect(changes.request.set.map(([, value]) => value.length)).toEqual([2 + MAX_HEADER / 2]);
+  });
+
+  test('headers for the client beyond the room are left out, others are sent', async () => {
+    const names = ['a', 'b', 'c', 'd'].map((name) => `x-${name}: "\${request.path}"`);
+    const { http, logged } = await engineOf(
+      `rules:
+  - { name: allowed, match: request.method == "GET", onAllow: { response: { set: { ${names.join(', ')}, x-last: "1" } } } }
+  - { name: denied, match: request.method == "PUT", deny: { headers: { ${names.join(', ')}, x-last: "1" } } }`,
+      {},
+    );
+    const path = '/'.repeat(MAX_HEADER - 3);
+    const left = ['x-a', 'x-b', 'x-last'];
+    const allowed = await http({ 'request.path': path });
+    expect(allowed.outcome).toBe('allow');
+    expect(allowed.changes.response.set.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c']);
+    const refused = await http({ 'request.path': path.slice(10), 'request.method': 'PUT' });
+    expect(refused.outcome).toBe('deny');
+    expect(refused.headers.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c', 'x-last']);
+    expect(logged).toMatchObject([{ fields: { text: 'onAllow response x-d', result: 'it is left out' } }]);
+  });
+});
+
 test.each([
   ['an error', () => new Error('a'.repeat(LONG))],
   ['an unavailable backend', () => new Unavailable('a'.repeat(LONG))],
@@ -101,9 +196,13 @@ test('kept refusals hold no more memory than stated', async () => {
   expect(kept.length).toBeLessThanOrEqual(KEEP.refused.bytes / ofOne);
 });
 
-test('a constant text that is longer does not load', async () => {
+test.each([
+  ['a denial', 'deny: { headers: { x-why: LONG } }'],
+  ['a request', 'onAllow: { request: { set: { x-why: LONG } } }'],
+  ['metadata', 'onAllow: { metadata: { why: LONG } }'],
+])('a constant text of %s that is longer does not load', async (_, action) => {
   await expect(
-    engineOf(`rules:\n  - { name: r, deny: { headers: { x-why: ${'a'.repeat(MAX_HEADER + 1)} } } }`, {}),
+    engineOf(`rules:\n  - { name: r, ${action.replace('LONG', 'a'.repeat(MAX_HEADER + 1))} }`, {}),
   ).rejects.toThrow(/p\.yaml.*EXPRESSION_TEXT_TOO_LONG this text has 16385 characters, more than the 16384/);
 });
 
@@ -115,6 +214,8 @@ test('docs/rules.md has the bounds', () => {
     `a body after ${spaced(MAX_BODY)} characters, each header that a client gets after ${spaced(MAX_HEADER)}, ` +
       `the reason of a handler (\`out.reason\`, verdicts, the log) after ${spaced(MAX_REASON)}.`,
   );
+  expect(text).toContain(`a value of more than ${spaced(MAX_HEADER)} characters fails like any text of onAllow.`);
+  expect(text).toContain(`have room for ${spaced(MAX_HEAD)} octets of names and values`);
 });
 
 test('a constant body is shared, and counts for no verdict', async () => {

@@ -30,7 +30,11 @@ describe('texts', () => {
       textOf(
         '${request.method} ${request.size} ${origin.ip} ${response.duration} ${request.time} ${1.5} ${true} ${9223372036854775807}',
       ).render(bag),
-    ).toEqual({ text: 'PUT 7 203.0.113.9 1.5s 1970-01-01T00:00:00Z 1.5 true 9223372036854775807', failed: undefined });
+    ).toEqual({
+      text: 'PUT 7 203.0.113.9 1.5s 1970-01-01T00:00:00Z 1.5 true 9223372036854775807',
+      failed: undefined,
+      isCut: false,
+    });
   });
 
   test('control characters of values are removed, those of the text itself are kept', () => {

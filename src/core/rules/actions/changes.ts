@@ -16,8 +16,6 @@ interface TextsOptions {
   /** A name may have several values. */
   readonly mayBeLists?: boolean;
   readonly mayBreakLines?: boolean;
-  /** For texts that a client gets. */
-  readonly maxCharacters?: number | undefined;
 }
 
 type Texts = readonly (readonly [name: string, value: CompiledText])[];
@@ -45,7 +43,6 @@ export class ChangesReader {
       headers: this.#texts(fields.node('headers'), 'headers', {
         areHeaders: true,
         mayBeLists: true,
-        maxCharacters: MAX_HEADER,
       }),
       body: body === undefined ? undefined : this.#text(body, 'body', { maxCharacters: MAX_BODY }),
     };
@@ -57,7 +54,7 @@ export class ChangesReader {
     const query = fields.map('query', 'query')?.only(KEYS.queryChanges);
     return {
       request: this.#headers(fields.map('request', 'request')),
-      response: this.#headers(fields.map('response', 'response'), MAX_HEADER),
+      response: this.#headers(fields.map('response', 'response')),
       query: {
         set: this.#texts(query?.node('set'), 'query.set', {}),
         remove: this.#names(query?.node('remove'), 'query.remove', false),
@@ -66,11 +63,11 @@ export class ChangesReader {
     };
   }
 
-  #headers(fields: Fields | undefined, maxCharacters?: number): HeaderChanges {
+  #headers(fields: Fields | undefined): HeaderChanges {
     fields?.only(KEYS.headerChanges);
     return {
-      set: this.#texts(fields?.node('set'), 'set', { areHeaders: true, maxCharacters }),
-      append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true, maxCharacters }),
+      set: this.#texts(fields?.node('set'), 'set', { areHeaders: true }),
+      append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true }),
       remove: this.#names(fields?.node('remove'), 'remove', true),
     };
   }
@@ -78,7 +75,7 @@ export class ChangesReader {
   #texts(
     node: Node | undefined,
     what: string,
-    { areHeaders = false, mayBeLists = false, mayBreakLines = false, maxCharacters }: TextsOptions,
+    { areHeaders = false, mayBeLists = false, mayBreakLines = false }: TextsOptions,
   ): Texts {
     if (node === undefined) return [];
     if (node.kind !== 'map') {
@@ -102,7 +99,7 @@ export class ChangesReader {
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
       return values.flatMap((one) => {
-        const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines, maxCharacters });
+        const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines, maxCharacters: MAX_HEADER });
         return name === undefined || text === undefined ? [] : [[name, text] as const];
       });
     });
