@@ -37,7 +37,8 @@ export class CallSets {
         possible[call] === 'default' &&
         !(kind === 'quota' && call === 'limit' && !isOfLimits) &&
         !(kind === 'none' && call === 'tcp' && (onAllow?.metadata.length ?? 0) === 0) &&
-        !(kind === 'none' && call === 'limit' && !hasResponse(onAllow)),
+        // A request that both filters ask about would get the headers twice.
+        !(kind === 'none' && call === 'limit' && !(isOfLimits && hasResponse(onAllow))),
     );
     const calls = candidates.filter((call) => this.#carriage.missing(reads, call) === undefined);
     if (calls.length === 0 && candidates.length > 0) {
