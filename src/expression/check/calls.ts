@@ -4,8 +4,9 @@ import { functionNames, hasFunction, overloadsOf } from '../functions/index.ts';
 import { EXTREMES, EXTREMES_OF_LIST, SIZE_OF_ANY, SIZE_OF_CONTAINER } from '../functions/generic.ts';
 import type { Overload } from '../functions/overload.ts';
 import type { NodeOf } from '../parse/ast.ts';
+import { foreignFunction, foreignSet } from './foreign-names.ts';
 import { nearestOf } from './nearest.ts';
-import { lowered } from './names.ts';
+import { hyphenatedKey, lowered } from './names.ts';
 import { checkNegation, checkOperator } from './operators.ts';
 import { checkOptionalConstructor, checkOptionalMethod } from './optionals.ts';
 import type { Scope } from './scope.ts';
@@ -29,7 +30,12 @@ export function checkCall(node: Call, scope: Scope): Typed {
         node,
         scope,
       );
+    const sets = foreignSet(target.name, name);
+    if (sets !== undefined) return scope.problem('EXPRESSION_UNKNOWN_FUNCTION', sets, node);
   }
+  const key = hyphenatedKey(node, scope);
+  if (key !== undefined)
+    return scope.problem('EXPRESSION_NO_OVERLOAD', `a name has no hyphen, and - subtracts; write ${key}`, node);
   if (target === undefined && name === 'reveal') return checkReveal(node, scope);
   const checked = (target === undefined ? args : [target, ...args]).map((arg) => scope.check(arg));
   if (checked.some(isInvalid)) return { kind: 'invalid', node, type: DYN };
@@ -142,6 +148,9 @@ function unknownFunction(name: string, isMethod: boolean, node: Call, scope: Sco
       'unknown function match(); instead of match(x, "a*") or match(x, "*a") write x.startsWith("a") or x.endsWith("a")',
       node,
     );
+  const foreign = foreignFunction(name);
+  if (foreign !== undefined)
+    return scope.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}(); ${foreign}`, node);
   const near = nearestOf(name, functionNames());
   const hint =
     overloadsOf(name, !isMethod).length > 0

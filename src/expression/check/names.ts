@@ -4,6 +4,7 @@ import { HEADER_MAPS } from '../../attributes/secrets.ts';
 import { BOOL, DYN, INT, STRING, TYPE, type Type, optionalOf, typeText } from '../../attributes/types.ts';
 import { type Chain, type Node, type NodeOf, chainOf } from '../parse/ast.ts';
 import { type Val, typeNameOf } from '../values/dynamic.ts';
+import { foreignAttribute } from './foreign-names.ts';
 import { nearestOf } from './nearest.ts';
 import type { Scope } from './scope.ts';
 import { type Typed, constantOf, isInvalid } from './typed.ts';
@@ -75,6 +76,9 @@ function namesUnder(prefix: string, attributes: Attributes): string {
 }
 
 function unknown(name: string, node: Node, scope: Scope): Typed {
+  const foreign = foreignAttribute(name);
+  if (foreign !== undefined)
+    return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; write ${foreign}`, node);
   const near = nearestOf(name, scope.attributes.names());
   const hint =
     near.length > 0
@@ -100,6 +104,32 @@ function prefixesOf(attributes: Attributes): ReadonlySet<string> {
 }
 
 // ------------------------------------------------------------ fields and keys
+
+/**
+ * `request.headers.x-user`, which is a subtraction: the key of a map of texts with a hyphen, in the form in which it can be read.
+ * `undefined`: not of this form.
+ */
+export function hyphenatedKey(node: Node, scope: Scope): string | undefined {
+  if (node.kind !== 'call' || node.name !== '-' || node.target !== undefined) return undefined;
+  const [left, right] = node.args;
+  const rest = right === undefined ? undefined : firstNameOf(right);
+  if (left === undefined || rest === undefined) return undefined;
+  const before = hyphenatedKey(left, scope);
+  if (before !== undefined) return before.replace(/"\]$/, `-${rest}"]`);
+  const chain = chainOf(left);
+  const of = chain?.names.slice(0, -1).join('.') ?? '';
+  const slot = chain === undefined ? undefined : scope.slotOf(of, chain.absolute);
+  const type = slot === undefined ? undefined : scope.attributes.at(slot).type;
+  if (type?.kind !== 'map' || type.key.kind !== 'string' || type.of.kind !== 'string') return undefined;
+  return `${of}[${chain?.optional.at(-1) === true ? '?' : ''}"${chain?.names.at(-1)}-${rest}"]`;
+}
+
+/** Of `user.startsWith("a")` that is `user`. */
+function firstNameOf(node: Node): string | undefined {
+  if (node.kind === 'name') return node.name;
+  const of = node.kind === 'select' ? node.of : node.kind === 'call' ? node.target : undefined;
+  return of === undefined ? undefined : firstNameOf(of);
+}
 
 export function checkIndex(node: NodeOf<'index'>, scope: Scope): Typed {
   const of = scope.check(node.of);

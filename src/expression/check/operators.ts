@@ -95,8 +95,11 @@ function equality(node: Call, sign: Equality, left: Typed, right: Typed, scope: 
   if (a === b && OBJECTS.has(a)) return call(node, EQUAL_OBJECTS[sign], left, right);
   if (a === b || a === 'dyn' || b === 'dyn' || a === 'null' || b === 'null')
     return dynCall(node, EQUAL_DYN[sign], left, right);
-  return noOverload(node, left.type, right.type, scope);
+  const inList = isListOf(left.type, right.type) || isListOf(right.type, left.type);
+  return noOverload(node, left.type, right.type, scope, inList ? '; write VALUE in LIST' : undefined);
 }
+
+const isListOf = (list: Type, item: Type): boolean => list.kind === 'list' && sameType(list.of, item);
 
 function membership(node: Call, item: Typed, container: Typed, scope: Scope): Typed {
   const { type } = container;

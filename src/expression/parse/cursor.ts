@@ -2,6 +2,22 @@
 import type { Token } from './lexer.ts';
 import { SyntaxProblem } from './problem.ts';
 
+/** Hints for authors used to other languages; `in` alone is an operator here. */
+const HINTS: Readonly<Record<string, string>> = {
+  and: 'and is &&',
+  or: 'or is ||',
+  not: 'not is !, as in !(x in list)',
+  is: 'equality is ==',
+  eq: 'equality is ==',
+  ne: 'inequality is !=',
+  like: 'a pattern is x.startsWith("a"), x.endsWith("a") or x.matches("^a.*$")',
+  startsWith: 'write x.startsWith("a")',
+  endsWith: 'write x.endsWith("a")',
+  contains: 'write x.contains("a")',
+  matches: 'write x.matches("^a.*$")',
+  '>': 'inequality is !=',
+};
+
 export class TokenCursor {
   readonly tokens: readonly Token[];
   #at = 0;
@@ -47,9 +63,16 @@ export class TokenCursor {
   unexpected(token: Token, expected: string): SyntaxProblem {
     const what = token.kind === 'end' ? 'the expression ends here' : `${token.text} does not fit here`;
     return new SyntaxProblem(
-      `${what}; ${expected}${token.text === '&' || token.text === '|' ? ` (and is &&, or is ||)` : ''}`,
+      `${what}; ${this.#hintFor(token) ?? expected}`,
       token.start,
       Math.max(token.end, token.start + 1),
     );
+  }
+
+  /** Of a word between two values; `<>` is two signs. */
+  #hintFor(token: Token): string | undefined {
+    const { kind, text } = token;
+    const isUnequal = text === '>' && this.tokens[this.tokens.indexOf(token) - 1]?.text === '<';
+    return (kind === 'name' || isUnequal) && Object.hasOwn(HINTS, text) ? HINTS[text] : undefined;
   }
 }

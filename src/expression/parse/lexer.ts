@@ -71,7 +71,9 @@ function tokenAt(text: string, start: number): Token {
     `${JSON.stringify(text[start])} is not part of any expression` +
       (text[start] === '|'
         ? `; "or" is ||, and a default for an absent value is written ${defaultForm(text, start)}`
-        : (HINTS[text[start] ?? ''] ?? '')),
+        : text.startsWith('=~', start)
+          ? '; a pattern is x.matches("...")'
+          : (HINTS[text[start] ?? ''] ?? '')),
     start,
     start + 1,
   );

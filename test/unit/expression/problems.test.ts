@@ -39,6 +39,49 @@ describe('names', () => {
     expect(problemsOf(source)).toEqual([problem]);
   });
 
+  test.each([
+    ['my.flags.x-request-id == "a"', '0-21 a name has no hyphen, and - subtracts; write my.flags["x-request-id"]'],
+    ['my.flags.x-user.startsWith("a")', '0-31 a name has no hyphen, and - subtracts; write my.flags["x-user"]'],
+    ['my.flags.?x-user.orValue("")', '0-28 a name has no hyphen, and - subtracts; write my.flags[?"x-user"]'],
+  ])('a key with a hyphen: %s', (source, problem) => {
+    expect(problemsOf(source)).toEqual([`EXPRESSION_NO_OVERLOAD ${problem}`]);
+  });
+
+  test.each([
+    ['source.address == "a"', '0-14 unknown attribute source.address; write source.ip, and source.port'],
+    ['xds.cluster_name == "a"', '0-16 unknown attribute xds.cluster_name; write context.upstream.cluster'],
+    ['xds.node.id == "a"', '0-11 unknown attribute xds.node.id; write context.node.id, context.node.cluster'],
+    ['context.request.http.path == "/"', '0-25 unknown attribute context.request.http.path; write request.path'],
+    [
+      'input.attributes.request.http.method == "a"',
+      '0-36 unknown attribute input.attributes.request.http.method; write',
+    ],
+  ])('a name of Envoy, Istio or OPA: %s', (source, problem) => {
+    expect(problemsOf(source)[0]).toContain(`EXPRESSION_UNKNOWN_ATTRIBUTE ${problem}`);
+  });
+
+  test.each([
+    ['now() > timestamp(0)', 'unknown function now(); the time of the call is context.time'],
+    ['request.path.lower() == "a"', 'unknown function lower(); write x.lowerAscii()'],
+    ['not (request.size == 1)', 'unknown function not(); not is written !'],
+    ['sets.contains([1, 2], [1])', 'unknown function sets.contains(); of two lists write b.all(one, one in a)'],
+  ])('a function of another language: %s', (source, problem) => {
+    expect(problemsOf(source)[0]).toContain(`EXPRESSION_UNKNOWN_FUNCTION 0-`);
+    expect(problemsOf(source)[0]).toContain(problem);
+  });
+
+  test.each([
+    ['request.size == 1 and true', '18-21 and does not fit here; and is &&'],
+    ['request.size == 1 or true', '18-20 or does not fit here; or is ||'],
+    ['request.size not in [1]', '13-16 not does not fit here; not is !, as in !(x in list)'],
+    ['request.size <> 1', '14-15 > does not fit here; inequality is !='],
+    ['request.path startsWith "/a"', '13-23 startsWith does not fit here; write x.startsWith("a")'],
+    ['request.path =~ "^/a"', '13-14 "=" is not part of any expression; a pattern is x.matches("...")'],
+    ['request.size constructor 1', '13-24 constructor does not fit here; expected an operator or the end'],
+  ])('an operator of another language: %s', (source, problem) => {
+    expect(problemsOf(source)).toEqual([`EXPRESSION_SYNTAX ${problem}`]);
+  });
+
   test.each(['constructor', 'valueOf', 'toString', '__proto__', 'hasOwnProperty'])(
     '%s, a property of every JavaScript object, is neither an attribute nor a function',
     (name) => {
@@ -70,6 +113,18 @@ describe('names', () => {
 
 describe('types', () => {
   test.each([
+    [
+      '["UAEX"] == "UAEX"',
+      'EXPRESSION_NO_OVERLOAD 0-18 no matching overload for list(string) == string; write VALUE in LIST',
+    ],
+    [
+      'timestamp("2026-01-31T12:00:00+24:00") > timestamp(0)',
+      'EXPRESSION_CONSTANT 10-37 "2026-01-31T12:00:00+24:00" is not an RFC 3339 time, such as "2026-01-31T12:00:00Z"',
+    ],
+    [
+      'timestamp("2026-01-31T12:00:00-00:60") > timestamp(0)',
+      'EXPRESSION_CONSTANT 10-37 "2026-01-31T12:00:00-00:60" is not an RFC 3339 time, such as "2026-01-31T12:00:00Z"',
+    ],
     [
       'request.size == "a"',
       'EXPRESSION_NO_OVERLOAD 0-19 no matching overload for int == string; convert one of them: int(x) or string(x)',
