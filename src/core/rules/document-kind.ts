@@ -1,7 +1,7 @@
 import { KEYS } from './keys.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
-import { nodeText, type Document, type MapNode } from '../../yaml/nodes.ts';
+import { nodeText, type Document, type MapNode, type Node } from '../../yaml/nodes.ts';
 
 export type DocumentKind =
   | { readonly kind: 'policy'; readonly root: MapNode }
@@ -10,6 +10,8 @@ export type DocumentKind =
   | { readonly kind: 'istio'; readonly root: MapNode }
   /** Says how workloads authenticate each other, which the control plane (`sluice mesh`) brings to proxies. */
   | { readonly kind: 'mesh' }
+  /** As `kubectl get -o yaml` prints several objects. */
+  | { readonly kind: 'list'; readonly items: readonly Document[] }
   | { readonly kind: 'refused' };
 /** Kinds that the importer does not know it refuses by name. */
 const ISTIO = /^(security|rbac)\.istio\.io\//;
@@ -19,7 +21,7 @@ const isOfMesh = (version: string, kind: string): boolean =>
 const REFUSED: DocumentKind = { kind: 'refused' };
 
 /** The kind of a document, by its keys. Anything but a policy, cases and documents of Istio is refused by name. */
-export function documentKind({ root }: Document, findings: Findings): DocumentKind {
+export function documentKind({ source, root }: Document, findings: Findings): DocumentKind {
   if (root.kind !== 'map') {
     findings.error(
       'RULES_DOCUMENT',
@@ -33,6 +35,9 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     const kind = root.entries.get('kind')?.value;
     if (isOfMesh(String(version.value), kind?.kind === 'scalar' ? String(kind.value) : '')) return { kind: 'mesh' };
     if (ISTIO.test(String(version.value))) return { kind: 'istio', root };
+    const items = root.entries.get('items')?.value;
+    if (kind?.kind === 'scalar' && kind.value === 'List' && items?.kind === 'list' && items.items.every(isObject))
+      return { kind: 'list', items: items.items.map((item) => ({ source, root: item, laterRules: [] })) };
   }
   const peer = peerFormat(root);
   if (peer !== undefined) {
@@ -56,6 +61,9 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
   }
   return { kind, root };
 }
+
+/** An item without a version would be read as a policy. */
+const isObject = (item: Node): boolean => item.kind === 'map' && item.entries.has('apiVersion');
 
 const LATER = 'this release does not read it, so nothing in it is in force';
 

@@ -104,15 +104,17 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   const cases: CasesDocument[] = [];
   const istio: MapNode[] = [];
   let isBroken = files.findings.length > 0 || parsed.some(({ broken }) => broken);
+  const sort = (document: Document): void => {
+    const kind = documentKind(document, findings);
+    if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
+    else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
+    else if (kind.kind === 'istio') istio.push(kind.root);
+    else if (kind.kind === 'list') kind.items.forEach(sort);
+    else if (kind.kind === 'refused') isBroken = true;
+  };
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
-    for (const document of documents) {
-      const kind = documentKind(document, findings);
-      if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
-      else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
-      else if (kind.kind === 'istio') istio.push(kind.root);
-      else if (kind.kind === 'refused') isBroken = true;
-    }
+    for (const document of documents) sort(document);
   }
   const of = (key: string): Node[] => roots.flatMap(({ root }) => root.entries.get(key)?.value ?? []);
   const rules = roots.flatMap(({ root, laterRules }): RuleList[] => {

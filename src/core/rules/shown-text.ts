@@ -40,10 +40,11 @@ export async function shownText({ files, found }: PolicyFiles): Promise<ShownTex
     if (found.has(file) && data.has(resolve(file))) continue;
     for (const document of documents) {
       const kind = documentKind(document, findings);
-      if (kind.kind !== 'policy' && kind.kind !== 'istio') continue;
-      if (kind.kind === 'policy' && sharesAnchors(kind.root))
+      const { root } = document;
+      if (!['policy', 'istio', 'list'].includes(kind.kind) || root.kind !== 'map') continue;
+      if (kind.kind === 'policy' && sharesAnchors(root))
         return { why: `${file} uses an anchor of its handlers elsewhere` };
-      const text = textOf(kind.root, kind.kind === 'policy' ? 'handlers' : undefined);
+      const text = textOf(root, kind.kind === 'policy' ? 'handlers' : undefined);
       if (text !== '') shown.push(`# ${file}\n${withoutCredentials(text)}\n`);
       if (slice.isOver) await slice.next();
     }

@@ -205,3 +205,16 @@ spec:
   const matches = policy?.rules.map(({ name, match }) => `${name} ${JSON.stringify(match)}`) ?? [];
   expect(matches.find((text) => text.includes('jwt[0]-claim[0]'))).toContain('https://b.example');
 });
+
+test('the items of a List of kubectl are read one by one; anything else in it is refused at its place', async () => {
+  const deployment = '  - { apiVersion: apps/v1, kind: Deployment, metadata: { name: x } }';
+  const policy =
+    '  - { apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: { name: a }, spec: { rulez: [] } }';
+  expect((await loaded(`apiVersion: v1\nkind: List\nitems:\n${deployment}\n${policy}\n`)).found).toEqual([
+    "4:7 RULES_DOCUMENT this is the Kubernetes Deployment x (apps/v1), not a policy; move it out of the policy's folder",
+    '5:99 RULES_UNKNOWN_KEY spec has no key rulez; did you mean rules?',
+  ]);
+  expect((await loaded('apiVersion: v1\nkind: List\nitems: [{ rules: [] }]\n')).found).toEqual([
+    "1:1 RULES_DOCUMENT this is the Kubernetes List (v1), not a policy; move it out of the policy's folder",
+  ]);
+});
