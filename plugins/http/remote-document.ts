@@ -148,7 +148,7 @@ class Downloads<T> {
     const message = isNew
       ? `a ${what} was loaded from its url`
       : `a ${what} can be loaded from its url again; it is unchanged`;
-    this.#host.log.info(message, { [what]: this.#pool.shown });
+    this.#host.log.info(message, { from: this.#pool.shown });
   }
 
   #fail(why: string): void {
@@ -161,7 +161,7 @@ class Downloads<T> {
       this.current === undefined
         ? `a ${what} cannot be loaded from its url`
         : `a ${what} cannot be loaded from its url; the last good one stays in use`,
-      { [what]: this.#pool.shown, why },
+      { from: this.#pool.shown, why },
     );
   }
 }

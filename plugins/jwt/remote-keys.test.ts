@@ -48,7 +48,7 @@ async function opened(issuers: object[], more: object = {}) {
   const claims = async (token: string) => valuesOf((await lookup?.(bearer(token), testCall())) as LookupAnswer);
   const isReady = () => eventually(() => expect(readiness()).toMatchObject({ ready: true }));
   const messages = () => logged.map(({ message }) => message);
-  return { ask, kind, claims, isReady, messages, readiness, metrics };
+  return { ask, kind, claims, isReady, logged, messages, readiness, metrics };
 }
 
 describe('keys from a url', () => {
@@ -168,9 +168,14 @@ describe('OpenID discovery', () => {
   test('finds the keys of an issuer', async () => {
     const service = await serviceOf(discovering((url) => ({ issuer: `${url}/tenant`, jwks_uri: `${url}/keys` })));
     const issuer = `${service.url}/tenant`;
-    const { claims, isReady } = await opened([{ issuer, discovery: true }]);
+    const { claims, isReady, logged } = await opened([{ issuer, discovery: true }]);
     await isReady();
     expect(await claims(await sign('first', { iss: issuer }))).toMatchObject({ issuer, subject: 'ann' });
+    const from = new URL(service.url).host;
+    expect(logged.map(({ message, fields }) => ({ message, fields }))).toEqual([
+      { message: 'a key set was loaded from its url', fields: { adapter: 'jwt', handler: 'tested', from } },
+      { message: 'a discovery document was loaded from its url', fields: { adapter: 'jwt', handler: 'tested', from } },
+    ]);
   });
 
   test.each<[why: RegExp, configuration: (url: string) => object]>([

@@ -139,7 +139,7 @@ async function discovered({ issuer = '' }: IssuerConfig, { document, keySet, onS
   };
   const configuration = await document(
     `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
-    'OpenID configuration',
+    'discovery document',
     {
       parse: (text) => use(jwksUriOf(text, issuer)),
       onState: (why) => {

@@ -35,10 +35,11 @@ export interface ReadConfig {
 
 export function readConfigs(files: readonly ConfigFile[], options: ReadOptions): ReadConfig {
   const domains = new Map<string, Node>();
+  const places = new Map<string, string>();
   const findings: Finding[] = [];
   for (const { file, text, flaw } of files) {
     const source = new SourceText(file, text);
-    new FileReader(new FileFindings(source, findings), options, domains).read(source.text, flaw);
+    new FileReader(new FileFindings(source, findings), options, domains, places).read(source.text, flaw);
   }
   return { domains, findings };
 }
@@ -59,6 +60,8 @@ class FileReader {
   readonly #findings: FileFindings;
   readonly #mergeDomains: boolean;
   readonly #domains: Map<string, Node>;
+  /** Where each domain is declared first, as `file:line`. */
+  readonly #places: Map<string, string>;
   readonly #reader: FieldReader;
   readonly #limits: LimitReader;
 
@@ -66,10 +69,12 @@ class FileReader {
     findings: FileFindings,
     { mergeDomains, calendarMonths = false }: ReadOptions,
     domains: Map<string, Node>,
+    places: Map<string, string>,
   ) {
     this.#findings = findings;
     this.#mergeDomains = mergeDomains;
     this.#domains = domains;
+    this.#places = places;
     this.#reader = new FieldReader(findings);
     this.#limits = new LimitReader(this.#reader, calendarMonths);
   }
@@ -126,8 +131,13 @@ class FileReader {
       return this.#findings.error(
         fields.get('domain') ?? root,
         'RATELIMIT_DUPLICATE_DOMAIN',
-        `duplicate domain '${name}' in config file; put both in one file, or set MERGE_DOMAIN_CONFIG=true`,
+        `duplicate domain '${name}' in config file; it is in ${this.#places.get(name)} too: ` +
+          'put both in one file, or set MERGE_DOMAIN_CONFIG=true',
       );
+    if (known === undefined) {
+      const { file, line } = this.#findings.positionOf(fields.get('domain') ?? root);
+      this.#places.set(name, `${file}:${line}`);
+    }
     const node = known ?? newNode(name);
     this.#domains.set(name, node);
     this.#descriptors(fields.get('descriptors'), node, `${name}.`);

@@ -30,7 +30,7 @@ describe('errors that the reference asserts', () => {
     [
       'a domain twice',
       ['domain: test-domain', 'domain: test-domain'],
-      /^f2.yaml:1:9 RATELIMIT_DUPLICATE_DOMAIN duplicate domain 'test-domain' in config file/,
+      /^f2.yaml:1:9 RATELIMIT_DUPLICATE_DOMAIN duplicate domain 'test-domain' in config file; it is in f1.yaml:1 too: put/,
     ],
     ['an empty key', [below('value: v')], /^f1.yaml:3:5 RATELIMIT_EMPTY_KEY descriptor has empty key/],
     [
