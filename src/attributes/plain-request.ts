@@ -28,7 +28,7 @@ const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']
 export function plainRequest(
   attributes: Attributes,
   given: Readonly<Record<string, unknown>>,
-  call: CallKind,
+  call: CallKind | undefined,
   carriedApart: Readonly<Record<string, unknown>> = {},
 ): Wire {
   const all = flatRequest(given, new Set([...attributes.names(), ...CARRIED]));

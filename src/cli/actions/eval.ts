@@ -4,7 +4,7 @@ import { DependencyBag } from '../../attributes/dependency-bag.ts';
 import { typeText } from '../../attributes/types.ts';
 import { FAILED, type Problem, traceable, type TracedPart, type Val } from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
-import { answerOf, bagOf, type EvalAnswer, optionsOf, placeOf, vocabularyOf } from '../eval/evaluation.ts';
+import { answerOf, type EvalAnswer, optionsOf, placeOf, requestBagOf, vocabularyOf } from '../eval/evaluation.ts';
 import { jsonOf } from '../eval/values.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { readRequestFile } from '../request-file.ts';
@@ -29,7 +29,8 @@ export async function evaluate(expression: string | undefined, flags: EvalFlags)
 
 function evaluateOne(expression: string, { attributes: file, type, explain, dialect }: EvalFlags): ExitCode {
   if (dialect === 'istio') return evaluateOneInIstio(expression, { file, type, explain });
-  const vocabulary = vocabularyOf({}).attributes;
+  const builtIn = vocabularyOf({});
+  const vocabulary = builtIn.attributes;
   const { compiled, problems } = traceable(expression, vocabulary, optionsOf({ expr: expression, type }));
   if (compiled === undefined) {
     for (const problem of problems) printErr(problemText(expression, problem));
@@ -40,7 +41,8 @@ function evaluateOne(expression: string, { attributes: file, type, explain, dial
     printOut(typeText(compiled.type));
     return EXIT.ok;
   }
-  const bag = new DependencyBag(vocabulary, bagOf(vocabulary, givenBy(file)));
+  const { call, values } = readRequestFile(file);
+  const bag = new DependencyBag(vocabulary, requestBagOf(builtIn, values, call));
   const { value, tree, failing } = compiled.evaluate(bag);
   const looked = bag.dependencies();
   if (explain === true) {

@@ -3,7 +3,10 @@
  * **In**: a request as JSON. **Out**: an answer as JSON. **Fails**: never; an error is in the answer.
  */
 import { type Attribute, Attributes } from '../../attributes/attributes.ts';
-import type { Bag } from '../../attributes/bag.ts';
+import { type Bag, RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { AttributeError } from '../../attributes/errors.ts';
+import { plainRequest } from '../../attributes/plain-request.ts';
 import { DependencyBag } from '../../attributes/dependency-bag.ts';
 import {
   BOOL,
@@ -24,7 +27,7 @@ import { compile, type CompileOptions, FAILED, type Problem, traceable } from '.
 import { compileIstio, istioTypeOf } from '../../importers/mixer/expression/compile.ts';
 import { ISTIO_TYPES, type IstioType } from '../../importers/mixer/expression/tree.ts';
 import { CliError } from '../cli-error.ts';
-import { jsonOf, valueFor } from './values.ts';
+import { fromJson, jsonOf, valueFor } from './values.ts';
 
 export interface EvalRequest {
   readonly id?: unknown;
@@ -123,6 +126,27 @@ export function bagOf(attributes: Attributes, given: Readonly<Record<string, unk
   return { get: (slot) => values[slot] };
 }
 
+/** As of a request: what is derived of others, such as request.url_path, need not be given. For the built-in vocabulary. */
+export function requestBagOf(
+  { attributes }: Vocabulary,
+  given: Readonly<Record<string, unknown>>,
+  call?: CallKind,
+): Bag {
+  const plain = Object.entries(given).map(([name, value]) => {
+    const slot = attributes.slotOf(name);
+    if (slot === undefined) return [name, value] as const;
+    const { type } = attributes.at(slot);
+    valueFor(name, value, type);
+    return [name, fromJson(value, type)] as const;
+  });
+  try {
+    return new RequestBag(attributes, plainRequest(attributes, Object.fromEntries(plain), call));
+  } catch (error) {
+    if (!(error instanceof AttributeError)) throw error;
+    throw new CliError('CLI_EVAL', `attributes: ${error.message}`, { cause: error });
+  }
+}
+
 export function optionsOf({ type }: EvalRequest): CompileOptions {
   if (type === undefined) return { accept: () => true };
   const expect: Type | undefined = parseType(type);
@@ -141,13 +165,18 @@ export function answerOf(request: EvalRequest): EvalAnswer {
 }
 
 function celAnswer(request: EvalRequest): EvalAnswer {
-  const { attributes } = vocabularyOf(request);
+  const vocabulary = vocabularyOf(request);
+  const { attributes } = vocabulary;
   const options = optionsOf(request);
   const { compiled, problems } = compile(request.expr, attributes, options);
   if (compiled === undefined) return { error: problemOf(request.expr, problems) };
   const type = typeText(compiled.type);
   if (request.attributes === undefined) return { type };
-  const bag = new DependencyBag(attributes, bagOf(attributes, request.attributes));
+  const below =
+    request.vocabulary === undefined
+      ? requestBagOf(vocabulary, request.attributes)
+      : bagOf(attributes, request.attributes);
+  const bag = new DependencyBag(attributes, below);
   const value = compiled.evaluate(bag);
   if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.dependencies() };
   const failing = traceable(request.expr, attributes, options).compiled?.evaluate(bag).failing;

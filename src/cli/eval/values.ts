@@ -18,7 +18,7 @@ export function valueFor(name: string, plain: unknown, type: Type): Value {
 }
 
 /** Reads the forms that YAML lacks: whole numbers as decimal text, bytes as base64. */
-function fromJson(plain: unknown, type: Type): unknown {
+export function fromJson(plain: unknown, type: Type): unknown {
   if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string')
     return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
   if (type.kind === 'bytes' && typeof plain === 'string')

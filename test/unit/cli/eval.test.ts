@@ -214,6 +214,19 @@ looked at request.method request.size
 `);
   });
 
+  test('derives attributes of a request as the engine does, flat or nested, for people and in lines', () => {
+    const request = '{"request.path": "/a/../ratings?page=2", "source": {"ip": "10.1.2.3"}}';
+    const expression =
+      'request.url_path == "/ratings" && request.query.page == "2" && cidr("10.0.0.0/8").containsIP(origin.ip)';
+    expect(run([expression, '--attributes', '-'], request)).toMatchObject({ code: 0, out: 'true\n' });
+    expect(run(['--lines'], `{"expr": ${JSON.stringify(expression)}, "attributes": ${request}}\n`).out).toContain(
+      '"value":true',
+    );
+    expect(run(['request.path', '--attributes', '-'], 'request.pth: /a').err).toContain(
+      'attributes: no attribute is named request.pth; did you mean request.path?',
+    );
+  });
+
   test('works where code may not be made from text', () => {
     const { status, stdout } = spawnSync(
       process.execPath,
