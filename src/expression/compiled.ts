@@ -60,6 +60,8 @@ export interface TextOptions {
   readonly oneLine?: boolean;
   /** A longer text is cut; one without expressions is an error. */
   readonly maxCharacters?: number | undefined;
+  /** As {@link CompileOptions.given}. */
+  readonly given?: ReadonlySet<string> | undefined;
 }
 
 export interface CompileOptions {

@@ -32,9 +32,10 @@ const SCALARS: ReadonlySet<Type['kind']> = new Set([
 export function compileText(
   source: string,
   attributes: Attributes,
-  { oneLine = false, maxCharacters = Infinity }: TextOptions = {},
+  { oneLine = false, maxCharacters = Infinity, given }: TextOptions = {},
 ): Compilation<CompiledText> {
   const parts: (string | Compiled)[] = [];
+  const options = given === undefined ? SCALAR : { ...SCALAR, given };
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   let literal = '';
@@ -55,7 +56,7 @@ export function compileText(
     const from = at + 2;
     const end = closingBraceOf(source, from);
     if (end === undefined) return { compiled: undefined, problems: [unclosed(at)] };
-    const { compiled, problems: found } = compile(source.slice(from, end), attributes, SCALAR);
+    const { compiled, problems: found } = compile(source.slice(from, end), attributes, options);
     problems.push(...found.map((problem) => shifted(problem, from)));
     if (compiled !== undefined) {
       warnings.push(...compiled.warnings.map((warning) => shifted(warning, from)));

@@ -561,6 +561,26 @@ test('a rule that says it closes http calls only is not warned about tcp calls',
   expect((await load(alone(text))).map(said)).toEqual([]);
 });
 
+test.each([
+  `deny: { headers: { x-page: "\${request.query['page']}" }, body: "\${request.query.page}" }`,
+  `onAllow: { request: { set: { x-page: "\${request.query['page']}" } }, metadata: { page: "\${request.query.page}" } }`,
+  `check: { handler: list, input: { value: request.path } }, onDeny: { body: "\${request.query.page}" }`,
+])('a text is not warned about a key that the match of its rule proves: %s', async (action) => {
+  const warned = async (match: string): Promise<string[]> =>
+    (await load(rule(`{ name: a, match: '${match}', ${action} }`))).map(({ code }) => code);
+  expect(await warned('"page" in request.query')).toEqual([]);
+  expect(new Set(await warned('"size" in request.query'))).toEqual(new Set(['EXPRESSION_MAY_BE_ABSENT']));
+});
+
+test('a list of values for a header that is set is an error that names append, which takes one', async () => {
+  const found = await load(
+    rule('{ name: a, onAllow: { response: { set: { set-cookie: ["a=1"] }, append: { x-b: [c, d] } } } }'),
+  );
+  expect(found.map(({ code, message }) => `${code} ${message}`)).toEqual([
+    'RULES_VALUE set.set-cookie must be one text, since it replaces the value; for several values write append: { set-cookie: [a, b] }',
+  ]);
+});
+
 test('all errors are reported at once, from top to bottom, with the source line', async () => {
   const { findings, policy } = await loadPolicyText(
     new Map([

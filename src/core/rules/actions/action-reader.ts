@@ -53,7 +53,7 @@ export class ActionReader {
     const { findings, changes } = this.#context;
     const fields = fieldsOf(node, 'deny', findings)?.only(KEYS.deny);
     if (fields === undefined) return undefined;
-    const answer = changes.denyAnswer(fields);
+    const answer = changes.denyAnswer(fields, this.#given);
     const group = fields.node('unlessAllowed');
     const unlessAllowed = group === undefined ? undefined : this.#group(group, 'unlessAllowed');
     return {

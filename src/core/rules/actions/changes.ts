@@ -26,6 +26,8 @@ export class ChangesReader {
   readonly #secrecy: Secrecy;
   /** Secrets passed to the handler of the rule; its answer may repeat them. */
   readonly #given: readonly string[];
+  /** Attributes that the rule's match proves to be present. */
+  #present: ReadonlySet<string> | undefined;
 
   /** `given`: secrets passed to the handler, which `out.*` may contain. */
   constructor(attributes: Attributes, findings: Findings, secrecy: Secrecy, given: readonly string[] = []) {
@@ -35,8 +37,9 @@ export class ChangesReader {
     this.#given = given;
   }
 
-  /** The keys `status`, `headers`, `body` of a deny or an onDeny. */
-  denyAnswer(fields: Fields): DenyAnswer {
+  /** The keys `status`, `headers`, `body` of a deny or an onDeny. `present`: {@link Compiled.proves} of the rule's match. */
+  denyAnswer(fields: Fields, present: ReadonlySet<string> | undefined): DenyAnswer {
+    this.#present = present;
     const body = fields.node('body');
     return {
       status: fields.wholeNumber('status', 300, 599),
@@ -48,7 +51,8 @@ export class ChangesReader {
     };
   }
 
-  onAllow(node: Node): Changes | undefined {
+  onAllow(node: Node, present: ReadonlySet<string> | undefined): Changes | undefined {
+    this.#present = present;
     const fields = fieldsOf(node, 'onAllow', this.#findings)?.only(KEYS.onAllow);
     if (fields === undefined) return undefined;
     const query = fields.map('query', 'query')?.only(KEYS.queryChanges);
@@ -97,6 +101,14 @@ export class ChangesReader {
             (mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'),
         );
       if (name !== undefined) names.add(name);
+      if (areHeaders && !mayBeLists && value.kind === 'list') {
+        this.#findings.error(
+          'RULES_VALUE',
+          value.place,
+          `${what}.${key} must be one text, since it replaces the value; for several values write append: { ${key}: [a, b] }`,
+        );
+        return [];
+      }
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
       return values.flatMap((one) => {
         const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines, maxCharacters: MAX_HEADER });
@@ -112,7 +124,7 @@ export class ChangesReader {
   }
 
   #text(node: Node, what: string, options: TextOptions = {}): CompiledText | undefined {
-    const text = textOfNode(node, what, this.#attributes, this.#findings, options);
+    const text = textOfNode(node, what, this.#attributes, this.#findings, { ...options, given: this.#present });
     if (text === undefined) return undefined;
     const [secret] = this.#secrecy.exposedBy(text.reads);
     if (secret !== undefined)

@@ -117,7 +117,7 @@ export class RulesSection {
         ? undefined
         : this.#actions.read(actionKind, actionNode, name, enrichOutputs, match?.proves);
     this.#checkPlaced(fields, actionKind);
-    const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read);
+    const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read, match?.proves);
     if (actionKind === undefined && !fields.has('onAllow'))
       findings.error(
         'RULES_NO_EFFECT',
@@ -209,6 +209,7 @@ export class RulesSection {
     fields: Fields,
     kind: ActionKind | undefined,
     read: ReadAction | undefined,
+    present: ReadonlySet<string> | undefined,
   ): { readonly onAllow: Changes | undefined; readonly onDeny: DenyAnswer | undefined; readonly out: Rule['out'] } {
     const { attributes, out } = this.#outputs.of(read?.output ?? {});
     const handed =
@@ -218,10 +219,10 @@ export class RulesSection {
     const changes = new ChangesReader(attributes, this.#context.findings, this.#secrecy, handed);
     const onAllowNode = fields.node('onAllow');
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny);
-    const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields);
+    const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields, present);
     const isPlain = answer !== undefined && answer.headers.length === 0 && answer.body === undefined;
     return {
-      onAllow: onAllowNode === undefined ? undefined : changes.onAllow(onAllowNode),
+      onAllow: onAllowNode === undefined ? undefined : changes.onAllow(onAllowNode, present),
       onDeny: isPlain ? this.#shared(answer) : answer,
       out,
     };
