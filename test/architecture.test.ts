@@ -309,6 +309,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/admin': [
     'src/text',
+    'src/time/time-slice.ts',
     'src/adapters/contract.ts',
     'src/yaml',
     'src/attributes',

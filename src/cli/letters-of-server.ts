@@ -14,14 +14,16 @@ const TIMEOUT_MS = 15_000;
 export interface Settled {
   readonly settled: readonly string[];
   readonly failed: readonly { readonly id: string; readonly why: string }[];
+  /** Why letters are missing that there may be. */
+  readonly incomplete?: string;
 }
 
 /** `more`: on disk, beyond those that a server lists. */
 export const lettersOf = async (
   to: string,
   handler: string | undefined,
-): Promise<{ readonly letters: readonly LetterRow[]; readonly more: number }> =>
-  (await asked(to, `/deadletters?${queryOf({ handler })}`)) as { letters: readonly LetterRow[]; more: number };
+): Promise<{ readonly letters: readonly LetterRow[]; readonly more: number; readonly incomplete?: string }> =>
+  (await asked(to, `/deadletters?${queryOf({ handler })}`)) as Awaited<ReturnType<typeof lettersOf>>;
 
 /** With its values, from JSON. */
 export const letterOf = (to: string, id: string, handler: string | undefined): Promise<unknown> =>

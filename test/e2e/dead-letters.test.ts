@@ -113,22 +113,7 @@ test('10 000 lists and 10 000 settlings at once are answered, in bounded memory,
   await load.stop();
   await eventually(async () => expect(await listed()).toHaveLength(PER_STREAM));
   const ids = (await listed()).map(({ id }) => id);
-  const agent = new Agent({ keepAlive: true, maxSockets: 2000 });
-  onTestFinished(() => agent.destroy());
-  const ask = (path: string, body?: object): Promise<{ status: number; json: unknown }> =>
-    new Promise((resolve, reject) => {
-      const sent = request(`http://${server.admin}${path}`, {
-        agent,
-        method: body === undefined ? 'GET' : 'POST',
-        headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      });
-      sent.on('error', reject).on('response', (response) => {
-        text(response).then((said) => resolve({ status: response.statusCode ?? 0, json: JSON.parse(said) }), reject);
-      });
-      sent.end(body === undefined ? undefined : JSON.stringify(body));
-    });
-  const residentMiB = (): number =>
-    Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1] ?? Infinity) / 1024;
+  const ask = manyConnections();
   const beforeMiB = residentMiB();
   const client = peerClient(server.grpc);
   onTestFinished(() => client.close());
@@ -151,6 +136,64 @@ test('10 000 lists and 10 000 settlings at once are answered, in bounded memory,
   );
   expect(settled.reduce((sum, one) => sum + one, 0)).toBe(ids.length);
   expect(await listed()).toEqual([]);
+  expect(residentMiB() - beforeMiB).toBeLessThan(200);
+}, 180_000);
+
+/** Asks the admin port over 2000 connections. */
+function manyConnections(): (path: string, body?: object) => Promise<{ status: number; json: unknown }> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 2000 });
+  onTestFinished(() => agent.destroy());
+  return (path, body) =>
+    new Promise((resolve, reject) => {
+      const sent = request(`http://${server.admin}${path}`, {
+        agent,
+        method: body === undefined ? 'GET' : 'POST',
+        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      });
+      sent.on('error', reject).on('response', (response) => {
+        text(response).then((said) => resolve({ status: response.statusCode ?? 0, json: JSON.parse(said) }), reject);
+      });
+      sent.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+}
+
+const residentMiB = (): number =>
+  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1] ?? Infinity) / 1024;
+
+test('of 10 000 replays at once each letter is sent once, in bounded memory, while calls are answered', async () => {
+  fault('reject');
+  await sendStreams(server.grpc, new Streams(), 1, PER_STREAM).stop();
+  await eventually(async () => expect(await listed()).toHaveLength(PER_STREAM));
+  const ids = (await listed()).map(({ id }) => id);
+  fault('none');
+  const written = (): string[] =>
+    existsSync(workspace.path('out'))
+      ? readFileSync(workspace.path('out'), 'utf8')
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => (JSON.parse(line) as { id: string }).id)
+          .filter((id) => ids.includes(id))
+      : [];
+  const ask = manyConnections();
+  const beforeMiB = residentMiB();
+  const client = peerClient(server.grpc);
+  onTestFinished(() => client.close());
+  // Who comes later finds its letter gone; some want all.
+  const replays = Promise.all(
+    Array.from({ length: 10_000 }, async (_, at) => {
+      const body = at % 1000 === 999 ? { all: true } : { ids: [ids[at % ids.length]] };
+      const { status, json } = await ask('/deadletters/replay', body);
+      return { status, ...(json as { settled: readonly string[]; failed: readonly unknown[] }) };
+    }),
+  );
+  for (let call = 0; call < 20; call++) await client.check({ path: '/' }, 10_000);
+  const answers = await replays;
+  expect(answers.filter(({ status, failed }) => status !== 200 || failed.length > 0)).toEqual([]);
+  expect(answers.flatMap(({ settled }) => settled).toSorted()).toEqual(ids.toSorted());
+  await eventually(() => expect(written().length).toBeGreaterThanOrEqual(ids.length));
+  expect(written().toSorted()).toEqual(ids.toSorted());
+  expect(await listed()).toEqual([]);
+  expect(readdirSync(workspace.path('a spool/out/1/replay'))).toEqual([]);
   expect(residentMiB() - beforeMiB).toBeLessThan(200);
 }, 180_000);
 
@@ -226,4 +269,55 @@ test('a server of two workers that cannot read its letters says so, and not that
   expect([code, out]).toEqual([3, '']);
   expect(err).toContain('the log has the reason');
   expect(onDisk.err()).toContain('EISDIR');
+}, 180_000);
+
+test('while the worker that has the disk is restarted, lists and settlings say that they are incomplete', async () => {
+  const own = makeWorkspace();
+  onTestFinished(() => own.remove());
+  own.write('policy.yaml', POLICY.replace('OUT', own.path('out')).replace('FAULT', own.path('fault')));
+  const becomes = (now: SinkFault): void => writeFileSync(own.path('fault'), now);
+  becomes('reject');
+  const two = await serving([own.path('policy.yaml')], { args: ['--workers', '2'] });
+  onTestFinished(async () => void (await two.stop()));
+  const at = (...args: string[]) => run(['deadletter', ...args, '--to', two.admin]);
+  const letters = async (): Promise<readonly Letter[]> => JSON.parse((await at('list', '--json')).out) as Letter[];
+  await sendStreams(two.grpc, new Streams(), 1, PER_STREAM).stop();
+  await eventually(async () => expect(await letters()).toHaveLength(PER_STREAM));
+  const [first] = await letters();
+
+  const endOf = async (): Promise<number> => {
+    const after = two.err().length;
+    becomes('gone');
+    await sendStreams(two.grpc, new Streams(), 1, PER_STREAM).stop();
+    await two.said(/ended unexpectedly and is restarted/, after);
+    return Number(/"worker":(\d)[^\n]*ended unexpectedly/.exec(two.err().slice(after))?.[1]);
+  };
+  // The kernel chooses the worker of a connection.
+  for (let tries = 0; (await endOf()) !== 1; tries++) {
+    expect(tries).toBeLessThan(30);
+    becomes('none');
+    await eventually(async () =>
+      expect(await (await fetch(`http://${two.admin}/metrics`)).text()).toMatch(/^sluice_workers 2$/m),
+    );
+  }
+
+  const incomplete = /incomplete: worker 1, which has the dead letters on disk, is being restarted/;
+  const list = await at('list');
+  expect([list.code, list.out]).toEqual([3, '']);
+  expect(list.err).toMatch(incomplete);
+  const { letters: none, incomplete: why } = (await (await fetch(`http://${two.admin}/deadletters`)).json()) as {
+    letters: readonly unknown[];
+    incomplete: string;
+  };
+  expect([none, `incomplete: ${why}`]).toEqual([[], expect.stringMatching(incomplete)]);
+  const shown = await at('show', first?.id ?? '');
+  expect([shown.code, shown.err]).toEqual([3, expect.stringContaining('worker 1, which has the dead letters')]);
+  expect(shown.err).not.toContain('no dead letter has the id');
+  const dropped = await at('drop', '--all');
+  expect([dropped.code, dropped.out]).toEqual([3, '0 dead letters dropped\n']);
+  expect(dropped.err).toContain('others may not have been dropped: worker 1');
+
+  becomes('none');
+  await eventually(async () => expect((await letters()).map(({ id }) => id)).toContain(first?.id));
+  expect((await at('list')).code).toBe(0);
 }, 180_000);

@@ -45,8 +45,9 @@ export async function listLetters(flags: DeadLetterFlags): Promise<ExitCode> {
     printRows(await lettersIn(flags), flags);
     return EXIT.ok;
   }
-  const { letters, more } = await lettersOf(server, flags.handler);
-  printRows(letters, flags);
+  const { letters, more, incomplete } = await lettersOf(server, flags.handler);
+  if (incomplete === undefined || letters.length > 0) printRows(letters, flags);
+  if (incomplete !== undefined) throw new CliError('CLI_SPOOL', `the list is incomplete: ${incomplete}`);
   if (more > 0) printErr(`and ${more} more on disk; --folder or --policy lists them all`);
   return EXIT.ok;
 }
@@ -132,14 +133,17 @@ async function settleAt(
   ids: readonly string[],
   { all, handler }: DeadLetterFlags,
 ): Promise<ExitCode> {
-  const { settled, failed } = await settledBy(server, how, all === true ? undefined : ids, handler);
+  const { settled, failed, incomplete } = await settledBy(server, how, all === true ? undefined : ids, handler);
   printSettled(how, settled.length);
   for (const { id, why } of failed) printErr(safeLine(`${id} stays: ${why}`));
+  if (incomplete !== undefined) throw new CliError('CLI_SPOOL', `others may not have been ${DONE[how]}: ${incomplete}`);
   const known = new Set([...settled, ...failed.map(({ id }) => id)]);
   const missing = ids.filter((id) => !known.has(id));
   if (missing.length > 0) throw noSuch(missing);
   return failed.length > 0 ? EXIT.findings : EXIT.ok;
 }
+
+const DONE = { replay: 'sent again', drop: 'dropped' };
 
 const printSettled = (how: 'replay' | 'drop', settled: number): void =>
   printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);

@@ -37,6 +37,8 @@ export interface LetterAnswer {
   readonly settled: readonly string[];
   /** Why others could not be sent again, by id. */
   readonly failed: readonly { readonly id: string; readonly why: string }[];
+  /** Why letters are missing that there may be. */
+  readonly incomplete?: string | undefined;
 }
 
 /** Of those on disk. */
@@ -100,7 +102,7 @@ export async function askLetters(handlers: readonly LiveHandler[], request: Lett
         return shown === undefined;
       });
     // Not by push: a folder has more ids than a call may have arguments.
-    else settled = [...settled, ...(await settleLetters(folder, request.kind, wanted(request.ids)))];
+    else settled = [...settled, ...(await settleLetters(folder, request.kind, request.ids))];
   }
   return { rows, more, shown, settled, failed };
 }
@@ -123,8 +125,8 @@ function sentAgain(resending: ReturnType<LiveHandler['resending']>, { bytes }: M
   }
 }
 
-/** Of several workers. */
-export const mergedLetters = (answers: readonly LetterAnswer[]): LetterAnswer => ({
+/** Of several workers. `incomplete`: why one of them was not asked. */
+export const mergedLetters = (answers: readonly LetterAnswer[], incomplete?: string): LetterAnswer => ({
   rows: answers
     .flatMap(({ rows }) => rows)
     .toSorted((a, b) => (a.refused < b.refused ? -1 : Number(a.refused > b.refused))),
@@ -132,6 +134,7 @@ export const mergedLetters = (answers: readonly LetterAnswer[]): LetterAnswer =>
   shown: answers.find(({ shown }) => shown !== undefined)?.shown,
   settled: answers.flatMap(({ settled }) => settled),
   failed: answers.flatMap(({ failed }) => failed),
+  incomplete,
 });
 
 const rowOf = (handler: string, { id, rule, why, atMs, bytes }: MemoryLetter): LetterRow => ({

@@ -64,6 +64,11 @@ export class Crew<P extends Protocol> {
     return this.#serving.size;
   }
 
+  /** Whether a request to all reaches it. */
+  isAsked(number: number): boolean {
+    return this.#asked().some((worker) => worker.number === number);
+  }
+
   async start(): Promise<void> {
     for (let number = 1; number <= this.#options.count; number++) await this.#start(number, RESTART_MS);
   }

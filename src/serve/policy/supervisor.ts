@@ -17,6 +17,7 @@ import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
 import { mergedHolders, mergedInspections, resetInspections } from './merge-inspections.ts';
 import { decodedPage } from './encoded-page.ts';
+import { unpackedLetters } from './packed-letters.ts';
 import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { PolicyService, PolicyThreadOptions } from './thread.ts';
 import { mergedTop } from './top-limits.ts';
@@ -31,6 +32,12 @@ export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
 const VIEW_MS = 2000;
 /** A settling that is left out of the answer may still be done. */
 const LETTERS_MS = 10_000;
+
+/** It has the disk (core/handlers/spooled/report-logs.ts). */
+const WORKER_OF_LETTERS = 1;
+const LETTERS_AWAY =
+  `worker ${WORKER_OF_LETTERS}, which has the dead letters on disk, is being restarted; ` +
+  'ask again in some seconds, and see the log if it does not come back';
 
 class NoAnswer extends Error {
   /** For the admin port. */
@@ -63,6 +70,8 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
   });
   const candidate = new CandidateCrew(crew, log);
   let hasStarted = false;
+  /** Handlers that spool on disk, of the policy in force. */
+  let onDisk: readonly string[] = [];
 
   /** The pages of workers are merged in slices, and one after the other. */
   async function* mergedMetrics(): AsyncGenerator<string> {
@@ -76,8 +85,9 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
   const own = metricsPage([...families, ...crewFamilies(crew)], noPages);
 
   return {
-    async use(_policy, texts) {
+    async use(policy, texts) {
       await crew.use(texts);
+      onDisk = [...policy.handlers.values()].filter(({ spool }) => spool.kind === 'disk').map(({ name }) => name);
       if (hasStarted) return;
       hasStarted = true;
       await crew.listen();
@@ -98,11 +108,12 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
       handlers: async () =>
         mergedHandlers((await crew.answersOf('handlers', undefined, VIEW_MS)).map(({ answer }) => answer)),
       async letters(request) {
-        // Without the answer of worker 1, which has the letters on disk, there would seem to be none.
+        const isOnDisk = request.handler === undefined ? onDisk.length > 0 : onDisk.includes(request.handler);
+        const isAway = isOnDisk && !crew.isAsked(WORKER_OF_LETTERS);
         const answers = await crew.askAll('letters', request, LETTERS_MS);
         const given = answers.filter((answer) => answer !== undefined);
         if (given.length < answers.length) throw new NoAnswer(answers.length - given.length, answers.length);
-        return mergedLetters(given);
+        return mergedLetters(await Promise.all(given.map(unpackedLetters)), isAway ? LETTERS_AWAY : undefined);
       },
       verdicts: async (filter) =>
         (await crew.askAll('verdicts', filter, VIEW_MS))

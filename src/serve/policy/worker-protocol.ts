@@ -4,7 +4,7 @@ import type { AskedCall, FeedPart, FeedRequest, LimitsAnswer, LogEntry, TopLimit
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { CounterInspection } from '../../core/dispatch/quota-inspection.ts';
-import type { LetterAnswer, LetterRequest } from '../../core/handlers/letter-desk.ts';
+import type { LetterRequest } from '../../core/handlers/letter-desk.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { VerdictFilter } from '../../core/history/verdict-filter.ts';
 import type { KeptVerdict } from '../../core/history/summary.ts';
@@ -13,6 +13,7 @@ import type { Why } from '../../explain/why.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
 import type { HttpChecks } from './http-checks.ts';
+import type { PackedLetters } from './packed-letters.ts';
 import type { PolicyTexts } from './source.ts';
 import type { TransportFlags } from './thread.ts';
 
@@ -29,7 +30,7 @@ export interface PolicyProtocol {
   readonly texts: PolicyTexts;
   readonly requests: {
     readonly handlers: { readonly given: undefined; readonly answer: readonly HandlerState[] };
-    readonly letters: { readonly given: LetterRequest; readonly answer: LetterAnswer };
+    readonly letters: { readonly given: LetterRequest; readonly answer: PackedLetters };
     readonly ruleCounts: { readonly given: undefined; readonly answer: RuleCounts | undefined };
     /** The page in pieces of UTF-8; shared, because copying 100 MB would hold up calls. */
     readonly metrics: { readonly given: undefined; readonly answer: readonly SharedArrayBuffer[] };

@@ -5,6 +5,7 @@ import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import { makeLog } from '../../log/log.ts';
 import { InTurn } from '../../time/in-turn.ts';
 import { encodedPage } from './encoded-page.ts';
+import { packedLetters } from './packed-letters.ts';
 import { loadTexts } from './source.ts';
 import { openPolicyThread } from './thread.ts';
 import type { PolicyProtocol } from './worker-protocol.ts';
@@ -33,7 +34,7 @@ await runWorker<PolicyProtocol>(
         logEntry: (id) => sources.logEntry(id),
         feed: (request) => sources.feed(request),
         handlers: async () => sources.handlers(),
-        letters: (request) => sources.letters(request),
+        letters: async (request) => packedLetters(await sources.letters(request)),
         ruleCounts: async () => sources.ruleCounts(),
         prepareCandidate: (texts) =>
           candidateTurns.run(async () => {

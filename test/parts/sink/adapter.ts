@@ -1,5 +1,5 @@
 /** A sink that appends its entries to a file, and has the fault that another file names at the moment. */
-import { appendFileSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Adapter, defineAdapter, Rejected, report, Unavailable } from 'sluice/plugin';
 import { z } from 'zod';
@@ -17,6 +17,12 @@ const FAULTS = {
     rmSync(file);
     process.exit(7);
   },
+  /** Once; then it does not open any more, and one that is open hangs. */
+  gone(_: () => void, file: string) {
+    writeFileSync(file, 'closed');
+    process.exit(7);
+  },
+  closed: () => new Promise<void>(() => undefined),
   slow: (take: () => void) => sleep(SLOW_MS).then(take),
   forgotten(take: () => void) {
     void Promise.reject(new Error('nobody awaits this'));
@@ -42,14 +48,16 @@ const sink = defineAdapter({
     fault: z.string().describe('The file that names the fault; without it, there is none.'),
   }),
   serves: { report: { input: 'any', batch: { max: 100, maxAgeMs: 20 } } },
-  open: async ({ out, fault }) =>
-    report<string>({
+  open: async ({ out, fault }) => {
+    if (faultIn(fault) === 'closed') throw new Error('it does not open today');
+    return report<string>({
       sink: ({ rule }) => rule,
       write: async (entries) => {
         const lines = entries.map(({ id, input, sink: rule }) => `${JSON.stringify({ id, rule, ...input })}\n`);
         await FAULTS[faultIn(fault)](() => appendFileSync(out, lines.join('')), fault);
       },
-    }),
+    });
+  },
 });
 
 export default [sink] satisfies readonly Adapter[];

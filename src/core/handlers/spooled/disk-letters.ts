@@ -36,10 +36,9 @@ export const eachLetter = (folder: string, see: (letter: DeadLetter) => boolean)
       for await (const letter of readDeadLetters(one)) if (!see(letter)) return;
   });
 
-type IsWanted = (letter: { readonly id: string }) => boolean;
-
 interface Asked {
-  readonly isWanted: IsWanted;
+  /** `undefined`: all. */
+  readonly ids: readonly string[] | undefined;
   readonly settled: string[];
   readonly done: Promise<void>;
 }
@@ -51,7 +50,7 @@ const asked = new Map<string, Asked[]>();
 export async function settleLetters(
   folder: string,
   how: 'replay' | 'drop',
-  isWanted: IsWanted,
+  ids: readonly string[] | undefined,
 ): Promise<readonly string[]> {
   const key = `${how} ${folder}`;
   const waiting = asked.get(key) ?? [];
@@ -64,16 +63,22 @@ export async function settleLetters(
       asked.delete(key);
       await settleAll(folder, how, waiting);
     });
-  waiting.push({ isWanted, settled, done });
+  waiting.push({ ids, settled, done });
   await done;
   return settled;
 }
 
 /** A letter that several want is the first one's. */
 async function settleAll(folder: string, how: 'replay' | 'drop', waiting: readonly Asked[]): Promise<void> {
-  const isWanted: IsWanted = (letter) => {
-    const by = waiting.find((one) => one.isWanted(letter));
-    by?.settled.push(letter.id);
+  const byId = new Map<string, Asked>();
+  const [ofRest] = waiting.filter(({ ids }) => ids === undefined);
+  for (const one of waiting) {
+    if (one === ofRest) break; // it wants what nobody wanted before
+    for (const id of one.ids ?? []) if (!byId.has(id)) byId.set(id, one);
+  }
+  const isWanted = ({ id }: { readonly id: string }): boolean => {
+    const by = byId.get(id) ?? ofRest;
+    by?.settled.push(id);
     return by !== undefined;
   };
   for (const one of await foldersOf(folder))
