@@ -81,7 +81,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
     ],
   ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
-  ['src/ratelimit/inspect', ['src/counting/ask.ts', 'src/adapters/contract.ts']],
+  ['src/ratelimit/inspect', ['src/counting/ask.ts', 'src/counting/store.ts', 'src/adapters/contract.ts']],
   [
     'src/ratelimit/serve',
     ['src/files', 'src/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts', 'src/admin/lease-query.ts'],

@@ -58,6 +58,8 @@ export interface CounterAnswer extends QuotaAnswer {
   readonly used?: number;
   /** End of the window that was charged, in the time of the store. */
   readonly endsAtMs?: number;
+  /** Escrow: units of `remaining` that are held here. */
+  readonly held?: number;
 }
 
 /** `log` and `concurrency` keep each charge. */

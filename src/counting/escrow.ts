@@ -166,8 +166,8 @@ export class Escrow {
       if (held === 0) return answer;
       const remaining = Math.min(answer.limit, answer.remaining + Math.floor(held));
       return answer.used === undefined
-        ? { ...answer, remaining }
-        : { ...answer, remaining, used: Math.min(answer.used, answer.limit) - held };
+        ? { ...answer, remaining, held }
+        : { ...answer, remaining, held, used: Math.min(answer.used, answer.limit) - held };
     });
   }
 

@@ -11,7 +11,7 @@ import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import { redisAddress } from '../../src/ratelimit/charge/redis-address.ts';
 import { redisPool } from '../../src/ratelimit/charge/redis-pool.ts';
-import type { Holder } from '../../src/ratelimit/charge/store.ts';
+import type { Holder } from '../../src/counting/store.ts';
 import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
 import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
@@ -62,15 +62,18 @@ async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, a
     replica: name,
     worker,
   });
-  closing.push(() => pool.close());
+  closing.push(async () => pool.close());
   await until('Redis is there', () => (pool.connection.why === undefined ? true : undefined));
-  const escrow = new WindowCounts(pool.store);
+  const escrow = new WindowCounts(pool);
   const ask = (key: string): CountAsk => ({ key, hits: 1, limit: 10_000, keptS: 60, endsAtS: 60, usedUntilS: 60 });
-  const heldOf = (key: string): number => pool.heldOf(lookAt(ask(key)));
+  const heldOf = (key: string): number => pool.escrow?.heldOf(lookAt(ask(key))) ?? 0;
   return {
     pool,
     escrow,
-    others: async (key: string): Promise<readonly Holder[]> => pool.othersOf(lookAt(ask(key))),
+    others: async (key: string): Promise<readonly Holder[]> => {
+      const [place] = await pool.look([lookAt(ask(key))]);
+      return place?.holders?.filter(({ who }) => who !== name) ?? [];
+    },
     /** The lease that it has published, once it is this large. */
     hold: async (key: string, units: number): Promise<number> => {
       let { trips } = pool.counters;

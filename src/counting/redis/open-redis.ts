@@ -4,11 +4,11 @@
  * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Host, LeasePage, QuotaPlace } from '../../adapters/contract.ts';
-import { Escrow, LOOK_EVERY_MS } from '../escrow.ts';
-import type { CounterAsk, CounterStore } from '../store.ts';
+import type { Host } from '../../adapters/contract.ts';
+import type { CounterStore } from '../store.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
 import type { Connection } from './connection.ts';
+import type { EscrowOwner } from './redis-store.ts';
 import { replicaName } from './replica-name.ts';
 
 /** Connects in the background; waits for the first attempt. ioredis is loaded when the first connection is opened. */
@@ -37,55 +37,39 @@ export interface RedisStoreConfig extends RedisConfig {
 }
 
 export async function openRedisStore(config: RedisStoreConfig, host: Host): Promise<CounterStore> {
-  const [connection, { RedisCounters }] = await Promise.all([openRedis(config, host), import('./redis-counters.ts')]);
+  const [connection, { redisStore }] = await Promise.all([openRedis(config, host), import('./redis-store.ts')]);
   const { prefix, clock } = config;
-  const counters = new RedisCounters({ connection, prefix, clock, nowMs: () => host.clock.nowMs() });
-  const store: CounterStore = {
-    bucket: (spec) => counters.bucket(spec),
-    charge: (asks) => counters.charge(asks),
-    look: (asks, leases) => counters.look(asks, leases),
-    reset: (asks) => counters.reset(asks),
-    close: () => connection.close(),
-  };
-  if (!config.escrow) return store;
+  return redisStore({
+    connection,
+    prefix,
+    clock,
+    nowMs: () => host.clock.nowMs(),
+    escrow: config.escrow ? escrowOwner(host) : undefined,
+  });
+}
 
-  const { number, count: workers } = host.worker;
-  const who = `${replicaName()}${workers > 1 ? ` (worker ${number})` : ''}`;
+function escrowOwner(host: Host): EscrowOwner {
+  const { clock, metrics } = host;
+  const { number, count } = host.worker;
   const counted = {
-    taken: host.metrics.counter('quota_redis_escrow_taken', 'Units taken from Redis to be spent here.'),
-    returned: host.metrics.counter('quota_redis_escrow_returned', 'Units given back unspent.'),
-    stranded: host.metrics.counter(
+    taken: metrics.counter('quota_redis_escrow_taken', 'Units taken from Redis to be spent here.'),
+    returned: metrics.counter('quota_redis_escrow_returned', 'Units given back unspent.'),
+    stranded: metrics.counter(
       'quota_redis_escrow_stranded',
       'Units that nobody could spend before their time was over.',
     ),
   };
-  const escrow = new Escrow({
-    nowMs: () => host.clock.monotonicMs(),
-    store: counters,
-    recordHeld: (ask, units, forMs) => counters.recordHolder(ask, who, units, forMs),
-    onUnits: (what, units) => counted[what].add(units),
-  });
-  host.background('giving back idle units', async (signal) => {
-    while (!signal.aborted) {
-      await sleep(LOOK_EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-      escrow.giveBackIdle();
-    }
-  });
-  /** This process as it is now; others as they last reported. */
-  async function placeOf(ask: CounterAsk, leases: LeasePage | undefined): Promise<QuotaPlace> {
-    const [place = {}] = await counters.look([ask], leases);
-    const others = (await counters.holdersOf(ask)).filter(([one]) => one !== who);
-    const holders = [...others, [who, escrow.heldOf(ask)] as const].map(([one, units]) => ({ who: one, units }));
-    return { ...place, holders: holders.filter(({ units }) => units > 0) };
-  }
   return {
-    ...store,
-    charge: (asks) => escrow.charge(asks),
-    look: (asks, leases) => Promise.all(asks.map(async (ask) => placeOf(ask, leases))),
-    reset: (asks) => escrow.reset(asks),
-    async close() {
-      await escrow.close();
-      connection.close();
-    },
+    replica: `${replicaName()}${count > 1 ? ` (worker ${number})` : ''}`,
+    worker: number,
+    repeat: (work, everyMs) =>
+      host.background('giving back idle units', async (signal) => {
+        while (!signal.aborted) {
+          await sleep(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+          work();
+        }
+      }),
+    nowMs: () => clock.monotonicMs(),
+    onUnits: (what, units) => counted[what].add(units),
   };
 }

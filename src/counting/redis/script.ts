@@ -47,7 +47,7 @@ export function argumentsOf(
 }
 
 /** With the part of the cost that was charged; 0 for a repeated ask. */
-export type RedisAnswer = Required<CounterAnswer>;
+export type RedisAnswer = Required<Omit<CounterAnswer, 'held'>>;
 
 const NUMBERS = 6;
 

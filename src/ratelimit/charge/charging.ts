@@ -112,9 +112,7 @@ export class Charging {
     }
     const looks = unknown.map(async ({ found }) => {
       const { key = '', endsAtS = 0 } = found.previous ?? {};
-      const [answer] = await this.#options
-        .poolOf(found.currentLimit.unit)
-        .store.charge([{ ...lookOf(found.ask), key }]);
+      const [answer] = await this.#options.poolOf(found.currentLimit.unit).charge([{ ...lookOf(found.ask), key }]);
       this.#ended.set(key, answer?.used ?? 0, endsAtS);
     });
     return Promise.all(looks).then(weigh);

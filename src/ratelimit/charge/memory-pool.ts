@@ -8,7 +8,7 @@ import { HeapTable } from '../../counting/memory/heap-table.ts';
 import { SharedTable } from '../../counting/memory/shared-table.ts';
 import { ServiceError } from '../call.ts';
 import { SettingError } from '../settings/setting.ts';
-import { nameOf, type Pool } from './store.ts';
+import type { CounterAnswer, CounterAsk, Pool } from './store.ts';
 
 /** Counters while Redis is away. */
 export const LOCAL_KEYS = 100_000;
@@ -25,7 +25,7 @@ export interface MemoryPoolOptions {
 }
 
 export interface MemoryPool extends Pool {
-  readonly store: Counters;
+  charge(asks: readonly CounterAsk[]): readonly CounterAnswer[];
   readonly size: number;
   readonly evicted: number;
 }
@@ -46,17 +46,14 @@ export function memoryPool(options: MemoryPoolOptions): MemoryPool {
           onFull,
         })
       : sharedTable(maxKeys, nowMs, share, onEvicted);
-  const store = new Counters(
+  const counters = new Counters(
     table,
     () => new ServiceError('redis_error', `no room for another counter: ${maxKeys} are in use (SLUICE_MAX_KEYS)`),
   );
   return {
-    store,
-    placeOf: async (ask, leases) => ({ ...store.look([ask], leases)[0], counter: nameOf(ask) }),
-    heldOf: () => 0,
-    othersOf: async () => [],
-    replica: '',
-    forget() {},
+    charge: (asks) => counters.charge(asks),
+    reset: (asks) => counters.reset(asks),
+    look: (asks, leases) => counters.look(asks, leases),
     get size() {
       return table.size;
     },

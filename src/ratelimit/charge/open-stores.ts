@@ -21,6 +21,8 @@ export interface Stores {
   readonly unhealthyWhy: () => string | undefined;
   /** A breaker keeps calls from a Redis. */
   readonly isSpared: () => boolean;
+  /** Name of this process among the holders of a counter's units. */
+  readonly replica: string;
 }
 
 /** Where an outage of Redis is logged. */
@@ -63,7 +65,7 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
     });
     if (shared === undefined) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of workers the supervisor says it, once
     metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
-    return { poolOf: () => memory, local: memory.store, unhealthyWhy: () => undefined, isSpared: () => false };
+    return { poolOf: () => memory, local: memory, unhealthyWhy: () => undefined, isSpared: () => false, replica: '' };
   }
   const { replica = replicaName(), worker = 0 } = shared ?? {};
   const openAt = (setting: 'REDIS' | 'REDIS_PERSECOND', gauge: string): RedisPool => {
@@ -104,7 +106,8 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
   const local = memoryPool({ ...memoryOf(settings, shared), nowMs });
   return {
     poolOf: (unit) => (unit === Unit.SECOND ? perSecond : others),
-    local: local.store,
+    local,
+    replica,
     unhealthyWhy: () => others.connection.why ?? perSecond.connection.why,
     isSpared: () => [others, perSecond].some(({ guard }) => guard.breaker.state !== 'closed'),
   };

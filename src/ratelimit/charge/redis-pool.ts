@@ -4,13 +4,13 @@
  * the breaker is open, else at the deadline.
  */
 import type { OutageLog } from '../../adapters/outage-log.ts';
-import { Escrow, type EscrowedUnits, LOOK_EVERY_MS } from '../../counting/escrow.ts';
+import type { EscrowedUnits } from '../../counting/escrow.ts';
 import type { RedisAddress } from '../../counting/redis/config.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';
-import { RedisCounters } from '../../counting/redis/redis-counters.ts';
+import { type EscrowOwner, type RedisStore, redisStore } from '../../counting/redis/redis-store.ts';
 import { ServiceError } from '../call.ts';
 import { Guard } from './guard.ts';
-import type { ChargeStore, CounterAsk, Holder, Pool } from './store.ts';
+import type { ChargeStore } from './store.ts';
 
 export { replicaName } from '../../counting/redis/replica-name.ts';
 
@@ -35,13 +35,10 @@ export interface RedisPoolOptions {
   readonly worker: number;
 }
 
-export interface RedisPool extends Pool {
+export interface RedisPool extends RedisStore {
   readonly connection: Connection;
-  readonly counters: RedisCounters;
   readonly guard: Guard;
-  readonly escrow: Escrow | undefined;
   readonly escrowed: Readonly<Record<EscrowedUnits, number>>;
-  close(): Promise<void>;
 }
 
 export function redisPool(options: RedisPoolOptions): RedisPool {
@@ -58,7 +55,20 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     hasPipe: true,
   });
   isOpen = true;
-  const counters = new RedisCounters({
+  const escrowed = { taken: 0, returned: 0, stranded: 0 };
+  let idle: NodeJS.Timeout | undefined;
+  const owner: EscrowOwner = {
+    replica,
+    worker,
+    repeat(work, everyMs) {
+      idle = setInterval(work, everyMs).unref();
+    },
+    nowMs,
+    onUnits(what, units) {
+      escrowed[what] += units;
+    },
+  };
+  const store = redisStore({
     connection,
     prefix: `${keyPrefix}${OWN_PREFIX}`,
     windowPrefix: keyPrefix,
@@ -69,48 +79,17 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
       if (connection.why !== undefined) throw new ServiceError('redis_error', connection.why);
       return guard.ask(trip, commands);
     },
+    around,
+    escrow: isEscrow ? owner : undefined,
   });
-  const direct = around(counters);
-  const escrowed = { taken: 0, returned: 0, stranded: 0 };
-  const field = `${replica} ${worker}`;
-  const escrow = !isEscrow
-    ? undefined
-    : new Escrow({
-        store: direct,
-        nowMs,
-        recordHeld: (ask, units, forMs) => counters.recordHolder(ask, field, units, forMs),
-        onUnits(what, units) {
-          escrowed[what] += units;
-        },
-      });
-  const idle = escrow === undefined ? undefined : setInterval(() => escrow.giveBackIdle(), LOOK_EVERY_MS).unref();
-
-  /** Others as each told last; all threads of a process together. */
-  async function othersOf(ask: CounterAsk): Promise<readonly Holder[]> {
-    const held = new Map<string, number>();
-    for (const [holder, units] of await counters.holdersOf(ask)) {
-      const who = holder.slice(0, holder.lastIndexOf(' '));
-      if (who !== replica) held.set(who, (held.get(who) ?? 0) + units);
-    }
-    return [...held].map(([who, units]) => ({ who, units }));
-  }
-
   return {
-    store: escrow ?? direct,
+    ...store,
     connection,
-    counters,
     guard,
-    escrow,
     escrowed,
-    placeOf: async (ask, leases) => (await counters.look([ask], leases))[0] ?? {},
-    heldOf: (ask) => escrow?.heldOf(ask) ?? 0,
-    othersOf,
-    replica,
-    forget: (ask) => escrow?.forget(ask),
-    async close() {
+    close() {
       clearInterval(idle);
-      await escrow?.close();
-      connection.close();
+      return store.close();
     },
   };
 }

@@ -78,7 +78,7 @@ export class StoreCharging {
   }
 
   #storeOf({ found }: Charge): ChargeStore {
-    return this.#poolOf(found.currentLimit.unit).store;
+    return this.#poolOf(found.currentLimit.unit);
   }
 }
 

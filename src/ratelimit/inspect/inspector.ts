@@ -3,8 +3,8 @@
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError if the store is unavailable.
  */
 import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
-import type { Unit } from '../call.ts';
-import { allHolders, type CounterAsk, type Holder, type PoolOf } from '../charge/store.ts';
+import { allHolders, type Holder } from '../../counting/store.ts';
+import type { CounterAsk, PoolOf } from '../charge/store.ts';
 import { type Entries, type Explained, explained, type ExplainOptions, type Explanation } from './explanation.ts';
 
 export interface Inspection extends Explanation, Pick<QuotaPlace, 'leases' | 'leaseCount'> {
@@ -19,6 +19,8 @@ export interface Inspection extends Explanation, Pick<QuotaPlace, 'leases' | 'le
 
 export interface InspectionOptions extends ExplainOptions {
   readonly poolOf: PoolOf;
+  /** Name of this process among the holders. */
+  readonly replica: string;
   /** Drops this thread's cache of a counter. */
   readonly forget: (ask: CounterAsk) => void;
 }
@@ -37,7 +39,7 @@ export interface ThreadLimitInspector extends LimitInspector {
 }
 
 export function limitInspector(options: InspectionOptions): ThreadLimitInspector {
-  const { poolOf, forget } = options;
+  const { poolOf, replica, forget } = options;
   const withFurther = (one: Explained): readonly Explained[] => [one, ...(one.also ?? [])];
 
   async function inspect(one: Explained, leases?: LeasePage): Promise<Inspection> {
@@ -46,53 +48,31 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
     return one.also === undefined ? inspected : { ...inspected, also: further };
   }
 
-  async function inspectLimit({ explanation, unit, ask }: Explained, leases?: LeasePage): Promise<Inspection> {
+  async function inspectLimit({ explanation, unit, ask }: Explained, page?: LeasePage): Promise<Inspection> {
     if (ask === undefined)
       return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
-    return ask.bucket.algorithm === 'window'
-      ? inspectWindow(explanation, unit, ask)
-      : inspectAlgorithm(explanation, unit, ask, leases);
-  }
-
-  async function inspectAlgorithm(
-    explanation: Explained['explanation'],
-    unit: Unit | undefined,
-    ask: CounterAsk,
-    page: LeasePage | undefined,
-  ): Promise<Inspection> {
     const pool = poolOf(unit);
-    const { counter, ...held } = await pool.placeOf(ask, page);
-    const [{ remaining, resetMs } = { remaining: 0, resetMs: 0 }] = await pool.store.charge([ask]);
+    const [{ counter = explanation.counter, holders = [], ...leases } = {}] = await pool.look([ask], page);
+    const [answer] = await pool.charge([ask]); // read last: the count includes held units
+    const { used = 0, remaining = 0, resetMs = 0, held: heldHere = 0 } = answer ?? {};
+    const others = holders.filter(({ who }) => who !== replica);
     return {
       ...explanation,
-      ...held,
+      ...leases,
       counter,
-      count: (explanation.limit?.burst ?? ask.limit) - remaining,
-      heldHere: 0,
-      holders: [],
+      heldHere,
+      holders: allHolders({ who: replica, units: heldHere }, others),
       remaining,
-      resetS: Math.ceil(resetMs / 1000),
+      ...(ask.bucket.algorithm === 'window'
+        ? { count: used }
+        : { count: (explanation.limit?.burst ?? ask.limit) - remaining, resetS: Math.ceil(resetMs / 1000) }),
     };
-  }
-
-  async function inspectWindow(
-    explanation: Explained['explanation'],
-    unit: Unit | undefined,
-    ask: CounterAsk,
-  ): Promise<Inspection> {
-    const pool = poolOf(unit);
-    const others = await pool.othersOf(ask);
-    const [answer] = await pool.store.charge([ask]); // read last: the count includes held units
-    const count = answer?.used ?? 0;
-    const heldHere = pool.heldOf(ask);
-    const holders = allHolders({ who: pool.replica, units: heldHere }, others);
-    return { ...explanation, count, heldHere, holders, remaining: Math.max(0, ask.limit - count) };
   }
 
   function forgetAll(one: Explained): void {
     for (const { unit, ask } of withFurther(one)) {
       if (ask === undefined) continue;
-      poolOf(unit).forget(ask);
+      poolOf(unit).forget?.(ask);
       forget(ask);
     }
   }
@@ -106,7 +86,7 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
     async reset(domain, entries) {
       const one = explained(options, domain, entries);
       const before = await inspect(one);
-      for (const { unit, ask } of withFurther(one)) if (ask !== undefined) await poolOf(unit).store.reset([ask]);
+      for (const { unit, ask } of withFurther(one)) if (ask !== undefined) await poolOf(unit).reset([ask]);
       forgetAll(one);
       return before;
     },

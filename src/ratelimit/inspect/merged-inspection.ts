@@ -1,4 +1,4 @@
-import { allHolders } from '../charge/store.ts';
+import { allHolders } from '../../counting/store.ts';
 import type { Inspection } from './inspector.ts';
 
 /**

@@ -69,7 +69,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
   await using stack = new AsyncDisposableStack();
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
   const localCache = localCacheOf(settings, metrics);
-  const { poolOf, local } = stores;
+  const { poolOf, local, replica } = stores;
   const answers = serviceSettings(settings);
   const service = rateLimitService({
     domains: () => domains,
@@ -87,6 +87,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
     keyStyle: answers.keyStyle,
     withoutDots: answers.withoutDots,
     poolOf,
+    replica,
     forget: ({ key }) => localCache?.forget(key),
   });
   const notAnsweringWhy = (): string | undefined => {

@@ -44,11 +44,11 @@ const ofRedis = (kind: 'single' | 'cluster', clock: FakeClock): readonly Client[
 
 /** Clients of the same counters, as `sluice ratelimit` opens them. */
 export const STORES: Readonly<Record<string, (clock: FakeClock) => readonly Client[]>> = {
-  memory: (clock) => [memoryPool({ maxKeys: 10_000, nowMs: () => clock.nowMs() }).store],
+  memory: (clock) => [memoryPool({ maxKeys: 10_000, nowMs: () => clock.nowMs() })],
   'memory of two workers'(clock) {
     const memory = new Map<string, SharedArrayBuffer>();
-    return [1, 2].map(
-      (worker) => memoryPool({ maxKeys: 10_000, nowMs: () => clock.nowMs(), share: { worker, memory } }).store,
+    return [1, 2].map((worker) =>
+      memoryPool({ maxKeys: 10_000, nowMs: () => clock.nowMs(), share: { worker, memory } }),
     );
   },
   Redis: (clock) => ofRedis('single', clock),

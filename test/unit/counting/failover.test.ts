@@ -54,7 +54,7 @@ function open(address: object, isEscrow = false) {
     const bucket = { counter: 'c', algorithm, perMs: DAY_MS, leases: new Map() };
     const endsAtMs = Date.now() + DAY_MS;
     const counter = { bucket, key: `${algorithm} ${key}`, limit: 1000, burst: 1000, perMs: DAY_MS };
-    const [answer] = await pool.store.charge([
+    const [answer] = await pool.charge([
       algorithm === 'window' ? { ...counter, kind: 'owe', cost: 1, endsAtMs } : { ...counter, kind: 'spend', cost: 1 },
     ]);
     return answer?.remaining;

@@ -92,7 +92,7 @@ export class MemoryCounts extends WindowCounts {
 
   constructor(options: MemoryCountsOptions) {
     const pool = memoryPool(options);
-    super(pool.store);
+    super(pool);
     this.pool = pool;
   }
 

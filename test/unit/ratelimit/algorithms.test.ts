@@ -35,12 +35,9 @@ async function serving(
   /** Windows are counted, whatever else is away. */
   const away: Pool = {
     ...pool,
-    store: {
-      charge: (asks) => {
-        if (asks.every(({ bucket }) => bucket.algorithm === 'window')) return pool.store.charge(asks);
-        return Promise.reject(new ServiceError('redis_error', 'away'));
-      },
-      reset: () => undefined,
+    charge: (asks) => {
+      if (asks.every(({ bucket }) => bucket.algorithm === 'window')) return pool.charge(asks);
+      return Promise.reject(new ServiceError('redis_error', 'away'));
     },
   };
   const poolOf = (unit: Unit | undefined): Pool =>
@@ -49,7 +46,7 @@ async function serving(
   const service = rateLimitService({
     domains: () => domains,
     poolOf,
-    local: local.store,
+    local: local,
     metrics,
     nowMs,
     settings: { ...REFERENCE_SETTINGS, ...settings },
@@ -58,6 +55,7 @@ async function serving(
   const inspector = limitInspector({
     domains: () => domains,
     poolOf,
+    replica: '',
     nowMs,
     keyPrefix: '',
     keyStyle: 'compatible',

@@ -82,12 +82,12 @@ function service(): StoreUnderTest {
   const options = { domains: () => domains, poolOf: () => pool, nowMs };
   const served = rateLimitService({
     ...options,
-    local: pool.store,
+    local: pool,
     metrics: new RatelimitMetrics(),
     settings: { ...REFERENCE_SETTINGS, charging: 'all or none' },
     localCache: undefined,
   });
-  const inspector = limitInspector({ ...options, keyPrefix: '', keyStyle: 'compatible', forget() {} });
+  const inspector = limitInspector({ ...options, replica: '', keyPrefix: '', keyStyle: 'compatible', forget() {} });
   return {
     clock,
     bucket: ({ counter, algorithm }): Counter => ({ name: counter, algorithm }),

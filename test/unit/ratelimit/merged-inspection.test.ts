@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { allHolders } from '../../../src/ratelimit/charge/store.ts';
+import { allHolders } from '../../../src/counting/store.ts';
 import type { Inspection } from '../../../src/ratelimit/inspect/inspector.ts';
 import { mergedInspection } from '../../../src/ratelimit/inspect/merged-inspection.ts';
 

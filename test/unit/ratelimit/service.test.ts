@@ -28,7 +28,7 @@ function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, l
   const service = rateLimitService({
     domains: () => domains,
     poolOf: () => pool,
-    local: pool.store,
+    local: pool,
     metrics,
     nowMs: () => clock.nowS * 1000,
     settings: { ...REFERENCE_SETTINGS, ...settings },
@@ -285,7 +285,7 @@ describe('extensions of the reference', () => {
     const service = rateLimitService({
       domains: () => domains,
       poolOf: () => pool,
-      local: pool.store,
+      local: pool,
       metrics: new RatelimitMetrics(),
       nowMs: () => clock.nowS * 1000,
       settings: REFERENCE_SETTINGS,
@@ -524,7 +524,7 @@ describe('an invalid call', () => {
     const service = rateLimitService({
       domains: () => undefined,
       poolOf: () => pool,
-      local: pool.store,
+      local: pool,
       metrics,
       nowMs: () => 0,
       settings: REFERENCE_SETTINGS,
@@ -553,13 +553,13 @@ describe('a store that is away', () => {
     const local = memoryPool({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
     const away: Pool = {
       ...pool,
-      store: { charge: async () => Promise.reject(new ServiceError('redis_error', 'away')), reset: () => undefined },
+      charge: async () => Promise.reject(new ServiceError('redis_error', 'away')),
     };
     const localCache = new LocalCache(1000);
     const service = rateLimitService({
       domains: () => domains,
       poolOf: () => away,
-      local: local.store,
+      local: local,
       metrics,
       nowMs: () => NOW_S * 1000,
       settings: { ...REFERENCE_SETTINGS, ...settings },

@@ -27,7 +27,7 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
   const service = rateLimitService({
     domains: () => domains,
     poolOf,
-    local: others.store,
+    local: others,
     metrics,
     nowMs,
     settings: { ...REFERENCE_SETTINGS, ...settings },
@@ -36,6 +36,7 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
   const inspector = limitInspector({
     domains: () => domains,
     poolOf,
+    replica: '',
     nowMs,
     keyPrefix,
     keyStyle,
@@ -131,7 +132,7 @@ describe('several limits of one descriptor', () => {
       const service = rateLimitService({
         domains: () => domains,
         poolOf: () => pool,
-        local: pool.store,
+        local: pool,
         metrics: new RatelimitMetrics(),
         nowMs: () => NOW_S * 1000,
         settings: { ...REFERENCE_SETTINGS, charging },

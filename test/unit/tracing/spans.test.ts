@@ -34,7 +34,7 @@ const ask = (hits: number): CountAsk => ({ key: 'k', hits, limit: 100, keptS: 60
 test('a round trip of a call has a span with its number of commands; others have none', async () => {
   const { exporter, tracer, active } = tracing();
   const { pool } = new MemoryCounts({ maxKeys: 10, nowMs: () => 0 });
-  const store = new WindowCounts(new TracedStore(pool.store, { tracer, active, isPerSecond: false }));
+  const store = new WindowCounts(new TracedStore(pool, { tracer, active, isPerSecond: false }));
   await store.add([ask(1)]);
   expect(exporter.getFinishedSpans()).toEqual([]);
   await active.within(tracer.startSpan('call'), ROOT_CONTEXT, async () => {
@@ -54,10 +54,9 @@ test('a round trip of a call has a span with its number of commands; others have
 test('spending leased units makes no span', async () => {
   const { tracer, active, names } = tracing();
   const { pool } = new MemoryCounts({ maxKeys: 10, nowMs: () => 0 });
-  const escrow = new EscrowCounts(
-    new WindowCounts(new TracedStore(pool.store, { tracer, active, isPerSecond: false })),
-    { nowMs: () => 0 },
-  );
+  const escrow = new EscrowCounts(new WindowCounts(new TracedStore(pool, { tracer, active, isPerSecond: false })), {
+    nowMs: () => 0,
+  });
   const spend = async (): Promise<readonly number[]> =>
     active.within(tracer.startSpan('call'), ROOT_CONTEXT, () => escrow.add([ask(1)]));
   for (let call = 0; call < 2; call++) await spend();
