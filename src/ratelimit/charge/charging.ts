@@ -7,14 +7,7 @@ import { ServiceError } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
-import {
-  type AlgorithmCharge,
-  Charge,
-  type ChargeMade,
-  isOfAlgorithm,
-  isOfWindow,
-  type WindowCharge,
-} from './charge-made.ts';
+import { Charge, type ChargeMade, isOfAlgorithm, isOfWindow, type WindowCharge } from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
 import type { LocalCache } from './local-cache.ts';
@@ -120,8 +113,8 @@ export class Charging {
 
   /** Several limits of one descriptor are charged together, whatever the settings say of the limits of a call. */
   #charged(charges: readonly Charge[]): Done {
-    if (this.#options.settings.charging === 'all or none' || !charges.some(({ found }) => found.also.length > 0))
-      return this.#chargedByCall(charges);
+    if (this.#options.settings.charging === 'all or none') return this.#allOrNone(charges);
+    if (!charges.some(({ found }) => found.also.length > 0)) return this.#chargedByCall(charges);
     const groups: Charge[][] = [];
     const others: Charge[] = [];
     for (let at = 0; at < charges.length;) {
@@ -131,76 +124,54 @@ export class Charging {
       else others.push(one);
       at += size;
     }
-    return groups.reduce((done, group) => both(done, this.#together(group)), this.#chargedByCall(others));
-  }
-
-  #together(group: readonly Charge[]): Done {
-    return this.#allOrNone(group.filter(isOfAlgorithm), group.filter(isOfWindow), 'all or none');
+    return groups.reduce((done, group) => both(done, this.#allOrNone(group)), this.#chargedByCall(others));
   }
 
   #chargedByCall(charges: readonly Charge[]): Done {
-    const { charging } = this.#options.settings;
-    if (charges.every(isOfWindow)) return this.#chargedWindows(charges, charging);
-    const algorithmic = charges.filter(isOfAlgorithm);
-    const ending = algorithmic.filter(({ found }) => found.ask.kind === 'release');
-    if (ending.length > 0)
-      return both(
-        this.#stores.add(ending),
-        this.#chargedByCall(charges.filter(({ found }) => found.ask.kind !== 'release')),
-      );
-    const windows = charges.filter(isOfWindow);
-    return charging === 'always'
-      ? both(this.#stores.add(algorithmic), this.#chargedWindows(windows, charging))
-      : this.#allOrNone(algorithmic, windows, charging);
+    return this.#options.settings.charging === 'always' ? this.#stores.add(asked(charges)) : this.#lookedFirst(charges);
+  }
+
+  /** What refuses nothing (a shadow or quota limit, the end of a lease) is charged by itself. */
+  #allOrNone(charges: readonly Charge[]): Done {
+    const binding = asked(charges).filter(refuses);
+    return both(
+      this.#stores.add(asked(charges).filter((one) => !refuses(one))),
+      charges.some(isKnownToRefuse) ? this.#stores.look(binding) : this.#stores.together(binding),
+    );
   }
 
   /** First the algorithms, which refuse without a charge; their charge is given back where a window refuses or cannot be asked. */
-  #allOrNone(algorithmic: readonly AlgorithmCharge[], windows: readonly WindowCharge[], charging: ChargingMode): Done {
-    if (windows.some((one) => one.isCachedOver && one.stops))
-      return both(this.#stores.look(algorithmic), this.#chargedWindows(windows, charging));
-    const stopping = algorithmic.filter(({ stops }) => stops);
-    const charged = andThen(this.#stores.together(stopping), () => {
-      if (stopping.some(({ isOver }) => isOver)) return this.#chargedWindows(windows, charging, true);
-      const giveBack = (): Done => this.#stores.giveBack(stopping);
+  #lookedFirst(charges: readonly Charge[]): Done {
+    const windows = charges.filter(isOfWindow);
+    if (windows.length === charges.length) return this.#lookedAtWindows(windows);
+    const algorithmic = charges.filter(isOfAlgorithm);
+    const binding = algorithmic.filter(refuses);
+    const free = this.#stores.add(algorithmic.filter((one) => !refuses(one)));
+    if (windows.some(isKnownToRefuse))
+      return both(free, both(this.#stores.look(binding), this.#lookedAtWindows(windows)));
+    const charged = andThen(this.#stores.together(binding), () => {
+      if (binding.some(({ isOver }) => isOver)) return this.#lookedAtWindows(windows, true);
+      const giveBack = (): Done => this.#stores.giveBack(binding);
       return unlessFailed(
-        this.#chargedWindows(windows, charging),
-        () => (windows.some(({ stops, isOver }) => stops && isOver) ? giveBack() : undefined),
+        this.#lookedAtWindows(windows),
+        () => (windows.some((one) => refuses(one) && one.isOver) ? giveBack() : undefined),
         giveBack,
       );
     });
-    return both(this.#stores.add(algorithmic.filter(({ stops }) => !stops)), charged);
+    return both(free, charged);
   }
 
-  /** Limits that are over in the local cache are neither asked for nor counted. `isRefusedElsewhere`: by a limit of an algorithm. */
-  #chargedWindows(windows: readonly WindowCharge[], charging: ChargingMode, isRefusedElsewhere = false): Done {
-    const asked = windows.some(({ isCachedOver }) => isCachedOver)
-      ? windows.filter(({ isCachedOver }) => !isCachedOver)
-      : windows;
-    const isStopped =
-      isRefusedElsewhere ||
-      (asked !== windows && (charging === 'look first' || windows.some((one) => one.isCachedOver && one.stops)));
-    const add = (): Done => this.#stores.add(asked);
-    switch (charging) {
-      case 'always':
-        return add();
-      case 'all or none':
-        if (isStopped) return this.#stores.look(asked);
-        // A limit that refuses nothing (shadow, quota) is charged by itself.
-        return both(
-          this.#stores.together(asked.filter(({ stops }) => stops)),
-          this.#stores.add(asked.filter(({ stops }) => !stops)),
-        );
-      case 'look first':
-        if (isStopped) {
-          for (const one of asked) one.hits = 0;
-          return add();
-        }
-        return andThen(this.#stores.look(asked), () => {
-          // As in the reference, a shadow or quota limit that is over counts, too.
-          if (asked.some(({ isOver }) => isOver)) for (const one of asked) if (!one.isOver) one.hits = 0;
-          return add();
-        });
+  /** As in the reference, what is over counts, also a shadow or quota limit; all else counts only if nothing is over. */
+  #lookedAtWindows(windows: readonly WindowCharge[], isRefusedElsewhere = false): Done {
+    const some = asked(windows);
+    if (isRefusedElsewhere || some !== windows) {
+      for (const one of some) one.hits = 0;
+      return this.#stores.add(some);
     }
+    return andThen(this.#stores.look(some), () => {
+      if (some.some(({ isOver }) => isOver)) for (const one of some) if (!one.isOver) one.hits = 0;
+      return this.#stores.add(some);
+    });
   }
 
   /** Applies the outage policy of each limit. One limit with the policy `error` fails the request. */
@@ -208,15 +179,15 @@ export class Charging {
     if (!(error instanceof ServiceError)) throw error;
     const { metrics, settings, local } = this.#options;
     metrics.service.redisError++;
-    const asked = charges.filter(({ isCachedOver }) => !isCachedOver);
-    if (asked.some(({ found }) => found.outage === 'error')) throw error;
-    for (const one of asked) {
+    const unanswered = asked(charges);
+    if (unanswered.some(({ found }) => found.outage === 'error')) throw error;
+    for (const one of unanswered) {
       const { hits, capacity, found } = one;
       if (found.outage !== 'error') metrics.outages[found.outage]++;
       one.count = found.outage === 'closed' ? capacity + Math.max(1, hits) : Math.min(hits, capacity);
     }
     return chargeLocally(
-      asked.filter(({ found }) => found.outage === 'local'),
+      unanswered.filter(({ found }) => found.outage === 'local'),
       local,
       settings.replicas,
     );
@@ -225,3 +196,8 @@ export class Charging {
 
 const isAlone = (found: LimitFound): found is CountedLimit => isCounted(found) && found.also.length === 0;
 const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
+/** Limits that are over in the local cache are neither asked for nor counted. */
+const asked = <C extends Charge>(charges: readonly C[]): readonly C[] =>
+  charges.some(({ isCachedOver }) => isCachedOver) ? charges.filter(({ isCachedOver }) => !isCachedOver) : charges;
+const refuses = ({ stops, found }: Charge): boolean => stops && found.ask.kind !== 'release';
+const isKnownToRefuse = (one: Charge): boolean => one.isCachedOver && one.stops;

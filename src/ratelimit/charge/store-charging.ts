@@ -25,9 +25,14 @@ export class StoreCharging {
     return this.#each(charges, LOOK);
   }
 
-  /** All, or none where one is refused or a store cannot be asked. With two stores, the charge of one is given back when the other refuses. */
+  /**
+   * All, or none where one is refused or a store cannot be asked: store by store, in each first the algorithms, since escrow is for windows
+   * alone. What was charged is given back when one of the next is refused.
+   */
   together(charges: readonly Charge[]): Done {
-    const groups = [...Map.groupBy(charges, (one) => this.#storeOf(one))];
+    const groups = [charges.filter(isOfAlgorithm), charges.filter(isOfWindow)].flatMap((some) => [
+      ...Map.groupBy<ChargeStore, Charge>(some, (one) => this.#storeOf(one)),
+    ]);
     const charged: Charge[] = [];
     const next = (): Done => {
       const [store, group] = groups.shift() ?? [];

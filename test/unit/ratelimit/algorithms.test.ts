@@ -404,6 +404,21 @@ describe.each(['all or none', 'look first'] as const)(
   },
 );
 
+test.each([
+  ['an algorithm', user('a', { hits: 4 }), undefined],
+  ['a window', { entries: [['path', '/']], hits: 3 }, undefined],
+  ['the local cache', { entries: [['path', '/']], hits: 3 }, new LocalCache(10_000)],
+] as const)('all or none: a shadow limit is charged by itself where %s refuses', async (_by, refused, cache) => {
+  const { left } = await serving(
+    `${GCRA}- key: path\n  rate_limit: { unit: day, requests_per_unit: 2 }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 9 }\n`,
+    { charging: 'all or none' },
+    cache,
+  );
+  const soft: Asked = { entries: [['soft', 'x']] };
+  for (let call = 0; call < 2; call++) expect((await left(refused, soft))[0]).toBe('over');
+  expect(await left({ ...soft, hits: 0 })).toEqual([7]);
+});
+
 describe('a store that is away', () => {
   const config = (outage: string): string =>
     GCRA.replace('gcra,', `gcra, outage: ${outage},`) + LEASES.replace('per:', `outage: ${outage}, per:`);
