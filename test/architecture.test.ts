@@ -211,7 +211,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ),
   // A spool knows octets alone.
   'src/spool': ['src/text', 'src/time'],
-  'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
+  'src/counting': [
+    'src/text',
+    'src/time',
+    'src/adapters/contract.ts',
+    'src/adapters/outage-log.ts',
+    'src/adapters/shared-places.ts',
+  ],
   'src/core': [
     ...GROUND,
     'src/yaml',

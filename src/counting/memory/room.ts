@@ -1,8 +1,8 @@
 /** Reports a full store as not ready, and as ready again once counters have expired. */
 import type { Host } from '../../adapters/contract.ts';
+import { OutageLog } from '../../adapters/outage-log.ts';
 
 const LOOK_EVERY_MS = 1000;
-const AT_MOST_EVERY_MS = 60_000;
 
 export interface RoomOptions {
   readonly host: Pick<Host, 'log' | 'ready'> & { readonly clock: Pick<Host['clock'], 'monotonicMs'> };
@@ -14,27 +14,22 @@ export interface RoomOptions {
 
 export class Room {
   readonly #options: RoomOptions;
+  readonly #outage: OutageLog;
   #timer: NodeJS.Timeout | undefined;
-  #loggedAtMs = -Infinity;
-  #isLogged = false;
-  #turnedAway = 0;
 
   constructor(options: RoomOptions) {
+    const { log, clock } = options.host;
     this.#options = options;
+    this.#outage = new OutageLog(log, {}, () => clock.monotonicMs());
   }
 
-  /** A counter was rejected. Logs at most one line a minute. */
+  /** A counter was rejected. */
   full(): void {
     const { host, why } = this.#options;
-    this.#turnedAway++;
+    this.#outage.failed('there is no room for new counters', why);
     if (this.#timer !== undefined) return;
     host.ready(false, why);
     this.#lookLater();
-    const nowMs = host.clock.monotonicMs();
-    if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
-    this.#loggedAtMs = nowMs;
-    this.#isLogged = true;
-    host.log.warn('there is no room for new counters', { why });
   }
 
   close(): void {
@@ -42,8 +37,7 @@ export class Room {
   }
 
   #lookLater(): void {
-    this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   #look(): void {
@@ -51,8 +45,6 @@ export class Room {
     if (!hasRoom()) return this.#lookLater();
     this.#timer = undefined;
     host.ready(true);
-    if (this.#isLogged) host.log.info('there is room for new counters again', { turnedAway: this.#turnedAway });
-    this.#isLogged = false;
-    this.#turnedAway = 0;
+    this.#outage.succeeded('there is room for new counters again');
   }
 }
