@@ -6,66 +6,56 @@
  * thousand only with the last. No command has a timer of its own: a server that answers others is not hung, however long its queue.
  */
 import type { Socket } from 'node:net';
+import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 
-/** Checks per timeout. */
-const LOOKS = 8;
+/** Of all servers. Its loop time leaves out that this process was busy. */
+const silences = new TimerWheel();
 
-export class InFlight {
+export class InFlight implements Expiring {
+  readonly endsAtMs = Infinity;
+  wheelAtMs = NOT_IN_WHEEL;
   readonly #silentForMs: number;
-  readonly #pauseMs: number;
   readonly #onSilent: () => void;
   #commands = 0;
-  #silentMs = 0;
-  #lookedAtMs = 0;
-  #timer: NodeJS.Timeout | undefined;
+  /** In loop time. */
+  #silentSinceMs = 0;
 
-  /** `onSilent`: commands wait, and none was answered for `silentForMs`, not counting time in which this process was busy. */
+  /** `onSilent`: commands wait, and none was answered for `silentForMs`. */
   constructor(silentForMs: number, onSilent: () => void) {
     this.#silentForMs = silentForMs;
-    this.#pauseMs = Math.max(2, Math.ceil(silentForMs / LOOKS));
     this.#onSilent = onSilent;
   }
 
   async send<T>(streams: readonly Socket[], send: () => Promise<T>): Promise<T> {
     for (const stream of streams) writeOnce(stream);
-    this.#begin();
+    if (this.#commands++ === 0) this.#heard();
+    if (this.wheelAtMs === NOT_IN_WHEEL) silences.add(this, performance.now());
     try {
       return await send();
     } finally {
       this.#commands--;
-      this.#silentMs = 0;
+      this.#heard();
     }
+  }
+
+  /** It leaves the wheel when its time has come and no command waits. */
+  get lateAtLoopMs(): number {
+    return this.#commands === 0 ? Infinity : this.#silentSinceMs + this.#silentForMs;
+  }
+
+  expire(nowMs: number): void {
+    this.#heard();
+    silences.add(this, nowMs);
+    this.#onSilent();
   }
 
   /** Later commands are not watched. */
   close(): void {
-    clearTimeout(this.#timer);
+    silences.remove(this);
   }
 
-  #begin(): void {
-    if (this.#commands++ > 0 || this.#timer !== undefined) return;
-    this.#silentMs = 0;
-    this.#lookedAtMs = performance.now();
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer = setTimeout(() => this.#look(), this.#pauseMs).unref();
-  }
-
-  /** A late timer counts as if on time: this process was busy, the server was not silent. */
-  #look(): void {
-    const nowMs = performance.now();
-    this.#silentMs += Math.min(nowMs - this.#lookedAtMs, this.#pauseMs + 1);
-    this.#lookedAtMs = nowMs;
-    this.#timer = undefined;
-    if (this.#commands === 0) return;
-    this.#arm();
-    if (this.#silentMs < this.#silentForMs) return;
-    setImmediate(() => {
-      // read arrived replies first; timers run before sockets
-      if (this.#commands > 0 && this.#silentMs >= this.#silentForMs) this.#onSilent();
-    });
+  #heard(): void {
+    this.#silentSinceMs = silences.loopMsAt(performance.now());
   }
 }
 
