@@ -6,13 +6,16 @@
 import { ServiceError } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { lookOf } from '../../counting/ask.ts';
+import { boundedKey } from '../../counting/bounded-key.ts';
 import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
 import { Charge, type ChargeMade, isOfAlgorithm, isOfWindow, type WindowCharge } from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
-import { EndedWindows } from './ended-windows.ts';
-import type { LocalCache } from './local-cache.ts';
+import { LocalCache } from './local-cache.ts';
 import type { ChargeStore, PoolOf } from './store.ts';
 import { chargeLocally, StoreCharging } from './store-charging.ts';
+
+/** Of keys: some 100 000 windows. */
+const MAX_ENDED_BYTES = 16 * 1024 * 1024;
 
 /** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
 export type ChargingMode = 'always' | 'look first' | 'all or none';
@@ -36,12 +39,12 @@ export interface ChargingOptions {
 
 export class Charging {
   readonly #options: ChargingOptions;
-  readonly #ended: EndedWindows;
+  /** Final counts of windows that have ended, by their bounded keys; kept while the next window lasts. */
+  readonly #ended = new LocalCache<number>(MAX_ENDED_BYTES);
   readonly #stores: StoreCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
-    this.#ended = new EndedWindows(options.nowMs);
     this.#stores = new StoreCharging(options.poolOf);
   }
 
@@ -51,9 +54,9 @@ export class Charging {
       ? this.#weighed(charges.filter(isOfWindow).filter(isSliding), nowS)
       : undefined;
     const done = andThen(weighing, () => this.#charged(charges));
-    if (done === undefined) return this.#cached(charges);
+    if (done === undefined) return this.#cached(charges, nowS);
     return done.then(
-      () => this.#cached(charges),
+      () => this.#cached(charges, nowS),
       (error: unknown) => {
         const decided = this.#withoutStore(charges, error); // a guess is not cached
         return decided === undefined ? charges : decided.then(() => charges);
@@ -74,39 +77,39 @@ export class Charging {
 
   #beginning(found: CountedLimit, nowS: number): Charge {
     found.metrics.total_hits += found.hits;
-    return new Charge(found, found.kind === 'window' && this.#options.localCache?.isOver(found.ask.key, nowS) === true);
+    return new Charge(found, found.kind === 'window' && this.#options.localCache?.get(found.ask.key, nowS) === true);
   }
 
   /** Caches fixed windows that are over until they end; other limits may admit again at any time. */
-  #cached(charges: readonly Charge[]): readonly ChargeMade[] {
+  #cached(charges: readonly Charge[], nowS: number): readonly ChargeMade[] {
     const { localCache } = this.#options;
     if (localCache !== undefined)
       for (const { isCachedOver, isOver, found } of charges)
         if (!isCachedOver && isOver && found.kind === 'window' && found.previous === undefined)
-          localCache.markOver(found.ask.key, found.endsAtS);
+          localCache.set(found.ask.key, true, found.endsAtS, nowS);
     return charges;
   }
 
   /** Subtracts the part of the previous window that a sliding limit still counts. That window's count is final, so it is read once. */
   #weighed(sliding: readonly WindowCharge[], nowS: number): Done {
-    const unknown = sliding.filter(
-      ({ found: { previous } }) => previous !== undefined && !this.#ended.has(previous.key),
-    );
+    const before = sliding.map(({ found: { previous } }) => this.#ended.get(boundedKey(previous?.key ?? ''), nowS));
     const weigh = (): void => {
-      for (const one of sliding) {
-        const { capacity, endsAtS, startS, previous } = one.found;
-        const counted = Math.min(capacity, this.#ended.get(previous?.key ?? '') ?? 0);
+      for (const [at, one] of sliding.entries()) {
+        const { capacity, endsAtS, startS } = one.found;
+        const counted = Math.min(capacity, before[at] ?? 0);
         one.capacity = Math.max(0, Math.floor(capacity - (counted * (endsAtS - nowS)) / (endsAtS - startS)));
       }
     };
-    if (unknown.length === 0) {
+    if (!before.includes(undefined)) {
       weigh();
       return undefined;
     }
-    const looks = unknown.map(async ({ found }) => {
-      const { key = '', endsAtS = 0 } = found.previous ?? {};
-      const [answer] = await this.#options.poolOf(found.currentLimit.unit).charge([{ ...lookOf(found.ask), key }]);
-      this.#ended.set(key, answer?.used ?? 0, endsAtS);
+    const looks = sliding.map(async ({ found: { previous, currentLimit, ask } }, at) => {
+      if (before[at] !== undefined || previous === undefined) return;
+      const { key, endsAtS } = previous;
+      const [answer] = await this.#options.poolOf(currentLimit.unit).charge([{ ...lookOf(ask), key }]);
+      before[at] = answer?.used ?? 0;
+      this.#ended.set(boundedKey(key), before[at], endsAtS, nowS);
     });
     return Promise.all(looks).then(weigh);
   }

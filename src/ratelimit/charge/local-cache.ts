@@ -1,9 +1,9 @@
 /**
- * Counters that are over, so that the store is not asked again in their window. When it is full, the oldest entry is evicted; the store
- * is asked again for that one. A plain Map: lru-cache takes twice the time of a lookup, and each call makes one.
+ * What is known of counters until a time, so that no store is asked: by default, that they are over. When it is full, the oldest entry is
+ * evicted, and the store is asked again. A plain Map: lru-cache takes twice the time of a lookup, and each call makes one.
  */
-export class LocalCache {
-  readonly #overUntilS = new Map<string, number>();
+export class LocalCache<V = true> {
+  readonly #known = new Map<string, { readonly value: V; readonly untilS: number }>();
   readonly #maxBytes: number;
   #bytes = 0;
   hits = 0;
@@ -14,38 +14,33 @@ export class LocalCache {
   }
 
   get size(): number {
-    return this.#overUntilS.size;
+    return this.#known.size;
   }
 
-  isOver(key: string, nowS: number): boolean {
+  get(key: string, nowS: number): V | undefined {
     this.lookups++;
-    const untilS = this.#overUntilS.get(key);
-    if (untilS === undefined) return false;
-    if (untilS > nowS) {
-      this.hits++;
-      return true;
+    const known = this.#known.get(key);
+    if (known === undefined) return undefined;
+    if (known.untilS <= nowS) {
+      this.forget(key);
+      return undefined;
     }
-    this.#drop(key);
-    return false;
+    this.hits++;
+    return known.value;
   }
 
-  markOver(key: string, untilS: number): void {
-    if (this.#overUntilS.has(key)) return;
-    this.#overUntilS.set(key, untilS);
+  set(key: string, value: V, untilS: number, nowS: number): void {
+    if (this.#known.has(key)) return;
+    this.#known.set(key, { value, untilS });
     this.#bytes += weightOf(key);
-    for (const oldest of this.#overUntilS.keys()) {
-      if (this.#bytes <= this.#maxBytes) return;
-      this.#drop(oldest);
+    for (const [oldest, one] of this.#known) {
+      if (this.#bytes <= this.#maxBytes && one.untilS > nowS) return;
+      this.forget(oldest);
     }
   }
 
   forget(key: string): void {
-    if (this.#overUntilS.has(key)) this.#drop(key);
-  }
-
-  #drop(key: string): void {
-    this.#overUntilS.delete(key);
-    this.#bytes -= weightOf(key);
+    if (this.#known.delete(key)) this.#bytes -= weightOf(key);
   }
 }
 

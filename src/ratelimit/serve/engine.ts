@@ -126,7 +126,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
 
 function localCacheOf({ LOCAL_CACHE_SIZE_IN_BYTES }: Settings, { gauges }: RatelimitMetrics): LocalCache | undefined {
   if (LOCAL_CACHE_SIZE_IN_BYTES === 0) return undefined;
-  const cache = new LocalCache(LOCAL_CACHE_SIZE_IN_BYTES);
+  const cache: LocalCache = new LocalCache(LOCAL_CACHE_SIZE_IN_BYTES);
   gauges.set('ratelimit.localcache.entryCount', () => cache.size);
   gauges.set('ratelimit.localcache.hitCount', () => cache.hits);
   gauges.set('ratelimit.localcache.lookupCount', () => cache.lookups);

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { Rejected } from 'sluice/plugin';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/ratelimit/call.ts';
-import { EndedWindows } from '../../../src/ratelimit/charge/ended-windows.ts';
+import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import { Guard } from '../../../src/ratelimit/charge/guard.ts';
 import { type CountAsk, EscrowCounts, MemoryCounts } from '../counting/window-counts.ts';
 
@@ -91,8 +91,8 @@ test.each<[string, () => (key: string) => unknown]>([
   [
     'windows that are over',
     () => {
-      const ended = new EndedWindows(nowMs);
-      return (key) => ended.set(key, 1, 60);
+      const over = new LocalCache(16 * 1024 * 1024);
+      return (key) => over.set(key, true, 60, 0);
     },
   ],
   [
