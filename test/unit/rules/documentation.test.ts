@@ -1,5 +1,5 @@
 /** docs/rules.md is kept true: its policies load, and its cases pass on the policy of its first section. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
@@ -76,4 +76,14 @@ describe('docs/rules.md', () => {
   test('it has the expected number of examples', () => {
     expect([policies.length, cases.length]).toEqual([15, 4]);
   });
+});
+
+test('no page configures Envoy to send the beginning of a body, which rules would take for all of it', () => {
+  const folder = join(import.meta.dirname, '../../../docs');
+  const pages = readdirSync(folder).filter((name) => name.endsWith('.md'));
+  const configuring = pages.filter((name) =>
+    /allow_partial_message"?: *true/.test(readFileSync(join(folder, name), 'utf8')),
+  );
+  expect(pages).toContain('http.md');
+  expect(configuring).toEqual([]);
 });
