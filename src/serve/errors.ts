@@ -3,7 +3,7 @@ export const START_ERRORS = {
   CLI_PORT_TAKEN: {
     means:
       'The server cannot listen at an address: another process holds the port, or the host is not one of this machine.',
-    fix: 'Stop the other process, or choose another address with the option of that address (--grpc, --admin, --xds, --statusPort)',
+    fix: 'Stop the other process, or choose another address with the option of that address (--grpc, --http, --admin, --xds, GRPC_PORT ...).',
   },
   CLI_TLS_FILE: {
     means: 'A certificate or key for TLS cannot be read, or the two do not belong together.',
@@ -11,7 +11,7 @@ export const START_ERRORS = {
   },
   CLI_SETTING: {
     means: 'A setting in the environment has an invalid value, or two settings contradict each other.',
-    fix: 'Correct it as the message says; docs/ratelimit.md lists the settings.',
+    fix: 'Correct it as the message says; docs/ratelimit-settings.md lists the settings.',
   },
   CLI_POLICY: {
     means: 'The policy has errors, so the server does not start.',

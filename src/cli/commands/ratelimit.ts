@@ -11,7 +11,7 @@ export const ratelimit: CommandSpec = {
       'its ports and its metrics.',
     after: `
 RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
-docs/ratelimit.md lists every setting, and the differences.`,
+docs/ratelimit-settings.md lists every setting, docs/ratelimit.md the differences.`,
   },
   flags: [
     new Option(
