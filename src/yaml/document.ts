@@ -80,7 +80,10 @@ function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Fin
     const place = { source, start: pos[0], end: pos[1] };
     if (code === 'DUPLICATE_KEY')
       findings.error('RULES_DUPLICATE', place, 'this key occurs twice in one map; remove one of the two');
-    else findings.error('RULES_YAML', place, `this is not valid YAML: ${message.replace(/\.$/, '')}; ${QUOTE_HINT}`);
+    else {
+      const hint = code === 'TAB_AS_INDENT' ? 'indent with spaces' : QUOTE_HINT;
+      findings.error('RULES_YAML', place, `this is not valid YAML: ${message.replace(/\.$/, '')}; ${hint}`);
+    }
   }
   for (const { code, pos, message } of yaml.warnings) {
     const place = { source, start: pos[0], end: pos[1] };

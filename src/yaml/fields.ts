@@ -94,8 +94,10 @@ export class Fields {
   }
 
   /** A duration in ms, of one number and one of these units. */
-  durationMs(key: string, units: readonly DurationUnit[]): number | undefined {
-    const wanted = `a duration such as ${units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ')}`;
+  /** `others`: words that the caller accepts in its place, for the message. */
+  durationMs(key: string, units: readonly DurationUnit[], others: readonly string[] = []): number | undefined {
+    const examples = units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ');
+    const wanted = `a duration such as ${examples}${others.length === 0 ? '' : `, or ${others.join(', ')}`}`;
     return this.#scalar(key, wanted, (value) => (typeof value === 'string' ? durationMs(value, units) : undefined));
   }
 

@@ -83,6 +83,32 @@ export const KEYS = {
 
 export type KeyTable = typeof KEYS;
 
+/** What authors mean who know the words of other systems; for the message about an unknown key. */
+export const FOREIGN_KEYS = {
+  rule: {
+    if: 'match',
+    when: 'match',
+    where: 'match',
+    condition: 'match',
+    conditions: 'match',
+    expression: 'match',
+    action: 'one of deny, allow, check, quota, report, enrich',
+    effect: 'deny or allow',
+  },
+  quota: {
+    requests: 'limit',
+    requests_per_unit: 'limit',
+    maxAmount: 'limit',
+    rate: 'limit',
+    unit: 'per',
+    window: 'per',
+    interval: 'per',
+    validDuration: 'per',
+    dimensions: 'key',
+  },
+  answer: { code: 'status', http_status: 'status', message: 'body', reason: 'body' },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 export const WORDS = {
   path: ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'],
   pathParameters: ['keep', 'strip'],

@@ -572,6 +572,27 @@ test.each([
   expect(new Set(await warned('"size" in request.query'))).toEqual(new Set(['EXPRESSION_MAY_BE_ABSENT']));
 });
 
+test.each([
+  ['{ name: a, when: "true", deny: {} }', 'a rule has no key when; write match'],
+  ['{ name: a, deny: { code: 401 } }', 'deny has no key code; write status'],
+  [
+    '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], requests: 5 } }',
+    'quota has no key requests; write limit',
+  ],
+  [
+    '{ name: a, quota: { handler: mem, limit: 1, per: minute, key: [] } }',
+    'per is the text "minute"; expected a duration such as 30s, 1m, 1h, 1d, 50ms, or day, week, month, year',
+  ],
+])('a word of another system is answered by the one of here: %s', async (text, message) => {
+  expect((await load(rule(text))).map((finding) => finding.message)).toContain(message);
+});
+
+test('a tab is not text to quote', async () => {
+  expect((await load('rules:\n\t- { name: a, deny: {} }\n')).map(said)).toEqual([
+    '2:1 RULES_YAML this is not valid YAML: Tabs are not allowed as indentation; indent with spaces',
+  ]);
+});
+
 test('a list of values for a header that is set is an error that names append, which takes one', async () => {
   const found = await load(
     rule('{ name: a, onAllow: { response: { set: { set-cookie: ["a=1"] }, append: { x-b: [c, d] } } } }'),

@@ -11,7 +11,7 @@ import { quotaOf } from './quota-reader.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import type { CheckAction, EnrichOutput } from '../rule.ts';
 import { masked } from './secrecy.ts';
-import { KEYS } from '../keys.ts';
+import { FOREIGN_KEYS, KEYS } from '../keys.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 export class ActionReader {
@@ -51,7 +51,7 @@ export class ActionReader {
 
   #deny(node: Node): ReadAction | undefined {
     const { findings, changes } = this.#context;
-    const fields = fieldsOf(node, 'deny', findings)?.only(KEYS.deny);
+    const fields = fieldsOf(node, 'deny', findings)?.only(KEYS.deny, FOREIGN_KEYS.answer);
     if (fields === undefined) return undefined;
     const answer = changes.denyAnswer(fields, this.#given);
     const group = fields.node('unlessAllowed');

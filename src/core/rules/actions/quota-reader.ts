@@ -11,7 +11,7 @@ import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { KEYS, WORDS } from '../keys.ts';
+import { FOREIGN_KEYS, KEYS, WORDS } from '../keys.ts';
 import type { Node } from '../../../yaml/nodes.ts';
 
 const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
@@ -29,7 +29,7 @@ export function quotaOf(
   given: ReadonlySet<string>,
   { attributes, handlers, findings, secrecy }: ActionContext,
 ): ReadAction | undefined {
-  const fields = fieldsOf(node, 'quota', findings)?.only(KEYS.quota);
+  const fields = fieldsOf(node, 'quota', findings)?.only(KEYS.quota, FOREIGN_KEYS.quota);
   if (fields === undefined) return undefined;
   const use = handlers.named(fields, 'quota');
   fields.required('per', 'the period, such as 1m');
@@ -125,7 +125,7 @@ function periodOf(
   const zonePlace = fields.node('zone')?.place ?? fields.place;
   if (period === undefined) {
     if (zone !== undefined) findings.error('RULES_MISPLACED', zonePlace, `zone requires per: ${CALENDAR.join(', ')}`);
-    return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
+    return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms'], CALENDAR), calendar: undefined, zone: '' };
   }
   const name = zone ?? 'UTC';
   if (!isZone(name)) {

@@ -23,7 +23,7 @@ import type { ReadAction } from '../actions/read-action.ts';
 import { type Action, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { KEYS } from '../keys.ts';
+import { FOREIGN_KEYS, KEYS } from '../keys.ts';
 import type { LaterItems, Node, Place } from '../../../yaml/nodes.ts';
 
 /** `rules:` of one document. */
@@ -86,7 +86,7 @@ export class RulesSection {
 
   async #items(items: readonly Node[], isImported: boolean, slice: TimeSlice): Promise<void> {
     for (const item of items) {
-      const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS.rule);
+      const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS.rule, FOREIGN_KEYS.rule);
       if (fields !== undefined) this.#rule(fields, isImported);
       if (slice.isOver) await slice.next();
     }
@@ -218,7 +218,7 @@ export class RulesSection {
         : [];
     const changes = new ChangesReader(attributes, this.#context.findings, this.#secrecy, handed);
     const onAllowNode = fields.node('onAllow');
-    const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny);
+    const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny, FOREIGN_KEYS.answer);
     const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields, present);
     const isPlain = answer !== undefined && answer.headers.length === 0 && answer.body === undefined;
     return {
