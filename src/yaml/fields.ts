@@ -30,7 +30,12 @@ export class Fields {
   only(known: readonly string[], elsewhere: Readonly<Record<string, string>> = {}): this {
     for (const { key, keyPlace } of this.#entries.values()) {
       if (known.includes(key)) continue;
-      const hint = Object.hasOwn(elsewhere, key) ? `; write ${elsewhere[key]}` : meant(key, known);
+      const hint =
+        key === '<<'
+          ? ': maps are not merged; write its keys out'
+          : Object.hasOwn(elsewhere, key)
+            ? `; write ${elsewhere[key]}`
+            : meant(key, known);
       this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${hint}`);
     }
     return this;

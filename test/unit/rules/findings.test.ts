@@ -575,6 +575,7 @@ test.each([
 test.each([
   ['{ name: a, when: "true", deny: {} }', 'a rule has no key when; write match'],
   ['{ name: a, deny: { code: 401 } }', 'deny has no key code; write status'],
+  ['{ name: a, deny: { <<: { status: 401 } } }', 'deny has no key <<: maps are not merged; write its keys out'],
   [
     '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], requests: 5 } }',
     'quota has no key requests; write limit',
