@@ -39,6 +39,21 @@ const spiffe: Problem = (value) =>
  * at the beginning or at the end alone: a DENY of `/users/*\/keys` denies nothing.
  */
 export function doubtOf(field: string, value: string): string | undefined {
+  return formDoubt(field, value) ?? wildcardDoubt(field, value);
+}
+
+/** Of a value that no request has. */
+function formDoubt(field: string, value: string): string | undefined {
+  if (field === 'paths' && !/^[/*{]/.test(value)) return 'never matches: a path begins with /';
+  if (field === 'paths' && /[?#]/.test(value)) return 'never matches: a path is compared without its query';
+  if (field === 'methods' && /^[a-z]+$/.test(value))
+    return `never matches: methods have case; write ${value.toUpperCase()}`;
+  if (field.startsWith('request.headers[') && /^[\d.]+\/\d+$/.test(value))
+    return 'is compared as text with the header; for a range of addresses write remoteIpBlocks';
+  return undefined;
+}
+
+function wildcardDoubt(field: string, value: string): string | undefined {
   if (!PATTERNS.has(field)) return undefined;
   const isPath = field === 'paths';
   const isTemplate = isPath && value.includes('{*');

@@ -164,7 +164,14 @@ test.each([
     'from: [{ source: { principals: ["*/ns/*/sa/web"] } }]',
     '"*/ns/*/sa/web" has a * that is a character, not a wildcard; a wildcard stands at the beginning or the end',
   ],
-])('a wildcard where Istio knows none is a warning: %s', async (rule, message) => {
+  ['to: [{ operation: { paths: ["api/*"] } }]', '"api/*" never matches: a path begins with /'],
+  ['to: [{ operation: { notPaths: ["/a?b=1"] } }]', '"/a?b=1" never matches: a path is compared without its query'],
+  ['to: [{ operation: { methods: [get] } }]', '"get" never matches: methods have case; write GET'],
+  [
+    'when: [{ key: "request.headers[x-envoy-external-address]", values: [192.30.252.0/22] }]',
+    '"192.30.252.0/22" is compared as text with the header; for a range of addresses write remoteIpBlocks',
+  ],
+])('a value that no request has, or not as it is meant, is a warning: %s', async (rule, message) => {
   const { found, policy } = await loaded(`${HEAD}spec: { action: DENY, rules: [{ ${rule} }] }\n`);
   expect(found).toEqual([expect.stringMatching(/^4:\d+ ISTIO_NEVER /)]);
   expect(found[0]).toContain(message);
