@@ -99,7 +99,8 @@ export class RequestAuthentications {
     const as = `my.istio.jwt${this.#claims.length}`;
     const id = `ns[${namespace}]-authentication[${name}]`;
     const parts = rules.map((fields) => ({ fields, locations: this.#locations(fields) }));
-    const issuers = parts.map(({ fields, locations }) => this.#issuer(fields, locations));
+    const items = parts.map(({ fields, locations }) => this.#issuer(fields, locations));
+    const issuers: Node = { kind: 'list', place: node?.place ?? place, items };
     this.handlers.push(mapNode({ [handler]: { adapter: 'jwt', config: { issuers } } }, place));
     this.#claims.push({ name: `${as}.claims`, read: this.#readClaims(rules, as) });
     const of = (suffix: string, rest: Readonly<Record<string, Plain>>, match: string | undefined): Node =>
@@ -134,13 +135,11 @@ export class RequestAuthentications {
     return split.some((one) => one !== '') ? `(${split.join('')}dyn(${as}.claims))` : `dyn(${as}.claims)`;
   }
 
-  #issuer(fields: Fields, locations: readonly Location[]): Readonly<Record<string, Plain>> {
+  /** Each value has its own place, at which the adapter's schema finds fault with it. */
+  #issuer(fields: Fields, locations: readonly Location[]): MapNode {
     const { findings } = this.#translation;
-    const [issuer, uri, keys] = [
-      fields.text('issuer'),
-      fields.text('jwksUri') ?? fields.text('jwks_uri'),
-      fields.text('jwks'),
-    ];
+    const textNode = (key: string): Node | undefined => (fields.text(key) === undefined ? undefined : fields.node(key));
+    const [issuer, uri, keys] = [textNode('issuer'), textNode('jwksUri') ?? textNode('jwks_uri'), textNode('jwks')];
     if (uri === undefined) fields.required('issuer', 'the iss of its tokens, which may be left out beside jwksUri');
     if (uri !== undefined && keys !== undefined)
       report(
@@ -149,14 +148,17 @@ export class RequestAuthentications {
         fields.node('jwks')?.place ?? fields.place,
         'a rule has jwksUri or jwks, not both',
       );
-    return {
-      ...(issuer === undefined ? {} : { issuer }),
-      audiences: texts(fields.node('audiences'), 'audiences', findings),
-      // Envoy takes tokens without exp.
-      required: [],
-      locations: locations.map(({ config }) => config),
-      ...(keys !== undefined ? { keys } : uri !== undefined ? { url: uri } : { discovery: true }),
-    };
+    return mapNode(
+      {
+        ...(issuer === undefined ? {} : { issuer }),
+        audiences: texts(fields.node('audiences'), 'audiences', findings),
+        // Envoy takes tokens without exp.
+        required: [],
+        locations: locations.map(({ config }) => config),
+        ...(keys !== undefined ? { keys } : uri !== undefined ? { url: uri } : { discovery: true }),
+      },
+      fields.place,
+    );
   }
 
   #locations(fields: Fields): readonly Location[] {

@@ -225,3 +225,18 @@ test('the items of a List of kubectl are read one by one; anything else in it is
     "1:1 RULES_DOCUMENT this is the Kubernetes List (v1), not a policy; move it out of the policy's folder",
   ]);
 });
+
+test('keys that cannot be used are reported at their place in the document', async () => {
+  const { found } = await loaded(`apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: a, namespace: foo }
+spec:
+  jwtRules:
+    - { issuer: https://a.example, jwks: nonsense }
+    - { issuer: https://b.example, jwksUri: "ftp://b.example/k" }
+`);
+  expect(found).toEqual([
+    '6:42 RULES_CONFIG config of jwt, issuers.0.keys: it is neither JSON nor PEM',
+    '7:45 RULES_CONFIG config of jwt, issuers.1.url: expected http://HOST:PORT/PATH or https://HOST:PORT/PATH',
+  ]);
+});
