@@ -11,41 +11,102 @@ import type { Member } from './proxy.ts';
 
 type Rule = MeshObject<'DestinationRule'>;
 
-/** Of one namespace, by complete host. */
-interface RulesByHost {
-  readonly exact: ReadonlyMap<string, readonly Rule[]>;
-  /** The most specific first. */
-  readonly wild: readonly (readonly [string, readonly Rule[]])[];
+/** Rules for one host that hold together, in the order in which they count. */
+interface Group {
+  readonly exportTo: ReadonlySet<string>;
+  readonly rules: readonly Rule[];
+}
+
+/** By complete host. */
+interface GroupsByHost {
+  readonly all: ReadonlyMap<string, readonly Group[]>;
+  /** Hosts with a wildcard, the most specific first. */
+  readonly wild: readonly string[];
+}
+
+/** Of one namespace. */
+interface OfNamespace {
+  /** For callers of the namespace itself. */
+  readonly own: GroupsByHost;
+  readonly exported: GroupsByHost;
 }
 
 /** By list of rules, of which a mesh that changed elsewhere has the same. */
 const known = new WeakMap<
   readonly Rule[],
-  { readonly domain: string; readonly byNamespace: ReadonlyMap<string, RulesByHost> }
+  { readonly settings: MeshSettings; readonly byNamespace: ReadonlyMap<string, OfNamespace> }
 >();
 
-function rulesByNamespace({ rules, settings: { domain } }: Mesh): ReadonlyMap<string, RulesByHost> {
+function rulesByNamespace({ rules, settings }: Mesh): ReadonlyMap<string, OfNamespace> {
   let index = known.get(rules.DestinationRule);
-  if (index?.domain !== domain) {
+  if (index?.settings !== settings) {
     const byNamespace = Map.groupBy(rules.DestinationRule, ({ origin }) => origin.namespace);
+    const ofNamespace = (all: readonly Rule[], namespace: string): OfNamespace => ({
+      own: groupsByHost(
+        all.filter((rule) => isForOwn(rule, namespace, settings)),
+        settings,
+      ),
+      exported: groupsByHost(
+        all.filter((rule) => !isPrivate(rule, settings)),
+        settings,
+      ),
+    });
     index = {
-      domain,
-      byNamespace: new Map([...byNamespace].map(([namespace, own]) => [namespace, rulesByHost(own, domain)])),
+      settings,
+      byNamespace: new Map([...byNamespace].map(([namespace, all]) => [namespace, ofNamespace(all, namespace)])),
     };
     known.set(rules.DestinationRule, index);
   }
   return index.byNamespace;
 }
 
-function rulesByHost(rules: readonly Rule[], domain: string): RulesByHost {
+/** Callers of the root namespace see its other rules as those of any namespace, so that these do not hide those of the service. */
+const isForOwn = (rule: Rule, namespace: string, settings: MeshSettings): boolean =>
+  namespace === settings.rootNamespace ? isPrivate(rule, settings) : isVisible(rule, { namespace }, settings);
+
+function isPrivate({ origin, spec }: Rule, { exportTo }: MeshSettings): boolean {
+  if (spec.workloadSelector !== undefined) return true;
+  const to = spec.exportTo ?? exportTo?.destinationRule ?? ['*'];
+  return to.every((one) => one === '.' || one === origin.namespace);
+}
+
+function groupsByHost(rules: readonly Rule[], { domain, exportTo }: MeshSettings): GroupsByHost {
   const byHost = Map.groupBy(rules, ({ origin, spec }) => completeHost(spec.host, origin.namespace, domain));
-  const wild = [...byHost].filter(([host]) => host.startsWith('*'));
-  return { exact: byHost, wild: wild.toSorted(([a], [b]) => bySpecificity(a, b)) };
+  const all = new Map([...byHost].map(([host, own]) => [host, grouped(own, exportTo?.destinationRule)]));
+  return { all, wild: [...all.keys()].filter((host) => host.startsWith('*')).toSorted(bySpecificity) };
 }
 
 /**
- * Looked for in the namespace of the client, then of the service, then in the root namespace. Rules that select workloads are for the calls
- * that these make, not for those that they get.
+ * As istiod: a rule joins those before it that are for the same workloads and exported to the same namespaces, or to some of them.
+ * Those that select workloads come first.
+ */
+function grouped(rules: readonly Rule[], byDefault: readonly string[] = []): readonly Group[] {
+  const groups: { readonly exportTo: ReadonlySet<string>; readonly rules: Rule[] }[] = [];
+  for (const rule of [...rules.filter(isSelecting), ...rules.filter((one) => !isSelecting(one))]) {
+    const exportTo = new Set(isSelecting(rule) ? ['.'] : (rule.spec.exportTo ?? byDefault));
+    let isAlone = true;
+    for (const group of groups) {
+      const selector = group.rules[0]?.spec.workloadSelector;
+      const isForSame = isDeepStrictEqual(selector, rule.spec.workloadSelector);
+      const isExportedAlike =
+        (group.exportTo.size > 0 || exportTo.size === 0) && [...group.exportTo].every((one) => exportTo.has(one));
+      const joins = isExportedAlike && (isForSame || !isSelecting(rule));
+      if (joins) group.rules.push(rule);
+      isAlone = !joins || !isForSame;
+    }
+    if (isAlone) groups.push({ exportTo, rules: [rule] });
+  }
+  return groups;
+}
+
+function mostSpecific({ all, wild }: GroupsByHost, host: string): readonly Group[] | undefined {
+  const best = all.has(host) ? host : wild.find((pattern) => covers(pattern, host));
+  return best === undefined ? undefined : all.get(best);
+}
+
+/**
+ * Looked for in the namespace of the client, then of the service, then in the root namespace; in each the rules for the most specific host
+ * count alone. Rules that select workloads are for the calls that these make, not for those that they get.
  */
 export function destinationRules(
   mesh: Mesh,
@@ -55,31 +116,29 @@ export function destinationRules(
   const { services, settings } = mesh;
   const byNamespace = rulesByNamespace(mesh);
   const found = new Map<string, Rule | undefined>();
-  const visible = (rules: readonly Rule[]): readonly Rule[] => {
-    const all = rules.filter(
-      (rule) => isVisible(rule, member, settings) && (direction === 'outbound' || !isSelecting(rule)),
-    );
-    // Those that select the member go before others, and the first selector alone counts.
-    const selector = all.find(isSelecting)?.spec.workloadSelector;
-    return selector === undefined
-      ? all
-      : [
-          ...all.filter(({ spec }) => isDeepStrictEqual(spec.workloadSelector, selector)),
-          ...all.filter((rule) => !isSelecting(rule)),
-        ];
+  const groupsFor = (host: string): readonly Group[] => {
+    const own = byNamespace.get(member.namespace)?.own;
+    const nearest = own && mostSpecific(own, host);
+    if (nearest !== undefined) return nearest;
+    for (const namespace of [services.get(host)?.namespace, settings.rootNamespace]) {
+      const exported = namespace === undefined ? undefined : byNamespace.get(namespace)?.exported;
+      const groups = (exported && mostSpecific(exported, host))?.filter(
+        ({ exportTo }) => exportTo.size === 0 || exportTo.has('*') || exportTo.has(member.namespace),
+      );
+      if (groups !== undefined && groups.length > 0) return groups;
+    }
+    return [];
   };
   const look = (host: string): Rule | undefined => {
-    for (const namespace of new Set([member.namespace, services.get(host)?.namespace, settings.rootNamespace])) {
-      const own = namespace === undefined ? undefined : byNamespace.get(namespace);
-      if (own === undefined) continue;
-      const exact = visible(own.exact.get(host) ?? []);
-      if (exact.length > 0) return united(exact);
-      for (const [pattern, rules] of own.wild) {
-        const covering = covers(pattern, host) ? visible(rules) : [];
-        if (covering.length > 0) return united(covering);
-      }
-    }
-    return undefined;
+    const groups = groupsFor(host);
+    const selecting = groups.find(
+      ({ rules: [first] }) =>
+        direction === 'outbound' &&
+        first?.spec.workloadSelector !== undefined &&
+        hasLabels(member.labels, first.spec.workloadSelector.matchLabels),
+    );
+    // Of several that are exported to different namespaces, that of the newest rule.
+    return united((selecting ?? groups.findLast(({ rules: [first] }) => first && !isSelecting(first)))?.rules ?? []);
   };
   return (host) => {
     if (!found.has(host)) found.set(host, look(host));
@@ -89,20 +148,28 @@ export function destinationRules(
 
 const isSelecting = ({ spec }: Rule): boolean => spec.workloadSelector !== undefined;
 
-/** One that selects workloads holds in its own namespace alone. */
-export const isVisible = ({ origin, spec }: Rule, member: Member, { exportTo }: MeshSettings): boolean =>
-  spec.workloadSelector === undefined
-    ? origin.namespace === member.namespace ||
-      isExported(spec.exportTo ?? exportTo?.destinationRule, origin.namespace, member)
-    : origin.namespace === member.namespace && hasLabels(member.labels, spec.workloadSelector.matchLabels);
+/** One that selects workloads holds in its own namespace alone. Without `labels` it may be any workload of the namespace. */
+export function isVisible(
+  { origin, spec }: Rule,
+  { namespace, labels }: Pick<Member, 'namespace'> & Partial<Pick<Member, 'labels'>>,
+  { exportTo }: MeshSettings,
+): boolean {
+  const isOwn = origin.namespace === namespace;
+  if (spec.workloadSelector !== undefined)
+    return isOwn && (labels === undefined || hasLabels(labels, spec.workloadSelector.matchLabels));
+  if (spec.exportTo !== undefined) return isExported(spec.exportTo, origin.namespace, { namespace });
+  return isOwn || isExported(exportTo?.destinationRule, origin.namespace, { namespace });
+}
 
-/** `exportTo` of an object in `namespace`: whether a member sees it; `undefined`: all do. */
+/** `exportTo` of an object in `namespace`: whether a member sees it; `undefined`: all do. `~` is nobody, whoever stands beside it. */
 export const isExported = (
   exportTo: readonly string[] | undefined,
   namespace: string,
   member: Pick<Member, 'namespace'>,
 ): boolean =>
-  exportTo === undefined || exportTo.some((to) => to === '*' || (to === '.' ? namespace : to) === member.namespace);
+  exportTo === undefined ||
+  exportTo.includes('*') ||
+  (!exportTo.includes('~') && exportTo.some((to) => (to === '.' ? namespace : to) === member.namespace));
 
 /** What several rules come to, by the rules one after the other. */
 interface Unions {

@@ -115,6 +115,9 @@ export const headerName = z
 export const exportTo = z
   .array(z.union([z.literal('*'), z.literal('.'), z.literal('~'), label]))
   .min(1)
+  .refine((to) => to.length === 1 || !to.some((one) => one === '*' || one === '~'), {
+    message: 'expected * (all namespaces) or ~ (none) alone',
+  })
   .optional();
 
 /** An address, with or without the length of a prefix. */

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Made } from '../../../src/mesh/envoy/made.ts';
 import { CLUSTER, LISTENER, ROUTES } from '../../../src/xds/index.ts';
+import { readMesh } from '../../parts/mesh/read-mesh.ts';
 import { named, names } from '../../parts/mesh/resources.ts';
 import { entry, object, sidecar } from '../../parts/mesh/web-sidecar.ts';
 
@@ -117,4 +118,25 @@ spec: { hosts: [web], http: [{ route: [{ destination: { host: ${to} } }] }], exp
   expect(await cluster('["*"]')).toBe(`outbound|80||${WEB}`);
   expect(await cluster('["."]')).toBe(CANARY);
   expect(await cluster('[default, far]')).toBe(CANARY);
+});
+
+test('what is exported to nobody is in no view, whoever stands beside ~', async () => {
+  const hidden = (exportTo: string): string => `
+---
+apiVersion: v1
+kind: Service
+metadata: { name: hidden, namespace: far, annotations: { networking.istio.io/exportTo: "${exportTo}" } }
+spec: { clusterIP: 10.0.0.9, ports: [{ name: http, port: 80 }] }
+`;
+  const isServed = async (exportTo: string): Promise<boolean> =>
+    names(await sidecar(entry('web', 'default') + hidden(exportTo)), CLUSTER).includes(
+      'outbound|80||hidden.far.svc.cluster.local',
+    );
+  expect(await isServed('default')).toBe(true);
+  expect(await isServed('~')).toBe(false);
+  expect(await isServed('default,~')).toBe(false);
+  expect(await isServed('~,*')).toBe(true);
+  // Istio's webhook refuses it in its own kinds.
+  const { findings } = await readMesh({ 'mesh.yaml': entry('hidden', 'far', 'exportTo: [default, "~"]') });
+  expect(findings.join()).toContain('expected * (all namespaces) or ~ (none) alone');
 });
