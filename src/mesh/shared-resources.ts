@@ -87,7 +87,7 @@ export class SharedResources {
     const { scope, listeners, tables } = await this.#ofMesh(this.#listens, `${key} ${idOf(sidecar)}`, mesh, (before) =>
       this.#makeListens(before, mesh, () => scopeOf(mesh, alike, sidecar)),
     );
-    const egress = sidecar?.spec.egress.map(({ hosts }) => hosts) ?? [];
+    const egress = sidecar?.spec.egress.map(({ hosts, port }) => [hosts, port]) ?? [];
     const { clusters, endpoints } = await this.#ofMesh(
       this.#calls,
       `${key} ${JSON.stringify(egress)}`,

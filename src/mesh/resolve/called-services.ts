@@ -9,7 +9,8 @@ import type { Service } from '../model/model.ts';
 import type { Destination, VirtualService } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { writtenRoutes } from './delegates.ts';
-import { completeHost } from './hosts.ts';
+import { completeHost, covers } from './hosts.ts';
+import { type PartOfView, withPorts } from './views.ts';
 
 type Rule = MeshObject<'VirtualService'>;
 
@@ -21,30 +22,56 @@ interface Mesh {
 
 export function calledServices(
   inView: ReadonlyMap<string, Service>,
-  rules: Iterable<Rule>,
+  parts: readonly PartOfView[],
   mesh: Mesh,
   isVisible: (service: Service) => boolean,
 ): ReadonlyMap<string, Service> {
   const called = new Map(inView);
-  for (const rule of new Set(rules))
-    for (const host of destinationsOf(rule, mesh)) {
-      const service = called.has(host) ? undefined : mesh.services.get(host);
-      if (service !== undefined && isVisible(service)) called.set(host, service);
+  for (const part of parts)
+    for (const rule of new Set(part.routes.values())) {
+      if (!isFollowed(rule, part, mesh)) continue;
+      for (const { host, port } of destinationsOf(rule, mesh)) {
+        const service = mesh.services.get(host);
+        if (service !== undefined && isVisible(service)) add(service, portsOf(service, port, part), called);
+      }
     }
   return called;
 }
 
-/** Complete hosts. */
-function* destinationsOf(rule: Rule, mesh: Mesh): Generator<string> {
+/** A port follows the rules of hosts that it serves; at port 80 these need no service. */
+const isFollowed = ({ origin, spec }: Rule, { port, services }: PartOfView, { settings }: Mesh): boolean =>
+  port === undefined ||
+  port === 80 ||
+  spec.hosts.some((host) => {
+    const complete = completeHost(host, origin.namespace, settings.domain);
+    return (
+      services.has(complete) || (complete.startsWith('*') && [...services.keys()].some((one) => covers(complete, one)))
+    );
+  });
+
+/** `undefined`: all. */
+function portsOf({ ports }: Service, written: number | undefined, part: PartOfView): number | undefined {
+  return written ?? (part.port === undefined || ports.length === 1 ? undefined : part.port);
+}
+
+function add(service: Service, port: number | undefined, called: Map<string, Service>): void {
+  const known = called.get(service.host)?.ports.map(({ number }) => number) ?? [];
+  const seen = port === undefined ? service : withPorts(service, new Set([...known, port]));
+  if (seen !== undefined) called.set(service.host, seen);
+}
+
+/** With complete hosts. */
+function* destinationsOf(rule: Rule, mesh: Mesh): Generator<Pick<Destination, 'host' | 'port'>> {
   const { domain } = mesh.settings;
   for (const { route, rule: from } of writtenRoutes(rule, mesh.rules)) {
     const mirrors = route.mirror === undefined ? [] : [route.mirror];
-    for (const { host } of [...mirrors, ...targets(route.mirrors), ...targets(route.route ?? [])])
-      yield completeHost(host, from.origin.namespace, domain);
+    for (const { host, port } of [...mirrors, ...targets(route.mirrors), ...targets(route.route ?? [])])
+      yield { host: completeHost(host, from.origin.namespace, domain), port };
   }
   const { tls, tcp }: Pick<VirtualService, 'tls' | 'tcp'> = rule.spec;
   for (const { route } of [...tls, ...tcp])
-    for (const { host } of targets(route)) yield completeHost(host, rule.origin.namespace, domain);
+    for (const { host, port } of targets(route))
+      yield { host: completeHost(host, rule.origin.namespace, domain), port };
 }
 
 const targets = (all: readonly { readonly destination: Destination }[]): readonly Destination[] =>

@@ -32,7 +32,7 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
     isExported(service.exportTo ?? exportTo?.service, service.namespace, member);
   const egress = sidecar?.spec.egress ?? [];
   const exported = new Map([...mesh.services].filter(([, service]) => isOpen(service)));
-  const { all, at } = viewsOf(exported, rulesFor(mesh, member), egress, member, domain);
+  const { all, parts, at } = viewsOf(exported, rulesFor(mesh, member), egress, member, domain);
   return {
     mesh,
     member,
@@ -40,7 +40,7 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
     ...all,
     at,
     outbound: sidecar?.spec.outboundTrafficPolicy?.mode ?? outbound,
-    called: egress.length === 0 ? all.services : calledServices(all.services, all.routes.values(), mesh, isOpen),
+    called: egress.length === 0 ? all.services : calledServices(all.services, parts, mesh, isOpen),
     destinationRule: destinationRules(mesh, member, 'outbound'),
     inboundRule: destinationRules(mesh, member, 'inbound'),
   };

@@ -23,8 +23,14 @@ export interface View {
   readonly routes: RulesByHost;
 }
 
+/** What one port sees, or all that have no egress of their own. */
+export interface PartOfView extends View {
+  readonly port: number | undefined;
+}
+
 export interface Views {
   readonly all: View;
+  readonly parts: readonly PartOfView[];
   /** Of calls to a port: by the egress that names it, or those that name no port. */
   readonly at: (port: number) => View;
 }
@@ -39,10 +45,15 @@ export function viewsOf(
 ): Views {
   if (egress.length === 0) {
     const all: View = { services, routes: byHost(rules, domain) };
-    return { all, at: () => all };
+    return { all, parts: [{ ...all, port: undefined }], at: () => all };
   }
   const viewOf = (some: readonly SidecarEgress[]): View => ({
-    services: new Map([...services].filter(([, service]) => some.some((one) => isReached(service, one, member)))),
+    services: new Map(
+      [...services].flatMap(([host, service]) => {
+        const seen = seenBy(service, some, member);
+        return seen === undefined ? [] : [[host, seen] as const];
+      }),
+    ),
     routes: byHost(
       rules.filter((rule) => some.some((one) => isSelected(rule, one, member, domain))),
       domain,
@@ -51,8 +62,13 @@ export function viewsOf(
   const all = viewOf(egress);
   const open = egress.filter(({ port }) => port === undefined);
   const known = new Map<SidecarEgress | undefined, View>(open.length === egress.length ? [[undefined, all]] : []);
+  const parts = [
+    ...egress.filter(isForPort).map((one): PartOfView => ({ ...viewOf([one]), port: one.port?.number })),
+    { ...viewOf(egress.filter((one) => !isForPort(one))), port: undefined },
+  ];
   return {
     all,
+    parts,
     at: (port) => {
       const named = egress.find((one) => one.port?.number === port);
       let view = known.get(named);
@@ -74,6 +90,35 @@ const hostsOf = ({ origin, spec }: Rule, domain: string): readonly string[] =>
 /** A rule counts with all of its hosts once one of them is named. */
 const isSelected = (rule: Rule, egress: SidecarEgress, member: Caller, domain: string): boolean =>
   hostsOf(rule, domain).some((host) => isNamed({ namespace: rule.origin.namespace, host }, egress, member, overlap));
+
+/** A proxy of HTTP takes calls to any port. */
+const isForPort = ({ port }: SidecarEgress): boolean => port !== undefined && port.protocol !== 'HTTP_PROXY';
+
+/** An egress that names a port sees that port of a service, and no service without it. */
+function seenBy(service: Service, egress: readonly SidecarEgress[], member: Caller): Service | undefined {
+  const numbers = new Set<number>();
+  for (const one of egress) {
+    if (!isReached(service, one, member)) continue;
+    if (one.port === undefined || !isForPort(one)) return service;
+    numbers.add(one.port.number);
+  }
+  return withPorts(service, numbers);
+}
+
+/** By service and ports, since what is made of a service is kept by its identity. */
+const narrowed = new WeakMap<Service, Map<string, Service>>();
+
+/** Of its ports only these; `undefined`: it has none of them. */
+export function withPorts(service: Service, numbers: ReadonlySet<number>): Service | undefined {
+  const ports = service.ports.filter(({ number }) => numbers.has(number));
+  if (ports.length === 0 || ports.length === service.ports.length) return ports.length === 0 ? undefined : service;
+  const known = narrowed.get(service) ?? new Map<string, Service>();
+  narrowed.set(service, known);
+  const key = ports.map(({ number }) => number).join(' ');
+  const narrow = known.get(key) ?? { ...service, ports };
+  known.set(key, narrow);
+  return narrow;
+}
 
 type Named = Pick<Service, 'namespace' | 'host'>;
 

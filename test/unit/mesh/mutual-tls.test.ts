@@ -10,9 +10,15 @@ import { named, names, resourcesFor, validate } from '../../parts/mesh/resources
 const IDENTITIES = { trustDomain: 'cluster.local', trustDomainAliases: ['old.example'] };
 const SLUICE = { cluster: 'sluice', checkTimeoutMs: 200, limitTimeoutMs: 20, failOpen: true, limitDomain: 'mesh' };
 
+/** Its Sidecar names one port; here others, too, have clusters. */
+const SERVICES = fixture('services.yaml').replace(
+  /( +- )\{ port: .*hosts: \["\*\/\*"\] \}/,
+  '$&\n$1{ port: { number: 3128, name: proxy, protocol: HTTP_PROXY }, captureMode: NONE, hosts: ["*/*"] }',
+);
+
 async function meshOf(rules = '', settings: Partial<MeshSettings> = { identities: IDENTITIES }): Promise<Mesh> {
   const { mesh, findings } = await readMesh(
-    { 'services.yaml': fixture('services.yaml'), 'rules.yaml': `${PODS}---${rules}` },
+    { 'services.yaml': SERVICES, 'rules.yaml': `${PODS}---${rules}` },
     settings,
   );
   expect(findings).toEqual([]);

@@ -27,13 +27,10 @@ describe('a sidecar without interception', async () => {
 
   test('the mesh has no findings', () => expect(findings).toEqual([]));
 
-  test('has a cluster for each port and subset, those of its own ports, and the special ones', () => {
+  test('has a cluster for each subset at the port of its egress, those of its own ports, and the special ones', () => {
     expect(names(all, CLUSTER)).toEqual([
       'BlackHoleCluster',
       'PassthroughCluster',
-      'outbound|443||books.example.com',
-      'outbound|80||books.example.com',
-      'outbound|27017||mongo.data.svc.cluster.local',
       'outbound|9080||ratings.default.svc.cluster.local',
       'outbound|9080||reviews.default.svc.cluster.local',
       'outbound|9080|v1|reviews.default.svc.cluster.local',
