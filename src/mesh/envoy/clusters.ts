@@ -65,7 +65,15 @@ export function serviceClusters(service: Service, scope: Scope): Clusters {
       clusters.push(
         made(
           CLUSTER,
-          outbound(name, to, whereOf(discovery, scope.member), policy, near, origin, withClientAddress(tls, policy)),
+          outbound(
+            name,
+            to,
+            whereOf(discovery, scope.member, own),
+            policy,
+            near,
+            origin,
+            withClientAddress(tls, policy),
+          ),
           originText(origin),
         ),
       );
@@ -118,13 +126,13 @@ const passthrough = (): Json => ({
   typed_extension_protocol_options: ANY_HTTP,
 });
 
-type Where = Exclude<Resolution, 'dns'> | Json;
+type Where = Exclude<Resolution, 'dns' | 'dns-first'> | Json;
 
 /** Addresses of the proxy's own family: it may have no route to others. */
-const whereOf = (discovery: Resolution, { address }: Member): Where =>
-  discovery === 'dns'
+const whereOf = (discovery: Resolution, { address }: Member, endpoints: readonly EndpointAt[]): Where =>
+  discovery === 'dns' || discovery === 'dns-first'
     ? {
-        type: 'STRICT_DNS',
+        type: discovery === 'dns-first' && endpoints.length === 1 ? 'LOGICAL_DNS' : 'STRICT_DNS', // of one name alone
         dns_lookup_family: isIPv6(address) ? 'V6_ONLY' : 'V4_ONLY',
         dns_refresh_rate: seconds(60_000),
         respect_dns_ttl: true,

@@ -45,8 +45,17 @@ export function gatewayListeners(scope: Scope): Listening {
       if (table !== undefined) tables.push(table);
     }
     if (plain.length > 0) {
-      tables.push(gatewayTable(scope, port.number, plain.map(partOf)));
-      chains.push({ filters: [gatewayManager(gatewayRoutes(port.number), scope)] });
+      const name = gatewayRoutes(port.number, first.server.bind);
+      tables.push(gatewayTable(scope, port.number, plain.map(partOf), name));
+      chains.push({
+        filters: [
+          gatewayManager(
+            name,
+            plain.map(({ server }) => server),
+            scope,
+          ),
+        ],
+      });
     }
     if (chains.length === 0) continue;
     listeners.push(
@@ -65,8 +74,14 @@ const partOf = ({ gateway, server }: Served): GatewayPart => ({
   redirects: server.tls?.httpsRedirect === true,
 });
 
-const gatewayManager = (table: string, scope: Scope): Json =>
-  httpManager({ statPrefix: `gateway_${table}`, routes: { table }, direction: 'gateway', scope });
+const gatewayManager = (table: string, servers: readonly GatewayServer[], scope: Scope): Json =>
+  httpManager({
+    statPrefix: `gateway_${table}`,
+    routes: { table },
+    direction: 'gateway',
+    isGrpcWeb: servers.some(({ port }) => port.protocol === 'GRPC-WEB'),
+    scope,
+  });
 
 interface Secured {
   readonly chains: readonly Json[];
@@ -88,9 +103,10 @@ function securedChains(served: Served, taken: Set<string>, scope: Scope): Secure
   if (transport_socket === undefined) return { chains: [] };
   const secured = { transport_socket, transport_socket_connect_timeout: HANDSHAKE };
   if (!isForHttp) return { chains: tcpRoutes(served, match, scope).map((one) => ({ ...chainOf(one), ...secured })) };
-  const name = tlsGatewayRoutes(port.number, port.name ?? 'https', gateway.origin.name, gateway.origin.namespace);
+  const { origin } = gateway;
+  const name = tlsGatewayRoutes(port.number, port.name ?? 'https', origin.name, origin.namespace, server.bind);
   return {
-    chains: [{ filter_chain_match: match, filters: [gatewayManager(name, scope)], ...secured }],
+    chains: [{ filter_chain_match: match, filters: [gatewayManager(name, [server], scope)], ...secured }],
     table: gatewayTable(scope, port.number, [partOf(served)], name),
   };
 

@@ -1,10 +1,21 @@
-import { policyFor } from '../resolve/traffic-policy.ts';
+import type { PortPolicy } from '../rules/destination-rule.ts';
 import { compact, type Json } from './parts.ts';
 import type { RouteScope } from './route-scope.ts';
 
-/** What of a call decides its endpoint, where the rule of its destination hashes. */
-export function hashPolicy(scope: Pick<RouteScope, 'destinationRule'>, host: string): Json[] {
-  const hash = policyFor(scope.destinationRule(host)?.spec, 0).loadBalancer?.consistentHash;
+/** What of a call decides its endpoint, where the rule of its destination hashes: that of the subset goes before that of the host. */
+export function hashPolicy(
+  scope: Pick<RouteScope, 'destinationRule'>,
+  host: string,
+  port: number,
+  subset?: string,
+): Json[] {
+  const rule = scope.destinationRule(host)?.spec;
+  const own = rule?.subsets.find(({ name }) => name === subset)?.trafficPolicy;
+  const policies = [own, rule?.trafficPolicy].flatMap((policy): readonly (PortPolicy | undefined)[] => [
+    policy?.portLevelSettings.find((one) => one.port.number === port),
+    policy,
+  ]);
+  const hash = policies.map((one) => one?.loadBalancer?.consistentHash).find((one) => one !== undefined);
   if (hash === undefined) return [];
   if (hash.httpHeaderName !== undefined) return [{ header: { header_name: hash.httpHeaderName } }];
   if (hash.httpQueryParameterName !== undefined) return [{ query_parameter: { name: hash.httpQueryParameterName } }];

@@ -12,10 +12,12 @@ export interface ManagerOptions {
   readonly statPrefix: string;
   readonly routes: { readonly table: string } | { readonly inline: Json };
   readonly direction: 'inbound' | 'outbound' | 'gateway';
+  /** Calls of gRPC from browsers, which a service takes as any others. */
+  readonly isGrpcWeb?: boolean;
   readonly scope: Scope;
 }
 
-export function httpManager({ statPrefix, routes, direction, scope }: ManagerOptions): Json {
+export function httpManager({ statPrefix, routes, direction, isGrpcWeb = false, scope }: ManagerOptions): Json {
   const { settings } = scope.mesh;
   const { sluice, pathNormalization } = settings;
   const isServer = direction !== 'outbound';
@@ -30,6 +32,7 @@ export function httpManager({ statPrefix, routes, direction, scope }: ManagerOpt
           : { route_config: routes.inline }),
         http_filters: [
           ...(isServer && sluice !== undefined ? askFilters(sluice) : []),
+          ...(isGrpcWeb ? [filter('grpc_web', `${FILTERS}.grpc_web.v3.GrpcWeb`)] : []),
           filter('cors', `${FILTERS}.cors.v3.Cors`),
           filter('fault', `${FILTERS}.fault.v3.HTTPFault`),
           filter('router', `${FILTERS}.router.v3.Router`),

@@ -159,8 +159,10 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
   const { retries, rewrite } = route;
   const weighted = destinationsOf(route);
   const [only] = weighted;
-  const hashes =
-    only === undefined ? [] : hashPolicy(context.scope, completed(only.destination.host, namespace, context));
+  const hashes = weighted.flatMap(({ destination: { host, subset, port } }) => {
+    const complete = completed(host, namespace, context);
+    return hashPolicy(context.scope, complete, portOf(complete, port, context), subset);
+  });
   const authority = rewrite?.authority ?? hostOf(headersOf(route)?.request?.set);
   return compact({
     ...(weighted.length === 1 && only !== undefined
@@ -176,7 +178,7 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
           },
         }),
     ...withTimeout(route.timeout ?? 0), // without one, none: Envoy's own default would be 15 s
-    retry_policy: retryPolicy(retries, context.scope, hashes.length > 0),
+    retry_policy: retryPolicy(retries, context.scope, weighted.length === 1 && hashes.length > 0),
     prefix_rewrite: rewrite?.uri,
     regex_rewrite:
       rewrite?.uriRegexRewrite === undefined
@@ -219,12 +221,15 @@ const hostOf = (set: Readonly<Record<string, string>> | undefined): string | und
 const completed = (host: string, namespace: string, { scope }: RouteContext): string =>
   completeHost(host, namespace, scope.mesh.settings.domain);
 
-/** A destination's port: as written, else the only one of its service, else that of the listener. */
 export function clusterOf({ host, subset, port }: Destination, namespace: string, context: RouteContext): string {
   const complete = completed(host, namespace, context);
-  const ports = context.scope.mesh.services.get(complete)?.ports ?? [];
-  const number = port ?? (ports.length === 1 ? (ports[0]?.number ?? context.port) : context.port);
-  return outboundCluster(number, subset, complete);
+  return outboundCluster(portOf(complete, port, context), subset, complete);
+}
+
+/** A destination's port: as written, else the only one of its service, else that of the listener. */
+function portOf(host: string, written: number | undefined, { scope, port }: RouteContext): number {
+  const [only, ...others] = scope.mesh.services.get(host)?.ports ?? [];
+  return written ?? (only === undefined || others.length > 0 ? port : only.number);
 }
 
 const DEFAULT_RETRIES = 2;

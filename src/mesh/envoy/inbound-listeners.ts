@@ -141,7 +141,11 @@ function inboundManager({ number, protocol, cluster }: ServedPort, scope: Scope)
               {
                 name: 'default',
                 match: { prefix: '/' },
-                route: { cluster, ...withTimeout(0), ...(protocol === 'grpc' ? {} : ONCE_MORE) },
+                route: {
+                  cluster,
+                  ...withTimeout(0),
+                  ...(protocol === 'grpc' || protocol === 'grpc-web' ? {} : ONCE_MORE),
+                },
               },
             ],
             ...askedWith(scope, number),
@@ -150,6 +154,7 @@ function inboundManager({ number, protocol, cluster }: ServedPort, scope: Scope)
       },
     },
     direction: 'inbound',
+    isGrpcWeb: protocol === 'grpc-web',
     scope,
   });
 }

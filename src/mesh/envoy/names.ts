@@ -12,6 +12,13 @@ export const VIRTUAL_INBOUND = 'virtualInbound';
 
 export const listenerName = (address: string, port: number): string => `${address}_${port}`;
 export const sidecarRoutes = (port: number): string => String(port);
-export const gatewayRoutes = (port: number): string => `http.${port}`;
-export const tlsGatewayRoutes = (port: number, portName: string, gateway: string, namespace: string): string =>
-  `https.${port}.${portName}.${gateway}.${namespace}`;
+/** `bind`: the address of the listener, if the server names one: several may have one port. */
+export const gatewayRoutes = (port: number, bind: string | undefined): string => `http.${port}${suffixOf(bind)}`;
+export const tlsGatewayRoutes = (
+  port: number,
+  portName: string,
+  gateway: string,
+  namespace: string,
+  bind: string | undefined,
+): string => `https.${port}.${portName}.${gateway}.${namespace}${suffixOf(bind)}`;
+const suffixOf = (bind: string | undefined): string => (bind === undefined ? '' : `.${bind}`);

@@ -165,6 +165,9 @@ function httpListener(place: Place, scope: Scope): Made {
     statPrefix: `outbound_${listenerName(address, number)}`,
     routes: { table: sidecarRoutes(number) },
     direction: 'outbound',
+    isGrpcWeb: [...scope.at(number).services.values()].some(({ ports }) =>
+      ports.some((port) => port.number === number && port.protocol === 'grpc-web'),
+    ),
     scope,
   });
   const { sidecar } = scope;

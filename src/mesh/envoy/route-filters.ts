@@ -85,7 +85,7 @@ function corsOf(policy: NonNullable<HttpRoute['corsPolicy']>): Json {
       allow_methods: joined(policy.allowMethods),
       allow_headers: joined(policy.allowHeaders),
       expose_headers: joined(policy.exposeHeaders),
-      max_age: policy.maxAge === undefined ? undefined : String(Math.round(policy.maxAge / 1000)),
+      max_age: policy.maxAge === undefined ? undefined : String(Math.trunc(policy.maxAge / 1000)),
       allow_credentials: policy.allowCredentials,
       forward_not_matching_preflights: policy.unmatchedPreflights === 'IGNORE' ? false : undefined,
     }),

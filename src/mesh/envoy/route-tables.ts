@@ -22,7 +22,7 @@ import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
 import { type RouteContext, routesOf } from './http-routes.ts';
 import { made, type Made, type TableParts } from './made.ts';
-import { gatewayRoutes, PASSTHROUGH, sidecarRoutes } from './names.ts';
+import { PASSTHROUGH, sidecarRoutes } from './names.ts';
 import { compact, type Json, seconds } from './parts.ts';
 import { ATTEMPTS, type VirtualHost, virtualHostJson } from './virtual-hosts.ts';
 
@@ -148,12 +148,7 @@ export interface GatewayPart {
 }
 
 /** Of the servers of one port: hosts of the VirtualServices that name one of their gateways. */
-export function gatewayTable(
-  scope: Scope,
-  port: number,
-  parts: readonly GatewayPart[],
-  name: string = gatewayRoutes(port),
-): Made {
+export function gatewayTable(scope: Scope, port: number, parts: readonly GatewayPart[], name: string): Made {
   const { mesh } = scope;
   const byHost = new Map<string, { routes: Json[]; redirects: boolean }>();
   const origins: string[] = [];
@@ -169,13 +164,17 @@ export function gatewayTable(
       // Its hosts are those of the rule, unless the rule has a wildcard and the gateway fewer.
       const domains = host === '*' ? [...new Set(serving.flatMap((part) => hostsOf(part, rule)))] : [host];
       for (const domain of domains) {
-        const known = byHost.get(domain) ?? { routes: [], redirects: serving.some(({ redirects }) => redirects) };
+        const known = byHost.get(domain) ?? { routes: [], redirects: false };
         known.routes.push(...routesOf(rule, context));
+        known.redirects ||= serving.some(({ redirects }) => redirects);
         byHost.set(domain, known);
       }
       origins.push(originText(rule.origin));
     }
   }
+  // A server that redirects needs no rule.
+  for (const { host } of parts.flatMap(({ redirects, hosts }) => (redirects ? hosts : [])))
+    byHost.set(host, { routes: byHost.get(host)?.routes ?? [], redirects: true });
   const hosts = [...byHost]
     .toSorted(([a], [b]) => bySpecificity(a, b))
     .map(([domain, { routes, redirects }]) =>

@@ -48,7 +48,7 @@ const defaultRoute = (scope: RouteScope, host: string, port: number): Json => ({
     cluster: outboundCluster(port, undefined, host),
     ...withTimeout(0),
     retry_policy: retryPolicy(undefined, scope),
-    hash_policy: hashPolicy(scope, host),
+    hash_policy: hashPolicy(scope, host, port),
     cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
   }),
 });

@@ -6,11 +6,23 @@ import type { Place } from '../../yaml/nodes.ts';
 import { positionText } from '../../yaml/source-text.ts';
 
 /** Protocols that a port may have; UDP is never proxied. */
-export const PROTOCOLS = ['http', 'http2', 'grpc', 'https', 'tls', 'tcp', 'mongo', 'redis', 'mysql', 'udp'] as const;
+export const PROTOCOLS = [
+  'http',
+  'http2',
+  'grpc',
+  'grpc-web',
+  'https',
+  'tls',
+  'tcp',
+  'mongo',
+  'redis',
+  'mysql',
+  'udp',
+] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 export const isHttp = (protocol: Protocol): boolean =>
-  protocol === 'http' || protocol === 'http2' || protocol === 'grpc';
+  protocol === 'http' || protocol === 'http2' || protocol === 'grpc' || protocol === 'grpc-web';
 /** HTTP/2 without TLS to the service. */
 export const isHttp2 = (protocol: Protocol): boolean => protocol === 'http2' || protocol === 'grpc';
 
@@ -51,6 +63,8 @@ export type Resolution =
   | 'endpoints'
   /** By asking DNS for the addresses of its endpoints, or of its host. */
   | 'dns'
+  /** The same for its only name; each new connection goes to the first address of the last answer. */
+  | 'dns-first'
   /** The address that the client asked for. */
   | 'original';
 

@@ -6,7 +6,7 @@ const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
   'kubernetes.io/ws': 'http',
   'kubernetes.io/wss': 'https',
 };
-const ALIASES: Readonly<Record<string, Protocol>> = { 'grpc-web': 'http', http_proxy: 'http' };
+const ALIASES: Readonly<Record<string, Protocol>> = { http_proxy: 'http' };
 
 const known = (text: string): Protocol | undefined =>
   Object.hasOwn(ALIASES, text) ? ALIASES[text] : PROTOCOLS.find((one) => one === text);

@@ -9,7 +9,7 @@ import { entryIdentity, type Workload, type Workloads } from './workloads.ts';
 const entryPorts = ({ ports }: ServiceEntry): readonly ServicePort[] =>
   ports.map(({ number, name, protocol }) => ({ number, name, protocol: protocolOf({ name, protocol }) }));
 
-const RESOLUTIONS = { NONE: 'original', STATIC: 'endpoints', DNS: 'dns', DNS_ROUND_ROBIN: 'dns' } as const;
+const RESOLUTIONS = { NONE: 'original', STATIC: 'endpoints', DNS: 'dns', DNS_ROUND_ROBIN: 'dns-first' } as const;
 
 /** Names of DNS are equal in either case, and with a dot at their end. */
 export const hostOf = (written: string): string => written.toLowerCase().replace(/\.$/, '');

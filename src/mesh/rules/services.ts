@@ -56,6 +56,8 @@ export const serviceEntry = z
       if (name.includes('*') && resolution.startsWith('DNS') && endpoints.length === 0)
         refuse(['hosts', at], 'resolution DNS asks for this host, so it must be complete; or give endpoints');
     }
+    if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1)
+      refuse(['endpoints'], 'resolution DNS_ROUND_ROBIN takes one endpoint; use resolution DNS for several');
     if (resolution === 'NONE' && endpoints.length > 0) refuse(['endpoints'], 'resolution NONE has no endpoints');
     if (workloadSelector !== undefined && endpoints.length > 0)
       refuse(['endpoints'], 'expected one of endpoints and workloadSelector');

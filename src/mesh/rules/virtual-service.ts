@@ -81,7 +81,7 @@ const abort = z
   });
 
 export const retries = z.strictObject({
-  attempts: z.int().min(0),
+  attempts: z.int().min(0).default(0),
   perTryTimeout: duration.optional(),
   retryOn: z.string().min(1).optional(),
   retryRemoteLocalities: z.boolean().nullish(),
