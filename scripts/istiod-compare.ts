@@ -17,6 +17,7 @@ import { type Manifest, PLURALS } from '../test/parts/mesh/kubernetes.ts';
 import { type Difference, differences } from './istiod-compare/differences.ts';
 import { type Reason, reasonFor } from './istiod-compare/known.ts';
 import { type MeshPod, NAMESPACES, nodes, objects, podsOf } from './istiod-compare/mesh.ts';
+import { EGRESS } from './istiod-compare/visibility.ts';
 import { type ComparedProxy, KINDS, ofIstiod, ofSluice, type ResourceKind } from './istiod-compare/resources.ts';
 
 const printsAll = process.argv.includes('--all');
@@ -60,11 +61,22 @@ function proxies(): readonly ComparedProxy[] {
     sidecar('strict-v1'),
     sidecar('ratings-v1'),
     sidecar('many-v1'),
-    {
-      id: 'router~10.245.0.1~gateway-1.default~default.svc.cluster.local',
-      metadata: { ...metadataOf('default'), LABELS: { istio: 'ingressgateway' } },
-    },
+    sidecar('caller-v1', 'shop'),
+    sidecar('dr-select-v1', 'far'),
+    sidecar('vs-all-v1', 'far'),
+    sidecar('pooled-v1', 'pooled'),
+    ...Object.keys(EGRESS).map((namespace) => sidecar('web-v1', namespace)),
+    gateway('10.245.0.1', 'default', 'ingressgateway'),
+    gateway('10.245.0.2', 'shop', 'oddgateway'),
+    gateway('10.245.0.3', 'istio-system', 'ingressgateway'),
   ];
+}
+
+function gateway(ip: string, namespace: string, istio: string): ComparedProxy {
+  return {
+    id: `router~${ip}~gateway-1.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: { ...metadataOf(namespace), LABELS: { istio } },
+  };
 }
 
 function metadataOf(namespace: string): ComparedProxy['metadata'] {

@@ -54,8 +54,11 @@ function keyOf(member: JsonObjectLike): string | undefined {
   return endpoint === undefined ? undefined : JSON.stringify(isObject(endpoint) ? endpoint['address'] : endpoint);
 }
 
+const sorted = (value: JsonValue | undefined): JsonValue | undefined =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string') ? value.toSorted() : value;
+
 const chainKey = (match: JsonObjectLike = {}): string =>
   Object.entries(match)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(sorted(value))}`)
     .join(' ');

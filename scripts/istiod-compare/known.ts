@@ -99,17 +99,24 @@ const SAME: readonly Known[] = [
     why: 'the port of the service or of the workload in a name',
     path: /\.virtual_hosts\[inbound\|http\|\d+\](\.name)?$/,
   },
-  {
-    why: 'hosts of a rule in one virtual host or in one each',
-    kind: 'routes',
-    path: /^virtual_hosts\[[ab]\.apps\.example\.com:80\]/,
-  },
   { why: 'the answer 404, as without it', kind: 'routes', path: /^virtual_hosts\[blackhole:\d+\]$/, theirs: isAbsent },
   {
     why: 'nothing is tried twice there',
     kind: 'routes',
     path: /^virtual_hosts\[(allow_any|block_all|blackhole:\d+)\]\.include_request_attempt_count$/,
     ours: isAbsent,
+  },
+  { why: 'Envoy compares names of headers in lower case', path: /match\.headers\[x-upper\]$/i },
+  {
+    why: "Envoy's own versions as a server",
+    path: /common_tls_context\.tls_params$/,
+    theirs: isAbsent,
+    ours: is({ tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' }),
+  },
+  {
+    why: 'any origin',
+    path: /allow_origin_string_match\[\d+\]\.(exact|safe_regex)$/,
+    theirs: (it) => it === '*' || it === undefined,
   },
   { why: 'the order of ports in a predicate', path: /filter_disabled\.or_match\.rules/ },
   {
@@ -147,7 +154,7 @@ const MEANT: readonly Known[] = [
   {
     why: 'certificates in files are read by Envoy itself',
     path: /common_tls_context\.(tls_certificate_sds_secret_configs\[file-cert|tls_certificates\[|validation_context$|combined_validation_context$)/,
-    resource: /tls-(simple|mutual|system|revoked)\.|^\S+_(443|8443)$/,
+    resource: /tls-(simple|mutual|system|revoked)\.|^\S+_(443|444|446|8443)$/,
   },
   {
     why: 'the CA certificates of the operating system are a file that Envoy reads itself',
@@ -238,7 +245,9 @@ const MEANT: readonly Known[] = [
     why: 'a call or copy goes to the only port of its service; the cluster of another would not exist',
     kind: 'routes',
     path: /\.route\.(request_mirror_policies\[\d+\]\.)?cluster$/,
-    theirs: has(/outbound\|(8000\|\|reviews|80\|\|(details|hash-header))\.default/),
+    theirs: has(
+      /outbound\|(8000\|\|reviews|80\|\|(details|hash-header))\.default|outbound\|80\|\|vs-\w+\.far|\|\|one\.example/,
+    ),
   },
   {
     why: 'nothing is detected, so all TLS of the mesh to a port of no service is one chain',
@@ -250,7 +259,7 @@ const MEANT: readonly Known[] = [
     why: 'nothing is detected',
     kind: 'listeners',
     resource: /^virtualInbound$/,
-    path: /^filter_chains\[application_protocols=\["http\/1.1","h2c"\]/,
+    path: /^filter_chains\[application_protocols=\["h2c","http\/1.1"\]/,
     ours: isAbsent,
   },
   {
@@ -287,6 +296,42 @@ const MEANT: readonly Known[] = [
   },
 ];
 
+const HASHES: readonly Known[] = [
+  {
+    why: 'a destination without a port hashes as its only port does; istiod reads settings of a port where the rule names it',
+    kind: 'routes',
+    path: /^virtual_hosts\[odd-subset\.\S+\]\.routes\[3\]\.route\.hash_policy\[0\]\.header\.header_name$/,
+  },
+];
+
+/** Of rules that istiod takes and Envoy refuses, or that it reads as another value than was written. */
+const MISREAD: readonly Known[] = [
+  {
+    why: 'consecutiveErrors, of Istio 1.0, is read; istiod leaves it out',
+    kind: 'clusters',
+    resource: /odd-outlier-old/,
+    path: /^outlier_detection\./,
+    theirs: isAbsent,
+  },
+  {
+    why: 'the pattern * of a path is any path; Envoy refuses it as an expression',
+    path: /\.match\.(safe_regex|prefix)$/,
+    theirs: (it) => it === undefined || JSON.stringify(it) === '{"regex":"*"}',
+    ours: (it) => it === undefined || it === '/',
+  },
+  { why: 'a status of gRPC by its number; istiod takes names alone', path: /abort\.grpc_status$/, theirs: is(0) },
+  {
+    why: 'connections of MongoDB are those of TCP',
+    path: /filters\[envoy\.filters\.network\.mongo_proxy\]$/,
+    ours: isAbsent,
+  },
+  {
+    why: 'a host that a Gateway names with a namespace redirects, too; istiod takes the namespace for a part of its name',
+    kind: 'routes',
+    path: /^virtual_hosts\[(shop\/\S+|\*\.shop\.example\.com):80\]$/,
+  },
+];
+
 export interface Reason {
   readonly why: string;
   /** Calls go and are answered as with istiod. */
@@ -295,7 +340,7 @@ export interface Reason {
 
 export function reasonFor(found: Found): Reason | undefined {
   const same = find([...ITS_OWN, ...SAME], found);
-  const one = same ?? find(MEANT, found);
+  const one = same ?? find([...MEANT, ...HASHES, ...MISREAD], found);
   return one === undefined ? undefined : { why: one.why, isSame: same !== undefined };
 }
 

@@ -1,7 +1,9 @@
 /** The objects that both control planes get: Bookinfo, and a service with rules for each scenario. */
 import { parseAllDocuments } from 'yaml';
 import type { Manifest } from '../../test/parts/mesh/kubernetes.ts';
+import { ODD } from './odd-rules.ts';
 import { RULES } from './rules.ts';
+import { EGRESS, EXPORTED, FAR } from './visibility.ts';
 
 interface Workload {
   readonly name: string;
@@ -50,9 +52,14 @@ const WORKLOADS: readonly Workload[] = [
   service('reviews', ['v1'], [http(9080)], 'other'),
   service('narrow', ['v1'], [http(8000, 8080)], 'narrow'),
   service('hidden', ['v1'], [http(8000, 8080)], 'other'),
+  ...ODD.map((name) => service(name, ['v1', 'v2'], [http(8000, 8080)])),
+  ...FAR.map((name) => service(name, ['v1'], [http(8000, 8080)], 'far')),
+  ...Object.keys(EGRESS).map((namespace) => service('web', ['v1'], [http(8000, 8080)], namespace)),
+  service('caller', ['v1'], [http(8000, 8080)], 'shop'),
+  service('pooled', ['v1'], [http(8000, 8080)], 'pooled'),
 ];
 
-export const NAMESPACES = ['other', 'narrow'];
+export const NAMESPACES = ['other', 'narrow', 'far', 'parts', 'shop', 'pooled', ...Object.keys(EGRESS)];
 
 export interface MeshPod {
   readonly object: Manifest;
@@ -65,6 +72,12 @@ const head = (apiVersion: string, kind: string, name: string, namespace: string,
   kind,
   metadata: { name, namespace, labels },
 });
+
+const exported = <T extends ReturnType<typeof head>>(service: T): T => {
+  const to = service.metadata.namespace === 'far' ? EXPORTED[service.metadata.name] : undefined;
+  const metadata = { ...service.metadata, annotations: { 'networking.istio.io/exportTo': to } };
+  return to === undefined ? service : { ...service, metadata };
+};
 
 export const podsOf = (): readonly MeshPod[] =>
   WORKLOADS.flatMap(({ name, namespace, versions }, at) =>
@@ -102,7 +115,7 @@ export const nodes = (): readonly object[] =>
 export const objects = (): readonly Manifest[] => [
   ...WORKLOADS.flatMap(({ name, namespace, versions, ports, isHeadless }, at) => [
     {
-      ...head('v1', 'Service', name, namespace),
+      ...exported(head('v1', 'Service', name, namespace)),
       spec: { selector: { app: name }, ports, clusterIP: isHeadless === true ? 'None' : `10.96.1.${at + 1}` },
     },
     {

@@ -9,7 +9,7 @@ import { memberOf } from '../../src/mesh/resolve/proxy.ts';
 import { connectStreams } from '../../src/transport/index.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, ROUTES } from '../../src/xds/index.ts';
 import { AdsClient } from '../../test/parts/ads-client.ts';
-import { withoutDetection } from './aligned.ts';
+import { endpointsOnce, hostsApart, withoutDetection } from './aligned.ts';
 
 export interface ComparedProxy {
   readonly id: string;
@@ -36,6 +36,12 @@ export function ofSluice(mesh: Mesh, { id, metadata, identity }: ComparedProxy):
   return all;
 }
 
+const ALIGNED: Partial<Record<ResourceKind, (resource: JsonObject) => JsonObject>> = {
+  listeners: withoutDetection,
+  endpoints: endpointsOnce,
+  routes: hostsApart,
+};
+
 const kinds = Object.entries(KINDS) as [ResourceKind, string][];
 
 /** As an Envoy gets them. */
@@ -44,6 +50,7 @@ export async function ofIstiod(port: number, { id, metadata }: ComparedProxy): P
   const all = none();
   const tables: string[] = [];
   let failure: Error | undefined;
+  let isListening = false;
   const ads = new AdsClient(client, {
     id,
     metadata,
@@ -56,15 +63,16 @@ export async function ofIstiod(port: number, { id, metadata }: ComparedProxy): P
       for (const { value } of fromBinary(DiscoveryResponseSchema, bytes).resources) {
         const json = decoded(typeUrl, value);
         const name = json['name'] ?? json['cluster_name'];
-        if (typeof name === 'string') all[kind].set(name, kind === 'listeners' ? withoutDetection(json) : json);
+        if (typeof name === 'string') all[kind].set(name, ALIGNED[kind]?.(json) ?? json);
       }
+      isListening ||= kind === 'listeners';
       if (kind === 'listeners')
         for (const [, name] of JSON.stringify([...all.listeners.values()]).matchAll(/"route_config_name":"([^"]+)"/g))
           if (name !== undefined && !tables.includes(name)) tables.push(name);
     },
   });
   try {
-    for (const end = performance.now() + 30_000; all.routes.size < Math.max(1, tables.length);) {
+    for (const end = performance.now() + 30_000; !isListening || all.routes.size < tables.length;) {
       if (failure !== undefined || performance.now() > end) throw failure ?? new Error(`istiod sends nothing to ${id}`);
       await new Promise((wake) => {
         setTimeout(wake, 20);

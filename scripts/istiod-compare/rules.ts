@@ -1,5 +1,8 @@
 /** A rule of each scenario, written for this comparison. */
+import { ODD_RULES } from './odd-rules.ts';
+import { ODD_SERVICES } from './odd-services.ts';
 import { HTTP, NETWORKING, reached, SUBSETS, to } from './routes.ts';
+import { VISIBILITY } from './visibility.ts';
 
 const PEER = 'apiVersion: security.istio.io/v1';
 
@@ -234,4 +237,6 @@ spec: { hosts: ["*"], gateways: [shop], tcp: [{ match: [{ port: 9000, gateways: 
 `,
 ];
 
-export const RULES = [...HTTP, ...REACHED, ...OTHERS, ...GATEWAYS].join('---\n');
+export const RULES = [...HTTP, ...REACHED, ...OTHERS, ...GATEWAYS, ...VISIBILITY, ...ODD_RULES, ...ODD_SERVICES].join(
+  '---\n',
+);
