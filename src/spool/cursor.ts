@@ -6,7 +6,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { writeWhole } from './segment.ts';
+import { RESOURCES, writeWhole } from './segment.ts';
 
 const SLOT_BYTES = 32;
 const CHECKED_FROM = 4;
@@ -26,7 +26,8 @@ export class Cursor {
   /** 0 if there is none, or no slot is whole. */
   static async open(folder: string): Promise<Cursor> {
     const path = join(folder, 'cursor');
-    const file = await open(path, 'r+').catch(async () => {
+    const file = await open(path, 'r+').catch(async (error: NodeJS.ErrnoException) => {
+      if (RESOURCES.has(error.code)) throw error; // it is not to blame, and all records would be delivered again
       await rename(path, `${path}.bad-${randomUUID()}`).catch(() => undefined); // a folder, or a file that may not be written
       return open(path, 'wx+');
     });
@@ -37,9 +38,12 @@ export class Cursor {
     return new Cursor(file, generation, sequence);
   }
 
-  /** What is saved, also beside its writer. */
+  /** What is saved, also beside its writer. Rejects while the process is short of {@link RESOURCES}. */
   static async read(folder: string): Promise<number> {
-    const file = await open(join(folder, 'cursor'), 'r').catch(() => undefined);
+    const file = await open(join(folder, 'cursor'), 'r').catch((error: NodeJS.ErrnoException) => {
+      if (RESOURCES.has(error.code)) throw error;
+      return undefined;
+    });
     if (file === undefined) return 0;
     try {
       return (await newestOf(file)).sequence;

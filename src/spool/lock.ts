@@ -10,6 +10,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RESOURCES } from './segment.ts';
 
 const TOUCH_MS = 1000;
 export const SILENT_MS = 4000;
@@ -41,9 +42,15 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     await removeStale(path, owner);
   }
   let isLost = false;
+  /** While the process is short of files, nobody is known to have taken it over; one in another container would, if it were not touched. */
+  const isOwn = (): Promise<boolean> =>
+    ownerOf(path).then(
+      (owner) => owner?.token === own.token,
+      () => !isLost,
+    );
   const timer = setInterval(() => {
-    void ownerOf(path).then(async (owner) => {
-      if (owner?.token === own.token) await utimes(path, new Date(), new Date()).catch(() => undefined);
+    void isOwn().then(async (isStillOwn) => {
+      if (isStillOwn) await utimes(path, new Date(), new Date()).catch(() => undefined);
       else isLost = true;
     });
   }, TOUCH_MS);
@@ -54,7 +61,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     },
     async release() {
       clearInterval(timer);
-      if ((await ownerOf(path))?.token === own.token) await rm(path, { force: true });
+      if (await isOwn()) await rm(path, { force: true });
     },
   };
 }
@@ -81,12 +88,13 @@ async function created(path: string, own: Owner): Promise<boolean> {
   }
 }
 
-/** `undefined`: no file, or one without an owner, which a crash in the middle of its writing leaves. */
+/** `undefined`: no file, or one without an owner, which a crash in the middle of its writing leaves. Rejects if it cannot be read now. */
 async function ownerOf(path: string): Promise<Owner | undefined> {
   try {
     const owner = JSON.parse(await readFile(path, 'utf8')) as Partial<Owner> | null;
     return typeof owner?.token === 'string' && typeof owner.pid === 'number' ? (owner as Owner) : undefined;
-  } catch {
+  } catch (error) {
+    if (RESOURCES.has((error as NodeJS.ErrnoException).code)) throw error;
     return undefined;
   }
 }
@@ -112,8 +120,13 @@ async function removeStale(path: string, stale: Owner | undefined): Promise<void
   } catch {
     return; // the other one was faster
   }
-  if ((await ownerOf(aside))?.token === stale?.token) await rm(aside, { force: true, recursive: true });
-  else await rename(aside, path);
+  let isStale = false;
+  try {
+    isStale = (await ownerOf(aside))?.token === stale?.token;
+  } finally {
+    if (isStale) await rm(aside, { force: true, recursive: true });
+    else await rename(aside, path);
+  }
 }
 
 let known: Omit<Owner, 'token'> | undefined;
@@ -140,10 +153,12 @@ const startOf = (pid: number, tid: string): string =>
     return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
   });
 
+/** Empty if it is not there. Throws if it cannot be read now: a thread that lives would seem to have ended. */
 function textOr(read: () => string): string {
   try {
     return read();
-  } catch {
+  } catch (error) {
+    if (RESOURCES.has((error as NodeJS.ErrnoException).code)) throw error;
     return '';
   }
 }

@@ -20,7 +20,7 @@ const SILENT = { info() {}, warn() {}, error() {} };
 export async function* readRecords(folder: string): AsyncGenerator<ReadRecord> {
   const after = await Cursor.read(folder);
   const segments = await listSegments(folder).catch(orIfNone([]));
-  const reader = new SegmentReader(folder, segments, () => undefined, SILENT, false);
+  const reader = new SegmentReader(folder, segments, () => undefined, SILENT, { keepsDamage: false });
   let last = after;
   try {
     for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
@@ -56,7 +56,7 @@ export interface SpoolOnDisk {
 }
 
 export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
-  const segments = await listSegments(folder).catch(() => []);
+  const segments = await listSegments(folder).catch(orIfNone([]));
   const last = await lastSequence(folder, segments, SILENT, false);
   const records = readRecords(folder);
   const oldest = await records.next();

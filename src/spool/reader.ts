@@ -1,14 +1,15 @@
 /**
  * Frames in the order of their writing, one segment after the other.
  * **In**: the list of segments, which its writer extends. **Out**: frames. **Fails**: never because of content; a damaged place is
- * stepped over and counted, and a segment that cannot be read is skipped.
+ * stepped over and counted, and a segment that cannot be read is skipped. While the process is short of files or memory, it waits, or rejects.
  */
 import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../text/message-of.ts';
+import { Throttle } from '../time/throttle.ts';
 import { claimedBytes, FRAME_HEAD_BYTES, type FrameHead, frameRecords, nextMagic, readHead } from './frame.ts';
-import { RESOURCES, type Segment, SEGMENT_HEAD_BYTES } from './segment.ts';
+import { RESOURCES, type Segment, SEGMENT_HEAD_BYTES, SHORT_PROCESS } from './segment.ts';
 import type { SpoolLog } from './types.ts';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -39,6 +40,9 @@ export class SegmentReader {
   /** The segment that is still written; its end is not a damage. */
   readonly #active: () => Segment | undefined;
   readonly #keepsDamage: boolean;
+  readonly #waits: boolean;
+  readonly #lines = new Throttle();
+  #isClosed = false;
   #segment: Segment | undefined;
   #offset = 0;
   #file: FileHandle | undefined;
@@ -48,15 +52,19 @@ export class SegmentReader {
   cutTails = 0;
   damaged = 0;
 
-  /** `keepsDamage`: damaged octets are copied to `bad/` in the folder. */
+  /**
+   * `keepsDamage`: damaged octets are copied to `bad/` in the folder. `waits`: until it is closed, while the process is short of files;
+   * else it rejects after 30 s.
+   */
   constructor(
     folder: string,
     segments: readonly Segment[],
     active: () => Segment | undefined,
     log: SpoolLog,
-    keepsDamage = true,
+    { keepsDamage = true, waits = false }: { readonly keepsDamage?: boolean; readonly waits?: boolean } = {},
   ) {
     this.#keepsDamage = keepsDamage;
+    this.#waits = waits;
     this.#folder = folder;
     this.#segments = segments;
     this.#active = active;
@@ -83,14 +91,19 @@ export class SegmentReader {
         const frame = await this.#frameAt(segment);
         if (frame === undefined) continue; // a damaged place was stepped over
         this.#offset += frame.bytes;
-        this.#failures = 0;
+        this.#recovered(segment);
         return frame;
       } catch (error) {
-        if (RESOURCES.has((error as NodeJS.ErrnoException).code ?? '') && ++this.#failures < MAX_FAILURES) {
+        const { code } = error as NodeJS.ErrnoException;
+        const isShort = SHORT_PROCESS.has(code);
+        if (RESOURCES.has(code) && (++this.#failures < MAX_FAILURES || (isShort && this.#waits))) {
+          if (isShort) this.#short(segment, error);
           await sleep(RETRY_MS);
+          if (this.#isClosed) return undefined;
           continue;
         }
         this.#failures = 0;
+        if (isShort) throw error; // the records are there
         this.damaged++;
         this.#log.error('a segment of a spool cannot be read; the rest of it is skipped', {
           file: segment.path,
@@ -103,12 +116,27 @@ export class SegmentReader {
     }
   }
 
+  #short(segment: Segment, error: unknown): void {
+    if (this.#lines.admit() > 0)
+      this.#log.error('a segment of a spool cannot be read now, and is tried again; its records stay on disk', {
+        file: segment.path,
+        why: messageOf(error),
+        hint: 'raise the limit of open files (ulimit -n, LimitNOFILE) or of memory',
+      });
+  }
+
+  #recovered(segment: Segment): void {
+    if (this.#failures > 0) this.#log.info('a segment of a spool can be read again', { file: segment.path });
+    this.#failures = 0;
+  }
+
   /** An open file keeps its space on the disk. Not during a `next`. */
   async leaveRemoved(): Promise<void> {
     if (this.#segment !== undefined && !this.#segments.includes(this.#segment)) await this.#leave();
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.#leave();
   }
 
@@ -229,7 +257,7 @@ export async function lastSequence(
   let last = Math.max(0, ...segments.map((segment) => (segment.last === Infinity ? 0 : segment.last)));
   // Without a head, the segments before it have to be read as well.
   const unknown = segments.findLastIndex(({ first }) => first !== undefined);
-  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log, keepsDamage);
+  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log, { keepsDamage });
   for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
     last = Math.max(last, frame.first + frame.count - 1);
   await reader.close();

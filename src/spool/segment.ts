@@ -35,11 +35,11 @@ export interface NewerSegment {
 
 export const listSegments = async (folder: string): Promise<Segment[]> => (await readSegments(folder)).segments;
 
+/** Of the process or the machine, whatever the file. */
+export const SHORT_PROCESS: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** Short of these, the process cannot read now; the file is not to blame. */
 export const RESOURCES: ReadonlySet<string | undefined> = new Set([
-  'EMFILE',
-  'ENFILE',
-  'ENOMEM',
+  ...SHORT_PROCESS,
   'EAGAIN',
   'EBUSY',
   'EINTR',

@@ -86,7 +86,7 @@ export class DiskSpool<T> implements Spool<T> {
         if (lock.isLost) throw new Error('another process has taken over the folder');
       },
     });
-    this.#reader = new SegmentReader(options.folder, segments, () => this.#writer.active, options.log);
+    this.#reader = new SegmentReader(options.folder, segments, () => this.#writer.active, options.log, { waits: true });
     this.#disk = new DiskRecords(
       this.#reader,
       this.#age,
