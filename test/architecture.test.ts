@@ -462,7 +462,7 @@ const SHARED_BY_PLUGINS = [
 /** Doors: from other folders, only this file of the folder may be imported. */
 const DOORS: Readonly<Record<string, string>> = { 'src/expression': 'src/expression/index.ts' };
 
-/** Packages whose code `scripts/build.ts` bundles; other dev dependencies are tools, and what tests compare us with. */
+/** Packages whose code `scripts/bundle.ts` bundles; other dev dependencies are tools, and what tests compare us with. */
 const BUNDLED = [
   '@bufbuild/protobuf',
   '@msgpack/msgpack',

@@ -1,11 +1,10 @@
 /** Spawns the real command. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { COMMAND, ROOT } from '../parts/command-path.ts';
 
-export const ROOT: string = resolve(import.meta.dirname, '../..');
-const BIN = join(ROOT, 'src/cli/bin.ts');
+export { ROOT };
 
 export interface Ran {
   readonly code: number | null;
@@ -17,13 +16,13 @@ export interface SpawnOptions {
   readonly stdin?: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Another program than the sources: that of an installed package. */
+  /** Another program: that of an installed package, or the sources. */
   readonly bin?: string;
 }
 
 /** Runs a command until it exits. */
 export async function run(args: readonly string[], options: SpawnOptions = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [options.bin ?? BIN, ...args], {
+  const child = spawn(process.execPath, [options.bin ?? COMMAND, ...args], {
     cwd: options.cwd ?? ROOT,
     env: { ...plainEnv(), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -55,11 +54,15 @@ export interface Serving extends Program {
 
 /** Resolves when it logs `ready`. */
 export async function program(args: readonly string[], ready: RegExp, options: SpawnOptions = {}): Promise<Program> {
-  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [options.bin ?? BIN, ...args], {
-    cwd: options.cwd ?? ROOT,
-    env: { ...plainEnv(), ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(
+    process.execPath,
+    [options.bin ?? COMMAND, ...args],
+    {
+      cwd: options.cwd ?? ROOT,
+      env: { ...plainEnv(), ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const out = text(child.stdout);
   const err = text(child.stderr);
   const ended = once(child, 'close').then(([code]) => code as number | null);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { COMMAND } from '../parts/command-path.ts';
 import { startFakeKubeApi } from '../parts/fake-kube-api.ts';
 import { ROOT, run } from './command.ts';
 
@@ -35,7 +36,7 @@ test('manifests of a file and of stdin are injected alike, and messages go to st
 
 test('nothing comes of nothing', async () => {
   expect(await run(['inject', '-f', '-'])).toEqual({ code: 0, out: '', err: '' });
-  const closed = spawn('/bin/sh', ['-c', `"${process.execPath}" src/cli/bin.ts inject -f - <&-`], { cwd: ROOT });
+  const closed = spawn('/bin/sh', ['-c', `"${process.execPath}" ${COMMAND} inject -f - <&-`], { cwd: ROOT });
   expect(await once(closed, 'close')).toEqual([0, null]);
 });
 
@@ -72,7 +73,7 @@ test('a reader that leaves in the middle ends it quietly', async () => {
   const many = fileOf('many.yaml', `${POD}---\n`.repeat(5000));
   const child = spawn(
     '/bin/sh',
-    ['-c', `"${process.execPath}" src/cli/bin.ts inject -f "${many}" | head -n 1; echo "$?"`],
+    ['-c', `"${process.execPath}" ${COMMAND} inject -f "${many}" | head -n 1; echo "$?"`],
     { cwd: ROOT },
   );
   let [out, err] = ['', ''];
@@ -85,7 +86,7 @@ test('a reader that leaves in the middle ends it quietly', async () => {
 test('a file of 20 MB and 20 000 documents passes through little memory', { timeout: 120_000 }, async () => {
   const document = `kind: Service\n${'# a comment of a service that is long\n'.repeat(26)}`;
   const large = fileOf('large.yaml', `${document}---\n`.repeat(20_000));
-  const limited = spawn(process.execPath, ['--max-old-space-size=64', 'src/cli/bin.ts', 'inject', '-f', '-'], {
+  const limited = spawn(process.execPath, ['--max-old-space-size=64', COMMAND, 'inject', '-f', '-'], {
     cwd: ROOT,
   });
   createReadStream(large).pipe(limited.stdin);

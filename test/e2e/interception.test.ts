@@ -6,6 +6,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { type Part, startChild, untilReady } from '../parts/child.ts';
 import { envoyProgram } from '../parts/fetch.ts';
 import { ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
@@ -18,10 +19,8 @@ import {
   podAddress,
   whyNoNamespaces,
 } from '../parts/network-namespace.ts';
-import { ROOT } from './command.ts';
 import { until } from './sluice.ts';
 
-const BIN = join(ROOT, 'src/cli/bin.ts');
 const APP_USER = 2000;
 const PROXY_USER = 1337;
 /** Of the services; no machine has them. */
@@ -116,7 +115,7 @@ beforeAll(async () => {
     `mesh ${folder}/mesh --xds 0.0.0.0:15010 --sluice sluice --fail closed --secure 0.0.0.0:15012 --ca-folder ${folder}/ca ` +
       `--secure-names ${nodeAddress(0)},${nodeAddress(1)} --jwks ${folder}/jwks.json --token-issuer ${ISSUER}`,
     `serve ${folder}/policy.yaml --grpc 0.0.0.0:9091 --admin 127.0.0.1:9092`,
-  ].map((command) => inside(spaces.node, [process.execPath, BIN, ...command.split(' ')])) as [Part, Part];
+  ].map((command) => inside(spaces.node, [process.execPath, COMMAND, ...command.split(' ')])) as [Part, Part];
   servers = [mesh, engine];
   await untilReady('sluice mesh', mesh, async () => mesh.printed().includes('xDS '));
   await untilReady('sluice serve', engine, async () => engine.printed().includes('gRPC '));
@@ -146,7 +145,7 @@ async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', ha
   // As in a pod, before Envoy starts: the kernel would take what the control plane sends on an older connection for a new one, redirect it and
   // reset it, and Envoy would notice by its next ping, after 30 s.
   const rules =
-    `${BIN} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * -d ${STATUS_PORT} --style ${style} --ipv6 off`.split(
+    `${COMMAND} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * -d ${STATUS_PORT} --style ${style} --ipv6 off`.split(
       ' ',
     );
   await Promise.all(spaces.pods.map((space) => space.run(process.execPath, ...rules)));
@@ -155,7 +154,7 @@ async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', ha
     // To accept and to open connections with addresses of others needs a capability, so Envoy is known by its group.
     const user = mode === 'TPROXY' ? '' : `--reuid ${PROXY_USER} `;
     const command =
-      `setpriv ${user}--regid ${PROXY_USER} --clear-groups ${process.execPath} ${BIN} sidecar --concurrency 1 --drainDuration 0s ` +
+      `setpriv ${user}--regid ${PROXY_USER} --clear-groups ${process.execPath} ${COMMAND} sidecar --concurrency 1 --drainDuration 0s ` +
       (hasAgent
         ? `--caAddress ${nodeAddress(at)}:15012 --caCertificates ${folder}/root.pem --tokenFile ${folder}/token `
         : `--discoveryAddress ${nodeAddress(at)}:15010 `) +

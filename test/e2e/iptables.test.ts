@@ -1,11 +1,9 @@
 /** `sluice iptables` in a pod's network namespace: which connections reach Envoy, and which pass. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { type Agent, type NodeAndPod, nodeAndPod, whyNoNamespaces } from '../parts/network-namespace.ts';
 import { startChild, untilReady } from '../parts/child.ts';
-import { ROOT } from './command.ts';
 
-const BIN = join(ROOT, 'src/cli/bin.ts');
 const NODE = '10.77.0.1';
 const POD = '10.77.0.2';
 const PROXY_USER = 1337;
@@ -43,7 +41,7 @@ beforeEach((context) => {
 });
 
 const sluice = (...args: readonly string[]): Promise<string> =>
-  spaces.pod.run(process.execPath, BIN, 'iptables', ...args);
+  spaces.pod.run(process.execPath, COMMAND, 'iptables', ...args);
 
 /** The listener that takes it, and with `: CLIENT` the address that it sees. */
 const reached = async (from: Agent, host: string, port: number, by?: string): Promise<string> =>
@@ -175,7 +173,7 @@ describe('applied to a namespace that has rules', () => {
   test('without NET_ADMIN, or without iptables, it says so in one line and changes nothing', async () => {
     await sluice(...TODAY);
     const before = await rules();
-    const command = [process.execPath, BIN, 'iptables', ...TODAY, '-b', '1'];
+    const command = [process.execPath, COMMAND, 'iptables', ...TODAY, '-b', '1'];
     await expect(spaces.pod.run('setpriv', '--bounding-set', '-net_admin', ...command)).rejects.toThrow(
       /\nCLI_IPTABLES this process lacks the capability NET_ADMIN[^\n]*\n/,
     );

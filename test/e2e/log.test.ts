@@ -5,12 +5,12 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { freePort } from '../parts/free-port.ts';
-import { ROOT, run } from './command.ts';
+import { run } from './command.ts';
 import { peerClient } from './peer-client.ts';
 import { until } from './sluice.ts';
 
-const BIN = join(ROOT, 'src/cli/bin.ts');
 const POLICY = 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n';
 /** Each is a finding of some 200 bytes; together they exceed a pipe and the buffer. */
 const ERRORS = 6000;
@@ -43,7 +43,7 @@ async function serve(args: readonly string[], stderr: 'pipe' | number = 'pipe'):
   const own = (child = spawn(
     process.execPath,
     [
-      BIN,
+      COMMAND,
       'serve',
       folder,
       '--grpc',
@@ -171,7 +171,7 @@ test.each([[[]], [['--workers', '2']]])(
       'domain: d\ndescriptors: [{ key: k, rate_limit: { unit: hour, requests_per_unit: 1 } }]\n',
     );
     const [grpc, http, debug] = [await freePort(), await freePort(), await freePort()];
-    const own = (child = spawn(process.execPath, [BIN, 'ratelimit', ...more], {
+    const own = (child = spawn(process.execPath, [COMMAND, 'ratelimit', ...more], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         ...process.env,
@@ -208,7 +208,7 @@ test.each([[[]], [['--workers', '2']]])(
 );
 
 test('a reader that closes stdout is no fault', async () => {
-  const own = spawn('bash', ['-c', `"${process.execPath}" "${BIN}" plugins | head -1; exit \${PIPESTATUS[0]}`], {
+  const own = spawn('bash', ['-c', `"${process.execPath}" "${COMMAND}" plugins | head -1; exit \${PIPESTATUS[0]}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let err = '';

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { type Command, goPlugin, pythonPlugin } from '../parts/plugin-examples.ts';
 import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
 import { run, serving, type Serving } from './command.ts';
@@ -152,7 +153,7 @@ describe.each([
 
 test("the README of the example in Python, followed in a folder of one's own beside an installed Sluice", async () => {
   workspace = makeWorkspace({
-    'bin/sluice': `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/cli/bin.ts')}' "$@"\n`,
+    'bin/sluice': `#!/bin/sh\nexec '${process.execPath}' '${COMMAND}' "$@"\n`,
   });
   chmodSync(workspace.path('bin/sluice'), 0o755);
   mkdirSync(workspace.path('node_modules'));

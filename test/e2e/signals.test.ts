@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { StreamAccessLogsMessageSchema } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
-import { ROOT } from './command.ts';
 import { until } from './sluice.ts';
 
 let folder: string;
@@ -34,7 +34,7 @@ function start(args: readonly string[] = [], stdout: 'ignore' | 'pipe' = 'ignore
   child = spawn(
     process.execPath,
     [
-      join(ROOT, 'src/cli/bin.ts'),
+      COMMAND,
       'serve',
       folder,
       '--grpc',

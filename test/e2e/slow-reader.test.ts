@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ROOT } from './command.ts';
+import { COMMAND } from '../parts/command-path.ts';
 
 /** Longer than a command waits for resources that plugins left open. */
 const ASLEEP_MS = 2500;
@@ -29,7 +29,7 @@ test.each([
 ])(
   'a reader that sleeps and then reads %s gets every line and the exit code',
   async (_how, pauseMs) => {
-    const child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'lint', folder], {
+    const child = spawn(process.execPath, [COMMAND, 'lint', folder], {
       env: { ...process.env, NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -5,8 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
-const BIN = join(import.meta.dirname, '../../src/cli/bin.ts');
+import { COMMAND } from '../parts/command-path.ts';
 
 export interface ServedSluice {
   readonly child: ChildProcess;
@@ -41,7 +40,7 @@ export async function serveSluice(
   const child = spawn(
     process.execPath,
     [
-      BIN,
+      COMMAND,
       'serve',
       policyFile,
       '--grpc',

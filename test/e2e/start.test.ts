@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SOURCE_COMMAND } from '../parts/command-path.ts';
 import { ROOT, serving } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-start-'));
@@ -25,7 +26,10 @@ beforeAll(async () => {
   const recorder = join(folder, 'recorder.mjs');
   const list = join(folder, 'loaded.txt');
   writeFileSync(recorder, RECORDER);
-  const server = await serving(['examples/start'], { env: { NODE_OPTIONS: `--import=${recorder}`, LOADED: list } });
+  const server = await serving(['examples/start'], {
+    bin: SOURCE_COMMAND,
+    env: { NODE_OPTIONS: `--import=${recorder}`, LOADED: list },
+  });
   expect(await server.stop()).toBe(0);
   loaded = readFileSync(list, 'utf8').split('\n');
 });

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { fencedBlocks } from '../parts/fenced-blocks.ts';
 import { freePort } from '../parts/free-port.ts';
-import { ROOT } from './command.ts';
 import { until } from './sluice.ts';
 
 const BLOCKS = fencedBlocks('tutorial.md');
@@ -23,7 +23,7 @@ beforeAll(async () => {
   const bin = join(folder, '.bin');
   await mkdir(bin);
   // `npx sluice` of this checkout.
-  const npx = `#!/bin/sh\nshift\nexec "${process.execPath}" "${join(ROOT, 'src/cli/bin.ts')}" "$@"\n`;
+  const npx = `#!/bin/sh\nshift\nexec "${process.execPath}" "${COMMAND}" "$@"\n`;
   await writeFile(join(bin, 'npx'), npx, { mode: 0o755 });
   env = { ...process.env, PATH: `${bin}:${process.env['PATH']}`, NO_COLOR: '1' };
   delete env['FORCE_COLOR'];

@@ -5,10 +5,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { COMMAND } from '../parts/command-path.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 import { until } from './sluice.ts';
 
-const BIN = join(import.meta.dirname, '../../src/cli/bin.ts');
 const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
 const section = /## Why was this refused at 3:12\?\n(.*?)\n## /s.exec(page)?.[1] ?? '';
 const policy = /```yaml\n(.*?)```/s.exec(section)?.[1] ?? '';
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 async function why(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [BIN, 'why', ...args], (error, out, err) => {
+    const child = execFile(process.execPath, [COMMAND, 'why', ...args], (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err });
     });
     child.stdin?.end(args.includes('-') ? readFileSync(file) : '');

@@ -10,7 +10,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const CACHE = join(import.meta.dirname, '../../.cache/parts');
+export const CACHE: string = join(import.meta.dirname, '../../.cache/parts');
 const ENVOY_VERSION = '1.40.0';
 const KAFKA_VERSION = '4.4.0';
 /** Age after which a lock counts as left by a dead process. */

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Part, startChild, untilReady } from './child.ts';
+import { COMMAND, ROOT } from './command-path.ts';
 import { freePort } from './free-port.ts';
 
 export interface RateLimitPart extends Part {
@@ -12,8 +13,6 @@ export interface RateLimitPart extends Part {
   readonly debugPort: number;
   readonly prometheusPort: number;
 }
-
-const ROOT = join(import.meta.dirname, '../..');
 
 /** The version in Go's module proxy; later ones differ in quota mode, wildcards within a value and metadata. */
 const REFERENCE = 'github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36';
@@ -36,7 +35,7 @@ export async function referenceProgram(): Promise<string | undefined> {
 
 /** `health`: the status of /healthcheck to wait for. */
 export const startSluiceRatelimit = async (env: NodeJS.ProcessEnv, health = 200): Promise<RateLimitPart> =>
-  startRateLimit('sluice ratelimit', process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'ratelimit'], env, health);
+  startRateLimit('sluice ratelimit', process.execPath, [COMMAND, 'ratelimit'], env, health);
 export const startReference = async (program: string, env: NodeJS.ProcessEnv): Promise<RateLimitPart> =>
   startRateLimit('envoyproxy/ratelimit', program, [], env);
 

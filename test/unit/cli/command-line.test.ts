@@ -3,10 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { EXIT_CODES_TEXT } from '../../../src/cli/exit-codes.ts';
 import { VERSION, versionText } from '../../../src/cli/package.ts';
 import { run } from '../../e2e/command.ts';
+import { SOURCE_COMMAND } from '../../parts/command-path.ts';
 
 describe('the command line', () => {
   test('--version and --help print on stdout and exit with 0', async () => {
-    const [version, help] = await Promise.all([run(['--version']), run(['--help'])]);
+    const [version, help] = await Promise.all([run(['--version'], { bin: SOURCE_COMMAND }), run(['--help'])]);
     expect(version).toEqual({ code: 0, out: `${versionText()}\n`, err: '' });
     expect(version.out.startsWith(VERSION)).toBe(true);
     expect(help.code).toBe(0);

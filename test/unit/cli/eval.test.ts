@@ -1,6 +1,7 @@
 /** `sluice eval`: one expression for people, lines for scripts. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { COMMAND } from '../../parts/command-path.ts';
 import { answerOf, type EvalRequest } from '../../../src/cli/eval/evaluation.ts';
 
 const vocabulary = {
@@ -115,7 +116,7 @@ describe('what was looked at', () => {
 });
 
 const run = (args: readonly string[], input = ''): { code: number | null; out: string; err: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli/bin.ts', 'eval', ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, 'eval', ...args], {
     input,
     encoding: 'utf8',
   });
@@ -232,7 +233,7 @@ looked at request.method request.size
       process.execPath,
       [
         '--disallow-code-generation-from-strings',
-        'src/cli/bin.ts',
+        COMMAND,
         'eval',
         'request.method == "GET" && request.size in [1, 3]',
         '--attributes',
