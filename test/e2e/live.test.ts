@@ -117,7 +117,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
     const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
     const http = { method, path, host, headers: { 'x-role': 'admin', ...headers } };
     const request = create(CheckRequestSchema, { attributes: { request: { http } } });
-    const answer = await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 5000 });
+    const answer = await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 20_000 });
     client.close();
     return fromBinary(CheckResponseSchema, answer).status?.code ?? 0;
   }
@@ -490,7 +490,7 @@ describe.each([1, 2])('with %i engine(s)', (count) => {
       const client = dialGrpc(`127.0.0.1:${own.grpcPort}`);
       const http = { method: 'DELETE', path: '/', host: 'shop', headers: {} };
       const request = create(CheckRequestSchema, { attributes: { request: { http } } });
-      await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 5000 });
+      await client.unary(CHECK, toBinary(CheckRequestSchema, request), { timeoutMs: 20_000 });
       client.close();
       return rowsOf(reader.events).at(0);
     });

@@ -52,7 +52,7 @@ test('no confirmed entry is lost, and none comes twice unless Sluice or Kafka wa
   const withoutKills = async (): Promise<void> => {
     const first = streams.next;
     const load = sendStreams(running.grpc, streams, SENDERS, PER_SECOND);
-    await sleep(500);
+    await until('streams', () => (streams.next - first > 2 * SENDERS ? true : undefined));
     await load.stop();
     await drained(running);
     calm.push([first, streams.next]);
@@ -96,8 +96,7 @@ test('no confirmed entry is lost, and none comes twice unless Sluice or Kafka wa
   expect(new Set([...ids.values()].flatMap((of) => [...of])).size).toBe(ids.size);
   for (const [first, end] of calm) {
     const numbers = arrived.filter((number) => number >= first * PER_STREAM && number < end * PER_STREAM);
-    expect(end - first).toBeGreaterThan(3);
     expect(numbers.length).toBe((end - first) * PER_STREAM);
     expect(new Set(numbers).size).toBe(numbers.length);
   }
-}, 120_000);
+}, 240_000);

@@ -33,10 +33,9 @@ rules:
     if (round < policies.length - 1) {
       running.signal('SIGKILL');
       await running.ended;
-    }
+    } else await eventually(() => expect(streams.confirmed.length).toBeGreaterThan(5));
     await load.stop();
   }
-  expect(streams.confirmed.length).toBeGreaterThan(5);
   const inFile = (): number[] =>
     readFileSync(join(folder, 'out.jsonl'), 'utf8')
       .split('\n')

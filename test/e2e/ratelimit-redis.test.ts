@@ -67,7 +67,7 @@ async function start(env: NodeJS.ProcessEnv): Promise<Asked> {
         await client.unary(
           '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
           toBinary(RateLimitRequestSchema, request),
-          { timeoutMs: 5000 },
+          { timeoutMs: 20_000 },
         ),
       );
       return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
@@ -209,7 +209,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     redis.freeze();
     const beganMs = performance.now();
     await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
-    expect(performance.now() - beganMs).toBeLessThan(4500); // the client gives up after 5 s
+    expect(performance.now() - beganMs).toBeLessThan(15_000); // the client gives up after 20 s
     redis.thaw();
     expect(await until('an answer', anew(ask))).toEqual([19]);
   });

@@ -85,7 +85,7 @@ async function ask(
     return fromBinary(
       RateLimitResponseSchema,
       await client.unary(`/${CALL}`, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), {
-        timeoutMs: 5000,
+        timeoutMs: 20_000,
         metadata,
       }),
     ).overallCode;

@@ -112,7 +112,7 @@ async function passing(
     Array.from({ length: connections }, async () => {
       const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
       const mine = Array.from({ length: calls / connections }, async () =>
-        fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 5000 })),
+        fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 20_000 })),
       );
       const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
       client.close();

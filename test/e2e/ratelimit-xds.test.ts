@@ -134,7 +134,7 @@ async function started(env: NodeJS.ProcessEnv) {
       await client.unary(
         '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
         toBinary(RateLimitRequestSchema, request),
-        { timeoutMs: 5000 },
+        { timeoutMs: 20_000 },
       ),
     );
     return status?.currentLimit?.requestsPerUnit ?? (status?.limitRemaining === 4_294_967_295 ? Infinity : undefined);

@@ -78,7 +78,7 @@ async function ask(
       await client.unary(
         '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
         toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)),
-        { timeoutMs: 5000 },
+        { timeoutMs: 20_000 },
       ),
     );
   } finally {

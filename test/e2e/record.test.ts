@@ -199,7 +199,7 @@ describe('a running server', () => {
     recorder.signal('SIGSTOP');
     const bytes = checkBytes({ 'request.path': `/${'x'.repeat(20_000)}` });
     for (let round = 0; round < 4; round++)
-      await Promise.all(Array.from({ length: 250 }, async () => client.unary(CHECK, bytes, { timeoutMs: 5000 })));
+      await Promise.all(Array.from({ length: 250 }, async () => client.unary(CHECK, bytes, { timeoutMs: 20_000 })));
     recorder.signal('SIGCONT');
     recorder.signal('SIGTERM');
     expect(await recorder.ended).toBe(0);

@@ -80,9 +80,9 @@ describe('the example policy', () => {
     const sent = await run(['call', 'log', '--to', server.grpc, '--request', 'examples/requests/log.yaml']);
     expect(sent.err).toBe('');
     expect(sent.code).toBe(0);
-    await expect.poll(() => server.out(), { timeout: 5000 }).toContain('/ratings/7');
+    await expect.poll(() => server.out(), { timeout: 20_000 }).toContain('/ratings/7');
     await expect
-      .poll(async () => (await page('/metrics')).text, { timeout: 5000 })
+      .poll(async () => (await page('/metrics')).text, { timeout: 20_000 })
       .toMatch(/^shop_requests_total\{.*code="200".*\} 1$/m);
   });
 

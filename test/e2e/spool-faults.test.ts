@@ -70,14 +70,19 @@ async function allArrive(leastStreams: number): Promise<void> {
 
 /** The sink takes entries, has the fault for a while, and takes entries again. */
 async function whileIt(now: SinkFault, forMs: number): Promise<void> {
+  const before = streams.confirmed.length;
   const load = sendStreams(server.grpc, streams, 2, 4000);
   await sleep(200);
   fault(now);
   await sleep(forMs);
   fault('none');
   await sleep(100);
+  await confirmed(before + 10);
   await load.stop();
 }
+
+const confirmed = async (leastStreams: number): Promise<void> =>
+  eventually(() => expect(streams.confirmed.length).toBeGreaterThanOrEqual(leastStreams), 30_000);
 
 describe.each([
   ['inline', 'inline', ['away', 'hang', 'slow', 'forgotten']],
@@ -119,6 +124,7 @@ test('a worker that crashes with a batch is replaced, and its successor sends wh
   await eventually(async () => expect(await restarted()).toBe(true));
   await server.said(/reports that an earlier process left on disk are sent/);
   await eventually(() => expect(arrived().length).toBeGreaterThan(before));
+  await confirmed(10);
   await load.stop();
   await allArrive(10);
 }, 60_000);

@@ -78,7 +78,7 @@ async function passing(
         const headers = idOf === undefined ? {} : { 'x-request-id': idOf((at * calls) / connections + call) };
         return fromBinary(
           CheckResponseSchema,
-          await client.unary(CHECK, request(host, headers), { timeoutMs: 5000, metadata: { 'x-at': String(at) } }),
+          await client.unary(CHECK, request(host, headers), { timeoutMs: 20_000, metadata: { 'x-at': String(at) } }),
         );
       });
       const codes = (await Promise.all(mine)).map(({ status }) => status?.code ?? 0);
@@ -278,7 +278,7 @@ async function bodies(connections = 24): Promise<string[]> {
       try {
         const { httpResponse } = fromBinary(
           CheckResponseSchema,
-          await client.unary(CHECK, request('a.example'), { timeoutMs: 5000 }),
+          await client.unary(CHECK, request('a.example'), { timeoutMs: 20_000 }),
         );
         return httpResponse.case === 'deniedResponse' ? httpResponse.value.body : 'allowed';
       } finally {

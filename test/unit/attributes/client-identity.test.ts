@@ -108,9 +108,9 @@ describe('x-forwarded-client-cert', () => {
     ['equals signs', `URI=${'='.repeat(60_000)}"`],
     ['elements', `${'Hash=a,'.repeat(8_000)}"`],
   ])('60 kB of %s are read in linear time', (_, header) => {
-    const began = performance.now();
+    const before = process.cpuUsage();
     expect(elementsOf(header)).toBeUndefined();
-    expect(performance.now() - began).toBeLessThan(200);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(400);
   });
 });
 

@@ -205,7 +205,7 @@ describe('at the end', () => {
     for (let entry = 0; entry < 5; entry++) void log();
     const beganAtMs = performance.now();
     await engine.drain();
-    expect(performance.now() - beganAtMs).toBeLessThan(2000);
+    expect(performance.now() - beganAtMs).toBeLessThan(10_000);
     expect(engine.meters.ofHandler('out').lost).toBe(5);
     expect(
       logged

@@ -79,7 +79,7 @@ describe('reports on disk', () => {
     const out = sink();
     const second = await engineOf(policy(folder), { out });
     sent(second.log, 250, 253);
-    await vi.waitFor(() => expect(out.entries).toHaveLength(253), { timeout: 5000 });
+    await vi.waitFor(() => expect(out.entries).toHaveLength(253), { timeout: 20_000 });
     expect(paths(out)).toEqual(numbered(0, 253));
     expect(new Set(out.entries.map(({ id }) => id)).size).toBe(253);
     const [old, fresh] = [out.entries[0], out.entries.at(-1)];
@@ -98,7 +98,7 @@ describe('reports on disk', () => {
     const out = sink();
     const other = RULES.replace('name: written', 'name: other').replace('path: request.path', 'where: request.path');
     await engineOf(policy(folder, { rules: other }), { out });
-    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 5000 });
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 20_000 });
     expect(out.entries[0]?.sink).toBe('written');
   });
 });
@@ -146,8 +146,8 @@ describe('reports of a newer version', () => {
     await writtenBy(1, `${log}.newer-1`);
     const out = sink();
     await engineOf(policy(folder), { out });
-    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 7)), { timeout: 5000 });
-    await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 5000 });
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 7)), { timeout: 20_000 });
+    await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 20_000 });
   });
 
   test('that were sent before the downgrade are not sent again after it, and the others of both versions are', async () => {
@@ -169,7 +169,7 @@ describe('reports of a newer version', () => {
     await writtenBy(1, `${log}.newer-1`);
     const out = sink();
     await engineOf(policy(folder), { out });
-    await vi.waitFor(() => expect(new Set(paths(out))).toEqual(new Set(numbered(3, 8))), { timeout: 5000 });
+    await vi.waitFor(() => expect(new Set(paths(out))).toEqual(new Set(numbered(3, 8))), { timeout: 20_000 });
   });
 });
 
@@ -183,7 +183,7 @@ describe('a reload', () => {
       await engine.use(await load(policy(folder, { version })));
     }
     await engine.flush();
-    await vi.waitFor(() => expect(out.entries).toHaveLength(120), { timeout: 5000 });
+    await vi.waitFor(() => expect(out.entries).toHaveLength(120), { timeout: 20_000 });
     expect(paths(out)).toEqual(numbered(0, 120));
   });
 
@@ -203,8 +203,8 @@ describe('a reload', () => {
       }),
     );
     out.isAway = false;
-    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 10)), { timeout: 5000 });
-    await vi.waitFor(() => expect(engine.handlers()).toEqual([]), { timeout: 5000 });
+    await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 10)), { timeout: 20_000 });
+    await vi.waitFor(() => expect(engine.handlers()).toEqual([]), { timeout: 20_000 });
   });
 
   test('that is refused leaves the log with the handler in force', async () => {
@@ -308,7 +308,7 @@ test('a stuck handler delays no other, and a hung one does not delay the end', a
     { graceMs: 400 },
   );
   sent(log, 0, 500);
-  await vi.waitFor(() => expect(out.entries).toHaveLength(500), { timeout: 5000 });
+  await vi.waitFor(() => expect(out.entries).toHaveLength(500), { timeout: 20_000 });
   const beganAtMs = performance.now();
   await engine.drain();
   expect(performance.now() - beganAtMs).toBeLessThan(3000);
@@ -322,6 +322,6 @@ test('the log of a worker that is no more is adopted by the first, and its folde
   await third.engine.drain();
   const out = sink();
   await engineOf(policy(folder), { out }, { worker: { number: 1, count: 2 } });
-  await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 5000 });
-  await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 5000 });
+  await vi.waitFor(() => expect(paths(out)).toEqual(numbered(0, 5)), { timeout: 20_000 });
+  await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['1']), { timeout: 20_000 });
 });

@@ -15,10 +15,10 @@ const origin = (text: string): { 'origin.ip': NonNullable<ReturnType<typeof pars
 describe('patterns', () => {
   test('are matched in linear time', () => {
     const values = { 'request.path': `${'a'.repeat(50_000)}!` };
-    const before = performance.now();
+    const before = process.cpuUsage();
     expect(valueOf('request.path.matches("^(a+)+$")', values)).toBe(false);
     expect(valueOf('request.path.matches(request.path + "(x+x+)+y")', { 'request.path': 'x'.repeat(300) })).toBe(false);
-    expect(performance.now() - before).toBeLessThan(2000);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(2000);
   });
 
   test('match anywhere, as in RE2; an invalid pattern of the request fails the evaluation', () => {

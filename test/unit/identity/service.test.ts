@@ -401,7 +401,7 @@ describe('a key set at a URL', () => {
       code: Status.UNAVAILABLE,
       message: expect.stringContaining('it did not answer in time') as string,
     });
-    expect(performance.now() - beganAtMs).toBeLessThan(3000);
+    expect(performance.now() - beganAtMs).toBeLessThan(9000);
     expect(log.of('cannot be fetched')).toHaveLength(1);
     site.answer = JSON.stringify(issuer.jwks);
     await expect

@@ -411,7 +411,7 @@ describe('a watch', () => {
       abort.abort();
       const began = performance.now();
       await ended;
-      expect(performance.now() - began).toBeLessThan(1000);
+      expect(performance.now() - began).toBeLessThan(10_000);
       api.always = () => undefined;
     }
   });

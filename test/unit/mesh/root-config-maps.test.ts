@@ -324,7 +324,7 @@ describe('an API server that does not write it', () => {
     await eventually(() => expect(api.applies()).toHaveLength(8));
     const beganMs = performance.now();
     await one[Symbol.asyncDispose]();
-    expect(performance.now() - beganMs).toBeLessThan(1000);
+    expect(performance.now() - beganMs).toBeLessThan(5000);
     await sleep(100);
     expect(api.applies()).toHaveLength(8);
     expect(logged).toEqual([]);

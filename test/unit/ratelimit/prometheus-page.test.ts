@@ -48,8 +48,8 @@ test('later counts are on the next page', async () => {
 
 test('a name of digits takes no longer than any other', async () => {
   const metrics = new RatelimitMetrics();
-  const beganAtMs = performance.now();
+  const before = process.cpuUsage();
   for (let at = 0; at < 50; at++) metrics.rule(`shop.user_${'1'.repeat(50_000)}${at}`);
   await sleep(0);
-  expect(performance.now() - beganAtMs).toBeLessThan(2000);
+  expect(process.cpuUsage(before).user / 1000).toBeLessThan(2000);
 });

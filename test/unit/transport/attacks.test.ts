@@ -63,7 +63,7 @@ afterEach(async () => {
 });
 
 const others = async (): Promise<void> => {
-  expect(text(await serving.client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 2000 }))).toBe('served');
+  expect(text(await serving.client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 20_000 }))).toBe('served');
 };
 const times = (count: number, make: (at: number) => Uint8Array): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
@@ -265,7 +265,7 @@ describe('memory', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       expect(held() - before).toBeLessThan(32 * 1024 * 1024);
     }
-    expect(Date.now() - fromMs).toBeLessThan(3000);
+    expect(Date.now() - fromMs).toBeLessThan(10_000);
     await others();
   });
 

@@ -120,16 +120,16 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     expect(without['peer']).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(without).not.toHaveProperty('remainingMs');
     const reply = JSON.parse(
-      text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 800, metadata: { 'x-who': 'ann' } })),
+      text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 20_000, metadata: { 'x-who': 'ann' } })),
     ) as Record<string, unknown>;
     expect(reply['who']).toBe('ann');
     expect(reply).not.toHaveProperty('none');
-    expect(reply['remainingMs']).toBeGreaterThan(400);
-    expect(reply['remainingMs']).toBeLessThanOrEqual(800);
+    expect(reply['remainingMs']).toBeGreaterThan(10_000);
+    expect(reply['remainingMs']).toBeLessThanOrEqual(20_000);
   });
 
   test('a signal that is read is not aborted by a good answer', async () => {
-    await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 500 });
+    await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 20_000 });
     const { signal } = seen as CallContext;
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(signal.aborted).toBe(false);
