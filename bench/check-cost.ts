@@ -149,7 +149,7 @@ async function measure(runs: number, checkouts: readonly string[]): Promise<void
         const measured = {
           process: fork(join(checkout, 'bench/check-cost.ts'), ['--policy', file], {
             cwd: checkout,
-            execArgv: ['--max-semi-space-size=4'],
+            execArgv: ['--max-semi-space-size=4', '--max-inlined-bytecode-size-cumulative=2500'],
           }),
           ns: [],
         };

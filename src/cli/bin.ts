@@ -19,6 +19,8 @@ if (major < NEEDED) {
   setFlagsFromString('--no-allocation-site-pretenuring');
   // A young generation of 4 MB is collected sooner by one thread than by several that have to be woken (docs/decisions/0009).
   setFlagsFromString('--no-parallel-scavenge');
+  // A call passes through many small functions; with room for more of them in one, it takes a tenth less CPU (docs/decisions/0009).
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=2500');
   // Halves the CPU time of later starts. Node does without if the folder is not writable.
   const { directory } = module.enableCompileCache();
   if (directory !== undefined) process.env['NODE_COMPILE_CACHE'] ??= directory; // threads and children read it
