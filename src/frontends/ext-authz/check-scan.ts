@@ -17,7 +17,7 @@ import { wellFormedEntryOf } from '../../protobuf/header-map.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { mergedParts } from '../../protobuf/merged-parts.ts';
 import { type CachedText, type ParsedTextCache, utf8Text } from '../../protobuf/utf8-text.ts';
-import { endOf, FieldScan, locateFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
+import { endOf, FieldScan, locateFields, type Wanted, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
 
 /** The parts of a request: indices into the positions at which they begin. Position 0 means absent. */
 export const Part = {
@@ -62,8 +62,14 @@ const OF_HTTP = wanted(
 const SINGULAR = {
   1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' },
 } as const;
-const PEER_ADDRESS = 1;
-const SOCKET_ADDRESS = 1;
+/** Where {@link CheckScan} finds the socket address of a peer: the field itself, and the others of its oneof. */
+const FOUND = { THIS: 0, OTHER: 1 } as const;
+const found = [0, 0];
+const UNUSUAL = -1;
+/** By field number of a Peer, of its Address (a oneof), and of its SocketAddress. */
+const OF_PEER = wanted({ 1: FOUND.THIS }, { once: true });
+const OF_ADDRESS = wanted({ 1: FOUND.THIS, 2: FOUND.OTHER, 3: FOUND.OTHER }, { once: true });
+const OF_SOCKET = wanted({ 2: FOUND.THIS }, { once: false });
 
 type PeerPart = typeof Part.SOURCE | typeof Part.DESTINATION;
 
@@ -191,37 +197,29 @@ export class CheckScan {
 
   /** The socket address of a peer, if it has one; a named port has no number. */
   socket(part: PeerPart): Socket | undefined {
-    const socket = this.#socketRange(part);
-    if (socket === 'unusual') return decodedSocket(this.message(part, AttributeContext_PeerSchema));
-    return socket === undefined ? undefined : this.#socket(socket.from, socket.to);
+    const socket = this.#socketAt(part);
+    if (socket === UNUSUAL) return decodedSocket(this.message(part, AttributeContext_PeerSchema));
+    return socket === 0 ? undefined : this.#socket(socket, endOf(this.bytes, socket));
   }
 
   /** The address of {@link socket}, parsed. */
   socketAddress<T>(part: PeerPart, addresses: ParsedTextCache<T>): T | undefined {
-    const socket = this.#socketRange(part);
-    if (socket === undefined) return undefined;
-    if (socket === 'unusual') {
+    const socket = this.#socketAt(part);
+    if (socket === 0) return undefined;
+    if (socket === UNUSUAL) {
       const decoded = decodedSocket(this.message(part, AttributeContext_PeerSchema));
       if (decoded === undefined) return undefined;
       const text = Buffer.from(decoded.address);
       return addresses.of(text, 0, text.length);
     }
-    const fields = new FieldScan(this.bytes, socket.from, socket.to);
-    let from = 0;
-    let to = 0;
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field !== 2 || fields.type !== WireType.LEN) continue;
-      from = fields.from;
-      to = fields.to;
-    }
-    return addresses.of(this.bytes, from, to);
+    const text = this.#only(socket, OF_SOCKET);
+    return addresses.of(this.bytes, text, text === 0 ? 0 : endOf(this.bytes, text));
   }
 
-  #socketRange(part: PeerPart): { readonly from: number; readonly to: number } | 'unusual' | undefined {
-    const address = this.#only(this.from(part), this.to(part), PEER_ADDRESS);
-    return address === undefined || address === 'unusual'
-      ? address
-      : this.#only(address.from, address.to, SOCKET_ADDRESS, true);
+  /** Where the socket address of a peer begins; 0: it has none. {@link UNUSUAL}: it must be decoded. */
+  #socketAt(part: PeerPart): number {
+    const address = this.#only(this.from(part), OF_PEER);
+    return address === UNUSUAL ? UNUSUAL : this.#only(address, OF_ADDRESS);
   }
 
   /** Copies the message, so that it outlives the transport's buffer. Returns the number of bytes by which it moved to the front. */
@@ -236,22 +234,12 @@ export class CheckScan {
     return by;
   }
 
-  /** The only message of a field number. `unusual`: it occurs again, or (in a oneof: `isChoice`) with others. */
-  #only(
-    from: number,
-    to: number,
-    number: number,
-    isChoice = false,
-  ): { readonly from: number; readonly to: number } | 'unusual' | undefined {
-    if (from === to) return undefined;
-    const fields = new FieldScan(this.bytes, from, to);
-    let found: { from: number; to: number } | undefined;
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (fields.type !== WireType.LEN || (field !== number && !isChoice)) continue;
-      if (field !== number || found !== undefined) return 'unusual';
-      found = { from: fields.from, to: fields.to };
-    }
-    return found;
+  /** Where the wanted field of a message begins; 0: it is absent. {@link UNUSUAL}: it occurs again, or with others of its oneof. */
+  #only(message: number, fields: Wanted): number {
+    if (message === 0) return 0;
+    found[FOUND.THIS] = found[FOUND.OTHER] = 0;
+    const isOnly = locateFields(this.bytes, message, endOf(this.bytes, message), fields, found);
+    return isOnly && found[FOUND.OTHER] === 0 ? (found[FOUND.THIS] as number) : UNUSUAL;
   }
 
   #socket(from: number, to: number): Socket {
