@@ -173,17 +173,28 @@ export const quotaOutput = (
 
 /** The list with the item added; do not use the given list again. Lists are short, and a push to a short list allocates room for 16. */
 export function withItem<T>(list: T[], item: T): T[] {
-  if (list.length === 0) return [item];
-  if (list.length === 1) return [list[0] as T, item];
-  list.push(item);
-  return list;
+  const [first, second, third] = list as [T, T, T];
+  switch (list.length) {
+    case 0:
+      return [item];
+    case 1:
+      return [first, item];
+    case 2:
+      return [first, second, item];
+    case 3:
+      return [first, second, third, item];
+    default:
+      list.push(item);
+      return list;
+  }
 }
 
 /** Merges two lists that are each in the order of rules. */
 export function inRuleOrder(one: readonly RuleOutcome[], other: readonly RuleOutcome[]): readonly RuleOutcome[] {
   if (one.length === 0) return other;
   if (other.length === 0) return one;
-  const all = one.concat(other); // of the right length; pushing would allocate room for more
+  // oxlint-disable-next-line unicorn/no-new-array -- of the right length; pushing would allocate room for more
+  const all = new Array<RuleOutcome>(one.length + other.length);
   let to = 0;
   let at = 0;
   for (const outcome of one) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { RULE_CALLS } from '../../../src/attributes/carrier.ts';
+import { CALL_KINDS, isRecord, RECORD_KINDS, RULE_CALLS } from '../../../src/attributes/carrier.ts';
 import { attributesMarkdown } from '../../../src/attributes/document.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 
@@ -73,5 +73,9 @@ describe('the vocabulary', () => {
 
   test('docs/attributes.md is up to date', () => {
     expect(readFileSync(join(import.meta.dirname, '../../../docs/attributes.md'), 'utf8')).toBe(attributesMarkdown());
+  });
+
+  test('knows the calls that record something', () => {
+    expect(CALL_KINDS.filter((call) => isRecord(call))).toEqual(RECORD_KINDS);
   });
 });
