@@ -56,19 +56,22 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
 
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
 
-/**
- * Two quirks of URLSearchParams: it removes a leading question mark, although the first parameter of `??a=1` is named `?a`;
- * and Node's decodes unescaped characters beyond ASCII wrongly beside an invalid escape, so they are escaped first.
- */
 function decodedQuery(query: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  for (const [name, value] of new URLSearchParams(
-    `&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`,
-  )) {
+  for (const [name, value] of parametersOf(query)) {
     if (!found.has(name)) found.set(name, value);
   }
   return found;
 }
+
+/**
+ * The decoded parameters of a query, or of a form, in their order.
+ *
+ * Two quirks of URLSearchParams: it removes a leading question mark, although the first parameter of `??a=1` is named `?a`;
+ * and Node's decodes unescaped characters beyond ASCII wrongly beside an invalid escape, so they are escaped first.
+ */
+export const parametersOf = (query: string): URLSearchParams =>
+  new URLSearchParams(`&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`);
 
 /**
  * The host of an authority in the form for comparisons: lower case, without the port and the trailing dot (RFC 9110 section

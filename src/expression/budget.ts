@@ -70,7 +70,7 @@ export function faultText(fault: unknown, budget: Budget): string {
   if (fault === OVER_STEPS)
     return (
       `it took more than ${budget.steps} steps, the budget of an evaluation; ` +
-      'its macros visit too many elements or read texts that are too long, or JSON has too many values'
+      'its macros visit too many elements or read texts that are too long, or JSON or a form has too many values'
     );
   if (fault === OVER_CHARACTERS)
     return `it built or decoded more than ${budget.characters} characters of text, the budget of an evaluation`;

@@ -35,7 +35,7 @@ function answersOf(source: string, values: Readonly<Record<string, Value>>): { v
 }
 
 const LONG = 'a,'.repeat(15_000);
-const STEPS = `it took more than ${DEFAULT_BUDGET.steps} steps, the budget of an evaluation; its macros visit too many elements or read texts that are too long, or JSON has too many values`;
+const STEPS = `it took more than ${DEFAULT_BUDGET.steps} steps, the budget of an evaluation; its macros visit too many elements or read texts that are too long, or JSON or a form has too many values`;
 const CHARACTERS = `it built or decoded more than ${DEFAULT_BUDGET.characters} characters of text, the budget of an evaluation`;
 
 describe('an evaluation that exceeds its budget fails with that reason in every back end', () => {

@@ -180,3 +180,25 @@ describe('a text that a stranger chose fails by the budget', () => {
     expect(Math.min(...costs)).toBeLessThan(200); // three evaluations, of some 10 ms each
   });
 });
+
+describe('form.decode', () => {
+  test.each<[form: string, values: Readonly<Record<string, readonly string[]>>]>([
+    ['', {}],
+    ['a=1&b=2&a=3', { a: ['1', '3'], b: ['2'] }],
+    ['a+b=c%20d&%zz=%', { 'a b': ['c d'], '%zz': ['%'] }],
+    ['?a=1&&=x&c', { '?a': ['1'], '': ['x'], c: [''] }],
+    ['n=%C3%A9é', { n: ['éé'] }],
+    ['__proto__=1', { ['__proto__']: ['1'] }],
+  ])('%s', (form, values) => {
+    expect(evaluated('form.decode(t)', { t: form }).value).toEqual(new Map(Object.entries(values)));
+  });
+
+  test('counts its parameters before it decodes them', () => {
+    const { steps } = DEFAULT_BUDGET;
+    expect(evaluated('form.decode(t).size()', { t: 'a&'.repeat(steps / 10 - 1) }).value).toBe(1);
+    const { value, why } = evaluated('form.decode(t).size()', { t: 'a&'.repeat(steps / 10) });
+    expect(value).toBe(FAILED);
+    expect(why).toMatch(/budget/);
+    expect(evaluated('form.decode(t).size()', { t: 'a'.repeat(DEFAULT_BUDGET.characters + 1) }).value).toBe(FAILED);
+  });
+});
