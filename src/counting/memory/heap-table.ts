@@ -6,19 +6,8 @@ import type { Host } from '../../adapters/contract.ts';
 import { boundedKey, textOfBounded } from '../bounded-key.ts';
 import type { Counter, CounterAlgorithm, Entry } from '../counter.ts';
 import type { BucketSpec, CounterAsk } from '../store.ts';
-import { ExpiryList, type Slot } from './expiry-list.ts';
+import { endsInOrder, Group, type Slot } from './group.ts';
 import type { CounterName, Table } from './table.ts';
-
-/** The counters of one name, algorithm and period, while there are any; when all are in use, each group has a share. */
-interface Group {
-  readonly name: string;
-  readonly algorithm: CounterAlgorithm;
-  readonly list: ExpiryList;
-  /** By key: of this group alone, or of all `window`s, whose keys name them wholly. */
-  readonly index: Map<string, Slot>;
-  /** `undefined` once it was dropped. */
-  table: HeapTable | undefined;
-}
 
 interface Bucket extends BucketSpec {
   /** Cached, so that its name is not built for each ask. */
@@ -74,21 +63,21 @@ export class HeapTable implements Table<Slot> {
   /** Windows follow the calendar; a charge that lasts for a period must not last longer if the clock is set back. */
   nowMs(algorithm: CounterAlgorithm): number {
     const { clock } = this.#options;
-    return isOfCalendar(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
+    return endsInOrder(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
   }
 
   reserve(): void {}
 
   find({ bucket, key, perMs }: CounterName): Slot | undefined {
-    const index = bucket.algorithm === 'window' ? this.#windows : this.#groupOf(bucket, perMs)?.index;
-    return index?.get(boundedKey(key));
+    const bounded = boundedKey(key);
+    return bucket.algorithm === 'window' ? this.#windows.get(bounded) : this.#groupOf(bucket, perMs)?.get(bounded);
   }
 
   add({ bucket, key, perMs }: CounterName, counter: Readonly<Counter>): boolean {
     const group = this.#groupOf(bucket, perMs) ?? this.#newGroup(bucket, perMs);
     if (this.#makeRoom(group)) {
       this.#size++;
-      group.list.add(boundedKey(key), counter);
+      group.add(boundedKey(key), counter);
       return true;
     }
     this.#dropEmpty(group);
@@ -97,7 +86,7 @@ export class HeapTable implements Table<Slot> {
   }
 
   write(slot: Slot, isRenewed: boolean): void {
-    if (isRenewed) slot.list.moveToEnd(slot);
+    if (isRenewed) slot.group.moveToEnd(slot);
   }
 
   ownerOf(idempotencyKey: string): string {
@@ -134,20 +123,19 @@ export class HeapTable implements Table<Slot> {
   #newGroup(bucket: BucketSpec, perMs: number): Group {
     const { algorithm } = bucket;
     const index = algorithm === 'window' ? this.#windows : new Map<string, Slot>();
-    const list = new ExpiryList(isOfCalendar(algorithm), index);
-    const group: Group = { name: nameOf(bucket, perMs), algorithm, list, index, table: this };
+    const group = new Group(nameOf(bucket, perMs), algorithm, this, index);
     this.#groups.set(group.name, group);
     return group;
   }
 
   #dropEmpty(group: Group): void {
-    if (group.list.size > 0) return;
+    if (group.size > 0) return;
     this.#groups.delete(group.name);
     group.table = undefined;
   }
 
-  #sweep({ algorithm, list }: Group, limit: number): void {
-    this.#size -= list.sweep(this.nowMs(algorithm), limit);
+  #sweep(group: Group, limit: number): void {
+    this.#size -= group.sweep(this.nowMs(group.algorithm), limit);
   }
 
   #nextInRound(): Group | undefined {
@@ -165,15 +153,15 @@ export class HeapTable implements Table<Slot> {
       this.#dropEmpty(other);
     }
     if (!this.isFull) return true;
-    let [inUse, largest] = [group.list.size === 0 ? 1 : 0, group];
+    let [inUse, largest] = [group.size === 0 ? 1 : 0, group];
     for (const one of this.#groups.values()) {
-      if (one.list.size > 0) inUse++;
-      if (one.list.size > largest.list.size) largest = one;
+      if (one.size > 0) inUse++;
+      if (one.size > largest.size) largest = one;
     }
-    const hasItsShare = largest === group || group.list.size >= Math.floor(this.#options.maxKeys / inUse);
+    const hasItsShare = largest === group || group.size >= Math.floor(this.#options.maxKeys / inUse);
     if (hasItsShare && this.#options.whenFull !== 'evict') return false;
-    const giving = hasItsShare && group.list.size > 0 ? group : largest;
-    if (!giving.list.removeFirst()) return false;
+    const giving = hasItsShare && group.size > 0 ? group : largest;
+    if (!giving.removeFirst()) return false;
     if (giving !== group) this.#dropEmpty(giving);
     this.#size--;
     this.#options.onEvicted();
@@ -182,6 +170,3 @@ export class HeapTable implements Table<Slot> {
 }
 
 const nameOf = ({ counter, algorithm }: BucketSpec, perMs: number): string => `${algorithm} ${perMs} ${counter}`;
-
-const isOfCalendar = (algorithm: CounterAlgorithm): boolean =>
-  algorithm === 'fixed' || algorithm === 'sliding' || algorithm === 'window';

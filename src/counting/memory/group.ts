@@ -1,25 +1,32 @@
-/** The counters of one group, approximately in the order in which they end: those that are over are in front. */
-import { copyOf, type Counter } from '../counter.ts';
+/**
+ * The counters of one name, algorithm and period, approximately in the order in which they end: those that are over are in front. When all
+ * counters of a table are in use, each group has a share.
+ */
+import { copyOf, type Counter, type CounterAlgorithm } from '../counter.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
 export interface Slot extends Counter {
   readonly key: string;
-  readonly list: ExpiryList;
+  readonly group: Group;
   previous: Slot | undefined;
   next: Slot | undefined;
 }
 
-export class ExpiryList {
-  /** Counters that begin later end later; others may end at any time. */
-  readonly #isOrdered: boolean;
-  /** Where slots are found by key; lists may share it. */
+export class Group {
+  readonly name: string;
+  readonly algorithm: CounterAlgorithm;
+  /** Whose it is; `undefined` once it was dropped. */
+  table: object | undefined;
+  /** Where slots are found by key: those of this group alone, or of all `window`s, whose keys name them wholly. */
   readonly #index: Map<string, Slot>;
   #first: Slot | undefined;
   #last: Slot | undefined;
   #size = 0;
 
-  constructor(isOrdered: boolean, index: Map<string, Slot>) {
-    this.#isOrdered = isOrdered;
+  constructor(name: string, algorithm: CounterAlgorithm, table: object, index: Map<string, Slot>) {
+    this.name = name;
+    this.algorithm = algorithm;
+    this.table = table;
     this.#index = index;
   }
 
@@ -27,8 +34,12 @@ export class ExpiryList {
     return this.#size;
   }
 
+  get(key: string): Slot | undefined {
+    return this.#index.get(key);
+  }
+
   add(key: string, counter: Counter): Slot {
-    const slot: Slot = { ...copyOf(counter), key, list: this, previous: undefined, next: undefined };
+    const slot: Slot = { ...copyOf(counter), key, group: this, previous: undefined, next: undefined };
     this.#index.set(key, slot);
     this.#append(slot);
     return slot;
@@ -58,7 +69,7 @@ export class ExpiryList {
       if (this.#first.endsAtMs <= nowMs) {
         this.remove(this.#first);
         removed++;
-      } else if (this.#isOrdered) {
+      } else if (endsInOrder(this.algorithm)) {
         break; // those behind end no earlier
       } else {
         this.moveToEnd(this.#first); // a counter in steady use must not hide those behind it
@@ -84,3 +95,7 @@ export class ExpiryList {
     this.#size--;
   }
 }
+
+/** Their windows follow the calendar: counters that begin later end later. Those of other algorithms may end at any time. */
+export const endsInOrder = (algorithm: CounterAlgorithm): boolean =>
+  algorithm === 'fixed' || algorithm === 'sliding' || algorithm === 'window';
