@@ -43,6 +43,10 @@ export const giveBackOf = <B>(ask: Counted<B>, cost: number): QuotaAsk<B> => ({
   cost,
 });
 
+/** The ask of a store that is not owed: charged only if it fits. */
+export const asSpend = <B>(ask: QuotaAsk<B>): QuotaAsk<B> =>
+  ask.kind !== 'owe' ? ask : ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask);
+
 /** The answer to an ask whose call is refused because of another ask: the same, uncharged. */
 export const uncharged = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => (ask.kind === 'owe' ? { ...ask, cost: 0 } : lookOf(ask));
 

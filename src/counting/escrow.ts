@@ -6,12 +6,11 @@
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
  * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
  */
-import { changeOf, lookOf, spendOf } from './ask.ts';
+import { asSpend, changeOf, lookOf, spendOf } from './ask.ts';
 import {
   adopt,
   answerOf,
   areTaken,
-  asSpend,
   decide,
   isForEscrow,
   isHeld,
@@ -26,7 +25,6 @@ import {
   returnable,
   returnOf,
   spendableUntilMs,
-  windowLeftMs,
 } from './lease.ts';
 import type { CounterAnswer, CounterAsk as Ask, CounterStore } from './store.ts';
 
@@ -250,7 +248,7 @@ export class Escrow {
     const nowMs = this.#options.nowMs();
     for (const lease of this.#leases.turn()) {
       if (lease.taking !== undefined) continue;
-      if (isOfWindow(lease) && windowLeftMs(lease, nowMs) <= 0) {
+      if (isOfWindow(lease) && lease.resetAtMs <= nowMs) {
         this.#strand(lease);
         this.#drop(lease);
         continue;
@@ -291,7 +289,7 @@ export class Escrow {
   #recordHeld(lease: Lease, units: number, nowMs: number): void {
     const held = Math.max(0, units);
     const isWindow = isOfWindow(lease);
-    const forMs = isWindow ? windowLeftMs(lease, nowMs) : RECORD_VALID_MS;
+    const forMs = isWindow ? lease.resetAtMs - nowMs : RECORD_VALID_MS;
     if (forMs <= 0 || (held === lease.recorded && (isWindow || held === 0))) return;
     lease.recorded = held;
     this.#options.recordHeld(lookOf(lease), held, forMs);

@@ -1,6 +1,6 @@
 /** A lease: units of one counter that are held here, and how they are spent and returned. */
 import type { QuotaAsk } from '../adapters/contract.ts';
-import { changeOf, giveBackOf, lookOf, spendOf } from './ask.ts';
+import { changeOf, giveBackOf } from './ask.ts';
 import type { BucketSpec, CounterAnswer } from './store.ts';
 
 /** Of the key of a lease, so that a lease takes at most 2 KB. */
@@ -48,9 +48,9 @@ export interface Lease {
   recorded: number;
   /** In {@link Leases}. */
   place: number;
-  // Of algorithms other than `window`, which has its end in its asks.
-  /** When the counter is full again. */
+  /** When the counter is full again: of a `window` its end, of others as of the last answer. */
   resetAtMs: number;
+  // Of algorithms other than `window`.
   /** End of the window that the units were charged to, in the time of the store. */
   chargedEndMs: number;
   /** When the oldest unit was taken. */
@@ -74,12 +74,12 @@ const newLease = ({ bucket, key, limit, burst, perMs, endsAtMs }: Ask, nowMs: nu
   taking: undefined,
   recorded: 0,
   place,
-  resetAtMs: 0,
+  resetAtMs: bucket.algorithm === 'window' ? (endsAtMs ?? Infinity) : 0,
   chargedEndMs: 0,
   heldSinceMs: 0,
 });
 
-/** Takes over the limit of an ask, which a request may bring; the window is in its key. */
+/** Takes over the limit of an ask of a `window`, which a request may bring; the window is in its key. */
 export function adopt(lease: Lease, { bucket, limit, burst, perMs, endsAtMs }: Ask): void {
   lease.left += limit - lease.limit;
   lease.bucket = bucket;
@@ -87,6 +87,7 @@ export function adopt(lease: Lease, { bucket, limit, burst, perMs, endsAtMs }: A
   lease.burst = burst;
   lease.perMs = perMs;
   lease.endsAtMs = endsAtMs;
+  lease.resetAtMs = endsAtMs ?? Infinity;
 }
 
 /** A chunk that was used up fast is followed by a larger one. */
@@ -121,16 +122,8 @@ export function record(
 }
 
 /** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
-export function spendableUntilMs({ bucket, endsAtMs = Infinity, held, resetAtMs, heldSinceMs }: Lease): number {
-  switch (bucket.algorithm) {
-    case 'window':
-      return endsAtMs;
-    case 'fixed':
-      return resetAtMs;
-    default:
-      return held === 0 ? Infinity : heldSinceMs + HELD_MS;
-  }
-}
+export const spendableUntilMs = ({ bucket: { algorithm }, held, resetAtMs, heldSinceMs }: Lease): number =>
+  algorithm === 'window' || algorithm === 'fixed' ? resetAtMs : held === 0 ? Infinity : heldSinceMs + HELD_MS;
 
 /** Leases by bucket and key; those of `window`s by the key alone, which names the counter wholly. */
 export class Leases {
@@ -191,12 +184,7 @@ export class Leases {
   }
 }
 
-export const windowLeftMs = ({ endsAtMs = Infinity }: Lease, nowMs: number): number => endsAtMs - nowMs;
-
 export const isOfWindow = ({ bucket }: Pick<Ask, 'bucket'>): boolean => bucket.algorithm === 'window';
-/** For a store that is asked directly. */
-export const asSpend = (ask: Ask): Ask =>
-  ask.kind !== 'owe' ? ask : ask.cost > 0 ? spendOf(ask, ask.cost) : lookOf(ask);
 export const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
 /** Asks with an idempotency key, a long key, or a period given by the request go to the store. */
 export function isForEscrow(ask: Ask): boolean {
@@ -225,7 +213,7 @@ export function returnable(lease: Lease, nowMs: number): number {
   const { bucket, limit, perMs, held, heldSinceMs } = lease;
   switch (bucket.algorithm) {
     case 'window':
-      return windowLeftMs(lease, nowMs) <= 0 ? 0 : held;
+      return lease.resetAtMs <= nowMs ? 0 : held;
     case 'gcra':
       return Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs));
     default:
@@ -255,8 +243,13 @@ export function decide(leases: readonly Lease[], asks: readonly Ask[], nowMs: nu
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
   const { limit } = lease;
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
-  const resetMs = Math.max(minResetMs, isOfWindow(lease) ? windowLeftMs(lease, nowMs) : lease.resetAtMs - nowMs);
-  return { granted, limit, remaining, resetMs, used: limit - remaining };
+  return {
+    granted,
+    limit,
+    remaining,
+    resetMs: Math.max(minResetMs, lease.resetAtMs - nowMs),
+    used: limit - remaining,
+  };
 }
 
 /** A spend that is charged whole, or not. */

@@ -1,4 +1,3 @@
-import { lookOf, spendOf } from '../../counting/ask.ts';
 import type { AlgorithmLimit, CountedLimit, WindowLimit } from '../walk/limit-found.ts';
 import type { CounterAsk } from './store.ts';
 
@@ -50,10 +49,4 @@ export const isOfAlgorithm = (charge: Charge): charge is AlgorithmCharge => char
 export function askOf({ found: { kind, ask }, hits, capacity }: Charge): CounterAsk {
   if (kind === 'algorithm' || (ask.cost === hits && ask.limit === capacity)) return ask;
   return { ...ask, cost: hits, limit: capacity };
-}
-
-/** Charged only where it fits. */
-export function spendAskOf(charge: Charge): CounterAsk {
-  const ask = askOf(charge);
-  return ask.kind === 'owe' ? (ask.cost === 0 ? lookOf(ask) : spendOf(ask, ask.cost)) : ask;
 }

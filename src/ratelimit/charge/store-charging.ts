@@ -3,8 +3,8 @@
  * **In**: charges of windows, and of algorithms without them. **Out**: their counts; at once where the stores answer at once. **Fails**: with
  * a ServiceError of kind `redis_error`.
  */
-import { giveBackOf, lookOf } from '../../counting/ask.ts';
-import { askOf, type Charge, isOfAlgorithm, isOfWindow, spendAskOf } from './charge-made.ts';
+import { asSpend, giveBackOf, lookOf } from '../../counting/ask.ts';
+import { askOf, type Charge, isOfAlgorithm, isOfWindow } from './charge-made.ts';
 import { both, type Done, settled, unlessFailed } from './done.ts';
 import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
 
@@ -146,7 +146,7 @@ const LOOK: How = {
 
 /** Where one is refused, none was charged: each is what it would be at. */
 const SPEND: How = {
-  ask: spendAskOf,
+  ask: (one) => asSpend(askOf(one)),
   count(one, answer, isAnyRefused) {
     if (!answer.granted && isOfAlgorithm(one)) return refusedCount(one);
     const wouldBe = usedOf(one, answer) + (isAnyRefused ? one.hits : 0);
