@@ -49,7 +49,6 @@ export class InFlight implements Expiring {
     this.#onSilent();
   }
 
-  /** Later commands are not watched. */
   close(): void {
     silences.remove(this);
   }
