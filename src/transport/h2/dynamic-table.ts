@@ -1,10 +1,11 @@
 /**
  * The dynamic table of HPACK (RFC 7541 section 2.3.2), without an object per entry: clients insert ids that no later block names, and
  * objects that live for some twenty requests would be moved to the old generation of the heap, whose collection delays calls.
- * **In**: fields that a client indexes, and indices. **Out**: fields; one for all entries of the same name and value. **Fails**: never.
+ * **In**: fields that a client indexes, and indices. **Out**: fields; one for all entries of the same name and value, if they affect how a
+ * request is handled. **Fails**: never.
  */
 import { copyOf } from './byte-arena.ts';
-import { Field, type FieldKind } from './field.ts';
+import { Field, FieldKind } from './field.ts';
 
 /** The size of the peer's table: RFC 7541's default, since we announce none. */
 export const TABLE_BYTES = 4096;
@@ -29,7 +30,10 @@ export class DynamicTable {
   #next = 0;
   #size = 0;
   #limit = TABLE_BYTES;
-  /** Of each name, the field that was read last; together no larger than the table, since clients choose names and values. */
+  /**
+   * Of each name that affects how a request is handled, the field that was read last; together no larger than the table, since clients
+   * choose names and values.
+   */
   readonly #last = new Map<string, Field>();
   #lastBytes = 0;
 
@@ -56,7 +60,7 @@ export class DynamicTable {
     this.#names[slot] = name;
     this.#kinds[slot] = kind;
     this.#hasLow[slot] = hasLow ? 1 : 0;
-    const last = this.#last.get(name);
+    const last = kind === FieldKind.OTHER ? undefined : this.#last.get(name);
     this.#fields[slot] = last?.hasValue(bytes, from, to) === true ? last : undefined;
   }
 
@@ -83,7 +87,7 @@ export class DynamicTable {
     const name = this.#names[slot] as string;
     const kind = this.#kinds[slot] as FieldKind;
     const field = new Field(name, kind, bytes, 0, bytes.length, this.#hasLow[slot] === 1);
-    this.#remember(field);
+    if (kind !== FieldKind.OTHER) this.#remember(field);
     return field;
   }
 
