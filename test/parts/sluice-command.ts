@@ -10,7 +10,13 @@ import { CACHE, once } from './fetch.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** All that the bundle is made of. */
-const MADE_OF = ['package-lock.json', 'package.json', 'scripts/*.ts', '{src,plugins,gen}/**/*.{ts,html}'];
+const MADE_OF = [
+  'package-lock.json',
+  'package.json',
+  'tsconfig.json',
+  'scripts/*.ts',
+  '{src,plugins,gen}/**/*.{ts,html}',
+];
 /** What the command reads of its package. */
 const READ = ['package.json', 'examples/requests'];
 const PREFIX = 'sluice-';
