@@ -9,7 +9,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
 import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
-import { redisAddress } from '../../src/ratelimit/charge/redis-address.ts';
 import { redisPool } from '../../src/ratelimit/charge/redis-pool.ts';
 import type { Holder } from '../../src/counting/store.ts';
 import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
@@ -49,16 +48,17 @@ async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, a
     REDIS_URL: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url,
     REDIS_AUTH: auth,
     REDIS_TIMEOUT: '2s',
+    SLUICE_REDIS_DEADLINE: '2s',
+    SLUICE_ESCROW: 'true',
+    EXPIRATION_JITTER_MAX_SECONDS: '0',
+    CACHE_KEY_PREFIX: 'pre:',
   });
   const pool = redisPool({
-    redis: redisAddress(settings, 'REDIS'),
-    deadlineMs: 2000,
-    jitterMaxS: 0,
-    keyPrefix: 'pre:',
+    settings,
+    setting: 'REDIS',
     nowMs: () => clock.nowMs,
     outage: undefined,
     around: (store) => store,
-    isEscrow: true,
     replica: name,
     worker,
   });

@@ -9,7 +9,6 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { LOCAL_KEYS, type MemoryPool, memoryPool, type MemoryPoolOptions } from './memory-pool.ts';
-import { redisAddress } from './redis-address.ts';
 import { type RedisPool, redisPool, replicaName } from './redis-pool.ts';
 import type { ChargeStore, PoolOf } from './store.ts';
 
@@ -71,14 +70,11 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
   const openAt = (setting: 'REDIS' | 'REDIS_PERSECOND', gauge: string): RedisPool => {
     const pool = asSetting(setting, () =>
       redisPool({
-        redis: redisAddress(settings, setting),
-        deadlineMs: settings.SLUICE_REDIS_DEADLINE,
-        jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS,
-        keyPrefix: settings.CACHE_KEY_PREFIX,
+        settings,
+        setting,
         nowMs,
         outage: log === undefined ? undefined : new OutageLog(log, { pool: gauge }),
         around: (store) => aroundRedis(store, setting === 'REDIS' ? 'others' : 'per second'),
-        isEscrow: settings.SLUICE_ESCROW,
         replica,
         worker,
       }),

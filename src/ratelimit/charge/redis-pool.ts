@@ -5,11 +5,12 @@
  */
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import type { EscrowedUnits } from '../../counting/escrow.ts';
-import type { RedisAddress } from '../../counting/redis/config.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';
 import { type EscrowOwner, type RedisStore, redisStore } from '../../counting/redis/redis-store.ts';
 import { ServiceError } from '../call.ts';
 import { Guard } from './guard.ts';
+import type { Settings } from '../settings/settings.ts';
+import { redisAddress } from './redis-address.ts';
 import type { ChargeStore } from './store.ts';
 
 export { replicaName } from '../../counting/redis/replica-name.ts';
@@ -20,16 +21,13 @@ const OWN_PREFIX = 'sluice:limits:';
 const HUNG_MS = 500;
 
 export interface RedisPoolOptions {
-  /** Without the text for messages: callers need not know it. */
-  readonly redis: RedisAddress;
-  readonly deadlineMs: number;
-  readonly jitterMaxS: number;
-  readonly keyPrefix: string;
+  readonly settings: Settings;
+  /** Which of them name its address. */
+  readonly setting: 'REDIS' | 'REDIS_PERSECOND';
   readonly nowMs: () => number;
   readonly outage: OutageLog | undefined;
   /** Put around what asks Redis: a tracer. */
   readonly around: (store: ChargeStore) => ChargeStore;
-  readonly isEscrow: boolean;
   /** Name of this process for others, and the number of this thread. */
   readonly replica: string;
   readonly worker: number;
@@ -42,11 +40,13 @@ export interface RedisPool extends RedisStore {
 }
 
 export function redisPool(options: RedisPoolOptions): RedisPool {
-  const { redis, deadlineMs, jitterMaxS, keyPrefix, nowMs, outage, around, isEscrow, replica, worker } = options;
+  const { settings, setting, nowMs, outage, around, replica, worker } = options;
+  const deadlineMs = settings.SLUICE_REDIS_DEADLINE;
+  const keyPrefix = settings.CACHE_KEY_PREFIX;
   const guard = new Guard({ timeoutMs: deadlineMs, outage });
   let isOpen = false; // that it is not connected yet is no outage
   const connection = openConnection({
-    redis,
+    redis: redisAddress(settings, setting),
     timeoutMs: Math.max(HUNG_MS, deadlineMs),
     onReady(isReady, why = '') {
       if (isReady) guard.connected();
@@ -74,13 +74,13 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     windowPrefix: keyPrefix,
     clock: 'redis',
     nowMs,
-    jitterMaxS,
+    jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS,
     within: async (trip, commands) => {
       if (connection.why !== undefined) throw new ServiceError('redis_error', connection.why);
       return guard.ask(trip, commands);
     },
     around,
-    escrow: isEscrow ? owner : undefined,
+    escrow: settings.SLUICE_ESCROW ? owner : undefined,
   });
   return {
     ...store,

@@ -5,6 +5,7 @@ import { eventually } from 'sluice/plugin/testing';
 import { OutageLog } from '../../../src/adapters/outage-log.ts';
 import type { CounterAlgorithm } from '../../../src/counting/counter.ts';
 import { redisPool } from '../../../src/ratelimit/charge/redis-pool.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 import {
   addReplica,
   type RedisClusterPart,
@@ -31,20 +32,26 @@ async function send({ port }: { readonly port: number }, ...commands: readonly C
 }
 
 /** A store as `sluice ratelimit` opens it, and the lines that it logs. */
-function open(address: object, isEscrow = false) {
+function open(type: 'SENTINEL' | 'CLUSTER', url: string, isEscrow = false) {
   const lines: string[] = [];
   const log = (message: string, fields?: object): void => {
     lines.push(`${message} ${JSON.stringify(fields)}`);
   };
+  const { settings } = readSettings({
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_TYPE: type,
+    REDIS_URL: url,
+    REDIS_TIMEOUT: '1s',
+    SLUICE_REDIS_DEADLINE: '500ms',
+    SLUICE_ESCROW: String(isEscrow),
+    EXPIRATION_JITTER_MAX_SECONDS: '0',
+  });
   const pool = redisPool({
-    redis: { shown: '', db: 0, connectTimeout: 1000, ...address },
-    deadlineMs: 500,
-    jitterMaxS: 0,
-    keyPrefix: '',
+    settings,
+    setting: 'REDIS',
     nowMs: Date.now,
     outage: new OutageLog({ debug: log, info: log, warn: log, error: log }, {}),
     around: (store) => store,
-    isEscrow,
     replica: 'tested',
     worker: 0,
   });
@@ -96,10 +103,7 @@ describe('behind a sentinel', () => {
       async (algorithm, isEscrow) => {
         const part = await startRedisSentinel();
         ends.push(() => part.stop());
-        const { pool, lines, spend } = open(
-          { name: 'mymaster', sentinels: [{ host: '127.0.0.1', port: part.port }] },
-          isEscrow,
-        );
+        const { pool, lines, spend } = open('SENTINEL', `mymaster,127.0.0.1:${part.port}`, isEscrow);
         await eventually(async () => expect(await spend('before', algorithm)).toBe(999));
         expect(await spend('counted', algorithm)).toBe(999);
         await send(part.master, ['WAIT', 1, 5000]);
@@ -143,7 +147,7 @@ describe('in a cluster', () => {
     ends.push(() => part.stop());
     const replica = await addReplica(part);
     ends.push(() => replica.stop());
-    const opened = open({ cluster: part.nodes.map(({ port }) => ({ host: '127.0.0.1', port })) });
+    const opened = open('CLUSTER', part.nodes.map(({ port }) => `127.0.0.1:${port}`).join(','));
     await eventually(async () => expect(await opened.spend('before', 'window')).toBe(999));
     for (const key of KEYS)
       for (const algorithm of ['window', 'gcra'] as const) expect(await opened.spend(key, algorithm)).toBe(999);
@@ -182,7 +186,7 @@ describe('in a cluster', () => {
     async (algorithm) => {
       const part = await startRedisCluster();
       ends.push(() => part.stop());
-      const { spend } = open({ cluster: part.nodes.map(({ port }) => ({ host: '127.0.0.1', port })) });
+      const { spend } = open('CLUSTER', part.nodes.map(({ port }) => `127.0.0.1:${port}`).join(','));
       await eventually(async () => expect(await spend('before', algorithm)).toBe(999));
       await Promise.all(KEYS.map(async (key) => spend(key, algorithm)));
       part.nodes[0]?.freeze();
