@@ -6,6 +6,7 @@ import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../text/nearest.ts';
 import { checkMutualTls } from './check-mutual-tls.ts';
 import { checkRouting } from './check-routing.ts';
+import { checkTokenRouting } from './check-token-routing.ts';
 import { gatewayName } from './envoy/route-tables.ts';
 import type { Mesh } from './model/mesh.ts';
 import { completeGateway, completeHost, overlap } from './resolve/hosts.ts';
@@ -23,6 +24,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
     for (const [at, { name }] of rule.spec.targets.entries()) checker.host(rule, name, ['spec', 'targets', at, 'name']);
   checkRouting(mesh, findings);
   checkMutualTls(mesh, findings);
+  checkTokenRouting(mesh, findings);
 }
 
 class Checker {

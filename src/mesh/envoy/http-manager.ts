@@ -3,6 +3,7 @@ import type { MeshSettings, SluiceSettings } from '../model/mesh.ts';
 import { targetsAt } from '../resolve/inbound-ports.ts';
 import type { Scope } from '../resolve/scope.ts';
 import { accessLogs } from './access-logs.ts';
+import { tokenFilter } from './token-filter.ts';
 import { any, compact, FROM_ADS, type Json, seconds } from './parts.ts';
 
 const MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -21,6 +22,7 @@ export function httpManager({ statPrefix, routes, direction, isGrpcWeb = false, 
   const { settings } = scope.mesh;
   const { sluice, pathNormalization } = settings;
   const isServer = direction !== 'outbound';
+  const tokens = direction === 'gateway' ? tokenFilter(scope) : undefined;
   return {
     name: 'envoy.filters.network.http_connection_manager',
     typed_config: any(
@@ -31,6 +33,7 @@ export function httpManager({ statPrefix, routes, direction, isGrpcWeb = false, 
           ? { rds: { config_source: FROM_ADS, route_config_name: routes.table } }
           : { route_config: routes.inline }),
         http_filters: [
+          ...(tokens === undefined ? [] : [tokens]),
           ...(isServer && sluice !== undefined ? askFilters(sluice) : []),
           ...(isGrpcWeb ? [filter('grpc_web', `${FILTERS}.grpc_web.v3.GrpcWeb`)] : []),
           filter('cors', `${FILTERS}.cors.v3.Cors`),

@@ -6,6 +6,7 @@
 import { hasLabels } from '../model/mesh.ts';
 import { writtenRoutes } from '../resolve/delegates.ts';
 import { completeGateway, completeHost } from '../resolve/hosts.ts';
+import { routingClaim } from '../rules/routing-claim.ts';
 import type { StringMatch } from '../rules/values.ts';
 import { type Destination, type HttpMatch, type HttpRoute } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
@@ -13,6 +14,7 @@ import { hashPolicy } from './hash-policy.ts';
 import { outboundCluster } from './names.ts';
 import { any, compact, fraction, type Json, madeOf, seconds, withTimeout } from './parts.ts';
 import type { RouteScope } from './route-scope.ts';
+import { TOKENS } from './token-filter.ts';
 import { filterConfigs, headerChanges, sortedEntries, stringMatcher } from './route-filters.ts';
 
 export interface RouteContext {
@@ -92,12 +94,16 @@ function matchOf(match: HttpMatch | undefined): Json {
     case_sensitive: ignoreUriCase ? false : undefined,
     headers: [
       ...pseudo.flatMap(([name, test]) => (test === undefined ? [] : [headerMatch(`:${name}`, test)])),
-      ...sortedEntries(headers).map(([name, test]) => headerMatch(name, test)),
-      ...sortedEntries(withoutHeaders).map(([name, test]) => ({
+      ...headersIn(headers).map(([name, test]) => headerMatch(name, test)),
+      ...headersIn(withoutHeaders).map(([name, test]) => ({
         ...headerMatch(name, test),
         invert_match: true,
         ...(isAny(test) ? {} : { treat_missing_header_as_empty: true }),
       })),
+    ],
+    dynamic_metadata: [
+      ...claimMatches(headers),
+      ...claimMatches(withoutHeaders).map((one) => ({ ...one, invert: true })),
     ],
     query_parameters: sortedEntries(queryParams).map(([name, test]) =>
       isAny(test) ? { name, present_match: true } : { name, string_match: stringMatcher(test) },
@@ -114,6 +120,28 @@ function pathMatch(uri: StringMatch | undefined): Json {
 /** No test, or the regular expression `*` of old rules. */
 const isAny = ({ exact, prefix, regex }: StringMatch): boolean =>
   exact === undefined && prefix === undefined && (regex === undefined || regex === '*');
+
+type Tests = HttpMatch['headers'];
+
+const headersIn = (tests: Tests): readonly (readonly [string, StringMatch])[] =>
+  sortedEntries(tests).filter(([name]) => routingClaim(name) === undefined);
+
+/** Of a token that the gateway has verified; a claim that is a list has one of several values. */
+const claimMatches = (tests: Tests): Json[] =>
+  sortedEntries(tests).flatMap(([name, test]) => {
+    const claim = routingClaim(name);
+    if (claim === undefined) return [];
+    const value: Json = { string_match: stringMatcher(test) };
+    return [
+      {
+        filter: TOKENS.filter,
+        path: [TOKENS.key, ...claim].map((key) => ({ key })),
+        value: isAny(test)
+          ? { present_match: true }
+          : { or_match: { value_matchers: [{ list_match: { one_of: value } }, value] } },
+      },
+    ];
+  });
 
 const headerMatch = (name: string, test: StringMatch): Json =>
   isAny(test) ? { name, present_match: true } : { name, string_match: stringMatcher(test) };

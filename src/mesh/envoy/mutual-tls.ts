@@ -45,10 +45,11 @@ const trustDomains = (identities: Scope['mesh']['settings']['identities']): read
   identities === undefined ? [] : [identities.trustDomain, ...identities.trustDomainAliases];
 
 /** Of a server that lets any member in; `undefined`: the proxy gets no certificate. */
-export function memberContext(alpn: readonly string[], scope: Scope): Json | undefined {
+export function memberContext(alpn: readonly string[], scope: Scope, from?: 'TLSv1_3'): Json | undefined {
   const { mesh, member } = scope;
   if (mesh.settings.identities === undefined || member.secrets === undefined) return undefined;
-  return commonContext(member.secrets, alpn, memberPrefixes(scope));
+  const context = commonContext(member.secrets, alpn, memberPrefixes(scope));
+  return from === undefined ? context : { ...context, tls_params: { ...VERSIONS, tls_minimum_protocol_version: from } };
 }
 
 // ---------------------------------------------------------- the server's side
@@ -70,7 +71,7 @@ export function inboundTls(number: number, isForHttp: boolean, scope: Scope): re
   const { mesh, member } = scope;
   const mode = mesh.settings.identities === undefined ? 'DISABLE' : mtlsModeAt(mesh, member, number);
   if (mode === 'DISABLE') return [{ match: {} }];
-  const common_tls_context = memberContext(isForHttp ? HTTP_ALPN : [], scope);
+  const common_tls_context = memberContext(isForHttp ? HTTP_ALPN : [], scope, mesh.settings.mutualTlsFrom);
   if (common_tls_context === undefined)
     return mode === 'PERMISSIVE' ? [{ match: {} }] : [{ match: {}, isRefused: true }];
   const transport_socket = tlsSocket('DownstreamTlsContext', { common_tls_context, require_client_certificate: true });

@@ -17,6 +17,7 @@ import { inboundListeners } from './inbound-listeners.ts';
 import type { Listening } from './listener.ts';
 import type { Made } from './made.ts';
 import { outboundListeners } from './outbound-listeners.ts';
+import { keyClusters } from './token-filter.ts';
 
 /** All, made for this proxy alone; {@link SharedResources} gives the same. */
 export function resourcesOf(mesh: Mesh, member: Member): readonly Made[] {
@@ -48,6 +49,7 @@ export function ownResources(scope: Scope): readonly Made[] {
   return [
     ...credentialSecrets(united(serverCredentials(servers), ...byCredentials.map(({ used }) => used)), scope),
     ...clients.flatMap(({ clusters, endpoints }) => [...clusters, ...endpoints]),
+    ...keyClusters(scope),
     ...inboundClusters(scope),
     ...listeners,
     ...tables,

@@ -41,6 +41,8 @@ export interface MeshSettings {
   readonly pathNormalization?: 'DEFAULT' | 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES' | undefined;
   /** Of routes whose rule says nothing about retries. */
   readonly retries?: HttpRetries | undefined;
+  /** The least version of TLS that workloads take from each other; absent: 1.2. */
+  readonly mutualTlsFrom?: 'TLSv1_3' | undefined;
   /** Absent: proxies neither ask nor report. */
   readonly sluice?: SluiceSettings | undefined;
   /** Absent: workloads have no certificates, so all calls within the mesh go in cleartext. */
@@ -96,6 +98,7 @@ export interface Mesh {
     | 'Gateway'
     | 'Sidecar'
     | 'PeerAuthentication'
+    | 'RequestAuthentication'
     | 'Policy'
     | 'MeshPolicy'
     | 'Secret'

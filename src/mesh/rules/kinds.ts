@@ -18,6 +18,7 @@ import {
   serviceEntry,
   workloadEntry,
 } from './services.ts';
+import { requestAuthentication } from './request-authentication.ts';
 import { virtualService } from './virtual-service.ts';
 
 /** By kind: its schema, and the key of the object that holds it; without a key it is the object itself. */
@@ -29,6 +30,7 @@ export const KINDS = {
   ServiceEntry: { schema: serviceEntry, part: 'spec' },
   WorkloadEntry: { schema: workloadEntry, part: 'spec' },
   PeerAuthentication: { schema: peerAuthentication, part: 'spec' },
+  RequestAuthentication: { schema: requestAuthentication, part: 'spec' },
   Policy: { schema: authenticationPolicy, part: 'spec' },
   MeshPolicy: { schema: meshPolicy, part: 'spec' },
   Service: { schema: kubernetesService, part: 'spec' },
@@ -44,6 +46,7 @@ export type Kind = keyof typeof KINDS;
 export type SpecOf<K extends Kind> = z.output<(typeof KINDS)[K]['schema']>;
 
 const NETWORKING = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'];
+const SECURITY = ['security.istio.io/v1', 'security.istio.io/v1beta1'];
 const AUTHENTICATION = ['authentication.istio.io/v1alpha1'];
 /** The preferred one first. */
 export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
@@ -53,7 +56,8 @@ export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
   Sidecar: NETWORKING,
   ServiceEntry: NETWORKING,
   WorkloadEntry: NETWORKING,
-  PeerAuthentication: ['security.istio.io/v1', 'security.istio.io/v1beta1'],
+  PeerAuthentication: SECURITY,
+  RequestAuthentication: SECURITY,
   Policy: AUTHENTICATION,
   MeshPolicy: AUTHENTICATION,
   Service: ['v1'],

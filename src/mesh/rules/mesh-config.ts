@@ -41,6 +41,7 @@ const known = {
     })
     .optional(),
   defaultHttpRetryPolicy: retries.optional(),
+  meshMTLS: z.looseObject({ minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']).optional() }).optional(),
   proxyListenPort: port(15_001),
   proxyInboundListenPort: port(15_006),
 };
@@ -68,14 +69,22 @@ export async function readMeshConfig(file: string, text: string, findings: Findi
     return undefined;
   }
   for (const [key] of root.entries)
-    if (!Object.hasOwn(known, key) && !READ_BY_OTHERS.includes(key)) warnUnknown(root, key, findings);
+    if (!Object.hasOwn(known, key) && !READ_BY_OTHERS.includes(key)) warnUnknown(root, [key], findings);
+  const mutual = root.entries.get('meshMTLS')?.value;
+  for (const [key] of mutual?.kind === 'map' ? mutual.entries : [])
+    if (key !== 'minProtocolVersion') warnUnknown(root, ['meshMTLS', key], findings);
   const parsed = parsedBy(schema, plain(root), root, 'MESH_FIELD', 'the MeshConfig', findings)?.value;
   return parsed === undefined ? undefined : configOf(parsed as z.output<typeof schema>);
 }
 
-function warnUnknown(root: MapNode, key: string, findings: Findings): void {
-  const { entry, node } = nodeAt(root, [key]);
-  findings.add('warning', 'MESH_RULE', entry?.keyPlace ?? node.place, `${key} of a MeshConfig has no effect here`);
+function warnUnknown(root: MapNode, path: readonly string[], findings: Findings): void {
+  const { entry, node } = nodeAt(root, path);
+  findings.add(
+    'warning',
+    'MESH_RULE',
+    entry?.keyPlace ?? node.place,
+    `${path.join('.')} of a MeshConfig has no effect here`,
+  );
 }
 
 function configOf(config: z.output<typeof schema>): MeshConfig {
@@ -103,6 +112,7 @@ function configOf(config: z.output<typeof schema>): MeshConfig {
       },
       pathNormalization: config.pathNormalization?.normalization,
       retries: config.defaultHttpRetryPolicy,
+      mutualTlsFrom: config.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : undefined,
     },
     trustDomain: config.trustDomain,
     trustDomainAliases: config.trustDomainAliases ?? [],

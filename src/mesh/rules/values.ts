@@ -104,11 +104,6 @@ export const SERVER_NAME = 'expected a server name of TLS: complete, or with *. 
 
 export const headerName = z
   .string()
-  .refine((name) => !name.startsWith('@request.auth.'), {
-    abort: true,
-    message:
-      'this control plane does not route by claims of tokens; match a header, or let an AuthorizationPolicy ask for the claim',
-  })
   .regex(/^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header')
   .transform((name) => name.toLowerCase());
 

@@ -1,5 +1,6 @@
 /** VirtualService of networking.istio.io: how calls to hosts are routed. */
 import { z } from 'zod';
+import { isClaimName, routingClaim } from './routing-claim.ts';
 import {
   duration,
   durationOr,
@@ -44,14 +45,25 @@ export type Destination = z.output<typeof destination>;
 const weight = z.int().min(0);
 const weighted = z.strictObject({ destination, weight: weight.optional(), headers: headers.optional() });
 
+/** Names of claims keep their case. */
+const matchedName = z.string().transform((name, context) => {
+  const read = isClaimName(name) ? undefined : headerName.safeParse(name);
+  if (read === undefined ? routingClaim(name) !== undefined : read.success) return read?.data ?? name;
+  const message = read?.error?.issues[0]?.message ?? CLAIM;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+const CLAIM =
+  'expected the name of a claim, as in @request.auth.claims.groups or @request.auth.claims[realm_access][roles]';
+
 const httpMatch = z.strictObject({
   name: z.string().optional(),
   uri: stringMatch.optional(),
   scheme: stringMatch.optional(),
   method: stringMatch.optional(),
   authority: stringMatch.optional(),
-  headers: z.record(headerName, stringMatch).default({}),
-  withoutHeaders: z.record(headerName, stringMatch).default({}),
+  headers: z.record(matchedName, stringMatch).default({}),
+  withoutHeaders: z.record(matchedName, stringMatch).default({}),
   queryParams: z.record(z.string().min(1), stringMatch).default({}),
   port: port.optional(),
   sourceLabels: labels.default({}),
@@ -232,6 +244,16 @@ export const virtualService = z
       for (const [at, { delegate }] of http.entries())
         if (delegate !== undefined) refuse(['http', at, 'delegate'], 'a delegate does not delegate');
     }
+    if (hosts.length > 0 && gateways.every((name) => name === MESH_GATEWAY))
+      for (const [at, { match = [] }] of http.entries())
+        for (const [nth, { headers, withoutHeaders }] of match.entries())
+          for (const [part, names] of Object.entries({ headers, withoutHeaders }))
+            for (const name of Object.keys(names))
+              if (isClaimName(name))
+                refuse(
+                  ['http', at, 'match', nth, part, name],
+                  'gateways alone route by claims of tokens; name one in gateways, or match a header',
+                );
     const lowered = hosts.map((one) => one.toLowerCase());
     for (const [at, name] of lowered.entries()) {
       if (lowered.indexOf(name) < at) refuse(['hosts', at], `${name} stands twice`);

@@ -14,7 +14,14 @@ type Objects = readonly MeshObject<Kind>[];
 
 const CLUSTER_WIDE: ReadonlySet<Kind> = new Set<Kind>(['Namespace', 'Node', 'MeshPolicy']);
 /** Rules that hold for all namespaces from the root namespace. */
-const OF_THE_ROOT: readonly Kind[] = ['PeerAuthentication', 'Sidecar', 'DestinationRule', 'VirtualService', 'Gateway'];
+const OF_THE_ROOT: readonly Kind[] = [
+  'PeerAuthentication',
+  'RequestAuthentication',
+  'Sidecar',
+  'DestinationRule',
+  'VirtualService',
+  'Gateway',
+];
 
 export class DiscoveredNamespaces {
   readonly #settings: Pick<MeshSettings, 'discoverySelectors' | 'rootNamespace'>;

@@ -21,16 +21,17 @@ export const PLURALS: Readonly<Record<string, string>> = {
   ServiceEntry: 'serviceentries',
   WorkloadEntry: 'workloadentries',
   PeerAuthentication: 'peerauthentications',
+  RequestAuthentication: 'requestauthentications',
 };
 
 export const NETWORKING = 'networking.istio.io/v1';
 export const SECURITY = 'security.istio.io/v1';
 const only = (isOne: (kind: string) => boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(PLURALS).filter(([kind]) => isOne(kind)));
-const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'Namespace', 'PeerAuthentication'];
+const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'Namespace', 'PeerAuthentication', 'RequestAuthentication'];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
-export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication');
+export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication' || kind === 'RequestAuthentication');
 
 /** As a cluster in which Istio's definitions are installed. */
 export function installIstio(api: FakeKubeApi): void {

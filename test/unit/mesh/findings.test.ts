@@ -85,7 +85,7 @@ describe('an error', () => {
         '  hosts: [reviews]\n  http: [{ match: [{ headers: { "@request.auth.claims.groups": { exact: a } } }], route: [{ destination: { host: reviews } }] }]',
       ),
       [
-        'b.yaml:6:64 MESH_FIELD VirtualService default/a, http.0.match.0.headers.@request.auth.claims.groups: this control plane does not route by claims of tokens; match a header, or let an AuthorizationPolicy ask for the claim',
+        'b.yaml:6:64 MESH_FIELD VirtualService default/a, http.0.match.0.headers.@request.auth.claims.groups: gateways alone route by claims of tokens; name one in gateways, or match a header',
       ],
     ],
     [

@@ -76,6 +76,25 @@ extensionProviders: []
     });
   });
 
+  test('says from which version of TLS on workloads take calls of each other', async () => {
+    const { config, findings } = await read('meshMTLS: { minProtocolVersion: TLSV1_3, cipherSuites: [a] }');
+    expect(findings).toEqual(['1:42 warning meshMTLS.cipherSuites of a MeshConfig has no effect here']);
+    const inbound = async (settings: MeshConfig['settings'] | undefined): Promise<string> => {
+      const identities = { trustDomain: 'cluster.local', trustDomainAliases: [] };
+      const { mesh } = await readMesh({ 'mesh.yaml': MESH }, { ...settings, identities });
+      const all = resourcesFor(mesh, 'sidecar~10.0.0.1~web-1.default~default.svc.cluster.local', {
+        SDS_CLUSTER: 'sds-grpc',
+      });
+      expect(await validate(all)).toContain('OK');
+      return text(all, LISTENER, 'virtualInbound');
+    };
+    expect(await inbound(config?.settings)).toContain('"tls_minimum_protocol_version":"TLSv1_3"');
+    expect(await inbound(config?.settings)).not.toContain('"tls_minimum_protocol_version":"TLSv1_2"');
+    const automatic = await read('meshMTLS: { minProtocolVersion: TLS_AUTO }');
+    expect(await inbound(automatic.config?.settings)).toContain('"tls_minimum_protocol_version":"TLSv1_2"');
+    expect((await read('meshMTLS: { minProtocolVersion: TLSV1_1 }')).findings.join()).toContain('TLSV1_3');
+  });
+
   test('that is empty says nothing', async () => {
     expect(await read('')).toEqual({
       config: { settings: {}, trustDomain: undefined, trustDomainAliases: [] },
