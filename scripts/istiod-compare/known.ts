@@ -296,7 +296,12 @@ const MEANT: readonly Known[] = [
   },
 ];
 
-const HASHES: readonly Known[] = [
+const ELSEWHERE: readonly Known[] = [
+  {
+    why: 'a gateway verifies tokens for routes by their claims; Sluice, which gets them, refuses those that are not valid',
+    kind: 'listeners',
+    path: /http_filters\[envoy\.filters\.http\.jwt_authn\]\.typed_config\.(providers\.[^.]+\.forward|rules\[0\]\.requires\..*)$/,
+  },
   {
     why: 'a destination without a port hashes as its only port does; istiod reads settings of a port where the rule names it',
     kind: 'routes',
@@ -340,7 +345,7 @@ export interface Reason {
 
 export function reasonFor(found: Found): Reason | undefined {
   const same = find([...ITS_OWN, ...SAME], found);
-  const one = same ?? find([...MEANT, ...HASHES, ...MISREAD], found);
+  const one = same ?? find([...MEANT, ...ELSEWHERE, ...MISREAD], found);
   return one === undefined ? undefined : { why: one.why, isSame: same !== undefined };
 }
 

@@ -83,6 +83,16 @@ metadata: { name: odd-tls, namespace: shop }
 spec: { hosts: [c.example.com, raw.example.com], gateways: [odd], tls: [{ match: [{ sniHosts: [c.example.com] }], route: [{ destination: { host: many.default.svc.cluster.local, port: { number: 8443 } }, weight: 1 }, { destination: { host: api.example.com, port: { number: 443 } }, weight: 1 }] }], tcp: [{ match: [{ port: 444 }], route: [{ destination: { host: echo.default.svc.cluster.local, subset: v1, port: { number: 9000 } } }] }] }
 ---
 ${NETWORKING}
+kind: VirtualService
+metadata: { name: claims, namespace: shop }
+spec: { hosts: [claims.example.com], gateways: [odd], http: [{ match: [{ headers: { "@request.auth.claims.groups": { exact: a }, x-a: { exact: a } } }, { headers: { "@request.auth.claims[realm][roles]": { prefix: b } }, withoutHeaders: { "@request.auth.claims.c.d": { regex: "c+" } } }], route: [{ destination: { host: caller } }] }] }
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: tokens, namespace: shop }
+spec: { selector: { matchLabels: { istio: oddgateway } }, jwtRules: [{ issuer: a.example, audiences: [shop], jwks: '{"keys":[]}', fromHeaders: [{ name: x-token, prefix: "T " }], spaceDelimitedClaims: [groups] }, { issuer: b.example, jwks: '{"keys":[]}', fromParams: [token] }] }
+---
+${NETWORKING}
 kind: Sidecar
 metadata: { name: pooled, namespace: pooled }
 spec:
