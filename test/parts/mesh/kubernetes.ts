@@ -28,7 +28,16 @@ export const NETWORKING = 'networking.istio.io/v1';
 export const SECURITY = 'security.istio.io/v1';
 const only = (isOne: (kind: string) => boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(PLURALS).filter(([kind]) => isOne(kind)));
-const OTHERS = ['Service', 'EndpointSlice', 'Pod', 'Secret', 'Node', 'Namespace', 'PeerAuthentication', 'RequestAuthentication'];
+const OTHERS = [
+  'Service',
+  'EndpointSlice',
+  'Pod',
+  'Secret',
+  'Node',
+  'Namespace',
+  'PeerAuthentication',
+  'RequestAuthentication',
+];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
 export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication' || kind === 'RequestAuthentication');
