@@ -21,6 +21,7 @@ export class Health {
   readonly meters: HandlerMeters;
   readonly #faults: ThrottledLine;
   readonly #slowCalls: ThrottledLine;
+  readonly #rejections: ThrottledLine;
   readonly #outage: OutageLog;
   /** Entries that wait for the backend, on the lines of an outage; set if the handler serves report. */
   waitingReports: (() => number) | undefined;
@@ -42,6 +43,7 @@ export class Health {
     this.meters = meters;
     this.#faults = new ThrottledLine(log, 'error', 'error in a plugin', fields);
     this.#slowCalls = new ThrottledLine(log, 'warn', 'a call to a handler was slow', fields);
+    this.#rejections = new ThrottledLine(log, 'warn', 'a handler rejected a call', fields);
     this.#outage = new OutageLog(log, fields);
   }
 
@@ -142,6 +144,9 @@ export class Health {
         const at = thrownAt(failure.cause);
         return { ...(at === undefined ? {} : { at }), why: failure.why };
       });
+    // Of reports their delivery says what becomes of them.
+    if (failure.kind === 'rejected' && this.waitingReports === undefined)
+      this.#rejections.write(() => ({ why: failure.why }));
     return failure;
   }
 }

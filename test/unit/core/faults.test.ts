@@ -6,6 +6,7 @@ import {
   defineAdapter,
   deny,
   PERMISSION_DENIED,
+  Rejected,
   Unavailable,
 } from '../../../src/adapters/contract.ts';
 import type { Compiled } from '../../../src/expression/index.ts';
@@ -82,6 +83,25 @@ test('a plugin that throws for each call is logged once, with the place', async 
       times: 1,
     },
   ]);
+});
+
+test('a handler whose backend answers what it cannot use is logged once, with the cause; reports are not', async () => {
+  const reject = (): never => {
+    throw new Rejected('its answer has no boolean at /result/allow');
+  };
+  const { http, log, engine, logged } = await engineOf(POLICY, { h: { check: reject }, out: { write: reject } });
+  for (let call = 0; call < 5; call++) expect((await http()).outcome).toBe('failed');
+  await log();
+  await engine.flush();
+  expect(logged.filter(({ message }) => message === 'a handler rejected a call').map(({ fields }) => fields)).toEqual([
+    {
+      handler: 'h',
+      adapter: 'check-script',
+      why: '[check-script/h] its answer has no boolean at /result/allow',
+      times: 1,
+    },
+  ]);
+  expect(engine.meters.ofHandler('h').failures.rejected).toBe(5);
 });
 
 test('the place of an error is in the plugin, also if the plugin calls Sluice or Node wrongly', async () => {
