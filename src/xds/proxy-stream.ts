@@ -20,7 +20,7 @@ export interface PushTimes {
   readonly acceptMs: number;
   /** From then on a newer state takes the place of one that the proxy has not accepted, so that its endpoints do not wait. */
   readonly yieldMs: number;
-  /** Before the old clusters go, since requests that were routed before may still choose them. */
+  /** Before the old clusters go, since requests that were routed before may still choose them: Envoy answers these with an empty 503. */
   readonly lingerMs: number;
 }
 

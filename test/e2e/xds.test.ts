@@ -307,6 +307,36 @@ test('a cluster that waits for its secret keeps no newer endpoints from the othe
   await expectNoneLost(calls, { envoy });
 });
 
+/** A request has its route before its filters, and looks for the cluster after them. */
+test.each([
+  ['by an empty 503 if that goes at once', 0, { status: 503, body: '' }],
+  ['there while that lingers', 60_000, { status: 200 }],
+] as const)('a request to an old cluster that a filter holds is answered %s', async (_what, lingerMs, expected) => {
+  const upstream = await startUpstream();
+  ends.push(() => upstream.stop());
+  const port = await freePort();
+  const delay = {
+    name: 'envoy.filters.http.fault',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault',
+      delay: { fixed_delay: '2s', percentage: { numerator: 100 } },
+    },
+  };
+  const state = (name: string): State => ({
+    [CLUSTER]: [cluster(name)],
+    [ENDPOINTS]: [endpoints(name, [upstream.httpPort])],
+    [LISTENER]: [listener('in', port, 'table', [delay])],
+    [ROUTES]: [routes('table', name)],
+  });
+  const mesh = await controlPlane(state('old'), 0, { times: { lingerMs } });
+  const envoy = await envoyOf(mesh, 'GRPC');
+  await until(async () => (await envoy.stats())['listener_manager.workers_started'] === 1);
+  const answer = call(port);
+  await until(async () => (await envoy.stats())['http.in.fault.active_faults'] === 1);
+  mesh.put(state('new'));
+  expect(await answer).toMatchObject(expected);
+});
+
 test('a proxy that reads nothing costs no memory, and delays no other', async () => {
   const clusters = Array.from({ length: 200 }, (_, at) => cluster(`service-${at}`));
   const mesh = await controlPlane({ [CLUSTER]: clusters });

@@ -66,7 +66,8 @@ export const endpoints = (name: string, ports: readonly number[]): Resource =>
     endpoints: [{ lb_endpoints: ports.map((port) => ({ endpoint: { address: address(port) } })) }],
   });
 
-export const listener = (name: string, port: number, routes: string): Resource =>
+/** `filters`: of HTTP, before the router. */
+export const listener = (name: string, port: number, routes: string, filters: readonly object[] = []): Resource =>
   resource(LISTENER, name, {
     name,
     address: address(port),
@@ -81,6 +82,7 @@ export const listener = (name: string, port: number, routes: string): Resource =
               stat_prefix: name,
               rds: { config_source: ADS, route_config_name: routes },
               http_filters: [
+                ...filters,
                 {
                   name: 'router',
                   typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
