@@ -115,7 +115,7 @@ describe.each([
 test('a worker that crashes with a batch is replaced, and its successor sends what waits', async () => {
   await start('inline', ['--workers', '2']);
   const load = sendStreams(server.grpc, streams, 4, 4000);
-  await sleep(300);
+  await eventually(() => expect(arrived().length).toBeGreaterThan(0));
   fault('exit');
   await eventually(() => expect(existsSync(workspace.path('fault'))).toBe(false));
   const before = arrived().length;
@@ -150,10 +150,12 @@ test('a full disk holds the streams back, says so, and goes on when the sink wor
   await start('inline');
   const load = sendStreams(server.grpc, streams, 4);
   await server.said(/a spool cannot be written; reports wait until the disk accepts them/);
-  await sleep(300);
-  const held = await queued();
-  await sleep(700);
-  expect(await queued()).toBe(held); // the streams stand still
+  let held = 0;
+  await eventually(async () => {
+    held = await queued();
+    await sleep(700);
+    expect(await queued()).toBe(held); // the streams stand still
+  });
   fault('none');
   await server.said(/"msg":"a spool can be written again/);
   await eventually(async () => expect((await queued()) < held).toBe(true));
@@ -185,9 +187,12 @@ describe('a decision log with a spool on disk', () => {
     await server.ended;
     fault('none');
     await start('inline', [], DECIDED);
-    await eventually(() => expect(new Set(arrived()).size).toBe(500), 20_000);
+    await eventually(
+      () => expect(existsSync(workspace.path('out')) ? new Set(arrived()).size : 0, server.err()).toBe(500),
+      60_000,
+    );
     expect(readFileSync(workspace.path('out'), 'utf8')).toMatch(/"by":"closed"/);
-  }, 60_000);
+  }, 120_000);
 
   test('on a full disk delays no check; what it cannot take is dropped, counted and logged', async (context) => {
     if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');

@@ -13,8 +13,12 @@ const FAULTS = {
   away: () => Promise.reject(new Unavailable('it is away')),
   hang: () => new Promise<void>(() => undefined),
   /** Once; of a thread, if it runs in one. */
-  exit(_: () => void, file: string) {
-    rmSync(file);
+  exit(take: () => void, file: string) {
+    try {
+      rmSync(file);
+    } catch {
+      return take(); // another worker has read the file at the same time, and removed it
+    }
     process.exit(7);
   },
   /** Once; then it does not open any more, and one that is open hangs. */
