@@ -7,6 +7,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const COPIED = [
   'src',
   'gen',
+  'scripts',
   'plugins',
   'package.json',
   'tsconfig.json',
