@@ -6,7 +6,7 @@ import type { Overload } from '../functions/overload.ts';
 import type { NodeOf } from '../parse/ast.ts';
 import { foreignFunction, foreignSet } from './foreign-names.ts';
 import { nearestOf } from './nearest.ts';
-import { hyphenatedKey, lowered } from './names.ts';
+import { hyphenatedKey, isPrefix, lowered } from './names.ts';
 import { checkNegation, checkOperator } from './operators.ts';
 import { checkOptionalConstructor, checkOptionalMethod } from './optionals.ts';
 import type { Scope } from './scope.ts';
@@ -32,6 +32,7 @@ export function checkCall(node: Call, scope: Scope): Typed {
       );
     const sets = foreignSet(target.name, name);
     if (sets !== undefined) return scope.problem('EXPRESSION_UNKNOWN_FUNCTION', sets, node);
+    if (isMisspeltNamespace(target.name, dotted, scope)) return unknownFunction(dotted, false, node, scope);
   }
   const key = hyphenatedKey(node, scope);
   if (key !== undefined)
@@ -60,6 +61,13 @@ export function checkCall(node: Call, scope: Scope): Typed {
   if (name === 'size' && checked.length === 1 && first?.type.kind === 'dyn')
     return { kind: 'call', node, type: INT, overload: SIZE_OF_ANY, args: checked };
   return checkOverloads(name, target !== undefined, checked, node, scope);
+}
+
+/** `json` of `json.decod(x)`, or `jsn` of `jsn.decode(x)`: nothing else has that name. */
+function isMisspeltNamespace(name: string, dotted: string, { attributes }: Scope): boolean {
+  if (attributes.slotOf(name) !== undefined || isPrefix(name, attributes)) return false;
+  const functions = functionNames();
+  return functions.some((one) => one.startsWith(`${name}.`)) || nearestOf(dotted, functions).length > 0;
 }
 
 /** The value of its argument, which may then be sent even if it contains a secret (`Read.exposed`). */
@@ -141,6 +149,9 @@ function noOverload(
   );
 }
 
+/** Of a namespace, in a message. */
+const MAX_MEMBERS = 6;
+
 function unknownFunction(name: string, isMethod: boolean, node: Call, scope: Scope): Typed {
   if (name === 'match' && !isMethod)
     return scope.problem(
@@ -151,12 +162,16 @@ function unknownFunction(name: string, isMethod: boolean, node: Call, scope: Sco
   const foreign = foreignFunction(name);
   if (foreign !== undefined)
     return scope.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}(); ${foreign}`, node);
+  const namespace = name.slice(0, name.lastIndexOf('.') + 1);
   const near = nearestOf(name, functionNames());
+  const members = namespace === '' ? [] : functionNames().filter((one) => one.startsWith(namespace));
   const hint =
     overloadsOf(name, !isMethod).length > 0
       ? `; it is called ${isMethod ? `${name}(x)` : `x.${name}()`}`
       : near.length > 0
         ? `; did you mean ${near.join(' or ')}?`
-        : '';
+        : members.length > 0
+          ? `; known are ${members.slice(0, MAX_MEMBERS).join(', ')}${members.length > MAX_MEMBERS ? ' ...' : ''}`
+          : '';
   return scope.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}()${hint}`, node);
 }

@@ -90,6 +90,9 @@ function unknown(name: string, node: Node, scope: Scope): Typed {
   return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
 }
 
+/** Some attribute's name begins with this one and a dot. */
+export const isPrefix = (name: string, attributes: Attributes): boolean => prefixesOf(attributes).has(name);
+
 /** `a`, `a.b` of `a.b.c`; computed once for each vocabulary. */
 const prefixes = new WeakMap<Attributes, ReadonlySet<string>>();
 function prefixesOf(attributes: Attributes): ReadonlySet<string> {

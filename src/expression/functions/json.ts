@@ -1,7 +1,7 @@
 /**
  * Reads JSON (RFC 8259) in a text that a stranger wrote.
  * **In**: a text. **Out**: its value, of type dyn; `undefined` if it is not JSON, or may be read in several ways: a name twice in an
- * object, a number that no double holds, half of a surrogate pair. **Fails**: with OverBudget, for a text with too many characters or
+ * object, a number that no double holds (one out of range, or a whole one beyond 64 bits that a double rounds), half of a surrogate pair. **Fails**: with OverBudget, for a text with too many characters or
  * values.
  *
  * JSON.parse reads `{"role": "user", "role": "admin"}` as the second, where an upstream may read the first, and 9007199254740993 as a
@@ -39,6 +39,11 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?<rest>(?:\.\d+)?(?:[eE][+-]?\d+)?)/y;
 const SHORT = 15;
 /** Those of the longest 64-bit int. */
 const LONG = 20;
+/** Whether a whole number is the double, or has the digits that a double is written with: others are rounded by some readers. */
+const isWritten = (value: number, written: string): boolean =>
+  significant(String(value)) === significant(written) || BigInt(value) === BigInt(written);
+const significant = (number: string): string => number.replace(/e.*$/, '').replace('.', '').replace(/0+$/, '');
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -140,7 +145,8 @@ class Reader {
       if (int === undefined && toUint(exact) !== undefined) return new Uint(exact);
     }
     const value = Number(written);
-    return Number.isFinite(value) ? value : undefined;
+    if (!Number.isFinite(value)) return undefined;
+    return rest === '' && written.length > SHORT && !isWritten(value, written) ? undefined : value;
   }
 
   #word(word: string): boolean {

@@ -76,6 +76,9 @@ describe('what may be read in several ways fails', () => {
     ['a name twice, once escaped', String.raw`{"role": "user", "r\u006fle": "admin"}`],
     ['a name twice, far below', '[[{"a": {"b": 1, "c": 2, "b": 3}}]]'],
     ['a number out of the range of doubles', '{"n": 1e400}'],
+    ['a whole number that a double rounds', '{"n": 18446744073709551617}'],
+    ['a negative one', '[-9223372036854775809]'],
+    ['a long one', '1'.repeat(300)],
     ['half of a surrogate pair', String.raw`{"a": "\ud800"}`],
     ['a byte order mark', '\ufeff{}'],
     ['two documents', '{} {}'],
@@ -115,7 +118,13 @@ test('whole numbers of 64 bits are exact, so that ids that differ are not equal'
   expect(jsonValue('[9007199254740993, -9223372036854775808]')).toEqual([9007199254740993n, -9223372036854775808n]);
   expect(jsonValue('18446744073709551615')).toEqual(new Uint(18446744073709551615n));
   expect(jsonValue('18446744073709551616')).toBe(18446744073709552000);
-  expect(jsonValue('1'.repeat(300))).toBe(Number('1'.repeat(300)));
+  for (const double of [2 ** 70, -(2 ** 63) - 2048, 123456789012345680000, -1.7e20, 999999999999999900000])
+    expect(jsonValue(String(double))).toBe(double);
+  for (const zeros of [20, 23, 300]) expect(jsonValue(`-1${'0'.repeat(zeros)}`)).toBe(Number(`-1e${zeros}`));
+  expect(jsonValue(String(2n ** 90n))).toBe(2 ** 90);
+  expect(jsonValue('[123456789012345678901.0, 1234567890123456789012e0]')).toEqual([
+    123456789012345680000, 1.2345678901234568e21,
+  ]);
   const t = '{"id": 9007199254740993}';
   expect(evaluated('json.decode(t).id == 9007199254740993', { t }).value).toBe(true);
   expect(evaluated('json.decode(t).id == 9007199254740992', { t }).value).toBe(false);

@@ -34,6 +34,25 @@ describe('names', () => {
       'startsWith(request.path, "/")',
       'EXPRESSION_UNKNOWN_FUNCTION 0-29 unknown function startsWith(); it is called x.startsWith()',
     ],
+    [
+      'json.decod("1") == 1',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-15 unknown function json.decod(); did you mean json.decode?',
+    ],
+    [
+      'jsn.decode("1") == 1',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-15 unknown function jsn.decode(); did you mean json.decode?',
+    ],
+    [
+      'math.grea(1, 2) == 1',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-15 unknown function math.grea(); known are math.ceil, math.floor, math.trunc, math.round, math.abs, math.sign ...',
+    ],
+    ['cel.bnd(a, 1, a) == 1', 'EXPRESSION_UNKNOWN_FUNCTION 0-16 unknown function cel.bnd(); did you mean cel.bind?'],
+    ['json.parse("1") == 1', 'EXPRESSION_UNKNOWN_FUNCTION 0-15 unknown function json.parse(); known are json.decode'],
+    ['foo.bar("1") == 1', 'EXPRESSION_UNKNOWN_ATTRIBUTE 0-3 unknown attribute foo; a constant is written \'"foo"\''],
+    [
+      'my.tenant.plan.startWith("a")',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-29 unknown function startWith(); did you mean startsWith?',
+    ],
     ['request.method.size', 'EXPRESSION_NO_FIELD 0-19 string has no fields or keys; only maps and lists have'],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
