@@ -87,10 +87,19 @@ export class RequestAuthentications {
     const selected = selection(object, this.#translation);
     if (selected !== undefined) this.selections.add(selected);
     const node = spec.node('jwtRules');
-    const rules = (node?.kind === 'list' ? node.items : []).flatMap((item) => {
+    const written = (node?.kind === 'list' ? node.items : []).flatMap((item) => {
       const fields = fieldsOf(item, 'an item of jwtRules', findings)?.only(FIELDS);
       return fields === undefined ? [] : [fields];
     });
+    const [, ...others] = written.filter((fields) => !fields.has('issuer') && fields.has('jwksUri'));
+    for (const { place: at } of others)
+      report(
+        findings,
+        'ISTIO_UNSUPPORTED',
+        at,
+        'this is a second rule without issuer; write it in a RequestAuthentication of its own',
+      );
+    const rules = written.filter((fields) => !others.includes(fields));
     if (rules.length === 0) {
       report(findings, 'ISTIO_NEVER', place, `${name} has no jwtRules, so it verifies no token`);
       return;

@@ -213,6 +213,19 @@ spec:
   expect(matches.find((text) => text.includes('jwt[0]-claim[0]'))).toContain('https://b.example');
 });
 
+test('a second rule without issuer is refused at its place; in an object of its own it holds', async () => {
+  const object = (name: string, ...rules: readonly string[]): string => `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: ${name}, namespace: foo }
+spec:
+  jwtRules:
+${rules.map((host) => `    - { jwksUri: "https://${host}/k" }\n`).join('')}`;
+  expect((await loaded(object('a', 'a.example', 'b.example'))).found).toEqual([
+    '7:7 ISTIO_UNSUPPORTED this is a second rule without issuer; write it in a RequestAuthentication of its own',
+  ]);
+  expect((await loaded(`${object('a', 'a.example')}---\n${object('b', 'b.example')}`)).found).toEqual([]);
+});
+
 test('the items of a List of kubectl are read one by one; anything else in it is refused at its place', async () => {
   const deployment = '  - { apiVersion: apps/v1, kind: Deployment, metadata: { name: x } }';
   const policy =
