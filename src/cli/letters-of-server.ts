@@ -50,19 +50,35 @@ async function asked(to: string, path: string, body?: object): Promise<unknown> 
   const url = `http://${addressText(parseAddress(to))}`;
   const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   let status: number;
-  let answer: { readonly error?: unknown };
+  let said: string;
   try {
     const response = await fetch(url + path, {
       ...(body === undefined ? {} : post),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     ({ status } = response);
-    answer = (await response.json()) as typeof answer;
+    said = await response.text();
   } catch (error) {
     throw new CliError('CLI_UNREACHABLE', `the admin port at ${url} does not answer: ${causeMessageOf(error)}`, {
       cause: error,
     });
   }
+  const answer = jsonOf(said);
+  const isRoute = status !== 404 || answer?.error !== 'Not Found';
+  if (answer === undefined || !isRoute)
+    throw new CliError(
+      'CLI_SPOOL',
+      `${url} answers ${status}, and not with dead letters: it is another port, or a server of an older version`,
+    );
   if (status === 200) return answer;
   throw new CliError('CLI_SPOOL', typeof answer.error === 'string' ? answer.error : `${url} answers ${status}`);
+}
+
+function jsonOf(text: string): { readonly error?: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
