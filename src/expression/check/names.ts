@@ -121,10 +121,11 @@ export function hyphenatedKey(node: Node, scope: Scope): string | undefined {
   if (before !== undefined) return before.replace(/"\]$/, `-${rest}"]`);
   const chain = chainOf(left);
   const of = chain?.names.slice(0, -1).join('.') ?? '';
-  const slot = chain === undefined ? undefined : scope.slotOf(of, chain.absolute);
+  if (chain === undefined || scope.slotOf(chain.names.join('.'), chain.absolute) !== undefined) return undefined;
+  const slot = scope.slotOf(of, chain.absolute);
   const type = slot === undefined ? undefined : scope.attributes.at(slot).type;
   if (type?.kind !== 'map' || type.key.kind !== 'string' || type.of.kind !== 'string') return undefined;
-  return `${of}[${chain?.optional.at(-1) === true ? '?' : ''}"${chain?.names.at(-1)}-${rest}"]`;
+  return `${of}[${chain.optional.at(-1) === true ? '?' : ''}"${chain.names.at(-1)}-${rest}"]`;
 }
 
 /** Of `user.startsWith("a")` that is `user`. */

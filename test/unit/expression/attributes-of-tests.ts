@@ -17,6 +17,7 @@ const OWN: Readonly<Record<string, Type>> = {
   'my.tenant.limit': INT,
   'my.tenant.plan': STRING,
   'my.flags': STRING_MAP,
+  'my.flags.count': INT,
   'my.deep': mapOf(STRING, STRING_MAP),
   'my.list': listOf(INT),
 };

@@ -66,6 +66,10 @@ describe('names', () => {
     expect(problemsOf(source)).toEqual([`EXPRESSION_NO_OVERLOAD ${problem}`]);
   });
 
+  test('a difference of two attributes, though one is named as a key of a map', () => {
+    expect(problemsOf('my.flags.count-request.size == 1')).toEqual([]);
+  });
+
   test.each([
     ['source.address == "a"', '0-14 unknown attribute source.address; write source.ip, and source.port'],
     ['xds.cluster_name == "a"', '0-16 unknown attribute xds.cluster_name; write context.upstream.cluster'],
