@@ -37,8 +37,8 @@ export function urlPathOf(
   return normalization === 'BASE' ? resolved : resolved.replaceAll(/\/{2,}/g, '/');
 }
 
-const BEYOND_ASCII = /[^\0-\x7f]+/g;
-const isAscii = (text: string): boolean => text.search(BEYOND_ASCII) < 0;
+const BEYOND_ASCII = /[^\0-\x7f]/;
+const isAscii = (text: string): boolean => !BEYOND_ASCII.test(text);
 
 /** The parameters of a path's query, decoded. The first value of a repeated name wins, as in Envoy. */
 export function queryOf(path: string): ReadonlyMap<string, string> {
@@ -71,7 +71,8 @@ function decodedQuery(query: string): ReadonlyMap<string, string> {
  * and Node's decodes unescaped characters beyond ASCII wrongly beside an invalid escape, so they are escaped first.
  */
 export const parametersOf = (query: string): URLSearchParams =>
-  new URLSearchParams(`&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`);
+  // encodeURI escapes the sign of escapes, too; whatever else it escapes is decoded to the same.
+  new URLSearchParams(`&${isAscii(query) ? query : encodeURI(query.toWellFormed()).replaceAll('%25', '%')}`);
 
 /**
  * The host of an authority in the form for comparisons: lower case, without the port and the trailing dot (RFC 9110 section
