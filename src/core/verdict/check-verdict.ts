@@ -12,7 +12,7 @@ import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import { advertisedLimits } from './advertised-limits.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { fit, HeadRoom } from './head-room.ts';
+import { fit, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 import { type PreparedRule, type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
@@ -153,9 +153,9 @@ const shortHeaders = (headers: Readonly<Record<string, string>>, prepared: Prepa
 /** Without the headers that there is no room for. */
 function withRoom(headers: readonly Pair[], prepared: PreparedRule): readonly Pair[] {
   if (fit(headers)) return headers;
-  const room = new HeadRoom();
+  const fitting = thatFit(headers);
   return headers.filter((pair) => {
-    if (room.takes(pair)) return true;
+    if (fitting.has(pair)) return true;
     noteLongText(prepared, `header ${pair[0]}`, 'head', 'it is left out');
     return false;
   });

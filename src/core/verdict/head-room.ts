@@ -12,18 +12,27 @@ export function fit(...lists: readonly (readonly Pair[])[]): boolean {
       most += 3 * (name.length + value.length);
     }
   if (most <= MAX_HEAD) return true;
-  const room = new HeadRoom();
-  return lists.every((pairs) => pairs.every((pair) => room.takes(pair)));
+  let octets = 0;
+  for (const pairs of lists) for (const pair of pairs) octets += octetsOf(pair);
+  return octets <= MAX_HEAD;
 }
 
-export class HeadRoom {
-  #octets = MAX_HEAD;
-
-  /** False, and nothing is taken, if there is no room for it. */
-  takes([name, value]: Pair): boolean {
-    const octets = Buffer.byteLength(name) + Buffer.byteLength(value);
-    if (octets > this.#octets) return false;
-    this.#octets -= octets;
-    return true;
+/**
+ * Those that there is room for, of one list after the other. Of each the shortest come first: a client may choose how long some are, and
+ * must not displace others by them.
+ */
+export function thatFit(...lists: readonly (readonly Pair[])[]): ReadonlySet<Pair> {
+  const fitting = new Set<Pair>();
+  let room = MAX_HEAD;
+  for (const pairs of lists) {
+    const sized = pairs.map((pair) => ({ pair, octets: octetsOf(pair) }));
+    for (const { pair, octets } of sized.toSorted((a, b) => a.octets - b.octets)) {
+      if (octets > room) break;
+      room -= octets;
+      fitting.add(pair);
+    }
   }
+  return fitting;
 }
+
+const octetsOf = ([name, value]: Pair): number => Buffer.byteLength(name) + Buffer.byteLength(value);

@@ -21,7 +21,7 @@ import {
   planOf,
 } from './change-plan.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { fit, HeadRoom } from './head-room.ts';
+import { fit, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
@@ -69,6 +69,7 @@ class Renderer {
       metadata: this.#pairs(plan.metadata, 'metadata'),
       isConstant: false,
     };
+    if (this.hasFailed) return net; // rendered again, without the texts of the failed rule, which would take room from others
     const { request, response, query, metadata } = net;
     return fit(request.set, request.append, query.set, metadata, response.set, response.append)
       ? net
@@ -112,12 +113,16 @@ class Renderer {
     return text;
   }
 
-  /** Without what there is no room for, in the order of the parts. */
+  /** Without what there is no room for. */
   #withRoom(plan: Plan, net: NetChanges): NetChanges {
-    const room = new HeadRoom();
+    const { request, response, query, metadata } = net;
+    const fitting = thatFit(
+      [request.set, request.append, query.set, metadata].flat(),
+      [response.set, response.append].flat(), // last, since they are left out and fail no rule
+    );
     const kept = (pairs: readonly Pair[], planned: readonly PlannedPair[], part: Part): readonly Pair[] =>
       pairs.filter((pair, at) => {
-        if (room.takes(pair)) return true;
+        if (fitting.has(pair)) return true;
         const last = planned[at]?.texts.at(-1);
         if (last !== undefined) this.#tooLong(last, part, pair[0], 'head');
         return false;
@@ -128,10 +133,10 @@ class Renderer {
       remove: own.remove,
     });
     return {
-      request: headers(net.request, plan.request, 'request'),
-      query: { set: kept(net.query.set, plan.query.set, 'query'), remove: net.query.remove },
-      metadata: kept(net.metadata, plan.metadata, 'metadata'),
-      response: headers(net.response, plan.response, 'response'),
+      request: headers(request, plan.request, 'request'),
+      query: { set: kept(query.set, plan.query.set, 'query'), remove: query.remove },
+      metadata: kept(metadata, plan.metadata, 'metadata'),
+      response: headers(response, plan.response, 'response'),
       isConstant: false,
     };
   }

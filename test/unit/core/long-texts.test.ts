@@ -135,6 +135,35 @@ rules:
     expect(logged).toMatchObject([{ fields: { rule: 'd', text: 'onAllow request x-d' } }]);
   });
 
+  test('of a client takes no room from short texts of other rules', async () => {
+    const { http, engine } = await engineOf(
+      `rules:
+  - { name: copies, onAllow: { request: { set: { x-a: "\${request.path}", x-b: "\${request.path}", x-c: "\${request.path}" } } } }
+  - { name: marks, onAllow: { request: { set: { x-suspicious: "\${request.method}" } }, metadata: { suspicious: "yes" } } }`,
+      {},
+    );
+    const { changes } = await http({ 'request.path': '/'.repeat(MAX_HEADER - 3) });
+    expect(changes.request.set).toEqual([['x-suspicious', 'GET']]);
+    expect(changes.metadata).toEqual([['suspicious', 'yes']]);
+    expect(changes.request.remove).toEqual(['x-a', 'x-b', 'x-c']);
+    expect(engine.meters.ofRule('marks').failed).toBe(0);
+  });
+
+  test('a rule whose text fails takes no room from the others', async () => {
+    const names = ['a', 'b', 'c'].map((name) => `x-${name}: "\${request.path}"`);
+    const { http, engine } = await engineOf(
+      `rules:
+  - { name: failing, onAllow: { request: { set: { ${names.join(', ')}, x-bad: "\${request.headers['x-bad']}" } } } }
+  - { name: sound, onAllow: { request: { set: { x-sound: "\${request.path}" } } } }`,
+      {},
+    );
+    const path = '/'.repeat(MAX_HEADER - 3);
+    const { changes } = await http({ 'request.path': path });
+    expect(changes.request.set).toEqual([['x-sound', path]]);
+    expect(engine.meters.ofRule('failing').failed).toBe(1);
+    expect(engine.meters.ofRule('sound').failed).toBe(0);
+  });
+
   test('a list of many rules is as short as one value', async () => {
     const appended = ['a', 'b', 'c']
       .map(
@@ -162,11 +191,11 @@ rules:
     const left = ['x-a', 'x-b', 'x-last'];
     const allowed = await http({ 'request.path': path });
     expect(allowed.outcome).toBe('allow');
-    expect(allowed.changes.response.set.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c']);
+    expect(allowed.changes.response.set.map(([name]) => name)).toEqual(left);
     const refused = await http({ 'request.path': path.slice(10), 'request.method': 'PUT' });
     expect(refused.outcome).toBe('deny');
     expect(refused.headers.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c', 'x-last']);
-    expect(logged).toMatchObject([{ fields: { text: 'onAllow response x-d', result: 'it is left out' } }]);
+    expect(logged).toMatchObject([{ fields: { text: 'onAllow response x-c', result: 'it is left out' } }]);
   });
 });
 
