@@ -3,18 +3,18 @@ import { MAX_HEAD } from '../text-bounds.ts';
 
 type Pair = readonly [name: string, value: string];
 
-/** Whether there is room for all. Without counting octets where the lengths show it: a unit of UTF-16 has at most three. */
-export function fit(...lists: readonly (readonly Pair[])[]): boolean {
+/** Whether there is room for all. */
+export const fit = (pairs: readonly Pair[]): boolean =>
+  mostOctets(pairs) <= MAX_HEAD || thatFit(pairs).size === pairs.length;
+
+/** At least the octets of all, without counting them: a unit of UTF-16 has at most three. */
+export function mostOctets(pairs: readonly Pair[]): number {
   let most = 0;
-  for (const pairs of lists)
-    for (let at = 0; at < pairs.length; at++) {
-      const [name, value] = pairs[at] as Pair;
-      most += 3 * (name.length + value.length);
-    }
-  if (most <= MAX_HEAD) return true;
-  let octets = 0;
-  for (const pairs of lists) for (const pair of pairs) octets += octetsOf(pair);
-  return octets <= MAX_HEAD;
+  for (let at = 0; at < pairs.length; at++) {
+    const [name, value] = pairs[at] as Pair;
+    most += 3 * (name.length + value.length);
+  }
+  return most;
 }
 
 /**

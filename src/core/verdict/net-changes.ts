@@ -10,7 +10,7 @@ import type { CallKind } from '../../attributes/carrier.ts';
 import { shortened } from '../../text/shortened.ts';
 import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { RuleOutcome } from '../outcome.ts';
-import { MAX_HEADER } from '../text-bounds.ts';
+import { MAX_HEAD, MAX_HEADER } from '../text-bounds.ts';
 import {
   NO_PLANNED_HEADERS,
   type Pair,
@@ -21,7 +21,7 @@ import {
   planOf,
 } from './change-plan.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { fit, thatFit } from './head-room.ts';
+import { mostOctets, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
@@ -70,10 +70,7 @@ class Renderer {
       isConstant: false,
     };
     if (this.hasFailed) return net; // rendered again, without the texts of the failed rule, which would take room from others
-    const { request, response, query, metadata } = net;
-    return fit(request.set, request.append, query.set, metadata, response.set, response.append)
-      ? net
-      : this.#withRoom(plan, net);
+    return isSurelyShort(net) ? net : this.#withRoom(plan, net);
   }
 
   #headers(planned: PlannedHeaders, part: Part): NetHeaders {
@@ -169,5 +166,10 @@ class Renderer {
     return (bags[at] ??= bagWithOutputs(rule, bag, result.kind === 'passed' ? result.answer : undefined));
   }
 }
+
+/** List by list, since an array of them would be garbage of each call. */
+const isSurelyShort = ({ request, response, query, metadata }: NetChanges): boolean =>
+  mostOctets(request.set) + mostOctets(request.append) + mostOctets(query.set) + mostOctets(metadata) <=
+  MAX_HEAD - mostOctets(response.set) - mostOctets(response.append);
 
 type Part = 'request' | 'response' | 'query' | 'metadata';
