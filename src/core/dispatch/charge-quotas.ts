@@ -179,6 +179,7 @@ function settle(
     take(group, places, answers);
     return undefined;
   }
+  group[0]?.outcome.prepared.handler?.gate.health.rejected(answers, group[0].outcome.bag);
   const local = group.filter(({ outcome: { prepared } }) => prepared.local !== undefined);
   for (const { outcome } of group)
     if (outcome.prepared.local === undefined)
@@ -206,7 +207,8 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
       } of group)
         prepared.meters.local++;
       take(group, places, answers);
-    } else
+    } else {
+      handler.gate.health.rejected(answers, group[0]?.outcome.bag);
       for (const { outcome } of group)
         fail(
           outcome,
@@ -214,6 +216,7 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
           answers.comesTo(away.comesTo(outcome.prepared.rule.onError.handler)),
           `${away.why}; ${answers.why}`,
         );
+    }
     return undefined;
   };
   const answers = askHandler(handler, parts, fallbackScope(scope));

@@ -56,8 +56,10 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
   }
   const take = (answer: LookupAnswer | Failure): void => {
     const values = answer instanceof Failure ? undefined : valuesOf(answer);
-    if (answer instanceof Failure) meters.failed++;
-    else if (values !== undefined && isEnforced(prepared, bag))
+    if (answer instanceof Failure) {
+      meters.failed++;
+      handler.gate.health.rejected(answer, bag);
+    } else if (values !== undefined && isEnforced(prepared, bag))
       for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
   const gate = scope.isInspection ? handler.inspectionGate : handler.gate;

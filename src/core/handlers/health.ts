@@ -3,6 +3,8 @@
  * **In**: how each call ended. **Out**: the breaker's state, metrics, log lines. **Fails**: never.
  */
 import type { Log, LogFields } from '../../adapters/contract.ts';
+import { type Bag, RequestBag } from '../../attributes/bag.ts';
+import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
@@ -144,9 +146,12 @@ export class Health {
         const at = thrownAt(failure.cause);
         return { ...(at === undefined ? {} : { at }), why: failure.why };
       });
-    // Of reports their delivery says what becomes of them.
-    if (failure.kind === 'rejected' && this.waitingReports === undefined)
-      this.#rejections.write(() => ({ why: failure.why }));
     return failure;
+  }
+
+  /** A failed call of a request, whose secrets the handler may repeat. Of reports their delivery says what becomes of them. */
+  rejected({ kind, why }: Failure, bag: Bag | undefined): void {
+    if (kind === 'rejected' && bag instanceof RequestBag)
+      this.#rejections.write(() => ({ why: new RedactedRequest(bag).text(why) }));
   }
 }

@@ -104,6 +104,27 @@ test('a handler whose backend answers what it cannot use is logged once, with th
   expect(engine.meters.ofHandler('h').failures.rejected).toBe(5);
 });
 
+test('the line of a rejected call has no secret of the request', async () => {
+  const { http, logged } = await engineOf(
+    `
+handlers: { h: { adapter: check-script, config: { script: h } } }
+rules:
+  - { name: asks, check: { handler: h, input: { value: 'reveal(request.headers["authorization"])' } } }
+`,
+    {
+      h: {
+        check: async ({ value }) => {
+          await Promise.resolve();
+          throw new Rejected(`${String(value)} is not a number`);
+        },
+      },
+    },
+  );
+  await http({ 'request.headers': new Map([['authorization', 'Bearer hunter2']]) });
+  const lines = logged.filter(({ message }) => message === 'a handler rejected a call');
+  expect(lines.map(({ fields }) => fields['why'])).toEqual(['[check-script/h] (secret) is not a number']);
+});
+
 test('the place of an error is in the plugin, also if the plugin calls Sluice or Node wrongly', async () => {
   const { http, logged } = await engineOf(POLICY, { h: { check: () => deny(PERMISSION_DENIED, 'no', null as never) } });
   await http();
