@@ -91,7 +91,9 @@ export class RequestAuthentications {
       const fields = fieldsOf(item, 'an item of jwtRules', findings)?.only(FIELDS);
       return fields === undefined ? [] : [fields];
     });
-    const [, ...others] = written.filter((fields) => !fields.has('issuer') && fields.has('jwksUri'));
+    const [, ...others] = written.filter(
+      (fields) => !fields.has('issuer') && (fields.has('jwksUri') || fields.has('jwks_uri')),
+    );
     for (const { place: at } of others)
       report(
         findings,

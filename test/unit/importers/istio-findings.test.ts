@@ -214,16 +214,18 @@ spec:
 });
 
 test('a second rule without issuer is refused at its place; in an object of its own it holds', async () => {
-  const object = (name: string, ...rules: readonly string[]): string => `apiVersion: security.istio.io/v1
+  const object = (name: string, ...keys: readonly string[]): string => `apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: ${name}, namespace: foo }
 spec:
   jwtRules:
-${rules.map((host) => `    - { jwksUri: "https://${host}/k" }\n`).join('')}`;
-  expect((await loaded(object('a', 'a.example', 'b.example'))).found).toEqual([
-    '7:7 ISTIO_UNSUPPORTED this is a second rule without issuer; write it in a RequestAuthentication of its own',
-  ]);
-  expect((await loaded(`${object('a', 'a.example')}---\n${object('b', 'b.example')}`)).found).toEqual([]);
+${keys.map((key, at) => `    - { ${key}: "https://${name}${at}.example/k" }\n`).join('')}`;
+  for (const key of ['jwksUri', 'jwks_uri']) {
+    expect((await loaded(object('a', key, key))).found).toEqual([
+      '7:7 ISTIO_UNSUPPORTED this is a second rule without issuer; write it in a RequestAuthentication of its own',
+    ]);
+    expect((await loaded(`${object('a', key)}---\n${object('b', key)}`)).found).toEqual([]);
+  }
 });
 
 test('the items of a List of kubectl are read one by one; anything else in it is refused at its place', async () => {
