@@ -62,8 +62,8 @@ ${classes.map((key) => constructor('builtin', key)).join('\n')}
 }
 
 /**
- * Stands for what `load` returns, in all that can be done with it. `target`: of its kind, so that it can be called or constructed. `own`: what
- * it has itself, without loading.
+ * Stands for what `load` returns, in all that can be done with it. `target`: of its kind, so that it can be called or constructed.
+ * `own`: what it has itself, without loading.
  */
 const LAZY = `const lazy = (target, load, own = {}) => new Proxy(target, {
   get: (_, key) => (key in own ? own : load())[key],

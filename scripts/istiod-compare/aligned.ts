@@ -1,6 +1,6 @@
 /**
- * Resources of istiod in the form of ours: listeners without what they have to detect protocols, endpoints once each, and a virtual host for
- * each host of a gateway.
+ * Resources of istiod in the form of ours: listeners without what they have to detect protocols, endpoints once each, and a virtual host
+ * for each host of a gateway.
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 

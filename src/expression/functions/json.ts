@@ -1,8 +1,8 @@
 /**
  * Reads JSON (RFC 8259) in a text that a stranger wrote.
  * **In**: a text. **Out**: its value, of type dyn; `undefined` if it is not JSON, or may be read in several ways: a name twice in an
- * object, a number that no double holds (one out of range, or a whole one beyond 64 bits that a double rounds), half of a surrogate pair. **Fails**: with OverBudget, for a text with too many characters or
- * values.
+ * object, a number that no double holds (one out of range, or a whole one beyond 64 bits that a double rounds), half of a surrogate pair.
+ * **Fails**: with OverBudget, for a text with too many characters or values.
  *
  * JSON.parse reads `{"role": "user", "role": "admin"}` as the second, where an upstream may read the first, and 9007199254740993 as a
  * number that equals another.
