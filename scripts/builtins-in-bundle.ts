@@ -62,8 +62,9 @@ ${classes.map((key) => constructor('builtin', key)).join('\n')}
 }
 
 /**
- * Stands for what `load` returns, in all that can be done with it. `target`: of its kind, so that it can be called or constructed.
- * `own`: what it has itself, without loading.
+ * Stands for what `load` returns, in all that can be done with it. `target`: of its kind, so that it can be called or constructed; for a
+ * class a bound function, since a proxy must not describe a prototype in another way than its target has it. `own`: what it has itself,
+ * without loading.
  */
 const LAZY = `const lazy = (target, load, own = {}) => new Proxy(target, {
   get: (_, key) => (key in own ? own : load())[key],
@@ -87,7 +88,7 @@ function onFirstUse(name: string): string {
       `export const ${key} = /* @__PURE__ */ lazy(${target}, () => loaded().${key});`;
     if (typeof value === 'object' && value !== null) return stand('{}');
     if (typeof value !== 'function') return [];
-    if (!/^[a-z]/.test(key)) return CLASSES.includes(key) ? stand('function () {}') : [];
+    if (!/^[a-z]/.test(key)) return CLASSES.includes(key) ? stand('function () {}.bind()') : [];
     // What promisify() finds on exec or lookup, for one.
     return hasMore(value) ? stand('() => {}') : `export function ${key}(...args) { return loaded().${key}(...args); }`;
   });

@@ -51,12 +51,13 @@ test('classes, objects and functions have what Node gives them', async () => {
     class Own extends Agent { own() { return this.keepAlive; } }
     const own = new Own({ keepAlive: true });
     console.log(agent instanceof Agent, agent instanceof process.getBuiltinModule('https').Agent, own instanceof Agent, own.own());
+    console.log(Object.hasOwn(Agent, 'prototype'), Object.keys(Agent).length, { ...Agent });
     console.log(typeof Agent.prototype.createConnection, https.Agent === process.getBuiltinModule('https').Agent);
     console.log(globalAgent instanceof Agent, 'Z_FINISH' in constants, { ...constants }.Z_FINISH, Object.keys(constants).length > 50);
     console.log(crc32('a'), Object.keys(await promisify(exec)('true')).join());
   `;
   expect(await bundled({ 'main.js': main })).toBe(
-    'true true true true\nfunction true\ntrue true 4 true\n3904355907 stdout,stderr',
+    'true true true true\ntrue 0 {}\nfunction true\ntrue true 4 true\n3904355907 stdout,stderr',
   );
 });
 
