@@ -12,6 +12,6 @@ const here = import.meta.dirname + sep;
 /** `src` of a checkout, `dist/src` of the package; ends with a separator. */
 export const SOURCE_FOLDER: string = here.slice(0, here.lastIndexOf(`${sep}src${sep}`) + `${sep}src${sep}`.length);
 
-/** The URL of a module below `src`, named without its extension; in the package, of an entry point of `scripts/build.ts`. */
+/** The URL of a module below `src`, named without its extension; in the package, of an entry point of `scripts/bundle.ts`. */
 export const moduleUrl = (name: string): URL =>
   pathToFileURL(join(SOURCE_FOLDER, `${name}.${RUNS_FROM_SOURCE ? 'ts' : 'js'}`));

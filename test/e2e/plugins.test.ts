@@ -12,14 +12,8 @@ import {
   policyOf,
   type Workspace,
 } from '../parts/workspace.ts';
-import { type Ran, run as runs, serving as serves, type Serving, type SpawnOptions } from './command.ts';
+import { type Ran, run, serving, type Serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
-
-/** The sources, which load zod at their start: e2e/package.test.ts has plugins of the bundle. */
-const bin = SOURCE_COMMAND;
-const run = (args: readonly string[], options: SpawnOptions = {}): Promise<Ran> => runs(args, { bin, ...options });
-const serving = (configs: readonly string[], options: Parameters<typeof serves>[1] = {}): Promise<Serving> =>
-  serves(configs, { bin, ...options });
 
 const manifest = (name: string, more: object = {}): object => ({ name, version: '1.2.0', ...more });
 
@@ -657,8 +651,9 @@ rules: [{ name: a, report: { handler: audit, input: { path: request.path } } }]
     const loadedBy = async (policy: string, command: 'lint' | 'serve'): Promise<ReadonlySet<string>> => {
       const spied = workspace.write(`${policy}.${command}`, '');
       const env = { SPIED: spied, NODE_OPTIONS: `--import ${workspace.path('spy.mjs')}` };
-      if (command === 'lint') expect((await run(['lint', workspace.path(policy)], { env })).code).toBe(0);
-      else await (await serving([workspace.path(policy)], { env })).stop();
+      const options = { env, bin: SOURCE_COMMAND }; // most of these libraries are in the bundle
+      if (command === 'lint') expect((await run(['lint', workspace.path(policy)], options)).code).toBe(0);
+      else await (await serving([workspace.path(policy)], options)).stop();
       return new Set(readFileSync(spied, 'utf8').trim().split('\n'));
     };
     const clients = ['ioredis', '@platformatic/kafka', '@prometheus-io/client'];

@@ -18,6 +18,7 @@ import { placeBySyntaxCheck, placeInExcerpt } from './syntax-place.ts';
 import { withInstallAdvice } from '../missing-package.ts';
 import { kindOf } from '../../text/kind-of.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { InTurn } from '../../time/in-turn.ts';
 
 const WITHIN_MS = 10_000;
 
@@ -48,6 +49,9 @@ function purgeCommonJs(url: string, path: string): void {
   for (const file of Object.keys(cache)) if (file === path || file.startsWith(`${path}/`)) delete cache[file];
 }
 
+/** One at a time: a module in CommonJS cannot require what another plugin is still importing, such as zod. */
+const imports = new InTurn();
+
 export async function importAdapters(
   plugin: PluginModule,
   withinMs: number = WITHIN_MS,
@@ -56,13 +60,13 @@ export async function importAdapters(
   const who = nameOf(plugin);
   if (contract !== undefined && contract !== CONTRACT_VERSION) throw otherVersion(who, contract);
   resolveOwnModules();
-  await import('../index.ts'); // a module in CommonJS cannot require it while another one is still importing it
+  await import('../index.ts'); // a module in CommonJS cannot require it while one of ours is still importing it
   notePlace(path, basename(path));
   purgeCommonJs(url, path);
   const file = pathOf(url);
   const values = file.endsWith('.json')
     ? (await import('../remote/dialled-adapters.ts')).adaptersOfFile(withoutReload(url))
-    : exportedBy(await imported(url, withinMs), file);
+    : exportedBy(await imports.run(() => imported(url, withinMs)), file);
   const adapters = values.map((value) => {
     const version = versionOf(value);
     if (version !== undefined && version !== CONTRACT_VERSION) throw otherVersion(who, version);
