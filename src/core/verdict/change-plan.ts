@@ -8,9 +8,7 @@ import type { NetChanges, NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
 import type { RuleOutcome } from '../outcome.ts';
 import { MAX_HEADER } from '../text-bounds.ts';
-import { fit } from './head-room.ts';
-
-export type Pair = readonly [name: string, value: string];
+import { fit, type Pair } from './head-room.ts';
 
 export interface PlannedText {
   /** Index of its rule among the rules that change the call. */

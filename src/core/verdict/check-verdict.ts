@@ -12,7 +12,7 @@ import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import { advertisedLimits } from './advertised-limits.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { fit, thatFit } from './head-room.ts';
+import { fit, type Pair, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 import { type PreparedRule, type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
@@ -20,8 +20,6 @@ import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 /** Reasons without a value of the request. */
 export const MATCH_APPLIES = 'its match applies';
 export const NOTHING_ALLOWED = 'nothing allowed it';
-
-type Pair = readonly [name: string, value: string];
 
 const NO_NAMES: readonly string[] = [];
 const NO_REASONS: readonly Reason[] = [];

@@ -1,7 +1,7 @@
 /** Room for headers, parameters and metadata in one answer: {@link MAX_HEAD} octets of names and values. */
 import { MAX_HEAD } from '../text-bounds.ts';
 
-type Pair = readonly [name: string, value: string];
+export type Pair = readonly [name: string, value: string];
 
 /** Whether there is room for all. */
 export const fit = (pairs: readonly Pair[]): boolean =>

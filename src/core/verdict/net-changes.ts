@@ -13,7 +13,6 @@ import type { RuleOutcome } from '../outcome.ts';
 import { MAX_HEAD, MAX_HEADER } from '../text-bounds.ts';
 import {
   NO_PLANNED_HEADERS,
-  type Pair,
   type Plan,
   type PlannedHeaders,
   type PlannedPair,
@@ -21,7 +20,7 @@ import {
   planOf,
 } from './change-plan.ts';
 import { bagWithOutputs } from './denial-bag.ts';
-import { mostOctets, thatFit } from './head-room.ts';
+import { mostOctets, type Pair, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
