@@ -1,6 +1,7 @@
 /**
  * Routes by claims of tokens that no gateway verifies.
- * **In**: a mesh. **Out**: warnings at rules whose gateways no RequestAuthentication can select, and at tokens whose keys proxies cannot find.
+ * **In**: a mesh. **Out**: warnings at rules whose gateways no RequestAuthentication can select, and at tokens whose keys proxies cannot
+ * find.
  * **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';

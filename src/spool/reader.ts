@@ -1,7 +1,8 @@
 /**
  * Frames in the order of their writing, one segment after the other.
  * **In**: the list of segments, which its writer extends. **Out**: frames. **Fails**: never because of content; a damaged place is
- * stepped over and counted, and a segment that cannot be read is skipped. While the process is short of files or memory, it waits, or rejects.
+ * stepped over and counted, and a segment that cannot be read is skipped. While the process is short of files or memory, it waits, or
+ * rejects.
  */
 import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -59,8 +59,9 @@ interface Open {
 }
 
 /**
- * Envoy accepts a cluster when it has its endpoints, secrets and the answer of DNS: on a busy machine, after seconds. A request keeps its route
- * while filters hold it, and looks for the cluster after: checks of Sluice take up to 220 ms by Envoy's clock, and longer on a busy machine.
+ * Envoy accepts a cluster when it has its endpoints, secrets and the answer of DNS: on a busy machine, after seconds. A request keeps its
+ * route while filters hold it, and looks for the cluster after: checks of Sluice take up to 220 ms by Envoy's clock, and longer on a busy
+ * machine.
  */
 const TIMES: PushTimes = { acceptMs: 10_000, yieldMs: 1000, lingerMs: 500 };
 const MAX_STREAMS = 10_000;

@@ -1,6 +1,6 @@
 /**
- * Many unary calls at once, by frames written by hand: all of a connection leave in one write, and cost a tenth of what Node's client takes,
- * which would share the cores with the server.
+ * Many unary calls at once, by frames written by hand: all of a connection leave in one write, and cost a tenth of what Node's client
+ * takes, which would share the cores with the server.
  * **In**: one message per call. **Out**: how each call ended. **Fails**: if a connection cannot be opened.
  */
 import { once } from 'node:events';

@@ -1,7 +1,7 @@
 /**
  * The filter of a gateway that verifies tokens for routes by their claims.
- * **In**: what a gateway sees of the mesh. **Out**: the filter, and clusters of the servers of keys. **Fails**: never; a token whose keys cannot
- * be had is as none.
+ * **In**: what a gateway sees of the mesh. **Out**: the filter, and clusters of the servers of keys. **Fails**: never; a token whose keys
+ * cannot be had is as none.
  *
  * It refuses no call and changes none: that is up to Sluice, which gets the token as it came.
  */

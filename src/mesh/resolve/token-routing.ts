@@ -1,6 +1,7 @@
 /**
  * Which tokens decide where a gateway sends calls.
- * **In**: the mesh, and a gateway. **Out**: the RequestAuthentications that select it, if a rule of its own routes by claims. **Fails**: never.
+ * **In**: the mesh, and a gateway. **Out**: the RequestAuthentications that select it, if a rule of its own routes by claims. **Fails**:
+ * never.
  */
 import { hasLabels, type Mesh } from '../model/mesh.ts';
 import { routingClaim } from '../rules/routing-claim.ts';

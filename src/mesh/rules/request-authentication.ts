@@ -1,6 +1,6 @@
 /**
- * RequestAuthentication of security.istio.io, as far as gateways route by the claims of its tokens. Who may pass without one, and what is wrong
- * in its other fields, is up to `sluice serve`, which reads it, too.
+ * RequestAuthentication of security.istio.io, as far as gateways route by the claims of its tokens. Who may pass without one, and what is
+ * wrong in its other fields, is up to `sluice serve`, which reads it, too.
  */
 import { z } from 'zod';
 import { labels } from './values.ts';
