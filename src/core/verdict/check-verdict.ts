@@ -10,7 +10,7 @@ import type { CallScope } from '../handlers/call-scope.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
-import { advertisedLimits } from './advertised-limits.ts';
+import { advertisedLimits, withAdvertised } from './advertised-limits.ts';
 import { bagWithOutputs } from './denial-bag.ts';
 import { fit, type Pair, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
@@ -36,7 +36,7 @@ export function checkVerdict(
   const advertised = call === 'http' && quotas.length > 0 ? advertisedLimits(quotas) : NO_PAIRS;
   if (deciding === undefined) {
     const changes =
-      advertised.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), advertised);
+      advertised.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), advertised, quotas);
     return {
       id,
       outcome: 'allow',
@@ -75,18 +75,19 @@ export function checkVerdict(
     code,
     body,
     hasConstantBody: deciding.outcome.prepared.rule.onDeny?.body?.constant !== undefined,
-    headers: advertised.length === 0 ? headers : [...headers, ...advertised],
+    headers: advertised.length === 0 ? headers : withAdvertised(headers, advertised, quotas),
     changes: NO_CHANGES,
     shadow,
     reasons,
   };
 }
 
-const withFields = (changes: NetChanges, advertised: readonly Pair[]): NetChanges => ({
-  ...changes,
-  response: { ...changes.response, set: [...changes.response.set, ...advertised] },
-  isConstant: false,
-});
+const withFields = (changes: NetChanges, advertised: readonly Pair[], quotas: readonly QuotaEntry[]): NetChanges => {
+  const { request, response, query, metadata } = changes;
+  const others = [request.set, request.append, query.set, metadata, response.append];
+  const set = withAdvertised(response.set, advertised, quotas, ...others);
+  return { ...changes, response: { ...response, set }, isConstant: false };
+};
 
 /** The rule's own answer where it has one. A text that fails is empty, and counted; a long one is cut or left out, and logged. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {

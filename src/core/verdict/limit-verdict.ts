@@ -6,7 +6,7 @@ import { reasonsOf, shadowOf } from './check-verdict.ts';
 import { type Deciding, decidingOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import { inRuleOrder, type RuleOutcome, type QuotaEntry, type QuotaRun } from '../outcome.ts';
-import { advertisedLimits } from './advertised-limits.ts';
+import { advertisedLimits, withAdvertised } from './advertised-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
 
@@ -32,7 +32,8 @@ export function byDescriptor(
 export function limitVerdict(id: string, descriptors: readonly DescriptorOutcomes[]): LimitVerdict {
   const deciding = descriptors.map(({ outcomes }) => decidingOf(outcomes));
   const all = descriptors.flatMap(({ outcomes }) => outcomes);
-  const advertised = advertisedLimits(descriptors.flatMap(({ entries }) => entries));
+  const quotas = descriptors.flatMap(({ entries }) => entries);
+  const advertised = advertisedLimits(quotas);
   const common = {
     id,
     shadow: shadowOf(all),
@@ -53,7 +54,10 @@ export function limitVerdict(id: string, descriptors: readonly DescriptorOutcome
     outcome: 'allow',
     rule: undefined,
     statuses,
-    response: advertised.length === 0 ? response : { ...response, set: [...response.set, ...advertised] },
+    response:
+      advertised.length === 0
+        ? response
+        : { ...response, set: withAdvertised(response.set, advertised, quotas, response.append) },
   };
 }
 

@@ -197,6 +197,68 @@ rules:
     expect(refused.headers.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c', 'x-last']);
     expect(logged).toMatchObject([{ fields: { text: 'onAllow response x-c', result: 'it is left out' } }]);
   });
+
+  const octetsOf = (pairs: Verdict['headers']): number =>
+    pairs.reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
+  const limited = (names: readonly string[], action: string): string =>
+    [
+      'handlers: { h: { adapter: quota-script, config: { script: s } } }',
+      'rules:',
+      ...names.map(
+        (name, at) => `  - { name: q${at}, quota: { handler: h, limit: 9, per: 1m, key: [], policy: ${name} } }`,
+      ),
+      `  - { name: last, ${action} }`,
+    ].join('\n');
+  const granting: Script = {
+    charge: (asks) => asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 })),
+  };
+
+  test('the fields of a call with many limits have no more than the bound each, and whole limits', async () => {
+    const names = Array.from({ length: 20 }, (_, at) => `${at}-${'n'.repeat(at === 3 ? 20_000 : 1000)}`);
+    const { http, logged } = await engineOf(limited(names, 'onAllow: { response: { set: { x-a: "1" } } }'), {
+      s: granting,
+    });
+    const { set } = (await http({})).changes.response;
+    expect(set.map(([name]) => name)).toEqual(['x-a', 'ratelimit-policy', 'ratelimit']);
+    const [, ...fields] = set.map(([, value]) => value);
+    expect(Math.max(...fields.map(({ length }) => length))).toBeLessThanOrEqual(MAX_HEADER);
+    const shown = [0, 1, 2, ...Array.from({ length: 13 }, (_, at) => at + 4)];
+    expect(fields.map((field) => [...field.matchAll(/"(\d+)-/g)].map(([, at]) => Number(at)))).toEqual([shown, shown]);
+    expect(logged).toEqual([]);
+  });
+
+  test.each(['allowed', 'denied'])('an %s call advertises no limits beyond the room', async (outcome) => {
+    const headers = `{ ${['a', 'b', 'c'].map((name) => `x-${name}: "\${request.path}"`).join(', ')} }`;
+    const { http, logged } = await engineOf(
+      `handlers: { h: { adapter: quota-script, config: { script: s } } }
+rules:
+  - { name: allowed, onAllow: { response: { set: ${headers} } } }
+  - name: limited
+    quota: { handler: h, limit: 9, per: 1m, key: [], policy: per-user }
+    onDeny: { headers: ${headers} }`,
+      {
+        s: {
+          charge: (asks) =>
+            asks.map(({ limit }) => ({ granted: outcome === 'allowed', limit, remaining: 0, resetMs: 1000 })),
+        },
+      },
+    );
+    const sent = async (length: number): Promise<Verdict['headers']> => {
+      const verdict = await http({ 'request.path': '/'.repeat(length) });
+      expect(verdict.outcome).toBe(outcome === 'allowed' ? 'allow' : 'deny');
+      return outcome === 'allowed' ? verdict.changes.response.set : verdict.headers;
+    };
+    const namesOf = (pairs: Verdict['headers']): string[] => pairs.map(([name]) => name);
+    expect(namesOf(await sent(10_000))).toContain('ratelimit');
+    expect(logged).toEqual([]);
+    const full = await sent(MAX_HEADER - (outcome === 'allowed' ? 10 : 46)); // a refusal has four headers more
+    expect(namesOf(full).slice(0, 3)).toEqual(['x-a', 'x-b', 'x-c']);
+    expect(namesOf(full)).not.toContain('ratelimit');
+    expect(octetsOf(full)).toBeLessThanOrEqual(MAX_HEAD);
+    expect(logged).toMatchObject([
+      { fields: { rule: 'limited', text: 'the limits for clients', result: 'it is left out' } },
+    ]);
+  });
 });
 
 test.each([
