@@ -4,13 +4,16 @@
  * A file names its owner, which touches it every second. Whether a thread of the same PID namespace lives is read from /proc; any other
  * owner (in another container, or without /proc) is gone if it has not touched the file for {@link SILENT_MS}. A thread ends when the
  * calls of the file system that it has begun have ended, so that none of them writes after its lock is taken over.
+ *
+ * A disk that is full, of reports whose backend is away, must not keep a server from starting: it takes a name without content. The owner
+ * is written once there is space; until then touching the file alone says that it lives.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RESOURCES } from './segment.ts';
+import { FULL, RESOURCES, writeWhole } from './segment.ts';
 
 const TOUCH_MS = 1000;
 export const SILENT_MS = 4000;
@@ -35,22 +38,20 @@ export interface FolderLock {
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, 'lock');
   const own: Owner = { token: randomUUID(), ...thisThread() };
-  for (let tries = 0; !(await created(path, own)); tries++) {
+  let made: LockFile | undefined;
+  for (let tries = 0; (made = await LockFile.create(path, own)) === undefined; tries++) {
     const owner = await ownerOf(path);
-    if (tries > 2 || (owner !== undefined && (await isAlive(path, owner))))
+    if (tries > 2 || (await isAlive(path, owner)))
       throw new Error(`${folder} is in use by the process ${owner?.pid ?? '?'}; give each server a folder of its own`);
     await removeStale(path, owner);
   }
+  const file = made;
   let isLost = false;
   /** While the process is short of files, nobody is known to have taken it over; one in another container would, if it were not touched. */
-  const isOwn = (): Promise<boolean> =>
-    ownerOf(path).then(
-      (owner) => owner?.token === own.token,
-      () => !isLost,
-    );
+  const isOwn = (): Promise<boolean> => file.isInPlace().catch(() => !isLost);
   const timer = setInterval(() => {
     void isOwn().then(async (isStillOwn) => {
-      if (isStillOwn) await utimes(path, new Date(), new Date()).catch(() => undefined);
+      if (isStillOwn) await file.touch().catch(() => undefined);
       else isLost = true;
     });
   }, TOUCH_MS);
@@ -62,33 +63,88 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     async release() {
       clearInterval(timer);
       if (await isOwn()) await rm(path, { force: true });
+      await file.close();
     },
   };
 }
 
-/** The PID of the living owner of a folder; `undefined`: nobody writes there. */
-export async function lockedBy(folder: string): Promise<number | undefined> {
-  const path = join(folder, 'lock');
-  const owner = await ownerOf(path);
-  return owner !== undefined && (await isAlive(path, owner)) ? owner.pid : undefined;
-}
+/** One that this thread has made. */
+class LockFile {
+  readonly #path: string;
+  readonly #own: Owner;
+  /** While the owner does not stand in it; open, so that its inode is no other file's. */
+  #unwritten: FileHandle | undefined;
 
-async function created(path: string, own: Owner): Promise<boolean> {
-  try {
-    const file = await open(path, 'wx');
+  private constructor(path: string, own: Owner, unwritten: FileHandle) {
+    this.#path = path;
+    this.#own = own;
+    this.#unwritten = unwritten;
+  }
+
+  /** `undefined`: there is a file. */
+  static async create(path: string, own: Owner): Promise<LockFile | undefined> {
+    const file = await open(path, 'wx').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return undefined;
+      throw error;
+    });
+    if (file === undefined) return undefined;
+    const made = new LockFile(path, own, file);
     try {
-      await file.writeFile(JSON.stringify(own));
-    } finally {
-      await file.close();
+      await made.#write();
+      return made;
+    } catch (error) {
+      await made.close();
+      await rm(path, { force: true });
+      throw error;
     }
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+  }
+
+  /** Rejects if it cannot be known now. */
+  async isInPlace(): Promise<boolean> {
+    const unwritten = this.#unwritten;
+    if (unwritten === undefined) return (await ownerOf(this.#path))?.token === this.#own.token;
+    const [own, there] = await Promise.all([unwritten.stat(), stat(this.#path).catch(orAbsent)]);
+    return there !== undefined && own.dev === there.dev && own.ino === there.ino;
+  }
+
+  /** Writes the owner if it does not stand there and the disk takes it. */
+  async touch(): Promise<void> {
+    await this.#write();
+    await utimes(this.#path, new Date(), new Date());
+  }
+
+  async #write(): Promise<void> {
+    const file = this.#unwritten;
+    if (file === undefined) return;
+    const bytes = Buffer.from(JSON.stringify(this.#own));
+    try {
+      await writeWhole(file, bytes, 0, bytes.length, 0);
+    } catch (error) {
+      if (!FULL.has((error as NodeJS.ErrnoException).code)) throw error;
+      return file.truncate(0);
+    }
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    const file = this.#unwritten;
+    this.#unwritten = undefined;
+    await file?.close();
   }
 }
 
-/** `undefined`: no file, or one without an owner, which a crash in the middle of its writing leaves. Rejects if it cannot be read now. */
+function orAbsent(error: NodeJS.ErrnoException): undefined {
+  if (RESOURCES.has(error.code)) throw error;
+}
+
+/** The PID of the living owner of a folder, 0 if it is not known; `undefined`: nobody writes there. */
+export async function lockedBy(folder: string): Promise<number | undefined> {
+  const path = join(folder, 'lock');
+  const owner = await ownerOf(path);
+  return (await isAlive(path, owner)) ? (owner?.pid ?? 0) : undefined;
+}
+
+/** `undefined`: no file, or one without an owner, as a full disk or a crash in its writing leaves it. Rejects if it cannot be read now. */
 async function ownerOf(path: string): Promise<Owner | undefined> {
   try {
     const owner = JSON.parse(await readFile(path, 'utf8')) as Partial<Owner> | null;
@@ -99,9 +155,10 @@ async function ownerOf(path: string): Promise<Owner | undefined> {
   }
 }
 
-async function isAlive(path: string, owner: Owner): Promise<boolean> {
+async function isAlive(path: string, owner: Owner | undefined): Promise<boolean> {
+  if (owner === undefined && !(await isEmptyFile(path))) return false;
   const own = thisThread();
-  const isNear = owner.boot === own.boot && owner.pidNamespace === own.pidNamespace && own.pidNamespace !== '';
+  const isNear = owner?.boot === own.boot && owner.pidNamespace === own.pidNamespace && own.pidNamespace !== '';
   if (isNear && own.startedAt !== '') return startOf(owner.pid, owner.tid) === owner.startedAt;
   const touched = async (): Promise<number> => (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
   const before = await touched();
@@ -111,6 +168,11 @@ async function isAlive(path: string, owner: Owner): Promise<boolean> {
   }
   return false;
 }
+
+const isEmptyFile = async (path: string): Promise<boolean> => {
+  const found = await stat(path).catch(orAbsent);
+  return found !== undefined && found.isFile() && found.size === 0;
+};
 
 /** Of two processes that find it stale, one removes it; the lock that the other has made meanwhile is put back. */
 async function removeStale(path: string, stale: Owner | undefined): Promise<void> {

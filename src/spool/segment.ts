@@ -35,6 +35,8 @@ export interface NewerSegment {
 
 export const listSegments = async (folder: string): Promise<Segment[]> => (await readSegments(folder)).segments;
 
+/** No space, or none for this user. */
+export const FULL: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT']);
 /** Of the process or the machine, whatever the file. */
 export const SHORT_PROCESS: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** Short of these, the process cannot read now; the file is not to blame. */

@@ -10,7 +10,7 @@ import { type FileHandle, rm } from 'node:fs/promises';
 import { settlesWithin } from '../time/settles-within.ts';
 import { DiskRetry } from './disk-retry.ts';
 import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
-import { createSegment, type Segment, writeWhole } from './segment.ts';
+import { createSegment, FULL, type Segment, writeWhole } from './segment.ts';
 import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
 import { UnsyncedFrames } from './unsynced.ts';
 
@@ -19,8 +19,6 @@ const GIVE_UP_MS = 500;
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
 /** Octets of records that wait to be written; above it, there is no room. */
 const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-/** The place on the disk is still good; a later write to it may succeed. */
-const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
 export interface WriterOptions<T> {
   readonly folder: string;
@@ -293,7 +291,8 @@ export class Writer<T> {
 
   #persistently<R>(work: () => Promise<R>): Promise<R> {
     return this.retry.persist(work, (error) => {
-      if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) this.#isBroken = true;
+      // On a full disk the place is still good; a later write to it may succeed.
+      if (!FULL.has((error as NodeJS.ErrnoException).code)) this.#isBroken = true;
     });
   }
 }

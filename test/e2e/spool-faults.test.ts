@@ -164,6 +164,30 @@ test('a full disk holds the streams back, says so, and goes on when the sink wor
   expect(server.err().match(/a spool cannot be written/g)).toHaveLength(1);
 }, 60_000);
 
+test('a server that starts on a full disk answers checks, holds the streams back, and sends what its predecessor left', async (context) => {
+  if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+  const rules = `${RECEIVED}\n  - { name: closed, calls: [http], deny: { status: 403 } }`;
+  fault('away');
+  await start('inline', ['--grace', '1'], rules);
+  const load = sendStreams(server.grpc, streams, 4);
+  await server.said(/a spool cannot be written; reports wait until the disk accepts them/);
+  // It ends well, so that its lock is gone; somebody else takes that space as well.
+  await Promise.all([load.stop(), server.stop()]);
+  spawnSync('dd', ['if=/dev/zero', `of=${workspace.path('spool/filler')}`, 'bs=4k']);
+  expect(() => writeFileSync(workspace.path('spool/other'), 'x')).toThrow('ENOSPC');
+
+  await start('inline', [], rules);
+  expect(await denied(['/1'])).toBe(1);
+  const next = sendStreams(server.grpc, streams, 4);
+  await server.said(/a spool cannot be written; reports wait until the disk accepts them/);
+  const before = streams.confirmed.length;
+  fault('none');
+  await confirmed(before + 10);
+  await next.stop();
+  await allArrive(10);
+  expect(server.err().match(/a spool cannot be written/g)).toHaveLength(1);
+}, 120_000);
+
 /** Resolves with the number of calls that were denied, over one connection. */
 async function denied(paths: readonly string[]): Promise<number> {
   const client = peerClient(server.grpc);

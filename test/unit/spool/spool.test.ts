@@ -416,7 +416,7 @@ describe('damage', () => {
           writeFileSync(join(folder, '0000000007.spool'), Buffer.concat(parts));
           writeFileSync(join(folder, '0000000009.spool'), Buffer.concat(parts.toReversed()));
           writeFileSync(join(folder, 'cursor'), cursor);
-          writeFileSync(join(folder, 'lock'), cursor);
+          writeFileSync(join(folder, 'lock'), Buffer.concat([cursor, Buffer.from('}')])); // an empty one may live
           expect((await readAll(folder)).numbers).toEqual([]);
         },
       ),
