@@ -4,56 +4,28 @@
  *
  * `redis/lua.ts` has the same algorithms, which run in Redis; `test/unit/counting/differential.test.ts` compares both.
  */
-import { type AnyAsk, changeOf, isForced, lookOf } from './ask.ts';
+import { changeOf, isForced, lookOf } from './ask.ts';
 import type { Counter, CounterAlgorithm, CounterAnswer, Entry, Owner } from './counter.ts';
+import type { CounterAsk } from './store.ts';
 import { windowEnd } from './window.ts';
 
-/** Charges by the counter's algorithm, or leaves the counter as it is and refuses. */
+const ALGORITHMS: Readonly<
+  Record<CounterAlgorithm, (counter: Counter, ask: CounterAsk, nowMs: number, owner: Owner) => CounterAnswer>
+> = { fixed: askFixed, window: askWindow, gcra: askGcra, sliding: askSliding, log: askLog, concurrency: askLog };
+
+/** Charges by the algorithm of the ask's bucket, or refuses; the caller restores a counter that was refused. */
 export function askCounter(
   counter: Counter,
-  algorithm: CounterAlgorithm,
-  ask: AnyAsk,
+  ask: CounterAsk,
   nowMs: number,
   owner: Owner = ask.idempotencyKey,
 ): CounterAnswer {
-  return ask.kind === 'spend' && ask.partial === true
-    ? askPart(counter, algorithm, ask, nowMs, owner)
-    : askWhole(counter, algorithm, ask, nowMs, owner);
-}
-
-function askPart(
-  counter: Counter,
-  algorithm: CounterAlgorithm,
-  ask: Extract<AnyAsk, { kind: 'spend' }>,
-  nowMs: number,
-  owner: Owner,
-): CounterAnswer {
-  const { remaining } = askWhole(counter, algorithm, lookOf(ask), nowMs, owner);
+  const charge = ALGORITHMS[ask.bucket.algorithm];
+  if (ask.kind !== 'spend' || ask.partial !== true) return charge(counter, ask, nowMs, owner);
+  const { remaining } = charge(counter, lookOf(ask), nowMs, owner);
   const charged = Math.min(ask.cost, Math.max(1, remaining));
-  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs, owner);
+  const answer = charge(counter, { ...ask, cost: charged }, nowMs, owner);
   return answer.granted ? { ...answer, charged } : answer;
-}
-
-function askWhole(
-  counter: Counter,
-  algorithm: CounterAlgorithm,
-  ask: AnyAsk,
-  nowMs: number,
-  owner: Owner,
-): CounterAnswer {
-  switch (algorithm) {
-    case 'fixed':
-      return askFixed(counter, ask, nowMs);
-    case 'window':
-      return askWindow(counter, ask, nowMs);
-    case 'gcra':
-      return askGcra(counter, ask, nowMs);
-    case 'sliding':
-      return askSliding(counter, ask, nowMs);
-    case 'log':
-    case 'concurrency':
-      return askLog(counter, ask, nowMs, owner);
-  }
 }
 
 /**
@@ -62,12 +34,11 @@ function askWhole(
  */
 export function settleAfterSetBack(
   counter: Counter,
-  algorithm: CounterAlgorithm,
-  { limit, burst, perMs, endsAtMs }: AnyAsk,
+  { bucket, limit, burst, perMs, endsAtMs }: CounterAsk,
   nowMs: number,
 ): void {
   if (endsAtMs !== undefined || counter.endsAtMs - nowMs <= perMs) return;
-  switch (algorithm) {
+  switch (bucket.algorithm) {
     case 'fixed':
       counter.endsAtMs = windowEnd(nowMs, perMs);
       break;
@@ -85,7 +56,7 @@ export function settleAfterSetBack(
 }
 
 /** A fixed window. */
-export function askFixed(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+function askFixed(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
   const { limit, perMs, endsAtMs } = ask;
   const change = changeOf(ask);
   if (change < 0 && endsAtMs !== undefined && endsAtMs <= nowMs) return lookAtFixed(counter, limit, nowMs); // that window is over
@@ -112,10 +83,10 @@ const lookAtFixed = ({ endsAtMs, used }: Counter, limit: number, nowMs: number):
     : { granted: true, limit, remaining: limit, resetMs: 0 };
 
 /** A window that its key names. Units are given back only to a counter that has them: another may have been made after a reset. */
-export function askWindow(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
-  const { limit, perMs, endsAtMs } = ask;
+function askWindow(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
+  const { bucket, limit, perMs, endsAtMs } = ask;
   const change = changeOf(ask);
-  if (counter.endsAtMs === 0) counter.endsAtMs = (endsAtMs ?? nowMs + perMs) + readForMs(ask);
+  if (counter.endsAtMs === 0) counter.endsAtMs = (endsAtMs ?? nowMs + perMs) + (bucket.readForMs ?? 0);
   const granted = isForced(ask) || counter.used + change <= limit;
   if (granted && counter.used + change >= 0) counter.used += Math.min(change, MAX_HITS);
   return {
@@ -127,9 +98,6 @@ export function askWindow(counter: Counter, ask: AnyAsk, nowMs: number): Counter
   };
 }
 
-const readForMs = ({ bucket }: AnyAsk): number =>
-  (bucket as { readonly readForMs?: number } | undefined)?.readForMs ?? 0;
-
 /** More than any limit (uint32 on the wire), and so few that a counter never reaches the end of what Redis or a double can count. */
 export const MAX_HITS = 2 ** 32;
 
@@ -137,7 +105,7 @@ export const MAX_HITS = 2 ** 32;
  * Sliding window counter: the window before counts for the part of it that lies within a period of now, as if it had been used evenly. In
  * any period less than twice the limit passes, and at a window's boundary nothing is given twice.
  */
-export function askSliding(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+function askSliding(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
   const { limit, perMs, endsAtMs } = ask;
   const change = changeOf(ask);
   const end = windowEnd(nowMs, perMs);
@@ -185,7 +153,7 @@ export const lasts = ({ untilMs }: Entry, nowMs: number, perMs: number): boolean
   untilMs > nowMs && untilMs <= nowMs + 2 * perMs;
 
 /** Each charge counts for a period, or until it is released. */
-export function askLog(counter: Counter, ask: AnyAsk, nowMs: number, owner: Owner): CounterAnswer {
+function askLog(counter: Counter, ask: CounterAsk, nowMs: number, owner: Owner): CounterAnswer {
   const { limit, perMs } = ask;
   const change = changeOf(ask);
   const releases = ask.kind === 'release';
@@ -243,7 +211,7 @@ function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): nu
  * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical arrival time may run
  * ahead of now by `burst` units.
  */
-export function askGcra(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+function askGcra(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
   const { limit, burst, perMs } = ask;
   const change = changeOf(ask);
   const forced = isForced(ask);

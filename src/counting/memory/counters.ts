@@ -106,18 +106,18 @@ export class Counters {
     const charges = changeOf(ask) > 0;
     const found = table.find(ask);
     const isKnown = found !== undefined && (charges || found.endsAtMs > nowMs);
-    if (isKnown) settleAfterSetBack(found, algorithm, ask, nowMs);
+    if (isKnown) settleAfterSetBack(found, ask, nowMs);
     before?.push({ ask, state: copyOf(found ?? BLANK) });
     if (isKnown) {
-      if (isLook(ask)) return askCounter(copyOf(found), algorithm, ask, nowMs, owner);
+      if (isLook(ask)) return askCounter(copyOf(found), ask, nowMs, owner);
       const { endsAtMs, used, usedBefore, roundedUpMs, entries } = found;
-      const answer = askCounter(found, algorithm, ask, nowMs, owner);
+      const answer = askCounter(found, ask, nowMs, owner);
       if (answer.granted) table.write(found, endsAtMs <= nowMs, leaseIdOf(ask));
       else this.#set(found, { endsAtMs, used, usedBefore, roundedUpMs, entries });
       return answer;
     }
     const fresh: Counter = { ...BLANK };
-    const answer = askCounter(fresh, algorithm, ask, nowMs, owner);
+    const answer = askCounter(fresh, ask, nowMs, owner);
     if (charges && answer.granted && !table.add(ask, fresh, leaseIdOf(ask))) throw this.#noRoom();
     return answer;
   }

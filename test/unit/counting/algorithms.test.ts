@@ -1,19 +1,21 @@
 /** Each algorithm against a model of whole numbers that expires nothing. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { QuotaAsk } from '../../../src/adapters/contract.ts';
-import { askCounter, askFixed, askGcra } from '../../../src/counting/algorithms.ts';
-import { BLANK, type Counter } from '../../../src/counting/counter.ts';
+import { askCounter } from '../../../src/counting/algorithms.ts';
+import { BLANK, type Counter, type CounterAlgorithm } from '../../../src/counting/counter.ts';
+import type { CounterAsk } from '../../../src/counting/store.ts';
 import { drawnAsk, verbs } from './drawn-ask.ts';
 
-const ask = (cost: number, limit: number, burst: number, perMs: number): QuotaAsk => ({
+const PER_MS = 100;
+const bucketOf = (algorithm: CounterAlgorithm) => ({ counter: 'c', algorithm, perMs: PER_MS });
+const ask = (algorithm: CounterAlgorithm, cost: number, limit: number, burst = limit): CounterAsk => ({
   kind: cost === 0 ? 'look' : 'spend',
-  bucket: undefined,
+  bucket: bucketOf(algorithm),
   key: 'k',
   cost,
   limit,
   burst,
-  perMs,
+  perMs: PER_MS,
 });
 /** Costs, each with the time since the previous ask. */
 const asks = fc.array(fc.tuple(fc.nat(3), fc.oneof(fc.nat(40), fc.nat(400))), { minLength: 1, maxLength: 60 });
@@ -22,22 +24,21 @@ describe('fixed', () => {
   test('is a count per window of the clock', () => {
     fc.assert(
       fc.property(asks, fc.nat(6), (given, limit) => {
-        const perMs = 100;
         const counter: Counter = { ...BLANK };
         const used = new Map<number, number>();
         let nowMs = 1_767_225_600_037;
         for (const [cost, passed] of given) {
           nowMs += passed;
-          const window = Math.floor(nowMs / perMs);
+          const window = Math.floor(nowMs / PER_MS);
           const before = used.get(window) ?? 0;
           const granted = before + cost <= limit;
           const after = granted ? before + cost : before;
           used.set(window, after);
-          expect(askFixed(counter, ask(cost, limit, limit, perMs), nowMs)).toEqual({
+          expect(askCounter(counter, ask('fixed', cost, limit), nowMs)).toEqual({
             granted,
             limit,
             remaining: limit - after,
-            resetMs: (window + 1) * perMs - nowMs,
+            resetMs: (window + 1) * PER_MS - nowMs,
           });
         }
       }),
@@ -50,22 +51,21 @@ describe('gcra', () => {
   test('is a bucket of `burst` units, refilled by `limit` in each period', () => {
     fc.assert(
       fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
-        const perMs = 100;
         const counter: Counter = { ...BLANK };
-        const full = BigInt(burst * perMs);
+        const full = BigInt(burst * PER_MS);
         let level = full;
         let nowMs = 1_767_225_600_000;
         for (const [cost, passed] of given) {
           nowMs += passed;
           level += BigInt(passed * limit);
           if (level > full) level = full;
-          const price = BigInt(cost * perMs);
+          const price = BigInt(cost * PER_MS);
           const granted = price <= level;
           if (granted) level -= price;
-          const answer = askGcra(counter, ask(cost, limit, burst, perMs), nowMs);
+          const answer = askCounter(counter, ask('gcra', cost, limit, burst), nowMs);
           expect({ granted: answer.granted, remaining: answer.remaining }).toEqual({
             granted,
-            remaining: Number(level / BigInt(perMs)),
+            remaining: Number(level / BigInt(PER_MS)),
           });
           const missing = granted ? full - level : price - level;
           expect(answer.resetMs).toBe(Math.max(0, Math.ceil(Number(missing) / limit - 1e-6)));
@@ -95,15 +95,15 @@ test('no answer is negative, and every refusal has a reset, whatever the asks an
         for (const { passed, endsIn, once, limit, burst, ...verb } of given) {
           nowMs += passed;
           const counted = {
-            bucket: undefined,
+            bucket: bucketOf(algorithm),
             key: 'k',
-            perMs: 100,
+            perMs: PER_MS,
             limit,
             burst,
             ...(once === undefined ? {} : { idempotencyKey: once }),
             ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
           };
-          const { granted, remaining, resetMs } = askCounter(counter, algorithm, drawnAsk(counted, verb), nowMs);
+          const { granted, remaining, resetMs } = askCounter(counter, drawnAsk(counted, verb), nowMs);
           expect(remaining).toBeGreaterThanOrEqual(0);
           expect(resetMs).toBeGreaterThanOrEqual(granted ? 0 : 1);
         }
