@@ -3,7 +3,6 @@
  * **In**: the address of Redis, how to count, the host. **Out**: the quota methods of a handler. **Fails**: opening waits at most
  * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../../adapters/contract.ts';
 import type { CounterStore } from '../store.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
@@ -62,13 +61,6 @@ function escrowOwner(host: Host): EscrowOwner {
   return {
     replica: `${replicaName()}${count > 1 ? ` (worker ${number})` : ''}`,
     worker: number,
-    repeat: (work, everyMs) =>
-      host.background('giving back idle units', async (signal) => {
-        while (!signal.aborted) {
-          await sleep(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
-          work();
-        }
-      }),
     nowMs: () => clock.monotonicMs(),
     onUnits: (what, units) => counted[what].add(units),
   };

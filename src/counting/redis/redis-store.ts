@@ -17,8 +17,6 @@ export interface EscrowOwner extends Pick<EscrowOptions, 'nowMs' | 'onUnits'> {
   /** Name of this process for others, and the number of this thread. */
   readonly replica: string;
   readonly worker: number;
-  /** Runs `work` again and again, until the store is closed. */
-  readonly repeat: (work: () => void, everyMs: number) => void;
 }
 
 export interface RedisStore extends CounterStore {
@@ -40,7 +38,7 @@ export function redisStore({ around, escrow: owner, ...counting }: RedisStoreOpt
   };
   if (owner === undefined) return store;
 
-  const { replica, worker, repeat, nowMs, onUnits } = owner;
+  const { replica, worker, nowMs, onUnits } = owner;
   const field = `${replica} ${worker}`;
   const escrow = new Escrow({
     store: direct,
@@ -48,7 +46,7 @@ export function redisStore({ around, escrow: owner, ...counting }: RedisStoreOpt
     onUnits,
     recordHeld: (ask, units, forMs) => counters.recordHolder(ask, field, units, forMs),
   });
-  repeat(() => escrow.giveBackIdle(), LOOK_EVERY_MS);
+  const idle = setInterval(() => escrow.giveBackIdle(), LOOK_EVERY_MS).unref();
 
   /** This thread as it is now, other processes as their threads last reported. */
   async function holdersOf(ask: CounterAsk): Promise<readonly Holder[]> {
@@ -73,6 +71,7 @@ export function redisStore({ around, escrow: owner, ...counting }: RedisStoreOpt
     reset: (asks) => escrow.reset(asks),
     forget: (ask) => escrow.forget(ask),
     async close() {
+      clearInterval(idle);
       await escrow.close();
       connection.close();
     },

@@ -6,7 +6,7 @@
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import type { EscrowedUnits } from '../../counting/escrow.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';
-import { type EscrowOwner, type RedisStore, redisStore } from '../../counting/redis/redis-store.ts';
+import { type RedisStore, redisStore } from '../../counting/redis/redis-store.ts';
 import { ServiceError } from '../call.ts';
 import { Guard } from './guard.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -56,17 +56,8 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
   });
   isOpen = true;
   const escrowed = { taken: 0, returned: 0, stranded: 0 };
-  let idle: NodeJS.Timeout | undefined;
-  const owner: EscrowOwner = {
-    replica,
-    worker,
-    repeat(work, everyMs) {
-      idle = setInterval(work, everyMs).unref();
-    },
-    nowMs,
-    onUnits(what, units) {
-      escrowed[what] += units;
-    },
+  const onUnits = (what: EscrowedUnits, units: number): void => {
+    escrowed[what] += units;
   };
   const store = redisStore({
     connection,
@@ -80,16 +71,7 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
       return guard.ask(trip, commands);
     },
     around,
-    escrow: settings.SLUICE_ESCROW ? owner : undefined,
+    escrow: settings.SLUICE_ESCROW ? { replica, worker, nowMs, onUnits } : undefined,
   });
-  return {
-    ...store,
-    connection,
-    guard,
-    escrowed,
-    close() {
-      clearInterval(idle);
-      return store.close();
-    },
-  };
+  return { ...store, connection, guard, escrowed };
 }
