@@ -1,17 +1,8 @@
 /** What the verbs of an ask have in common. */
-import type { QuotaAsk } from '../adapters/contract.ts';
-
-/** An ask, whatever its bucket. */
-export type AnyAsk = QuotaAsk<unknown>;
-export type LookAsk<B = unknown> = Extract<QuotaAsk<B>, { readonly kind: 'look' }>;
-/** A counter and its limit. */
-export type Counted<B> = Omit<LookAsk<B>, 'kind' | 'endsAtMs' | 'idempotencyKey'> & {
-  readonly endsAtMs?: number | undefined;
-};
-type SpendAsk<B> = Extract<QuotaAsk<B>, { readonly kind: 'spend' }>;
+import type { GiveBack, Look, QuotaAsk, Spend } from '../adapters/contract.ts';
 
 /** What an ask adds to a counter; negative if it returns units. */
-export function changeOf(ask: AnyAsk): number {
+export function changeOf(ask: QuotaAsk): number {
   switch (ask.kind) {
     case 'spend':
     case 'owe':
@@ -25,19 +16,19 @@ export function changeOf(ask: AnyAsk): number {
 }
 
 /** Granted whatever is left. */
-export const isForced = ({ kind }: AnyAsk): boolean => kind === 'owe' || kind === 'giveBack' || kind === 'release';
+export const isForced = ({ kind }: QuotaAsk): boolean => kind === 'owe' || kind === 'giveBack' || kind === 'release';
 
 /** Changes nothing. */
-export const isLook = (ask: AnyAsk): boolean => ask.kind !== 'release' && changeOf(ask) === 0;
+export const isLook = (ask: QuotaAsk): boolean => ask.kind !== 'release' && changeOf(ask) === 0;
 
 /** The same ask as a `look`: it gets the answer and changes nothing. */
-export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: Counted<B>): LookAsk<B> =>
+export const lookOf = <B>({ bucket, key, limit, burst, perMs, endsAtMs }: QuotaAsk<B>): Look<B> =>
   endsAtMs === undefined
     ? { kind: 'look', bucket, key, limit, burst, perMs }
     : { kind: 'look', bucket, key, limit, burst, perMs, endsAtMs };
 
-export const spendOf = <B>(ask: Counted<B>, cost: number): SpendAsk<B> => ({ ...lookOf(ask), kind: 'spend', cost });
-export const giveBackOf = <B>(ask: Counted<B>, cost: number): QuotaAsk<B> => ({
+export const spendOf = <B>(ask: QuotaAsk<B>, cost: number): Spend<B> => ({ ...lookOf(ask), kind: 'spend', cost });
+export const giveBackOf = <B>(ask: QuotaAsk<B>, cost: number): GiveBack<B> => ({
   ...lookOf(ask),
   kind: 'giveBack',
   cost,
@@ -55,7 +46,7 @@ export const repeated = <B>(ask: QuotaAsk<B>): QuotaAsk<B> =>
   ask.kind === 'giveBack' ? ask : { ...ask, kind: 'owe', cost: 0 };
 
 /** Whether an ask could pass if this many units were left. */
-export function fits(ask: AnyAsk, remaining: number): boolean {
+export function fits(ask: QuotaAsk, remaining: number): boolean {
   const change = changeOf(ask);
   return isForced(ask) || remaining >= (ask.kind === 'spend' && ask.partial === true ? Math.min(1, change) : change);
 }

@@ -6,7 +6,7 @@
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
  * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
  */
-import { asSpend, changeOf, lookOf, spendOf } from './ask.ts';
+import { asSpend, changeOf, spendOf } from './ask.ts';
 import {
   adopt,
   answerOf,
@@ -123,7 +123,8 @@ export class Escrow {
       }
       const granted = !isRefused(lease, cost, nowMs);
       const answer = answerOf(lease, granted, 1, nowMs);
-      if (!granted && isOfWindow(lease) && lease.held > lease.chunk && lease.wanted === 0) void this.#giveBack(lease); // others may ask for less
+      if (!granted && isOfWindow(lease.ask) && lease.held > lease.chunk && lease.wanted === 0)
+        void this.#giveBack(lease); // others may ask for less
       return answer;
     });
   }
@@ -135,7 +136,7 @@ export class Escrow {
         : Promise.all(leases.map(async (lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask))));
     return refilled.then(() => {
       const nowMs = this.#options.nowMs();
-      for (const lease of leases) if (!isOfWindow(lease)) this.#expire(lease, nowMs);
+      for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
       const decision = decide(leases, asks, nowMs);
       return decision === 'take'
         ? this.#chargeLater(leases, asks)
@@ -173,7 +174,7 @@ export class Escrow {
     await Promise.resolve(); // asks of this turn are fetched together
     const { store } = this.#options;
     const sentAtMs = this.#options.nowMs();
-    const asked = isOfWindow(lease) ? Math.min(lease.wanted, lease.limit + 1) : lease.wanted;
+    const asked = isOfWindow(lease.ask) ? Math.min(lease.wanted, lease.ask.limit + 1) : lease.wanted;
     const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const isFirst = lease.takenAtMs === NEVER;
@@ -182,15 +183,13 @@ export class Escrow {
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#recordHeld(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
-      const [part] = await store.charge([
-        cost > 0 ? { ...lookOf(lease), kind: 'spend', cost, partial: true } : lookOf(lease),
-      ]);
+      const [part] = await store.charge([cost > 0 ? { ...spendOf(lease.ask, cost), partial: true } : lease.ask]);
       this.#record(lease, part, cost, sentAtMs);
       // Fewer units were left than wanted: the counter says when the rest will be there.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) {
         const rest = wanted - lease.held;
         const againAtMs = this.#options.nowMs();
-        const [whole] = await store.charge([spendOf(lease, rest)]);
+        const [whole] = await store.charge([spendOf(lease.ask, rest)]);
         this.#record(lease, whole, rest, againAtMs);
       }
       if (lease.fullUntilMs > sentAtMs) this.#recordHeld(lease, lease.held - asked, this.#options.nowMs());
@@ -214,12 +213,12 @@ export class Escrow {
     const { limit, burst, endsAtMs } = ask;
     const known = this.#leases.find(ask);
     if (known !== undefined) {
-      const isSame = known.limit === limit && known.endsAtMs === endsAtMs;
+      const isSame = known.ask.limit === limit && known.ask.endsAtMs === endsAtMs;
       if (isOfWindow(ask)) {
         if (!isSame) adopt(known, ask);
         return known;
       }
-      if (isSame && known.burst === burst) {
+      if (isSame && known.ask.burst === burst) {
         this.#expire(known, nowMs);
         return known;
       }
@@ -233,9 +232,9 @@ export class Escrow {
   /** Units are not spent after their time. */
   #expire(lease: Lease, nowMs: number): void {
     if (spendableUntilMs(lease) > nowMs) return;
-    if (lease.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
+    if (lease.ask.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
     this.#strand(lease);
-    lease.left = lease.limit; // a new window
+    lease.left = lease.ask.limit; // a new window
   }
 
   #strand(lease: Lease): void {
@@ -248,7 +247,7 @@ export class Escrow {
     const nowMs = this.#options.nowMs();
     for (const lease of this.#leases.turn()) {
       if (lease.taking !== undefined) continue;
-      if (isOfWindow(lease) && lease.resetAtMs <= nowMs) {
+      if (isOfWindow(lease.ask) && lease.resetAtMs <= nowMs) {
         this.#strand(lease);
         this.#drop(lease);
         continue;
@@ -288,10 +287,10 @@ export class Escrow {
   /** Only changes, and none of a window that is over: its record expires. */
   #recordHeld(lease: Lease, units: number, nowMs: number): void {
     const held = Math.max(0, units);
-    const isWindow = isOfWindow(lease);
+    const isWindow = isOfWindow(lease.ask);
     const forMs = isWindow ? lease.resetAtMs - nowMs : RECORD_VALID_MS;
     if (forMs <= 0 || (held === lease.recorded && (isWindow || held === 0))) return;
     lease.recorded = held;
-    this.#options.recordHeld(lookOf(lease), held, forMs);
+    this.#options.recordHeld(lease.ask, held, forMs);
   }
 }

@@ -1,6 +1,6 @@
 /** A lease: units of one counter that are held here, and how they are spent and returned. */
-import type { QuotaAsk } from '../adapters/contract.ts';
-import { changeOf, giveBackOf } from './ask.ts';
+import type { Look, QuotaAsk } from '../adapters/contract.ts';
+import { changeOf, giveBackOf, lookOf } from './ask.ts';
 import type { BucketSpec, CounterAnswer } from './store.ts';
 
 /** Of the key of a lease, so that a lease takes at most 2 KB. */
@@ -23,15 +23,10 @@ export interface EscrowBucket extends BucketSpec {
 
 type Ask = QuotaAsk<EscrowBucket>;
 
-/** Units held of one counter. No ask is kept in it: one of each call would fill the old generation of the heap. */
+/** Units held of one counter. */
 export interface Lease {
-  bucket: EscrowBucket;
-  readonly key: string;
-  limit: number;
-  burst: number;
-  perMs: number;
-  /** As the asks say. */
-  endsAtMs: number | undefined;
+  /** A copy: an ask of each call, if it were kept, would fill the old generation of the heap. */
+  ask: Look<EscrowBucket>;
   /** Charged and not spent. */
   held: number;
   /** Left of the counter at the last answer of the store. */
@@ -57,15 +52,10 @@ export interface Lease {
   heldSinceMs: number;
 }
 
-const newLease = ({ bucket, key, limit, burst, perMs, endsAtMs }: Ask, nowMs: number, place: number): Lease => ({
-  bucket,
-  key,
-  limit,
-  burst,
-  perMs,
-  endsAtMs,
+const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
+  ask: lookOf(ask),
   held: 0,
-  left: limit,
+  left: ask.limit,
   chunk: 1,
   takenAtMs: NEVER,
   spentAtMs: nowMs,
@@ -74,20 +64,16 @@ const newLease = ({ bucket, key, limit, burst, perMs, endsAtMs }: Ask, nowMs: nu
   taking: undefined,
   recorded: 0,
   place,
-  resetAtMs: bucket.algorithm === 'window' ? (endsAtMs ?? Infinity) : 0,
+  resetAtMs: isOfWindow(ask) ? (ask.endsAtMs ?? Infinity) : 0,
   chargedEndMs: 0,
   heldSinceMs: 0,
 });
 
 /** Takes over the limit of an ask of a `window`, which a request may bring; the window is in its key. */
-export function adopt(lease: Lease, { bucket, limit, burst, perMs, endsAtMs }: Ask): void {
-  lease.left += limit - lease.limit;
-  lease.bucket = bucket;
-  lease.limit = limit;
-  lease.burst = burst;
-  lease.perMs = perMs;
-  lease.endsAtMs = endsAtMs;
-  lease.resetAtMs = endsAtMs ?? Infinity;
+export function adopt(lease: Lease, ask: Ask): void {
+  lease.left += ask.limit - lease.ask.limit;
+  lease.ask = lookOf(ask);
+  lease.resetAtMs = ask.endsAtMs ?? Infinity;
 }
 
 /** A chunk that was used up fast is followed by a larger one. */
@@ -104,7 +90,7 @@ export function record(
   sentAtMs: number,
   nowMs: number,
 ): number {
-  const { algorithm } = lease.bucket;
+  const { algorithm } = lease.ask.bucket;
   const isWindow = algorithm === 'window';
   const isOver = algorithm === 'fixed' && (lease.chargedEndMs !== endsAtMs || lease.resetAtMs <= nowMs);
   const stranded = isOver ? lease.held : 0;
@@ -122,8 +108,10 @@ export function record(
 }
 
 /** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
-export const spendableUntilMs = ({ bucket: { algorithm }, held, resetAtMs, heldSinceMs }: Lease): number =>
-  algorithm === 'window' || algorithm === 'fixed' ? resetAtMs : held === 0 ? Infinity : heldSinceMs + HELD_MS;
+export function spendableUntilMs({ ask, held, resetAtMs, heldSinceMs }: Lease): number {
+  const { algorithm } = ask.bucket;
+  return algorithm === 'window' || algorithm === 'fixed' ? resetAtMs : held === 0 ? Infinity : heldSinceMs + HELD_MS;
+}
 
 /** Leases by bucket and key; those of `window`s by the key alone, which names the counter wholly. */
 export class Leases {
@@ -160,7 +148,7 @@ export class Leases {
   }
 
   remove(lease: Lease): void {
-    const { bucket, key } = lease;
+    const { bucket, key } = lease.ask;
     const leases = this.#of(bucket);
     if (leases?.get(key) !== lease) return;
     leases.delete(key);
@@ -202,7 +190,7 @@ export function isForEscrow(ask: Ask): boolean {
 export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
   if (isHeld(lease, cost)) return false;
   const isFull = lease.fullUntilMs > nowMs && cost > lease.held + lease.left;
-  return isFull || (isOfWindow(lease) && (cost > lease.limit || lease.held >= cost));
+  return isFull || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
 }
 
 /**
@@ -210,20 +198,20 @@ export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
  * cannot be returned.
  */
 export function returnable(lease: Lease, nowMs: number): number {
-  const { bucket, limit, perMs, held, heldSinceMs } = lease;
-  switch (bucket.algorithm) {
+  const { ask, held, heldSinceMs, resetAtMs } = lease;
+  switch (ask.bucket.algorithm) {
     case 'window':
-      return lease.resetAtMs <= nowMs ? 0 : held;
+      return resetAtMs <= nowMs ? 0 : held;
     case 'gcra':
-      return Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs));
+      return Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * ask.limit) / ask.perMs));
     default:
       return held;
   }
 }
 
 export function returnOf(lease: Lease, units: number): Ask {
-  const { algorithm } = lease.bucket;
-  const ask = giveBackOf(lease, units);
+  const { algorithm } = lease.ask.bucket;
+  const ask = giveBackOf(lease.ask, units);
   return algorithm === 'fixed' || algorithm === 'sliding' ? { ...ask, endsAtMs: lease.chargedEndMs } : ask;
 }
 
@@ -241,7 +229,7 @@ export function decide(leases: readonly Lease[], asks: readonly Ask[], nowMs: nu
 
 /** What is left counts units that are held. */
 export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
-  const { limit } = lease;
+  const { limit } = lease.ask;
   const remaining = Math.max(0, Math.floor(lease.left + lease.held));
   return {
     granted,

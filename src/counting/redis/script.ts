@@ -2,7 +2,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type CounterAnswer, keepsEntries } from '../counter.ts';
-import { type AnyAsk, changeOf } from '../ask.ts';
+import { changeOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
 import { counterKey, leaseOwner, LETTER, markKey, ownerName } from './counter-key.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
@@ -52,7 +52,7 @@ export type RedisAnswer = Required<Omit<CounterAnswer, 'held'>>;
 const NUMBERS = 6;
 
 /** Throws if this is not a reply of the script: the server at the address is not Redis, or a proxy answers for it. */
-export function answersOf(asks: readonly AnyAsk[], reply: unknown): RedisAnswer[] {
+export function answersOf(asks: readonly QuotaAsk[], reply: unknown): RedisAnswer[] {
   if (!Array.isArray(reply) || reply.length !== asks.length * NUMBERS || !reply.every(Number.isSafeInteger))
     throw new Error(`unexpected reply to a script: expected ${asks.length * NUMBERS} integers`);
   const numbers = reply as readonly number[];
