@@ -29,6 +29,9 @@ export interface RulesOfPolicies {
 }
 
 const ALLOWED = 'istio';
+/** A boolean of an annotation, as Go's strconv.ParseBool reads it. */
+const TRUE = /^(1|t|T|true|True|TRUE)$/;
+const FALSE = /^(0|f|F|false|False|FALSE)$/;
 /** ALLOW policies that are tried out allow among themselves. */
 const ALLOWED_IN_DRY_RUN = 'istio-dry-run';
 
@@ -58,13 +61,14 @@ export class AuthorizationPolicies {
     if (selected !== undefined) this.selections.add(selected);
     const rules = this.#rulesOf(object);
     if (action === undefined) return;
-    const dryRun = annotations.get('istio.io/dry-run');
-    if (dryRun !== undefined && dryRun !== 'true' && dryRun !== 'false')
+    const written = annotations.get('istio.io/dry-run');
+    const isDryRun = written !== undefined && TRUE.test(written);
+    if (written !== undefined && !isDryRun && !FALSE.test(written))
       report(
         findings,
         'ISTIO_VALUE',
         place,
-        `the annotation istio.io/dry-run is ${dryRun}; expected "true" or "false"`,
+        `the annotation istio.io/dry-run is ${JSON.stringify(written)}; expected "true" or "false"`,
       );
     if (action !== 'CUSTOM' && spec.has('provider'))
       report(
@@ -75,7 +79,7 @@ export class AuthorizationPolicies {
       );
     if (rules.length === 0 && action !== 'ALLOW')
       report(findings, 'ISTIO_NEVER', place, `${object.name} has no rules, so this ${action} policy never applies`);
-    const policy = new PolicyWriter(object, selected, dryRun === 'true');
+    const policy = new PolicyWriter(object, selected, isDryRun);
     if ((action === 'ALLOW' || action === 'DENY') && !policy.isDryRun && !this.deciding.has(selected))
       this.deciding.set(selected, object);
     switch (action) {
@@ -140,14 +144,27 @@ export class AuthorizationPolicies {
   #rulesOf({ spec, namespace }: IstioObject): readonly PolicyRule[] {
     const context = { namespace, translation: this.#translation };
     const { findings } = this.#translation;
-    const parts = (of: Fields, key: string, inner: string, read: (fields: Fields) => Test[]): Test[][] =>
-      items(of, key, findings).map((item) => {
+    const parts = (of: Fields, key: 'from' | 'to', inner: string, read: (fields: Fields) => Test[]): Test[][] => {
+      const listed = items(of, key, findings);
+      const node = of.node(key);
+      // Nothing in it is met by any call, which whoever lost the items of a list did not mean.
+      if (node !== undefined && listed.length === 0 && (node.kind === 'list' || isNothing(node)))
+        report(
+          findings,
+          'ISTIO_VALUE',
+          node.place,
+          `${key} is empty, which any call meets; name ${key === 'to' ? 'an' : 'a'} ${inner}, or remove ${key}`,
+        );
+      return listed.map((item) => {
         const fields = fieldsOf(item, `an item of ${key}`, findings)?.only([inner]);
         fields?.required(inner, `the fields of ${key}`);
         const inside = fields?.map(inner, `${key}.${inner}`);
         return inside === undefined ? [] : read(inside);
       });
+    };
     return items(spec, 'rules', findings).map((item) => {
+      if (isNothing(item))
+        report(findings, 'ISTIO_VALUE', item.place, 'a rule is nothing; write {} for a rule that any call meets');
       const fields = isNothing(item) ? undefined : fieldsOf(item, 'a rule', findings)?.only(['from', 'to', 'when']);
       const when = fields === undefined ? [] : items(fields, 'when', findings);
       return {

@@ -44,7 +44,6 @@ export const dynTests = (values: readonly string[], value: string): string[] =>
     return /^\*|\*$/.test(pattern) ? `type(${value}) == string && ${test}` : test;
   });
 
-const isPlain = (text: string): boolean => /^[A-Za-z0-9_/-]*$/.test(text);
 const URI = 'uri';
 /** The identities in the peer's certificate, each as `spiffe://...`. */
 const IDENTITIES = 'connection.?uri_sans_peer_certificate.orValue([])';
@@ -56,13 +55,7 @@ export const principalTests = (values: readonly string[]): string[] =>
     if (value === '*') return 'has(source.principal)';
     if (!/^\*|\*$/.test(value)) return `${quoted(`spiffe://${value}`)} in ${IDENTITIES}`;
     if (!value.startsWith('*')) return ofIdentity(`${URI}.startsWith(${quoted(`spiffe://${value.slice(0, -1)}`)})`);
-    const suffix = value.slice(1);
-    // Istio puts the suffix into a regular expression as it is.
-    return ofIdentity(
-      isPlain(suffix)
-        ? `${URI}.startsWith("spiffe://") && ${URI}.endsWith(${quoted(suffix)})`
-        : matches(`spiffe://.*${suffix}`),
-    );
+    return ofIdentity(`${URI}.startsWith("spiffe://") && ${URI}.endsWith(${quoted(value.slice(1))})`);
   });
 
 const matches = (pattern: string): string => `${URI}.matches(${quoted(`^(?:${pattern})$`)})`;
@@ -71,9 +64,9 @@ const matches = (pattern: string): string => `${URI}.matches(${quoted(`^(?:${pat
 export const namespaceTests = (values: readonly string[]): string[] =>
   values.map((value) =>
     ofIdentity(
-      isPlain(value)
-        ? `${URI}.contains(${quoted(`/ns/${value}/`)})`
-        : matches(`.*/ns/${value.replaceAll('*', '.*')}/.*`),
+      value.includes('*')
+        ? matches(`.*/ns/${value.split('*').map(escaped).join('.*')}/.*`)
+        : `${URI}.contains(${quoted(`/ns/${value}/`)})`,
     ),
   );
 
@@ -82,7 +75,7 @@ export const serviceAccountTests = (values: readonly string[], ownNamespace: str
   values.map((value) => {
     const at = value.indexOf('/');
     const [namespace, account] = at < 0 ? [ownNamespace, value] : [value.slice(0, at), value.slice(at + 1)];
-    return ofIdentity(matches(`spiffe://.+/ns/${namespace}/(.+/|)sa/${account}(/.+)?`));
+    return ofIdentity(matches(`spiffe://.+/ns/${escaped(namespace)}/(.+/|)sa/${escaped(account)}(/.+)?`));
   });
 
 export const trustDomainTests = (values: readonly string[]): string[] =>

@@ -19,12 +19,22 @@ const serviceAccount: Problem = (value) =>
     : value.split('/').length > 2 || value.startsWith('/') || value.endsWith('/')
       ? 'is not a service account: write NAME or NAMESPACE/NAME'
       : undefined;
-/** Besides `{*}` and `{**}`, a template has no braces and no asterisks. */
+const trustDomain: Problem = (value) =>
+  value.includes('/')
+    ? 'is not a trust domain, which has no /'
+    : /^.+\*.+$/.test(value) || /^\*.*\*$/.test(value)
+      ? 'is not a pattern of trust domains: one * stands at the beginning or the end'
+      : undefined;
+/** Besides `{*}` and `{**}`, a template has no braces and no asterisks; Envoy takes no other, and no empty segment. */
 const path: Problem = (value) => {
   if (!value.includes('{*}') && !value.includes('{**}')) return undefined;
+  if (!value.startsWith('/') || value.includes('//'))
+    return 'is not a path template: it begins with /, and has no empty segment';
   const segments = value.split('/');
   if (segments.some((segment) => /[{}*]/.test(segment) && segment !== '{*}' && segment !== '{**}'))
     return 'is not a path template: {*} and {**} stand for whole segments, beside which it has no braces and no *';
+  if (segments.some((segment) => !/^[a-zA-Z0-9._~%!$&'()+,;:@={}*-]*$/.test(segment)))
+    return "is not a path template: a path has letters, digits and -._~%!$&'()+,;:@= alone; write others as %20";
   const operators = segments.filter((segment) => segment === '{*}' || segment === '{**}');
   const rest = operators.indexOf('{**}');
   return rest >= 0 && rest !== operators.length - 1
@@ -76,6 +86,8 @@ const PROBLEMS: Readonly<Record<string, Problem>> = {
   'destination.ip': address,
   ports: port,
   'destination.port': port,
+  trustDomains: trustDomain,
+  'source.trustDomain': trustDomain,
   serviceAccounts: serviceAccount,
   'source.serviceAccount': serviceAccount,
   paths: path,

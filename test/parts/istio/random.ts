@@ -12,6 +12,8 @@ export const CERTIFICATES = {
   workload: 'URI:spiffe://cluster.local/workload',
   dns: 'DNS:orders.shop.example',
   subject: 'email:someone@example.com',
+  bot: 'URI:spiffe://cluster.local/ns/dev/sa/build.bot',
+  bat: 'URI:spiffe://cluster.local/ns/dev/sa/build-bot',
   two: 'URI:https://example.com/first,URI:spiffe://cluster.local/ns/dev/sa/ci,DNS:ci.dev.example',
 } as const;
 export type Certificate = keyof typeof CERTIFICATES;
@@ -68,7 +70,7 @@ const POOL = {
     'https://issuer.example/*',
   ],
   namespaces: ['default', 'shop', 'shop*', '*', 'dev', 's*p', '*two'],
-  serviceAccounts: ['default/sleep', 'shop/orders', 'orders', 'dev/ci', 'shop-two/orders'],
+  serviceAccounts: ['default/sleep', 'shop/orders', 'orders', 'dev/ci', 'dev/build.bot', 'shop-two/orders'],
   trustDomains: ['cluster.local', 'old.example', '*.example', 'cluster*'],
   ipBlocks: ['127.0.0.1', '127.0.0.0/8', '127.0.0.3', '10.0.0.0/8', '127.0.0.2/31'],
   remoteIpBlocks: ['10.0.0.0/8', '203.0.113.7', '203.0.113.0/24', '2001:db8::/32', '127.0.0.0/8'],

@@ -77,10 +77,12 @@ const field = (list: Listed, matcher: Matcher, values?: readonly string[], notVa
   ...(notValues === undefined ? [] : [not(list, or(list, notValues.map(matcher)))]),
 ];
 
+const quoteMeta = (literal: string): string => literal.replaceAll(/[\\.+*?()|[\]{}^$]/g, '\\$&');
 const regex = (pattern: string): Json => ({ safe_regex: { regex: pattern } });
 function text(value: string, prefix = ''): Json {
   if (value === '*') return regex('.+');
-  if (value.startsWith('*')) return prefix === '' ? { suffix: value.slice(1) } : regex(`${prefix}.*${value.slice(1)}`);
+  if (value.startsWith('*'))
+    return prefix === '' ? { suffix: value.slice(1) } : regex(`${prefix}.*${quoteMeta(value.slice(1))}`);
   return value.endsWith('*') ? { prefix: prefix + value.slice(0, -1) } : { exact: prefix + value };
 }
 
@@ -126,13 +128,13 @@ function requestPrincipal(value: string): Json {
 }
 
 const principal: Matcher = (value) => peer(text(value, 'spiffe://'));
-const namespaceOf: Matcher = (value) => peer(regex(`.*/ns/${value.replaceAll('*', '.*')}/.*`));
+const namespaceOf: Matcher = (value) => peer(regex(`.*/ns/${value.split('*').map(quoteMeta).join('.*')}/.*`));
 const serviceAccount =
   (own: string): Matcher =>
   (value) => {
     const [first = '', second] = value.split('/');
     const [namespace, account] = second === undefined ? [own, first] : [first, second];
-    return peer(regex(`spiffe://.+/ns/${namespace}/(.+/|)sa/${account}(/.+)?`));
+    return peer(regex(`spiffe://.+/ns/${quoteMeta(namespace)}/(.+/|)sa/${quoteMeta(account)}(/.+)?`));
   };
 const trustDomain: Matcher = (value) =>
   peer(regex(`spiffe://${value.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}/.*`));

@@ -46,6 +46,35 @@ test.each([
     '4:47 ISTIO_VALUE "/a/{*}/b*" is not a path template: {*} and {**} stand for whole segments, beside which it has no braces and no *',
   ],
   [
+    'spec: { rules: [{ to: [{ operation: { paths: ["{*}/a"] } }] }] }',
+    '4:47 ISTIO_VALUE "{*}/a" is not a path template: it begins with /, and has no empty segment',
+  ],
+  [
+    'spec: { rules: [{ to: [{ operation: { paths: ["/a//{*}"] } }] }] }',
+    '4:47 ISTIO_VALUE "/a//{*}" is not a path template: it begins with /, and has no empty segment',
+  ],
+  [
+    'spec: { action: DENY, rules: [{ to: [{ operation: { paths: ["/a b/{*}"] } }] }] }',
+    `4:61 ISTIO_VALUE "/a b/{*}" is not a path template: a path has letters, digits and -._~%!$&'()+,;:@= alone; write others as %20`,
+  ],
+  [
+    'spec: { rules: [{ from: [{ source: { trustDomains: [a/b] } }] }] }',
+    '4:53 ISTIO_VALUE "a/b" is not a trust domain, which has no /',
+  ],
+  [
+    'spec: { rules: [{ when: [{ key: source.trustDomain, values: ["a*b"] }] }] }',
+    '4:62 ISTIO_VALUE "a*b" is not a pattern of trust domains: one * stands at the beginning or the end',
+  ],
+  ['spec: { rules: [null] }', '4:17 ISTIO_VALUE a rule is nothing; write {} for a rule that any call meets'],
+  [
+    'spec: { rules: [{ from: [], to: [{ operation: { paths: [/a] } }] }] }',
+    '4:25 ISTIO_VALUE from is empty, which any call meets; name a source, or remove from',
+  ],
+  [
+    'spec: { rules: [{ to: null }] }',
+    '4:23 ISTIO_VALUE to is empty, which any call meets; name an operation, or remove to',
+  ],
+  [
     'spec: { rules: [{ from: [{ source: { serviceAccounts: ["a/*"] } }] }] }',
     '4:56 ISTIO_VALUE "a/*" has a wildcard, which a service account may not have',
   ],
@@ -129,6 +158,18 @@ test('what the control plane of a mesh reads may stand in the folder', async () 
   );
   expect(found).toEqual([]);
   expect(policy?.rules.some(({ name }) => name.startsWith('ns[foo]-policy[a]'))).toBe(true);
+});
+
+test.each([
+  ['"True"', 'shadow'],
+  ['"1"', 'shadow'],
+  ['"f"', 'enforce'],
+])('a dry run of %s is in the mode %s', async (value, mode) => {
+  const { found, policy } = await loaded(
+    `${HEAD.replace('namespace: foo }', `namespace: foo, annotations: { istio.io/dry-run: ${value} } }`)}spec: { action: DENY, rules: [{}] }\n`,
+  );
+  expect(found).toEqual([]);
+  expect(policy?.rules.find(({ name }) => name === 'ns[foo]-policy[a]-rule[0]')?.mode).toEqual({ kind: mode });
 });
 
 test('a document that is there twice is refused', async () => {
