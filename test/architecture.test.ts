@@ -51,6 +51,7 @@ const stagesOfCore = Object.fromEntries(
       [
         ...GROUND,
         'src/yaml',
+        'src/adapters/config-secrets.ts',
         'src/adapters/open-handler.ts',
         'src/adapters/outage-log.ts',
         'src/adapters/registry.ts',
@@ -222,6 +223,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...GROUND,
     'src/yaml',
     'src/importers/istio/index.ts',
+    'src/adapters/config-secrets.ts',
     'src/adapters/open-handler.ts',
     'src/adapters/outage-log.ts',
     'src/adapters/registry.ts',

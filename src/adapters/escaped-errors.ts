@@ -3,6 +3,7 @@
  * **In**: the error. **Out**: a log line that names the plugin at fault, at most one a minute for each cause; counts.
  * **Fails**: never; the process continues.
  */
+import type { ConfigSecrets } from './config-secrets.ts';
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
@@ -21,6 +22,8 @@ export interface EscapedCount {
 export class EscapedErrors {
   readonly #log: Log;
   readonly #nowMs: () => number;
+  /** Of the handlers that are open. */
+  readonly #hidden = new Set<ConfigSecrets>();
   readonly #causes = new Map<string, Throttle>();
   readonly #counts = new Map<string, { readonly origin: Origin['kind']; readonly plugin: string; count: number }>();
 
@@ -45,6 +48,12 @@ export class EscapedErrors {
     }
   }
 
+  /** An error may be of a client that knows them. Returns what ends it, once the handler is closed. */
+  hide(secrets: ConfigSecrets): () => void {
+    this.#hidden.add(secrets);
+    return () => void this.#hidden.delete(secrets);
+  }
+
   counts(): readonly EscapedCount[] {
     return [...this.#counts.values()].map((one) => ({ ...one }));
   }
@@ -53,7 +62,8 @@ export class EscapedErrors {
     return [...this.#counts.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  #say(error: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
+  #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
+    const error = [...this.#hidden].reduce((before, secrets) => secrets.value(before), thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
+import { ConfigSecrets, secretsOfConfig } from './config-secrets.ts';
 import {
   type Adapter,
   type AnyHandler,
@@ -49,7 +50,12 @@ export interface HandlerToOpen {
   readonly name: string;
   readonly config: unknown;
   readonly folder: string;
+  /** What no error may show; absent: what the adapter's schema marks. */
+  readonly secrets?: ConfigSecrets | undefined;
 }
+
+export const secretsOf = (adapter: Adapter, { config, secrets }: HandlerToOpen): ConfigSecrets =>
+  secrets ?? new ConfigSecrets(secretsOfConfig(adapter.config, config));
 
 /** A handler that is open. */
 export interface OpenHandler {
@@ -84,10 +90,13 @@ const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
 
 export async function openHandler(
   adapter: Adapter,
-  { name, config, folder }: HandlerToOpen,
+  toOpen: HandlerToOpen,
   environment: HandlerEnvironment,
 ): Promise<OpenHandler> {
-  const log = boundLog(environment.log, { handler: name, adapter: adapter.name });
+  const { name, config, folder } = toOpen;
+  const secrets = secretsOf(adapter, toOpen);
+  const shownAgain = environment.escaped?.hide(secrets);
+  const log = secrets.log(boundLog(environment.log, { handler: name, adapter: adapter.name }));
   const closing = new AbortController();
   const signal =
     environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
@@ -95,7 +104,7 @@ export async function openHandler(
     firstPauseMs: environment.restartAfterMs,
     onChange: environment.onReadiness,
   });
-  const metrics = environment.metrics.forHandler(name);
+  const metrics = environment.metrics.forHandler(name, secrets);
   let notReady: string | undefined;
 
   const host: Host = {
@@ -121,11 +130,12 @@ export async function openHandler(
     // The handler needs time to flush even if background work used all of it.
     await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
     metrics.withdraw();
+    shownAgain?.();
   }
 
   let handler: AnyHandler;
   try {
-    handler = await opened(adapter, name, config, host, environment.openWithinMs ?? 10_000, end);
+    handler = await opened(adapter, name, config, host, secrets, environment.openWithinMs ?? 10_000, end);
   } catch (error) {
     await end(undefined);
     throw error;
@@ -141,7 +151,7 @@ export async function openHandler(
     handler,
     readiness() {
       const why = notReady ?? background.failing();
-      return { ready: why === undefined, why };
+      return { ready: why === undefined, why: why === undefined ? undefined : secrets.text(why) };
     },
     close: () => (ending ??= end(handler)),
   };
@@ -166,6 +176,7 @@ async function opened(
   name: string,
   config: unknown,
   host: Host,
+  secrets: ConfigSecrets,
   withinMs: number,
   end: (handler: AnyHandler) => Promise<void>,
 ): Promise<AnyHandler> {
@@ -193,10 +204,8 @@ async function opened(
     if (error instanceof AdapterError) throw error;
     throw new AdapterError(
       'ADAPTER_OPEN_FAILED',
-      `[${adapter.name}/${name}] ${saidBy(error, withInstallAdvice(error))}`,
-      {
-        cause: error,
-      },
+      secrets.text(`[${adapter.name}/${name}] ${saidBy(error, withInstallAdvice(error))}`),
+      { cause: secrets.value(error) },
     );
   } finally {
     over.abort();

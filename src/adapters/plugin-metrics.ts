@@ -1,5 +1,6 @@
 /** Counters and metrics pages of plugins, for /metrics. */
 import { settlesWithin } from '../time/settles-within.ts';
+import { type ConfigSecrets, NO_SECRETS } from './config-secrets.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
@@ -7,7 +8,7 @@ export interface PluginMetrics {
    * The metrics of one open handler. `withdraw` removes its pages, and its counters and kept values unless a handler of the same name is open, since a reload
    * must not reset them.
    */
-  forHandler(handler: string): Host['metrics'] & { withdraw(): void };
+  forHandler(handler: string, secrets?: ConfigSecrets): Host['metrics'] & { withdraw(): void };
   /** Prometheus text format, in pieces; of a page that fails, the rest is omitted, and logged. */
   pieces(): AsyncIterable<string>;
   /** The pieces in one string. */
@@ -65,7 +66,7 @@ export async function joined(pieces: AsyncIterable<string>): Promise<string> {
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
-  const openings = new Map<string, RenderPage[][]>();
+  const openings = new Map<string, { readonly pages: RenderPage[]; readonly secrets: ConfigSecrets }[]>();
 
   /** By handler. */
   const kept = new Map<string, Map<string, unknown>>();
@@ -85,11 +86,11 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     };
   }
 
-  async function* page(handler: string, render: RenderPage): AsyncGenerator<string> {
+  async function* page(handler: string, render: RenderPage, secrets: ConfigSecrets): AsyncGenerator<string> {
     try {
       yield* piecesOf(render);
     } catch (error) {
-      log.warn('the metrics page of a handler failed and is left out', { handler, error });
+      log.warn('the metrics page of a handler failed and is left out', { handler, error: secrets.value(error) });
       yield `${INCOMPLETE}\n`;
     }
   }
@@ -101,16 +102,18 @@ export function createPluginMetrics(log: Log): PluginMetrics {
       yield `# HELP ${full} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${full} counter\n${lines.join('')}`;
     }
     for (const [handler, stack] of openings) {
-      for (const render of stack.at(-1) ?? []) yield* page(handler, render);
+      const { pages = [], secrets = NO_SECRETS } = stack.at(-1) ?? {};
+      for (const render of pages) yield* page(handler, render, secrets);
     }
   }
 
   return {
-    forHandler(handler) {
+    forHandler(handler, secrets = NO_SECRETS) {
       const pages: RenderPage[] = [];
+      const opening = { pages, secrets };
       const stack = openings.get(handler) ?? [];
       openings.set(handler, stack);
-      stack.push(pages);
+      stack.push(opening);
       return {
         counter: (name, help) => counter(handler, name, help),
         page: (render) => {
@@ -123,7 +126,7 @@ export function createPluginMetrics(log: Log): PluginMetrics {
           return values.get(name) as T;
         },
         withdraw() {
-          const at = stack.indexOf(pages);
+          const at = stack.indexOf(opening);
           if (at >= 0) stack.splice(at, 1);
           if (stack.length > 0 || openings.get(handler) !== stack) return;
           openings.delete(handler);

@@ -101,6 +101,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(caller.id ?? nextId(), call, caller);
     const bag = current.bagOf(wire, scope.id);
+    scope.bags = bag;
     const enriched = enrichBag(current.enrich(call), bag, scope);
     return enriched === undefined
       ? decide(current, bag, scope, beganAtMs)
@@ -204,6 +205,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(caller.id ?? nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => current.bagOf(wire, scope.id));
+    scope.bags = bags;
     const decideAll = (): LimitVerdict | Promise<LimitVerdict> =>
       whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
         for (const outcomes of checks) settleGroups(outcomes);
@@ -246,7 +248,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
     meters.ofCall(call).outcomes.allow++;
     const lookups = current.enrich(call);
     if (lookups.length === 0) return recorded(current, call, bag); // without a scope, which costs an id
-    const enriched = enrichBag(lookups, bag, new CallScope(nextId(), call, NO_CALLER));
+    const scope = new CallScope(nextId(), call, NO_CALLER);
+    scope.bags = bag;
+    const enriched = enrichBag(lookups, bag, scope);
     if (enriched === undefined) return recorded(current, call, bag);
     return current.hold(enriched.then(async () => recorded(current, call, bag)));
   }

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { messageOf } from '../text/message-of.ts';
 import { meant } from '../text/nearest.ts';
+import { schemaParts, type SchemaParts } from '../text/schema-parts.ts';
 import type { Findings } from './findings.ts';
 import { type Node, nodeAt } from './nodes.ts';
 
@@ -68,7 +69,7 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
 
 /** Without what makes it optional or gives it a default. */
 function unwrapped(schema: unknown): SchemaParts {
-  const parts = schema === undefined ? {} : partsOf(schema);
+  const parts = schema === undefined ? {} : schemaParts(schema);
   return parts.shape === undefined && parts.element === undefined && parts.innerType !== undefined
     ? unwrapped(parts.innerType)
     : parts;
@@ -96,7 +97,7 @@ function issueText(issue: z.core.$ZodIssue, isThere: boolean): string {
 
 /** The value with `(secret)` wherever the schema marks a secret. */
 export function withoutSecrets(shown: unknown, schema: unknown): unknown {
-  const { shape, meta, innerType, element } = partsOf(schema);
+  const { shape, meta, innerType, element } = schemaParts(schema);
   if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
   if (innerType !== undefined) return withoutSecrets(shown, innerType);
   if (Array.isArray(shown))
@@ -105,18 +106,4 @@ export function withoutSecrets(shown: unknown, schema: unknown): unknown {
   return Object.fromEntries(
     Object.entries(shown).map(([key, value]) => [key, key in shape ? withoutSecrets(value, shape[key]) : value]),
   );
-}
-
-interface SchemaParts {
-  readonly shape?: Readonly<Record<string, unknown>>;
-  readonly meta?: Readonly<Record<string, unknown>> | undefined;
-  readonly innerType?: unknown;
-  readonly element?: unknown;
-}
-function partsOf(schema: unknown): SchemaParts {
-  const { _zod: zod, meta } = schema as {
-    _zod?: { def: SchemaParts };
-    meta?: () => Readonly<Record<string, unknown>> | undefined;
-  };
-  return { ...zod?.def, meta: typeof meta === 'function' ? meta.call(schema) : undefined };
 }

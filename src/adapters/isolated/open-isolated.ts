@@ -13,7 +13,7 @@ import {
   Rejected,
   Unavailable,
 } from '../contract.ts';
-import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog } from '../open-handler.ts';
+import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName } from '../plugin-metrics.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -47,15 +47,18 @@ class Away extends Unavailable {
 /** `where`: the place, for operators: `worker`, or an address. */
 export async function openIsolated(
   adapter: Adapter,
-  { name, config, folder }: HandlerToOpen,
+  toOpen: HandlerToOpen,
   environment: HandlerEnvironment,
   where: string,
   openChannel: OpenChannel,
 ): Promise<OpenHandler> {
+  const { name, config, folder } = toOpen;
   const fields = { handler: name, adapter: adapter.name };
-  const log = boundLog(environment.log, fields);
-  const outage = new OutageLog(environment.log, { ...fields, runs: where });
-  const metrics = environment.metrics.forHandler(name);
+  const secrets = secretsOf(adapter, toOpen);
+  const shownAgain = environment.escaped?.hide(secrets);
+  const log = secrets.log(boundLog(environment.log, fields));
+  const outage = new OutageLog(secrets.log(environment.log), { ...fields, runs: where });
+  const metrics = environment.metrics.forHandler(name, secrets);
   const counters = new Map<string, ReturnType<typeof metrics.counter>>();
   const openWithinMs = environment.openWithinMs ?? 10_000;
   let notReady: string | undefined;
@@ -83,7 +86,8 @@ export async function openIsolated(
       slots.opened();
       outage.succeeded('a handler runs again');
     },
-    gone(why) {
+    gone(said) {
+      const why = secrets.text(said);
       lastWhy = { why, atMs: Date.now() };
       notReady = undefined;
       outage.failed('a handler ended; its calls fail until it is open again', why);
@@ -219,6 +223,7 @@ export async function openIsolated(
     await link.open();
   } catch (error) {
     metrics.withdraw();
+    shownAgain?.();
     throw error;
   }
 
@@ -226,13 +231,14 @@ export async function openIsolated(
     await link.close(environment.closeWithinMs ?? 5000);
     answers.failAll(new Away('it is closed'));
     metrics.withdraw();
+    shownAgain?.();
   }
   let ending: Promise<void> | undefined;
   return {
     handler,
     readiness() {
       const why = link.isOpen ? notReady : `it is not running: ${link.awayWhy}`;
-      return { ready: why === undefined, why };
+      return { ready: why === undefined, why: why === undefined ? undefined : secrets.text(why) };
     },
     rejected: () => slots.rejected(openWithinMs * OPENINGS_TO_PREPARE, () => !link.isOpen),
     running: () => ({ where, restarts: link.restarts, lastEnd: lastWhy }),

@@ -179,7 +179,6 @@ function settle(
     take(group, places, answers);
     return undefined;
   }
-  group[0]?.outcome.prepared.handler?.gate.health.rejected(answers, group[0].outcome.bag);
   const local = group.filter(({ outcome: { prepared } }) => prepared.local !== undefined);
   for (const { outcome } of group)
     if (outcome.prepared.local === undefined)
@@ -208,7 +207,6 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
         prepared.meters.local++;
       take(group, places, answers);
     } else {
-      handler.gate.health.rejected(answers, group[0]?.outcome.bag);
       for (const { outcome } of group)
         fail(
           outcome,

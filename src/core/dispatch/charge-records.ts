@@ -14,7 +14,9 @@ export function chargeRecord(
   bag: RequestBag,
   atMs: number,
 ): Promise<void> | undefined {
-  const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
+  const scope = new CallScope(nextId(), call, NO_CALLER);
+  scope.bags = bag;
+  const charged = current.hold(askQuotas(current, [bag], scope));
   const count = ({ outcomes }: QuotaRun): void => {
     for (const { failed, prepared } of outcomes) {
       prepared.meters.lastAtMs = atMs;

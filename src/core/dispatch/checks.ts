@@ -94,7 +94,6 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
   if (answer instanceof Failure) {
     const word = answer.comesTo(prepared.rule.onError.handler);
     fail(outcome, 'handler', word, answer.why);
-    prepared.handler?.gate.health.rejected(answer, outcome.bag);
     if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
   else outcome.result = { kind: prepared.whenRefused, answer: withShortReason(answer) };

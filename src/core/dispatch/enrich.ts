@@ -58,7 +58,6 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     const values = answer instanceof Failure ? undefined : valuesOf(answer);
     if (answer instanceof Failure) {
       meters.failed++;
-      handler.gate.health.rejected(answer, bag);
     } else if (values !== undefined && isEnforced(prepared, bag))
       for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
@@ -76,6 +75,8 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
 /** A request as rules see it, for operators. */
 export async function enrichedBag(snapshot: Snapshot, call: CallKind, wire: Wire): Promise<RequestBag> {
   const bag = new RequestBag(snapshot.attributes, wire);
-  await snapshot.hold(enrichBag(snapshot.enrich(call), bag, new CallScope(nextId(), call, NO_CALLER)));
+  const scope = new CallScope(nextId(), call, NO_CALLER);
+  scope.bags = bag;
+  await snapshot.hold(enrichBag(snapshot.enrich(call), bag, scope));
   return bag;
 }

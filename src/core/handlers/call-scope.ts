@@ -1,3 +1,4 @@
+import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Caller } from '../call.ts';
 
@@ -19,6 +20,8 @@ export class CallScope {
   readonly caller: Caller;
   /** An operator inspects a call: handlers are asked through their inspection gate. */
   readonly isInspection: boolean;
+  /** What it is about: handlers may repeat its secrets in their errors. */
+  bags: RequestBag | readonly RequestBag[] | undefined = undefined;
   #endsAtMs = 0;
   #nowMs = 0;
   #hasWaited = false;
@@ -64,8 +67,11 @@ export class CallScope {
 }
 
 /** For the fallback of a handler that failed, perhaps after using up the call's time. */
-export function fallbackScope({ id, kind, caller: { signal }, endsAtMs }: CallScope): CallScope {
-  return new CallScope(id, kind, { remainingMs: Math.max(LOCAL_MS, endsAtMs - performance.now()) + MARGIN_MS, signal });
+export function fallbackScope({ id, kind, caller: { signal }, endsAtMs, bags }: CallScope): CallScope {
+  const remainingMs = Math.max(LOCAL_MS, endsAtMs - performance.now()) + MARGIN_MS;
+  const scope = new CallScope(id, kind, { remainingMs, signal });
+  scope.bags = bags;
+  return scope;
 }
 
 /** For work without a caller, such as writing reports. */

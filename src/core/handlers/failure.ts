@@ -1,3 +1,4 @@
+import { type ConfigSecrets, NO_SECRETS } from '../../adapters/config-secrets.ts';
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
@@ -42,20 +43,24 @@ export class Failure {
 }
 
 /** Also by name, since a plugin may bundle its own copy of the contract. */
-export function failureOf(thrown: unknown, label: string): Failure {
+export function failureOf(thrown: unknown, label: string, secrets: ConfigSecrets = NO_SECRETS): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
-    return new Failure('unavailable', `[${label}] ${message}`, {
+    return new Failure('unavailable', `[${label}] ${said(message, secrets)}`, {
       retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
       isLogged: isLogged === true,
     });
   }
   if (thrown instanceof Rejected || isNamed(thrown, 'Rejected')) {
     const { message, entries } = thrown as Rejected;
-    return new Failure('rejected', `[${label}] ${message}`, { entries });
+    return new Failure('rejected', `[${label}] ${said(message, secrets)}`, { entries });
   }
-  const said = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-  return new Failure('fault', `[${label}] error in the plugin: ${said}`, { cause: thrown });
+  const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  return new Failure('fault', `[${label}] error in the plugin: ${said(text, secrets)}`, { cause: thrown });
 }
+
+/** Redacted before it is cut, which might leave a part of a secret; of what is far beyond the bound nothing is kept. */
+const said = (message: unknown, secrets: ConfigSecrets): string =>
+  secrets.text(String(message).slice(0, 16 * MAX_REASON));
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -3,6 +3,7 @@
  * **In**: a function of the handler, its input, the call it is for. **Out**: the answer, synchronously if the handler answers
  * synchronously. **Fails**: never by throwing; with a {@link Failure} if the handler is late, unavailable, overloaded or faulty.
  */
+import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
 import type { Log } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
@@ -20,12 +21,13 @@ import { WaitingCalls } from './waiting-calls.ts';
 export type HandlerFunction<I, T> = (input: I, call: HandlerCall) => T | Promise<T>;
 /** What is wrong with an answer; `undefined` if nothing is. */
 export type ProblemOf<I, T> = (answer: T, input: I) => string | undefined;
-export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker'>;
+export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker' | 'secrets'>;
 
 export class Gate implements CallsOfHandler {
   readonly health: Health;
   readonly answerTimes: AnswerTimes;
   readonly deadlines: TimerWheel;
+  readonly #secrets: ConfigSecrets;
   #concurrency: number;
   #queue: number;
   /** Calls sent so far. */
@@ -42,12 +44,18 @@ export class Gate implements CallsOfHandler {
     this.health = new Health(spec, meters, log);
     this.answerTimes = new AnswerTimes(burstSilenceMs);
     this.deadlines = deadlines;
+    this.#secrets = spec.secrets;
     this.#concurrency = spec.concurrency;
     this.#queue = spec.queue;
   }
 
   get label(): string {
     return this.health.label;
+  }
+
+  /** A message of the plugin, without the secrets of its config. */
+  shown(message: string): string {
+    return this.#secrets.text(message);
   }
 
   get running(): number {
@@ -80,7 +88,7 @@ export class Gate implements CallsOfHandler {
     const nowMs = this.#answersLater ? performance.now() : scope.nowMs;
     const silenceMs = scope.silenceMs(deadlineMs);
     if (scope.endsAtMs <= nowMs)
-      return this.#overload(turn, `[${health.label}] was not asked: the caller's time is used up`);
+      return this.#overload(scope, turn, `[${health.label}] was not asked: the caller's time is used up`);
     if (this.#running >= this.#concurrency) return this.#enqueue(turn, nowMs, ask, input, scope, silenceMs, problemOf);
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
@@ -88,12 +96,12 @@ export class Gate implements CallsOfHandler {
       answer = ask(input, call);
     } catch (error) {
       call.done();
-      return health.settled(failureOf(error, health.label), turn);
+      return health.settled(failureOf(error, health.label, this.#secrets), turn, scope);
     }
     if (!isPromise(answer)) {
       call.done();
       this.#answersLater = false;
-      return health.settled(this.#checked(answer, input, problemOf), turn);
+      return health.settled(this.#checked(answer, input, problemOf), turn, scope);
     }
     this.#answersLater = true;
     scope.waits();
@@ -103,8 +111,8 @@ export class Gate implements CallsOfHandler {
     return pending.promise as Promise<T | Failure>;
   }
 
-  #overload(turn: Turn, why: string): Failure {
-    return this.health.settled<never>(new Failure('overload', why), turn);
+  #overload(scope: CallScope, turn: Turn, why: string): Failure {
+    return this.health.settled<never>(new Failure('overload', why), turn, scope);
   }
 
   /** Separate from `ask`, where the variables of its closure would be allocated for every call. */
@@ -119,6 +127,7 @@ export class Gate implements CallsOfHandler {
   ): T | Failure | Promise<T | Failure> {
     if (this.#waiting.size >= this.#queue)
       return this.#overload(
+        scope,
         turn,
         `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, the most that concurrency and queue allow`,
       );
@@ -152,7 +161,7 @@ export class Gate implements CallsOfHandler {
       answer = ask(input, call);
     } catch (error) {
       call.done();
-      pending.end(failureOf(error, this.label));
+      pending.end(failureOf(error, this.label, this.#secrets));
       return;
     }
     if (isPromise(answer)) {
@@ -181,7 +190,7 @@ export class Gate implements CallsOfHandler {
         this.#ended(pending.end(this.#checked(value, input, problemOf)) ? pending : undefined);
       },
       (error: unknown) => {
-        pending.end(failureOf(error, this.label));
+        pending.end(failureOf(error, this.label, this.#secrets));
         this.#ended(undefined);
       },
     );
@@ -229,7 +238,8 @@ export class Gate implements CallsOfHandler {
     } catch (error) {
       problem = `its answer cannot be read: ${messageOf(error)}`;
     }
-    return problem === undefined ? answer : new Failure('fault', `[${this.label}] error in the plugin: ${problem}`);
+    if (problem === undefined) return answer;
+    return new Failure('fault', `[${this.label}] error in the plugin: ${this.#secrets.text(problem)}`);
   }
 }
 

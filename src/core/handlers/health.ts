@@ -3,11 +3,11 @@
  * **In**: how each call ended. **Out**: the breaker's state, metrics, log lines. **Fails**: never.
  */
 import type { Log, LogFields } from '../../adapters/contract.ts';
-import { type Bag, RequestBag } from '../../attributes/bag.ts';
 import { RedactedRequest } from '../../attributes/redacted-request.ts';
-import type { HandlerMeters } from '../metrics/meters.ts';
+import type { FailureKind, HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
+import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import { OutageLog } from '../../adapters/outage-log.ts';
 import { thrownAt } from '../../adapters/thrown-place.ts';
@@ -15,6 +15,9 @@ import { ThrottledLine } from './throttled-line.ts';
 
 /** So many late calls, with no answer in between, mean that the handler hangs; one proves little. */
 const MANY_LATE = 32;
+
+/** Failures with a text of the plugin, which may repeat what it was given. */
+const REPEATS: ReadonlySet<FailureKind> = new Set(['unavailable', 'rejected', 'fault']);
 
 export class Health {
   /** `adapter/handler`, in all messages. */
@@ -30,6 +33,8 @@ export class Health {
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
   #lateInARow = 0;
+  /** The last text of a failure, and how it is shown: while a backend is away, all are the same. */
+  #lastText: { readonly why: string; readonly shown: string } | undefined;
   /** Why the last batch of reports was not taken, until an answer comes. */
   #untakenWhy: string | undefined;
   #lastError: { readonly why: string; readonly atMs: number } | undefined;
@@ -86,7 +91,9 @@ export class Health {
 
   /** The failure of a call that the breaker did not admit. */
   refused(): Failure {
-    return this.#counted(this.refusal());
+    const failure = this.refusal();
+    this.#count(failure, failure.why);
+    return failure;
   }
 
   /** The same for a call that it admitted, and that waited in the queue until the breaker was open. */
@@ -97,17 +104,25 @@ export class Health {
   }
 
   /** Call it once for each call that the breaker admitted, with its turn. */
-  settled<T>(answer: T | Failure, turn: Turn): T | Failure {
+  settled<T>(answer: T | Failure, turn: Turn, scope: CallScope): T | Failure {
     if (!(answer instanceof Failure)) {
       this.#answered();
       return answer;
     }
+    const shown = this.#shown(answer, scope);
     // A rejected input proves that the backend answers; a call that was not sent, or whose caller left, proves nothing about it.
-    if (answer.kind === 'rejected') this.#answered();
+    if (answer.kind === 'rejected') this.#rejected(shown, scope);
     else if (answer.kind === 'gone' || answer.kind === 'overload' || answer.kind === 'breaker')
       this.breaker.unknown(turn);
-    else this.#unanswered(answer, this.breaker.failed(turn));
-    return this.#counted(answer);
+    else this.#unanswered(answer, shown, this.breaker.failed(turn));
+    this.#count(answer, shown);
+    return answer;
+  }
+
+  /** Of reports their delivery says what becomes of them. */
+  #rejected(why: string, { bags }: CallScope): void {
+    this.#answered();
+    if (bags !== undefined) this.#rejections.write(() => ({ why }));
   }
 
   #answered(): void {
@@ -120,7 +135,7 @@ export class Health {
   }
 
   /** An unavailable backend, a breaker that opens, or many late calls mean that it is down. */
-  #unanswered({ kind, why, isLogged }: Failure, hasOpened: boolean): void {
+  #unanswered({ kind, isLogged }: Failure, why: string, hasOpened: boolean): void {
     this.#lastError = isLogged ? this.#lastError : { why, atMs: Date.now() };
     if (kind === 'late') this.#lateInARow++;
     const isDown = kind === 'unavailable' || hasOpened || this.#lateInARow >= MANY_LATE;
@@ -139,19 +154,22 @@ export class Health {
   readonly #waiting = (): LogFields =>
     this.waitingReports === undefined ? {} : { waitingReports: this.waitingReports() };
 
-  #counted(failure: Failure): Failure {
-    this.meters.failures[failure.kind]++;
-    if (failure.kind === 'fault')
+  #count({ kind, cause }: Failure, why: string): void {
+    this.meters.failures[kind]++;
+    if (kind === 'fault')
       this.#faults.write(() => {
-        const at = thrownAt(failure.cause);
-        return { ...(at === undefined ? {} : { at }), why: failure.why };
+        const at = thrownAt(cause);
+        return { ...(at === undefined ? {} : { at }), why };
       });
-    return failure;
   }
 
-  /** A failed call of a request, whose secrets the handler may repeat. Of reports their delivery says what becomes of them. */
-  rejected({ kind, why }: Failure, bag: Bag | undefined): void {
-    if (kind === 'rejected' && bag instanceof RequestBag)
-      this.#rejections.write(() => ({ why: new RedactedRequest(bag).text(why) }));
+  /** Without the secrets of the call's request, now: its bag does not last. Reports have none; their fields are redacted. */
+  #shown({ kind, why }: Failure, { bags }: CallScope): string {
+    if (bags === undefined || !REPEATS.has(kind)) return why;
+    if (this.#lastText?.why !== why) {
+      const shown = [bags].flat().reduce((text, bag) => new RedactedRequest(bag).text(text), why);
+      this.#lastText = { why, shown };
+    }
+    return this.#lastText.shown;
   }
 }

@@ -3,6 +3,7 @@
  * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent
  * again stays.
  */
+import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { LiveHandler } from './live-handler.ts';
 import type { MemoryLetter } from './memory-letters.ts';
@@ -69,7 +70,7 @@ export async function askLetters(handlers: readonly LiveHandler[], request: Lett
         const resending = handler.resending();
         const sent: string[] = [];
         for (const letter of letters.take(wanted(request.ids))) {
-          const why = sentAgain(resending, letter);
+          const why = sentAgain(resending, letter, handler.spec.secrets);
           if (why === undefined) sent.push(letter.id);
           else {
             letters.put(letter, letter.bytes);
@@ -114,14 +115,18 @@ function wanted(ids: readonly string[] | undefined): (letter: { readonly id: str
 }
 
 /** Why it was not. */
-function sentAgain(resending: ReturnType<LiveHandler['resending']>, { bytes }: MemoryLetter): string | undefined {
+function sentAgain(
+  resending: ReturnType<LiveHandler['resending']>,
+  { bytes }: MemoryLetter,
+  secrets: ConfigSecrets,
+): string | undefined {
   try {
     const { definition, key: _key, ...report } = decodeReport(bytes);
     if (definition === undefined) throw new Error('it has no definition of its sink');
     resending.send(report, definition);
     return undefined;
   } catch (error) {
-    return messageOf(error);
+    return secrets.text(messageOf(error));
   }
 }
 

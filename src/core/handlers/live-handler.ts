@@ -222,7 +222,7 @@ export class LiveHandler {
   }
 
   logError(message: string, error: string): void {
-    this.#context.log.error(message, { handler: this.#spec.name, error });
+    this.#context.log.error(message, { handler: this.#spec.name, error: this.#spec.secrets.text(error) });
   }
 
   close(): Promise<void> {

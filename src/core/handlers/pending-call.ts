@@ -128,7 +128,7 @@ export class PendingCall implements Expiring {
     if (!(answer instanceof Failure)) this.#noteIfSlow(deadlines.loopMsAt(nowMs));
     this.#call?.done();
     const isGone = answer instanceof Failure && this.#scope.caller.signal?.aborted === true; // it failed because the caller left
-    resolve(health.settled(isGone ? new Failure('gone', answer.why) : answer, this.turn));
+    resolve(health.settled(isGone ? new Failure('gone', answer.why) : answer, this.turn, this.#scope));
     return true;
   }
 
@@ -143,7 +143,9 @@ export class PendingCall implements Expiring {
     if (isLate) this.#noteIfSlow(loopMs);
     const why =
       this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#abort(this.#call, waitedMs, isLate);
-    resolve(health.settled(new Failure(isLate ? 'late' : 'overload', `[${health.label}] ${why}`), this.turn));
+    resolve(
+      health.settled(new Failure(isLate ? 'late' : 'overload', `[${health.label}] ${why}`), this.turn, this.#scope),
+    );
   }
 
   /** Of the handler's own time, without the queue. */

@@ -1,3 +1,4 @@
+import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
 import type { Adapter } from '../../adapters/contract.ts';
 import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
@@ -22,6 +23,8 @@ export interface HandlerSpec {
   readonly signature: string;
   /** The config as written, secrets hidden, for operators. */
   readonly shown: unknown;
+  /** What its errors may not show. */
+  readonly secrets: ConfigSecrets;
   readonly folder: string;
   readonly position: Position;
   readonly deadlineMs: number | undefined;

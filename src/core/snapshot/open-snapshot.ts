@@ -58,7 +58,7 @@ export async function openSnapshot(
   const preparations = new Preparations();
   const rules =
     findings.length > 0 ? [] : await preparedRules(policy, handlers, context, preparations, findings, slice);
-  for (const { rule, why } of await preparations.rejected()) findings.push(rejection(rule, why));
+  for (const { rule, why } of await preparations.rejected()) findings.push(rejection(policy, rule, why));
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
     await preparations.forget();
@@ -112,7 +112,7 @@ async function openAll(
         finding(
           'CORE_HANDLER_OPEN',
           spec.position,
-          `the handler ${spec.name} could not be opened: ${messageOf(result.reason)}`,
+          `the handler ${spec.name} could not be opened: ${spec.secrets.text(messageOf(result.reason))}`,
         ),
       );
   }
@@ -145,15 +145,19 @@ async function preparedRules(
     try {
       prepared.push(prepareRule(rule, policy, handlers, { meters: meters.ofRule(rule.name), longTexts }, preparations));
     } catch (error) {
-      findings.push(rejection(rule, messageOf(error)));
+      findings.push(rejection(policy, rule, messageOf(error)));
     }
     if (slice.isOver) await slice.next();
   }
   return prepared;
 }
 
-const rejection = ({ name, position }: Rule, why: string): Finding =>
-  finding('CORE_RULE_PREPARE', position, `the rule ${name} could not be prepared: ${why}`);
+/** The plugin may repeat any secret of its config. */
+function rejection({ handlers }: Policy, { name, position, action }: Rule, why: string): Finding {
+  const handler = action !== undefined && 'handler' in action ? action.handler : undefined;
+  const secrets = handler === undefined ? undefined : handlers.get(handler)?.secrets;
+  return finding('CORE_RULE_PREPARE', position, `the rule ${name} could not be prepared: ${secrets?.text(why) ?? why}`);
+}
 
 const finding = (code: string, position: Finding['position'], message: string): Finding => ({
   severity: 'error',

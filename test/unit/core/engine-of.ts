@@ -13,6 +13,7 @@ import {
   type QuotaPlace,
   type ReportEntry,
 } from '../../../src/adapters/contract.ts';
+import { EscapedErrors } from '../../../src/adapters/escaped-errors.ts';
 import { openHandler } from '../../../src/adapters/open-handler.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
@@ -127,6 +128,8 @@ function adapters(scripts: Scripts): Adapter[] {
 
 export interface TestEngine {
   readonly engine: RunningEngine;
+  /** Takes uncaught errors. */
+  readonly escaped: EscapedErrors;
   readonly logged: LogLine[];
   readonly load: (text: string) => Promise<Policy>;
   /** The counters and pages of the handlers. */
@@ -149,6 +152,7 @@ export async function engineOf(
   scripts: Scripts,
   options: Partial<EngineOptions> = {},
   more: readonly Adapter[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<TestEngine> {
   const logged: LogLine[] = [];
   const keep =
@@ -159,7 +163,8 @@ export async function engineOf(
   const log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   const registry = createRegistry([...adapters(scripts), ...more]);
   const metrics = createPluginMetrics(log);
-  const around = { log, metrics, shared: createSharedMemory() };
+  const escaped = new EscapedErrors(log);
+  const around = { log, metrics, escaped, shared: createSharedMemory() };
   const engine = createEngine({
     openHandlers: (spec) => openHandler(spec.implementation, spec, around),
     log,
@@ -169,7 +174,7 @@ export async function engineOf(
   });
   let policy: Policy | undefined;
   const load = async (source: string): Promise<Policy> => {
-    const loaded = await loadPolicyText(new Map([['p.yaml', source]]), { adapters: registry, env: {} });
+    const loaded = await loadPolicyText(new Map([['p.yaml', source]]), { adapters: registry, env });
     if (loaded.policy === undefined) throw new Error(loaded.findings.map(findingText).join('\n'));
     return (policy = loaded.policy);
   };
@@ -181,6 +186,7 @@ export async function engineOf(
   onTestFinished(() => engine.drain());
   return {
     engine,
+    escaped,
     logged,
     load,
     metrics: () => metrics.render(),

@@ -174,13 +174,14 @@ export class DiskQueue implements ReportQueue {
 
   /** Also for a rule that no policy has any more. */
   #sinkOf({ key, rule, params, shape }: EncodedDefinition): Made {
+    const { gate } = this.#delivery;
     let made = this.#sinks.get(key);
     if (made === undefined) {
       try {
         made = { sink: this.#handler.sink?.({ rule, params, input: shape }) };
       } catch (error) {
         made = {
-          why: `[${this.#delivery.gate.label}] the handler does not take the rule ${rule}: ${messageOf(error)}`,
+          why: `[${gate.label}] the handler does not take the rule ${rule}: ${gate.shown(messageOf(error))}`,
         };
       }
       this.#sinks.set(key, made);
@@ -224,7 +225,7 @@ export class DiskQueue implements ReportQueue {
     } catch (error) {
       this.#log.error('forgetting the sink of a rule failed', {
         handler: this.#delivery.gate.label,
-        error: messageOf(error),
+        error: this.#delivery.gate.shown(messageOf(error)),
       });
     }
   }

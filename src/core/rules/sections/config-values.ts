@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { ConfigSecret } from '../../../adapters/config-secrets.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../yaml/policy-files.ts';
 import type { Findings } from '../../../yaml/findings.ts';
@@ -23,6 +24,8 @@ interface Resolved {
   /** As written: references stay references. */
   readonly shown: unknown;
   readonly failed: boolean;
+  /** What references stand for. */
+  readonly secrets: readonly ConfigSecret[];
 }
 
 /** Stand-ins for a variable that is not set; the first that the adapter's schema accepts is used. */
@@ -49,13 +52,14 @@ export class ConfigValues {
   }
 
   #resolve(node: Node): Resolved {
-    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false };
+    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false, secrets: [] };
     if (node.kind === 'list') {
       const items = node.items.map((item) => this.#resolve(item));
       return {
         value: items.map(({ value }) => value),
         shown: items.map(({ shown }) => shown),
         failed: items.some(({ failed }) => failed),
+        secrets: items.flatMap(({ secrets }) => secrets),
       };
     }
     const [only, ...more] = node.entries.values();
@@ -67,13 +71,19 @@ export class ConfigValues {
     ) {
       const name = String(only.value.value);
       const value = only.key === '$env' ? this.#fromEnvironment(name, only.value) : this.#fromFile(name, only.value);
-      return { value, shown: { [only.key]: name }, failed: value === undefined };
+      return {
+        value,
+        shown: { [only.key]: name },
+        failed: value === undefined,
+        secrets: value === undefined ? [] : [{ text: value, shown: `{ ${only.key}: ${name} }` }],
+      };
     }
     const entries = [...node.entries.values()].map(({ key, value }) => ({ key, ...this.#resolve(value) }));
     return {
       value: Object.fromEntries(entries.map(({ key, value }) => [key, value])),
       shown: Object.fromEntries(entries.map(({ key, shown }) => [key, shown])),
       failed: entries.some(({ failed }) => failed),
+      secrets: entries.flatMap(({ secrets }) => secrets),
     };
   }
 

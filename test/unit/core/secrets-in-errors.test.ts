@@ -1,0 +1,199 @@
+/** No error of a plugin shows a secret of its input or of its config, wherever the error is shown. */
+import { expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { allow, defineAdapter, type Host, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import { engineOf, type TestEngine } from './engine-of.ts';
+
+/** Of the request, then of the config: marked, from the environment, in a header, in a URL. */
+const SECRETS = ['hunter2-of-ann', 'marked-pass', 'token-of-env', 'header-value', 'p@ss/of-url'];
+const REQUEST = {
+  'request.headers': new Map([['authorization', `Bearer ${SECRETS[0]}`]]),
+};
+
+type Way = (said: string) => unknown;
+interface Leaky {
+  readonly open?: Way;
+  readonly check?: Way;
+  readonly prepare?: Way;
+  readonly lookup?: Way;
+  readonly charge?: Way;
+  readonly write?: Way;
+  readonly sink?: Way;
+  readonly close?: Way;
+  readonly host?: (host: Host, said: string) => void;
+}
+
+const CONFIG = z.strictObject({
+  password: z.string().describe('A password.').meta({ secret: true }),
+  token: z.string().describe('From the environment.'),
+  headers: z.record(z.string(), z.string().meta({ secret: true })).describe('Headers.'),
+  url: z.string().describe('A URL with a password.'),
+});
+
+/** It repeats all that it was given, in whatever it throws. */
+const leaky = (ways: Leaky) =>
+  defineAdapter({
+    name: 'leaky',
+    summary: 'For these tests.',
+    config: CONFIG,
+    serves: {
+      check: { input: { value: 'string' } },
+      enrich: { input: { value: 'string' }, output: { name: 'string' } },
+      quota: { algorithms: ['fixed'] },
+      report: { input: 'any' },
+    },
+    async open({ password, token, headers, url }, host) {
+      const all = `${password} ${token} ${Object.values(headers).join()} ${url} ${decodeURIComponent(url)}`;
+      const fail = (way: Way | undefined, more: unknown = ''): void => {
+        if (way !== undefined) throw way(`${all} ${String(more)} and ${Buffer.from(password).toString('base64')}`);
+      };
+      fail(ways.open);
+      ways.host?.(host, all);
+      await Promise.resolve();
+      return {
+        check: () => {
+          fail(ways.prepare);
+          return ({ value }) => {
+            fail(ways.check, value);
+            return allow();
+          };
+        },
+        lookup:
+          () =>
+          ({ value }) => {
+            fail(ways.lookup, value);
+            return { name: 'ann' };
+          },
+        bucket: () => 0,
+        charge: async (asks) => {
+          await Promise.resolve();
+          fail(ways.charge, asks.map(({ key }) => key).join());
+          return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
+        },
+        sink: () => {
+          fail(ways.sink);
+          return 0;
+        },
+        write: () => fail(ways.write),
+        close: () => fail(ways.close),
+      };
+    },
+  });
+
+const GIVEN = 'reveal(request.headers["authorization"])';
+const POLICY = `
+handlers:
+  h:
+    adapter: leaky
+    config:
+      password: ${SECRETS[1]}
+      token: { $env: TOKEN }
+      headers: { x-key: ${SECRETS[3]} }
+      url: "redis://ann:${encodeURIComponent(SECRETS[4] ?? '')}@127.0.0.1/0"
+rules:
+`;
+const RULES = {
+  check: `  - { name: r, check: { handler: h, input: { value: '${GIVEN}' } } }`,
+  lookup: `  - { name: r, enrich: { handler: h, input: { value: '${GIVEN}' }, as: my.user } }
+  - { name: reads, match: my.user.name == "bob", deny: {} }`,
+  charge: `  - { name: r, quota: { handler: h, limit: 9, per: 1m, key: ['${GIVEN}'] } }`,
+  write: '  - { name: r, report: { handler: h, input: { a: request.path } } }',
+};
+
+const engineWith = (ways: Leaky, rules: string): Promise<TestEngine> =>
+  engineOf(POLICY + rules, {}, {}, [leaky(ways)], { TOKEN: SECRETS[2] ?? '' });
+
+function expectNone(shown: unknown): void {
+  const text = JSON.stringify(shown, (_, value: unknown) =>
+    value instanceof Error ? [value.message, value.stack, value.cause] : value,
+  );
+  for (const secret of SECRETS) expect(text).not.toContain(secret);
+  expect(text).not.toContain(encodeURIComponent(SECRETS[4] ?? ''));
+  expect(text).not.toContain(Buffer.from(SECRETS[1] ?? '').toString('base64'));
+}
+
+const THROWN: readonly [string, Way][] = [
+  ['a fault', (said) => new TypeError(said)],
+  ['a text', (said) => said],
+  ['an unavailable backend', (said) => new Unavailable(said)],
+  ['a rejected call', (said) => new Rejected(said)],
+];
+
+test.each(
+  (['check', 'lookup', 'charge'] as const).flatMap((method) =>
+    THROWN.map(([what, way]) => [method, what, way] as const),
+  ),
+)('%s, %s: log, state, verdicts', async (method, _, way) => {
+  const { engine, http, logged } = await engineWith({ [method]: way }, RULES[method]);
+  for (let call = 0; call < 20; call++) await http(REQUEST);
+  expect(logged.length).toBeGreaterThan(0);
+  const [state] = engine.handlers();
+  if (!(way('') instanceof Rejected)) expect(state?.lastError?.why).toContain('(secret)');
+  expectNone([logged, state, engine.verdicts({ limit: 10 })]);
+  // An operator sees which part of the config it was, and what the rest says.
+  expect(JSON.stringify(logged)).toContain('{ $env: TOKEN }');
+  expect(JSON.stringify(logged)).toContain('127.0.0.1/0');
+});
+
+test.each(THROWN)('a batch of reports, %s: log, state, dead letters', async (_, way) => {
+  const { engine, log, logged } = await engineWith({ write: way }, RULES.write);
+  await log();
+  await vi.waitFor(() => expect(logged.length).toBeGreaterThan(0));
+  const letters = await engine.letters({ handler: 'h', kind: 'list' });
+  expectNone([logged, engine.handlers(), letters]);
+  expect(JSON.stringify([logged, letters])).toContain('{ $env: TOKEN }');
+});
+
+test.each([
+  ['open', RULES.check],
+  ['prepare', RULES.check],
+  ['sink', RULES.write],
+] as const)('%s of a policy that is refused', async (method, rules) => {
+  const refused: unknown = await engineWith({ [method]: (said: string) => new Error(said) }, rules).catch(
+    (error: unknown) => error,
+  );
+  expect(String(refused)).toContain('{ $env: TOKEN }');
+  expectNone([refused, String(refused)]);
+});
+
+test('lines that the plugin logs, its background work, its readiness, its metrics and its end', async () => {
+  let restarts = 0;
+  const { engine, logged, metrics } = await engineWith(
+    {
+      host(host, said) {
+        host.log.warn(said, { said, error: new Error('outer', { cause: new Error(said) }), list: [{ said }] });
+        host.ready(false, said);
+        host.metrics.page(() => {
+          throw new Error(said);
+        });
+        host.background('work', async () => {
+          restarts++;
+          await Promise.resolve();
+          throw new Error(said);
+        });
+      },
+      close: (said) => new Error(said),
+    },
+    RULES.check,
+  );
+  await vi.waitFor(() => expect(restarts).toBeGreaterThan(0));
+  await metrics();
+  expect(engine.handlers()).toMatchObject([{ ready: false, why: expect.stringContaining('{ $env: TOKEN }') }]);
+  expectNone(engine.handlers());
+  await engine.drain();
+  const messages = logged.map(({ message }) => message);
+  expect(messages).toContain('the metrics page of a handler failed and is left out');
+  expect(messages).toContain('closing failed');
+  expectNone(logged);
+});
+
+test('an error that the plugin does not catch, while the handler is open', async () => {
+  const { engine, escaped, logged } = await engineWith({}, RULES.check);
+  const error = new Error(`WRONGPASS ${SECRETS[1]}`, { cause: new Error(SECRETS[2]) });
+  escaped.take(error, 'throw');
+  expect(logged).toHaveLength(1);
+  expectNone(logged);
+  await engine.drain();
+  escaped.take(new Error(`another ${SECRETS[1]}`), 'throw');
+  expect(JSON.stringify(logged[1]?.fields['stack'])).toContain(SECRETS[1]); // it is no secret of this process any more
+});
