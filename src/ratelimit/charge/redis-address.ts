@@ -3,7 +3,7 @@
  * **In**: the settings. **Out**: its address, with credentials and TLS. **Fails**: with an Error that says what is wrong, or why a file of TLS
  * cannot be read; it never holds a user or a password.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisAddress } from '../../counting/redis/config.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -19,6 +19,7 @@ interface Part {
 }
 
 const SCHEMES = new Set(['', 'redis', 'rediss']);
+const LIKE_HOST_PORT = /^[^/]*:\d{1,5}$/;
 
 export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSECOND'): RedisAddress {
   const type = settings[`${setting}_TYPE`];
@@ -27,7 +28,8 @@ export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSE
   const parts = url.split(',').map((text) => partOf(text.trim()));
   const [first] = parts as [Part];
   const isUnix = type === 'SINGLE' && settings[`${setting}_SOCKET_TYPE`] === 'unix';
-  checkParts(parts, type, isUnix);
+  if (isUnix) checkPath(url, parts, setting);
+  else checkParts(parts, type);
   const isTls = settings[`${setting}_TLS`] || (!isUnix && parts.some(({ scheme }) => scheme === 'rediss'));
   const common = {
     db: 0,
@@ -51,12 +53,18 @@ export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSE
   return type === 'CLUSTER' ? { ...own, cluster: parts.map(hostPortOf) } : { ...own, ...hostPortOf(first) };
 }
 
-function checkParts(parts: readonly Part[], type: string, isUnix: boolean): void {
-  const shown = parts.map((part) => part.shown).join(',');
-  if (isUnix) {
-    if (parts[0]?.scheme === '') return;
-    throw new Error(`URL is "${shown}" and SOCKET_TYPE is unix; a path is expected, or SOCKET_TYPE=tcp`);
-  }
+function checkPath(url: string, parts: readonly Part[], setting: string): void {
+  const is = `URL is "${shownOf(parts)}" and ${setting}_SOCKET_TYPE is unix`;
+  if (parts[0]?.scheme !== '') throw new Error(`${is}; a path is expected, or ${setting}_SOCKET_TYPE=tcp`);
+  // A socket may have any path, and may be made after the start; hardly one that looks like a host and a port.
+  if (LIKE_HOST_PORT.test(url) && !existsSync(url))
+    throw new Error(`${is}, its default; no such file is there, set ${setting}_SOCKET_TYPE=tcp for a host and port`);
+}
+
+const shownOf = (parts: readonly Part[]): string => parts.map(({ shown }) => shown).join(',');
+
+function checkParts(parts: readonly Part[], type: string): void {
+  const shown = shownOf(parts);
   const unknown = parts.find(({ scheme }) => !SCHEMES.has(scheme));
   if (unknown !== undefined)
     throw new Error(

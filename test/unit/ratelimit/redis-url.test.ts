@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { safeText } from '../../../src/log/safe-text.ts';
 import { redisAddress } from '../../../src/ratelimit/charge/redis-address.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
@@ -101,6 +104,13 @@ describe('REDIS_URL', () => {
       { socketType: 'unix', url: 'redis://:s3cret@10.0.0.1:6380' },
       /SOCKET_TYPE is unix/,
     ],
+    ...['10.0.0.1:6380', 'redis:6379', '[::1]:6379', 'default:s3cret@10.0.0.1:6380', '10.0.0.1:1,10.0.0.2:2'].map(
+      (url): [string, Given, RegExp] => [
+        `a unix socket that looks like an address, ${url}`,
+        { socketType: 'unix', url },
+        /; no such file is there, set REDIS_SOCKET_TYPE=tcp for a host and port$/,
+      ],
+    ),
     ['no port', { url: 'redis://:s3cret@redis.example' }, /"redis:\/\/\(secret\)@redis\.example", which is no address/],
     ['a database', { url: 'redis://:s3cret@10.0.0.1:6380/3' }, /without a path or database/],
     [
@@ -130,5 +140,19 @@ describe('REDIS_URL', () => {
     expect(message).toMatch(says);
     expect(message).not.toContain('s3cret');
     expect(safeText(message)).toBe(message);
+  });
+
+  test('a unix socket may have any name, where there is a file of it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-redis-url-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const url = relative(process.cwd(), join(folder, 'redis:6379'));
+    for (const path of [url, join(folder, 'redis:6379'), 'redis.sock', './redis:6379'])
+      expect(named({ socketType: 'unix', url: path })).toEqual({ path });
+    const before = process.cwd();
+    onTestFinished(() => process.chdir(before));
+    process.chdir(folder);
+    expect(() => named({ socketType: 'unix', url: 'redis:6379' })).toThrow(/no such file/);
+    writeFileSync('redis:6379', '');
+    expect(named({ socketType: 'unix', url: 'redis:6379' })).toEqual({ path: 'redis:6379' });
   });
 });
