@@ -29,10 +29,12 @@ import { test } from './commands/test.ts';
 import { webhook } from './commands/webhook.ts';
 import { why } from './commands/why.ts';
 import { CliError } from './cli-error.ts';
+import { CLI_ERRORS } from './errors.ts';
 import { EXIT, EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
 import { meant } from '../text/nearest.ts';
 import { versionText } from './package.ts';
-import { paintOut } from '../text/paint.ts';
+import { safeLine } from '../log/safe-text.ts';
+import { paintErr, paintOut } from '../text/paint.ts';
 import { print } from './terminal.ts';
 
 /** `sluice help plugins new` is `sluice plugins new --help`. */
@@ -100,11 +102,11 @@ export function makeProgram(onDone: (code: ExitCode) => void): Command {
     .helpOption('-h, --help', 'print help, also for one command')
     .helpCommand(false)
     .enablePositionalOptions() // a flag after the name of a command is of that command, also where another one has a flag of its name
-    .showHelpAfterError('(`sluice --help` lists commands and options)')
     .showSuggestionAfterError()
     .configureOutput({
       writeOut: (text) => print(process.stdout, text),
       writeErr: (text) => print(process.stderr, text),
+      outputError: (text, write) => write(usageText(text)),
     })
     .configureHelp({
       styleTitle: paintOut.strong,
@@ -127,6 +129,15 @@ The rule language is described in docs/rules.md, every error code in docs/errors
     .exitOverride();
   for (const spec of COMMANDS) addCommand(program, spec, onDone);
   return program;
+}
+
+/** As all other errors, of commander's `error: unknown option '--jsn'`, and in a line of its own `(Did you mean --json?)`. */
+function usageText(text: string): string {
+  const said = text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\s*\(Did you mean (.*)\?\)$/s, '; did you mean $1?');
+  return `${paintErr.bad('CLI_USAGE')} ${safeLine(said)}\n  ${CLI_ERRORS.CLI_USAGE.fix}\n`;
 }
 
 function addCommand(parent: Command, spec: CommandSpec, onDone: (code: ExitCode) => void): void {
