@@ -69,18 +69,13 @@ function askFixed(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnsw
   const granted = isForced(ask) || counter.used + change <= limit;
   if (granted && !(change < 0 && endsAtMs !== undefined && counter.endsAtMs > endsAtMs))
     counter.used = Math.max(0, counter.used + change);
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, limit - counter.used),
-    resetMs: Math.max(granted ? 0 : 1, counter.endsAtMs - nowMs), // a caller's clock may be behind
-  };
+  return answerOf(granted, limit, limit - counter.used, counter.endsAtMs - nowMs); // a caller's clock may be behind
 }
 
 const lookAtFixed = ({ endsAtMs, used }: Counter, limit: number, nowMs: number): CounterAnswer =>
   endsAtMs > nowMs && used > 0
-    ? { granted: true, limit, remaining: Math.max(0, limit - used), resetMs: endsAtMs - nowMs }
-    : { granted: true, limit, remaining: limit, resetMs: 0 };
+    ? answerOf(true, limit, limit - used, endsAtMs - nowMs)
+    : answerOf(true, limit, limit, 0);
 
 /** A window that its key names. Units are given back only to a counter that has them: another may have been made after a reset. */
 function askWindow(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
@@ -89,13 +84,9 @@ function askWindow(counter: Counter, ask: CounterAsk, nowMs: number): CounterAns
   if (counter.endsAtMs === 0) counter.endsAtMs = (endsAtMs ?? nowMs + perMs) + (bucket.readForMs ?? 0);
   const granted = isForced(ask) || counter.used + change <= limit;
   if (granted && counter.used + change >= 0) counter.used += Math.min(change, MAX_HITS);
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, limit - counter.used),
-    resetMs: Math.max(granted ? 0 : 1, (endsAtMs ?? counter.endsAtMs) - nowMs),
-    used: counter.used,
-  };
+  const { used } = counter;
+  const resetMs = Math.max(granted ? 0 : 1, (endsAtMs ?? counter.endsAtMs) - nowMs);
+  return { granted, limit, remaining: Math.max(0, limit - used), resetMs, used };
 }
 
 /** More than any limit (uint32 on the wire), and so few that a counter never reaches the end of what Redis or a double can count. */
@@ -121,31 +112,16 @@ function askSliding(counter: Counter, ask: CounterAsk, nowMs: number): CounterAn
   if (granted && !(change < 0 && endsAtMs !== undefined && endsAtMs !== thisEnd))
     counter.used = Math.max(0, counter.used + change);
   else if (granted && endsAtMs === thisEnd - perMs) counter.usedBefore = Math.max(0, counter.usedBefore + change);
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, Math.floor(limit - before - counter.used + ROUNDING)),
-    resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, change, limit, perMs, thisEnd, nowMs),
-  };
-}
-
-function untilUnused({ endsAtMs, used, usedBefore }: Counter, thisEnd: number, nowMs: number): number {
-  return used > 0 ? endsAtMs - nowMs : usedBefore > 0 ? thisEnd - nowMs : 0;
+  const { used, usedBefore } = counter;
+  const unusedAtMs = used > 0 ? counter.endsAtMs : usedBefore > 0 ? thisEnd : nowMs;
+  const resetAtMs = granted ? unusedAtMs : fitsAtMs(counter, ask, change);
+  return answerOf(granted, limit, Math.floor(limit - before - used + ROUNDING), Math.ceil(resetAtMs - nowMs));
 }
 
 /** In this window, while the one before fades, or in the next, while this one does; for a cost above the limit, never: then the next. */
-function untilFits(
-  { endsAtMs, used, usedBefore }: Counter,
-  cost: number,
-  limit: number,
-  perMs: number,
-  thisEnd: number,
-  nowMs: number,
-): number {
-  if (used + cost <= limit && usedBefore > 0)
-    return Math.max(1, Math.ceil(thisEnd - ((limit - used - cost) * perMs) / usedBefore - nowMs));
-  if (cost <= limit && used > 0) return Math.max(1, Math.ceil(endsAtMs - ((limit - cost) * perMs) / used - nowMs));
-  return endsAtMs - nowMs;
+function fitsAtMs({ endsAtMs, used, usedBefore }: Counter, { limit, perMs }: CounterAsk, cost: number): number {
+  if (used + cost <= limit && usedBefore > 0) return endsAtMs - perMs - ((limit - used - cost) * perMs) / usedBefore;
+  return cost <= limit && used > 0 ? endsAtMs - ((limit - cost) * perMs) / used : endsAtMs;
 }
 
 /** An entry that ends later than any charge could end is of a clock that was set back since; it is over. */
@@ -174,14 +150,8 @@ function askLog(counter: Counter, ask: CounterAsk, nowMs: number, owner: Owner):
   }
   counter.entries = entries;
   counter.endsAtMs = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, limit - used),
-    resetMs: granted
-      ? Math.max(0, counter.endsAtMs - nowMs)
-      : (untilFree(entries, used + change - limit, nowMs) ?? Math.max(perMs, counter.endsAtMs - nowMs)),
-  };
+  const resetAtMs = granted ? counter.endsAtMs : freeAtMs(entries, used + change - limit);
+  return answerOf(granted, limit, limit - used, (resetAtMs ?? Math.max(nowMs + perMs, counter.endsAtMs)) - nowMs);
 }
 
 /** Takes units off the entries of one owner, the latest first. */
@@ -197,12 +167,12 @@ function withLess(entries: readonly Entry[], amount: number, owner: Owner): Entr
     .toReversed();
 }
 
-/** Until this many units have ended; `undefined` if there are fewer. */
-function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): number | undefined {
+/** When this many units have ended; `undefined` if there are fewer. */
+function freeAtMs(entries: readonly Entry[], wanted: number): number | undefined {
   let freed = 0;
   for (const { untilMs, cost } of entries) {
     freed += cost;
-    if (freed >= wanted) return Math.max(1, untilMs - nowMs);
+    if (freed >= wanted) return untilMs;
   }
   return undefined;
 }
@@ -215,7 +185,7 @@ function askGcra(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswe
   const { limit, burst, perMs } = ask;
   const change = changeOf(ask);
   const forced = isForced(ask);
-  if (limit <= 0 || burst <= 0) return { granted: forced || change <= 0, limit, remaining: 0, resetMs: perMs };
+  if (limit <= 0 || burst <= 0) return answerOf(forced || change <= 0, limit, 0, perMs);
   const unitMs = perMs / limit;
   const sizeMs = unitMs * burst;
   const roundingMs = unitMs * ROUNDING;
@@ -228,14 +198,16 @@ function askGcra(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswe
     counter.endsAtMs = nowMs + wholeMs;
     counter.roundedUpMs = wholeMs - nextMs;
   }
-  const untilFullMs = granted ? nextMs : aheadMs;
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, Math.floor((sizeMs - untilFullMs) / unitMs + ROUNDING)),
-    resetMs: Math.max(0, Math.ceil((granted ? nextMs : nextMs - sizeMs) - roundingMs)),
-  };
+  const left = Math.floor((sizeMs - (granted ? nextMs : aheadMs)) / unitMs + ROUNDING);
+  return answerOf(granted, limit, left, Math.ceil((granted ? nextMs : nextMs - sizeMs) - roundingMs));
 }
+
+const answerOf = (granted: boolean, limit: number, left: number, resetMs: number): CounterAnswer => ({
+  granted,
+  limit,
+  remaining: Math.max(0, left),
+  resetMs: Math.max(granted ? 0 : 1, resetMs),
+});
 
 /** A larger debt is not remembered. The Redis script has the same number. */
 export const MAX_DEBT_PERIODS = 10;

@@ -29,13 +29,6 @@ export interface Calendar {
 /** Whether a name is in the IANA database: `Europe/Amsterdam`. */
 export const isZone = (name: string): boolean => IANAZone.isValidZone(name);
 
-/** A day of a calendar, without a time zone. */
-interface Day {
-  readonly year: number;
-  readonly month: number;
-  readonly day: number;
-}
-
 export function calendarOf(period: CalendarPeriod, zone: string): Calendar {
   const iana = IANAZone.create(zone);
   const beginOf = (day: DateTime): number => firstInstantOf(day, iana);
@@ -62,10 +55,10 @@ export function calendarOf(period: CalendarPeriod, zone: string): Calendar {
 /** No zone is farther from UTC. */
 const FARTHEST_S = 15 * 3600;
 
-/** Start of a day in seconds since 1970: its first midnight, or the first second after if the clock skips midnight. */
-function firstInstantOf({ year, month, day }: Day, zone: IANAZone): number {
+/** Start of a day, given in UTC, in seconds since 1970: its first midnight, or the first second after if the clock skips midnight. */
+function firstInstantOf(day: DateTime, zone: IANAZone): number {
   const offsetS = (atS: number): number => zone.offset(atS * 1000) * 60;
-  const midnightS = Date.UTC(year, month - 1, day) / 1000;
+  const midnightS = day.toSeconds();
   let [beforeS, afterS] = [midnightS - FARTHEST_S, midnightS + FARTHEST_S];
   const [old, set] = [offsetS(beforeS), offsetS(afterS)];
   if (old === set) return midnightS - old;
