@@ -5,15 +5,14 @@
  * Hits of `window`s are INCRBY and EXPIRE, as envoyproxy/ratelimit counts; those of one turn of the event loop go out in one write. All else is
  * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
  */
-import { type LeasePage, type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
+import { type LeasePage, type Owe, type QuotaPlace, Rejected, type Spend } from '../../adapters/contract.ts';
 import { allOrNone } from '../all-or-none.ts';
 import type { EscrowBucket } from '../lease.ts';
 import { giveBackOf } from '../ask.ts';
-import type { BucketSpec, CounterAnswer } from '../store.ts';
+import type { BucketSpec, CounterAnswer, CounterAsk as Ask } from '../store.ts';
 import { type Connection, wholeNumber } from './connection.ts';
-import { counterKey, holdersKey, slotTag } from './counter-key.ts';
-import { LEASE_SCRIPT, leaseArguments, leasesOf } from './lease-script.ts';
-import { listsLeases } from '../lease-page.ts';
+import { counterKey, holdersKey, leaseIdOf, slotTag } from './counter-key.ts';
+import { leasePage, listsLeases } from '../lease-page.ts';
 import type { Command, Count, ExpiryS, Increment } from './pipe.ts';
 import { answersOf, argumentsOf, keysOf, type RedisAnswer, runScript } from './script.ts';
 
@@ -40,9 +39,8 @@ interface Batch {
   readonly counted: Promise<readonly Count[]>;
 }
 
-type Ask = QuotaAsk<BucketSpec>;
 /** An ask of a `window` that one INCRBY answers. */
-type Hit = Extract<Ask, { kind: 'owe' | 'spend' }>;
+type Hit = Owe<BucketSpec> | Spend<BucketSpec>;
 
 export class RedisCounters {
   readonly #options: RedisCountersOptions;
@@ -86,15 +84,16 @@ export class RedisCounters {
     );
   }
 
-  #leases(ask: Ask, page: LeasePage): Promise<Pick<QuotaPlace, 'leases' | 'leaseCount'>> {
+  /** By GET: a script that walks the list would hold up Redis, and all who share it. */
+  async #leases(ask: Ask, page: LeasePage): Promise<Pick<QuotaPlace, 'leases' | 'leaseCount'>> {
     const { connection, clock, nowMs } = this.#options;
-    const args = leaseArguments(clock === 'local' ? nowMs() : undefined, ask.perMs, page);
-    return this.#within(async () =>
-      connection.ask(
-        (redis) => redis.eval(LEASE_SCRIPT, 1, this.keyOf(ask), ...args),
-        (reply) => leasesOf(reply, ask.perMs),
-      ),
+    const [entries, atMs] = await this.#within(async () =>
+      Promise.all([
+        connection.ask((redis) => redis.get(this.keyOf(ask)), entriesOf),
+        clock === 'local' ? nowMs() : connection.ask((redis) => redis.time(), timeOf),
+      ]),
     );
+    return leasePage(entries, page, ask.perMs, atMs, ({ owner }) => leaseIdOf(owner));
   }
 
   async reset(asks: readonly Ask[]): Promise<void> {
@@ -223,14 +222,24 @@ const answerOf = (
   used,
 });
 
+/** Of the value of a list: LAST UNTIL:COST:OWNER,... */
+const entriesOf = (value: string | null): { untilMs: number; cost: number; owner: string }[] =>
+  (value?.split(' ')[1] ?? '').split(',').map((entry) => {
+    const [untilMs, cost, owner = ''] = entry.split(':');
+    return { untilMs: Number(untilMs), cost: Number(cost), owner };
+  });
+
+/** Of the reply to TIME: seconds and microseconds. */
+const timeOf = ([seconds, microseconds]: number[]): number =>
+  Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+
 /** On a cluster a script runs in one slot; the counters of one key share it. */
 const slotOf = ({ key }: Ask): string => key;
 
 const isOnce = ({ bucket, idempotencyKey }: Ask): boolean =>
   bucket.algorithm === 'window' && idempotencyKey === undefined;
-const isCount = (ask: Ask): ask is Extract<Ask, { kind: 'owe' }> => ask.kind === 'owe' && isOnce(ask);
-const isPart = (ask: Ask): ask is Extract<Ask, { kind: 'spend' }> =>
-  ask.kind === 'spend' && ask.partial === true && isOnce(ask);
+const isCount = (ask: Ask): ask is Owe<BucketSpec> => ask.kind === 'owe' && isOnce(ask);
+const isPart = (ask: Ask): ask is Spend<BucketSpec> => ask.kind === 'spend' && ask.partial === true && isOnce(ask);
 const isLook = ({ kind, bucket }: Ask): boolean => kind === 'look' && bucket.algorithm === 'window';
 
 /** In the words of envoyproxy/ratelimit. */

@@ -3,11 +3,9 @@ import type { Cluster, Redis } from 'ioredis';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type CounterAnswer, keepsEntries } from '../counter.ts';
 import { changeOf } from '../ask.ts';
-import type { BucketSpec } from '../store.ts';
+import type { CounterAsk as Ask } from '../store.ts';
 import { counterKey, leaseOwner, LETTER, markKey, ownerName } from './counter-key.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
-
-type Ask = QuotaAsk<BucketSpec>;
 
 /** KEYS; `prefixOf` a key. */
 export const keysOf = (asks: readonly Ask[], prefixOf: (key: string) => string): string[] => [
@@ -23,7 +21,7 @@ export const keysOf = (asks: readonly Ask[], prefixOf: (key: string) => string):
 export function argumentsOf(
   asks: readonly Ask[],
   nowMs: number | undefined,
-  keptMs: (perMs: number) => number = (perMs) => perMs,
+  keptMs: (perMs: number) => number,
 ): (string | number)[] {
   const words: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
