@@ -71,10 +71,7 @@ export function checkRedis({
   value: { url, db, tls, sentinels, sentinelUsername, sentinelPassword, cluster },
   issues,
 }: {
-  readonly value: Pick<
-    RedisConfig,
-    'url' | 'db' | 'tls' | 'sentinels' | 'sentinelUsername' | 'sentinelPassword' | 'cluster'
-  >;
+  readonly value: RedisConfig;
   readonly issues: z.core.$ZodRawIssue[];
 }): void {
   const wrong = (path: string, message: string): void => {
@@ -134,22 +131,9 @@ export interface RedisAddress {
 }
 
 /** Reads the files that the config names, relative to its folder. */
-export async function connectionOptions(
-  {
-    url,
-    sentinels,
-    sentinelUsername,
-    sentinelPassword,
-    cluster,
-    username,
-    password,
-    db,
-    tls,
-    connectTimeoutMs,
-  }: RedisConfig,
-  folder: string,
-): Promise<RedisAddress> {
-  const { protocol, hostname, port, pathname } = new URL(url);
+export async function connectionOptions(config: RedisConfig, folder: string): Promise<RedisAddress> {
+  const { sentinels, sentinelUsername, sentinelPassword, cluster, username, password, db, tls } = config;
+  const { protocol, hostname, port, pathname } = new URL(config.url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const read = async (file: string | undefined): Promise<string | undefined> =>
     file === undefined ? undefined : readFile(resolve(folder, file), 'utf8');
@@ -164,7 +148,7 @@ export async function connectionOptions(
   const isTls = protocol === 'rediss:';
   const common = {
     db,
-    connectTimeout: connectTimeoutMs,
+    connectTimeout: config.connectTimeoutMs,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
   };

@@ -1,26 +1,20 @@
-import type { AlgorithmLimit, CountedLimit, WindowLimit } from '../walk/limit-found.ts';
+import type { CountedLimit, WindowLimit } from '../walk/limit-found.ts';
 import type { CounterAsk } from './store.ts';
 
 /** What charging a limit came to. */
-export interface ChargeMade {
-  readonly found: CountedLimit;
-  /** What the counter may reach in this call: less than the limit's capacity where a sliding limit still counts the previous window. */
-  readonly capacity: number;
-  /** The counter with this call; beyond the capacity where the limit is over. */
-  readonly count: number;
-  /** Over by the local cache; no store was asked. */
-  readonly isCachedOver: boolean;
-  /** Seconds, as the algorithm says; `undefined`: until the window ends. */
-  readonly resetS: number | undefined;
-}
+export type ChargeMade = Readonly<Pick<Charge, 'found' | 'capacity' | 'count' | 'isCachedOver' | 'resetS'>>;
 
 /** A charge while it is made; only this folder writes it. */
-export class Charge implements ChargeMade {
+export class Charge {
   readonly found: CountedLimit;
+  /** Over by the local cache; no store was asked. */
   readonly isCachedOver: boolean;
   hits: number;
+  /** What the counter may reach in this call: less than the limit's capacity where a sliding limit still counts the previous window. */
   capacity: number;
+  /** The counter with this call; beyond the capacity where the limit is over. */
   count = 0;
+  /** Seconds, as the algorithm says; `undefined`: until the window ends. */
   resetS: number | undefined = undefined;
 
   constructor(found: CountedLimit, isCachedOver: boolean) {
@@ -41,9 +35,8 @@ export class Charge implements ChargeMade {
 }
 
 export type WindowCharge = Charge & { readonly found: WindowLimit };
-export type AlgorithmCharge = Charge & { readonly found: AlgorithmLimit };
 export const isOfWindow = (charge: Charge): charge is WindowCharge => charge.found.kind === 'window';
-export const isOfAlgorithm = (charge: Charge): charge is AlgorithmCharge => charge.found.kind === 'algorithm';
+export const isOfAlgorithm = (charge: Charge): boolean => charge.found.kind === 'algorithm';
 
 /** The ask of the walk, unless this call charges or allows less of a window. */
 export function askOf({ found: { kind, ask }, hits, capacity }: Charge): CounterAsk {

@@ -36,7 +36,7 @@ export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSE
     connectTimeout: settings.REDIS_TIMEOUT,
     ...(isTls ? { tls: tlsOf(settings) } : {}),
   };
-  if (isUnix) return { ...common, ...credentialsOf(auth), path: url };
+  if (isUnix) return { ...common, ...authOf(auth), path: url };
   if (type === 'SENTINEL') {
     const servers = parts.slice(1);
     const { username, password } = among('SENTINEL_AUTH', settings[`${setting}_SENTINEL_AUTH`], servers);
@@ -83,17 +83,12 @@ function partOf(text: string): Part {
   const at = afterScheme.lastIndexOf('@');
   const rest = afterScheme.slice(at + 1);
   const shown = `${scheme === '' ? '' : `${scheme}://`}${at < 0 ? '' : '(secret)@'}${rest}`;
-  if (scheme === '') return { scheme, credentials: {}, rest: text, shown };
-  if (at < 0) return { scheme: scheme.toLowerCase(), credentials: {}, rest, shown };
+  const part = { scheme: scheme.toLowerCase(), rest: scheme === '' ? text : rest, shown };
+  if (scheme === '' || at < 0) return { ...part, credentials: {} };
   const [username, password] = [...afterScheme.slice(0, at).split(/:(.*)/s), ''].map((word) =>
     decoded(word, shown),
   ) as [string, string];
-  return {
-    scheme: scheme.toLowerCase(),
-    credentials: { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) },
-    rest,
-    shown,
-  };
+  return { ...part, credentials: credentialsOf(username, password) };
 }
 
 function decoded(text: string, shown: string): string {
@@ -118,7 +113,7 @@ function hostPortOf({ rest, shown }: Part): { readonly host: string; readonly po
 
 /** Of the setting and of all URLs: said once, or alike. */
 function among(setting: string, auth: string, parts: readonly Part[]): Credentials {
-  const said = [credentialsOf(auth), ...parts.map(({ credentials }) => credentials)].filter(
+  const said = [authOf(auth), ...parts.map(({ credentials }) => credentials)].filter(
     ({ username, password }) => username !== undefined || password !== undefined,
   );
   const [one = {}] = said;
@@ -130,12 +125,15 @@ function among(setting: string, auth: string, parts: readonly Part[]): Credentia
 }
 
 /** Parted by the first colon. */
-function credentialsOf(auth: string): Credentials {
-  if (auth === '') return {};
+function authOf(auth: string): Credentials {
   const at = auth.indexOf(':');
-  const [username, password] = at < 0 ? ['', auth] : [auth.slice(0, at), auth.slice(at + 1)];
-  return { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) };
+  return credentialsOf(auth.slice(0, Math.max(0, at)), auth.slice(at + 1));
 }
+
+const credentialsOf = (username: string, password: string): Credentials => ({
+  ...(username === '' ? {} : { username }),
+  ...(password === '' ? {} : { password }),
+});
 
 function tlsOf(settings: Settings): ConnectionOptions {
   const { REDIS_TLS_CACERT: ca, REDIS_TLS_CLIENT_CERT: cert, REDIS_TLS_CLIENT_KEY: key } = settings;
