@@ -18,14 +18,13 @@ export async function allOrNone<B, A extends ChargedAnswer>(
 ): Promise<readonly A[]> {
   const groups = [...Map.groupBy(asks.keys(), (at) => groupOf(asks[at] as QuotaAsk<B>)).values()];
   if (groups.length <= 1) return charge(asks);
-  const charged = await Promise.allSettled(
-    groups.map(async (places) => charge(places.map((at) => asks[at] as QuotaAsk<B>))),
-  );
   const answers: A[] = [];
-  for (const [index, result] of charged.entries()) {
-    if (result.status === 'fulfilled')
-      for (const [at, place] of (groups[index] ?? []).entries()) answers[place] = result.value[at] as A;
-  }
+  const charged = await Promise.allSettled(
+    groups.map(async (places) => {
+      const some = await charge(places.map((at) => asks[at] as QuotaAsk<B>));
+      for (const [at, place] of places.entries()) answers[place] = some[at] as A;
+    }),
+  );
   const failed = charged.find((result) => result.status === 'rejected');
   if (failed === undefined && answers.every(({ granted }) => granted)) return answers;
   await Promise.allSettled(

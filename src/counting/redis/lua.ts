@@ -225,11 +225,8 @@ for at = 1, (#ARGV - 1) / 8 do
 end
 
 local function look(ask, state)
-  local change, releases, forced = ask.change, ask.releases, ask.forced
-  ask.change, ask.releases, ask.forced = 0, false, ask.owed
-  local granted, remaining, reset, after = ask.algorithm.ask(state, ask)
-  ask.change, ask.releases, ask.forced = change, releases, forced
-  return granted, remaining, reset, after
+  local changed = { change = 0, releases = false, forced = ask.owed }
+  return ask.algorithm.ask(state, setmetatable(changed, { __index = ask }))
 end
 
 local all = true
