@@ -1,4 +1,6 @@
 /** A store of counters: the quota methods of an adapter, without its rules' params. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { LeasePage, QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
 import type { CounterAlgorithm, CounterAnswer } from './counter.ts';
 
@@ -28,6 +30,9 @@ export interface CounterStore {
   look(asks: readonly CounterAsk[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;
 }
+
+/** The name of this process for others: a host may run several, and one that restarts is another. */
+export const replicaName = (): string => `${hostname()}-${randomUUID().slice(0, 8)}`;
 
 export type Holder = NonNullable<QuotaPlace['holders']>[number];
 

@@ -4,11 +4,10 @@
  * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
 import type { Host } from '../../adapters/contract.ts';
-import type { CounterStore } from '../store.ts';
+import { type CounterStore, replicaName } from '../store.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
 import type { Connection } from './connection.ts';
 import type { EscrowOwner } from './redis-store.ts';
-import { replicaName } from './replica-name.ts';
 
 /** Connects in the background; waits for the first attempt. ioredis is loaded when the first connection is opened. */
 export async function openRedis(config: RedisConfig, host: Host): Promise<Connection> {

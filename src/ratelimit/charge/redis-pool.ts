@@ -13,7 +13,7 @@ import type { Settings } from '../settings/settings.ts';
 import { redisAddress } from './redis-address.ts';
 import type { ChargeStore } from './store.ts';
 
-export { replicaName } from '../../counting/redis/replica-name.ts';
+export { replicaName } from '../../counting/store.ts';
 
 /** Algorithms that the reference does not have count in keys below this; its own keys stay as they are. */
 const OWN_PREFIX = 'sluice:limits:';
