@@ -33,6 +33,25 @@ export interface NetHeaders {
 }
 export const NO_HEADERS: NetHeaders = { set: [], append: [], remove: [] };
 
+/**
+ * The headers that a sequence of rules sets, with their texts not yet put together. Calls to which the same rules apply share it, so
+ * results derived from it may be cached; they differ in the values alone.
+ */
+export interface ChangesForm {
+  readonly request: FormedHeaders;
+  readonly response: FormedHeaders;
+}
+export interface FormedHeaders {
+  readonly set: readonly FormedHeader[];
+  readonly remove: readonly string[];
+}
+/** A name; no other header of its list has it, in any case. */
+export interface FormedHeader {
+  readonly name: string;
+  /** The text before, between and after its values. */
+  readonly literals: readonly string[];
+}
+
 /** Changes to an allowed call. */
 export interface NetChanges {
   readonly request: NetHeaders;
@@ -45,6 +64,10 @@ export interface NetChanges {
   readonly metadata: readonly (readonly [name: string, value: string])[];
   /** The same object is returned for every such call, so results derived from it may be cached. */
   readonly isConstant: boolean;
+  /** Present if they are headers alone: a frontend may write the texts from their parts, which takes less time than to read the strings. */
+  readonly form?: ChangesForm | undefined;
+  /** Of all headers of {@link form}: the request's, then the response's. They may contain control characters, which are left out. */
+  readonly values?: readonly string[] | undefined;
 }
 export const NO_CHANGES: NetChanges = {
   request: NO_HEADERS,

@@ -176,14 +176,14 @@ function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: Red
   });
   const reasons = verdict.reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) }));
   if (!('changes' in verdict)) return { ...verdict, reasons, response: headers(verdict.response) };
-  const { request, response, query, metadata } = verdict.changes;
+  const { request, response, query, metadata, isConstant } = verdict.changes;
   return {
     ...verdict,
     reasons,
     body: shown.text(verdict.body),
     headers: pairs(verdict.headers),
     changes: {
-      ...verdict.changes,
+      isConstant,
       request: headers(request),
       response: headers(response),
       query: { ...query, set: pairs(query.set) },

@@ -46,6 +46,13 @@ export interface CompiledText {
   readonly constant: string | undefined;
   /** Control characters of the values are removed. A part that fails is empty text and named in `failed`. */
   render(bag: Bag): RenderedText;
+  /** The text before, between and after its expressions. */
+  readonly literals: readonly string[];
+  /**
+   * Writes the values of its expressions as texts, controls included, into `into` from `from` on. Returns the number of characters of the
+   * whole text; −1 if a part fails or it is longer than its bound, and {@link render} then has the text.
+   */
+  values(bag: Bag, into: string[], from: number): number;
 }
 
 export interface RenderedText {

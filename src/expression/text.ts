@@ -4,6 +4,7 @@
  */
 import type { Attributes } from '../attributes/attributes.ts';
 import type { Type } from '../attributes/types.ts';
+import { hasControl, withoutControls } from '../text/controls.ts';
 import { shortened } from '../text/shortened.ts';
 import { compile } from './compile.ts';
 import type { Compilation, Compiled, CompiledText, TextOptions } from './compiled.ts';
@@ -11,10 +12,6 @@ import { FAILED } from './closures/evaluate.ts';
 import type { Problem } from './parse/problem.ts';
 import { textOf } from './values/scalar-text.ts';
 
-// eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-// eslint-disable-next-line no-control-regex
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g;
 const SCALARS: ReadonlySet<Type['kind']> = new Set([
   'bool',
   'int',
@@ -136,16 +133,29 @@ function textOfParts(
   warnings: readonly Problem[],
   maxCharacters: number,
 ): CompiledText {
-  const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
-  const hasControls = parts.some((part) => typeof part === 'string' && CONTROL.test(part));
-  const constantAnswer = { text: constant ?? '', failed: undefined, isCut: false };
+  if (parts.every((part) => typeof part === 'string')) return constantText(source, parts.join(''), warnings);
+  const hasControls = parts.some((part) => typeof part === 'string' && hasControl(part));
+  const expressions = parts.filter((part) => typeof part !== 'string');
+  const literals = literalsAround(parts);
+  const literalCharacters = literals.join('').length;
   return {
     source,
     warnings,
-    constant,
-    reads: parts.flatMap((part) => (typeof part === 'string' ? [] : part.reads)),
+    constant: undefined,
+    literals,
+    reads: expressions.flatMap(({ reads }) => reads),
+    values: (bag, into, from) => {
+      let characters = literalCharacters;
+      for (let at = 0; at < expressions.length; at++) {
+        const value = (expressions[at] as Compiled).evaluate(bag);
+        const text = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+        if (text === undefined) return -1;
+        into[from + at] = text;
+        characters += text.length;
+      }
+      return characters <= maxCharacters ? characters : -1;
+    },
     render: (bag) => {
-      if (constant !== undefined) return constantAnswer;
       let text = '';
       let failed: string | undefined;
       let isCut = false;
@@ -158,7 +168,7 @@ function textOfParts(
           // Cut before it is searched for controls; a client may choose its length.
           const shown = whole === undefined ? undefined : shortened(whole, maxCharacters);
           if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
-          else text += hasControls ? shown.replaceAll(CONTROLS, '') : shown;
+          else text += hasControls ? withoutControls(shown) : shown;
           if (shown !== whole) isCut = true;
         }
         if (text.length > maxCharacters) isCut = true;
@@ -166,7 +176,30 @@ function textOfParts(
       }
       if (isCut) text = shortened(text, maxCharacters);
       // One search of the whole text where only a value can hold one.
-      return { text: !hasControls && CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text, failed, isCut };
+      return { text: hasControls ? text : withoutControls(text), failed, isCut };
     },
   };
+}
+
+function constantText(source: string, constant: string, warnings: readonly Problem[]): CompiledText {
+  const rendered = { text: constant, failed: undefined, isCut: false };
+  return {
+    source,
+    warnings,
+    constant,
+    literals: [constant],
+    reads: [],
+    values: () => constant.length,
+    render: () => rendered,
+  };
+}
+
+/** The text before, between and after the expressions. */
+function literalsAround(parts: readonly (string | Compiled)[]): readonly string[] {
+  const literals = [''];
+  for (const part of parts) {
+    if (typeof part === 'string') literals[literals.length - 1] += part;
+    else literals.push('');
+  }
+  return literals;
 }

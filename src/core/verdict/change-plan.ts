@@ -8,6 +8,7 @@ import type { NetChanges, NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
 import type { RuleOutcome } from '../outcome.ts';
 import { MAX_HEADER } from '../text-bounds.ts';
+import { type FormedPlan, formedPlan } from './formed-changes.ts';
 import { fit, type Pair } from './head-room.ts';
 
 export interface PlannedText {
@@ -27,13 +28,17 @@ export interface PlannedHeaders {
   readonly append: readonly PlannedPair[];
   readonly remove: readonly string[];
 }
-export interface Plan {
+export interface PlannedChanges {
   readonly request: PlannedHeaders;
   readonly response: PlannedHeaders;
   readonly query: { readonly set: readonly PlannedPair[]; readonly remove: readonly string[] };
   readonly metadata: readonly PlannedPair[];
+}
+export interface Plan extends PlannedChanges {
   /** The net result, if no text contains an expression and there is room for all of them. */
   readonly constant: NetChanges | undefined;
+  /** Present if it has expressions, and only sets and removes headers, each by one text. */
+  readonly formed: FormedPlan | undefined;
 }
 
 /** A node of the trie of rule sequences, with the plan of the sequence that ends here. */
@@ -118,7 +123,9 @@ function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
   ].flat();
   const constants = planned.flatMap(({ constant }) => (constant === undefined ? [] : [constant]));
   const isConstant = constants.length === planned.length && fit(constants);
-  return { ...plan, constant: isConstant ? constantOf(plan) : undefined };
+  return isConstant
+    ? { ...plan, constant: constantOf(plan), formed: undefined }
+    : { ...plan, constant: undefined, formed: formedPlan(plan) };
 }
 
 function pairOf(name: string, texts: readonly PlannedText[]): PlannedPair {
@@ -127,7 +134,7 @@ function pairOf(name: string, texts: readonly PlannedText[]): PlannedPair {
   return { name, texts, constant: isConstant && joined.length <= MAX_HEADER ? [name, joined] : undefined };
 }
 
-function constantOf({ request, response, query, metadata }: Omit<Plan, 'constant'>): NetChanges {
+function constantOf({ request, response, query, metadata }: PlannedChanges): NetChanges {
   const pairs = (planned: readonly PlannedPair[]): Pair[] =>
     planned.flatMap((pair) => (pair.constant === undefined ? [] : [pair.constant]));
   const headers = ({ set, append, remove }: PlannedHeaders): NetHeaders => ({

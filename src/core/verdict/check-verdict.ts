@@ -86,7 +86,7 @@ const withFields = (changes: NetChanges, advertised: readonly Pair[], quotas: re
   const { request, response, query, metadata } = changes;
   const others = [request.set, request.append, query.set, metadata, response.append];
   const set = withAdvertised(response.set, advertised, quotas, ...others);
-  return { ...changes, response: { ...response, set }, isConstant: false };
+  return { request, response: { ...response, set }, query, metadata, isConstant: false };
 };
 
 /** The rule's own answer where it has one. A text that fails is empty, and counted; a long one is cut or left out, and logged. */

@@ -1,6 +1,7 @@
 import { type Bag, OverlayBag } from '../../attributes/bag.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
+import type { RuleOutcome } from '../outcome.ts';
 import type { Rule } from '../rules/rule.ts';
 
 /** The bag of a rule's own texts: the request, and `out.*` from the answer of its handler. */
@@ -13,3 +14,7 @@ export function bagWithOutputs({ out }: Rule, bag: Bag, answer: CheckAnswer | un
   });
   return new OverlayBag(bag, out.firstSlot, values);
 }
+
+/** The bag of the texts of a rule that passed. */
+export const bagOfTexts = ({ prepared: { rule }, bag, result }: RuleOutcome): Bag =>
+  bagWithOutputs(rule, bag, result.kind === 'passed' ? result.answer : undefined);

@@ -19,7 +19,8 @@ import {
   type PlannedText,
   planOf,
 } from './change-plan.ts';
-import { bagWithOutputs } from './denial-bag.ts';
+import { bagOfTexts } from './denial-bag.ts';
+import { formedChanges } from './formed-changes.ts';
 import { mostOctets, type Pair, thatFit } from './head-room.ts';
 import { noteLongText } from './long-texts.ts';
 
@@ -35,6 +36,8 @@ export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): Ne
   for (;;) {
     const plan = planOf(changing, call);
     if (plan.constant !== undefined) return plan.constant;
+    const formed = plan.formed && formedChanges(plan.formed, changing);
+    if (formed !== undefined) return formed;
     const renderer = new Renderer(changing);
     const net = renderer.changes(plan);
     // A text that failed fails its rule: without that rule's texts the net result is another one.
@@ -155,14 +158,7 @@ class Renderer {
   }
 
   #bagOf(at: number): Bag {
-    const {
-      prepared: { rule },
-      bag,
-      result,
-    } = this.#outcomes[at] as RuleOutcome;
-    if (rule.out.names.length === 0) return bag;
-    const bags = (this.#bags ??= []);
-    return (bags[at] ??= bagWithOutputs(rule, bag, result.kind === 'passed' ? result.answer : undefined));
+    return ((this.#bags ??= [])[at] ??= bagOfTexts(this.#outcomes[at] as RuleOutcome));
   }
 }
 

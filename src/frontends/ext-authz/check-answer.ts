@@ -8,7 +8,9 @@ import { withGrpcStatus } from '../grpc-status.ts';
 import { hasRepeats } from '../header-pairs.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
+import { DENIED, OK, RESPONSE } from './check-fields.ts';
 import type { CheckWire } from './check-wire.ts';
+import { formedAnswer } from './formed-answer.ts';
 import { hasQueryChanges, spelledChanges } from './query-changes.ts';
 import {
   denialHeaders,
@@ -19,17 +21,6 @@ import {
   writeOverwrites,
 } from './header-options.ts';
 
-/** Field numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
-const RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
-const OK = {
-  headers: 2,
-  headersToRemove: 5,
-  responseHeadersToAdd: 6,
-  queryParametersToSet: 7,
-  queryParametersToRemove: 8,
-} as const;
-const DENIED = { status: 1, headers: 2, body: 3 } as const;
-
 /** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();
 
@@ -39,14 +30,13 @@ const allowedAnswers = new WeakMap<NetChanges, { readonly answer: Uint8Array; re
 /** The returned bytes are reused by the next call; copy them to keep them. */
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { id, outcome, changes, shadow } = verdict;
-  if (
-    outcome !== 'allow' ||
-    !changes.isConstant ||
-    changes.request.append.length > 0 ||
-    shadow.length > 0 ||
-    hasQueryChanges(changes.query)
-  )
-    return encoded(verdict, wire);
+  if (outcome !== 'allow' || shadow.length > 0) return encoded(verdict, wire);
+  if (!changes.isConstant) {
+    const { form, values } = changes;
+    const formed = form === undefined || values === undefined ? undefined : formedAnswer(form, values, verdict);
+    return formed ?? encoded(verdict, wire);
+  }
+  if (changes.request.append.length > 0 || hasQueryChanges(changes.query)) return encoded(verdict, wire);
   const { length } = id;
   const cached = allowedAnswers.get(changes);
   if (cached?.idLength !== length) {

@@ -57,7 +57,7 @@ export function writeOverwrites(writer: ProtobufWriter, field: number, pairs: re
 }
 
 /** append: false, append_action: OVERWRITE_IF_EXISTS_OR_ADD, keep_empty_value: true. */
-const OVERWRITE_FIELDS = new Uint8Array([0x12, 0, 0x18, 2, 0x20, 1]);
+export const OVERWRITE_FIELDS = new Uint8Array([0x12, 0, 0x18, 2, 0x20, 1]);
 
 const setting = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
 const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: true, action: APPEND });
@@ -65,7 +65,7 @@ const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, a
 const adding = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
 /** Envoy refuses changes of pseudo headers, and a change of Host would change routing. */
-const mayChange = (name: string): boolean =>
+export const mayChange = (name: string): boolean =>
   name !== '' && !name.startsWith(':') && (name.length !== 4 || name.toLowerCase() !== 'host');
 
 /** For the request to the upstream. `present`: its headers, as far as Envoy sends them. */
@@ -92,7 +92,7 @@ export function requestHeaders(
 
 const NONE: readonly HeaderOption[] = [];
 
-export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(mayChange);
+export const removedHeaders = ({ remove }: Pick<NetHeaders, 'remove'>): string[] => remove.filter(mayChange);
 
 /**
  * For the response to an allowed request. Envoy first adds and then sets, in whatever order they are sent, so several values to set are

@@ -1,0 +1,118 @@
+/** Answers that are written from the parts of texts: octet by octet those that are written from whole texts. */
+import { toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import type { NetChanges, Verdict } from '../../../src/core/call.ts';
+import { checkAnswer } from '../../../src/frontends/ext-authz/check-answer.ts';
+import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
+import { engineOf } from '../core/engine-of.ts';
+import { httpCheck } from './messages.ts';
+
+const wire = new CheckWire(rangeOf(toBinary(CheckRequestSchema, httpCheck())), () => 0);
+const answerTo = (verdict: Verdict): string => Buffer.from(checkAnswer(verdict, wire)).toString('latin1');
+const joined = ({ request, response, query, metadata }: NetChanges): NetChanges => ({
+  request,
+  response,
+  query,
+  metadata,
+  isConstant: false,
+});
+
+// ------------------------------------------------------------ any texts
+
+type Piece = { readonly literal: string } | { readonly header: number };
+const HEADERS = ['a', 'b', 'c'];
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g; // eslint-disable-line no-control-regex
+
+const literal = fc.string({ unit: fc.constantFrom('x', ' ', 'é', '-', '\t', '😀', '}'), maxLength: 12 });
+const piece: fc.Arbitrary<Piece> = fc.oneof(
+  literal.map((written) => ({ literal: written })),
+  fc.nat(HEADERS.length - 1).map((header) => ({ header })),
+);
+const text = fc.array(piece, { maxLength: 5 });
+const sets = fc.uniqueArray(fc.tuple(fc.constantFrom('x-one', 'x-two', 'set-cookie', 'x-three'), text), {
+  selector: ([name]) => name,
+  maxLength: 4,
+});
+const value = fc.oneof(
+  fc.string({ unit: 'grapheme-ascii', maxLength: 150 }),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.constantFrom('', '\u0000', '\u007f', '~', ' ', 'a\r\nx: y', 'é', 'x'.repeat(1100)),
+);
+const written = (pieces: readonly Piece[]): string =>
+  pieces
+    .map((one) => ('literal' in one ? one.literal : `\${request.headers["${HEADERS[one.header] ?? ''}"]}`))
+    .join('');
+const meant = (pieces: readonly Piece[], values: readonly string[]): string =>
+  pieces.map((one) => ('literal' in one ? one.literal : (values[one.header] ?? '').replaceAll(CONTROLS, ''))).join('');
+
+/** Names of removed headers, none of which is set. */
+const REMOVED = ['x-gone', 'x-away'];
+
+test('is that of the whole texts, whatever the texts and values are', async () => {
+  let formed = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      sets,
+      sets,
+      fc.subarray(REMOVED),
+      fc.array(fc.tuple(value, value, value), { minLength: 1, maxLength: 8 }),
+      async (request, response, remove, calls) => {
+        const set = (headers: typeof request) => Object.fromEntries(headers.map(([name, of]) => [name, written(of)]));
+        const onAllow = { request: { set: set(request), remove }, response: { set: set(response) } };
+        const { http, engine } = await engineOf(stringify({ rules: [{ name: 'sets', onAllow }] }), {});
+        for (const values of calls) {
+          const headers = Object.fromEntries(HEADERS.map((name, at) => [name, values[at]]));
+          const verdict = await http({ 'request.headers': headers });
+          if (verdict.changes.form !== undefined) formed++;
+          const pairs = (of: typeof request) => of.map(([name, pieces]) => [name, meant(pieces, values)]);
+          const answered = answerTo(verdict); // before anything reads the strings
+          expect(verdict.changes.request.set).toEqual(pairs(request));
+          expect(verdict.changes.response.set).toEqual(pairs(response));
+          expect(answered).toBe(answerTo({ ...verdict, changes: joined(verdict.changes) }));
+        }
+        await engine.drain();
+      },
+    ),
+    { numRuns: 150, seed: 7 },
+  );
+  expect(formed).toBeGreaterThan(200);
+}, 60_000);
+
+// ------------------------------------------------------------ what is left to whole texts
+
+const POLICY = (onAllow: object): string =>
+  stringify({
+    rules: [{ name: 'sets', onAllow: { request: { set: { 'x-made': '${request.headers["a"]}' } }, ...onAllow } }],
+  });
+
+test.each([
+  ['a text that fails', {}, {}],
+  ['metadata', { metadata: { user: 'ann' } }, { a: 'a' }],
+  ['a parameter of the query', { query: { set: { q: '1' } } }, { a: 'a' }],
+  ['a header that is appended', { response: { append: { vary: 'a' } } }, { a: 'a' }],
+  ['a text beyond its bound', {}, { a: 'a'.repeat(17_000) }],
+])('%s', async (_, onAllow, headers) => {
+  const { http } = await engineOf(POLICY(onAllow), {});
+  const verdict = await http({ 'request.headers': headers });
+  expect(verdict.changes.form).toBeUndefined();
+  expect(verdict.outcome).toBe('allow');
+  const made = verdict.changes.request;
+  expect('a' in headers && headers.a === 'a' ? made.set : made.remove).toEqual(
+    'a' in headers && headers.a === 'a' ? [['x-made', 'a']] : ['x-made'],
+  );
+});
+
+test('one answer does not reach into another: a value that cannot be written from its parts comes between', async () => {
+  const { http } = await engineOf(POLICY({}), {});
+  const answers: string[] = [];
+  for (const a of ['long enough to leave octets behind', 'é', 'b']) {
+    const verdict = await http({ 'request.headers': { a } });
+    answers.push(answerTo({ ...verdict, id: 'v' }));
+    expect(answers.at(-1)).toBe(answerTo({ ...verdict, id: 'v', changes: joined(verdict.changes) }));
+  }
+  expect(new Set(answers).size).toBe(3);
+});
