@@ -12,5 +12,10 @@ export const MAX_HEADER = 16_384;
  * default, its own and the client's headers included; over HTTP the answer has all of these in one head.
  */
 export const MAX_HEAD = 49_152;
+/**
+ * Of all headers, query parameters and metadata of one answer. Envoy takes 100 headers of an answer by default, those of HTTP and of Sluice
+ * included; with more it has no answer, and its failure mode may let a call pass that is denied.
+ */
+export const MAX_HEADERS = 80;
 /** Of a handler's reason or error: in verdicts, in the log, and as `out.reason`. */
 export const MAX_REASON = 4096;

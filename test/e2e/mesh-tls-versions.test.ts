@@ -130,10 +130,14 @@ spec: { mtls: { mode: STRICT } }
 }
 
 describe('a client of TLS 1.2', () => {
-  test.each(['{}', 'meshMTLS: { minProtocolVersion: TLSV1_2 }'])('is served with %s', async (config) => {
-    const client = await workload(config);
-    expect(await call(client, 'TLSv1.2')).toBe('TLSv1.2 200');
-  }, 60_000);
+  test.each(['{}', 'meshMTLS: { minProtocolVersion: TLSV1_2 }'])(
+    'is served with %s',
+    async (config) => {
+      const client = await workload(config);
+      expect(await call(client, 'TLSv1.2')).toBe('TLSv1.2 200');
+    },
+    60_000,
+  );
 
   test('is refused with a minimum of 1.3, and one of TLS 1.3 is served', async () => {
     const client = await workload('meshMTLS: { minProtocolVersion: TLSV1_3 }');

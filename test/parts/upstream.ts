@@ -42,11 +42,15 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-export async function startUpstream(): Promise<Upstream> {
+/** `maxHeaderSize`: octets of a head that it takes; Node's default is 16 KiB. */
+export async function startUpstream({ maxHeaderSize }: { readonly maxHeaderSize?: number } = {}): Promise<Upstream> {
   // By default Node closes connections that rest for some seconds, also while a request of Envoy is on its way, which is lost then.
-  const http = createHttpServer({ keepAliveTimeout: 0 }, (request, response) => {
-    answer(request, response).catch(() => response.destroy());
-  });
+  const http = createHttpServer(
+    { keepAliveTimeout: 0, ...(maxHeaderSize === undefined ? {} : { maxHeaderSize }) },
+    (request, response) => {
+      answer(request, response).catch(() => response.destroy());
+    },
+  );
   const tcp = createTcpServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.pipe(socket);

@@ -1,11 +1,11 @@
-/** Room for headers, parameters and metadata in one answer: {@link MAX_HEAD} octets of names and values. */
-import { MAX_HEAD } from '../text-bounds.ts';
+/** Room for headers, parameters and metadata in one answer: {@link MAX_HEADERS}, and {@link MAX_HEAD} octets of names and values. */
+import { MAX_HEAD, MAX_HEADERS } from '../text-bounds.ts';
 
 export type Pair = readonly [name: string, value: string];
 
 /** Whether there is room for all. */
 export const fit = (pairs: readonly Pair[]): boolean =>
-  mostOctets(pairs) <= MAX_HEAD || thatFit(pairs).size === pairs.length;
+  (pairs.length <= MAX_HEADERS && mostOctets(pairs) <= MAX_HEAD) || thatFit(pairs).size === pairs.length;
 
 /** At least the octets of all, without counting them: a unit of UTF-16 has at most three. */
 export function mostOctets(pairs: readonly Pair[]): number {
@@ -27,7 +27,7 @@ export function thatFit(...lists: readonly (readonly Pair[])[]): ReadonlySet<Pai
   for (const pairs of lists) {
     const sized = pairs.map((pair) => ({ pair, octets: octetsOf(pair) }));
     for (const { pair, octets } of sized.toSorted((a, b) => a.octets - b.octets)) {
-      if (octets > room) break;
+      if (octets > room || fitting.size === MAX_HEADERS) break;
       room -= octets;
       fitting.add(pair);
     }

@@ -10,7 +10,7 @@ import type { CallKind } from '../../attributes/carrier.ts';
 import { shortened } from '../../text/shortened.ts';
 import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { RuleOutcome } from '../outcome.ts';
-import { MAX_HEAD, MAX_HEADER } from '../text-bounds.ts';
+import { MAX_HEAD, MAX_HEADER, MAX_HEADERS } from '../text-bounds.ts';
 import {
   NO_PLANNED_HEADERS,
   type Plan,
@@ -164,7 +164,9 @@ class Renderer {
 
 /** List by list, since an array of them would be garbage of each call. */
 const isSurelyShort = ({ request, response, query, metadata }: NetChanges): boolean =>
+  request.set.length + request.append.length + query.set.length + metadata.length <=
+    MAX_HEADERS - response.set.length - response.append.length &&
   mostOctets(request.set) + mostOctets(request.append) + mostOctets(query.set) + mostOctets(metadata) <=
-  MAX_HEAD - mostOctets(response.set) - mostOctets(response.append);
+    MAX_HEAD - mostOctets(response.set) - mostOctets(response.append);
 
 type Part = 'request' | 'response' | 'query' | 'metadata';

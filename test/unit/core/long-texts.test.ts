@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { allow, deny, Unavailable } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
 import { KEEP } from '../../../src/core/history/kept-verdicts.ts';
-import { MAX_BODY, MAX_HEAD, MAX_HEADER, MAX_REASON } from '../../../src/core/text-bounds.ts';
+import { MAX_BODY, MAX_HEAD, MAX_HEADER, MAX_HEADERS, MAX_REASON } from '../../../src/core/text-bounds.ts';
 import { engineOf, type Script } from './engine-of.ts';
 
 const LONG = 30_000_000;
@@ -261,6 +261,31 @@ rules:
   });
 });
 
+test('an answer has at most so many headers, and those of rules that set the request come first', async () => {
+  const many = (prefix: string): string =>
+    Array.from({ length: MAX_HEADERS }, (_, at) => `${prefix}${at}: "\${request.method}"`).join(', ');
+  const { http, engine, logged } = await engineOf(
+    `rules:
+  - { name: client, onAllow: { response: { set: { ${many('x-')} } } } }
+  - { name: all, match: request.url_path != "/", onAllow: { request: { set: { ${many('y-')} } } } }
+  - { name: one-more, match: request.url_path == "/more", onAllow: { metadata: { longer-name: "\${request.method}" } } }
+  - { name: denied, match: request.url_path == "/denied", deny: { headers: { ${many('x-')}, y: "1" } } }`,
+    {},
+  );
+  const counts = async (path: string): Promise<number[]> => {
+    const { changes, headers } = await http({ 'request.path': path });
+    return [changes.request.set.length, changes.response.set.length, changes.metadata.length, headers.length];
+  };
+  expect(await counts('/')).toEqual([0, MAX_HEADERS, 0, 0]);
+  expect(logged).toEqual([]);
+  expect(await counts('/set')).toEqual([MAX_HEADERS, 0, 0, 0]);
+  expect(engine.meters.ofRule('all').failed).toBe(0);
+  expect(await counts('/more')).toEqual([MAX_HEADERS, 0, 0, 0]);
+  expect(engine.meters.ofRule('one-more').failed).toBe(1);
+  expect(await counts('/denied')).toEqual([0, 0, 0, MAX_HEADERS]);
+  expect(logged[0]).toMatchObject({ fields: { rule: 'client', result: 'it is left out' } });
+});
+
 test.each([
   ['an error', () => new Error('a'.repeat(LONG))],
   ['an unavailable backend', () => new Unavailable('a'.repeat(LONG))],
@@ -307,6 +332,7 @@ test('docs/rules.md has the bounds', () => {
   );
   expect(text).toContain(`a value of more than ${spaced(MAX_HEADER)} characters fails like any text of onAllow.`);
   expect(text).toContain(`have room for ${spaced(MAX_HEAD)} octets of names and values`);
+  expect(text).toContain(`there are at most ${MAX_HEADERS} of them`);
 });
 
 test('a constant body is shared, and counts for no verdict', async () => {
