@@ -1,6 +1,8 @@
 import { KEYS } from './keys.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
+import { itemsOfList } from '../../yaml/kubernetes-list.ts';
+import type { SourceText } from '../../yaml/source-text.ts';
 import { nodeText, type Document, type MapNode, type Node } from '../../yaml/nodes.ts';
 
 export type DocumentKind =
@@ -11,7 +13,7 @@ export type DocumentKind =
   /** Says how workloads authenticate each other, which the control plane (`sluice mesh`) brings to proxies. */
   | { readonly kind: 'mesh' }
   /** As `kubectl get -o yaml` prints several objects. */
-  | { readonly kind: 'list'; readonly items: readonly Document[] }
+  | { readonly kind: 'list'; readonly items: readonly Document[]; readonly isWhole: boolean }
   | { readonly kind: 'refused' };
 /** Kinds that the importer does not know it refuses by name. */
 const ISTIO = /^(security|rbac)\.istio\.io\//;
@@ -35,9 +37,8 @@ export function documentKind({ source, root }: Document, findings: Findings): Do
     const kind = root.entries.get('kind')?.value;
     if (isOfMesh(String(version.value), kind?.kind === 'scalar' ? String(kind.value) : '')) return { kind: 'mesh' };
     if (ISTIO.test(String(version.value))) return { kind: 'istio', root };
-    const items = root.entries.get('items')?.value;
-    if (kind?.kind === 'scalar' && kind.value === 'List' && items?.kind === 'list' && items.items.every(isObject))
-      return { kind: 'list', items: items.items.map((item) => ({ source, root: item, laterRules: [] })) };
+    const items = itemsOfList(root);
+    if (items !== undefined) return listOf(items, source, findings);
   }
   const peer = peerFormat(root);
   if (peer !== undefined) {
@@ -64,6 +65,18 @@ export function documentKind({ source, root }: Document, findings: Findings): Do
 
 /** An item without a version would be read as a policy. */
 const isObject = (item: Node): boolean => item.kind === 'map' && item.entries.has('apiVersion');
+
+function listOf(items: readonly Node[], source: SourceText, findings: Findings): DocumentKind {
+  const others = items.filter((item) => !isObject(item));
+  for (const item of others)
+    findings.error(
+      'RULES_DOCUMENT',
+      item.place,
+      `an item of a List of Kubernetes must be an object with apiVersion and kind; found ${nodeText(item)}; remove it, or put a policy into a document of its own`,
+    );
+  const documents = items.filter(isObject).map((root) => ({ source, root, laterRules: [] }));
+  return { kind: 'list', items: documents, isWhole: others.length === 0 };
+}
 
 const LATER = 'this release does not read it, so nothing in it is in force';
 

@@ -109,8 +109,10 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
     if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
     else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
     else if (kind.kind === 'istio') istio.push(kind.root);
-    else if (kind.kind === 'list') kind.items.forEach(sort);
-    else if (kind.kind === 'refused') isBroken = true;
+    else if (kind.kind === 'list') {
+      kind.items.forEach(sort);
+      isBroken ||= !kind.isWhole;
+    } else if (kind.kind === 'refused') isBroken = true;
   };
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;

@@ -3,6 +3,7 @@
  * not to be used, since half a mesh is another mesh.
  */
 import { Findings } from '../../yaml/findings.ts';
+import { itemsOfList } from '../../yaml/kubernetes-list.ts';
 import { parseDocuments } from '../../yaml/document.ts';
 import { type Node, nodeAt, type Place } from '../../yaml/nodes.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
@@ -52,7 +53,7 @@ export async function objectsOfFile(
   const { documents } = await parseDocuments(new SourceText(file, text), findings, slice);
   const found: FoundObject[] = [];
   for (const { root } of documents) {
-    for (const node of itemsOf(root)) {
+    for (const node of itemsOfList(root) ?? [root]) {
       const read = readObject(node, findings);
       if (read === undefined) continue;
       const { kind, head } = read;
@@ -80,14 +81,6 @@ export function byKind(all: readonly FoundObject[], findings: Findings): MeshObj
   }
   for (const list of Object.values(found)) list.sort(byAge);
   return found as unknown as MeshObjects;
-}
-
-/** The items of a list of kubectl's form. */
-function itemsOf(root: Node): readonly Node[] {
-  if (root.kind !== 'map') return [root];
-  const [kind, items] = [root.entries.get('kind')?.value, root.entries.get('items')?.value];
-  const isList = kind?.kind === 'scalar' && kind.value === 'List' && items?.kind === 'list';
-  return isList ? items.items : [root];
 }
 
 export const objectKey = ({ kind, namespace, name }: Origin): string => `${kind}/${namespace}/${name}`;

@@ -277,7 +277,13 @@ test('the items of a List of kubectl are read one by one; anything else in it is
     "4:7 RULES_DOCUMENT this is the Kubernetes Deployment x (apps/v1), not a policy; move it out of the policy's folder",
     '5:99 RULES_UNKNOWN_KEY spec has no key rulez; did you mean rules?',
   ]);
-  expect((await loaded('apiVersion: v1\nkind: List\nitems: [{ rules: [] }]\n')).found).toEqual([
+  expect((await loaded(`apiVersion: v1\nkind: List\nitems:\n  - { rules: [] }\n${policy}\n  - 7\n`)).found).toEqual([
+    '4:5 RULES_DOCUMENT an item of a List of Kubernetes must be an object with apiVersion and kind; found a map; remove it, or put a policy into a document of its own',
+    '5:99 RULES_UNKNOWN_KEY spec has no key rulez; did you mean rules?',
+    '6:5 RULES_DOCUMENT an item of a List of Kubernetes must be an object with apiVersion and kind; found the number 7; remove it, or put a policy into a document of its own',
+  ]);
+  expect((await loaded('apiVersion: v1\nkind: List\nitems: [{ rules: [] }]\n')).found).toHaveLength(1);
+  expect((await loaded('apiVersion: v1\nkind: List\nitems: 7\n')).found).toEqual([
     "1:1 RULES_DOCUMENT this is the Kubernetes List (v1), not a policy; move it out of the policy's folder",
   ]);
 });
