@@ -27,8 +27,10 @@ export function urlPathOf(
     before = unit;
   }
   const written = end === path.length ? path : path.slice(0, end);
-  const raw = pathParameters === 'strip' && written.includes(';') ? written.replaceAll(/;[^/]*/g, '') : written;
-  if (normalization === 'NONE' || !isUnusual) return raw;
+  const isStripped = pathParameters === 'strip' && written.includes(';');
+  const raw = isStripped ? written.replaceAll(/;[^/]*/g, '') : written;
+  // Of `/;x/admin` the first segment is empty now.
+  if (normalization === 'NONE' || (!isUnusual && !isStripped)) return raw;
   let text = raw;
   if (normalization === 'DECODE_AND_MERGE_SLASHES') text = text.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\');
   text = text.replaceAll('\\', '/');
@@ -86,12 +88,18 @@ export function hostOf(authority: string): string | undefined {
 /** A cache of one: consecutive calls often have the same host. */
 let recent: { readonly authority: string; readonly host: string | undefined } = { authority: '', host: undefined };
 
+/**
+ * What no host has: the user of a URL, the comma by which Envoy joins two Host headers, delimiters, blanks. Servers differ in what they
+ * make of it, so such an authority names no host, and a rule on it fails instead of taking it for another host.
+ */
+const NO_HOST = /[@,/\\?#<>"^`{|}\s\p{Cc}]|^\[[^\]]*$/u;
+
 function nameIn(authority: string): string | undefined {
   const end = nameEnd(authority);
   let last = end;
   while (last > 0 && authority.charCodeAt(last - 1) === DOT) last--;
   const name = last === authority.length ? authority : authority.slice(0, last);
-  if (name === '') return undefined;
+  if (name === '' || NO_HOST.test(authority)) return undefined;
   return /[A-Z]/.test(name) ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
 }
 
@@ -108,13 +116,23 @@ function nameEnd(authority: string): number {
   return colon < 0 ? authority.length : colon;
 }
 
-/** An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these. */
-const AMBIGUOUS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
+/** An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these; bytes that were no text. */
+const AMBIGUOUS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}\ufffd]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
 
 /** Whether all servers read the path (before its query) alike. */
 export function isPlainPath(path: string): boolean {
   const end = path.search(/[?#]/);
-  return !AMBIGUOUS.test(end < 0 ? path : path.slice(0, end));
+  const text = end < 0 ? path : path.slice(0, end);
+  return !AMBIGUOUS.test(text) && (!text.includes('%') || isDecodable(text));
+}
+
+/** A % that begins no escape may begin one when `/%%36%31dmin` is decoded twice; of bytes that are not UTF-8, `%c0%af`, some make a slash. */
+function isDecodable(path: string): boolean {
+  try {
+    return decodeURIComponent(path) !== ''; // its value is used, since a bundler takes it for a call without effects
+  } catch {
+    return false;
+  }
 }
 
 /** RFC 3986 section 6.2.2.2: unescapes unreserved characters, and writes the digits of other escapes in upper case. */

@@ -49,7 +49,7 @@ export const REQUEST = [
     'request.path_is_plain',
     BOOL,
     'Whether all proxies and servers read the path alike: it has no empty segment, no segment of dots, no ;, no backslash, ' +
-      'no control character, and no escape of one of these or of %.',
+      'no control character, no escape of one of these or of %, and no % that begins no escape of UTF-8.',
     { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: pathIsPlain },
   ),
@@ -148,7 +148,8 @@ export const REQUEST = [
   row(
     'request.size',
     INT,
-    'Bytes of the body: at the check by content-length, else the bytes that Envoy has received.',
+    'Bytes of the body: at the check by content-length, else the bytes that Envoy has received. ' +
+      'Absent for a POST, PUT or PATCH without content-length whose body Envoy does not buffer.',
     { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' },
     { always: true },
   ),

@@ -171,7 +171,10 @@ function bodyCopy(wire: CheckWire): Uint8Array | undefined {
   return body === undefined ? undefined : new Uint8Array(body);
 }
 
-/** `size` counts the bytes that Envoy has received so far; older Envoys send -1 if they do not know. */
+/**
+ * `size` counts the bytes that Envoy has received so far, which are none of a body that it does not buffer; older Envoys send -1 if they do
+ * not know. A body whose length nobody knows has none, since 0 would evade each limit.
+ */
 function bodySize(wire: CheckWire): Value | undefined {
   const { scan, isHttp } = wire;
   if (!isHttp) return undefined;
@@ -179,8 +182,14 @@ function bodySize(wire: CheckWire): Value | undefined {
   if (/^\d{1,15}$/.test(length)) return Number(length);
   const received = Math.max(scan.bytesIn(Part.HTTP, BODY)?.length ?? 0, scan.bytesIn(Part.HTTP, RAW_BODY)?.length ?? 0);
   const size = scan.int64In(Part.HTTP, SIZE);
-  return received > 0 || size < 0n ? received : intOf(size);
+  if (received > 0 || size > 0n) return received > 0 ? received : intOf(size);
+  return hasUnknownBody(wire) ? undefined : 0;
 }
+
+/** Whether a body without a length may follow, of which Envoy has sent nothing: but for the method nothing says so, also with HTTP/1. */
+const hasUnknownBody = (wire: CheckWire): boolean =>
+  wire.headers()?.has(BODY_WAS_SENT) !== true &&
+  /^(?:POST|PUT|PATCH)$/.test(wire.scan.text(Part.METHOD, cache.method) ?? '');
 
 /** The names of the certificate, which may be more than the one that Envoy takes for the principal. */
 function peerUris(wire: CheckWire): Value | undefined {

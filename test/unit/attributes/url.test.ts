@@ -23,6 +23,31 @@ describe('request.url_path', () => {
   });
 });
 
+test.each([
+  ['/;x/admin', '/admin'],
+  ['/;/admin;y', '/admin'],
+  ['/a/;x/;y/b', '/a/b'],
+  ['/a;x/b;y/', '/a/b/'],
+])('without parameters %s is %s', (path, normal) => {
+  expect(urlPathOf(path, { path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'strip' })).toBe(normal);
+});
+
+test.each([
+  ['/a%20b', true],
+  ['/caf%c3%a9', true],
+  ['/a?x=%', true],
+  ['/a%', false],
+  ['/a%zz', false],
+  ['/%%36%31dmin', false],
+  ['/a%u002fb', false],
+  ['/a%c0%afb', false],
+  ['/a%ed%a0%80', false],
+  ['/a%ff', false],
+  ['/a\ufffdb', false],
+])('whether %s is plain: %s', (path, isPlain) => {
+  expect(isPlainPath(path)).toBe(isPlain);
+});
+
 describe('request.query', () => {
   test.each([
     ['/a', {}],
@@ -75,7 +100,13 @@ test.each([
   [':80', undefined, 80],
   ['', undefined, undefined],
   ['.', undefined, undefined],
-  ['[::1', '[', undefined],
+  ['[::1', undefined, undefined],
+  ['user@shop', undefined, undefined],
+  ['user:secret@shop:80', undefined, undefined],
+  ['shop,other', undefined, undefined],
+  ['shop/x', undefined, undefined],
+  ['shop x', undefined, undefined],
+  ['shop_a-b.example', 'shop_a-b.example', undefined],
 ])('the authority %j names the host %j and the port %j', (authority, host, port) => {
   expect([hostOf(authority), portOf(authority)]).toEqual([host, port]);
 });

@@ -340,6 +340,13 @@ describe('the attributes of a check', () => {
     [{ headers: { 'content-length': '12' }, size: 3n }, undefined, 12],
     [{ size: -1n }, undefined, 0],
     [{ size: 9n }, undefined, 9],
+    [{ method: 'POST', size: 9n }, undefined, 9],
+    [{ method: 'POST', headers: { 'content-length': '0' } }, undefined, 0],
+    [{ method: 'POST', headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
+    [{ method: 'POST', body: 'hello' }, 'hello', 5],
+    [{ method: 'POST' }, undefined, undefined],
+    [{ method: 'PUT', size: -1n }, undefined, undefined],
+    [{ method: 'GET' }, undefined, 0],
   ])('body %#', (http, text, size) => {
     const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http } } })));
     expect([read('request.body'), read('request.size')]).toEqual([text, size]);
