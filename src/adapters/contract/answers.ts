@@ -96,7 +96,7 @@ export class Unavailable extends Error {
   }
 }
 
-/** The same input would fail again, so reports are not retried. `entries`: indexes of the rejected ones; all if absent. */
+/** The same input would fail again, so reports are not retried. `entries`: indexes of the rejected ones; all if absent or empty. */
 export class Rejected extends Error {
   readonly entries: readonly number[] | undefined;
   constructor(why: string, entries?: readonly number[], options?: ErrorOptions) {

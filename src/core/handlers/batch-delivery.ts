@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call, ReportEntry } from '../../adapters/contract.ts';
+import { kindOf } from '../../text/kind-of.ts';
 import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import { deadlinesOf } from '../actions.ts';
 import { nextId } from '../call-id.ts';
@@ -60,10 +61,9 @@ export class BatchDelivery {
         () => undefined,
       );
       if (!(answer instanceof Failure)) return ALL_WRITTEN;
-      const { kind, why, entries: refused = entries.keys() } = answer;
+      const { kind, why } = answer;
       this.lastWhy = why;
-      if (kind === 'rejected' || kind === 'fault')
-        return { refused: [...refused].filter((index) => index < entries.length), why };
+      if (kind === 'rejected' || kind === 'fault') return refusedBy(answer, entries.length);
       if (kind === 'late' || (kind === 'unavailable' && !answer.isLogged)) this.gate.health.untaken(why);
       if (stop.aborted) break;
       this.gate.health.meters.retried += 1;
@@ -83,3 +83,22 @@ export class BatchDelivery {
     }).catch(() => undefined);
   }
 }
+
+/**
+ * The list is the plugin's own. One that names no entry, or what the batch does not have, tells nobody which entries were written:
+ * all are put aside, since a replay may write one twice, but a wrong guess would lose it.
+ */
+function refusedBy({ why, entries: named }: Failure, count: number): Delivered {
+  if (named === undefined) return { refused: [...Array(count).keys()], why };
+  const refused = Array.isArray(named) ? [...new Set<unknown>(named)] : [];
+  const isIndex = (one: unknown): one is number => Number.isInteger(one) && Number(one) >= 0 && Number(one) < count;
+  if (refused.length > 0 && refused.every(isIndex)) return { refused, why };
+  const wrong = refused.find((one) => !isIndex(one));
+  const found = !Array.isArray(named) ? kindOf(named) : refused.length === 0 ? 'empty' : `[${shown(wrong)}]`;
+  return {
+    refused: [...Array(count).keys()],
+    why: `${why} (the list of its entries is ${found}; expected indexes from 0 to ${count - 1}; all count as refused)`,
+  };
+}
+
+const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : kindOf(value));

@@ -121,6 +121,38 @@ describe('a backend', () => {
     ]);
   });
 
+  test.each([
+    ['indexes that the batch does not have', [0, 9999], '[9999]'],
+    ['a negative index', [-1], '[-1]'],
+    ['a fraction', [0.5], '[0.5]'],
+    ['nothing', [], 'empty'],
+    ['no list', 5, 'a number'],
+    ['names', ['a'], '[a string]'],
+  ])('that rejects %s is not believed: all are kept, and the log says why', async (_what, entries, found) => {
+    const out = sink(() => {
+      throw new Rejected('too large', entries as number[]);
+    });
+    const { log, engine, logged } = await engineOf(policy('{ max: 3, maxAge: 10ms }'), { out });
+    for (let entry = 0; entry < 3; entry++) void log();
+    await engine.flush();
+    expect(engine.meters.ofHandler('out')).toMatchObject({ written: 0, deadLettered: 3 });
+    expect(logged.find(({ message }) => message.startsWith('reports were rejected'))?.fields).toMatchObject({
+      why: expect.stringContaining(`the list of its entries is ${found}; expected indexes from 0 to 2`),
+      rejected: 3,
+      written: 0,
+    });
+  });
+
+  test('that rejects an entry twice in one list has rejected it once', async () => {
+    const out = sink(() => {
+      throw new Rejected('too large', [1, 1]);
+    });
+    const { log, engine } = await engineOf(policy('{ max: 3, maxAge: 10ms }'), { out });
+    for (let entry = 0; entry < 3; entry++) void log();
+    await engine.flush();
+    expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 1 });
+  });
+
   test('that hangs is abandoned at its deadline, and retried', async () => {
     const out = sink(async (batch) => {
       if (batch === 1) await new Promise(() => {});
