@@ -419,6 +419,12 @@ const FAULTS: readonly (readonly [what: string, named: string, files: Files, say
     /ADAPTER_LOAD_FAILED \S+\/text\.mjs: only a text/,
   ],
   [
+    'a process.exit at its top level',
+    './exits.mjs',
+    { 'exits.mjs': 'if (process.argv.length > 0) process.exit(0);\nexport default 1;' },
+    /ADAPTER_LOAD_FAILED \S+\/exits\.mjs:1:\d+: it calls process\.exit\(0\) while it loads; a plugin must not end the process/,
+  ],
+  [
     'a package that is not installed',
     './missing.ts',
     { 'missing.ts': "import '@acme/not-there/part';" },

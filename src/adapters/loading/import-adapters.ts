@@ -13,7 +13,7 @@ import { AdapterError } from '../errors.ts';
 import type { PluginModule } from '../registry.ts';
 import { resolveOwnModules } from './own-modules.ts';
 import { reloadUrl, withoutReload } from './reload-url.ts';
-import { notePlace } from './plugin-places.ts';
+import { notePlace, originOf } from './plugin-places.ts';
 import { placeBySyntaxCheck, placeInExcerpt } from './syntax-place.ts';
 import { withInstallAdvice } from '../missing-package.ts';
 import { kindOf } from '../../text/kind-of.ts';
@@ -160,6 +160,7 @@ function problemsOf(value: unknown, file: string): readonly AdapterError[] {
 // ---------------------------------------------------------------- import
 
 async function imported(url: string, withinMs: number): Promise<Readonly<Record<string, unknown>>> {
+  using _exit = refuseExit(url);
   const over = new AbortController();
   const late = sleep(withinMs, undefined, { signal: over.signal }).then(
     () => {
@@ -178,6 +179,32 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
   } finally {
     over.abort();
   }
+}
+
+/**
+ * Code that ends the process while it loads, such as a script that was written to be run, is an error of the plugin: a server would be gone,
+ * and a command would end with a good code. Calls of Sluice itself, such as that of a second signal, pass.
+ */
+function refuseExit(url: string): Disposable {
+  const before = Object.getOwnPropertyDescriptor(process, 'exit') ?? {};
+  const exit = process.exit.bind(process);
+  const instead = (code?: number | string | null): never => {
+    const at = new Error();
+    Error.captureStackTrace(at, instead);
+    const origin = originOf(at);
+    if (origin.kind !== 'plugin') return exit(code);
+    const place = /(\/[^()]*:\d+:\d+)\)?$/.exec(withoutReload(origin.frame.replace('file://', '')))?.[1] ?? pathOf(url);
+    throw new AdapterError(
+      'ADAPTER_LOAD_FAILED',
+      `${place}: it calls process.exit(${code ?? ''}) while it loads; a plugin must not end the process, so throw an error`,
+    );
+  };
+  process.exit = instead;
+  return {
+    [Symbol.dispose]() {
+      Object.defineProperty(process, 'exit', before);
+    },
+  };
 }
 
 const MISSING_EXPORT = /requested module 'sluice\/[\w/]+' does not provide an export named/;
