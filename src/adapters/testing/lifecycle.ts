@@ -4,9 +4,19 @@ import type { Adapter } from '../contract.ts';
 import { descriptionProblems } from '../description.ts';
 import { type Behaviour, ofOpen, openSubject } from './behaviours.ts';
 import { openForTest } from './open-for-test.ts';
+import { messageOf } from '../../text/message-of.ts';
 import type { PlacedSubject } from './subject.ts';
 
 const SETTLED_WITHIN_MS = 5000;
+
+/** `says` alone would match the message of a config that was taken, which names it. */
+const refusedAs =
+  (says: RegExp) =>
+  (error: unknown): true => {
+    if (error instanceof assert.AssertionError) throw error;
+    assert.match(messageOf(error), says);
+    return true;
+  };
 
 export function lifecycleBehaviours(adapter: Adapter, subject: PlacedSubject): Behaviour[] {
   return [
@@ -37,7 +47,10 @@ export function lifecycleBehaviours(adapter: Adapter, subject: PlacedSubject): B
             ...(subject.folder === undefined ? {} : { folder: subject.folder }),
           });
           await opened.close();
-        }, says);
+          assert.fail(
+            `the config ${JSON.stringify(config)} was taken; expected a refusal that matches ${says}: let the schema of the config, or open, refuse it`,
+          );
+        }, refusedAs(says));
       },
     })),
     ofOpen(adapter, subject, 'it opens and closes without use', () => undefined),

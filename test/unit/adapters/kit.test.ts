@@ -143,6 +143,25 @@ describe('lifecycle', () => {
     ]);
   });
 
+  test('and says which, and what was expected', async () => {
+    const thrown: unknown[] = [];
+    const runner = {
+      describe: (_: string, declare: () => void) => declare(),
+      test: (name: string, show: () => void | Promise<void>) => {
+        if (name === 'a bad config is refused: a')
+          thrown.push(Promise.resolve(show()).catch((error: unknown) => error));
+      },
+    };
+    testAdapter(adapter(), { ...subject, runner, badConfigs: [{ config: { a: 'x' }, says: /a/ }] });
+    expect(await Promise.all(thrown)).toEqual([
+      expect.objectContaining({
+        message: expect.stringContaining(
+          'the config {"a":"x"} was taken; expected a refusal that matches /a/',
+        ) as string,
+      }),
+    ]);
+  });
+
   test('an open that ignores its abort is abandoned', async () => {
     const hanging = adapter({ open: () => new Promise(() => {}) });
     const failed: string[] = [];
