@@ -1,8 +1,9 @@
 /** Validates the description of an adapter. */
 import { z } from 'zod';
-import { type Adapter, type Algorithm, type Capability, CAPABILITIES, type Shape, type ShapeType } from './contract.ts';
+import { type Adapter, type Algorithm, type Capability, CAPABILITIES, type ShapeType } from './contract.ts';
 import { AdapterError } from './errors.ts';
-import { meant } from '../text/nearest.ts';
+import { kindOf } from '../text/kind-of.ts';
+import { meant, nearest } from '../text/nearest.ts';
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 /** Also the order of the numbers of `Type` in sluice.plugin.v1, from 1; append only. */
@@ -21,6 +22,27 @@ export const SHAPE_TYPES: readonly ShapeType[] = [
 ];
 /** Likewise of `Algorithm`. */
 export const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
+
+const ADAPTER_KEYS = ['name', 'summary', 'config', 'serves', 'selfContained', 'metrics', 'open'];
+const SERVES_KEYS: Readonly<Record<Capability, readonly string[]>> = {
+  check: ['params', 'input', 'defaults', 'output'],
+  quota: ['params', 'algorithms'],
+  report: ['params', 'input', 'batch', 'counts'],
+  enrich: ['params', 'input', 'defaults', 'output'],
+};
+
+/**
+ * Keys that resemble one of the contract, with it. Others are the author's own, or of a later version of the contract, and do no harm;
+ * a misspelt one would be ignored without a word.
+ */
+function misspelt(value: unknown, known: readonly string[]): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const absent = known.filter((key) => !(key in value));
+  return Object.keys(value).flatMap((key) => {
+    const near = known.includes(key) ? undefined : nearest(key, absent);
+    return near === undefined ? [] : [`${key}, which the contract does not have; did you mean ${near}?`];
+  });
+}
 
 interface JsonSchema {
   readonly description?: string;
@@ -60,6 +82,8 @@ export function descriptionProblems(adapter: Adapter): AdapterError[] {
     const params = adapter.serves?.[capability]?.params;
     if (params !== undefined) problems.push(...schemaProblems(name, `params of ${capability}`, params));
   }
+  for (const typo of misspelt(adapter, ADAPTER_KEYS))
+    problems.push(new AdapterError('PLUGIN_WRONG_SHAPE', `adapter ${name}: it has a key ${typo}`));
   return problems;
 }
 
@@ -70,6 +94,9 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
   const problems = served
     .filter(([capability]) => !CAPABILITIES.includes(capability as Capability))
     .map(([capability]) => bad(`it serves "${capability}"; expected ${CAPABILITIES.join(', ')}`));
+  for (const capability of CAPABILITIES)
+    for (const typo of misspelt(serves?.[capability], SERVES_KEYS[capability]))
+      problems.push(bad(`${capability} has a key ${typo}`));
   for (const capability of ['check', 'report', 'enrich'] as const) {
     const declared = serves?.[capability];
     if (declared === undefined) continue;
@@ -105,11 +132,14 @@ export function shapeProblems(what: string, shape: unknown): string[] {
   if (shape === 'any' || typeof shape === 'function') return [];
   if (typeof shape !== 'object' || shape === null)
     return [`${what} is not a shape: expected names and types, 'any', or a function`];
-  return Object.entries(shape as Shape)
-    .filter(([, type]) => !SHAPE_TYPES.includes(type.replace(/\?$/, '') as ShapeType))
+  return Object.entries(shape)
+    .filter(
+      ([, type]: readonly [string, unknown]) =>
+        typeof type !== 'string' || !SHAPE_TYPES.includes(type.replace(/\?$/, '') as ShapeType),
+    )
     .map(
-      ([field, type]) =>
-        `${what} has ${field} of type "${type}"; expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
+      ([field, type]: readonly [string, unknown]) =>
+        `${what} has ${field} of type ${typeof type === 'string' ? `"${type}"` : kindOf(type)}; expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
     );
 }
 

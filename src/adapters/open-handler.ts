@@ -19,6 +19,8 @@ import type { EscapedErrors } from './escaped-errors.ts';
 import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
+import { kindOf } from '../text/kind-of.ts';
+import { nearest } from '../text/nearest.ts';
 import { settlesWithin } from '../time/settles-within.ts';
 import { saidBy } from './thrown-place.ts';
 
@@ -212,13 +214,25 @@ async function opened(
   }
 }
 
+function likely(method: string, handler: AnyHandler): string {
+  const value = handler[method as keyof AnyHandler];
+  if (value !== undefined) return `; its ${method} is ${kindOf(value)}`;
+  const others = Object.entries(handler).filter(([, other]) => typeof other === 'function');
+  const near = nearest(
+    method,
+    others.map(([name]) => name),
+  );
+  return near === undefined ? '' : `; its ${near} is probably that`;
+}
+
 function methodProblem(adapter: Adapter, handler: AnyHandler): string | undefined {
   if (typeof handler !== 'object' || handler === null) return 'open() did not return a handler';
   for (const capability of CAPABILITIES) {
     const isServed = adapter.serves[capability] !== undefined;
     for (const method of METHODS[capability]) {
       const isThere = typeof handler[method] === 'function';
-      if (isServed && !isThere) return `it serves ${capability}, but open() returned no method "${method}"`;
+      if (isServed && !isThere)
+        return `it serves ${capability}, but open() returned no method "${method}"${likely(method, handler)}`;
       if (!isServed && isThere) return `open() returned a method "${method}", but it does not serve ${capability}`;
     }
   }

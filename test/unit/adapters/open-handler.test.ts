@@ -272,6 +272,12 @@ describe('opening', () => {
 
   test.each<[string, object, string]>([
     ['lacks a method', { check: undefined }, 'returned no method "check"'],
+    [
+      'misspells a method',
+      { check: undefined, chek: () => () => allow() },
+      'no method "check"; its chek is probably that',
+    ],
+    ['has a value for a method', { check: true }, 'returned no method "check"; its check is true'],
     ['has a method it does not serve', { charge: () => [] }, 'returned a method "charge", but it does not serve quota'],
   ])('a handler that %s is refused and closed', async (_, handler, says) => {
     let closed = 0;

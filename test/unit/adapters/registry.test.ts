@@ -55,6 +55,16 @@ describe('a registry', () => {
       /^ADAPTER_BAD_SERVES .*"chekc"; expected enrich, check, quota, report/,
     ],
     [
+      'a misspelt key of a capability',
+      { serves: { check: { input: {}, outptu: { tier: 'string' } } } },
+      /^ADAPTER_BAD_SERVES .*check has a key outptu, which the contract does not have; did you mean output\?/,
+    ],
+    [
+      'a type that is no text',
+      { serves: { check: { input: { user: 5 } } } },
+      /^ADAPTER_BAD_SERVES .*user of type a number; expected string, int/,
+    ],
+    [
       'a default of no input',
       { serves: { check: { input: { user: 'string' }, defaults: { usr: 'source.principal' } } } },
       /^ADAPTER_BAD_SERVES .*the defaults of check have usr, which is no input; did you mean user\?/,
