@@ -1,26 +1,12 @@
 /** Validates the description of an adapter. */
 import { z } from 'zod';
-import { type Adapter, type Algorithm, type Capability, CAPABILITIES, type ShapeType } from './contract.ts';
+import { type Adapter, type Algorithm, type Capability, CAPABILITIES } from './contract.ts';
 import { AdapterError } from './errors.ts';
-import { kindOf } from '../text/kind-of.ts';
 import { meant, nearest } from '../text/nearest.ts';
+import { shapeProblems } from './shape-problems.ts';
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
-/** Also the order of the numbers of `Type` in sluice.plugin.v1, from 1; append only. */
-export const SHAPE_TYPES: readonly ShapeType[] = [
-  'string',
-  'int',
-  'double',
-  'bool',
-  'bytes',
-  'timestamp',
-  'duration',
-  'ip',
-  'list<string>',
-  'map<string>',
-  'any',
-];
-/** Likewise of `Algorithm`. */
+/** Also the order of the numbers of `Algorithm` in sluice.plugin.v1, from 1; append only. */
 export const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
 
 const ADAPTER_KEYS = ['name', 'summary', 'config', 'serves', 'selfContained', 'metrics', 'open'];
@@ -125,22 +111,6 @@ function defaultsProblems(capability: string, input: unknown, defaults: unknown)
   return Object.keys(defaults)
     .filter((name) => !Object.hasOwn(input, name))
     .map((name) => `the defaults of ${capability} have ${name}, which is no input${meant(name, Object.keys(input))}`);
-}
-
-/** Problems of a shape. A function is checked when a rule uses it. */
-export function shapeProblems(what: string, shape: unknown): string[] {
-  if (shape === 'any' || typeof shape === 'function') return [];
-  if (typeof shape !== 'object' || shape === null)
-    return [`${what} is not a shape: expected names and types, 'any', or a function`];
-  return Object.entries(shape)
-    .filter(
-      ([, type]: readonly [string, unknown]) =>
-        typeof type !== 'string' || !SHAPE_TYPES.includes(type.replace(/\?$/, '') as ShapeType),
-    )
-    .map(
-      ([field, type]: readonly [string, unknown]) =>
-        `${what} has ${field} of type ${typeof type === 'string' ? `"${type}"` : kindOf(type)}; expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
-    );
 }
 
 function schemaProblems(name: string, what: string, schema: unknown): AdapterError[] {

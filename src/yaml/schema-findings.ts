@@ -48,6 +48,12 @@ export function parsedBy(
   return undefined;
 }
 
+/** Whether the schema takes the value; one that throws does not, and {@link parsedBy} says why. */
+export const isAccepted = (schema: z.ZodType, value: unknown): boolean => {
+  const parsed = tryParse(schema, value);
+  return 'success' in parsed && parsed.success;
+};
+
 /** A schema is the code of a plugin: a refinement or a transform may throw, or be asynchronous. */
 function tryParse(schema: z.ZodType, value: unknown): z.ZodSafeParseResult<unknown> | { readonly thrown: unknown } {
   try {

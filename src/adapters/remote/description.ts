@@ -37,7 +37,8 @@ import {
   ShapeSchema,
   type Type,
 } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
-import { ALGORITHMS, SHAPE_TYPES } from '../description.ts';
+import { ALGORITHMS } from '../description.ts';
+import { SHAPE_TYPES } from '../shape-problems.ts';
 
 // ---------------------------------------------------------------- from adapters
 

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Adapter, type Capability, CAPABILITIES } from '../../adapters/contract.ts';
+import { isAccepted } from '../../yaml/schema-findings.ts';
 import { ifIs, ref, type Schema } from './json-schema.ts';
 
 /** A value of a config that is read from elsewhere; it becomes text. */
@@ -38,7 +39,7 @@ export function pluginSchemas(adapters: readonly Adapter[], isComplete: boolean)
       defs[paramsName] = schemaOf(schema, paramsName);
       params.get(capability)?.push(ref(paramsName));
     }
-    const needsConfig = adapter.config.safeParse({}).success ? {} : { required: ['config'] };
+    const needsConfig = isAccepted(adapter.config, {}) ? {} : { required: ['config'] };
     return ifIs('adapter', adapter.name, { properties: { config: ref(name) }, ...needsConfig });
   });
   return {

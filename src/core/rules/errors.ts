@@ -103,7 +103,8 @@ export const RULES_ERRORS = {
     fix: 'Give each enrich rule its own `as`.',
   },
   RULES_ADAPTER_SHAPE: {
-    means: 'An adapter threw an error when asked for its inputs or outputs with this config.',
+    means:
+      'An adapter threw an error when asked for its inputs, outputs or defaults with this config, or answered what is none.',
     fix: "Report the bug to the plugin's author.",
   },
   RULES_UNKNOWN_INPUT: { means: 'The adapter has no input of this name.', fix: 'Use one that the message names.' },

@@ -500,7 +500,51 @@ describe('one invalid policy for each code', () => {
     const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), {
       adapters: createRegistry([broken]),
     });
-    expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
+    expect(found.map(said)).toEqual([
+      '4:24 RULES_ADAPTER_SHAPE enrich-broken, with this config and these params: the function of its output threw an error: no columns; report it to the author of the plugin',
+    ]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['a type that is none', { key: 'sting' }, 'its input has key of type "sting"; expected string, int'],
+    ['a promise', Promise.resolve({ key: 'string' }), 'its input is a promise; expected names and types'],
+    ['nothing', undefined, "its input is not a shape: expected names and types, 'any'"],
+    ['a function', () => ({ key: 'string' }), 'its input is a function that returns a function'],
+  ])('an adapter whose function of inputs returns %s', async (_what, made, says) => {
+    const broken = {
+      ...defineAdapter({
+        name: 'check-broken',
+        summary: 'Cannot say what it reads.',
+        config: z.strictObject({}),
+        serves: { check: { input: () => ({ key: 'string' }) } },
+        open: () => Promise.resolve({ check: () => () => allow() }),
+      }),
+      serves: { check: { input: () => made } },
+    } as unknown as Adapter;
+    const text = `handlers:\n  x: { adapter: check-broken, config: {} }\n${alone('{ name: a, check: { handler: x, input: { key: request.path } } }')}`;
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), {
+      adapters: createRegistry([broken]),
+    });
+    expect(found.map(said)).toEqual([expect.stringContaining(`RULES_ADAPTER_SHAPE check-broken, with this config`)]);
+    expect(found[0]?.message).toContain(says);
+  });
+
+  test('an adapter whose function of defaults returns no expressions', async () => {
+    const broken = {
+      ...defineAdapter({
+        name: 'check-broken',
+        summary: 'Has defaults that are none.',
+        config: z.strictObject({}),
+        serves: { check: { input: { key: 'string' } } },
+        open: () => Promise.resolve({ check: () => () => allow() }),
+      }),
+      serves: { check: { input: { key: 'string' }, defaults: () => ({ key: 5 }) } },
+    } as unknown as Adapter;
+    const text = `handlers:\n  x: { adapter: check-broken, config: {} }\n${alone('{ name: a, check: { handler: x } }')}`;
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), {
+      adapters: createRegistry([broken]),
+    });
+    expect(found[0]?.message).toContain('its defaults have a number as key; expected an expression, as text');
   });
 
   test('an adapter whose schema throws', async () => {
@@ -519,7 +563,10 @@ describe('one invalid policy for each code', () => {
       throwing('check-later', () => Promise.resolve(true)),
     ]);
     const text = `handlers:\n  x: { adapter: check-throws }\n  y: { adapter: check-later }\n${alone('{ name: a, deny: {} }')}`;
-    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters });
+    const files = new Map([['p.yaml', text]]);
+    const { findings: found } = await loadPolicyText(files, { adapters });
+    const linted = await loadPolicyText(files, { adapters, unsetEnv: 'warning' });
+    expect(linted.findings.map(said)).toEqual(found.map(said)); // tries the schema with stand-ins for variables
     expect(found.filter(({ severity }) => severity === 'error').map(said)).toEqual([
       '2:6 RULES_CONFIG config of check-throws: the schema of the adapter threw an error: no such thing; report it to the author of the plugin',
       expect.stringMatching(/^3:6 RULES_CONFIG config of check-later: the schema of the adapter threw an error: /),

@@ -12,7 +12,8 @@ import {
   type Shape,
   type ShapeType,
 } from '../../contract.ts';
-import { ALGORITHMS, SHAPE_TYPES } from '../../description.ts';
+import { ALGORITHMS } from '../../description.ts';
+import { SHAPE_TYPES } from '../../shape-problems.ts';
 import type {
   Ask,
   CallFields,

@@ -97,7 +97,8 @@ export class ActionReader {
 
   #check(fields: Fields): (ReadAction & { readonly action: CheckAction }) | undefined {
     const use = this.#context.handlers.read(fields, 'check');
-    const shape = use === undefined ? undefined : this.#context.handlers.shape(use.serves.input, use, fields.place);
+    const shape =
+      use === undefined ? undefined : this.#context.handlers.shape('input', use.serves.input, use, fields.place);
     if (use === undefined || shape === undefined) return undefined;
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     return {
@@ -122,7 +123,12 @@ export class ActionReader {
     const fields = fieldsOf(node, 'report', this.#context.findings)?.only(KEYS.report);
     const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'report');
     if (fields === undefined || use === undefined) return undefined;
-    const shape = this.#context.handlers.shape(use.serves.input, use, fields.node('params')?.place ?? fields.place);
+    const shape = this.#context.handlers.shape(
+      'input',
+      use.serves.input,
+      use,
+      fields.node('params')?.place ?? fields.place,
+    );
     if (shape === undefined) return undefined;
     const inputs = this.#masked(this.#inputs(fields, shape));
     const { handler, params } = use;
@@ -160,7 +166,7 @@ export class ActionReader {
     const fields = fieldsOf(node, 'enrich', this.#context.findings)?.only(KEYS.enrich);
     const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'enrich');
     if (fields === undefined || use === undefined) return undefined;
-    const shape = this.#context.handlers.shape(use.serves.input, use, fields.place);
+    const shape = this.#context.handlers.shape('input', use.serves.input, use, fields.place);
     if (shape === undefined) return undefined;
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
     const { handler, params } = use;

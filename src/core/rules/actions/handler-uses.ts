@@ -4,6 +4,8 @@
  * **Fails**: with findings, and `undefined`.
  */
 import type { Adapter, Capability, InputDefaults, Shape } from '../../../adapters/contract.ts';
+import { shapeProblems } from '../../../adapters/shape-problems.ts';
+import { kindOf } from '../../../text/kind-of.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
 import type { Fields } from '../../../yaml/fields.ts';
@@ -96,23 +98,61 @@ export class HandlerUses {
     place: Place,
   ): Readonly<Record<string, string>> {
     const { defaults } = serves;
-    return typeof defaults === 'function'
-      ? ((this.shape(defaults, use, place) as Readonly<Record<string, string>> | undefined) ?? {})
-      : (defaults ?? {});
+    if (typeof defaults !== 'function') return defaults ?? {};
+    const made = this.#made('defaults', defaults, use, place);
+    if (made === undefined) return {};
+    const problem = defaultsProblem(made.value);
+    if (problem === undefined) return made.value as Readonly<Record<string, string>>;
+    this.#wrong(use, `its defaults ${problem}`, place);
+    return {};
   }
 
-  /** A shape may be a function of config and params, which is the plugin's code and may throw. */
+  /** A shape may be a function of config and params, which is the plugin's code: it may throw, or return anything. */
   shape(
+    what: 'input' | 'output',
     shape: unknown,
-    { spec: { config, adapter }, params }: Pick<HandlerUse<Capability>, 'spec' | 'params'>,
+    use: Pick<HandlerUse<Capability>, 'spec' | 'params'>,
     place: Place,
   ): Shape | 'any' | undefined {
     if (typeof shape !== 'function') return shape as Shape | 'any';
+    const made = this.#made(what, shape, use, place);
+    if (made === undefined) return undefined;
+    const problems =
+      kindOf(made.value) === 'a promise'
+        ? [`its ${what} is a promise; expected names and types, or 'any', at once`]
+        : typeof made.value === 'function'
+          ? [`its ${what} is a function that returns a function; expected names and types, or 'any'`]
+          : shapeProblems(`its ${what}`, made.value);
+    for (const problem of problems) this.#wrong(use, problem, place);
+    return problems.length === 0 ? (made.value as Shape | 'any') : undefined;
+  }
+
+  #made(
+    what: string,
+    make: unknown,
+    use: Pick<HandlerUse<Capability>, 'spec' | 'params'>,
+    place: Place,
+  ): { readonly value: unknown } | undefined {
     try {
-      return (shape as (config: unknown, params: unknown) => Shape)(config, params);
+      return { value: (make as (config: unknown, params: unknown) => unknown)(use.spec.config, use.params) };
     } catch (error) {
-      this.#findings.error('RULES_ADAPTER_SHAPE', place, `${adapter}: ${messageOf(error)}`);
+      this.#wrong(use, `the function of its ${what} threw an error: ${messageOf(error)}`, place);
       return undefined;
     }
   }
+
+  #wrong({ spec }: Pick<HandlerUse<Capability>, 'spec'>, problem: string, place: Place): void {
+    this.#findings.error(
+      'RULES_ADAPTER_SHAPE',
+      place,
+      `${spec.adapter}, with this config and these params: ${problem}; report it to the author of the plugin`,
+    );
+  }
+}
+
+function defaultsProblem(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || kindOf(value) === 'a promise')
+    return `are ${kindOf(value)}; expected expressions by the names of inputs`;
+  const wrong = Object.entries(value).find(([, text]) => typeof text !== 'string');
+  return wrong === undefined ? undefined : `have ${kindOf(wrong[1])} as ${wrong[0]}; expected an expression, as text`;
 }

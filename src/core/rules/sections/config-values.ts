@@ -10,6 +10,7 @@ import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../yaml/policy-files.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import type { Node } from '../../../yaml/nodes.ts';
+import { isAccepted } from '../../../yaml/schema-findings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -91,7 +92,7 @@ export class ConfigValues {
     for (const standIn of this.#mayLackEnv ? STAND_INS : []) {
       this.#standIn = standIn;
       const written = this.#resolve(node);
-      if (adapter.config.safeParse(written.value).success) return written;
+      if (isAccepted(adapter.config, written.value)) return written;
     }
     this.#standIn = undefined;
     return this.#resolve(node);

@@ -67,7 +67,9 @@ function declareOf(
   const uses = new HandlerUses(handlers, findings);
   const params = uses.params(fields, serves.params);
   const shape =
-    params === undefined ? undefined : uses.shape(serves.output, { spec: handler, params: params.value }, fields.place);
+    params === undefined
+      ? undefined
+      : uses.shape('output', serves.output, { spec: handler, params: params.value }, fields.place);
   if (shape === undefined || shape === 'any') {
     findings.undeclared.add(as);
     return;
