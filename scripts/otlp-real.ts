@@ -1,12 +1,14 @@
 /**
- * `npm run otlp:real`: log-otlp, traces-otlp and metrics-otlp against a real OpenTelemetry collector, which Go builds into .cache on first use
- * (two minutes). Over gRPC and HTTP, plain and TLS with client certificates, with gzip and without; every value is compared.
+ * `npm run otlp:real`: log-otlp, traces-otlp and metrics-otlp against a real OpenTelemetry collector, which Go builds into .cache on first
+ * use (two minutes). Over gRPC and HTTP, plain and TLS with client certificates, with gzip and without; every value is compared.
  */
 import assert from 'node:assert/strict';
 import { resolveOwnModules } from '../src/adapters/loading/own-modules.ts';
 import type { Adapter, ReportEntry, Shape } from '../src/adapters/contract.ts';
 import { eventually, fakeClock, type OpenedForTest, openForTest, testCall } from '../src/adapters/testing/index.ts';
 import { startOtelCollector } from '../test/parts/otel-collector.ts';
+import { attributesOf, type Json, recordsIn, type Signal } from './otlp-real/received.ts';
+import { ATTRIBUTES, SHAPE, VALUES } from './otlp-real/values.ts';
 
 resolveOwnModules();
 const adapterOf = async (name: string): Promise<Adapter> =>
@@ -16,42 +18,10 @@ const realClock = { ...fakeClock(), nowMs: () => Date.now(), monotonicMs: () => 
 const WITHIN_MS = 20_000;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
-const SHAPE: Shape = {
-  code: 'int',
-  ratio: 'double',
-  took: 'duration',
-  ok: 'bool',
-  tags: 'list<string>',
-  labels: 'map<string>',
-  raw: 'bytes',
-  below: 'int',
-  name: 'string',
-};
-const VALUES = {
-  code: 200,
-  ratio: 0.5,
-  took: 1500,
-  ok: true,
-  tags: ['a', 'ü'],
-  labels: { k: 'v' },
-  raw: Buffer.from('xyz'),
-  below: -7,
-  name: 'ü'.repeat(100),
-};
-const ATTRIBUTES = {
-  code: { intValue: '200' },
-  ratio: { doubleValue: 0.5 },
-  took: { doubleValue: 1.5 },
-  ok: { boolValue: true },
-  tags: { arrayValue: { values: [{ stringValue: 'a' }, { stringValue: 'ü' }] } },
-  labels: { kvlistValue: { values: [{ key: 'k', value: { stringValue: 'v' } }] } },
-  raw: { bytesValue: Buffer.from('xyz').toString('base64') },
-  below: { intValue: '-7' },
-};
-type Json = Readonly<Record<string, unknown>>;
-
 const collector = await startOtelCollector();
 const client = await collector.authority.issue('client', 'DNS:client');
+const records = async (signal: Signal, run: string): Promise<Json[]> =>
+  recordsIn(await collector.received(signal), signal, run);
 const TLS = { ca: collector.authority.ca, ...client };
 let runs = 0;
 try {
@@ -315,26 +285,6 @@ async function count({ handler }: OpenedForTest, metric: string, inputs: readonl
   await handler.write?.(
     inputs.map((input, at) => ({ sink, id: String(at), timeMs: Date.now(), input: { ...input } })),
     testCall(),
-  );
-}
-
-/** What arrived with the resource of this run, in the order of arrival. */
-async function records(signal: 'logs' | 'traces' | 'metrics', run: string): Promise<Json[]> {
-  const [resources, scopes, list] = {
-    logs: ['resourceLogs', 'scopeLogs', 'logRecords'],
-    traces: ['resourceSpans', 'scopeSpans', 'spans'],
-    metrics: ['resourceMetrics', 'scopeMetrics', 'metrics'],
-  }[signal] as [string, string, string];
-  return (await collector.received(signal))
-    .flatMap((request) => (request[resources] ?? []) as Json[])
-    .filter(({ resource }) => (attributesOf(resource as Json)['run'] as Json)?.['stringValue'] === run)
-    .flatMap((one) => one[scopes] as Json[])
-    .flatMap((scope) => scope[list] as Json[]);
-}
-
-function attributesOf({ attributes }: Json): Record<string, unknown> {
-  return Object.fromEntries(
-    ((attributes ?? []) as { key: string; value: unknown }[]).map(({ key, value }) => [key, value]),
   );
 }
 
