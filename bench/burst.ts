@@ -1,6 +1,6 @@
 /**
- * Whether a limit holds in a burst: simultaneous calls of one user over a limit of 5, for each algorithm in memory, in Redis and with escrow.
- * `node bench/burst.ts [CALLS] [TIMEOUT_MS]` prints passed / sent and the other results. It measures no time.
+ * Whether a limit holds in a burst: simultaneous calls of one user over a limit of 5, for each algorithm in memory, in Redis and with
+ * escrow. `node bench/burst.ts [CALLS] [TIMEOUT_MS]` prints passed / sent and the other results. It measures no time.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -35,7 +35,8 @@ for (const [path, method] of methodsOf(engine, () => true)) {
         return deadlineMs - Date.now();
       },
     });
-    callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // copied, since the engine reuses the bytes for its next answer
+    // Copied, since the engine reuses the bytes for its next answer
+    callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply));
   };
   server.register<Buffer, Uint8Array>(
     path,

@@ -1,7 +1,7 @@
 /**
  * Cost of JSON Web Tokens: a check of a token that was seen before, beside the same rules without it; a new token, beside jose alone; and
- * the latency while the keys of the issuer rotate each second, so that each token is verified again. Where Go is installed, OPA's plugin for
- * Envoy with the same rules and token beside it.
+ * the latency while the keys of the issuer rotate each second, so that each token is verified again. Where Go is installed, OPA's plugin
+ * for Envoy with the same rules and token beside it.
  *
  * Of the CPU time the minimum of the runs counts, of the rest the median.
  *

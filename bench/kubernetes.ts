@@ -1,6 +1,7 @@
 /**
- * `npm run bench:kubernetes [PODS]`: enrich-kubernetes with the pods of a large cluster: how long the first list takes, how long it holds the event
- * loop up, what a pod costs in memory, and what a lookup costs beside a read of a Map. The API server runs in a process of its own.
+ * `npm run bench:kubernetes [PODS]`: enrich-kubernetes with the pods of a large cluster: how long the first list takes, how long it holds
+ * the event loop up, what a pod costs in memory, and what a lookup costs beside a read of a Map. The API server runs in a process of its
+ * own.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

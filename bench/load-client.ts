@@ -4,7 +4,8 @@
  *
  *   node bench/load-client.ts PORT FRAMES CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND] [PATH] [ENTRIES_PER_SECOND]
  *
- * ENTRIES_PER_SECOND: access log entries that arrive beside. FRAMES is a file of messages with gRPC's length prefix, which are sent in turn.
+ * ENTRIES_PER_SECOND: access log entries that arrive beside. FRAMES is a file of messages with gRPC's length prefix, which are sent in
+ * turn.
  *
  * Without a rate (closed loop) each answer triggers the next call; with one (open loop) calls are timed from when they are due.
  */

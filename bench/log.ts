@@ -2,7 +2,8 @@
  * Cost of an access log entry: messages of 100 HTTP entries into one counter and one histogram, on one core.
  * `node bench/log.ts [SECONDS] [istio | otlp]`; with otlp, the same entries as acknowledged log records, 16 requests at a time; with istio,
  * entries as Istio's proxies send them, into its standard metrics (25 labels, one counter
- * and three histograms, by examples/istio-metrics). The sender (grpc-js) runs on the other core, and the metrics page proves that all entries arrived.
+ * and three histograms, by examples/istio-metrics). The sender (grpc-js) runs on the other core, and the metrics page proves that all
+ * entries arrived.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ExportLogsServiceRequestSchema } from '../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';

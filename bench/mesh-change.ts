@@ -1,7 +1,7 @@
 /**
  * `npm run bench:mesh-change [CHANGES]`: `sluice mesh` with ten real Envoys, half of them in each form of the discovery service, whose
- * applications call each other all the time. How long it takes from a changed file to all ten (a rule alone), then whether 1 000 changes that
- * each put a new cluster in the place of the last one lose a request.
+ * applications call each other all the time. How long it takes from a changed file to all ten (a rule alone), then whether 1 000 changes
+ * that each put a new cluster in the place of the last one lose a request.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, createServer, request } from 'node:http';

@@ -1,7 +1,7 @@
 /**
- * `npm run bench:mesh-kubernetes [PODS]`: the mesh of a cluster with ten pods a service: how long until it is in force, what it costs beside
- * JSON.parse of the same objects, what a pod costs in memory, and how long a change of one pod takes. The API server runs in a process of its
- * own.
+ * `npm run bench:mesh-kubernetes [PODS]`: the mesh of a cluster with ten pods a service: how long until it is in force, what it costs
+ * beside JSON.parse of the same objects, what a pod costs in memory, and how long a change of one pod takes. The API server runs in a
+ * process of its own.
  */
 import { join } from 'node:path';
 import type { ResourceSink } from '../src/kubernetes/index.ts';

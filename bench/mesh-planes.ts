@@ -1,4 +1,6 @@
-/** The control planes of bench/mesh.ts, with the same objects: Sluice's in a process of its own, and istiod with a Kubernetes API server. */
+/**
+ * The control planes of bench/mesh.ts, with the same objects: Sluice's in a process of its own, and istiod with a Kubernetes API server.
+ */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

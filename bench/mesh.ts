@@ -1,6 +1,6 @@
 /**
- * `npm run bench:mesh [istiod]`: the control plane with 1 000 services, 10 000 endpoints and a crowd of simulated proxies: their start, one changed
- * endpoint, one changed rule. With `istiod`, the same objects and proxies with Istio's own, which Go builds on first use.
+ * `npm run bench:mesh [istiod]`: the control plane with 1 000 services, 10 000 endpoints and a crowd of simulated proxies: their start, one
+ * changed endpoint, one changed rule. With `istiod`, the same objects and proxies with Istio's own, which Go builds on first use.
  * PROXIES=1,10,100,500 and SERVICES=1000 say how many; FORM=delta or FORM=plain leaves out the other form; PROFILE=FOLDER writes CPU
  * profiles of the server.
  */

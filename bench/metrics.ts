@@ -1,6 +1,7 @@
 /**
  * The registry of metrics-prometheus beside @prometheus-io/client, in one process: an observation, and a page of 100 000 series.
- * `node --expose-gc --import ./src/adapters/register.ts bench/metrics.ts`; labels have the shape of Istio's: 25 of them, some 1 KB in each series.
+ * `node --expose-gc --import ./src/adapters/register.ts bench/metrics.ts`; labels have the shape of Istio's: 25 of them, some 1 KB in each
+ * series.
  */
 import { Counter, Histogram, Registry } from '@prometheus-io/client';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

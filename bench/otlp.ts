@@ -1,6 +1,6 @@
 /**
- * log-otlp beside the JS exporters of OpenTelemetry, in turn in one process: batches of 512 records with 21 attributes, one after the other, to a
- * server on the other core that answers at once. `node --import ./src/adapters/register.ts bench/otlp.ts [SECONDS]`
+ * log-otlp beside the JS exporters of OpenTelemetry, in turn in one process: batches of 512 records with 21 attributes, one after the
+ * other, to a server on the other core that answers at once. `node --import ./src/adapters/register.ts bench/otlp.ts [SECONDS]`
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * Cost of the border to a plugin: one check handler that allows, behind its gate, in each way to run it. Beside it a direct call of the same
- * function, and a bare unary call of @grpc/grpc-js to another process, in the same run. Then reports, in batches, in each way.
+ * Cost of the border to a plugin: one check handler that allows, behind its gate, in each way to run it. Beside it a direct call of the
+ * same function, and a bare unary call of @grpc/grpc-js to another process, in the same run. Then reports, in batches, in each way.
  *
  *   node bench/plugin-border.ts [RUNS]
  */

@@ -1,6 +1,7 @@
 /**
  * Cost of a rate limit: decisions per second and core, and round trips to Redis, compared with envoyproxy/ratelimit on the same Redis.
- * Servers run on core 0; Redis and the load share core 1, so that load saved on Redis benefits the load generator. Needs Go and redis-server.
+ * Servers run on core 0; Redis and the load share core 1, so that load saved on Redis benefits the load generator. Needs Go and
+ * redis-server.
  *
  *   node bench/ratelimit.ts [SECONDS] [REPEATS]
  */

@@ -1,6 +1,6 @@
 /**
- * Cost of TLS in a check: Sluice and grpc-js (with the same engine) over TLS, with load by h2load (nghttp2), which repeats the same headers.
- * `node bench/tls.ts [SECONDS]` needs h2load, openssl and taskset.
+ * Cost of TLS in a check: Sluice and grpc-js (with the same engine) over TLS, with load by h2load (nghttp2), which repeats the same
+ * headers. `node bench/tls.ts [SECONDS]` needs h2load, openssl and taskset.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Writes src/envoy-json/envoy-types.ts: names, numbers and types of the fields of Envoy's resources, read from the protos that @grpc/grpc-js-xds ships,
- * so that a resource in Envoy's own JSON can be encoded. Options and comments are left out.
+ * Writes src/envoy-json/envoy-types.ts: names, numbers and types of the fields of Envoy's resources, read from the protos that
+ * @grpc/grpc-js-xds ships, so that a resource in Envoy's own JSON can be encoded. Options and comments are left out.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {

@@ -1,6 +1,6 @@
 /**
- * `npm run identity:real`: tokens of service accounts from a real kube-apiserver, which Go builds into .cache on first use: reviewed by it, and
- * checked by its public keys. Takes half a minute.
+ * `npm run identity:real`: tokens of service accounts from a real kube-apiserver, which Go builds into .cache on first use: reviewed by it,
+ * and checked by its public keys. Takes half a minute.
  */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';

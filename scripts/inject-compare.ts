@@ -1,6 +1,7 @@
 /**
  * Compares the injector with the golden files of Istio's own tests.
- * **In**: a checkout of istio/istio at the tag 1.0.2, and one of a current release. **Out**: a line per run that differs, with where; a table.
+ * **In**: a checkout of istio/istio at the tag 1.0.2, and one of a current release. **Out**: a line per run that differs, with where; a
+ * table.
  * **Fails**: with exit code 1 if a run differs.
  *
  *   node scripts/inject-compare.ts CHECKOUT-1.0.2 [CHECKOUT-TODAY]

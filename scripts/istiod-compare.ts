@@ -1,7 +1,7 @@
 /**
- * `npm run istiod:compare`: the resources of Sluice's control plane beside those of istiod, of the same objects in one Kubernetes API server.
- * Go builds istiod and the server into .cache on first use (half an hour). Exits with 1 if there is a difference that known.ts does not give
- * a reason for. `--all` prints the known ones, too.
+ * `npm run istiod:compare`: the resources of Sluice's control plane beside those of istiod, of the same objects in one Kubernetes API
+ * server. Go builds istiod and the server into .cache on first use (half an hour). Exits with 1 if there is a difference that known.ts does
+ * not give a reason for. `--all` prints the known ones, too.
  */
 import { readFile } from 'node:fs/promises';
 import { usedSecrets } from '../src/mesh/model/credential-access.ts';

@@ -1,6 +1,6 @@
 /**
- * `npm run kube:mesh`: the mesh of a cluster against a real kube-apiserver and etcd, which Go builds into .cache on first use (15 minutes and
- * more). Bookinfo's mesh as objects of the server must come to the same bytes as from its files. Takes a minute.
+ * `npm run kube:mesh`: the mesh of a cluster against a real kube-apiserver and etcd, which Go builds into .cache on first use (15 minutes
+ * and more). Bookinfo's mesh as objects of the server must come to the same bytes as from its files. Takes a minute.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

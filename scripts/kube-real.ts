@@ -1,6 +1,6 @@
 /**
- * `npm run kube:real`: enrich-kubernetes and its client against a real kube-apiserver and etcd, which Go builds into .cache on first use (15
- * minutes and more). Takes three minutes, most of which it waits for bookmarks.
+ * `npm run kube:real`: enrich-kubernetes and its client against a real kube-apiserver and etcd, which Go builds into .cache on first use
+ * (15 minutes and more). Takes three minutes, most of which it waits for bookmarks.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * `npm run opa:compare`: asks OPA's plugin for Envoy, with the Rego of docs/how-to/from-opa.md, and Sluice, with the rules beside it, about the
- * same calls. Fails where one of them answers otherwise than the table says; both columns differ where the page says that they do.
+ * `npm run opa:compare`: asks OPA's plugin for Envoy, with the Rego of docs/how-to/from-opa.md, and Sluice, with the rules beside it, about
+ * the same calls. Fails where one of them answers otherwise than the table says; both columns differ where the page says that they do.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -2,8 +2,9 @@
  * Certificates of many workloads, renewed under load while roots are replaced in three steps.
  * Usage: npm run rotation -- [--workloads 100] [--seconds 60] [--lifetime 60]
  *
- * Half of the workloads have agents, which make their keys and give them over unix sockets; the others get their secrets over a stream of the
- * control plane. All call each other by mutual TLS, each call with a handshake of its own, and verify whom they call. Any failed call fails it.
+ * Half of the workloads have agents, which make their keys and give them over unix sockets; the others get their secrets over a stream of
+ * the control plane. All call each other by mutual TLS, each call with a handshake of its own, and verify whom they call. Any failed call
+ * fails it.
  */
 import { X509Certificate } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

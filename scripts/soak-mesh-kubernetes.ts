@@ -1,6 +1,7 @@
 /**
- * `npm run soak:mesh-kubernetes [MINUTES]`: the mesh of an API server that cuts each watch after a moment, an hour long. Pods and rules change all the
- * time; every two seconds they rest until what the mesh knows is what the server has, so that an event that was lost is found.
+ * `npm run soak:mesh-kubernetes [MINUTES]`: the mesh of an API server that cuts each watch after a moment, an hour long. Pods and rules
+ * change all the time; every two seconds they rest until what the mesh knows is what the server has, so that an event that was lost is
+ * found.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';

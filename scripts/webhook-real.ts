@@ -1,6 +1,6 @@
 /**
- * `npm run webhook:real`: `sluice webhook` behind a real kube-apiserver, and 10 000 reviews at once. The first run builds Kubernetes, in 15 minutes
- * and more; later ones take a minute.
+ * `npm run webhook:real`: `sluice webhook` behind a real kube-apiserver, and 10 000 reviews at once. The first run builds Kubernetes, in 15
+ * minutes and more; later ones take a minute.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -508,6 +508,9 @@ function importsOf(file: string): string[] {
 
 const within = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
+/** A line of a comment, or a comment behind code; lines of code may hold a long text. */
+const COMMENT = /^\s*(?:\/\*\*?|\*|\/\/) (?!.*oxlint)|[;,{})\]] \/\/ [^'"`]*$/;
+
 describe('imports', () => {
   for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
     test(`${folder} imports only what it may`, () => {
@@ -602,6 +605,17 @@ describe('imports', () => {
         readFileSync(join(ROOT, file), 'utf8').includes('import.meta'),
     );
     expect(wrong).toEqual([]);
+  });
+
+  test('comments have at most 140 columns', () => {
+    const wide = ['src', 'plugins', 'test', 'scripts', 'bench'].flatMap((folder) =>
+      sourceFiles(folder).flatMap((file) =>
+        readFileSync(join(ROOT, file), 'utf8')
+          .split('\n')
+          .flatMap((line, at) => (line.length > 140 && COMMENT.test(line) ? [`${file}:${at + 1}`] : [])),
+      ),
+    );
+    expect(wide).toEqual([]);
   });
 
   test('a name says what is in a file', () => {

@@ -1,6 +1,6 @@
 /**
- * **In**: what a service answered. **Out**: allow or deny. **Fails**: with `Unavailable` or `Rejected` for an answer that is neither, such as
- * JSON without the boolean: a failure never reads as "no".
+ * **In**: what a service answered. **Out**: allow or deny. **Fails**: with `Unavailable` or `Rejected` for an answer that is neither, such
+ * as JSON without the boolean: a failure never reads as "no".
  */
 import { z } from 'zod';
 import {

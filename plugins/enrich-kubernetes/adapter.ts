@@ -113,8 +113,8 @@ async function watchesOf(
 }
 
 /**
- * Tells the host whether the index is complete and up to date. Returns the error of lookups, `undefined` once all lists are complete: before,
- * a pod that is not known may exist, and a workload may be another than its name says.
+ * Tells the host whether the index is complete and up to date. Returns the error of lookups, `undefined` once all lists are complete:
+ * before, a pod that is not known may exist, and a workload may be another than its name says.
  */
 function watchReadiness(
   { staleAfterMs, maxPods }: KubernetesConfig,

@@ -1,7 +1,7 @@
 /**
  * A document at a URL, loaded again at intervals and on request.
- * **In**: the url, how to parse its text. **Out**: the last good content, `undefined` until the first is loaded. **Fails**: never; a failure
- * is a log line, a counter and a back-off.
+ * **In**: the url, how to parse its text. **Out**: the last good content, `undefined` until the first is loaded. **Fails**: never; a
+ * failure is a log line, a counter and a back-off.
  */
 import { hash } from 'node:crypto';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** Reports as one message of the forward protocol: PackedForward with an id to acknowledge (fluentd wiki: Forward Protocol Specification v1). */
+/**
+ * Reports as one message of the forward protocol: PackedForward with an id to acknowledge (fluentd wiki: Forward Protocol Specification
+ * v1).
+ */
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';

@@ -1,7 +1,7 @@
 /**
  * Pushes the metrics of a registry at an interval.
- * **In**: families. **Out**: their series at a collector, cumulative: a push replaces those before it, so nothing is queued. **Fails**: never;
- * a push that fails is counted and repeated with back-off, with the values of then.
+ * **In**: families. **Out**: their series at a collector, cumulative: a push replaces those before it, so nothing is queued. **Fails**:
+ * never; a push that fails is counted and repeated with back-off, with the values of then.
  */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';

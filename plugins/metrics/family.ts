@@ -47,7 +47,8 @@ export class Family {
     this.bounds = kind === 'histogram' ? (buckets ?? DEFAULT_BUCKETS) : undefined;
     this.#options = options;
     this.#otherKey = keyOf(labels.map(() => OTHER));
-    if (labels.length === 0) this.#all.set(this.#otherKey, this.#make(this.#otherKey, Infinity)); // shown at 0 from the start, and never removed
+    // Shown at 0 from the start, and never removed
+    if (labels.length === 0) this.#all.set(this.#otherKey, this.#make(this.#otherKey, Infinity));
   }
 
   /** Why this value cannot be counted, or undefined. */

@@ -1,8 +1,8 @@
 /**
  * Label values as one string that no two lists share, whatever they contain.
  *
- * They are joined by NUL. If a value has a NUL itself, each is preceded by its length instead; such a key begins with two NULs, where another
- * has at most one, unless its first two values are empty, which the longer form is used for as well.
+ * They are joined by NUL. If a value has a NUL itself, each is preceded by its length instead; such a key begins with two NULs, where
+ * another has at most one, unless its first two values are empty, which the longer form is used for as well.
  */
 const SEPARATOR = '\0';
 const BY_LENGTH = '\0\0';

@@ -3,8 +3,8 @@
  * **In**: reports. **Out**: families with their series, which an exporter encodes. **Fails**: `Rejected`, with the reports that cannot be
  * counted; the others of the batch are counted.
  *
- * prom-client is not used: label values that contain commas collide in it, it never removes a series, and it renders its page in one turn of
- * the event loop, which delays calls.
+ * prom-client is not used: label values that contain commas collide in it, it never removes a series, and it renders its page in one turn
+ * of the event loop, which delays calls.
  */
 import { z } from 'zod';
 import { type Host, Rejected, type ReportEntry, type Shape } from 'sluice/plugin';
@@ -80,8 +80,8 @@ export interface Registry {
 }
 
 /**
- * A metric whose definition a reload did not change goes on with its series: the next handler shares the family with this one, which is open
- * until the policy is replaced. `overflows`: the name of the counter of reports beyond `maxSeries`.
+ * A metric whose definition a reload did not change goes on with its series: the next handler shares the family with this one, which is
+ * open until the policy is replaced. `overflows`: the name of the counter of reports beyond `maxSeries`.
  */
 export function openRegistry(config: MetricsConfig, host: Host, overflows: string): Registry {
   const overflow = host.metrics.counter(

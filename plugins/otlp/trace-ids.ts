@@ -4,8 +4,8 @@ const HEX = /^[0-9a-f]+$/i;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
- * The octets of an id in hexadecimal digits, a shorter one padded from the left; `undefined` if it is none, or zero. A trace id may be a UUID,
- * as x-request-id is.
+ * The octets of an id in hexadecimal digits, a shorter one padded from the left; `undefined` if it is none, or zero. A trace id may be a
+ * UUID, as x-request-id is.
  */
 export function idOf(id: unknown, digits: number): Buffer | undefined {
   if (typeof id !== 'string') return undefined;

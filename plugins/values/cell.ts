@@ -33,7 +33,8 @@ const READ: Readonly<Record<Exclude<ColumnType, 'string'>, (text: string) => unk
   double: (text) => (NUMBER.test(text) ? Number(text) : undefined),
   bool: (text) => (/^true$/i.test(text) ? true : /^false$/i.test(text) ? false : undefined),
   timestamp(text) {
-    if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined; // without a zone the time would be ambiguous
+    // Without a zone the time would be ambiguous
+    if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined;
     const time = new Date(text);
     return Number.isNaN(time.getTime()) ? undefined : time;
   },

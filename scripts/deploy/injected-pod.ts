@@ -1,6 +1,7 @@
 /**
- * A pod as `sluice inject --style today` writes it, with the image of deploy/docker/Dockerfile.proxy: its init container and its sidecar run
- * with their own arguments, users and mounts, beside an application, in one network. The control plane runs beside them, under its name.
+ * A pod as `sluice inject --style today` writes it, with the image of deploy/docker/Dockerfile.proxy: its init container and its sidecar
+ * run with their own arguments, users and mounts, beside an application, in one network. The control plane runs beside them, under its
+ * name.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Manifests as data: null and {} count as absent, and the status annotation is without its version, which is a digest of the template's text.
- * Istio writes through structs of Go, which add a status with zeros, the server's own, and drop defaults that are written: both count as absent.
+ * Manifests as data: null and {} count as absent, and the status annotation is without its version, which is a digest of the template's
+ * text. Istio writes through structs of Go, which add a status with zeros, the server's own, and drop defaults that are written: both count
+ * as absent.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';

@@ -1,6 +1,6 @@
 /**
- * Probes of pods in the golden files of Istio of today, by our own template: the variable of the agent, byte for byte, and the probes and hooks
- * of the pod's own containers. All else in these files is of Istio's template, which needs its Helm functions.
+ * Probes of pods in the golden files of Istio of today, by our own template: the variable of the agent, byte for byte, and the probes and
+ * hooks of the pod's own containers. All else in these files is of Istio's template, which needs its Helm functions.
  * **In**: a folder of golden files. **Out**: a line per file that differs; how many are equal. **Fails**: never.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

@@ -33,7 +33,9 @@ export interface ReportServes {
   readonly params?: z.ZodType;
   readonly input: ShapeSpec<never, never>;
   readonly batch?: BatchDefaults;
-  /** Entries are counted in this process as they are written; one that is written again is counted again, so they are never spooled on disk. */
+  /**
+   * Entries are counted in this process as they are written; one that is written again is counted again, so they are never spooled on disk.
+   */
   readonly counts?: boolean;
 }
 export interface EnrichServes {
@@ -167,12 +169,16 @@ export interface Adapter {
   readonly name: string;
   /** One sentence. */
   readonly summary: string;
-  /** Parses what operators write; defaults, messages, JSON Schema and docs come from it. `.meta({ secret: true })` hides a field everywhere. */
+  /**
+   * Parses what operators write; defaults, messages, JSON Schema and docs come from it. `.meta({ secret: true })` hides a field everywhere.
+   */
   readonly config: z.ZodType;
   readonly serves: Serves;
   /** It needs nothing outside the process, so cases run it instead of a fake; a function if that depends on its config. */
   readonly selfContained: boolean | ((config: never) => boolean);
-  /** The metrics on the page of a handler with this config. Two handlers of a policy must not have the same one, since a page has it once. */
+  /**
+   * The metrics on the page of a handler with this config. Two handlers of a policy must not have the same one, since a page has it once.
+   */
   metrics?(config: never): readonly PageMetric[];
   /** Checks the config; must not need its backend. */
   open(config: unknown, host: Host): Promise<AnyHandler>;

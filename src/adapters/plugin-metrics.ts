@@ -5,8 +5,8 @@ import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
   /**
-   * The metrics of one open handler. `withdraw` removes its pages, and its counters and kept values unless a handler of the same name is open, since a reload
-   * must not reset them.
+   * The metrics of one open handler. `withdraw` removes its pages, and its counters and kept values unless a handler of the same name is
+   * open, since a reload must not reset them.
    */
   forHandler(handler: string, secrets?: ConfigSecrets): Host['metrics'] & { withdraw(): void };
   /** Prometheus text format, in pieces; of a page that fails, the rest is omitted, and logged. */

@@ -1,7 +1,7 @@
 /**
  * The metrics page in the format that a scraper asks for.
- * **In**: pieces in Prometheus text format, whose samples may have exemplars, and the Accept header. **Out**: pieces in the best format that is
- * accepted: text 0.0.4, text 1.0.0 or OpenMetrics 1.0.0. **Fails**: never.
+ * **In**: pieces in Prometheus text format, whose samples may have exemplars, and the Accept header. **Out**: pieces in the best format
+ * that is accepted: text 0.0.4, text 1.0.0 or OpenMetrics 1.0.0. **Fails**: never.
  */
 import { type Header, headerOf, linePieces, sampleOf } from './exposition-lines.ts';
 

@@ -1,4 +1,6 @@
-/** The answer to a scrape: in the format and coding that it accepts, streamed, so that neither a long page nor a slow reader fills memory. */
+/**
+ * The answer to a scrape: in the format and coding that it accepts, streamed, so that neither a long page nor a slow reader fills memory.
+ */
 import { Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';

@@ -26,7 +26,8 @@ export interface PlainCarried {
 /**
  * Values may be given for built-in attributes, and for attributes of the policy that come `from` a wire. Defaults:
  * `ratelimit.entries` and `ratelimit.descriptor` are made from each other, `ratelimit.hits` is 1, the maps that `call`
- * always carries are empty, `request.host` is the authority, and the URI SAN of a SPIFFE principal is the principal. Derived attributes are derived as usual.
+ * always carries are empty, `request.host` is the authority, and the URI SAN of a SPIFFE principal is the principal. Derived attributes are
+ * derived as usual.
  */
 export function plainWire(
   attributes: Attributes,

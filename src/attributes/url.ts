@@ -116,7 +116,10 @@ function nameEnd(authority: string): number {
   return colon < 0 ? authority.length : colon;
 }
 
-/** An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these; bytes that were no text. */
+/**
+ * An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these; bytes that were no
+ * text.
+ */
 const AMBIGUOUS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}\ufffd]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
 
 /** Whether all servers read the path (before its query) alike. */
@@ -126,7 +129,9 @@ export function isPlainPath(path: string): boolean {
   return !AMBIGUOUS.test(text) && (!text.includes('%') || isDecodable(text));
 }
 
-/** A % that begins no escape may begin one when `/%%36%31dmin` is decoded twice; of bytes that are not UTF-8, `%c0%af`, some make a slash. */
+/**
+ * A % that begins no escape may begin one when `/%%36%31dmin` is decoded twice; of bytes that are not UTF-8, `%c0%af`, some make a slash.
+ */
 function isDecodable(path: string): boolean {
   try {
     return decodeURIComponent(path) !== ''; // its value is used, since a bundler takes it for a call without effects

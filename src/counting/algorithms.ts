@@ -178,8 +178,8 @@ function freeAtMs(entries: readonly Entry[], wanted: number): number | undefined
 }
 
 /**
- * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical arrival time may run
- * ahead of now by `burst` units.
+ * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical arrival time may
+ * run ahead of now by `burst` units.
  */
 function askGcra(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswer {
   const { limit, burst, perMs } = ask;

@@ -1,7 +1,7 @@
 /**
  * All or none over counters that the backend cannot charge in one atomic step.
- * **In**: asks, how they fall into groups, and what charges a group (all of it, or none). **Out**: an answer for each ask. **Fails**: as the
- * first group that failed; the charges of other groups are returned.
+ * **In**: asks, how they fall into groups, and what charges a group (all of it, or none). **Out**: an answer for each ask. **Fails**: as
+ * the first group that failed; the charges of other groups are returned.
  *
  * Until they are returned, for two round trips, other callers see fewer units than are left.
  */

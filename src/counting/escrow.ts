@@ -4,7 +4,8 @@
  *
  * Units that are held were charged when they were taken, so a window never admits more than its limit: units that outlive it are not spent.
  * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
- * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
+ * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when
+ * idle.
  */
 import { asSpend, changeOf, spendOf } from './ask.ts';
 import {
@@ -71,7 +72,8 @@ export class Escrow {
     if (asks.length === 1) return this.#spend(asks);
     const spent = asks.map((ask) => this.#spend([ask]));
     return spent.some((one) => one instanceof Promise)
-      ? Promise.all(spent as readonly Promise<readonly CounterAnswer[]>[]).then((answers) => answers.flat()) // also of answers that are here
+      ? // Also of answers that are here
+        Promise.all(spent as readonly Promise<readonly CounterAnswer[]>[]).then((answers) => answers.flat())
       : (spent as readonly (readonly CounterAnswer[])[]).flat();
   }
 

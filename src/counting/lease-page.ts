@@ -1,6 +1,7 @@
 /**
  * The leases of a counter of `concurrency`, for operators.
- * **In**: its entries in the order in which they were taken, a page. **Out**: the leases of the page, and how many there are. **Fails**: never.
+ * **In**: its entries in the order in which they were taken, a page. **Out**: the leases of the page, and how many there are. **Fails**:
+ * never.
  */
 import type { LeasePage, QuotaPlace } from '../adapters/contract.ts';
 import { lasts } from './algorithms.ts';

@@ -1,6 +1,7 @@
 /**
  * Resources of Envoy in its own JSON, as configuration files and dumps have them (snake_case, `@type` in an Any), to bytes.
- * **In**: JSON. **Out**: the encoded message, and a digest of it. **Fails**: with an {@link EnvoyJsonError} that names the field by its path.
+ * **In**: JSON. **Out**: the encoded message, and a digest of it. **Fails**: with an {@link EnvoyJsonError} that names the field by its
+ * path.
  */
 import { hash } from 'node:crypto';
 import { type DescMessage, fromBinary, type JsonValue, type Registry, toJson } from '@bufbuild/protobuf';

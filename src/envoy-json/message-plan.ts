@@ -2,7 +2,8 @@
  * How messages are written, compiled once per type: for each name of a field, its number and the form of its value.
  * **In**: JSON. **Out**: the fields in the order of their numbers. **Fails**: with an {@link EnvoyJsonError}.
  *
- * Values of the forms that this program makes are written directly. Of any other value the library of protobuf makes the bytes, or the error.
+ * Values of the forms that this program makes are written directly. Of any other value the library of protobuf makes the bytes, or the
+ * error.
  */
 import {
   type DescField,

@@ -2,7 +2,10 @@
 import { messageOf } from '../text/message-of.ts';
 import { GrpcError, Status } from '../transport/transport.ts';
 
-/** Waits for room in a queue. A full queue has accepted the entry for which it delays the sender, so a server that ends its calls need not wait. */
+/**
+ * Waits for room in a queue. A full queue has accepted the entry for which it delays the sender, so a server that ends its calls need not
+ * wait.
+ */
 export async function settledOrEnding(waiting: Promise<void>, ending: AbortSignal): Promise<void> {
   if (ending.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,8 +1,8 @@
 /**
  * An authority with a root of its own, which replaces it in three steps before it ends.
  * **In**: a folder to keep roots in, or none; lifetimes. **Out**: a source of signing certificates.
- * **Fails**: with an {@link AuthorityError} when it is opened without a root that may sign; later never: the roots in force stay, and one log
- * line says why.
+ * **Fails**: with an {@link AuthorityError} when it is opened without a root that may sign; later never: the roots in force stay, and one
+ * log line says why.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';

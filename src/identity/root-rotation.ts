@@ -26,9 +26,9 @@ export interface RotationPlan<T> {
 const LEAST_LEFT = 0.2;
 
 /**
- * Step 1: a new root is trusted beside the old. Step 2: after `maxTtlMs`, by when each workload has renewed its certificate and has got both
- * roots with it, the new one signs. Step 3: after as long again, when the last certificate by the old root has ended, the old is dropped.
- * Where the old root ends too soon for that, the steps share the time that is left.
+ * Step 1: a new root is trusted beside the old. Step 2: after `maxTtlMs`, by when each workload has renewed its certificate and has got
+ * both roots with it, the new one signs. Step 3: after as long again, when the last certificate by the old root has ended, the old is
+ * dropped. Where the old root ends too soon for that, the steps share the time that is left.
  *
  * `roots`: oldest first.
  */

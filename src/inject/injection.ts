@@ -143,8 +143,8 @@ function itemsOf(list: InjectedList, written: unknown, { style }: InjectConfig):
 }
 
 /**
- * Templates of Istio 1.0 write it where Kubernetes had no such field, and Helm's puts it into the security context: today the first would make
- * the init container a sidecar, and the second is refused.
+ * Templates of Istio 1.0 write it where Kubernetes had no such field, and Helm's puts it into the security context: today the first would
+ * make the init container a sidecar, and the second is refused.
  */
 function withoutRestartPolicy(container: JsonObject): JsonObject {
   const { restartPolicy: _, securityContext, ...others } = container;

@@ -1,6 +1,6 @@
 /**
- * Probes and lifecycle hooks that the agent of the sidecar performs for the kubelet: the kubelet has no certificate, so STRICT mutual TLS refuses
- * its requests, and a connection that Envoy accepts does not prove that the application listens.
+ * Probes and lifecycle hooks that the agent of the sidecar performs for the kubelet: the kubelet has no certificate, so STRICT mutual TLS
+ * refuses its requests, and a connection that Envoy accepts does not prove that the application listens.
  * **In**: containers of a pod. **Out**: the containers with paths of the agent, and the originals as Istio's agent reads them.
  * **Fails**: never; a probe that cannot be rewritten stays.
  */

@@ -1,4 +1,6 @@
-/** A connection to an API server that many requests share. Its credentials are read again from time to time, since they are rotated on disk. */
+/**
+ * A connection to an API server that many requests share. Its credentials are read again from time to time, since they are rotated on disk.
+ */
 import { ApiConnection, ApiError } from './api-connection.ts';
 import type { ReadApiServer } from './api-server.ts';
 

@@ -71,7 +71,8 @@ export function fromKubeconfig(path: string, context?: string): ReadApiServer {
 function parse(written: string): z.output<typeof fileSchema> {
   const document = parseDocument(written, { prettyErrors: true });
   const [wrong] = document.errors;
-  if (wrong !== undefined) throw new Error(`line ${wrong.linePos?.[0].line ?? '?'}: not YAML (${wrong.code})`); // its message quotes the text
+  // The message of the parser quotes the text.
+  if (wrong !== undefined) throw new Error(`line ${wrong.linePos?.[0].line ?? '?'}: not YAML (${wrong.code})`);
   const parsed = fileSchema.safeParse(document.toJS({ reviver: withoutEmpty }));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

@@ -1,8 +1,8 @@
 /**
  * The control plane: the mesh in force, for each proxy as it sees it.
- * **In**: a mesh, again at each change, and the certificates of proxies that have no agent. **Out**: a source of resources for the discovery
- * service, and a call for credentials that a gateway may not have. **Fails**: a proxy whose node does not say who it is gets INVALID_ARGUMENT, one that claims to be another than it has
- * proven PERMISSION_DENIED.
+ * **In**: a mesh, again at each change, and the certificates of proxies that have no agent. **Out**: a source of resources for the
+ * discovery service, and a call for credentials that a gateway may not have. **Fails**: a proxy whose node does not say who it is gets
+ * INVALID_ARGUMENT, one that claims to be another than it has proven PERMISSION_DENIED.
  */
 import type { SecretsLease, WorkloadIdentities } from '../identity/workload-identities.ts';
 import { GrpcError, Status } from '../transport/index.ts';

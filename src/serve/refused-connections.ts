@@ -8,7 +8,9 @@ import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { Log } from '../adapters/contract.ts';
 import { Throttle } from '../time/throttle.ts';
 
-/** The flag or setting that turns TLS on; or the flag of the port beside this one, which speaks TLS if this is cleartext, and the reverse. */
+/**
+ * The flag or setting that turns TLS on; or the flag of the port beside this one, which speaks TLS if this is cleartext, and the reverse.
+ */
 export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS' | OtherPort | undefined;
 type OtherPort = '--xds' | '--secure';
 const isOtherPort = (hint: TlsHint): hint is OtherPort => hint === '--xds' || hint === '--secure';

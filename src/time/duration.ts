@@ -24,7 +24,9 @@ const UNIT_NANOS: Readonly<Record<string, bigint>> = {
   ns: 1n,
 };
 
-/** Go's form (time.ParseDuration), in exact nanoseconds, without Go's limit of 292 years: `1h30m`, `-1.5s`, `100us`, `0`; else `undefined`. */
+/**
+ * Go's form (time.ParseDuration), in exact nanoseconds, without Go's limit of 292 years: `1h30m`, `-1.5s`, `100us`, `0`; else `undefined`.
+ */
 export function goDurationNanos(text: string): bigint | undefined {
   const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
   if (match === null) return /^[+-]?0$/.test(text) ? 0n : undefined;

@@ -1,6 +1,6 @@
 /**
- * Work on keys: a few at a time, each key once at a time, and again with back-off after a failure. While everything fails, one key at a time is
- * tried after a pause, so that a server that comes back is not met by all of them.
+ * Work on keys: a few at a time, each key once at a time, and again with back-off after a failure. While everything fails, one key at a
+ * time is tried after a pause, so that a server that comes back is not met by all of them.
  */
 import { Backoff, type BackoffOptions } from './backoff.ts';
 

@@ -21,13 +21,13 @@ const LONGEST_PAUSE_MS = 100;
 export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
- * One timer for any number of waiting calls: each is in the slot of its time, and a slot is visited when its time has come. No entry expires
- * early, and by the clock none expires more than a slot's width late.
+ * One timer for any number of waiting calls: each is in the slot of its time, and a slot is visited when its time has come. No entry
+ * expires early, and by the clock none expires more than a slot's width late.
  *
- * The wheel has two times. A caller's deadline runs by the clock. A backend's deadline runs in loop time, in which the event loop was free to
- * see an answer: if a timer fires late because the loop or the machine was busy, only the timer's own length counts. So neither a burst of
- * work in this process nor a lack of CPU makes a backend look slow. Loop time never runs faster than the clock, so a slot by the clock is
- * early enough for both. Sockets are read once more before an entry expires, since timers run before them in a turn of the loop.
+ * The wheel has two times. A caller's deadline runs by the clock. A backend's deadline runs in loop time, in which the event loop was free
+ * to see an answer: if a timer fires late because the loop or the machine was busy, only the timer's own length counts. So neither a burst
+ * of work in this process nor a lack of CPU makes a backend look slow. Loop time never runs faster than the clock, so a slot by the clock
+ * is early enough for both. Sockets are read once more before an entry expires, since timers run before them in a turn of the loop.
  */
 export class TimerWheel {
   readonly #slots: Set<Expiring>[] = Array.from({ length: SLOTS }, () => new Set());

@@ -15,7 +15,9 @@ export interface UnaryOptions {
 export interface GrpcClient {
   /** Rejects with a {@link GrpcError} if the status is not OK. */
   unary(path: string, request: Uint8Array, options?: UnaryOptions): Promise<Uint8Array>;
-  /** Sends messages as fast as the server accepts them; ends its side after the last. Throws a {@link GrpcError} if the status is not OK. */
+  /**
+   * Sends messages as fast as the server accepts them; ends its side after the last. Throws a {@link GrpcError} if the status is not OK.
+   */
   stream(
     path: string,
     requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,

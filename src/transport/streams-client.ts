@@ -1,7 +1,8 @@
 /**
  * A client for streams that stay open, on one connection of Node's HTTP/2. It writes a message in the turn in which it is sent, and tells
  * how much waits for the other side.
- * **In**: messages. **Out**: messages, then how the stream ended. **Fails**: with a {@link GrpcError}; a broken connection ends its streams.
+ * **In**: messages. **Out**: messages, then how the stream ended. **Fails**: with a {@link GrpcError}; a broken connection ends its
+ * streams.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';

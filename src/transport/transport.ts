@@ -67,7 +67,10 @@ export interface CallContext {
   readonly arrivedAtMs: number;
   /** The caller's address: `127.0.0.1:50412`. */
   readonly peer: string;
-  /** The caller's, verified against `ca` of {@link TlsOptions} when it connected; it may have ended since. Read from the connection when asked for. */
+  /**
+   * The caller's, verified against `ca` of {@link TlsOptions} when it connected; it may have ended since. Read from the connection when
+   * asked for.
+   */
   readonly peerCertificate?: X509Certificate | undefined;
 }
 
@@ -94,8 +97,8 @@ export type Method =
     };
 
 /**
- * For a stream of records, such as log entries, that its client neither repeats nor keeps. The server ends it by sending `lastReply` and OK,
- * and reads on until the client ends its side; messages that have arrived are read even if the client is gone.
+ * For a stream of records, such as log entries, that its client neither repeats nor keeps. The server ends it by sending `lastReply` and
+ * OK, and reads on until the client ends its side; messages that have arrived are read even if the client is gone.
  */
 export interface Records {
   readonly lastReply: Uint8Array;

@@ -1,8 +1,8 @@
 import type { Resource, Resources } from './resource.ts';
 
 /**
- * The resources of one type for one proxy: those that many proxies have, as one map for all of them, and its own, which win. What is found out
- * about the shared map is found out once for all its proxies.
+ * The resources of one type for one proxy: those that many proxies have, as one map for all of them, and its own, which win. What is found
+ * out about the shared map is found out once for all its proxies.
  */
 export class LayeredResources implements Resources {
   readonly shared: Resources;

@@ -1,5 +1,6 @@
 /**
- * Requests of the state of the world, with their names as they stand on the wire: each ACK repeats all of them, which are most of its bytes.
+ * Requests of the state of the world, with their names as they stand on the wire: each ACK repeats all of them, which are most of its
+ * bytes.
  * **In**: the bytes of a DiscoveryRequest. **Out**: its fields, and the set of names, decoded once for all requests that name the same.
  * **Fails**: by throwing, if it is not a DiscoveryRequest.
  */

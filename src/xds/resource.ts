@@ -34,8 +34,8 @@ export interface Proxy {
 
 export interface ResourceSource {
   /**
-   * For a new stream. Throws a GrpcError to refuse the proxy. `changed` says that resources of this stream alone are newer; it may be called
-   * from the next turn of the event loop on.
+   * For a new stream. Throws a GrpcError to refuse the proxy. `changed` says that resources of this stream alone are newer; it may be
+   * called from the next turn of the event loop on.
    */
   connect(proxy: Proxy, changed: () => void): SourceOfProxy;
 }

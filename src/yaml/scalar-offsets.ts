@@ -10,7 +10,8 @@ export function scalarOffset(node: ScalarNode, offset: number): number {
   const raw = source.text.slice(start, end);
   const value = String(node.value);
   const quote = node.style === 'single' || node.style === 'double' ? 1 : 0;
-  if (raw.length === value.length + 2 * quote && raw.startsWith(value, quote)) return start + quote + offset; // nothing is escaped or folded
+  // Nothing is escaped or folded
+  if (raw.length === value.length + 2 * quote && raw.startsWith(value, quote)) return start + quote + offset;
   const map = style(node.style, raw);
   if (map === undefined || map.text !== value) return start;
   const at = map.offsets[offset] ?? (map.offsets.at(-1) ?? -1) + 1;

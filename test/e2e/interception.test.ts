@@ -1,6 +1,6 @@
 /**
- * Applications that know of no mesh, in two pods: the kernel sends their connections through Envoy, by the rules of Istio's init containers,
- * and Envoy asks Sluice.
+ * Applications that know of no mesh, in two pods: the kernel sends their connections through Envoy, by the rules of Istio's init
+ * containers, and Envoy asks Sluice.
  */
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -149,8 +149,8 @@ const probed = (path: string): Promise<string> =>
 /** Envoys in both pods, and the rules that send connections to them. `hasAgent`: they have certificates. */
 async function intercept(mode: 'REDIRECT' | 'TPROXY', style: '1.0' | 'today', hasAgent = false): Promise<void> {
   await Promise.all(proxies.map((one) => one.stop()));
-  // As in a pod, before Envoy starts: the kernel would take what the control plane sends on an older connection for a new one, redirect it and
-  // reset it, and Envoy would notice by its next ping, after 30 s.
+  // As in a pod, before Envoy starts: the kernel would take what the control plane sends on an older connection for a new one, redirect it
+  // and reset it, and Envoy would notice by its next ping, after 30 s.
   const rules =
     `${COMMAND} iptables -p 15001 -u ${PROXY_USER} -m ${mode} -i * -b * -d ${STATUS_PORT} --style ${style} --ipv6 off`.split(
       ' ',
@@ -345,7 +345,8 @@ describe('while calls go', () => {
       const [mesh] = servers as [Part];
       await untilReady('the late service', mesh, async () => (await client.get(newcomer)).startsWith('200 '));
       expect(await client.get(newcomer)).toMatch(new RegExp(`^200 server-${HIDDEN} from .* for late/late$`));
-      // The server's Envoy may be later than the client's. Until then it passes connections of the port through, which stay so while they last.
+      // The server's Envoy may be later than the client's. Until then it passes connections of the port through, which stay so while they
+      // last.
       await untilReady('its port', mesh, async () => {
         await client.get(newcomer);
         return (await statOf(1, `http.inbound_${HIDDEN}.downstream_rq_2xx`)) > 0;

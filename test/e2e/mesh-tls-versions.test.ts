@@ -1,4 +1,7 @@
-/** `meshMTLS.minProtocolVersion` in a real handshake: the Envoy of a workload, told by the control plane, and a client of one version of TLS. */
+/**
+ * `meshMTLS.minProtocolVersion` in a real handshake: the Envoy of a workload, told by the control plane, and a client of one version of
+ * TLS.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';

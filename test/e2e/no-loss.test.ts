@@ -1,4 +1,7 @@
-/** A server killed at any moment under load, each time with another policy: every confirmed entry reaches the sink, in the order of its stream. */
+/**
+ * A server killed at any moment under load, each time with another policy: every confirmed entry reaches the sink, in the order of its
+ * stream.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

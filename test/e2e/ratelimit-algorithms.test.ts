@@ -1,4 +1,7 @@
-/** gcra, log and concurrency in configs of `sluice ratelimit`: in memory, in a single Redis, over a unix socket, in a cluster, and during outages. */
+/**
+ * gcra, log and concurrency in configs of `sluice ratelimit`: in memory, in a single Redis, over a unix socket, in a cluster, and during
+ * outages.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

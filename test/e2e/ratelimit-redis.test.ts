@@ -91,7 +91,8 @@ describe.each(MODES)('%s', (mode, settings) => {
     const cluster = await startRedisCluster();
     ends.push(async () => cluster.stop());
     const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, ...settings });
-    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')); // similar names have similar slots
+    // Similar names have similar slots
+    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex'));
     for (let call = 1; call <= 20; call++) expect(await ask(users)).toEqual(users.map(() => 20 - call));
     expect(await ask(users)).toEqual(users.map(() => 'over'));
     const keys = await Promise.all(

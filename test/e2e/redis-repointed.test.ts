@@ -1,4 +1,7 @@
-/** Connections that stay open but are useless: the server has become a replica, or wants a password. Real servers behind an address that is repointed. */
+/**
+ * Connections that stay open but are useless: the server has become a replica, or wants a password. Real servers behind an address that is
+ * repointed.
+ */
 import { z } from 'zod';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';

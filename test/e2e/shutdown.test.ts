@@ -1,4 +1,6 @@
-/** SIGTERM respects the grace period, and calls get answers, while a backend is away or hangs, or a reader of the admin port does not read. */
+/**
+ * SIGTERM respects the grace period, and calls get answers, while a backend is away or hangs, or a reader of the admin port does not read.
+ */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * A light client of the discovery service, for crowds of simulated proxies. It subscribes as Envoy does (clusters, their endpoints, listeners,
- * the routes that these name), and accepts everything at once, or refuses it.
+ * A light client of the discovery service, for crowds of simulated proxies. It subscribes as Envoy does (clusters, their endpoints,
+ * listeners, the routes that these name), and accepts everything at once, or refuses it.
  */
 import { create, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';

@@ -1,6 +1,6 @@
 /**
- * Two clients side by side at one API server: our lists and watches, and the informers of @kubernetes/client-node, which know nothing of each
- * other. Both must hold the same objects.
+ * Two clients side by side at one API server: our lists and watches, and the informers of @kubernetes/client-node, which know nothing of
+ * each other. Both must hold the same objects.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {

@@ -16,8 +16,8 @@ export async function freePort(): Promise<number> {
 }
 
 /**
- * The first three octets of loopback addresses for this process alone; Linux binds any of 127.0.0.0/8. Envoys of two runs at one address would
- * share its connections.
+ * The first three octets of loopback addresses for this process alone; Linux binds any of 127.0.0.0/8. Envoys of two runs at one address
+ * would share its connections.
  */
 export async function freeNet(): Promise<string> {
   const port = await freePort();

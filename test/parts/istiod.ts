@@ -1,6 +1,6 @@
 /**
- * istiod (`pilot-discovery`), Istio's own control plane, for comparisons: built by Go into the cache on first use, which takes ten minutes on a
- * free machine. It reads its mesh from a Kubernetes API server:
+ * istiod (`pilot-discovery`), Istio's own control plane, for comparisons: built by Go into the cache on first use, which takes ten minutes
+ * on a free machine. It reads its mesh from a Kubernetes API server:
  * `startKubeApiServer()`, put objects there, `startIstiod(server)`, then ask its discovery service as Envoy does, or its debug pages.
  */
 import { existsSync } from 'node:fs';
@@ -48,8 +48,8 @@ export interface Istiod {
 }
 
 /**
- * Puts Istio's CustomResourceDefinitions and its namespace there first. Without filters that a stock Envoy does not know; `env` and `meshConfig`
- * say what differs.
+ * Puts Istio's CustomResourceDefinitions and its namespace there first. Without filters that a stock Envoy does not know; `env` and
+ * `meshConfig` say what differs.
  */
 export async function startIstiod(
   server: KubeApiServer,

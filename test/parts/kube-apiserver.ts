@@ -1,6 +1,6 @@
 /**
- * A real Kubernetes API server with its etcd, for slow tests: built by Go into the cache on first use, which takes 15 minutes on a free machine
- * and 5 GB. There are no controllers, so tests write ReplicaSets and the status of pods themselves.
+ * A real Kubernetes API server with its etcd, for slow tests: built by Go into the cache on first use, which takes 15 minutes on a free
+ * machine and 5 GB. There are no controllers, so tests write ReplicaSets and the status of pods themselves.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * A process that serves large lists of pods, their services and endpoints, as a cluster has them, over HTTPS: `node kube-crowd.ts COUNT` prints its port.
- * Ten pods of a Deployment have equal labels; one pod in ten belongs to a StatefulSet, with labels of its own.
+ * A process that serves large lists of pods, their services and endpoints, as a cluster has them, over HTTPS: `node kube-crowd.ts COUNT`
+ * prints its port. Ten pods of a Deployment have equal labels; one pod in ten belongs to a StatefulSet, with labels of its own.
  */
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';

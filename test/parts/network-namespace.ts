@@ -1,6 +1,6 @@
 /**
- * Network namespaces of a node and a pod, joined by a pair of virtual interfaces, so that rules of iptables can be tried without a change to the
- * machine. Needs root.
+ * Network namespaces of a node and a pod, joined by a pair of virtual interfaces, so that rules of iptables can be tried without a change
+ * to the machine. Needs root.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * A real OpenTelemetry collector, for slow tests: its builder and the collector are built by Go into the cache on first use. It receives OTLP
- * over gRPC and HTTP, each also over TLS with client certificates, and writes what it received to files, as JSON.
+ * A real OpenTelemetry collector, for slow tests: its builder and the collector are built by Go into the cache on first use. It receives
+ * OTLP over gRPC and HTTP, each also over TLS with client certificates, and writes what it received to files, as JSON.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -39,6 +39,7 @@ export type ValuesOf<S> = S extends Shape
 
 /**
  * A shape; `'any'` for any names (log fields); or a function of config and params (labels, columns).
- * A dot in a name nests it in YAML: `'labels.method'` is written `labels: { method: ... }` and reaches the plugin as `input['labels.method']`.
+ * A dot in a name nests it in YAML: `'labels.method'` is written `labels: { method: ... }` and reaches the plugin as
+ * `input['labels.method']`.
  */
 export type ShapeSpec<C = unknown, P = unknown> = Shape | 'any' | ((config: C, params: P) => Shape);

@@ -1,6 +1,7 @@
 /**
  * One connection for each address, shared by all handlers behind it.
- * **In**: an address with its TLS files. **Out**: a connection whose plugin has described itself. **Fails**: with `Unavailable` and what to do.
+ * **In**: an address with its TLS files. **Out**: a connection whose plugin has described itself. **Fails**: with `Unavailable` and what to
+ * do.
  */
 import { fromBinary, create, toBinary } from '@bufbuild/protobuf';
 import { readFile } from 'node:fs/promises';

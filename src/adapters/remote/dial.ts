@@ -1,7 +1,7 @@
 /**
  * A channel to a handler behind an address: one stream of `sluice.plugin.v1` for each handler.
- * **In**: an adapter, an address. **Out**: channels. **Fails**: a channel is `gone` when its stream ends, and is given up when the plugin is
- * silent, does not read, or sends what is no message of the contract.
+ * **In**: an adapter, an address. **Out**: channels. **Fails**: a channel is `gone` when its stream ends, and is given up when the plugin
+ * is silent, does not read, or sends what is no message of the contract.
  */
 import { type Adapter, type Shape, type ShapeSpec, Unavailable } from '../contract.ts';
 import { CONTRACT_VERSION } from '../contract/version.ts';

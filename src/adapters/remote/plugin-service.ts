@@ -1,7 +1,7 @@
 /**
  * Adapters behind `sluice.plugin.v1`: each Handle stream is a session with one handler.
- * **In**: adapters. **Out**: the methods of the service. **Fails**: a stream with bytes that are no HandleRequest ends with INVALID_ARGUMENT;
- * configs and params that the adapter's schema rejects are answered as such.
+ * **In**: adapters. **Out**: the methods of the service. **Fails**: a stream with bytes that are no HandleRequest ends with
+ * INVALID_ARGUMENT; configs and params that the adapter's schema rejects are answered as such.
  */
 import { type DescService, toBinary } from '@bufbuild/protobuf';
 import type { z } from 'zod';

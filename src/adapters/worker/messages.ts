@@ -1,6 +1,6 @@
 /**
- * Messages between a handler's process and its host, as flat lists: a structured clone of a list of primitives costs a third of one of objects.
- * The calls and answers that come thousands of times a second are spread out; all others are passed as they are.
+ * Messages between a handler's process and its host, as flat lists: a structured clone of a list of primitives costs a third of one of
+ * objects. The calls and answers that come thousands of times a second are spread out; all others are passed as they are.
  */
 import type { Allow } from '../contract.ts';
 import type { FromHandler, ToHandler } from '../isolated/protocol.ts';

@@ -143,7 +143,8 @@ function changeDifferences(what: string, want: WantedChanges | undefined, observ
   const missing = (want.remove ?? []).filter((name) => !observed.remove.includes(name));
   return [
     ...pairDifferences(`${what}.set`, want.set, observed.set),
-    ...pairDifferences(`${what}.append`, want.append, [...observed.append, ...observed.set]), // over the wire, a value appended to nothing is a set
+    // Over the wire, a value appended to nothing is a set
+    ...pairDifferences(`${what}.append`, want.append, [...observed.append, ...observed.set]),
     ...missing.map((name) => `${what}.remove: ${name} is not removed`),
   ];
 }

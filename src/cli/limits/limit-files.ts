@@ -30,7 +30,8 @@ export async function holdLimits(paths: readonly string[]): Promise<boolean> {
   const policy: PolicyFiles = await readPolicyFiles(paths);
   const kind = kindOf(policy.files);
   if (kind !== undefined || policy.files.length > 0) return kind === 'limits';
-  const { files } = await readLimitFiles(paths).catch(() => ({ files: [] })); // any extension, any encoding; loading as a policy reports unreadable files
+  // Any extension, any encoding; loading as a policy reports unreadable files
+  const { files } = await readLimitFiles(paths).catch(() => ({ files: [] }));
   return kindOf(files) === 'limits';
 }
 

@@ -5,8 +5,8 @@ const GRAIN_MS = 1;
 /** This many calls at once are a burst. */
 const BURST = 32;
 /**
- * How long a backend that counts may be silent during a burst (decision 15): below Envoy's 200 ms for ext_authz, since a burst must not look
- * like an outage, which lets limits pass.
+ * How long a backend that counts may be silent during a burst (decision 15): below Envoy's 200 ms for ext_authz, since a burst must not
+ * look like an outage, which lets limits pass.
  */
 export const BURST_SILENCE_MS = 150;
 

@@ -1,7 +1,7 @@
 /**
  * Entries of `log` and `concurrency` in shared memory: a linked list per place of {@link SharedPlaces}, all from one pool of slots.
- * **In** and **out**: lists as arrays, in order. **Fails**: never; when all slots are in use, an entry that ends early is evicted, and reported.
- * Callers hold the lock of the places.
+ * **In** and **out**: lists as arrays, in order. **Fails**: never; when all slots are in use, an entry that ends early is evicted, and
+ * reported. Callers hold the lock of the places.
  *
  * A worker may be terminated between any two steps. It sets a flag before a change and clears it after; the next worker that finds the flag
  * set calls {@link repair}: entries reachable from a list stay, all other slots become free.
@@ -261,7 +261,10 @@ export class SharedEntries {
   }
 }
 
-/** The place of an entry in a list, from `from` on; lists are in the order in which entries end. A part of its cost may have been given back. */
+/**
+ * The place of an entry in a list, from `from` on; lists are in the order in which entries end. A part of its cost may have been given
+ * back.
+ */
 function placeIn(entries: readonly Entry[], { untilMs, owner }: Entry, from: number): number | undefined {
   for (let at = from; at < entries.length; at++) {
     const entry = entries[at] as Entry;

@@ -1,7 +1,8 @@
 /**
- * The connection to Redis: one server, one behind sentinels, or a cluster. It never makes a call wait for a dead server, and reconnects by itself.
- * **In**: an address. **Out**: replies. **Fails**: as Unavailable, at the latest when no command was answered for `timeoutMs`; as Rejected where
- * Redis refuses this key or script alone.
+ * The connection to Redis: one server, one behind sentinels, or a cluster. It never makes a call wait for a dead server, and reconnects by
+ * itself.
+ * **In**: an address. **Out**: replies. **Fails**: as Unavailable, at the latest when no command was answered for `timeoutMs`; as Rejected
+ * where Redis refuses this key or script alone.
  */
 import { once } from 'node:events';
 import { Cluster, Redis, ReplyError } from 'ioredis';

@@ -19,8 +19,8 @@ export const LETTER: Readonly<Record<CounterAlgorithm, string>> = {
 type Counted = Pick<BucketSpec, 'counter' | 'algorithm'>;
 
 /**
- * `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so the keys are unambiguous. The key
- * of a `window` is used as it is, as in envoyproxy/ratelimit.
+ * `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so the keys are unambiguous. The
+ * key of a `window` is used as it is, as in envoyproxy/ratelimit.
  */
 export function counterKey(prefix: string, { counter, algorithm }: Counted, perMs: number, key: string): string {
   if (algorithm === 'window') return key;
@@ -43,7 +43,10 @@ export function holdersKey(prefix: string, bucket: Counted, perMs: number, key: 
 export const ownerName = (idempotencyKey: string): string =>
   createHash('sha256').update(keyPart(idempotencyKey)).digest('base64url').slice(0, 22);
 
-/** The owner of a lease: its idempotency key after `=`, which operators can read; if it is long or has a separator of the log, {@link ownerName}. */
+/**
+ * The owner of a lease: its idempotency key after `=`, which operators can read; if it is long or has a separator of the log, {@link
+ * ownerName}.
+ */
 export const leaseOwner = (idempotencyKey: string): string =>
   PLAIN.test(idempotencyKey) ? `=${idempotencyKey}` : ownerName(idempotencyKey);
 /** Printable ASCII but blank, `,` and `:`. */

@@ -2,8 +2,8 @@
  * Commands in flight to one server.
  * **In**: a function that sends a command, the sockets it uses. **Out**: its reply, as soon as it arrives. **Fails**: as the command does.
  *
- * The commands of one turn of the event loop leave in one write, and each resolves by itself; ioredis' auto-pipelining resolves the first of a
- * thousand only with the last. No command has a timer of its own: a server that answers others is not hung, however long its queue.
+ * The commands of one turn of the event loop leave in one write, and each resolves by itself; ioredis' auto-pipelining resolves the first
+ * of a thousand only with the last. No command has a timer of its own: a server that answers others is not hung, however long its queue.
  */
 import type { Socket } from 'node:net';
 import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';

@@ -27,8 +27,8 @@ import { createHash } from 'node:crypto';
  * A key lives 2 s longer than it counts, for clocks that differ. A time further ahead than any charge could set it comes from a clock that
  * was set back since: the counter is over. Writes nothing if one ask is refused.
  *
- * Reply, for each ask: granted (1 or 0), remaining, reset in ms, charged (-1: all of the cost; numbers that leave a script have no fractions),
- * end of its window in ms, used (of a window).
+ * Reply, for each ask: granted (1 or 0), remaining, reset in ms, charged (-1: all of the cost; numbers that leave a script have no
+ * fractions), end of its window in ms, used (of a window).
  */
 export const SCRIPT = `
 local MAX_MS = 1e15 -- the longest expiry that Redis takes; some 30 000 years

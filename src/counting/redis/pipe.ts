@@ -1,7 +1,7 @@
 /**
  * INCRBY and EXPIRE, many in one write: the two commands that every hit of a `window` costs, without an object for each.
- * **In**: keys, hits and expiries, and commands whose replies are ignored. **Out**: counts, in order. **Fails**: all that wait fail when the
- * connection ends; a command that Redis refuses fails alone.
+ * **In**: keys, hits and expiries, and commands whose replies are ignored. **Out**: counts, in order. **Fails**: all that wait fail when
+ * the connection ends; a command that Redis refuses fails alone.
  *
  * A connection of its own beside that of ioredis, which finds the server, follows it when it moves, and does all else.
  */

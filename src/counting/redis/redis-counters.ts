@@ -2,8 +2,8 @@
  * Counters in Redis: exact over all replicas that share it.
  * **In**: asks. **Out**: answers. **Fails**: as the connection does.
  *
- * Hits of `window`s are INCRBY and EXPIRE, as envoyproxy/ratelimit counts; those of one turn of the event loop go out in one write. All else is
- * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
+ * Hits of `window`s are INCRBY and EXPIRE, as envoyproxy/ratelimit counts; those of one turn of the event loop go out in one write. All
+ * else is one script, by its SHA, for all asks of a call; on a cluster one for each slot.
  */
 import { type LeasePage, type Owe, type QuotaPlace, Rejected, type Spend } from '../../adapters/contract.ts';
 import { allOrNone } from '../all-or-none.ts';

@@ -96,7 +96,8 @@ function fixed(number: number, precision: number): string {
 function rounded(text: string, exact: string): string {
   const [digits = ''] = text.split('e');
   const [all = ''] = exact.split('e');
-  const isTie = /^\.?50*$/.test(all.slice(digits.length)); // rounding up may change digits by a carry, but not their number where the last is odd
+  // Rounding up may change digits by a carry, but not their number where the last is odd
+  const isTie = /^\.?50*$/.test(all.slice(digits.length));
   const last = Number(digits.at(-1));
   if (!isTie || last % 2 === 0) return text;
   return digits.slice(0, -1) + String(last - 1) + text.slice(digits.length);

@@ -1,6 +1,7 @@
 /**
  * The routes of the HTTP port: which proxies send calls to which path.
- * **In**: routes as configured. **Out**: the route of a request's path. **Fails**: {@link routesProblem} says why routes cannot stand side by side.
+ * **In**: routes as configured. **Out**: the route of a request's path. **Fails**: {@link routesProblem} says why routes cannot stand side
+ * by side.
  */
 
 /**

@@ -45,8 +45,8 @@ const spiffe: Problem = (value) =>
   value.startsWith('spiffe://') ? 'never matches: a principal is written without spiffe://' : undefined;
 
 /**
- * Why a value that is taken probably does not mean what its writer meant; `undefined` without a doubt. As in Istio, an asterisk is a wildcard
- * at the beginning or at the end alone: a DENY of `/users/*\/keys` denies nothing.
+ * Why a value that is taken probably does not mean what its writer meant; `undefined` without a doubt. As in Istio, an asterisk is a
+ * wildcard at the beginning or at the end alone: a DENY of `/users/*\/keys` denies nothing.
  */
 export function doubtOf(field: string, value: string): string | undefined {
   return formDoubt(field, value) ?? wildcardDoubt(field, value);

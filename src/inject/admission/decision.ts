@@ -72,7 +72,10 @@ function textsOf(value: unknown): Texts {
   );
 }
 
-/** `matchLabels` and `matchExpressions`, all of which must hold. An empty selector selects nothing, other than in Kubernetes; one with an unknown operator does not, either. */
+/**
+ * `matchLabels` and `matchExpressions`, all of which must hold. An empty selector selects nothing, other than in Kubernetes; one with an
+ * unknown operator does not, either.
+ */
 function selects(selector: JsonObject, labels: Texts): boolean {
   const wanted = Object.entries(textsOf(selector['matchLabels']));
   const expressions = Array.isArray(selector['matchExpressions']) ? selector['matchExpressions'].filter(isObject) : [];

@@ -1,6 +1,6 @@
 /**
- * What an API server fills in where a field is absent. Servers before 1.15 do not default the parts that a webhook adds, and compare pods by
- * them.
+ * What an API server fills in where a field is absent. Servers before 1.15 do not default the parts that a webhook adds, and compare pods
+ * by them.
  */
 import { type InjectedList, isObject, type JsonObject } from '../contract.ts';
 

@@ -2,8 +2,8 @@
  * An injection as a JSON patch (RFC 6902).
  * **In**: a pod as JSON, what is added to it. **Out**: operations in order. **Fails**: never.
  *
- * Order and paths are those of Istio 1.0: the parts of an earlier injection are removed, the highest index first, then each new part is added,
- * and last the status is written. Probes are replaced in between, where the pod's own containers have their indexes.
+ * Order and paths are those of Istio 1.0: the parts of an earlier injection are removed, the highest index first, then each new part is
+ * added, and last the status is written. Probes are replaced in between, where the pod's own containers have their indexes.
  */
 import { injectedNames } from '../apply.ts';
 import {

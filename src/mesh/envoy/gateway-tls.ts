@@ -1,7 +1,7 @@
 /**
  * TLS of the servers of a gateway: by files that the proxy reads, by Secrets that it gets by name, or by its identity.
- * **In**: a server's TLS settings, and the proxy. **Out**: a transport socket, and the credentials that such sockets name. **Fails**: never; without
- * a certificate a server is left out, since Envoy opens no listener while one secret is missing.
+ * **In**: a server's TLS settings, and the proxy. **Out**: a transport socket, and the credentials that such sockets name. **Fails**:
+ * never; without a certificate a server is left out, since Envoy opens no listener while one secret is missing.
  */
 import { credentialNameOf } from '../model/credential-access.ts';
 import type { Scope } from '../resolve/scope.ts';

@@ -2,8 +2,8 @@
  * How calls reach the application of a sidecar.
  * **In**: what a proxy sees of the mesh. **Out**: its inbound listeners, and the filter chains of one inbound port. **Fails**: never.
  *
- * Rules of today's Istio bring intercepted calls to `virtualInbound`, which tells ports apart by its filter chains. Those of Istio 1.0 bring
- * them to `virtualOutbound`, which hands them to the listener of the address that they were for; so each port has one of these, too.
+ * Rules of today's Istio bring intercepted calls to `virtualInbound`, which tells ports apart by its filter chains. Those of Istio 1.0
+ * bring them to `virtualOutbound`, which hands them to the listener of the address that they were for; so each port has one of these, too.
  */
 import { isHttp, originText, type Protocol } from '../model/model.ts';
 import { type InboundPort, inboundPorts } from '../resolve/inbound-ports.ts';

@@ -31,7 +31,8 @@ export function made(typeUrl: string, json: Json, origin?: string): Made {
 }
 
 /**
- * Encodes resources; equal ones are one value, though each proxy may make its own. Throws an EnvoyJsonError, which is a fault of this program.
+ * Encodes resources; equal ones are one value, though each proxy may make its own. Throws an EnvoyJsonError, which is a fault of this
+ * program.
  */
 export class Encoder {
   /** By type, name, origin and content. */

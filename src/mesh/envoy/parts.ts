@@ -34,8 +34,8 @@ export const secretFrom = (from: { readonly cluster: string } | 'ads', name: str
 export const seconds = (ms: number): string => `${ms / 1000}s`;
 
 /**
- * Of a route, from the end of the request; 0 is none, and then the deadline of a gRPC client counts. Beside a timeout it cannot: Envoy takes
- * `max_stream_duration` in place of the timeout, and would cut slow uploads.
+ * Of a route, from the end of the request; 0 is none, and then the deadline of a gRPC client counts. Beside a timeout it cannot: Envoy
+ * takes `max_stream_duration` in place of the timeout, and would cut slow uploads.
  */
 export const withTimeout = (ms: number): Json => ({
   timeout: seconds(ms),

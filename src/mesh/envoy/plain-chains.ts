@@ -103,8 +103,8 @@ function tcpTargets({ service, port, ranges }: PlainService, scope: Scope): read
 }
 
 /**
- * The first route that takes a connection has it, though Envoy looks for the narrowest range: of its destination, then of its client, and never
- * goes back. So each destination has the routes of all others (`others`), too, and no route for clients that an earlier one takes.
+ * The first route that takes a connection has it, though Envoy looks for the narrowest range: of its destination, then of its client, and
+ * never goes back. So each destination has the routes of all others (`others`), too, and no route for clients that an earlier one takes.
  */
 export function bySource(routes: readonly Matched[], others?: Json): readonly Matched[] {
   if (routes.every(({ source }) => source === undefined)) return routes;

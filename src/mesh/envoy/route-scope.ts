@@ -1,6 +1,6 @@
 /**
- * What routes may read of a scope, and a record of what they have read: routes that were made once hold in any other scope, of this state of
- * the mesh or of a later one, in which each read finds the same. Whatever routes are made of has to be read through here.
+ * What routes may read of a scope, and a record of what they have read: routes that were made once hold in any other scope, of this state
+ * of the mesh or of a later one, in which each read finds the same. Whatever routes are made of has to be read through here.
  */
 import type { Mesh } from '../model/mesh.ts';
 import type { Member } from '../resolve/proxy.ts';

@@ -110,7 +110,10 @@ function domainsTo({ host, isHeadless, addresses }: Service, namespace: string, 
   ];
 }
 
-/** Where a host is served that has a rule, and no service that says its ports, or a rule that names this one, as for TLS that a gateway makes. */
+/**
+ * Where a host is served that has a rule, and no service that says its ports, or a rule that names this one, as for TLS that a gateway
+ * makes.
+ */
 const HTTP_PORT = 80;
 const namesHttpPort = ({ spec }: MeshObject<'VirtualService'>): boolean =>
   spec.http.some(({ match = [] }) =>

@@ -1,8 +1,8 @@
 /**
- * The virtual hosts of sidecars' route tables. A table has one for each service; a changed rule changes one of them, and namespaces differ in
- * the short names of their own services alone.
- * **In**: a host with its rule, and what a proxy sees of the mesh. **Out**: its JSON, or its bytes, which are kept for all tables and states of
- * the mesh in which it is the same. **Fails**: with an EnvoyJsonError, which is a fault of this program.
+ * The virtual hosts of sidecars' route tables. A table has one for each service; a changed rule changes one of them, and namespaces differ
+ * in the short names of their own services alone.
+ * **In**: a host with its rule, and what a proxy sees of the mesh. **Out**: its JSON, or its bytes, which are kept for all tables and
+ * states of the mesh in which it is the same. **Fails**: with an EnvoyJsonError, which is a fault of this program.
  */
 import { encodeEnvoyJson } from '../../envoy-json/encode.ts';
 import { ROUTES } from '../../xds/index.ts';

@@ -1,7 +1,7 @@
 /**
  * Certificates for gateways, and for clients by rules of TLS, from Secrets.
- * **In**: Secrets of Kubernetes, whose keys are those of kubectl (`tls.crt`, `tls.key`, `ca.crt`) or Istio's own (`cert`, `key`, `cacert`); a
- * CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; for a Secret
+ * **In**: Secrets of Kubernetes, whose keys are those of kubectl (`tls.crt`, `tls.key`, `ca.crt`) or Istio's own (`cert`, `key`, `cacert`);
+ * a CA may stand in a Secret of its own, whose name ends in `-cacert`. **Out**: the credential of a name. **Fails**: never; for a Secret
  * of no use there is a sentence that says why, without its content.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';

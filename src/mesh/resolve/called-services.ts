@@ -1,7 +1,7 @@
 /**
  * The services that have clusters in a proxy.
- * **In**: the services in its view, and the VirtualServices for hosts there. **Out**: these services, and those that the rules lead to, also
- * if its Sidecar does not name them. **Fails**: never.
+ * **In**: the services in its view, and the VirtualServices for hosts there. **Out**: these services, and those that the rules lead to,
+ * also if its Sidecar does not name them. **Fails**: never.
  *
  * As istiod does: a Sidecar says which hosts an application calls, and a rule of one of these may send its calls elsewhere.
  */

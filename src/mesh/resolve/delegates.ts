@@ -1,7 +1,7 @@
 /**
  * Routes that a VirtualService leaves to another one: `delegate`.
- * **In**: a VirtualService, and all of the mesh. **Out**: its routes in the order written, those of delegates in the place of the routes that
- * name them. **Fails**: never; a delegate that nobody declares, or that the rule may not use, has none.
+ * **In**: a VirtualService, and all of the mesh. **Out**: its routes in the order written, those of delegates in the place of the routes
+ * that name them. **Fails**: never; a delegate that nobody declares, or that the rule may not use, has none.
  *
  * As istiod joins them: a delegate narrows what the rule matches, and says what it leaves open. Its short names are of its own namespace.
  */

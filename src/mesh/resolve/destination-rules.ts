@@ -179,8 +179,8 @@ interface Unions {
 const unions: Unions = { next: new WeakMap() };
 
 /**
- * Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. The same value for the
- * same rules, since what is made of a rule is kept by its identity.
+ * Several for one host: their subsets together, the first of a name, and the traffic policy of the first that has one. The same value for
+ * the same rules, since what is made of a rule is kept by its identity.
  */
 function united(rules: readonly Rule[]): Rule | undefined {
   const [first] = rules;

@@ -1,7 +1,7 @@
 /**
  * The Gateways of a proxy, and what it may not have.
- * **In**: the mesh, and a proxy. **Out**: the Gateways that select it, and those credentials of theirs and of its DestinationRules that it may
- * not have, with the reason. **Fails**: never.
+ * **In**: the mesh, and a proxy. **Out**: the Gateways that select it, and those credentials of theirs and of its DestinationRules that it
+ * may not have, with the reason. **Fails**: never.
  */
 import {
   clientCredentialOf,

@@ -66,7 +66,10 @@ export function inboundPorts({ mesh, member, sidecar }: Scope): readonly Inbound
 /** By address. */
 const targetsOf = new WeakMap<Mesh, ReadonlyMap<string, readonly Target[]>>();
 
-/** Oldest service first; also of endpoints that are not ready, since an Envoy whose chains came and went with its readiness would cut connections. */
+/**
+ * Oldest service first; also of endpoints that are not ready, since an Envoy whose chains came and went with its readiness would cut
+ * connections.
+ */
 export function targetsAt(mesh: Mesh, address: string): readonly Target[] {
   let targets = targetsOf.get(mesh);
   if (targets === undefined) {

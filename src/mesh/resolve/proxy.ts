@@ -25,8 +25,8 @@ export interface Member {
   /** Without interception each listener is bound, and an application calls it by its address. */
   readonly interception: InterceptionMode;
   /**
-   * The cluster of its bootstrap that gives it certificates, of an agent beside it; or the stream that gives it all else, if it has proven its
-   * identity there. `undefined`: it gets none, and a resource that names a secret would wait for ever.
+   * The cluster of its bootstrap that gives it certificates, of an agent beside it; or the stream that gives it all else, if it has proven
+   * its identity there. `undefined`: it gets none, and a resource that names a secret would wait for ever.
    */
   readonly secrets: { readonly cluster: string } | 'ads' | undefined;
   /** The file of the CA certificates of its operating system, in PEM; absent if it names none. */

@@ -127,7 +127,9 @@ const ingress = z.strictObject({
     .optional(),
   connectionPool: connectionPool.optional(),
 });
-/** `namespace/host`, where the namespace may be `.` (its own) or `*` (any); `~` before it leaves out what it names, and `~/*` everything. */
+/**
+ * `namespace/host`, where the namespace may be `.` (its own) or `*` (any); `~` before it leaves out what it names, and `~/*` everything.
+ */
 const egressHost = z
   .string()
   .regex(/^[^/]+\/[^/]+$/, 'expected namespace/host, such as ./* or istio-system/*')

@@ -1,4 +1,7 @@
-/** Selectors of labels, with the operators and the limits of Kubernetes' own (kubernetes.io/docs/concepts/overview/working-with-objects/labels). */
+/**
+ * Selectors of labels, with the operators and the limits of Kubernetes' own
+ * (kubernetes.io/docs/concepts/overview/working-with-objects/labels).
+ */
 import { z } from 'zod';
 
 const NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';

@@ -1,4 +1,7 @@
-/** Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod, Node, Namespace and Secret of Kubernetes. */
+/**
+ * Services and workloads: ServiceEntry and WorkloadEntry of Istio; Service, Endpoints, EndpointSlice, Pod, Node, Namespace and Secret of
+ * Kubernetes.
+ */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';

@@ -1,7 +1,7 @@
 /**
  * Rules that send a pod's connections through its Envoy.
- * **In**: which connections, and the tables as `iptables-save` prints them. **Out**: the input of `iptables-restore --noflush`, which replaces
- * the rules of an earlier run and leaves those of others. **Fails**: never.
+ * **In**: which connections, and the tables as `iptables-save` prints them. **Out**: the input of `iptables-restore --noflush`, which
+ * replaces the rules of an earlier run and leaves those of others. **Fails**: never.
  *
  * Chains and their order are Istio's: ISTIO_INBOUND sees what arrives, ISTIO_OUTPUT what leaves; ISTIO_REDIRECT and ISTIO_IN_REDIRECT go to
  * the outbound and the inbound listener.
@@ -206,8 +206,8 @@ export function tproxyRoutes(
 }
 
 /**
- * One input for all tables, each of which is replaced as a whole. `saved` is the output of `iptables-save`; with no rules, those of an earlier
- * run are removed.
+ * One input for all tables, each of which is replaced as a whole. `saved` is the output of `iptables-save`; with no rules, those of an
+ * earlier run are removed.
  */
 export function restoreText(rules: readonly Rule[], saved = ''): string {
   const before = ownRules(saved);

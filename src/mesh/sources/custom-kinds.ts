@@ -1,6 +1,7 @@
 /**
  * Which of Istio's kinds an API server has: they come and go with their definitions.
- * **In**: an API server, asked again and again. **Out**: calls to watch a kind, in the newest version that the server has, and to forget it.
+ * **In**: an API server, asked again and again. **Out**: calls to watch a kind, in the newest version that the server has, and to forget
+ * it.
  * **Fails**: never; a server that cannot be asked is asked again, and everything stays as it is.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 /**
  * The files of a mesh, read again at each change.
- * **In**: paths of files and folders with objects of Istio and Kubernetes. **Out**: the objects, and every finding about a file. Objects of a
- * file whose text stays are the same values as before, and so is a list of them, since what was made of them is kept by identity.
+ * **In**: paths of files and folders with objects of Istio and Kubernetes. **Out**: the objects, and every finding about a file. Objects of
+ * a file whose text stays are the same values as before, and so is a list of them, since what was made of them is kept by identity.
  * **Fails**: with findings and no objects; files are read whole or not at all.
  */
 import { createHash } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
  * Who holds units of a key now, read from its store.
- * **In**: the id of a row of `/limits/top`. **Out**: leases, oldest first, and replicas with units taken in advance; nothing for other limits.
+ * **In**: the id of a row of `/limits/top`. **Out**: leases, oldest first, and replicas with units taken in advance; nothing for other
+ * limits.
  */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';

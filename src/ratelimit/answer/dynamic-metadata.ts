@@ -1,6 +1,8 @@
 import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from '../call.ts';
 
-/** Metadata for Envoy's later filters and access log (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of the rules that admit it. */
+/**
+ * Metadata for Envoy's later filters and access log (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of the rules that admit it.
+ */
 export function dynamicMetadataOf(
   { domain, descriptors, hits }: RateLimitCall,
   ofRules: readonly JsonObject[],

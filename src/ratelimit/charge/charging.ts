@@ -17,7 +17,10 @@ import { chargeLocally, StoreCharging } from './store-charging.ts';
 /** Of keys: some 100 000 windows. */
 const MAX_ENDED_BYTES = 16 * 1024 * 1024;
 
-/** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
+/**
+ * Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT
+ * does, never.
+ */
 export type ChargingMode = 'always' | 'look first' | 'all or none';
 
 export interface ChargeSettings {

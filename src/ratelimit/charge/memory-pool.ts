@@ -1,7 +1,7 @@
 /**
  * Counters in the memory of this process, or of all its workers.
- * **In**: how many, a clock. **Out**: a pool. **Fails**: a new key for which there is no room fails with a ServiceError; in the memory of several
- * workers, and while Redis is away, a counter in use goes for it.
+ * **In**: how many, a clock. **Out**: a pool. **Fails**: a new key for which there is no room fails with a ServiceError; in the memory of
+ * several workers, and while Redis is away, a counter in use goes for it.
  */
 import { Counters } from '../../counting/memory/counters.ts';
 import { HeapTable } from '../../counting/memory/heap-table.ts';

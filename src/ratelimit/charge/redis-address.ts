@@ -1,7 +1,7 @@
 /**
  * The address of a Redis, as REDIS_... or REDIS_PERSECOND_... name it.
- * **In**: the settings. **Out**: its address, with credentials and TLS. **Fails**: with an Error that says what is wrong, or why a file of TLS
- * cannot be read; it never holds a user or a password.
+ * **In**: the settings. **Out**: its address, with credentials and TLS. **Fails**: with an Error that says what is wrong, or why a file of
+ * TLS cannot be read; it never holds a user or a password.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';

@@ -1,7 +1,7 @@
 /**
  * Counters in Redis, within a deadline and behind a breaker, in escrow where the settings say so.
- * **In**: an address, settings. **Out**: a pool. **Fails**: with a ServiceError of kind `redis_error`: at once while the connection is down or
- * the breaker is open, else at the deadline.
+ * **In**: an address, settings. **Out**: a pool. **Fails**: with a ServiceError of kind `redis_error`: at once while the connection is down
+ * or the breaker is open, else at the deadline.
  */
 import type { OutageLog } from '../../adapters/outage-log.ts';
 import type { EscrowedUnits } from '../../counting/escrow.ts';

@@ -1,7 +1,7 @@
 /**
  * Asks the stores.
- * **In**: charges of windows, and of algorithms without them. **Out**: their counts; at once where the stores answer at once. **Fails**: with
- * a ServiceError of kind `redis_error`.
+ * **In**: charges of windows, and of algorithms without them. **Out**: their counts; at once where the stores answer at once. **Fails**:
+ * with a ServiceError of kind `redis_error`.
  */
 import { asSpend, giveBackOf, lookOf } from '../../counting/ask.ts';
 import { askOf, type Charge, isOfAlgorithm, isOfWindow } from './charge-made.ts';

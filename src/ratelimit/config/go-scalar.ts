@@ -66,7 +66,8 @@ const MAX_UINT64 = 2n ** 64n - 1n;
 
 /** As Go's strconv.ParseInt with base 0, else ParseUint. */
 function wholeNumber(text: string): bigint | undefined {
-  if (/^0b[-+][01]+$/.test(text)) return text[2] === '-' ? -BigInt(`0b${text.slice(3)}`) : BigInt(`0b${text.slice(3)}`); // yaml.v2 accepts a sign after 0b
+  // yaml.v2 accepts a sign after 0b
+  if (/^0b[-+][01]+$/.test(text)) return text[2] === '-' ? -BigInt(`0b${text.slice(3)}`) : BigInt(`0b${text.slice(3)}`);
   const [, sign = '', hex, binaryDigits, octal, decimal] =
     /^([-+]?)(?:0[xX]([\da-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text) ?? [];
   const digits =

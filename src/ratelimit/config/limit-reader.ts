@@ -38,7 +38,8 @@ export class LimitReader {
     const [shadow, quota] = [reader.flag(descriptor.get('shadow_mode')), reader.flag(descriptor.get('quota_mode'))];
     const metadata = this.#metadata(descriptor.get('metadata'));
     if (given === undefined || (given.kind === 'scalar' && given.isNothing)) return NO_LIMIT;
-    const map: GoNode = isNull(given) ? { kind: 'map', start: given.start, end: given.end, entries: [] } : given; // NULL makes an empty struct
+    // NULL makes an empty struct
+    const map: GoNode = isNull(given) ? { kind: 'map', start: given.start, end: given.end, entries: [] } : given;
     if (map.kind !== 'map') {
       findings.error(map, 'RATELIMIT_VALUE_TYPE', 'rate_limit must be a map: { unit: minute, requests_per_unit: 10 }');
       return NO_LIMIT;

@@ -1,5 +1,6 @@
 /**
- * Maps metric paths to Prometheus names and labels, as statsd_exporter does (PROMETHEUS_MAPPER_YAML; pkg/mapper of prometheus/statsd_exporter).
+ * Maps metric paths to Prometheus names and labels, as statsd_exporter does (PROMETHEUS_MAPPER_YAML; pkg/mapper of
+ * prometheus/statsd_exporter).
  * **In**: a mapping in YAML. **Out**: the family and labels of a path, or `dropped`. **Fails**: with the error of the file.
  *
  * Globs are tried before regular expressions, each in file order; a path that none matches keeps its own name. Options of timers

@@ -117,7 +117,8 @@ export class StatsdClient {
 
   #line(path: string, value: string): string {
     const { kind, tags: own } = this.#options;
-    if (kind === 'statsd') return `${path}${[...own].map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`; // tags as lyft/gostats writes them
+    // Tags as lyft/gostats writes them
+    if (kind === 'statsd') return `${path}${[...own].map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`;
     const { name, tags: more } = this.#named(path);
     const tags = [...own, ...more];
     return `${name}:${value}${tags.length === 0 ? '' : `|#${tags.map(([tag, text]) => `${tag}:${text}`).join(',')}`}`;

@@ -20,7 +20,8 @@ export function addService(app: FastifyInstance, engine: RatelimitEngine): void 
   app.all('/json', async ({ body, headers }, reply) => {
     const answer = await engine.answerJson(typeof body === 'string' ? body : '', headers);
     if (answer.status >= 400 && answer.status !== 429) reply.header('x-content-type-options', 'nosniff');
-    return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // for text fastify would add a charset
+    // For text fastify would add a charset
+    return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body));
   });
   app.all('/healthcheck', async (_request, reply) => {
     const why = await engine.unhealthyWhy();

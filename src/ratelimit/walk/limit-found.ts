@@ -1,4 +1,6 @@
-/** The first of a descriptor's three records: limit found (here), charge made (charge), answer (DescriptorStatus). Later stages read them. */
+/**
+ * The first of a descriptor's three records: limit found (here), charge made (charge), answer (DescriptorStatus). Later stages read them.
+ */
 import type { CurrentLimit, JsonObject } from '../call.ts';
 import type { Outage } from '../config/tree.ts';
 import type { RuleMetrics } from '../metrics/metrics.ts';

@@ -95,7 +95,8 @@ export class Crew<P extends Protocol> {
     }
     this.#inForce = texts;
     const commits = workers.map((worker) => worker.life('commit', undefined));
-    for (const worker of this.#running.values()) if (!workers.includes(worker)) commits.push(worker.life('use', texts)); // it started while the others prepared
+    // Workers that started while the others prepared.
+    for (const worker of this.#running.values()) if (!workers.includes(worker)) commits.push(worker.life('use', texts));
     await Promise.allSettled(commits);
   }
 

@@ -44,7 +44,9 @@ const isCounted = ({ applies, cost }: QuotaInspection): boolean => applies && co
 const isSame = (one: QuotaInspection, other: QuotaInspection): boolean =>
   one.rule === other.rule && one.descriptor === other.descriptor;
 
-/** One that has the state of the counter, with the holders of all: several workers may report the same one. `undefined` if there is none. */
+/**
+ * One that has the state of the counter, with the holders of all: several workers may report the same one. `undefined` if there is none.
+ */
 export function mergedHolders<I extends CounterInspection>(inspections: readonly (I | undefined)[]): I | undefined {
   const given = inspections.filter((one) => one !== undefined);
   const shown = given.find(({ state }) => state !== undefined) ?? given[0];

@@ -1,7 +1,7 @@
 /**
  * The server of `sluice webhook`: an HTTPS port for API servers, and an HTTP port for operators.
- * **In**: addresses, files. **Out**: a server that follows its files, and drains. **Fails**: with a {@link StartError}; later never: the last
- * good configuration and certificate stay.
+ * **In**: addresses, files. **Out**: a server that follows its files, and drains. **Fails**: with a {@link StartError}; later never: the
+ * last good configuration and certificate stay.
  */
 import type { Log } from '../../adapters/contract.ts';
 import { HOST_REFUSED, isAllowedHost } from '../../admin/host-check.ts';

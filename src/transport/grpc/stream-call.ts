@@ -274,8 +274,8 @@ export class StreamCall
   #caughtUp(): void {
     if (this.#lingersUntilMs !== undefined) return;
     this.#endByMs ??= performance.now() + CATCH_UP_MS;
-    // A client drops what it could not send yet: the rest of a message that is larger than the window, as Envoy's first one, or what it kept
-    // while its window was closed.
+    // A client drops what it could not send yet: the rest of a message that is larger than the window, as Envoy's first one, or what it
+    // kept while its window was closed.
     const isBetweenMessages = this.#hasReceived && this.#queue.isEmpty;
     if (this.#records !== undefined && isBetweenMessages && (!this.#isBehind || performance.now() > this.#endByMs))
       this.#endReply();

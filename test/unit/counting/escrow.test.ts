@@ -130,8 +130,8 @@ describe('chunks', () => {
         worst = Math.max(worst, ++sum - clock.nowMs() * rate - lowest);
       };
       for (let times = 0; times < 4; times++) {
-        // A rush makes chunks large and ends before the bucket is empty. In the quiet after it each replica is asked now and then, so that no lease is idle.
-        // A flood then finds a full bucket, and chunks worth at most a second.
+        // A rush makes chunks large and ends before the bucket is empty. In the quiet after it each replica is asked now and then, so that
+        // no lease is idle. A flood then finds a full bucket, and chunks worth at most a second.
         for (let step = 0; step < 12; step++) {
           await Promise.all(Array.from({ length: Math.ceil(burst / (15 + random.below(10))) }, async () => spend()));
           await pass(random.below(10));

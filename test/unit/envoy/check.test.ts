@@ -33,7 +33,8 @@ rules:
   - { name: statistics, calls: [envoy-metric], report: { handler: lines, input: { name: metric.name } } }
 `;
 
-type Json = Record<string, any>; // oxlint-disable-line typescript/no-explicit-any -- a bootstrap of Envoy, which each case changes at one place
+// oxlint-disable-next-line typescript/no-explicit-any -- a bootstrap of Envoy, which each case changes at one place
+type Json = Record<string, any>;
 
 interface Parts {
   readonly config: Json;

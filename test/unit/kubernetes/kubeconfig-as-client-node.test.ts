@@ -1,4 +1,6 @@
-/** A second opinion on kubeconfigs: @kubernetes/client-node must come to the same server and credentials, but for the differences listed. */
+/**
+ * A second opinion on kubeconfigs: @kubernetes/client-node must come to the same server and credentials, but for the differences listed.
+ */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,6 @@
-/** The control plane makes the resources of proxies together, and again only where the mesh has changed; the naive way makes all for each. */
+/**
+ * The control plane makes the resources of proxies together, and again only where the mesh has changed; the naive way makes all for each.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

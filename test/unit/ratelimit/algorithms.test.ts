@@ -439,7 +439,8 @@ describe('a store that is away', () => {
   test("local counts by the same algorithm, up to this replica's share", async () => {
     const { left, store, clock } = await serving(config('local'), { replicas: 2 });
     store.isAway = true;
-    expect([await left(user('a')), await left(user('a')), await left(user('a'))]).toEqual([[1], [0], ['over']]); // a burst of 2 of 3, 30 a minute
+    // A burst of 2 of 3, 30 a minute
+    expect([await left(user('a')), await left(user('a')), await left(user('a'))]).toEqual([[1], [0], ['over']]);
     clock.nowMs += 2000;
     expect([await left(user('a')), await left(user('a'))]).toEqual([[0], ['over']]);
     expect([await left(held('t', '1')), await left(held('t', '2'))]).toEqual([[0], ['over']]);

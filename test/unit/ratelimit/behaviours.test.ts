@@ -1,6 +1,6 @@
 /**
- * `sluice ratelimit` that charges all or none has the behaviours of a store of counters, as far as a request can ask for them. A behaviour that
- * does not hold fails here, for the reason that is given.
+ * `sluice ratelimit` that charges all or none has the behaviours of a store of counters, as far as a request can ask for them. A behaviour
+ * that does not hold fails here, for the reason that is given.
  */
 import { describe, expect, test } from 'vitest';
 import { BEHAVIOURS_OF } from '../../../src/adapters/testing/algorithm-behaviours.ts';

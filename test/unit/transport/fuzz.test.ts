@@ -1,6 +1,6 @@
 /**
- * HTTP/2 fed with malformed and random bytes. Each file of `corpus/` is an input (hex) under its expected outcome; inputs that a run finds are
- * added there. `npm run fuzz:transport` tries a million of each.
+ * HTTP/2 fed with malformed and random bytes. Each file of `corpus/` is an input (hex) under its expected outcome; inputs that a run finds
+ * are added there. `npm run fuzz:transport` tries a million of each.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

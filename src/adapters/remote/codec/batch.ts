@@ -22,7 +22,10 @@ export type Variants<M extends Kinded> = {
 };
 type AnyVariants = Readonly<Record<string, readonly [number: number, codec: MessageCodec<object>]>>;
 
-/** Whole batches in order, each as `keep` returns it, which copies it: the writer reuses its memory. Throws a {@link CannotCross} if one of them has no form on the wire. */
+/**
+ * Whole batches in order, each as `keep` returns it, which copies it: the writer reuses its memory. Throws a {@link CannotCross} if one of
+ * them has no form on the wire.
+ */
 export function writeBatches<M extends Kinded>(
   writer: ProtobufWriter,
   variants: Variants<M>,

@@ -1,4 +1,6 @@
-/** Messages of a plugin as they are on the wire (`sluice.plugin.v1.HandleResponse`): there are several kinds of answers, one for each call. */
+/**
+ * Messages of a plugin as they are on the wire (`sluice.plugin.v1.HandleResponse`): there are several kinds of answers, one for each call.
+ */
 import type { QuotaAnswer, QuotaLease, QuotaPlace } from '../../contract.ts';
 import type { Closed, Counted, HasPage, LogLine, OpenFailed, Prepared, Readiness } from '../../isolated/protocol.ts';
 import type { Variants } from './batch.ts';

@@ -1,6 +1,7 @@
 /**
  * Handlers with `run: { dial: ADDRESS }`: their adapters, before the handlers are read.
- * **In**: the sections of handlers, the adapters of the policy. **Out**: by the handler's node its adapter, or `undefined` if there is none.
+ * **In**: the sections of handlers, the adapters of the policy. **Out**: by the handler's node its adapter, or `undefined` if there is
+ * none.
  * **Fails**: with a finding at the address.
  */
 import type { Adapter } from '../../../adapters/contract.ts';
