@@ -9,6 +9,8 @@ import { RuleIndex } from './rule-index.ts';
 import { ACTIONS, type Stage } from '../actions.ts';
 import type { PreparedLookup, PreparedQuota, PreparedReport, PreparedRule } from '../outcome.ts';
 
+const NONE: readonly never[] = [];
+
 type Find<P extends PreparedRule> = (bag: Bag, call: RuleCall) => readonly P[];
 
 export interface Candidates {
@@ -39,9 +41,8 @@ export async function candidatesOf(rules: readonly PreparedRule[], slice: TimeSl
 async function findIn<P extends PreparedRule>(rules: readonly P[], slice: TimeSlice): Promise<Find<P>> {
   const indexOf = (call: RuleCall): Promise<RuleIndex<P>> =>
     RuleIndex.of(
-      rules
-        .filter(({ rule }) => rule.calls.has(call))
-        .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
+      rules.filter(({ rule }) => rule.calls.has(call)),
+      ({ rule }) => rule.match?.guards ?? NONE,
       slice,
     );
   const perCall = {} as Record<RuleCall, RuleIndex<P>>;

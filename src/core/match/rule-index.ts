@@ -1,11 +1,13 @@
 /**
  * An index of rules by necessary conditions.
- * **In**: items in order, each with guards of its condition. **Out**: for a bag, the items that may apply, in order.
+ * **In**: items in order, and the guards of their conditions. **Out**: for a bag, the items that may apply, in order.
  * **Fails**: never; an item without a guard is always a candidate.
  *
  * Each item is indexed by its most selective guard: the one whose values the fewest items mention. Each place that an atom names
  * has a map of values, one map per length of prefix and of CIDR range, and lists of the items that need it present or absent.
  * Where many items share a value, such as a namespace, their other guards divide them again.
+ *
+ * A policy of 100 000 rules has hundreds of thousands of values, so nothing here keeps an array or a text for each of them.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
@@ -13,11 +15,8 @@ import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 
-export interface Indexed<T> {
-  readonly item: T;
-  /** Any one of them is necessary; none: always a candidate. */
-  readonly guards: readonly Guard[];
-}
+/** Any one of the guards is necessary; none: always a candidate. */
+type GuardsOfItem<T> = (item: T) => readonly Guard[];
 
 /** Below this number of items a scan is as fast. */
 const FEW = 8;
@@ -32,15 +31,16 @@ export class RuleIndex<T> {
   readonly #isFew: boolean;
   #root = EMPTY;
 
-  private constructor(all: readonly Indexed<T>[]) {
-    this.#items = all.map(({ item }) => item);
-    this.#isFew = all.length < FEW;
+  private constructor(items: readonly T[]) {
+    this.#items = items;
+    this.#isFew = items.length < FEW;
   }
 
-  static async of<T>(all: readonly Indexed<T>[], slice: TimeSlice): Promise<RuleIndex<T>> {
-    const index = new RuleIndex(all);
+  static async of<T>(items: readonly T[], guardsOf: GuardsOfItem<T>, slice: TimeSlice): Promise<RuleIndex<T>> {
+    const index = new RuleIndex(items);
     if (index.#isFew) return index;
-    index.#root = await groupOf([...all.keys()], (position) => all[position]?.guards ?? NONE, slice);
+    const positions = Array.from(items.keys());
+    index.#root = await groupOf(positions, (position) => guardsOf(items[position] as T), slice);
     return index;
   }
 
@@ -64,6 +64,7 @@ export class RuleIndex<T> {
 
 const NONE: readonly never[] = [];
 type GuardsOf = (position: number) => readonly Guard[];
+type GuardOf = (position: number) => Guard | undefined;
 const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
 
 /** Sorted, without duplicates. */
@@ -79,77 +80,96 @@ function inOrder(positions: number[]): number[] {
 
 // ---------------------------------------------------------------- choosing a guard
 
-function atomText(atom: Atom): string {
-  const place = placeText(atom.place);
+/** What items mention of a place; `undefined` for its presence and absence, whose costs are assumed. */
+function mentioned(atom: Atom): Value | undefined {
   switch (atom.kind) {
     case 'eq':
-      return `=${place} ${typeof atom.value} ${String(atom.value as string | number | bigint | boolean)}`;
+      return atom.value;
     case 'prefix':
-      return `^${place} ${atom.prefix}`;
+      return atom.prefix;
     case 'cidr':
-      return `/${place} ${atom.range.toString()}`;
+      return atom.range.toString();
     case 'present':
     case 'absent':
-      return `${atom.kind} ${place}`;
+      return undefined;
   }
 }
 
-async function mentionsOf(
-  positions: readonly number[],
-  guardsOf: GuardsOf,
-  slice: TimeSlice,
-): Promise<ReadonlyMap<string, number>> {
-  const mentions = new Map<string, number>();
+const kindAndPlace = ({ kind, place }: Atom): string => `${kind} ${placeText(place)}`;
+
+function atomText(atom: Atom): string {
+  const value = mentioned(atom);
+  return `${kindAndPlace(atom)} ${typeof value} ${String(value as string | number | bigint | boolean)}`;
+}
+
+/** The number of items that mention a value. */
+class Mentions {
+  readonly #counts = new Map<string, Map<Value, number>>();
+
+  /** Of one item, which may mention an atom twice. */
+  add(guards: readonly Guard[]): void {
+    for (const atom of new Map(guards.flat().map((one) => [atomText(one), one])).values()) {
+      const value = mentioned(atom);
+      if (value === undefined) continue;
+      const key = kindAndPlace(atom);
+      let counts = this.#counts.get(key);
+      if (counts === undefined) this.#counts.set(key, (counts = new Map()));
+      counts.set(value, (counts.get(value) ?? 0) + 1);
+    }
+  }
+
+  cheapest(guards: readonly Guard[]): Guard | undefined {
+    let least = Infinity;
+    let found: Guard | undefined;
+    for (const guard of guards) {
+      let cost = 0;
+      for (const atom of guard) cost += this.#costOf(atom);
+      if (cost < least) {
+        least = cost;
+        found = guard;
+      }
+    }
+    return found;
+  }
+
+  #costOf(atom: Atom): number {
+    if (atom.kind === 'present') return PRESENT_COST;
+    if (atom.kind === 'absent') return ABSENT_COST;
+    return this.#counts.get(kindAndPlace(atom))?.get(mentioned(atom) ?? null) ?? 0;
+  }
+}
+
+async function mentionsOf(positions: readonly number[], guardsOf: GuardsOf, slice: TimeSlice): Promise<Mentions> {
+  const mentions = new Mentions();
   for (const position of positions) {
-    for (const text of new Set(guardsOf(position).flat().map(atomText)))
-      mentions.set(text, (mentions.get(text) ?? 0) + 1);
+    mentions.add(guardsOf(position));
     if (slice.isOver) await slice.next();
   }
   return mentions;
 }
 
-function cheapest(guards: readonly Guard[], mentions: ReadonlyMap<string, number>): Guard | undefined {
-  let least = Infinity;
-  let found: Guard | undefined;
-  for (const guard of guards) {
-    let cost = 0;
-    for (const atom of guard)
-      cost +=
-        atom.kind === 'present'
-          ? PRESENT_COST
-          : atom.kind === 'absent'
-            ? ABSENT_COST
-            : (mentions.get(atomText(atom)) ?? 0);
-    if (cost < least) {
-      least = cost;
-      found = guard;
-    }
-  }
-  return found;
-}
-
 interface Group {
   /** Positions of items without a further guard. */
-  readonly always: Positions;
+  readonly always: readonly number[];
   readonly places: readonly PlaceIndex[];
 }
 
 async function groupOf(positions: readonly number[], guardsOf: GuardsOf, slice: TimeSlice): Promise<Group> {
   const mentions = await mentionsOf(positions, guardsOf, slice);
-  const always: Positions = [];
+  const always: number[] = [];
   const byPlace = new Map<string, PlaceIndex>();
-  const used = new Map<number, Guard>();
+  const used: GuardOf = (position) => mentions.cheapest(guardsOf(position));
   for (const position of positions) {
-    const guard = cheapest(guardsOf(position), mentions);
+    const guard = used(position);
     if (guard === undefined) always.push(position);
-    else {
-      used.set(position, guard);
-      for (const atom of guard) placeIn(byPlace, atom.place).add(atom, position);
-    }
+    else for (const atom of guard) placeIn(byPlace, atom.place).add(atom, position);
     if (slice.isOver) await slice.next();
   }
   const places = [...byPlace.values()];
-  const others: GuardsOf = (position) => guardsOf(position).filter((guard) => guard !== used.get(position));
+  const others: GuardsOf = (position) => {
+    const one = used(position);
+    return guardsOf(position).filter((guard) => guard !== one);
+  };
   for (const place of places) await place.divide(others, slice);
   return { always, places };
 }
@@ -170,7 +190,8 @@ function placeIn(byPlace: Map<string, PlaceIndex>, place: Place): PlaceIndex {
 
 // ---------------------------------------------------------------- one place
 
-type Positions = number[];
+/** One, or several in order: most values are those of one item, and an array takes six times as much as the value's entry. */
+type Positions = number | number[];
 
 class PlaceIndex {
   readonly #slot: number;
@@ -180,8 +201,8 @@ class PlaceIndex {
   /** By length, the shortest first. */
   readonly #prefixes: { readonly length: number; readonly byText: Map<string, Positions> }[] = [];
   readonly #ranges: RangesOfLength[] = [];
-  readonly #present: Positions = [];
-  readonly #absent: Positions = [];
+  readonly #present: number[] = [];
+  readonly #absent: number[] = [];
 
   constructor({ slot, key }: Place) {
     this.#slot = slot;
@@ -195,9 +216,9 @@ class PlaceIndex {
       case 'absent':
         return put(this.#absent, position);
       case 'eq':
-        return put(listAt(this.#equal, atom.value), position);
+        return putAt(this.#equal, atom.value, position);
       case 'prefix':
-        return put(listAt(this.#prefixesOf(atom.prefix.length), atom.prefix), position);
+        return putAt(this.#prefixesOf(atom.prefix.length), atom.prefix, position);
       case 'cidr':
         return this.#rangesOf(atom.range).add(atom.range, position);
     }
@@ -206,7 +227,7 @@ class PlaceIndex {
   /** After all items are added. */
   async divide(guardsOf: GuardsOf, slice: TimeSlice): Promise<void> {
     for (const [value, positions] of this.#equal) {
-      if (positions.length < MANY) continue;
+      if (typeof positions === 'number' || positions.length < MANY) continue;
       const group = await groupOf(positions, guardsOf, slice);
       if (group.always.length > positions.length / 2) continue;
       this.#groups.set(value, group);
@@ -262,7 +283,7 @@ class RangesOfLength {
   }
 
   add({ address }: Cidr, position: number): void {
-    put(listAt(this.#byAddress, this.#key(address)), position);
+    putAt(this.#byAddress, this.#key(address), position);
   }
 
   find(address: Ip, found: number[]): void {
@@ -284,17 +305,19 @@ class RangesOfLength {
   }
 }
 
-function listAt<K>(map: Map<K, Positions>, key: K): Positions {
-  let list = map.get(key);
-  if (list === undefined) map.set(key, (list = []));
-  return list;
+function putAt<K>(map: Map<K, Positions>, key: K, position: number): void {
+  const known = map.get(key);
+  if (known === undefined) map.set(key, position);
+  else if (typeof known !== 'number') put(known, position);
+  else if (known !== position) map.set(key, [known, position]);
 }
 
 /** Positions come in order; an item may mention an atom twice. */
-function put(list: Positions, position: number): void {
+function put(list: number[], position: number): void {
   if (list.at(-1) !== position) list.push(position);
 }
 
-function take(list: Positions, found: number[]): void {
-  for (const position of list) found.push(position);
+function take(positions: number | readonly number[], found: number[]): void {
+  if (typeof positions === 'number') found.push(positions);
+  else for (const position of positions) found.push(position);
 }

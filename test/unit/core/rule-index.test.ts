@@ -125,10 +125,7 @@ test(`no rule is missed, not even one whose match fails (SEED=${SEED})`, async (
       fc.array(bag, { minLength: 8, maxLength: 12 }),
       async (sources, bags) => {
         const matches = sources.map(matchOf);
-        const index = await RuleIndex.of(
-          matches.map((match) => ({ item: match, guards: match.guards })),
-          new TimeSlice(),
-        );
+        const index = await RuleIndex.of(matches, ({ guards }) => guards, new TimeSlice());
         for (const values of bags) {
           const given = {
             get: (slot: number): Value | undefined =>
