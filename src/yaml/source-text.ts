@@ -25,12 +25,16 @@ function withoutSecrets(line: string): string {
 export class SourceText {
   readonly file: string;
   readonly text: string;
-  readonly #lineStarts: number[] = [0];
+  /** Of a size known beforehand: a list of the lines of many rules would be copied over and over while it grows. */
+  readonly #lineStarts: Uint32Array;
 
   constructor(file: string, text: string) {
     this.file = file;
     this.text = text;
-    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) this.#lineStarts.push(at + 1);
+    let lines = 1;
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++;
+    this.#lineStarts = new Uint32Array(lines);
+    for (let line = 1; line < lines; line++) this.#lineStarts[line] = text.indexOf('\n', this.#startOf(line - 1)) + 1;
   }
 
   /** 1-based; columns count UTF-16 units, as editors do. */

@@ -202,7 +202,8 @@ export class PolicySource {
   /** Reads the files behind `$file` again. */
   #digest(files: PolicyFiles): string {
     const hash = createHash('sha256');
-    const add = (file: string, text: string): void => void hash.update(`${file.length} ${text.length} ${file}${text}`);
+    const add = (file: string, text: string): void =>
+      void hash.update(`${file.length} ${text.length} ${file}`).update(text); // one after the other: together they would be a copy
     for (const { file, text } of files.files) add(file, text);
     for (const {
       position: { file },
