@@ -26,8 +26,8 @@ function spread(state: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0;
 }
 
-/** Hash seed of a name. */
-export const percentageSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5);
+/** Hash seed of a name; signed, since V8 keeps a number above 2^31 in an object of its own. */
+export const percentageSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5) | 0;
 
 /** From 0 (included) to 100 (excluded). */
 export const percentOf = (seed: number, text: string): number => (spread(hash(text, seed)) / 0x1_0000_0000) * 100;
