@@ -15,7 +15,7 @@ import {
   NO_CHANGES,
 } from '../call.ts';
 import type { RuleOutcome } from '../outcome.ts';
-import { MAX_HEAD } from '../text-bounds.ts';
+import { MAX_HEAD, MAX_HEADERS } from '../text-bounds.ts';
 import type { PlannedChanges, PlannedHeaders, PlannedPair, PlannedText } from './change-plan.ts';
 import { bagOfTexts } from './denial-bag.ts';
 import { mostOctets } from './head-room.ts';
@@ -34,6 +34,7 @@ export function formedPlan({ request, response, query, metadata }: PlannedChange
   if (query.set.length > 0 || query.remove.length > 0 || metadata.length > 0) return undefined;
   if (request.append.length > 0 || response.append.length > 0) return undefined;
   const pairs = [...request.set, ...response.set];
+  if (pairs.length > MAX_HEADERS) return undefined;
   if (pairs.some(({ texts, constant }) => constant === undefined && texts.length !== 1)) return undefined;
   if (hasRepeats(request) || hasRepeats(response)) return undefined;
   const texts = pairs.flatMap(({ texts: [text], constant }) =>

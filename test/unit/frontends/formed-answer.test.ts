@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { NetChanges, Verdict } from '../../../src/core/call.ts';
 import { checkAnswer } from '../../../src/frontends/ext-authz/check-answer.ts';
+import { MAX_HEADERS } from '../../../src/core/text-bounds.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { engineOf } from '../core/engine-of.ts';
@@ -95,6 +96,11 @@ test.each([
   ['a parameter of the query', { query: { set: { q: '1' } } }, { a: 'a' }],
   ['a header that is appended', { response: { append: { vary: 'a' } } }, { a: 'a' }],
   ['a text beyond its bound', {}, { a: 'a'.repeat(17_000) }],
+  [
+    'more headers than an answer may have',
+    { response: { set: Object.fromEntries(Array.from({ length: MAX_HEADERS }, (_, at) => [`x-${at}`, 'long'])) } },
+    { a: 'a' },
+  ],
 ])('%s', async (_, onAllow, headers) => {
   const { http } = await engineOf(POLICY(onAllow), {});
   const verdict = await http({ 'request.headers': headers });
