@@ -5,10 +5,11 @@ import { spendCharacters, spendSteps } from '../budget.ts';
 import { jsonValue, jsonValueOfBytes, NOT_JSON } from './json.ts';
 import { type Overload, fn } from './overload.ts';
 
-/** With or without padding, as in cel-go; `undefined` for text that is not base64. */
+/** Without padding or with all of it, as in cel-go: one value has one spelling of each. `undefined` for text that is not base64. */
 function decoded(text: string): Uint8Array | undefined {
   const bare = text.replace(/={0,2}$/, '');
-  return /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1
+  const isPadded = bare.length === text.length || text.length % 4 === 0;
+  return isPadded && /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1
     ? new Uint8Array(Buffer.from(bare, 'base64'))
     : undefined;
 }

@@ -1,5 +1,6 @@
 /** The string functions of cel-spec and of cel-go's string extension, `matches` (regex/matches.ts) apart. */
 import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
+import type { Int } from '../../attributes/values.ts';
 import { spendCharacters } from '../budget.ts';
 import { type Overload, fn, method } from './overload.ts';
 import * as search from './search.ts';
@@ -67,7 +68,7 @@ export const TEXT_FUNCTIONS: readonly Overload[] = [
     'replace',
     [STRING, STRING, STRING, INT],
     STRING,
-    (text: string, part: string, replacement: string, most: number) => replaceSome(text, part, replacement, most),
+    (text: string, part: string, replacement: string, most: Int) => replaceSome(text, part, replacement, most),
     { builds: true },
   ),
   method('split', [STRING, STRING], listOf(STRING), (text: string, separator: string) => splitAt(text, separator)),
@@ -121,8 +122,8 @@ function joined(parts: readonly string[], separator: string): string {
 }
 
 /** All occurrences where `most` is negative. An empty part occurs around each character. */
-function replaceSome(text: string, part: string, replacement: string, most: number): string {
-  const limit = most < 0 ? Number.POSITIVE_INFINITY : most;
+function replaceSome(text: string, part: string, replacement: string, most: Int): string {
+  const limit = most < 0 ? Number.POSITIVE_INFINITY : Number(most);
   if (part !== '') {
     const found = search.occurrencesOf(text, part, limit);
     spendCharacters(text.length + found.length * (replacement.length - part.length));

@@ -39,6 +39,28 @@ describe('addresses', () => {
     expect(valueOf(inOffices, origin(address))).toBe(expected);
   });
 
+  test.each([
+    ['YQ', true],
+    ['YQ==', true],
+    ['YWJj', true],
+    ['', true],
+    ['YQ=', false],
+    ['YWJj=', false],
+    ['YWJj==', false],
+    ['YQ===', false],
+    ['=', false],
+    ['Y', false],
+  ])('base64 %j decodes: %s', (text, isRight) => {
+    expect(valueOf('size(base64.decode(request.host)) >= 0', { 'request.host': text })).toBe(isRight || FAILED);
+  });
+
+  test('a limit of replace may be any int', () => {
+    const values = { 'request.host': 'ab', 'request.size': 9_223_372_036_854_775_807n };
+    expect(valueOf('request.host.replace("", "-", request.size)', values)).toBe('-a-b-');
+    expect(valueOf('request.host.replace("a", "x", request.size)', values)).toBe('xb');
+    expect(valueOf('request.host.replace("", "-", -request.size)', values)).toBe('-a-b-');
+  });
+
   test('compares and describes addresses', () => {
     expect(valueOf('origin.ip == ip("192.0.2.1")', origin('192.0.2.1'))).toBe(true);
     expect(valueOf('origin.ip.family()', origin('fd00::1'))).toBe(6);
