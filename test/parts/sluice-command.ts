@@ -3,10 +3,11 @@
  * **In**: the checkout. **Out**: the path of its module. **Fails**: with what the bundler reports.
  */
 import { createHash } from 'node:crypto';
-import { cpSync, globSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bundle } from '../../scripts/bundle.ts';
 import { CACHE, once } from './fetch.ts';
+import { removeUnused, used } from './unused-folders.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** All that the bundle is made of. */
@@ -20,16 +21,15 @@ const MADE_OF = [
 /** What the command reads of its package. */
 const READ = ['package.json', 'examples/requests'];
 const PREFIX = 'sluice-';
-const KEPT_MS = 24 * 3_600_000;
 
-/** Made once per state of the sources, in `.cache`; those of other states are removed after a day. */
+/** Made once per state of the sources, in `.cache`; those that no run has used for hours are removed, at 12 MB each. */
 export async function bundledCommand(): Promise<string> {
   const folder = await once(`${PREFIX}${digest()}`, async (unfinished) => {
-    removeOld();
+    removeUnused(CACHE, PREFIX);
     await bundle(join(unfinished, 'dist'));
     for (const name of READ) cpSync(join(ROOT, name), join(unfinished, name), { recursive: true });
   });
-  return join(folder, 'dist/src/cli/bin.js');
+  return join(used(folder), 'dist/src/cli/bin.js');
 }
 
 function digest(): string {
@@ -40,10 +40,4 @@ function digest(): string {
       .update(readFileSync(join(ROOT, file)))
       .update('\0');
   return hash.digest('hex').slice(0, 12);
-}
-
-function removeOld(): void {
-  for (const folder of globSync(`${PREFIX}*`, { cwd: CACHE }).map((name) => join(CACHE, name)))
-    if (!folder.endsWith('.unfinished') && Date.now() - statSync(folder).mtimeMs > KEPT_MS)
-      rmSync(folder, { recursive: true, force: true });
 }
