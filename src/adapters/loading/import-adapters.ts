@@ -182,8 +182,8 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
 }
 
 /**
- * Code that ends the process while it loads, such as a script that was written to be run, is an error of the plugin: a server would be gone,
- * and a command would end with a good code. Calls of Sluice itself, such as that of a second signal, pass.
+ * Code that ends the process while it loads, such as a script that was written to be run, is an error of the plugin: a server would be
+ * gone, and a command would end with a good code. Calls of Sluice itself, such as that of a second signal, pass.
  */
 function refuseExit(url: string): Disposable {
   const before = Object.getOwnPropertyDescriptor(process, 'exit') ?? {};
