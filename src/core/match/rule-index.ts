@@ -14,6 +14,7 @@ import { Cidr, Ip } from '../../attributes/network.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
+import { Mentions, placeText } from './mentions.ts';
 
 /** Any one of the guards is necessary; none: always a candidate. */
 type GuardsOfItem<T> = (item: T) => readonly Guard[];
@@ -22,9 +23,6 @@ type GuardsOfItem<T> = (item: T) => readonly Guard[];
 const FEW = 8;
 /** From this number of items that share a value on, looking at a second place costs less than evaluating them. */
 const MANY = 12;
-/** Assumed costs: most requests have a place, few lack it. */
-const PRESENT_COST = 64;
-const ABSENT_COST = 1;
 
 export class RuleIndex<T> {
   readonly #items: readonly T[];
@@ -65,7 +63,6 @@ export class RuleIndex<T> {
 const NONE: readonly never[] = [];
 type GuardsOf = (position: number) => readonly Guard[];
 type GuardOf = (position: number) => Guard | undefined;
-const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
 
 /** Sorted, without duplicates. */
 function inOrder(positions: number[]): number[] {
@@ -78,66 +75,7 @@ function inOrder(positions: number[]): number[] {
   });
 }
 
-// ---------------------------------------------------------------- choosing a guard
-
-/** What items mention of a place; `undefined` for its presence and absence, whose costs are assumed. */
-function mentioned(atom: Atom): Value | undefined {
-  switch (atom.kind) {
-    case 'eq':
-      return atom.value;
-    case 'prefix':
-      return atom.prefix;
-    case 'cidr':
-      return atom.range.toString();
-    case 'present':
-    case 'absent':
-      return undefined;
-  }
-}
-
-const kindAndPlace = ({ kind, place }: Atom): string => `${kind} ${placeText(place)}`;
-
-function atomText(atom: Atom): string {
-  const value = mentioned(atom);
-  return `${kindAndPlace(atom)} ${typeof value} ${String(value as string | number | bigint | boolean)}`;
-}
-
-/** The number of items that mention a value. */
-class Mentions {
-  readonly #counts = new Map<string, Map<Value, number>>();
-
-  /** Of one item, which may mention an atom twice. */
-  add(guards: readonly Guard[]): void {
-    for (const atom of new Map(guards.flat().map((one) => [atomText(one), one])).values()) {
-      const value = mentioned(atom);
-      if (value === undefined) continue;
-      const key = kindAndPlace(atom);
-      let counts = this.#counts.get(key);
-      if (counts === undefined) this.#counts.set(key, (counts = new Map()));
-      counts.set(value, (counts.get(value) ?? 0) + 1);
-    }
-  }
-
-  cheapest(guards: readonly Guard[]): Guard | undefined {
-    let least = Infinity;
-    let found: Guard | undefined;
-    for (const guard of guards) {
-      let cost = 0;
-      for (const atom of guard) cost += this.#costOf(atom);
-      if (cost < least) {
-        least = cost;
-        found = guard;
-      }
-    }
-    return found;
-  }
-
-  #costOf(atom: Atom): number {
-    if (atom.kind === 'present') return PRESENT_COST;
-    if (atom.kind === 'absent') return ABSENT_COST;
-    return this.#counts.get(kindAndPlace(atom))?.get(mentioned(atom) ?? null) ?? 0;
-  }
-}
+// ---------------------------------------------------------------- groups of items
 
 async function mentionsOf(positions: readonly number[], guardsOf: GuardsOf, slice: TimeSlice): Promise<Mentions> {
   const mentions = new Mentions();
