@@ -103,12 +103,15 @@ function issueText(issue: z.core.$ZodIssue, isThere: boolean): string {
 
 /** The value with `(secret)` wherever the schema marks a secret. */
 export function withoutSecrets(shown: unknown, schema: unknown): unknown {
-  const { shape, meta, innerType, element } = schemaParts(schema);
+  const { shape, meta, innerType, element, valueType } = schemaParts(schema);
   if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
   if (innerType !== undefined) return withoutSecrets(shown, innerType);
   if (Array.isArray(shown))
     return element === undefined ? shown : shown.map((item: unknown) => withoutSecrets(item, element));
-  if (shape === undefined || typeof shown !== 'object' || shown === null) return shown;
+  if (typeof shown !== 'object' || shown === null) return shown;
+  if (valueType !== undefined)
+    return Object.fromEntries(Object.entries(shown).map(([key, value]) => [key, withoutSecrets(value, valueType)]));
+  if (shape === undefined) return shown;
   return Object.fromEntries(
     Object.entries(shown).map(([key, value]) => [key, key in shape ? withoutSecrets(value, shape[key]) : value]),
   );

@@ -197,3 +197,12 @@ test('an error that the plugin does not catch, while the handler is open', async
   escaped.take(new Error(`another ${SECRETS[1]}`), 'throw');
   expect(JSON.stringify(logged[1]?.fields['stack'])).toContain(SECRETS[1]); // it is no secret of this process any more
 });
+
+test('the config that an operator sees has none, also in maps of any keys', async () => {
+  const { load } = await engineWith({}, RULES.check);
+  expect((await load(POLICY + RULES.check)).handlers.get('h')?.shown).toMatchObject({
+    password: '(secret)',
+    token: { $env: 'TOKEN' },
+    headers: { 'x-key': '(secret)' },
+  });
+});
