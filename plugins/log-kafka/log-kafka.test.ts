@@ -399,6 +399,41 @@ describe('log-kafka', () => {
     120_000,
   );
 
+  test.each<[string, object, RegExp]>([
+    [
+      'a topic that is not there',
+      { topic: 'nowhere' },
+      /topic nowhere: .*; create the topic, or correct its name; Sluice creates none$/,
+    ],
+    [
+      'SASL where the broker takes none',
+      { sasl: { mechanism: 'PLAIN', username: 'ann', password: 'a' } },
+      /; this listener takes no SASL: leave out sasl, or name the port of one that does$/,
+    ],
+    [
+      'TLS where the broker speaks none',
+      { tls: true },
+      /; this listener speaks no TLS: leave out tls, or name the port of one that does$/,
+    ],
+  ])(
+    'says what to do about %s',
+    async (_what, more, says) => {
+      const opened = await openForTest(adapter, { config: config({ unavailableAfterMs: 300, ...more }) });
+      const entries = entriesOf(opened, 'misled', 0, 1);
+      await expect
+        .poll(
+          async () => {
+            await expect(write(opened, entries)).rejects.toThrow(Unavailable);
+            return opened.readiness().why;
+          },
+          { timeout: 20_000 },
+        )
+        .toMatch(says);
+      await opened.close();
+    },
+    60_000,
+  );
+
   test('without a broker it opens at once, is not ready, and delivers once when the broker comes', async () => {
     await kafka.down();
     const beganMs = performance.now();

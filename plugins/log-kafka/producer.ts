@@ -30,6 +30,16 @@ const REFUSED = new Set([
   'CORRUPT_MESSAGE',
 ]);
 
+/** What to do about an error that lasts until somebody does it; its own text does not say. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ['UNKNOWN_TOPIC_OR_PARTITION', 'create the topic, or correct its name; Sluice creates none'],
+  ['TOPIC_AUTHORIZATION_FAILED', 'let the user describe the topic and write to it'],
+  ['SASL_AUTHENTICATION_FAILED', 'correct username, password or mechanism of sasl'],
+  ['ILLEGAL_SASL_STATE', 'this listener takes no SASL: leave out sasl, or name the port of one that does'],
+  ['UNSUPPORTED_SASL_MECHANISM', 'choose a mechanism of sasl that the listener offers'],
+]);
+const NO_TLS = /before secure TLS connection was established|wrong version number/;
+
 export function openProducer(
   config: KafkaConfig,
   tls: TlsOptions | undefined,
@@ -40,7 +50,7 @@ export function openProducer(
   const secrets = config.sasl === undefined ? [] : [config.sasl.password];
   const reasonOf = (error: unknown): string => withoutSecrets(innermostReason(error), secrets);
   const failing = (error: unknown): string => {
-    problem = `${shown}, topic ${config.topic}: ${reasonOf(error)}`;
+    problem = `${shown}, topic ${config.topic}: ${reasonOf(error)}${adviceFor(error)}`;
     onReady(false, problem);
     return problem;
   };
@@ -139,6 +149,14 @@ function* acknowledged(error: unknown): Generator<number> {
 
 function kafkaCodes(error: unknown): string[] {
   return [...within(error)].flatMap((one) => ('apiId' in one && typeof one.apiId === 'string' ? [one.apiId] : []));
+}
+
+function adviceFor(error: unknown): string {
+  const known = kafkaCodes(error).find((code) => ADVICE.has(code));
+  if (known !== undefined) return `; ${ADVICE.get(known)}`;
+  const text = innermostReason(error);
+  if (text.startsWith('Unknown topic ')) return `; ${ADVICE.get('UNKNOWN_TOPIC_OR_PARTITION')}`;
+  return NO_TLS.test(text) ? '; this listener speaks no TLS: leave out tls, or name the port of one that does' : '';
 }
 
 function innermostReason(error: unknown): string {
