@@ -19,24 +19,41 @@ const SHORTEST = 4;
 const DEEPEST = 6;
 
 export class ConfigSecrets {
-  /** The longest first. */
-  readonly #shown: readonly (readonly [text: string, shown: string])[];
+  /** By their first characters, the longest first. */
+  readonly #byStart: ReadonlyMap<string, readonly ConfigSecret[]>;
+  /** Finds these characters. A config may have thousands of keys, and a message is read once. */
+  readonly #starts: RegExp;
 
   constructor(secrets: Iterable<ConfigSecret>) {
-    const shown = new Map<string, string>();
-    for (const secret of secrets)
-      for (const form of formsOf(secret.text))
-        if (form.length >= SHORTEST && !shown.has(form)) shown.set(form, secret.shown);
-    this.#shown = [...shown].toSorted(([a], [b]) => b.length - a.length);
+    const forms = new Map<string, ConfigSecret>();
+    for (const { text, shown } of secrets)
+      for (const form of formsOf(text))
+        if (form.length >= SHORTEST && !forms.has(form)) forms.set(form, { text: form, shown });
+    const longestFirst = [...forms.values()].toSorted((a, b) => b.text.length - a.text.length);
+    this.#byStart = Map.groupBy(longestFirst, ({ text }) => text.slice(0, SHORTEST));
+    this.#starts = new RegExp([...this.#byStart.keys()].map(literally).join('|'), 'g');
   }
 
   text(text: string): string {
-    return this.#shown.reduce((before, [secret, shown]) => before.replaceAll(secret, () => shown), text);
+    if (this.#byStart.size === 0) return text;
+    const starts = this.#starts;
+    starts.lastIndex = 0;
+    let shown = '';
+    let from = 0;
+    for (let start = starts.exec(text); start !== null; start = starts.exec(text)) {
+      const { 0: characters, index } = start;
+      const found = this.#byStart.get(characters)?.find((secret) => text.startsWith(secret.text, index));
+      starts.lastIndex = index + (found?.text.length ?? 1);
+      if (found === undefined) continue;
+      shown += text.slice(from, index) + found.shown;
+      from = starts.lastIndex;
+    }
+    return from === 0 ? text : shown + text.slice(from);
   }
 
   /** A log in whose lines the secrets are replaced. */
   log(log: Log): Log {
-    if (this.#shown.length === 0) return log;
+    if (this.#byStart.size === 0) return log;
     const line =
       (level: keyof Log) =>
       (message: string, fields?: LogFields): void =>
@@ -45,22 +62,32 @@ export class ConfigSecrets {
   }
 
   fields(fields: LogFields): LogFields {
-    return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, this.value(value)]));
+    return Object.fromEntries(Object.entries(fields).map(([name, value]) => [this.text(name), this.value(value)]));
   }
 
   /** Errors and plain objects are copied. */
   value(value: unknown, depth = 0): unknown {
     if (typeof value === 'string') return this.text(value);
-    if (this.#shown.length === 0 || typeof value !== 'object' || value === null) return value;
+    if (this.#byStart.size === 0 || typeof value !== 'object' || value === null) return value;
     if (depth > DEEPEST) return '...';
     try {
       if (value instanceof Error) return this.#error(value, depth);
       if (Array.isArray(value)) return value.map((one) => this.value(one, depth + 1));
-      if (Object.getPrototypeOf(value) !== Object.prototype) return value;
-      return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, this.value(one, depth + 1)]));
+      const prototype: unknown = Object.getPrototypeOf(value);
+      if (prototype !== Object.prototype && prototype !== null) return this.#instance(value);
+      return Object.fromEntries(
+        Object.entries(value).map(([name, one]) => [this.text(name), this.value(one, depth + 1)]),
+      );
     } catch {
-      return '(cannot be read)'; // a getter threw
+      return '(cannot be read)'; // a getter threw, or an instance refers to itself
     }
+  }
+
+  /** Of a class, such as a URL or a client with its options: as a log has it. */
+  #instance(value: object): unknown {
+    const json = JSON.stringify(value);
+    const shown = this.text(json);
+    return shown === json ? value : JSON.parse(shown);
   }
 
   #error(error: Error & { readonly code?: unknown; readonly errors?: unknown }, depth: number): Error {
@@ -74,6 +101,9 @@ export class ConfigSecrets {
     });
   }
 }
+
+/** As a pattern. */
+const literally = (text: string): string => text.replaceAll(/[.*+?()[\]{}^$|\\]/g, String.raw`\$&`);
 
 export const NO_SECRETS: ConfigSecrets = new ConfigSecrets([]);
 
