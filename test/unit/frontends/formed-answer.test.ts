@@ -112,6 +112,85 @@ test.each([
   );
 });
 
+test('each length of a value, up to answers that are too long', async () => {
+  const { http } = await engineOf(POLICY({ response: { set: { 'x-back': 'b-${request.headers["a"]}-e' } } }), {});
+  for (let length = 0; length < 500; length++) {
+    const verdict = await http({ 'request.headers': { a: 'v'.repeat(length) } });
+    expect(verdict.changes.form).toBeDefined();
+    expect(answerTo(verdict)).toBe(answerTo({ ...verdict, changes: joined(verdict.changes) }));
+  }
+});
+
+test('ids of several lengths', async () => {
+  const { http } = await engineOf(POLICY({}), {});
+  const verdict = await http({ 'request.headers': { a: 'a' } });
+  for (const length of [1, 12, 5, 63, 64, 200, 12])
+    for (const id of ['i', 'j'].map((character) => character.repeat(length))) {
+      const made = answerTo({ ...verdict, id });
+      expect(made).toBe(answerTo({ ...verdict, id, changes: joined(verdict.changes) }));
+      expect(made.endsWith(id)).toBe(true);
+    }
+});
+
+test('answers of all kinds, one after the other, are those that each has alone', async () => {
+  const policy = (name: string, onAllow: object): string => stringify({ rules: [{ name, onAllow }] });
+  const made = '${request.headers["a"]}';
+  const engines = await Promise.all(
+    [
+      policy('formed', { request: { set: { 'x-a': made }, remove: ['x-gone'] } }),
+      policy('also-formed', { response: { set: { 'x-b': `<${made}>` } } }),
+      policy('constant', { request: { set: { 'x-c': 'constant' } } }),
+      policy('metadata', { metadata: { m: made } }),
+      stringify({ rules: [{ name: 'denies', match: 'true', deny: { body: 'no' } }] }),
+      stringify({
+        rules: [{ name: 'fails', match: 'request.headers["none"] == "x"', deny: {} }],
+      }),
+    ].map(async (text) => engineOf(text, {})),
+  );
+  const verdicts: Verdict[] = [];
+  for (const { http } of engines)
+    for (const a of ['short', 'long '.repeat(20), 'é', 'x'.repeat(1500)])
+      verdicts.push(await http({ 'request.headers': { a } }));
+  verdicts.push({ ...(verdicts[0] as Verdict), outcome: 'error' });
+  const shown = (verdict: Verdict): string => {
+    try {
+      return answerTo(verdict);
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const alone = verdicts.map((verdict) =>
+    shown({ ...verdict, changes: verdict.changes.isConstant ? { ...verdict.changes } : joined(verdict.changes) }),
+  );
+  expect(alone.filter((text) => text.includes('could not be decided'))).toHaveLength(1);
+  expect(new Set(verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['allow', 'deny', 'failed', 'error']));
+  for (const [first, before] of verdicts.entries())
+    for (const [second, verdict] of verdicts.entries()) {
+      expect(shown(before)).toBe(alone[first]);
+      expect(shown(verdict)).toBe(alone[second]);
+    }
+});
+
+test('an answer that throws in the middle leaves nothing for the next', async () => {
+  const { http } = await engineOf(POLICY({}), {});
+  const verdict = await http({ 'request.headers': { a: 'a' } });
+  const whole = await http({ 'request.headers': { a: 'é' } });
+  const answers = [answerTo(verdict), answerTo(whole)];
+  const charCodeAt = (at: number): number => {
+    if (at > 1) throw new Error('in the middle');
+    return 0x41;
+  };
+  const broken = { length: 3, charCodeAt } as unknown as string;
+  const changes = joined(verdict.changes);
+  for (const made of [
+    { ...changes, form: verdict.changes.form, values: [broken] },
+    { ...changes, metadata: [['m', broken]] as const },
+  ]) {
+    expect(() => answerTo({ ...verdict, changes: made })).toThrow('in the middle');
+    expect([answerTo(verdict), answerTo(whole)]).toEqual(answers);
+  }
+});
+
 test('one answer does not reach into another: a value that cannot be written from its parts comes between', async () => {
   const { http } = await engineOf(POLICY({}), {});
   const answers: string[] = [];
