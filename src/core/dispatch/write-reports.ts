@@ -17,8 +17,8 @@ export class ReportWriter {
   readonly #nowMs: () => number;
   readonly #errors: ThrottledLine;
   readonly #drops: ThrottledLine;
-  /** The reports of one call have one time. */
-  #atMs = Number.NaN;
+  /** When the wall clock was read, by `performance.now()`, and what it said. */
+  #readAtMs = Number.NaN;
   #timeMs = 0;
 
   /** `samples` false: every report is written, whatever its rule says. */
@@ -97,10 +97,11 @@ export class ReportWriter {
     return reports.push({ sink, id: nextId(), timeMs: this.#timeOf(atMs), input: values }, rule);
   }
 
-  /** Milliseconds since 1970; the clock is read once for a call. */
+  /** Milliseconds since 1970. The clock is read once in {@link SAME_TIME_MS}, which many calls share. */
   #timeOf(atMs: number): number {
-    if (atMs !== this.#atMs) {
-      this.#atMs = atMs;
+    const isRead = atMs >= this.#readAtMs && atMs < this.#readAtMs + SAME_TIME_MS;
+    if (!isRead) {
+      this.#readAtMs = atMs;
       this.#timeMs = this.#nowMs();
     }
     return this.#timeMs;
@@ -111,6 +112,8 @@ export class ReportWriter {
     return drawn === undefined || isDrawn(prepared, bag, drawn, snapshot.policy.decisions.sample);
   }
 }
+
+const SAME_TIME_MS = 0.5;
 
 /** In place of a number that was drawn: each rule samples by itself. */
 const BY_RULE = -1;
