@@ -92,7 +92,7 @@ async function handler(name: string, run: string): Promise<Way> {
     meters: new HandlerMeters(),
     reports: DEFAULT_REPORT_QUEUE,
     letters: () => new MemoryLetters(),
-    graceMs: 1000,
+    graceMs: () => 1000,
   });
   const check = open.handler.check?.({ rule: 'r', params: undefined }) as CheckFunction;
   const rule = policy?.rules.find(({ name: one }) => one === 'n');

@@ -42,6 +42,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, graceMs = 5000 } = options;
   const { sampleReports = true, keepsVerdicts = true } = options;
   const nowMs = (): number => clock.nowMs();
+  let closesWithinMs = graceMs;
   const meters = new Meters();
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
   const reports = new ReportWriter(log, sampleReports, nowMs);
@@ -54,7 +55,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       deadlines: new TimerWheel(),
       log,
       reports: options.reports ?? DEFAULT_REPORT_QUEUE,
-      graceMs,
+      graceMs: () => closesWithinMs,
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
       letterBoxes: new LetterBoxes(),
       longTexts: new ThrottledLine(log, 'warn', 'a text of a rule is too long'),
@@ -274,7 +275,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
     reportsFull: () => inForce.reportsFull(),
     use: (policy) => inForce.use(policy),
     prepare: (policy) => inForce.prepare(policy),
-    drain: () => inForce.drain(),
+    drain: (withinMs = graceMs) => {
+      closesWithinMs = withinMs;
+      return inForce.drain();
+    },
     bagOf: async (call, wire) => inForce.current && enrichedBag(inForce.current, call, wire),
     get snapshot() {
       return inForce.current;

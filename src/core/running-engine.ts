@@ -43,8 +43,8 @@ export interface RunningEngine extends Engine {
   prepare(policy: Policy): Promise<PreparedPolicy>;
   /** Settles when every queued report is written or discarded. */
   flush(): Promise<void>;
-  /** Closes everything, reports first. Idempotent. */
-  drain(): Promise<void>;
+  /** Closes everything, reports first. Idempotent. `withinMs`: in place of `graceMs`. */
+  drain(withinMs?: number): Promise<void>;
   /** The policy in force, with its open handlers. */
   readonly snapshot: Snapshot | undefined;
   handlers(): readonly HandlerState[];

@@ -49,8 +49,8 @@ export interface LiveHandlerContext {
   readonly reports: ReportQueueOptions;
   /** Asked for by a handler whose reports wait in memory. */
   readonly letters: () => MemoryLetters;
-  /** Time for running calls and queued reports when the handler closes. */
-  readonly graceMs: number;
+  /** Time for running calls and queued reports when the handler closes; asked then, since a drain may leave more. */
+  readonly graceMs: () => number;
 }
 
 /** Inspections return their failures instead. */
@@ -230,7 +230,7 @@ export class LiveHandler {
   }
 
   async #close(): Promise<void> {
-    const { graceMs } = this.#context;
+    const graceMs = this.#context.graceMs();
     const endsAtMs = performance.now() + graceMs;
     await this.reports?.close(graceMs);
     await this.gate.idle(Math.max(0, endsAtMs - performance.now()));

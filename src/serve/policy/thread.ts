@@ -113,7 +113,7 @@ export interface ListeningThread extends Pick<Transport, 'host' | 'port' | 'rene
   readonly http: Address | undefined;
 }
 
-/** Parts of the grace: for handlers that close after it, and for calls in flight; the rest is for reports and for closing. */
+/** Parts of the grace: for the `close` of plugins, and for calls in flight. Reports get what both leave, and at least what calls leave. */
 const CLOSE_SHARE = 0.25;
 const CALLS_SHARE = 0.6;
 /** After this time, anything that is still open is left to the end of the process. */
@@ -165,7 +165,8 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     if (candidateClosed !== undefined)
       await within(handlersMs, candidateClosed, 'handlers of the candidate did not close in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
-    await within(leftMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log);
+    const reportsMs = Math.max(handlersMs, leftMs - graceMs * CLOSE_SHARE);
+    await within(leftMs + SLACK_MS, engine.drain(reportsMs), 'handlers did not close in time', log);
   }
 
   return {

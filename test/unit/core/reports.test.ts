@@ -246,6 +246,17 @@ describe('at the end', () => {
         .reduce((a, b) => Number(a) + Number(b), 0),
     ).toBe(5);
   });
+
+  test('a drain gives reports the time that it has left, however little a reload gives them', async () => {
+    let asked = 0;
+    const out = sink(() => {
+      if (++asked < 4) throw new Unavailable('away');
+    });
+    const { log, engine } = await engineOf(policy('{ max: 2, maxAge: 1m }'), { out }, { graceMs: 1 });
+    void log();
+    await engine.drain(30_000);
+    expect(engine.meters.ofHandler('out')).toMatchObject({ lost: 0, written: 1 });
+  });
 });
 
 describe('a hung backend', () => {
