@@ -69,7 +69,7 @@ const stagesOfCore = Object.fromEntries(
 const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly string[]])[] = [
   ['src/ratelimit/call.ts', []],
   ['src/ratelimit/config', ['src/yaml', 'src/counting/calendar.ts', 'src/counting/window.ts']],
-  ['src/ratelimit/metrics', []],
+  ['src/ratelimit/metrics', ['src/core/metrics/families.ts', 'src/core/metrics/meters.ts']],
   ['src/ratelimit/settings', ['src/adapters/shared-memory.ts']],
   ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
   [

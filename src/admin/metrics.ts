@@ -7,7 +7,7 @@
  * requested. The metrics of the process and of its runtime come from @prometheus-io/client.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
+import { type MetricFamily, sampleText } from '../core/metrics/families.ts';
 import { processMetrics } from './process-metrics.ts';
 
 export interface MetricsPage {
@@ -43,20 +43,11 @@ export function* familiesText(families: readonly MetricFamily[]): Generator<stri
   for (const { kind, name, help, read } of families) {
     piece += `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
     for (const sample of read()) {
-      piece += `${name}${sample.suffix ?? ''}${labelsText(sample)} ${sample.value}\n`;
+      piece += sampleText(name, sample);
       if (++samples % SAMPLES_PER_PIECE !== 0) continue;
       yield piece;
       piece = '';
     }
   }
   yield piece;
-}
-
-const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
-
-function labelsText({ labels }: MetricSample): string {
-  const texts = Object.entries(labels).map(
-    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (found) => ESCAPED[found] ?? found)}"`,
-  );
-  return texts.length === 0 ? '' : `{${texts.join(',')}}`;
 }

@@ -168,6 +168,19 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
   ];
 }
 
+const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
+
+export function labelsText(labels: MetricSample['labels']): string {
+  const texts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (found) => ESCAPED[found] ?? found)}"`,
+  );
+  return texts.length === 0 ? '' : `{${texts.join(',')}}`;
+}
+
+/** Its line in Prometheus' text format. */
+export const sampleText = (family: string, { suffix, labels, value }: MetricSample): string =>
+  `${family}${suffix ?? ''}${labelsText(labels)} ${value}\n`;
+
 /** In seconds. */
 export function histogramSamples(
   labels: Readonly<Record<string, string>>,

@@ -32,6 +32,13 @@ export class Latency {
     while (at < boundsMs.length && ms > (boundsMs[at] ?? Infinity)) at++;
     this.buckets[at] = (this.buckets[at] ?? 0) + 1;
   }
+
+  /** Adds what another one with the same bounds has counted. */
+  merge({ count, sumMs, buckets }: Pick<Latency, 'count' | 'sumMs' | 'buckets'>): void {
+    this.count += count;
+    this.sumMs += sumMs;
+    for (const [at, inBucket] of buckets.entries()) this.buckets[at] = (this.buckets[at] ?? 0) + inBucket;
+  }
 }
 
 /** The bound below which this part of the values is, interpolated as Prometheus does; `undefined` without values. */

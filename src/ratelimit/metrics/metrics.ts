@@ -1,5 +1,6 @@
 /** Counters of the rate-limit server, named as in envoyproxy/ratelimit (src/stats/manager_impl.go). */
 import { hash } from 'node:crypto';
+import { Latency } from '../../core/metrics/meters.ts';
 
 export const RULE_COUNTERS = [
   'total_hits',
@@ -11,14 +12,7 @@ export const RULE_COUNTERS = [
 ] as const;
 export type RuleCounter = (typeof RULE_COUNTERS)[number];
 export type RuleMetrics = Record<RuleCounter, number>;
-export const noHits = (): RuleMetrics => ({
-  total_hits: 0,
-  over_limit: 0,
-  near_limit: 0,
-  over_limit_with_local_cache: 0,
-  within_limit: 0,
-  shadow_mode: 0,
-});
+export const noHits = (): RuleMetrics => zeros(RULE_COUNTERS);
 
 export const SERVICE_COUNTERS = {
   redisError: 'ratelimit.service.call.should_rate_limit.redis_error',
@@ -31,9 +25,8 @@ export const SERVICE_COUNTERS = {
 export type ServiceCounter = keyof typeof SERVICE_COUNTERS;
 
 /** A delta of all counters, as one thread sends it to another. */
-export interface Counts extends Readonly<
-  Pick<RatelimitMetrics, 'service' | 'outages' | 'responseTimes' | 'responseTimeSumS'>
-> {
+export interface Counts extends Readonly<Pick<RatelimitMetrics, 'service' | 'outages'>> {
+  readonly responseTimes: Pick<Latency, 'count' | 'sumMs' | 'buckets'>;
   /** By name, without rules whose counters are all 0. */
   readonly rules: readonly (readonly [name: string, metrics: RuleMetrics])[];
   readonly unknownDomains: readonly (readonly [domain: string, count: number])[];
@@ -46,21 +39,12 @@ const OTHER = 'other';
 const MAX_NAME = 256;
 const KEPT_OF_NAME = 200;
 
-/** Upper bounds in seconds: Prometheus' default buckets, as in the reference's mapper. */
-export const RESPONSE_TIME_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+/** Prometheus' default buckets, as in the reference's mapper. */
+const RESPONSE_BOUNDS_MS = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
 export class RatelimitMetrics {
-  readonly service: Record<ServiceCounter, number> = {
-    redisError: 0,
-    serviceError: 0,
-    configLoadSuccess: 0,
-    configLoadError: 0,
-    globalShadowMode: 0,
-    totalRequests: 0,
-  };
-  /** Calls by bucket, not cumulative; the last bucket has no bound. */
-  readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
-  responseTimeSumS = 0;
+  readonly service: Record<ServiceCounter, number> = zeros(Object.keys(SERVICE_COUNTERS) as ServiceCounter[]);
+  responseTimes: Latency = new Latency(RESPONSE_BOUNDS_MS);
   /** By the requested name, and by the sanitized name under which they are exported. */
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #named = new Map<string, RuleMetrics>();
@@ -85,12 +69,9 @@ export class RatelimitMetrics {
     this.#addUnknown(sanitized(domain.length > MAX_NAME ? shortened(domain) : domain), 1);
   }
 
-  answered(seconds: number): void {
+  answered(ms: number): void {
     this.service.totalRequests++;
-    this.responseTimeSumS += seconds;
-    const at = RESPONSE_TIME_BUCKETS_S.findIndex((most) => seconds <= most);
-    const bucket = at < 0 ? RESPONSE_TIME_BUCKETS_S.length : at;
-    this.responseTimes[bucket] = (this.responseTimes[bucket] ?? 0) + 1;
+    this.responseTimes.add(ms);
   }
 
   /** Returns all counts and resets them; another thread adds them to its own. */
@@ -98,25 +79,22 @@ export class RatelimitMetrics {
     const counts = {
       service: { ...this.service },
       outages: { ...this.outages },
-      responseTimes: [...this.responseTimes],
-      responseTimeSumS: this.responseTimeSumS,
+      responseTimes: this.responseTimes,
       rules: [...this.#named]
         .filter(([, metrics]) => RULE_COUNTERS.some((counter) => metrics[counter] > 0))
         .map(([name, metrics]) => [name, { ...metrics }] as const),
       unknownDomains: [...this.#unknownDomains],
     };
     for (const record of [this.service, this.outages, ...this.#named.values()]) empty(record);
-    this.responseTimes.fill(0);
-    this.responseTimeSumS = 0;
+    this.responseTimes = new Latency(RESPONSE_BOUNDS_MS);
     this.#unknownDomains.clear();
     return counts;
   }
 
-  add({ service, outages, responseTimes, responseTimeSumS, rules, unknownDomains }: Counts): void {
+  add({ service, outages, responseTimes, rules, unknownDomains }: Counts): void {
     addTo(this.service, service);
     addTo(this.outages, outages);
-    for (const [at, count] of responseTimes.entries()) this.responseTimes[at] = (this.responseTimes[at] ?? 0) + count;
-    this.responseTimeSumS += responseTimeSumS;
+    this.responseTimes.merge(responseTimes);
     for (const [name, metrics] of rules)
       addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MAX_RULES ? name : otherOf(name)), metrics);
     for (const [domain, count] of unknownDomains) this.#addUnknown(domain, count);
@@ -149,6 +127,9 @@ export class RatelimitMetrics {
 const shortened = (name: string): string => `${name.slice(0, KEPT_OF_NAME).toWellFormed()}_${hash('sha1', name)}`;
 
 const otherOf = (key: string): string => `${key.slice(0, key.indexOf('.'))}.${OTHER}`;
+
+const zeros = <K extends string>(names: readonly K[]): Record<K, number> =>
+  Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>;
 
 function empty(record: Record<string, number>): void {
   for (const name of Object.keys(record)) record[name] = 0;

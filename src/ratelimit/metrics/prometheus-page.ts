@@ -3,7 +3,8 @@
  * **In**: metrics. **Out**: the page, rendered in time slices, so that calls are answered in between. **Fails**: never.
  */
 import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
-import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
+import type { RatelimitMetrics } from './metrics.ts';
+import { histogramSamples, labelsText, sampleText } from '../../core/metrics/families.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
@@ -49,41 +50,24 @@ export class PrometheusPage {
         if (slice.isOver) await slice.next();
       }
     }
-    for (const line of responseTimes(this.#metrics, this.#mapper)) page += `${line}\n`;
-    return page;
+    return page + responseTimes(this.#metrics, this.#mapper);
   }
 
   #placeOf(kind: Kind, path: string): Place {
     const known = this.#places.get(path);
     if (known !== undefined || this.#places.has(path)) return known;
     const mapped = this.#mapper(path, kind) ?? { family: plainName(path), labels: {} };
-    const place = mapped === 'dropped' ? undefined : { family: mapped.family, labels: labelText(mapped.labels) };
+    const place = mapped === 'dropped' ? undefined : { family: mapped.family, labels: labelsText(mapped.labels) };
     if (this.#places.size >= MAX_PLACES) this.#places.clear();
     this.#places.set(path, place);
     return place;
   }
 }
 
-function* responseTimes(
-  { responseTimes: counts, responseTimeSumS, service }: RatelimitMetrics,
-  mapper: Mapper,
-): Generator<string> {
+function responseTimes({ responseTimes: latency }: RatelimitMetrics, mapper: Mapper): string {
   const mapped = mapper(RESPONSE_TIME, 'observer') ?? { family: plainName(RESPONSE_TIME), labels: {} };
-  if (mapped === 'dropped') return;
+  if (mapped === 'dropped') return '';
   const { family, labels } = mapped;
-  yield `# TYPE ${family} histogram`;
-  let sum = 0;
-  for (const [at, most] of [...RESPONSE_TIME_BUCKETS_S, '+Inf'].entries()) {
-    sum += counts[at] ?? 0;
-    yield `${family}_bucket${labelText({ ...labels, le: String(most) })} ${sum}`;
-  }
-  yield `${family}_sum${labelText(labels)} ${responseTimeSumS}`;
-  yield `${family}_count${labelText(labels)} ${service.totalRequests}`;
-}
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  const texts = Object.entries(labels).map(
-    ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
-  );
-  return texts.length === 0 ? '' : `{${texts.join(',')}}`;
+  const lines = histogramSamples(labels, latency).map((sample) => sampleText(family, sample));
+  return `# TYPE ${family} histogram\n${lines.join('')}`;
 }

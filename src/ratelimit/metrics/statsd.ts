@@ -7,7 +7,7 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
-import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
+import type { RatelimitMetrics } from './metrics.ts';
 import type { Mogrified, Mogrifier } from './mogrifiers.ts';
 
 export interface StatsdOptions {
@@ -99,7 +99,8 @@ export class StatsdClient {
       lines.push(this.#line(name, `${grown}|c`));
     }
     for (const [name, read] of this.#metrics.gauges) lines.push(this.#line(name, `${read()}|g`));
-    const times = [...this.#metrics.responseTimes];
+    const { boundsMs, buckets } = this.#metrics.responseTimes;
+    const times = [...buckets];
     for (const [at, count] of times.entries()) {
       const grown = count - (this.#flushedTimes[at] ?? 0);
       // One line for each bucket; its sample rate gives the number of calls.

@@ -49,7 +49,7 @@ export async function openRatelimitThread(options: RatelimitThreadOptions): Prom
     async listenGrpc(service, counting, isHealthy) {
       if (listenAt === undefined) throw new Error('an address is missing');
       const methods = new Map([
-        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => counting.answered(tookMs / 1000)),
+        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => counting.answered(tookMs)),
         ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
         ...reflectionMethods(RATELIMIT_SERVICES),
       ]);

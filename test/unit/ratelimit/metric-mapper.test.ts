@@ -62,7 +62,7 @@ mappings:
     const metrics = new RatelimitMetrics();
     metrics.rule('shop.user.path').over_limit = 3;
     metrics.rule('shop.user').total_hits = 5;
-    metrics.answered(0.001);
+    metrics.answered(1);
     const page = await new PrometheusPage(metrics, readMapper(MAPPER)).text();
     expect(page.split('\n').filter((line) => !line.startsWith('#') && !line.includes('_bucket'))).toEqual([
       'rl_over_limit{domain="shop",keys="user.path",zone="a"} 3',

@@ -8,10 +8,10 @@ test('deltas of threads are summed, each once', () => {
   const [all, one, other] = [new RatelimitMetrics(), new RatelimitMetrics(), new RatelimitMetrics()];
   const rule = one.rule('shop.user_10.0.0.1'); // as the service holds it
   rule.total_hits += 2;
-  one.answered(0.003);
+  one.answered(3);
   one.outages.local++;
   other.rule('shop.user_10.0.0.1').total_hits += 3;
-  other.answered(20);
+  other.answered(20_000);
   other.unknownDomain('none');
   all.add(one.take());
   all.add(other.take());
@@ -24,7 +24,8 @@ test('deltas of threads are summed, each once', () => {
     'ratelimit.service.rate_limit.shop.user_10_0_0_1.total_hits': 6,
     'ratelimit.service.rate_limit.none.domain_not_found': 1,
   });
-  expect([all.responseTimes[0], all.responseTimes.at(-1), all.responseTimeSumS]).toEqual([1, 1, 20.003]);
+  const { count, sumMs, buckets } = all.responseTimes;
+  expect([count, sumMs, buckets[0], buckets.at(-1)]).toEqual([2, 20_003, 1, 1]);
   expect(counted(one)).toEqual({});
 });
 
