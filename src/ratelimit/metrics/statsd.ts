@@ -108,7 +108,7 @@ export class StatsdClient {
         lines.push(
           this.#line(
             'ratelimit_server.ShouldRateLimit.response_time',
-            `${(RESPONSE_TIME_BUCKETS_S[at] ?? RESPONSE_TIME_BUCKETS_S.at(-1) ?? 0) * 1000}|ms${grown > 1 ? `|@${1 / grown}` : ''}`,
+            `${boundsMs[at] ?? boundsMs.at(-1)}|ms${grown > 1 ? `|@${1 / grown}` : ''}`,
           ),
         );
     }
@@ -132,17 +132,4 @@ export class StatsdClient {
     this.#mogrified.set(path, known);
     return known;
   }
-}
-
-/** From `NAME:VALUE,NAME:VALUE`; a part without a colon is ignored. */
-export function tagsOf(text: string): ReadonlyMap<string, string> {
-  return new Map(
-    text
-      .split(',')
-      .filter((part) => part.includes(':'))
-      .map((part): [string, string] => {
-        const at = part.indexOf(':');
-        return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
-      }),
-  );
 }

@@ -9,9 +9,9 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import type { Mogrifier } from '../metrics/mogrifiers.ts';
 import { listenHttp, answerNotFound } from './pages.ts';
 import { PrometheusPage } from '../metrics/prometheus-page.ts';
-import { SettingError } from '../settings/setting.ts';
+import { namedValues, SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { StatsdClient, tagsOf } from '../metrics/statsd.ts';
+import { StatsdClient } from '../metrics/statsd.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface SinksOptions {
@@ -33,7 +33,7 @@ export async function openSinks(
       port: settings.STATSD_PORT,
       kind,
       everyMs: settings.STATS_FLUSH_INTERVAL,
-      tags: tagsOf(settings.EXTRA_TAGS),
+      tags: namedValues(settings.EXTRA_TAGS, ':'),
       mogrifier,
     });
     stack.defer(() => sink.close());

@@ -61,3 +61,12 @@ export function expectedText(kind: Setting['kind']): string {
       return `one of ${kind.join(', ')}`;
   }
 }
+
+/** Of a list `NAME:VALUE,...` or `NAME=VALUE,...`; a part without the sign is ignored. */
+export const namedValues = (text: string, sign: ':' | '='): ReadonlyMap<string, string> =>
+  new Map(
+    text
+      .split(',')
+      .filter((part) => part.includes(sign))
+      .map((part) => [part.slice(0, part.indexOf(sign)).trim(), part.slice(part.indexOf(sign) + 1).trim()]),
+  );

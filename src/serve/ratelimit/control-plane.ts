@@ -2,18 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { followXds } from '../../frontends/ratelimit/xds-configs.ts';
 import type { FollowXds } from '../../ratelimit/serve/limit-source.ts';
+import { namedValues } from '../../ratelimit/settings/setting.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
-
-/** `NAME=VALUE,...` or `NAME:VALUE,...` */
-const pairs = (text: string, sign: '=' | ':'): Record<string, string> =>
-  Object.fromEntries(
-    text
-      .split(',')
-      .filter((part) => part.includes(sign))
-      .map((part) => [part.slice(0, part.indexOf(sign)).trim(), part.slice(part.indexOf(sign) + 1).trim()]),
-  );
 
 export const controlPlane =
   (settings: Settings, log: OwnLog): FollowXds =>
@@ -44,8 +36,8 @@ export const controlPlane =
       client,
       take,
       nodeId: settings.CONFIG_GRPC_XDS_NODE_ID,
-      nodeMetadata: pairs(settings.CONFIG_GRPC_XDS_NODE_METADATA, '='),
-      headers: pairs(settings.CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS, ':'),
+      nodeMetadata: Object.fromEntries(namedValues(settings.CONFIG_GRPC_XDS_NODE_METADATA, '=')),
+      headers: Object.fromEntries(namedValues(settings.CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS, ':')),
       firstPauseMs: settings.XDS_CLIENT_BACKOFF_INITIAL_INTERVAL,
       maxPauseMs: settings.XDS_CLIENT_BACKOFF_MAX_INTERVAL,
       onTrouble: (why) =>

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 import { settingsDocument } from '../../../src/ratelimit/settings/document.ts';
-import { tagsOf } from '../../../src/ratelimit/metrics/statsd.ts';
+import { namedValues } from '../../../src/ratelimit/settings/setting.ts';
 
 describe('settings', () => {
   test("defaults are the reference's", () => {
@@ -74,7 +74,7 @@ describe('settings', () => {
   });
 
   test('tags are separated by commas, a name from its value by the first colon', () => {
-    expect([...tagsOf('a:b, c:d:e,nothing')]).toEqual([
+    expect([...namedValues('a:b, c:d:e,nothing', ':')]).toEqual([
       ['a', 'b'],
       ['c', 'd:e'],
     ]);
