@@ -86,7 +86,14 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ['src/ratelimit/inspect', ['src/counting/ask.ts', 'src/counting/store.ts', 'src/adapters/contract.ts']],
   [
     'src/ratelimit/serve',
-    ['src/files', 'src/yaml', 'src/admin/http-app.ts', 'src/admin/change-access.ts', 'src/admin/lease-query.ts'],
+    [
+      'src/files',
+      'src/yaml',
+      'src/adapters/contract.ts',
+      'src/admin/http-app.ts',
+      'src/admin/change-access.ts',
+      'src/admin/lease-query.ts',
+    ],
   ],
 ];
 

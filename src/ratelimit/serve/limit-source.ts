@@ -10,14 +10,10 @@ import type { RatelimitErrorCode } from '../config/errors.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configFolder, findRuntimeFiles, type FoundFile, readFiles } from './runtime-folder.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { Log } from '../../adapters/contract.ts';
 import { watchFiles } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
-
-export interface RatelimitLog {
-  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
-}
+import { InTurn } from '../../time/in-turn.ts';
 
 /** Subscribes to a control plane until closed. `take` returns the reason if it rejects a state of the world; `undefined`: accepted. */
 export type FollowXds = (
@@ -26,7 +22,7 @@ export type FollowXds = (
 
 export interface LimitSourceOptions {
   readonly settings: Settings;
-  readonly log: RatelimitLog;
+  readonly log: Log;
   readonly metrics: RatelimitMetrics;
   readonly followXds: FollowXds;
   /** Puts the limits in force. */
@@ -55,8 +51,7 @@ export class LimitSource {
   #settled: string | undefined;
   /** The last logged failure; a retry does not log it again. */
   #logged = '';
-  /** The last load; loads run one after the other. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #loads = new InTurn();
 
   constructor(options: LimitSourceOptions) {
     this.#options = options;
@@ -157,9 +152,7 @@ export class LimitSource {
   }
 
   #take(files: readonly ConfigFile[]): Promise<Loading> {
-    const loading = this.#last.then(() => this.#takeNext(files));
-    this.#last = loading.catch(() => undefined);
-    return loading.catch((error: unknown) => this.#failed(error));
+    return this.#loads.run(() => this.#takeNext(files)).catch((error: unknown) => this.#failed(error));
   }
 
   async #takeNext(files: readonly ConfigFile[]): Promise<Loading> {

@@ -4,7 +4,8 @@
  * **Fails**: if it cannot listen or a setting is invalid; nothing stays open. Invalid files do not stop it.
  */
 import type { RatelimitEngine } from './engine.ts';
-import { type FollowXds, LimitSource, type RatelimitLog } from './limit-source.ts';
+import type { Log } from '../../adapters/contract.ts';
+import { type FollowXds, LimitSource } from './limit-source.ts';
 import { RatelimitMetrics } from '../metrics/metrics.ts';
 import type { Mogrifier } from '../metrics/mogrifiers.ts';
 import { addDebug, addService, listenHttp } from './pages.ts';
@@ -15,7 +16,7 @@ export interface RatelimitOptions {
   readonly settings: Settings;
   /** Rewrites names for DogStatsD. */
   readonly mogrifier?: Mogrifier | undefined;
-  readonly log: RatelimitLog;
+  readonly log: Log;
   readonly followXds: FollowXds;
   /** Opens the engine, of this thread or of several workers; it counts into these metrics. */
   readonly openEngine: (metrics: RatelimitMetrics) => Promise<RatelimitEngine>;

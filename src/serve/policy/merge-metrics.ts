@@ -11,6 +11,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { INCOMPLETE } from '../../adapters/plugin-metrics.ts';
 import { type Header, headerOf, linePieces, sampleOf } from '../../admin/exposition-lines.ts';
+import { InTurn } from '../../time/in-turn.ts';
 
 type Merge = (a: number, b: number) => number;
 const sum: Merge = (a, b) => a + b;
@@ -97,7 +98,7 @@ export class WorkerPages {
   #asked = 0;
   /** By worker: the number of the ask after which its pages are those of its successor, or newer than others. */
   readonly #takenUntil = new Map<number, number>();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new InTurn();
 
   /** `nowMs`: monotonic. */
   constructor(nowMs: () => number = () => performance.now()) {
@@ -113,7 +114,7 @@ export class WorkerPages {
   update(worker: number, page: AsyncIterable<string> | Iterable<string>, asked = this.ask()): Promise<void> {
     if (asked <= (this.#takenUntil.get(worker) ?? 0)) return Promise.resolve();
     this.#takenUntil.set(worker, asked);
-    return this.#inOrder(async () => {
+    return this.#turns.run(async () => {
       const round = ++this.#round;
       const isWhole = await this.#read(worker, page, round);
       if (!isWhole) return;
@@ -128,7 +129,7 @@ export class WorkerPages {
   ended(worker: number): Promise<void> {
     const nowMs = this.#nowMs();
     this.#takenUntil.set(worker, this.#asked);
-    return this.#inOrder(() =>
+    return this.#turns.run(() =>
       this.#each((family, name, series) => {
         family.leave(name, series, worker, nowMs);
       }),
@@ -137,7 +138,7 @@ export class WorkerPages {
 
   /** The sums, in pieces. They are read at once, so that a slow reader keeps nobody waiting. */
   merged(): Promise<readonly string[]> {
-    return this.#inOrder(async () => {
+    return this.#turns.run(async () => {
       const pieces: string[] = [];
       let piece = '';
       const expiredAtMs = this.#nowMs() - KEPT_MS;
@@ -154,12 +155,6 @@ export class WorkerPages {
       }
       return [...pieces, piece];
     });
-  }
-
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work, work);
-    this.#last = done;
-    return done;
   }
 
   async #each(visit: (family: Family, name: string, series: Series) => void): Promise<void> {

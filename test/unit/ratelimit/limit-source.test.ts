@@ -16,6 +16,7 @@ async function following(env: Readonly<Record<string, string>> = {}, hasFolder =
   if (hasFolder) await mkdir(folder, { recursive: true });
   const said: string[] = [];
   const log = {
+    debug: () => {},
     info() {},
     warn: (message: string) => {
       said.push(`warn ${message}`);
