@@ -39,9 +39,11 @@ export function overrideText({ requestsPerUnit, unit }: Override): string {
   ].join(' ');
 }
 
+/** In order. */
+export type Entries = readonly (readonly [key: string, value: string])[];
+
 export interface Descriptor {
-  /** In order. */
-  readonly entries: readonly (readonly [key: string, value: string])[];
+  readonly entries: Entries;
   /** 0 looks without charging; `undefined`: the hits of the request. */
   readonly hits: number | undefined;
   /** Replaces the limit of the files. */

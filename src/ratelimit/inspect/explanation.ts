@@ -2,7 +2,7 @@
  * Explains which limit a descriptor matches, and why; asks no store.
  * **In**: a domain and entries. **Out**: an explanation, and the ask for the counter. **Fails**: never.
  */
-import { type Unit, unitName } from '../call.ts';
+import { type Entries, type Unit, unitName } from '../call.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { type CounterAsk, nameOf } from '../charge/store.ts';
 import type { Domains, Limit } from '../config/tree.ts';
@@ -11,11 +11,12 @@ import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
 import { matchOfAlso, windowKey } from '../walk/window-key.ts';
 
-export type Entries = readonly (readonly [key: string, value: string])[];
-
-export interface Explanation {
+export interface AskedLimit {
   readonly domain: string;
-  readonly entries: readonly (readonly [key: string, value: string])[];
+  readonly entries: Entries;
+}
+
+export interface Explanation extends AskedLimit {
   /** One line per level of the walk. */
   readonly why: readonly string[];
   readonly limit:
@@ -52,7 +53,7 @@ export interface ExplainOptions {
   readonly withoutDots?: boolean;
 }
 
-export function explained(options: ExplainOptions, domain: string, entries: Entries): Explained {
+export function explained(options: ExplainOptions, { domain, entries }: AskedLimit): Explained {
   const domains = options.domains();
   const root = domains?.get(domain);
   const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };

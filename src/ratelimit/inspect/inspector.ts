@@ -5,7 +5,7 @@
 import type { LeasePage, QuotaPlace } from '../../adapters/contract.ts';
 import { allHolders, type Holder } from '../../counting/store.ts';
 import type { CounterAsk, PoolOf } from '../charge/store.ts';
-import { type Entries, type Explained, explained, type ExplainOptions, type Explanation } from './explanation.ts';
+import { type AskedLimit, type Explained, explained, type ExplainOptions, type Explanation } from './explanation.ts';
 
 export interface Inspection extends Explanation, Pick<QuotaPlace, 'leases' | 'leaseCount'> {
   /** The counter, without the units that this process holds (units held by others count as spent); `undefined` without a counter. */
@@ -26,16 +26,16 @@ export interface InspectionOptions extends ExplainOptions {
 }
 
 export interface LimitInspector {
-  explain(domain: string, entries: Entries): Explanation | Promise<Explanation>;
-  inspect(domain: string, entries: Entries, leases?: LeasePage): Promise<Inspection>;
+  explain(asked: AskedLimit): Explanation | Promise<Explanation>;
+  inspect(asked: AskedLimit & { readonly leases?: LeasePage | undefined }): Promise<Inspection>;
   /** Deletes the current counter; returns its state before. */
-  reset(domain: string, entries: Entries): Promise<Inspection>;
+  reset(asked: AskedLimit): Promise<Inspection>;
 }
 
 /** The inspector of one thread. */
 export interface ThreadLimitInspector extends LimitInspector {
   /** Drops this thread's leases and cache of a counter that another thread has reset. */
-  forget(domain: string, entries: Entries): void;
+  forget(asked: AskedLimit): void;
 }
 
 export function limitInspector(options: InspectionOptions): ThreadLimitInspector {
@@ -78,20 +78,18 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
   }
 
   return {
-    explain(domain, entries) {
-      const { explanation, also } = explained(options, domain, entries);
+    explain(asked) {
+      const { explanation, also } = explained(options, asked);
       return also === undefined ? explanation : { ...explanation, also: also.map((one) => one.explanation) };
     },
-    inspect: async (domain, entries, leases) => inspect(explained(options, domain, entries), leases),
-    async reset(domain, entries) {
-      const one = explained(options, domain, entries);
+    inspect: async (asked) => inspect(explained(options, asked), asked.leases),
+    async reset(asked) {
+      const one = explained(options, asked);
       const before = await inspect(one);
       for (const { unit, ask } of withFurther(one)) if (ask !== undefined) await poolOf(unit).reset([ask]);
       forgetAll(one);
       return before;
     },
-    forget(domain, entries) {
-      forgetAll(explained(options, domain, entries));
-    },
+    forget: (asked) => forgetAll(explained(options, asked)),
   };
 }

@@ -8,6 +8,7 @@ import { mayChange, RESET_REFUSED } from '../../admin/change-access.ts';
 import { FROM_REFUSED, leasesFrom } from '../../admin/lease-query.ts';
 import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
+import type { AskedLimit } from '../inspect/explanation.ts';
 import type { LimitInspector } from '../inspect/inspector.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configDump } from '../config/config-dump.ts';
@@ -78,7 +79,7 @@ async function statsOf(metrics: RatelimitMetrics): Promise<string> {
 }
 
 function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
-  const asked = (query: unknown): { readonly domain: string; readonly entries: (readonly [string, string])[] } => {
+  const asked = (query: unknown): AskedLimit => {
     const {
       domain = '',
       key = [],
@@ -87,18 +88,15 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
     const values = [value].flat();
     return { domain: String(domain), entries: [key].flat().map((name, at) => [name, values[at] ?? '']) };
   };
-  app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
+  app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query)));
   app.get('/limits/inspect', async ({ query }, reply) => {
-    const { domain, entries } = asked(query);
     const leases = leasesFrom((query as { from?: unknown }).from);
     return leases === undefined
       ? reply.code(400).send({ error: FROM_REFUSED })
-      : inspector.inspect(domain, entries, leases);
+      : inspector.inspect({ ...asked(query), leases });
   });
   app.post('/limits/reset', async (request, reply) =>
-    mayChange(request)
-      ? inspector.reset(asked(request.query).domain, asked(request.query).entries)
-      : reply.code(403).send(RESET_REFUSED),
+    mayChange(request) ? inspector.reset(asked(request.query)) : reply.code(403).send(RESET_REFUSED),
   );
 }
 

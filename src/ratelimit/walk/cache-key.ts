@@ -1,3 +1,5 @@
+import type { Entries } from '../call.ts';
+
 /**
  * Style of a counter's name.
  *
@@ -7,7 +9,6 @@
  */
 export type KeyStyle = 'compatible' | 'safe';
 
-type Entries = readonly (readonly [key: string, value: string])[];
 type SharedValues = readonly (string | undefined)[] | undefined;
 
 export interface KeyParts {

@@ -5,6 +5,7 @@
  * order that matches, else `key`. Without backtracking: a match without children hides the others. A limit applies only at the last
  * entry.
  */
+import type { Entries } from '../call.ts';
 import type { Limit, Node } from '../config/tree.ts';
 
 export interface Match {
@@ -26,8 +27,6 @@ export interface Step {
   readonly hasLimit: boolean;
   readonly hasMore: boolean;
 }
-
-type Entries = readonly (readonly [key: string, value: string])[];
 
 export function matchOf(
   root: Node,

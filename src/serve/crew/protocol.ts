@@ -10,6 +10,13 @@ export type Answers<R extends Requests> = {
   readonly [K in keyof R]: (given: R[K]['given']) => R[K]['answer'] | Promise<R[K]['answer']>;
 };
 
+/** One for each of these methods, which take at most one argument. */
+export type RequestsOf<Methods> = {
+  readonly [K in keyof Methods]: Methods[K] extends (...given: infer Given) => infer Answer
+    ? { readonly given: Given[0]; readonly answer: Awaited<Answer> }
+    : never;
+};
+
 /** The messages of one kind of worker, in addition to the common ones. */
 export interface Protocol {
   /** Passed to a worker when it starts. */

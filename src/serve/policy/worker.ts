@@ -25,17 +25,10 @@ await runWorker<PolicyProtocol>(
       prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),
       listen: (at) => thread.listen(at),
       answers: {
+        ...sources,
         limits: ({ depth, asked, leases }) => sources.limits(depth, asked, leases),
-        verdicts: (filter) => sources.verdicts(filter),
-        why: (id) => sources.why(id),
-        topLimits: (limit) => sources.topLimits(limit),
         holders: ({ id, leases }) => sources.holders(id, leases),
-        recorded: (id) => sources.recorded(id),
-        logEntry: (id) => sources.logEntry(id),
-        feed: (request) => sources.feed(request),
-        handlers: async () => sources.handlers(),
         letters: async (request) => packedLetters(await sources.letters(request)),
-        ruleCounts: async () => sources.ruleCounts(),
         prepareCandidate: (texts) =>
           candidateTurns.run(async () => {
             await prepared?.abandon();

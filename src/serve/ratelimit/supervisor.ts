@@ -4,11 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LeasePage } from '../../adapters/contract.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { sharedPool } from '../../ratelimit/charge/open-stores.ts';
 import { replicaName } from '../../ratelimit/charge/redis-pool.ts';
-import type { Inspection, LimitInspector } from '../../ratelimit/inspect/inspector.ts';
+import type { LimitInspector } from '../../ratelimit/inspect/inspector.ts';
 import { mergedInspection } from '../../ratelimit/inspect/merged-inspection.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
@@ -114,20 +113,20 @@ async function reachesStores(worker: RunningWorker<RatelimitProtocol>): Promise<
 
 /** Inspections of counters of which several workers hold leases. */
 function limitsOf(crew: Crew<RatelimitProtocol>, replica: string): LimitInspector {
-  async function inspect(domain: string, entries: Inspection['entries'], leases?: LeasePage): Promise<Inspection> {
-    const all = await crew.askAll('inspect', { domain, entries, leases });
+  const inspect: LimitInspector['inspect'] = async (asked) => {
+    const all = await crew.askAll('inspect', asked);
     const [first, ...others] = all.filter((one) => one !== undefined);
     if (first === undefined) throw new Error('no worker is running');
     return mergedInspection([first, ...others], replica);
-  }
+  };
   return {
-    explain: (domain, entries) => crew.askOne('explain', { domain, entries }),
+    explain: (asked) => crew.askOne('explain', asked),
     inspect,
-    async reset(domain, entries) {
-      const before = await inspect(domain, entries);
-      await crew.askOne('reset', { domain, entries });
+    async reset(asked) {
+      const before = await inspect(asked);
+      await crew.askOne('reset', asked);
       // After the reset: units leased before it belong to the old count, and would be spent in addition to the new one.
-      await crew.askAll('forget', { domain, entries });
+      await crew.askAll('forget', asked);
       return before;
     },
   };

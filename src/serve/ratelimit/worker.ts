@@ -23,11 +23,9 @@ await runWorker<RatelimitProtocol>(
       throw startErrorOf(error);
     });
     const { engine } = thread;
-    const { limits } = engine;
-    const flushMetrics = (): true => {
+    const flushMetrics = (): void => {
       const gauges = [...metrics.gauges].map(([name, read]) => [name, read()] as const);
       sendEvent<RatelimitProtocol>({ counts: metrics.take(), gauges });
-      return true;
     };
     return {
       async prepare(files) {
@@ -39,15 +37,9 @@ await runWorker<RatelimitProtocol>(
       },
       listen: (at) => thread.listen(at),
       answers: {
+        ...engine.limits,
         health: () => ({ unhealthyWhy: engine.notAnsweringWhy() }),
         json: ({ body, headers }) => engine.answerJson(body, headers),
-        explain: ({ domain, entries }) => limits.explain(domain, entries),
-        inspect: ({ domain, entries, leases }) => limits.inspect(domain, entries, leases),
-        reset: ({ domain, entries }) => limits.reset(domain, entries),
-        forget({ domain, entries }) {
-          limits.forget(domain, entries);
-          return true;
-        },
         flushMetrics,
       },
       async drain() {

@@ -323,29 +323,40 @@ describe('non-window algorithms, as windows', () => {
 
   test('can be explained, inspected and reset', async () => {
     const { left, inspector } = await serving(GCRA + LEASES);
-    expect(inspector.explain('d', [['user', 'a']])).toMatchObject({
+    expect(inspector.explain({ domain: 'd', entries: [['user', 'a']] })).toMatchObject({
       counter: 'gcra d user_a_',
       resetS: undefined,
       limit: { algorithm: 'gcra', burst: 3, requestsPerUnit: 60 },
     });
     await left(user('a', { hits: 2 }));
-    expect(await inspector.inspect('d', [['user', 'a']])).toMatchObject({ count: 2, remaining: 1, resetS: 2 });
+    expect(await inspector.inspect({ domain: 'd', entries: [['user', 'a']] })).toMatchObject({
+      count: 2,
+      remaining: 1,
+      resetS: 2,
+    });
     await left(held('t', '1'));
     for (const entries of [held('t', '1').entries, held('t', '2').entries])
-      expect(await inspector.inspect('d', entries)).toMatchObject({
+      expect(await inspector.inspect({ domain: 'd', entries })).toMatchObject({
         count: 1,
         remaining: 1,
         counter: 'concurrency d tenant_t_request',
       });
-    expect(await inspector.inspect('d', held('t', '2').entries, { from: 0, count: 10 })).toMatchObject({
+    expect(
+      await inspector.inspect({ domain: 'd', entries: held('t', '2').entries, leases: { from: 0, count: 10 } }),
+    ).toMatchObject({
       leaseCount: 1,
       leases: [{ id: '1', units: 1, heldMs: 0, endsInMs: 30_000 }],
     });
-    expect(await inspector.inspect('d', [['user', 'a']], { from: 0, count: 10 })).not.toHaveProperty('leases');
-    expect(await inspector.reset('d', [['user', 'a']])).toMatchObject({ count: 2 });
+    expect(
+      await inspector.inspect({ domain: 'd', entries: [['user', 'a']], leases: { from: 0, count: 10 } }),
+    ).not.toHaveProperty('leases');
+    expect(await inspector.reset({ domain: 'd', entries: [['user', 'a']] })).toMatchObject({ count: 2 });
     expect(await left(user('a'))).toEqual([2]);
-    await inspector.reset('d', held('t', '9').entries);
-    expect(await inspector.inspect('d', held('t', '1').entries)).toMatchObject({ count: 0, remaining: 2 });
+    await inspector.reset({ domain: 'd', entries: held('t', '9').entries });
+    expect(await inspector.inspect({ domain: 'd', entries: held('t', '1').entries })).toMatchObject({
+      count: 0,
+      remaining: 2,
+    });
   });
 });
 

@@ -114,7 +114,7 @@ function service(): StoreUnderTest {
       }));
     },
     async reset(asks) {
-      for (const ask of asks as readonly Ask[]) await inspector.reset('d', entriesOf(ask));
+      for (const ask of asks as readonly Ask[]) await inspector.reset({ domain: 'd', entries: entriesOf(ask) });
     },
   };
 }

@@ -58,8 +58,8 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
     clock,
     metrics,
     domains,
-    inspect: () => inspector.inspect('d', [['user', 'ann']]),
-    reset: () => inspector.reset('d', [['user', 'ann']]),
+    inspect: () => inspector.inspect({ domain: 'd', entries: [['user', 'ann']] }),
+    reset: () => inspector.reset({ domain: 'd', entries: [['user', 'ann']] }),
   };
 }
 
