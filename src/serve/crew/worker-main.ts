@@ -80,29 +80,42 @@ export async function runWorker<P extends Protocol>(
   }
 }
 
-function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeRequests<P['texts']>> {
-  let prepared: Prepared | undefined;
-  let listening: ReturnType<typeof server.listen> | undefined;
-  /** Texts that arrive while others are being prepared wait for them. */
+export interface PreparedTexts<Texts> {
+  readonly prepare: (texts: Texts) => Promise<void>;
+  /** Of the texts prepared last, if any. */
+  readonly settle: (step: 'commit' | 'abandon') => Promise<void>;
+  /** Prepares and commits. */
+  readonly use: (texts: Texts) => Promise<void>;
+}
+
+/** Texts that arrive while others are being prepared wait for them. */
+export function preparedTexts<Texts>(prepare: (texts: Texts) => Promise<Prepared | undefined>): PreparedTexts<Texts> {
   const turns = new InTurn();
-  const abandon = async (): Promise<void> => {
-    const abandoned = prepared;
+  let prepared: Prepared | undefined;
+  const settle = (step: 'commit' | 'abandon'): void | Promise<void> => {
+    const settled = prepared;
     prepared = undefined;
-    await abandoned?.abandon();
+    return settled?.[step]();
   };
   return {
     prepare: (texts) =>
       turns.run(async () => {
-        await abandon();
-        prepared = await server.prepare(texts);
+        await settle('abandon');
+        prepared = await prepare(texts);
       }),
-    commit: () =>
-      turns.run(() => {
-        prepared?.commit();
-        prepared = undefined;
-      }),
-    abandon: () => turns.run(abandon),
-    use: (texts) => turns.run(async () => (await server.prepare(texts)).commit()),
+    settle: (step) => turns.run(() => settle(step)),
+    use: (texts) => turns.run(async () => (await prepare(texts))?.commit()),
+  };
+}
+
+function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeRequests<P['texts']>> {
+  const { prepare, settle, use } = preparedTexts<P['texts']>((texts) => server.prepare(texts));
+  let listening: ReturnType<typeof server.listen> | undefined;
+  return {
+    prepare,
+    commit: () => settle('commit'),
+    abandon: () => settle('abandon'),
+    use,
     async listen(at) {
       const { host, port } = await (listening ??= server.listen(at));
       return { host, port };

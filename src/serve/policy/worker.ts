@@ -1,12 +1,10 @@
 /** A worker of `sluice serve`. */
 import { builtIns } from '../../adapters/loading/built-in.ts';
-import { runWorker } from '../crew/worker-main.ts';
-import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
+import { preparedTexts, runWorker } from '../crew/worker-main.ts';
 import { makeLog } from '../../log/log.ts';
-import { InTurn } from '../../time/in-turn.ts';
 import { encodedPage } from './encoded-page.ts';
 import { packedLetters } from './packed-letters.ts';
-import { loadTexts } from './source.ts';
+import { loadTexts, type PolicyTexts } from './source.ts';
 import { openPolicyThread } from './thread.ts';
 import type { PolicyProtocol } from './worker-protocol.ts';
 
@@ -17,9 +15,10 @@ await runWorker<PolicyProtocol>(
     const { transport, otlpHttp, http, graceMs, candidateShare } = data;
     const worker = { place, shared };
     const thread = openPolicyThread({ log, transport, otlpHttp, http, graceMs, escaped, candidateShare, worker });
-    /** The candidate; a worker that has just joined may be given it while it changes. */
-    const candidateTurns = new InTurn();
-    let prepared: PreparedPolicy | undefined;
+    // A worker that has just joined may be given the candidate while it changes.
+    const candidate = preparedTexts<PolicyTexts>(async (texts) =>
+      thread.candidate?.prepare(await loadTexts(texts, registry)),
+    );
     const { sources } = thread;
     return {
       prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),
@@ -29,18 +28,8 @@ await runWorker<PolicyProtocol>(
         limits: ({ depth, asked, leases }) => sources.limits(depth, asked, leases),
         holders: ({ id, leases }) => sources.holders(id, leases),
         letters: async (request) => packedLetters(await sources.letters(request)),
-        prepareCandidate: (texts) =>
-          candidateTurns.run(async () => {
-            await prepared?.abandon();
-            prepared = undefined;
-            prepared = await thread.candidate?.prepare(await loadTexts(texts, registry));
-          }),
-        settleCandidate: (step) =>
-          candidateTurns.run(async () => {
-            const settled = prepared;
-            prepared = undefined;
-            await settled?.[step]();
-          }),
+        prepareCandidate: candidate.prepare,
+        settleCandidate: candidate.settle,
         candidate: async () => thread.candidate?.report(),
         metrics: () => encodedPage(sources.metrics()),
       },
