@@ -249,9 +249,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     meters.ofCall(call).outcomes.allow++;
     const lookups = current.enrich(call);
     if (lookups.length === 0) return recorded(current, call, bag); // without a scope, which costs an id
-    const scope = new CallScope(nextId(), call, NO_CALLER);
-    scope.bags = bag;
-    const enriched = enrichBag(lookups, bag, scope);
+    const enriched = enrichBag(lookups, bag, new CallScope(nextId(), call, NO_CALLER).about(bag));
     if (enriched === undefined) return recorded(current, call, bag);
     return current.hold(enriched.then(async () => recorded(current, call, bag)));
   }

@@ -14,8 +14,7 @@ export function chargeRecord(
   bag: RequestBag,
   atMs: number,
 ): Promise<void> | undefined {
-  const scope = new CallScope(nextId(), call, NO_CALLER);
-  scope.bags = bag;
+  const scope = new CallScope(nextId(), call, NO_CALLER).about(bag);
   const charged = current.hold(askQuotas(current, [bag], scope));
   const count = ({ outcomes }: QuotaRun): void => {
     for (const { failed, prepared } of outcomes) {

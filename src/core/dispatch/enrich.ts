@@ -75,8 +75,7 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
 /** A request as rules see it, for operators. */
 export async function enrichedBag(snapshot: Snapshot, call: CallKind, wire: Wire): Promise<RequestBag> {
   const bag = new RequestBag(snapshot.attributes, wire);
-  const scope = new CallScope(nextId(), call, NO_CALLER);
-  scope.bags = bag;
+  const scope = new CallScope(nextId(), call, NO_CALLER).about(bag);
   await snapshot.hold(enrichBag(snapshot.enrich(call), bag, scope));
   return bag;
 }

@@ -33,6 +33,11 @@ export class CallScope {
     this.isInspection = isInspection;
   }
 
+  about(bags: CallScope['bags']): this {
+    this.bags = bags;
+    return this;
+  }
+
   /** When it must be answered, by `performance.now()`. Computed when first read, since most calls wait for nothing. */
   get endsAtMs(): number {
     if (this.#endsAtMs === 0) this.#endsAtMs = this.#whenItEnds();
@@ -69,9 +74,7 @@ export class CallScope {
 /** For the fallback of a handler that failed, perhaps after using up the call's time. */
 export function fallbackScope({ id, kind, caller: { signal }, endsAtMs, bags }: CallScope): CallScope {
   const remainingMs = Math.max(LOCAL_MS, endsAtMs - performance.now()) + MARGIN_MS;
-  const scope = new CallScope(id, kind, { remainingMs, signal });
-  scope.bags = bags;
-  return scope;
+  return new CallScope(id, kind, { remainingMs, signal }).about(bags);
 }
 
 /** For work without a caller, such as writing reports. */
