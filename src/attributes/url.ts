@@ -89,10 +89,11 @@ export function hostOf(authority: string): string | undefined {
 let recent: { readonly authority: string; readonly host: string | undefined } = { authority: '', host: undefined };
 
 /**
- * What no host has: the user of a URL, the comma by which Envoy joins two Host headers, delimiters, blanks. Servers differ in what they
- * make of it, so such an authority names no host, and a rule on it fails instead of taking it for another host.
+ * What no host has: the user of a URL, the comma by which Envoy joins two Host headers, delimiters, blanks, escapes, which a parser of URLs
+ * decodes (`%61dmin`). Servers differ in what they make of it, so such an authority names no host, and a rule on it fails instead of taking
+ * it for another host.
  */
-const NO_HOST = /[@,/\\?#<>"^`{|}\s\p{Cc}]|^\[[^\]]*$/u;
+const NO_HOST = /[@%,/\\?#<>"^`{|}\s\p{Cc}]|^\[[^\]]*$/u;
 
 function nameIn(authority: string): string | undefined {
   const end = nameEnd(authority);

@@ -106,6 +106,7 @@ test.each([
   ['shop,other', undefined, undefined],
   ['shop/x', undefined, undefined],
   ['shop x', undefined, undefined],
+  ['%61dmin.example', undefined, undefined],
   ['shop_a-b.example', 'shop_a-b.example', undefined],
 ])('the authority %j names the host %j and the port %j', (authority, host, port) => {
   expect([hostOf(authority), portOf(authority)]).toEqual([host, port]);
