@@ -370,26 +370,26 @@ test('what rules count is one page of all workers in both formats, and does not 
   const counting = `handlers:
   m: { adapter: metrics-prometheus, config: { metrics: { hosts_total: { kind: counter, labels: [host] }, latest: { kind: gauge, labels: [host], merge: max } } } }
 rules:
-  - { name: hosts, calls: [http], report: { handler: m, params: { metric: [hosts_total, latest] }, input: { values: { latest: "7" }, labels: { host: request.host }, exemplar: { trace_id: '"4bf9"' } } } }
+  - { name: hosts, calls: [http], report: { handler: m, params: { metric: [hosts_total, latest] }, input: { values: { latest: "7" }, labels: { host: 'request.host + ",b"' }, exemplar: { trace_id: '"4bf9"' } } } }
 `;
   await writeFile(join(folder, 'policy.yaml'), counting);
   expect(await server.reload()).toBe(true);
-  await passing('a,b.example', 60);
-  const hosts = async (): Promise<number> => valueOf(await page('/metrics'), 'hosts_total{host="a,b.example"}');
+  await passing('a.example', 60);
+  const hosts = async (): Promise<number> => valueOf(await page('/metrics'), 'hosts_total{host="a.example,b"}');
   await until('all are counted', async () => ((await hosts()) === 60 ? true : undefined));
   const accept = 'application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.5';
   const text = await (
     await fetch(`http://127.0.0.1:${server.adminPort}/metrics`, { headers: { accept, 'accept-encoding': 'gzip' } })
   ).text();
   expect(text).toMatch(
-    /^# TYPE hosts counter\nhosts_total\{host="a,b.example"\} 60 # \{trace_id="4bf9"\} 1 \d+(\.\d+)?$/m,
+    /^# TYPE hosts counter\nhosts_total\{host="a.example,b"\} 60 # \{trace_id="4bf9"\} 1 \d+(\.\d+)?$/m,
   );
-  expect(text).toContain('\nlatest{host="a,b.example"} 7\n');
+  expect(text).toContain('\nlatest{host="a.example,b"} 7\n');
   expect(text.match(/^# EOF$/gm)).toHaveLength(1);
   expect(text.endsWith('# EOF\n')).toBe(true);
   await threads[0]?.terminate();
   expect(await hosts()).toBe(60);
   await until('it is replaced', async () => ((await restarts()) === 1 && (await serving()) === 3 ? true : undefined));
-  await passing('a,b.example', 60);
+  await passing('a.example', 60);
   await until('all are counted', async () => ((await hosts()) === 120 ? true : undefined));
 }, 60_000);
