@@ -1,6 +1,6 @@
 /**
- * The engine of the rate-limit server: stores, service and gRPC listener, without the source of limits or the admin pages.
- * **In**: settings, a host. **Out**: a {@link RatelimitEngine} of this thread; a supervisor of workers implements the same interface.
+ * The engine of the rate-limit server: stores and service, without its listener, the source of limits or the admin pages.
+ * **In**: settings. **Out**: a {@link ThreadEngine}; the command adds the listener, so that this folder does not know gRPC.
  * **Fails**: with a SettingError before anything listens; nothing stays open.
  */
 import type { JsonAnswer, RateLimitService, RequestHeaders } from '../call.ts';
@@ -14,16 +14,7 @@ import { rateLimitService } from './service.ts';
 import { serviceSettings } from './service-settings.ts';
 import type { Settings } from '../settings/settings.ts';
 
-/** Provided by the command, so that this folder does not know gRPC. */
-export interface EngineHost {
-  listenGrpc(
-    service: RateLimitService,
-    metrics: RatelimitMetrics,
-    isHealthy: () => boolean,
-  ): Promise<{ readonly port: number; drain(): Promise<void> }>;
-  answerJson(service: RateLimitService, body: string, headers: RequestHeaders): Promise<JsonAnswer>;
-}
-
+/** That of this thread with a listener, or workers behind a supervisor. */
 export interface RatelimitEngine {
   /** Puts limits in force for all later calls. */
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
@@ -42,14 +33,19 @@ export interface RatelimitEngine {
 }
 
 /** The engine of one thread. */
-export interface ThreadEngine extends RatelimitEngine {
+export interface ThreadEngine extends Pick<RatelimitEngine, 'answerJson' | 'close'> {
+  readonly service: RateLimitService;
   use(files: readonly ConfigFile[], domains: Domains): void;
   /** As `unhealthyWhy`, but independent of the listener. */
-  notAnsweringWhy(): string | undefined;
+  readonly notAnsweringWhy: () => string | undefined;
   readonly limits: ThreadLimitInspector;
+  flushMetrics(): void;
+  /** Reports unhealthy from now on. */
+  stop(): void;
 }
 
-export interface EngineOptions extends EngineHost {
+export interface EngineOptions {
+  readonly answerJson: (service: RateLimitService, body: string, headers: RequestHeaders) => Promise<JsonAnswer>;
   readonly settings: Settings;
   readonly metrics: RatelimitMetrics;
   /** Logs outages of Redis. */
@@ -64,7 +60,6 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
   const { settings, metrics, log, aroundRedis, nowMs = Date.now, shared } = options;
   let domains: Domains | undefined;
   let isDraining = false;
-  let grpc: { drain(): Promise<void> } | undefined;
 
   await using stack = new AsyncDisposableStack();
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
@@ -101,24 +96,18 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
 
   const open = stack.move();
   return {
+    service,
     use(_files, next) {
       domains = next;
       if ([...next.values()].some(hasAlgorithm))
         metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (stores.isSpared() ? 1 : 0));
     },
-    async listen() {
-      const listening = await options.listenGrpc(service, metrics, () => notAnsweringWhy() === undefined);
-      grpc = listening;
-      return listening.port;
-    },
-    unhealthyWhy: () => (grpc === undefined ? 'it does not listen yet' : notAnsweringWhy()),
     notAnsweringWhy,
     limits,
     answerJson: (body, headers) => options.answerJson(service, body, headers),
     flushMetrics() {},
-    async drain() {
+    stop() {
       isDraining = true;
-      await grpc?.drain();
     },
     close: () => open.disposeAsync(),
   };

@@ -14,7 +14,7 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configDump } from '../config/config-dump.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
-export function addService(app: FastifyInstance, engine: RatelimitEngine): void {
+export function addService(app: FastifyInstance, engine: Pick<RatelimitEngine, 'answerJson' | 'unhealthyWhy'>): void {
   answerNotFound(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
@@ -47,7 +47,7 @@ const DEBUG_HELP =
 
 export function addDebug(
   app: FastifyInstance,
-  engine: RatelimitEngine,
+  engine: Pick<RatelimitEngine, 'flushMetrics' | 'limits'>,
   metrics: RatelimitMetrics,
   domains: () => Domains | undefined,
 ): void {

@@ -79,17 +79,16 @@ async function serveInThread(
 ): Promise<ServedEngine> {
   const tracing = await tracingOf(settings, log); // each worker of a crew has its own
   const thread = await openRatelimitThread({ settings, metrics, log, tracing });
-  const { engine } = thread;
   let transport: Transport | undefined;
   return {
-    ...engine,
+    ...thread,
     async listen() {
       transport = await thread.listen(at);
       return transport.port;
     },
     renewTls: (tls) => transport?.renewTls(tls),
     async close() {
-      await engine.close();
+      await thread.close();
       await closeTracing(tracing, log);
     },
   };

@@ -26,9 +26,11 @@ export interface RatelimitThreadOptions {
   readonly worker?: { readonly counts: SharedCounts };
 }
 
-export interface RatelimitThread {
-  readonly engine: ThreadEngine;
+export interface RatelimitThread extends ThreadEngine {
   listen(at: ListenAt): Promise<Transport>;
+  unhealthyWhy(): string | undefined;
+  /** Reports unhealthy from now on; resolves when calls in flight have ended. */
+  drain(): Promise<void>;
 }
 
 /** The name in envoyproxy/ratelimit's health service, where '' is always SERVING. */
@@ -36,9 +38,6 @@ const HEALTH_NAME = 'ratelimit';
 
 export async function openRatelimitThread(options: RatelimitThreadOptions): Promise<RatelimitThread> {
   const { settings, metrics, log, tracing, worker } = options;
-  const listening = Promise.withResolvers<Transport>();
-  const refused = new RefusedConnections(log, 'GRPC_SERVER_USE_TLS');
-  let listenAt: ListenAt | undefined;
   const engine = await openEngine({
     settings,
     metrics,
@@ -46,32 +45,36 @@ export async function openRatelimitThread(options: RatelimitThreadOptions): Prom
     ...(worker === undefined ? {} : { shared: worker.counts }),
     aroundRedis: tracing?.store,
     answerJson: tracing?.json(answerJson) ?? answerJson,
-    async listenGrpc(service, counting, isHealthy) {
-      if (listenAt === undefined) throw new Error('an address is missing');
+  });
+  const { service, notAnsweringWhy } = engine;
+  const refused = new RefusedConnections(log, 'GRPC_SERVER_USE_TLS');
+  let transport: Transport | undefined;
+  return {
+    ...engine,
+    async listen(at) {
       const methods = new Map([
-        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => counting.answered(tookMs)),
-        ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
+        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => metrics.answered(tookMs)),
+        ...healthMethods({
+          services: [HEALTH_NAME],
+          isServing: (name) => name !== HEALTH_NAME || notAnsweringWhy() === undefined,
+        }),
         ...reflectionMethods(RATELIMIT_SERVICES),
       ]);
-      counting.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => refused.total);
-      const transport = await listenGrpc({
+      metrics.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => refused.total);
+      transport = await listenGrpc({
         methods: tracing?.methods(methods) ?? methods,
-        ...listenAt,
+        ...at,
         maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE,
         reusePort: worker !== undefined,
         refused,
         log,
       });
-      listening.resolve(transport);
-      return { port: transport.port, drain: () => transport.drain(GRACE_MS) };
+      return transport;
     },
-  });
-  return {
-    engine,
-    async listen(at) {
-      listenAt = at;
-      await engine.listen();
-      return listening.promise;
+    unhealthyWhy: () => (transport === undefined ? 'it does not listen yet' : notAnsweringWhy()),
+    async drain() {
+      engine.stop();
+      await transport?.drain(GRACE_MS);
     },
   };
 }

@@ -13,7 +13,7 @@ await runWorker<RatelimitProtocol>(
     const metrics = new RatelimitMetrics();
     metrics.gauges.set(ESCAPED_GAUGE, () => escaped.total);
     const tracing = await tracingOf(settings, log);
-    const thread = await openRatelimitThread({
+    const engine = await openRatelimitThread({
       settings,
       metrics,
       log,
@@ -22,7 +22,6 @@ await runWorker<RatelimitProtocol>(
     }).catch((error: unknown) => {
       throw startErrorOf(error);
     });
-    const { engine } = thread;
     const flushMetrics = (): void => {
       const gauges = [...metrics.gauges].map(([name, read]) => [name, read()] as const);
       sendEvent<RatelimitProtocol>({ counts: metrics.take(), gauges });
@@ -35,7 +34,7 @@ await runWorker<RatelimitProtocol>(
         });
         return { commit: () => engine.use(files, domains), abandon() {} };
       },
-      listen: (at) => thread.listen(at),
+      listen: (at) => engine.listen(at),
       answers: {
         ...engine.limits,
         health: () => ({ unhealthyWhy: engine.notAnsweringWhy() }),

@@ -19,7 +19,6 @@ beforeEach(async () => {
   engine = await openEngine({
     settings: readSettings({ BACKEND_TYPE: 'memory' }).settings,
     metrics,
-    listenGrpc: () => Promise.reject(new Error('it does not listen')),
     answerJson: () => Promise.reject(new Error('nobody asks')),
   });
   engine.use([], domains);

@@ -6,7 +6,6 @@ import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../../gen/en
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import { answerJson } from '../../../src/frontends/ratelimit/service-json.ts';
 import { type ThreadEngine, openEngine } from '../../../src/ratelimit/serve/engine.ts';
-import type { RateLimitService } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { addDebug, addService } from '../../../src/ratelimit/serve/pages.ts';
@@ -31,20 +30,14 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
   );
   expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
   const metrics = new RatelimitMetrics();
-  const opened = Promise.withResolvers<RateLimitService>();
   const engine: ThreadEngine = await openEngine({
     settings,
     metrics,
     nowMs: () => NOW_MS,
     answerJson,
-    listenGrpc: (service) => {
-      opened.resolve(service);
-      return Promise.resolve({ port: 0, drain: () => Promise.resolve() });
-    },
   });
   engine.use([], domains);
-  await engine.listen();
-  const [[, method] = []] = rateLimitServiceMethods(await opened.promise, () => undefined);
+  const [[, method] = []] = rateLimitServiceMethods(engine.service, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   const send = async (octets: Uint8Array) =>
     fromBinary(RateLimitResponseSchema, await method.handle(rangeOf(octets), {} as never));
@@ -214,7 +207,7 @@ test('USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar month in UTC
 test('pages have the content types, methods and 404 of the reference', async () => {
   const { engine, metrics, domains } = await serving(LIMITS);
   const [service, debug] = [fastify(), fastify()];
-  addService(service, engine);
+  addService(service, { ...engine, unhealthyWhy: engine.notAnsweringWhy });
   addDebug(debug, engine, metrics, () => domains);
   const told = async (app: typeof service, method: 'GET' | 'POST' | 'PUT', url: string): Promise<unknown[]> => {
     const { statusCode, headers, body } = await app.inject({ method, url });
@@ -239,9 +232,9 @@ test('pages have the content types, methods and 404 of the reference', async () 
 
 test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files without a domain do not count', async () => {
   const { engine } = await serving(LIMITS, { HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: 'true' });
-  expect(await engine.unhealthyWhy()).toBeUndefined();
+  expect(engine.notAnsweringWhy()).toBeUndefined();
   engine.use([], new Map());
-  expect(await engine.unhealthyWhy()).toBe('no limits have been loaded');
+  expect(engine.notAnsweringWhy()).toBe('no limits have been loaded');
 });
 
 test('ignored settings of the reference are warnings', () => {
