@@ -98,3 +98,9 @@ export function metadataAt(
 
 export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | undefined =>
   Object.hasOwn(anys, name) ? anys[name] : undefined;
+
+/**
+ * Whether a body may follow headers that state no length: nothing but the method says so, since over HTTP/2, and with chunks over HTTP/1, a
+ * body needs no length.
+ */
+export const mayHaveBody = (method: string | undefined): boolean => /^(?:POST|PUT|PATCH)$/.test(method ?? '');

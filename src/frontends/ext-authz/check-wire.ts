@@ -20,7 +20,7 @@ import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/
 import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import { CachedText, ParsedTextCache } from '../../protobuf/utf8-text.ts';
-import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
+import { intOf, mayHaveBody, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { CheckScan, Part } from './check-scan.ts';
 import { rawHeaders, rawHeaderValues } from './raw-headers.ts';
 
@@ -186,10 +186,9 @@ function bodySize(wire: CheckWire): Value | undefined {
   return hasUnknownBody(wire) ? undefined : 0;
 }
 
-/** Whether a body without a length may follow, of which Envoy has sent nothing: but for the method nothing says so, also with HTTP/1. */
+/** Whether a body without a length may follow, of which Envoy has sent nothing. */
 const hasUnknownBody = (wire: CheckWire): boolean =>
-  wire.headers()?.has(BODY_WAS_SENT) !== true &&
-  /^(?:POST|PUT|PATCH)$/.test(wire.scan.text(Part.METHOD, cache.method) ?? '');
+  wire.headers()?.has(BODY_WAS_SENT) !== true && mayHaveBody(wire.scan.text(Part.METHOD, cache.method));
 
 /** The names of the certificate, which may be more than the one that Envoy takes for the principal. */
 function peerUris(wire: CheckWire): Value | undefined {
