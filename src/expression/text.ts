@@ -3,6 +3,7 @@
  * **In**: text and attributes. **Out**: a {@link CompiledText}. **Fails**: with the problems, at offsets into the text.
  */
 import type { Attributes } from '../attributes/attributes.ts';
+import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import { hasControl, withoutControls } from '../text/controls.ts';
 import { shortened } from '../text/shortened.ts';
@@ -147,8 +148,7 @@ function textOfParts(
     values: (bag, into, from) => {
       let characters = literalCharacters;
       for (let at = 0; at < expressions.length; at++) {
-        const value = (expressions[at] as Compiled).evaluate(bag);
-        const text = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+        const text = valueText(expressions[at] as Compiled, bag);
         if (text === undefined) return -1;
         into[from + at] = text;
         characters += text.length;
@@ -163,8 +163,7 @@ function textOfParts(
         const part = parts[at] as string | Compiled;
         if (typeof part === 'string') text += part;
         else {
-          const value = part.evaluate(bag);
-          const whole = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
+          const whole = valueText(part, bag);
           // Cut before it is searched for controls; a client may choose its length.
           const shown = whole === undefined ? undefined : shortened(whole, maxCharacters);
           if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
@@ -179,6 +178,12 @@ function textOfParts(
       return { text: hasControls ? text : withoutControls(text), failed, isCut };
     },
   };
+}
+
+/** `undefined` if it fails, or its value has no text form. */
+function valueText(expression: Compiled, bag: Bag): string | undefined {
+  const value = expression.evaluate(bag);
+  return typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
 }
 
 function constantText(source: string, constant: string, warnings: readonly Problem[]): CompiledText {

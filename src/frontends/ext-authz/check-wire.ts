@@ -182,7 +182,8 @@ function bodySize(wire: CheckWire): Value | undefined {
   if (/^\d{1,15}$/.test(length)) return Number(length);
   const received = Math.max(scan.bytesIn(Part.HTTP, BODY)?.length ?? 0, scan.bytesIn(Part.HTTP, RAW_BODY)?.length ?? 0);
   const size = scan.int64In(Part.HTTP, SIZE);
-  if (received > 0 || size > 0n) return received > 0 ? received : intOf(size);
+  if (received > 0) return received;
+  if (size > 0n) return intOf(size);
   return hasUnknownBody(wire) ? undefined : 0;
 }
 
