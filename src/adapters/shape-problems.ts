@@ -28,6 +28,7 @@ export function shapeProblems(what: string, shape: unknown): string[] {
     )
     .map(
       ([field, type]: readonly [string, unknown]) =>
-        `${what} has ${field} of type ${typeof type === 'string' ? `"${type}"` : kindOf(type)}; expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
+        `${what} has ${field} of type ${typeof type === 'string' ? `"${type}"` : kindOf(type)}; ` +
+        `expected ${SHAPE_TYPES.join(', ')}, with ? where it may be absent`,
     );
 }

@@ -48,7 +48,8 @@ export function lifecycleBehaviours(adapter: Adapter, subject: PlacedSubject): B
           });
           await opened.close();
           assert.fail(
-            `the config ${JSON.stringify(config)} was taken; expected a refusal that matches ${says}: let the schema of the config, or open, refuse it`,
+            `the config ${JSON.stringify(config)} was taken; expected a refusal that matches ${says}: ` +
+              'let the schema of the config, or open, refuse it',
           );
         }, refusedAs(says));
       },

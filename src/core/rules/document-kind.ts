@@ -72,7 +72,8 @@ function listOf(items: readonly Node[], source: SourceText, findings: Findings):
     findings.error(
       'RULES_DOCUMENT',
       item.place,
-      `an item of a List of Kubernetes must be an object with apiVersion and kind; found ${nodeText(item)}; remove it, or put a policy into a document of its own`,
+      `an item of a List of Kubernetes must be an object with apiVersion and kind; found ${nodeText(item)}; ` +
+        'remove it, or put a policy into a document of its own',
     );
   const documents = items.filter(isObject).map((root) => ({ source, root, laterRules: [] }));
   return { kind: 'list', items: documents, isWhole: others.length === 0 };

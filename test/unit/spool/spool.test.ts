@@ -1,5 +1,5 @@
 /** Records survive crashes, damage and full disks: each is read again, in order, until it is acknowledged. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   cpSync,
@@ -21,6 +21,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SILENT_MS } from '../../../src/spool/lock.ts';
 import { openSpool, type Spool, type SpoolOptions, type SpoolRecord } from '../../../src/spool/index.ts';
 import { eventually } from '../../../src/adapters/testing/index.ts';
+import { mountSmallDisk } from '../../parts/small-disk.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
 
@@ -468,22 +469,14 @@ test('side files that are unusable are put aside, and nothing is lost', async ()
   expect((await opened(folder)).state).toMatchObject({ waiting: 0, segments: 0, acknowledged: 10 });
 });
 
-/** A file system of 2 MiB; undefined where mounting is not allowed. */
-function smallDisk(): string | undefined {
-  const folder = scratch();
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder]).status !== 0) return undefined;
-  onTestFinished(() => void spawnSync('umount', ['-l', folder]));
-  return folder;
-}
-
 test.for([
   ['of many segments', 64 * 1024],
   ['of one segment', 16 * 1024 * 1024],
 ] as const)(
   'a full disk %s holds back, also its cursor, and goes on when records are acknowledged',
   async ([, segmentBytes], context) => {
-    const disk = smallDisk();
-    if (disk === undefined) return context.skip('mounting a tmpfs is not allowed here');
+    const disk = scratch();
+    mountSmallDisk(context, disk, '2m');
     const folder = join(disk, 'log');
     const spool = await opened(folder, { segmentBytes, maxBytes: 1e9, windowBytes: 0 });
     let written = 0;
