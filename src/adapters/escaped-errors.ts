@@ -3,7 +3,7 @@
  * **In**: the error. **Out**: a log line that names the plugin at fault, at most one a minute for each cause; counts.
  * **Fails**: never; the process continues.
  */
-import type { ConfigSecrets } from './config-secrets.ts';
+import type { SecretTexts } from '../text/secret-texts.ts';
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
@@ -23,7 +23,7 @@ export class EscapedErrors {
   readonly #log: Log;
   readonly #nowMs: () => number;
   /** Of the handlers that are open. */
-  readonly #hidden = new Set<ConfigSecrets>();
+  readonly #hidden = new Set<SecretTexts>();
   readonly #causes = new Map<string, Throttle>();
   readonly #counts = new Map<string, { readonly origin: Origin['kind']; readonly plugin: string; count: number }>();
 
@@ -49,7 +49,7 @@ export class EscapedErrors {
   }
 
   /** An error may be of a client that knows them. Returns what ends it, once the handler is closed. */
-  hide(secrets: ConfigSecrets): () => void {
+  hide(secrets: SecretTexts): () => void {
     this.#hidden.add(secrets);
     return () => void this.#hidden.delete(secrets);
   }

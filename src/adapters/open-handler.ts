@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
-import { ConfigSecrets, secretsOfConfig } from './config-secrets.ts';
+import { logWithout, secretsOfConfig } from './config-secrets.ts';
+import { SecretTexts } from '../text/secret-texts.ts';
 import {
   type Adapter,
   type AnyHandler,
@@ -53,11 +54,11 @@ export interface HandlerToOpen {
   readonly config: unknown;
   readonly folder: string;
   /** What no error may show; absent: what the adapter's schema marks. */
-  readonly secrets?: ConfigSecrets | undefined;
+  readonly secrets?: SecretTexts | undefined;
 }
 
-export const secretsOf = (adapter: Adapter, { config, secrets }: HandlerToOpen): ConfigSecrets =>
-  secrets ?? new ConfigSecrets(secretsOfConfig(adapter.config, config));
+export const secretsOf = (adapter: Adapter, { config, secrets }: HandlerToOpen): SecretTexts =>
+  secrets ?? new SecretTexts(secretsOfConfig(adapter.config, config));
 
 /** A handler that is open. */
 export interface OpenHandler {
@@ -98,7 +99,7 @@ export async function openHandler(
   const { name, config, folder } = toOpen;
   const secrets = secretsOf(adapter, toOpen);
   const shownAgain = environment.escaped?.hide(secrets);
-  const log = secrets.log(boundLog(environment.log, { handler: name, adapter: adapter.name }));
+  const log = logWithout(secrets, boundLog(environment.log, { handler: name, adapter: adapter.name }));
   const closing = new AbortController();
   const signal =
     environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
@@ -178,7 +179,7 @@ async function opened(
   name: string,
   config: unknown,
   host: Host,
-  secrets: ConfigSecrets,
+  secrets: SecretTexts,
   withinMs: number,
   end: (handler: AnyHandler) => Promise<void>,
 ): Promise<AnyHandler> {

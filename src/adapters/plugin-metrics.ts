@@ -1,6 +1,6 @@
 /** Counters and metrics pages of plugins, for /metrics. */
 import { settlesWithin } from '../time/settles-within.ts';
-import { type ConfigSecrets, NO_SECRETS } from './config-secrets.ts';
+import { type SecretTexts, NO_SECRETS } from '../text/secret-texts.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
 
 export interface PluginMetrics {
@@ -8,7 +8,7 @@ export interface PluginMetrics {
    * The metrics of one open handler. `withdraw` removes its pages, and its counters and kept values unless a handler of the same name is
    * open, since a reload must not reset them.
    */
-  forHandler(handler: string, secrets?: ConfigSecrets): Host['metrics'] & { withdraw(): void };
+  forHandler(handler: string, secrets?: SecretTexts): Host['metrics'] & { withdraw(): void };
   /** Prometheus text format, in pieces; of a page that fails, the rest is omitted, and logged. */
   pieces(): AsyncIterable<string>;
   /** The pieces in one string. */
@@ -66,7 +66,7 @@ export async function joined(pieces: AsyncIterable<string>): Promise<string> {
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
-  const openings = new Map<string, { readonly pages: RenderPage[]; readonly secrets: ConfigSecrets }[]>();
+  const openings = new Map<string, { readonly pages: RenderPage[]; readonly secrets: SecretTexts }[]>();
 
   /** By handler. */
   const kept = new Map<string, Map<string, unknown>>();
@@ -86,7 +86,7 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     };
   }
 
-  async function* page(handler: string, render: RenderPage, secrets: ConfigSecrets): AsyncGenerator<string> {
+  async function* page(handler: string, render: RenderPage, secrets: SecretTexts): AsyncGenerator<string> {
     try {
       yield* piecesOf(render);
     } catch (error) {

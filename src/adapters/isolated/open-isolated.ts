@@ -13,6 +13,7 @@ import {
   Rejected,
   Unavailable,
 } from '../contract.ts';
+import { logWithout } from '../config-secrets.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName } from '../plugin-metrics.ts';
@@ -56,8 +57,8 @@ export async function openIsolated(
   const fields = { handler: name, adapter: adapter.name };
   const secrets = secretsOf(adapter, toOpen);
   const shownAgain = environment.escaped?.hide(secrets);
-  const log = secrets.log(boundLog(environment.log, fields));
-  const outage = new OutageLog(secrets.log(environment.log), { ...fields, runs: where });
+  const log = logWithout(secrets, boundLog(environment.log, fields));
+  const outage = new OutageLog(logWithout(secrets, environment.log), { ...fields, runs: where });
   const metrics = environment.metrics.forHandler(name, secrets);
   const counters = new Map<string, ReturnType<typeof metrics.counter>>();
   const openWithinMs = environment.openWithinMs ?? 10_000;

@@ -1,4 +1,4 @@
-import { type ConfigSecrets, NO_SECRETS } from '../../adapters/config-secrets.ts';
+import { type SecretTexts, NO_SECRETS } from '../../text/secret-texts.ts';
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
@@ -43,7 +43,7 @@ export class Failure {
 }
 
 /** Also by name, since a plugin may bundle its own copy of the contract. */
-export function failureOf(thrown: unknown, label: string, secrets: ConfigSecrets = NO_SECRETS): Failure {
+export function failureOf(thrown: unknown, label: string, secrets: SecretTexts = NO_SECRETS): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
     return new Failure('unavailable', `[${label}] ${said(message, secrets)}`, {
@@ -60,7 +60,7 @@ export function failureOf(thrown: unknown, label: string, secrets: ConfigSecrets
 }
 
 /** Redacted before it is cut, which might leave a part of a secret; of what is far beyond the bound nothing is kept. */
-const said = (message: unknown, secrets: ConfigSecrets): string =>
+const said = (message: unknown, secrets: SecretTexts): string =>
   secrets.text(String(message).slice(0, 16 * MAX_REASON));
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -3,7 +3,7 @@
  * **In**: a function of the handler, its input, the call it is for. **Out**: the answer, synchronously if the handler answers
  * synchronously. **Fails**: never by throwing; with a {@link Failure} if the handler is late, unavailable, overloaded or faulty.
  */
-import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
+import type { SecretTexts } from '../../text/secret-texts.ts';
 import type { Log } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
@@ -27,7 +27,7 @@ export class Gate implements CallsOfHandler {
   readonly health: Health;
   readonly answerTimes: AnswerTimes;
   readonly deadlines: TimerWheel;
-  readonly #secrets: ConfigSecrets;
+  readonly #secrets: SecretTexts;
   #concurrency: number;
   #queue: number;
   /** Calls sent so far. */

@@ -3,7 +3,7 @@
  * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent
  * again stays.
  */
-import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
+import type { SecretTexts } from '../../text/secret-texts.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { LiveHandler } from './live-handler.ts';
 import type { MemoryLetter } from './memory-letters.ts';
@@ -118,7 +118,7 @@ function wanted(ids: readonly string[] | undefined): (letter: { readonly id: str
 function sentAgain(
   resending: ReturnType<LiveHandler['resending']>,
   { bytes }: MemoryLetter,
-  secrets: ConfigSecrets,
+  secrets: SecretTexts,
 ): string | undefined {
   try {
     const { definition, key: _key, ...report } = decodeReport(bytes);

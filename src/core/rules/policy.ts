@@ -1,4 +1,4 @@
-import type { ConfigSecrets } from '../../adapters/config-secrets.ts';
+import type { SecretTexts } from '../../text/secret-texts.ts';
 import type { Adapter } from '../../adapters/contract.ts';
 import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
@@ -24,7 +24,7 @@ export interface HandlerSpec {
   /** The config as written, secrets hidden, for operators. */
   readonly shown: unknown;
   /** What its errors may not show. */
-  readonly secrets: ConfigSecrets;
+  readonly secrets: SecretTexts;
   readonly folder: string;
   readonly position: Position;
   readonly deadlineMs: number | undefined;

@@ -1,10 +1,11 @@
 /** Texts and log fields without the secrets of a config, whatever the secrets are. */
 import { expect, test } from 'vitest';
-import { ConfigSecrets } from '../../../src/adapters/config-secrets.ts';
+import { logWithout } from '../../../src/adapters/config-secrets.ts';
+import { SecretTexts } from '../../../src/text/secret-texts.ts';
 import type { LogFields } from '../../../src/adapters/contract.ts';
 
-const hiding = (...texts: readonly string[]): ConfigSecrets =>
-  new ConfigSecrets(texts.map((text) => ({ text, shown: '(secret)' })));
+const hiding = (...texts: readonly string[]): SecretTexts =>
+  new SecretTexts(texts.map((text) => ({ text, shown: '(secret)' })));
 
 test.each([
   ['one that is a part of another', ['token', 'token-of-ann'], 'a token, token-of-ann', 'a (secret), (secret)'],
@@ -20,7 +21,7 @@ test.each([
 });
 
 test('a reference is shown as the policy has it, although it contains another secret', () => {
-  const secrets = new ConfigSecrets([
+  const secrets = new SecretTexts([
     { text: 'swordfish', shown: '{ $env: PASS_OF_redis }' },
     { text: 'redis', shown: '(secret)' },
   ]);
@@ -78,7 +79,7 @@ test.each<[string, LogFields, LogFields]>([
 ])('fields of a log line: %s', (_, fields, shown) => {
   const lines: unknown[] = [];
   const log = (_message: string, found?: LogFields): void => void lines.push(found);
-  hiding('swordfish').log({ debug: log, info: log, warn: log, error: log }).warn('away', fields);
+  logWithout(hiding('swordfish'), { debug: log, info: log, warn: log, error: log }).warn('away', fields);
   expect(lines).toEqual([shown]);
 });
 
@@ -100,7 +101,7 @@ test('causes that refer to each other have an end', () => {
 test('a message of JavaScript that is no text is passed on', () => {
   const lines: unknown[] = [];
   const log = (message: string): void => void lines.push(message);
-  const hidden = hiding('swordfish').log({ debug: log, info: log, warn: log, error: log });
+  const hidden = logWithout(hiding('swordfish'), { debug: log, info: log, warn: log, error: log });
   hidden.info(undefined as unknown as string);
   hidden.info(7 as unknown as string);
   expect(lines).toEqual([undefined, 7]);

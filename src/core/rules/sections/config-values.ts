@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { ConfigSecret } from '../../../adapters/config-secrets.ts';
+import type { SecretText } from '../../../text/secret-texts.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../yaml/policy-files.ts';
 import type { Findings } from '../../../yaml/findings.ts';
@@ -26,7 +26,7 @@ interface Resolved {
   readonly shown: unknown;
   readonly failed: boolean;
   /** What references stand for. */
-  readonly secrets: readonly ConfigSecret[];
+  readonly secrets: readonly SecretText[];
 }
 
 /** Stand-ins for a variable that is not set; the first that the adapter's schema accepts is used. */

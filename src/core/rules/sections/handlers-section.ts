@@ -12,7 +12,8 @@ import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
 import { type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
-import { ConfigSecrets, secretsOfConfig } from '../../../adapters/config-secrets.ts';
+import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
+import { SecretTexts } from '../../../text/secret-texts.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../../../yaml/schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
@@ -166,7 +167,7 @@ export class HandlersSection implements DeclaredHandlers {
         .update(JSON.stringify([adapterName, folder, run, written.value, spool]))
         .digest('hex'),
       shown: withoutSecrets(written.shown, adapter.config),
-      secrets: new ConfigSecrets([...secretsOfConfig(adapter.config, written.value), ...written.secrets]),
+      secrets: new SecretTexts([...secretsOfConfig(adapter.config, written.value), ...written.secrets]),
       folder,
       position: fields.place.source.positionAt(fields.place.start),
       deadlineMs: fields.durationMs('deadline', ['ms', 's']),
