@@ -13,6 +13,8 @@ export interface SecretText {
 
 /** Shorter texts would match by chance. */
 const SHORTEST = 4;
+/** Of a message that was cut inside of a secret, its last characters; fewer would match by chance. */
+const SHORTEST_PART = 8;
 /** Causes of errors may be circular. */
 const DEEPEST = 6;
 
@@ -44,7 +46,7 @@ export class SecretTexts {
     let from = 0;
     for (let start = starts.exec(text); start !== null; start = starts.exec(text)) {
       const { 0: characters, index } = start;
-      const found = this.#byStart.get(characters)?.find((secret) => text.startsWith(secret.text, index));
+      const found = this.#byStart.get(characters)?.find((secret) => standsAt(secret, text, index));
       starts.lastIndex = index + (found?.text.length ?? 1);
       if (found === undefined) continue;
       shown += text.slice(from, index) + found.shown;
@@ -92,6 +94,13 @@ export class SecretTexts {
       ...(errors === undefined ? {} : { errors: this.value(errors, depth + 1) }),
     });
   }
+}
+
+/** Whole, or as far as a text goes that was cut. */
+function standsAt({ text: secret }: SecretText, text: string, at: number): boolean {
+  const left = text.length - at;
+  if (left >= secret.length) return text.startsWith(secret, at);
+  return left >= SHORTEST_PART && secret.startsWith(text.slice(at));
 }
 
 /** As a pattern. */

@@ -10,7 +10,8 @@ import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import { deadlinesOf } from '../actions.ts';
 import { nextId } from '../call-id.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
-import { backgroundScope } from './call-scope.ts';
+import { BatchSecrets } from './batch-secrets.ts';
+import { batchScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
 
@@ -49,14 +50,22 @@ export class BatchDelivery {
     this.#retry.abort();
   }
 
-  /** `undefined` if `stop` was aborted before the backend took or refused the batch. The last attempt is waited for. */
-  async deliver(entries: readonly ReportEntry[], stop: AbortSignal): Promise<Delivered | undefined> {
+  /**
+   * `undefined` if `stop` was aborted before the backend took or refused the batch. The last attempt is waited for. `reveals`: names of
+   * fields of an entry that may have a secret.
+   */
+  async deliver(
+    entries: readonly ReportEntry[],
+    stop: AbortSignal,
+    reveals: (at: number) => readonly string[],
+  ): Promise<Delivered | undefined> {
     const id = nextId();
+    const secrets = new BatchSecrets(entries, reveals);
     for (let tries = 0; !stop.aborted; tries++) {
       const answer = await this.gate.ask<readonly ReportEntry[], void>(
         this.#write,
         entries,
-        backgroundScope(id),
+        batchScope(id, secrets),
         this.#deadlineMs,
         () => undefined,
       );

@@ -1,6 +1,7 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Caller } from '../call.ts';
+import type { BatchSecrets } from './batch-secrets.ts';
 
 /** `globalThis.performance` is a getter; keep a local reference on the hot path. */
 const monotonic = performance;
@@ -22,6 +23,8 @@ export class CallScope {
   readonly isInspection: boolean;
   /** What it is about: handlers may repeat its secrets in their errors. */
   bags: RequestBag | readonly RequestBag[] | undefined = undefined;
+  /** The same of a batch of reports. */
+  batch: BatchSecrets | undefined = undefined;
   #endsAtMs = 0;
   #nowMs = 0;
   #hasWaited = false;
@@ -77,6 +80,9 @@ export function fallbackScope({ id, kind, caller: { signal }, endsAtMs, bags }: 
   return new CallScope(id, kind, { remainingMs, signal }).about(bags);
 }
 
-/** For work without a caller, such as writing reports. */
-export const backgroundScope = (id: string): CallScope =>
-  new CallScope(id, 'log', { remainingMs: Infinity, signal: undefined });
+/** For reports, which have no caller. */
+export function batchScope(id: string, batch: BatchSecrets): CallScope {
+  const scope = new CallScope(id, 'log', { remainingMs: Infinity, signal: undefined });
+  scope.batch = batch;
+  return scope;
+}

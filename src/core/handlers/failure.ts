@@ -1,4 +1,3 @@
-import { type SecretTexts, NO_SECRETS } from '../../text/secret-texts.ts';
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
@@ -42,25 +41,27 @@ export class Failure {
   }
 }
 
+/** Of a plugin's text, without secrets. */
+type Shown = (text: string) => string;
+
 /** Also by name, since a plugin may bundle its own copy of the contract. */
-export function failureOf(thrown: unknown, label: string, secrets: SecretTexts = NO_SECRETS): Failure {
+export function failureOf(thrown: unknown, label: string, shown: Shown): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
-    return new Failure('unavailable', `[${label}] ${said(message, secrets)}`, {
+    return new Failure('unavailable', `[${label}] ${said(message, shown)}`, {
       retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
       isLogged: isLogged === true,
     });
   }
   if (thrown instanceof Rejected || isNamed(thrown, 'Rejected')) {
     const { message, entries } = thrown as Rejected;
-    return new Failure('rejected', `[${label}] ${said(message, secrets)}`, { entries });
+    return new Failure('rejected', `[${label}] ${said(message, shown)}`, { entries });
   }
   const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-  return new Failure('fault', `[${label}] error in the plugin: ${said(text, secrets)}`, { cause: thrown });
+  return new Failure('fault', `[${label}] error in the plugin: ${said(text, shown)}`, { cause: thrown });
 }
 
 /** Redacted before it is cut, which might leave a part of a secret; of what is far beyond the bound nothing is kept. */
-const said = (message: unknown, secrets: SecretTexts): string =>
-  secrets.text(String(message).slice(0, 16 * MAX_REASON));
+const said = (message: unknown, shown: Shown): string => shown(String(message).slice(0, 16 * MAX_REASON));
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -96,19 +96,29 @@ export class Gate implements CallsOfHandler {
       answer = ask(input, call);
     } catch (error) {
       call.done();
-      return health.settled(failureOf(error, health.label, this.#secrets), turn, scope);
+      return health.settled(this.#failure(error, scope), turn, scope);
     }
     if (!isPromise(answer)) {
       call.done();
       this.#answersLater = false;
-      return health.settled(this.#checked(answer, input, problemOf), turn, scope);
+      return health.settled(this.#checked(answer, input, scope, problemOf), turn, scope);
     }
     this.#answersLater = true;
     scope.waits();
     const pending = new PendingCall(this, scope, turn, nowMs, silenceMs);
-    this.#follow(pending, call, answer, nowMs, input, problemOf);
+    this.#follow(pending, call, answer, nowMs, input, scope, problemOf);
     this.deadlines.add(pending, nowMs);
     return pending.promise as Promise<T | Failure>;
+  }
+
+  /** Of an error that the plugin threw. */
+  #failure(error: unknown, scope: CallScope): Failure {
+    return failureOf(error, this.label, (text) => this.#shown(text, scope));
+  }
+
+  /** Without the secrets of its config, nor of what it was given. */
+  #shown(text: string, scope: CallScope): string {
+    return this.health.shown(this.#secrets.text(text), scope);
   }
 
   #overload(scope: CallScope, turn: Turn, why: string): Failure {
@@ -161,15 +171,15 @@ export class Gate implements CallsOfHandler {
       answer = ask(input, call);
     } catch (error) {
       call.done();
-      pending.end(failureOf(error, this.label, this.#secrets));
+      pending.end(this.#failure(error, scope));
       return;
     }
     if (isPromise(answer)) {
-      this.#follow(pending, call, answer, nowMs, input, problemOf);
+      this.#follow(pending, call, answer, nowMs, input, scope, problemOf);
       this.deadlines.changed(pending, nowMs);
     } else {
       call.done();
-      pending.end(this.#checked(answer, input, problemOf));
+      pending.end(this.#checked(answer, input, scope, problemOf));
     }
   }
 
@@ -179,6 +189,7 @@ export class Gate implements CallsOfHandler {
     answer: Promise<T>,
     nowMs: number,
     input: I,
+    scope: CallScope,
     problemOf: ProblemOf<I, T>,
   ): void {
     const loopMs = this.deadlines.loopMsAt(nowMs);
@@ -187,10 +198,10 @@ export class Gate implements CallsOfHandler {
     if (this.#running++ === 0) this.answerTimes.silentSinceMs = loopMs;
     answer.then(
       (value) => {
-        this.#ended(pending.end(this.#checked(value, input, problemOf)) ? pending : undefined);
+        this.#ended(pending.end(this.#checked(value, input, scope, problemOf)) ? pending : undefined);
       },
       (error: unknown) => {
-        pending.end(failureOf(error, this.label, this.#secrets));
+        pending.end(this.#failure(error, scope));
         this.#ended(undefined);
       },
     );
@@ -231,7 +242,7 @@ export class Gate implements CallsOfHandler {
   }
 
   /** The answer, or a failure if it is invalid. A plugin may return any value, even one whose getters throw. */
-  #checked<I, T>(answer: T, input: I, problemOf: ProblemOf<I, T>): T | Failure {
+  #checked<I, T>(answer: T, input: I, scope: CallScope, problemOf: ProblemOf<I, T>): T | Failure {
     let problem: string | undefined;
     try {
       problem = problemOf(answer, input);
@@ -239,7 +250,7 @@ export class Gate implements CallsOfHandler {
       problem = `its answer cannot be read: ${messageOf(error)}`;
     }
     if (problem === undefined) return answer;
-    return new Failure('fault', `[${this.label}] error in the plugin: ${this.#secrets.text(problem)}`);
+    return new Failure('fault', `[${this.label}] error in the plugin: ${this.#shown(problem, scope)}`);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Log, LogFields } from '../../adapters/contract.ts';
 import { RedactedRequest } from '../../attributes/redacted-request.ts';
-import type { FailureKind, HandlerMeters } from '../metrics/meters.ts';
+import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
@@ -15,9 +15,6 @@ import { ThrottledLine } from './throttled-line.ts';
 
 /** So many late calls, with no answer in between, mean that the handler hangs; one proves little. */
 const MANY_LATE = 32;
-
-/** Failures with a text of the plugin, which may repeat what it was given. */
-const REPEATS: ReadonlySet<FailureKind> = new Set(['unavailable', 'rejected', 'fault']);
 
 export class Health {
   /** `adapter/handler`, in all messages. */
@@ -33,8 +30,8 @@ export class Health {
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
   #lateInARow = 0;
-  /** The last text of a failure, and how it is shown: while a backend is away, all are the same. */
-  #lastText: { readonly why: string; readonly shown: string } | undefined;
+  /** The last text of an error, and how it is shown: while a backend is away, all are the same. */
+  #lastText: { readonly text: string; readonly shown: string } | undefined;
   /** Why the last batch of reports was not taken, until an answer comes. */
   #untakenWhy: string | undefined;
   #lastError: { readonly why: string; readonly atMs: number } | undefined;
@@ -92,7 +89,7 @@ export class Health {
   /** The failure of a call that the breaker did not admit. */
   refused(): Failure {
     const failure = this.refusal();
-    this.#count(failure, failure.why);
+    this.#count(failure);
     return failure;
   }
 
@@ -109,13 +106,12 @@ export class Health {
       this.#answered();
       return answer;
     }
-    const shown = this.#shown(answer, scope);
     // A rejected input proves that the backend answers; a call that was not sent, or whose caller left, proves nothing about it.
-    if (answer.kind === 'rejected') this.#rejected(shown, scope);
+    if (answer.kind === 'rejected') this.#rejected(answer.why, scope);
     else if (answer.kind === 'gone' || answer.kind === 'overload' || answer.kind === 'breaker')
       this.breaker.unknown(turn);
-    else this.#unanswered(answer, shown, this.breaker.failed(turn));
-    this.#count(answer, shown);
+    else this.#unanswered(answer, this.breaker.failed(turn));
+    this.#count(answer);
     return answer;
   }
 
@@ -135,7 +131,7 @@ export class Health {
   }
 
   /** An unavailable backend, a breaker that opens, or many late calls mean that it is down. */
-  #unanswered({ kind, isLogged }: Failure, why: string, hasOpened: boolean): void {
+  #unanswered({ kind, isLogged, why }: Failure, hasOpened: boolean): void {
     this.#lastError = isLogged ? this.#lastError : { why, atMs: Date.now() };
     if (kind === 'late') this.#lateInARow++;
     const isDown = kind === 'unavailable' || hasOpened || this.#lateInARow >= MANY_LATE;
@@ -154,7 +150,7 @@ export class Health {
   readonly #waiting = (): LogFields =>
     this.waitingReports === undefined ? {} : { waitingReports: this.waitingReports() };
 
-  #count({ kind, cause }: Failure, why: string): void {
+  #count({ kind, cause, why }: Failure): void {
     this.meters.failures[kind]++;
     if (kind === 'fault')
       this.#faults.write(() => {
@@ -163,12 +159,13 @@ export class Health {
       });
   }
 
-  /** Without the secrets of the call's request, now: its bag does not last. Reports have none; their fields are redacted. */
-  #shown({ kind, why }: Failure, { bags }: CallScope): string {
-    if (bags === undefined || !REPEATS.has(kind)) return why;
-    if (this.#lastText?.why !== why) {
-      const shown = [bags].flat().reduce((text, bag) => new RedactedRequest(bag).text(text), why);
-      this.#lastText = { why, shown };
+  /** An error of the plugin without the secrets of what it was given. */
+  shown(text: string, { bags, batch }: CallScope): string {
+    if (batch !== undefined) return batch.text(text);
+    if (bags === undefined) return text;
+    if (this.#lastText?.text !== text) {
+      const shown = [bags].flat().reduce((before, bag) => new RedactedRequest(bag).text(before), text);
+      this.#lastText = { text, shown };
     }
     return this.#lastText.shown;
   }

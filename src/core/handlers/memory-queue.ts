@@ -8,7 +8,7 @@ import type { BatchDefaults, Log, ReportEntry } from '../../adapters/contract.ts
 import { settlesWithin } from '../../time/settles-within.ts';
 import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
-import type { Rule } from '../rules/rule.ts';
+import { revealedBy, type Rule } from '../rules/rule.ts';
 import type { BatchDelivery } from './batch-delivery.ts';
 import type { MemoryLetters } from './memory-letters.ts';
 import { batchOf, type ReportQueue, type ReportQueueOptions, type ReportQueueState } from './report-queue.ts';
@@ -30,6 +30,8 @@ export interface MemoryQueueContext {
 type Origin = Rule | EncodedDefinition;
 const nameOf = (origin: Origin | undefined): string =>
   origin === undefined ? '' : 'encoded' in origin ? origin.rule : origin.name;
+const revealsOf = (origin: Origin | undefined): readonly string[] =>
+  origin === undefined ? [] : 'encoded' in origin ? origin.reveals : revealedBy(origin);
 
 export class MemoryQueue implements ReportQueue {
   readonly #delivery: BatchDelivery;
@@ -220,7 +222,8 @@ export class MemoryQueue implements ReportQueue {
   }
 
   async #deliver(entries: readonly ReportEntry[]): Promise<void> {
-    const delivered = await this.#delivery.deliver(entries, this.#givenUp.signal);
+    const origins = this.#origins.slice(0, entries.length); // an error may come after they were given up
+    const delivered = await this.#delivery.deliver(entries, this.#givenUp.signal, (at) => revealsOf(origins[at]));
     if (delivered === undefined || this.#givenUp.signal.aborted) return;
     const { meters } = this.#delivery.gate.health;
     const rejected = delivered.refused.length;

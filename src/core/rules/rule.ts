@@ -107,6 +107,8 @@ export interface ReportAction {
   readonly input: FieldsMaker;
   readonly inputs: readonly Compiled[];
   readonly shape: Shape;
+  /** Names of inputs that read a secret in the clear. */
+  readonly reveals: readonly string[];
 }
 
 export interface EnrichAction {
@@ -162,6 +164,9 @@ export interface Rule {
     readonly converts: readonly ((value: unknown) => Value | undefined)[];
   };
 }
+
+/** Fields of its reports that may have a secret in the clear. */
+export const revealedBy = ({ action }: Rule): readonly string[] => (action?.kind === 'report' ? action.reveals : []);
 
 /** The texts that its refusal or its changes render. */
 export function textsOf({ onAllow, onDeny }: Pick<Rule, 'onAllow' | 'onDeny'>): CompiledText[] {

@@ -15,6 +15,8 @@ test.each([
   ['a short one', ['abc'], 'abc', 'abc'],
   ['characters of regular expressions', ['$&.*[x'], 'is $&.*[x or $&yy[x', 'is (secret) or $&yy[x'],
   ['half of a pair of surrogates', ['\ud83dabc'], 'a \ud83dabc', 'a (secret)'],
+  ['one in which the text was cut', ['swordfish-of-ann'], 'is swordfish', 'is (secret)'],
+  ['a word at the end that begins as one', ['redis-of-ann'], 'no redis', 'no redis'],
   ['twice in a row', ['four'], 'fourfour four', '(secret)(secret) (secret)'],
 ])('%s', (_, secrets, text, shown) => {
   expect(hiding(...secrets).text(text)).toBe(shown);

@@ -2,6 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { allow, defineAdapter, type Host, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import { MAX_REASON } from '../../../src/core/text-bounds.ts';
 import { engineOf, type TestEngine } from './engine-of.ts';
 
 /** Of the request, then of the config: marked, from the environment, in a header, in a URL. */
@@ -133,6 +134,18 @@ test.each(
   // An operator sees which part of the config it was, and what the rest says.
   expect(JSON.stringify(logged)).toContain('{ $env: TOKEN }');
   expect(JSON.stringify(logged)).toContain('127.0.0.1/0');
+});
+
+test('a secret in which a message is cut shows no part of itself', async () => {
+  let before = MAX_REASON - 200;
+  const { engine, http } = await engineWith(
+    { check: (said) => new Rejected('x'.repeat(before++) + said.slice(said.indexOf('hunter2'))) },
+    RULES.check,
+  );
+  for (let call = 0; call < 200; call++) await http(REQUEST);
+  const text = JSON.stringify(engine.verdicts({ limit: 200 }));
+  expect(text).toContain('(secret)');
+  expect(text).not.toContain('hunter2');
 });
 
 test.each(THROWN)('a batch of reports, %s: log, state, dead letters', async (_, way) => {

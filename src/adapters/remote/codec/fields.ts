@@ -185,6 +185,19 @@ export const list = <T extends object>(codec: MessageCodec<T>): FieldCodec<reado
   },
 });
 
+export const texts: FieldCodec<readonly string[]> = {
+  wireType: WireType.LEN,
+  type: 'object',
+  absent: () => [],
+  write(writer, number, values) {
+    for (const value of values) writer.item(number, value);
+  },
+  read(bytes, { from, to }, before) {
+    (before as string[]).push(bytes.toString('utf8', from, to));
+    return before;
+  },
+};
+
 /** Whole numbers, packed as proto3 writes them. */
 export const wholes: FieldCodec<readonly number[] | undefined> = {
   wireType: WireType.LEN,

@@ -155,16 +155,18 @@ export class DiskQueue implements ReportQueue {
     const refused: { index: number; why: string }[] = [];
     const entries: ReportEntry[] = [];
     const indexes: number[] = [];
+    const reveals: (readonly string[])[] = [];
     for (const [index, { id, timeMs, input, definition }] of reports.entries()) {
       const made = this.#sinkOf(definition);
       if ('why' in made) refused.push({ index, why: made.why });
       else {
         entries.push({ sink: made.sink, id, timeMs, input });
         indexes.push(index);
+        reveals.push(definition.reveals);
       }
     }
     if (entries.length > 0) {
-      const delivered = await this.#delivery.deliver(entries, this.#stop.signal);
+      const delivered = await this.#delivery.deliver(entries, this.#stop.signal, (at) => reveals[at] ?? []);
       if (delivered === undefined) return undefined;
       for (const at of delivered.refused) refused.push({ index: indexes[at] ?? 0, why: delivered.why });
     }

@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ReportEntry, Shape } from '../../../adapters/contract.ts';
-import { double, type FieldCodec, message, text } from '../../../adapters/remote/codec/fields.ts';
+import { double, type FieldCodec, message, text, texts } from '../../../adapters/remote/codec/fields.ts';
 import { shape } from '../../../adapters/remote/codec/host-messages.ts';
 import { anyValue, valuesBy } from '../../../adapters/remote/codec/values.ts';
 import { Malformed } from '../../../protobuf/malformed.ts';
@@ -21,6 +21,8 @@ export interface SinkDefinition {
   readonly rule: string;
   readonly params: unknown;
   readonly shape: Shape;
+  /** Names of fields that may have a secret in the clear. */
+  readonly reveals: readonly string[];
 }
 
 export interface EncodedDefinition extends SinkDefinition {
@@ -44,6 +46,7 @@ const definitionCodec = message<SinkDefinition>({
   rule: [1, text],
   params: [2, anyValue],
   shape: [3, shape as FieldCodec<Shape>],
+  reveals: [4, texts],
 });
 
 const encodedMessage: FieldCodec<Uint8Array | undefined> = {
@@ -65,12 +68,12 @@ const storedCodec = message<Stored>({
 
 const writer = new ProtobufWriter();
 
-export function encodeDefinition({ rule, params, shape: input }: SinkDefinition): EncodedDefinition {
+export function encodeDefinition({ rule, params, shape: input, reveals }: SinkDefinition): EncodedDefinition {
   writer.start();
-  definitionCodec.write(writer, { rule, params, shape: input });
+  definitionCodec.write(writer, { rule, params, shape: input, reveals });
   const encoded = writer.finish();
   const key = createHash('sha256').update(encoded).digest('base64url').slice(0, 12);
-  return { rule, params, shape: input, key, encoded };
+  return { rule, params, shape: input, reveals, key, encoded };
 }
 
 const known = new WeakMap<Rule, EncodedDefinition>();
@@ -80,8 +83,8 @@ export function definitionOf(rule: Rule): EncodedDefinition {
   let definition = known.get(rule);
   if (definition === undefined) {
     if (rule.action?.kind !== 'report') throw new TypeError(`${rule.name} is not a report rule`);
-    const { params, shape: input } = rule.action;
-    known.set(rule, (definition = encodeDefinition({ rule: rule.name, params, shape: input })));
+    const { params, shape: input, reveals } = rule.action;
+    known.set(rule, (definition = encodeDefinition({ rule: rule.name, params, shape: input, reveals })));
   }
   return definition;
 }
@@ -119,6 +122,6 @@ export function decodeReport(record: Uint8Array): StoredReport & {
 
 function decoded(key: string, encoded: Uint8Array): EncodedDefinition {
   const bytes = Buffer.from(encoded); // a copy, since it outlives the buffer that was read
-  const { rule, params, shape: input } = definitionCodec.read(bytes, 0, bytes.length);
-  return { key, encoded: bytes, rule, params, shape: input };
+  const { rule, params, shape: input, reveals } = definitionCodec.read(bytes, 0, bytes.length);
+  return { key, encoded: bytes, rule, params, shape: input, reveals };
 }

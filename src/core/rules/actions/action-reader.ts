@@ -130,7 +130,7 @@ export class ActionReader {
       fields.node('params')?.place ?? fields.place,
     );
     if (shape === undefined) return undefined;
-    const inputs = this.#masked(this.#inputs(fields, shape));
+    const { inputs, reveals } = this.#masked(this.#inputs(fields, shape));
     const { handler, params } = use;
     return {
       action: {
@@ -140,6 +140,7 @@ export class ActionReader {
         input: fieldsMaker(inputs),
         inputs: inputs.compiled,
         shape: inputs.shape,
+        reveals,
       },
       compiled: inputs.compiled,
       output: {},
@@ -147,11 +148,16 @@ export class ActionReader {
   }
 
   /** Secrets are written as `(secret)`. */
-  #masked(inputs: Inputs): Inputs {
+  #masked(inputs: Inputs): { readonly inputs: Inputs; readonly reveals: readonly string[] } {
+    const { secrecy, findings } = this.#context;
+    const reveals: string[] = [];
     const parts = inputs.parts.map((part) => {
-      const secrets = this.#context.secrecy.exposedBy(part.compiled.reads);
-      if (secrets.length === 0) return part;
-      this.#context.findings.warn(
+      const secrets = secrecy.exposedBy(part.compiled.reads);
+      if (secrets.length === 0) {
+        if (secrecy.isRevealedBy(part.compiled)) reveals.push(part.name);
+        return part;
+      }
+      findings.warn(
         'RULES_SECRET_HIDDEN',
         part.place,
         `${part.name} reads ${secrets.join(', ')}, which the report shows as (secret). ` +
@@ -159,7 +165,7 @@ export class ActionReader {
       );
       return { ...part, compiled: masked(part.compiled) };
     });
-    return { ...inputs, parts };
+    return { inputs: { ...inputs, parts }, reveals };
   }
 
   #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {

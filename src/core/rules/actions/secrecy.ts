@@ -26,21 +26,40 @@ export class Secrecy {
   }
 
   /** As written: `request.api_key`, `request.headers["cookie"]`, or `request.headers`, which contains some. */
-  exposedBy(reads: readonly Read[], seen: ReadonlySet<string> = new Set()): readonly string[] {
-    return [...new Set(reads.flatMap((read) => this.#exposed(read, seen)))];
+  exposedBy(reads: readonly Read[]): readonly string[] {
+    return this.#secretsOf(reads.flatMap(exposedOf), exposedOf, new Set());
   }
 
-  #exposed({ name, exposed, keys }: Read, seen: ReadonlySet<string>): readonly string[] {
+  /** Whether the value may have a secret in the clear, since the policy writes `reveal(...)` in it, or in an expression that it names. */
+  isRevealedBy({ source, reads }: Pick<Compiled, 'source' | 'reads'>): boolean {
+    const isNamed = ({ slot }: Read): boolean => this.#attributes().at(slot).source.kind === 'is';
+    const read = source.includes('reveal') ? reads.map(({ name }) => ({ name, keys: [] })) : reads.filter(isNamed);
+    return this.#secretsOf(read, (below) => [below], new Set()).length > 0;
+  }
+
+  /** `counting`: the reads of a named expression that count. */
+  #secretsOf(
+    reads: readonly SecretRead[],
+    counting: (read: Read) => readonly SecretRead[],
+    seen: ReadonlySet<string>,
+  ): readonly string[] {
+    return [...new Set(reads.flatMap((read) => this.#secretsOfOne(read, counting, seen)))];
+  }
+
+  #secretsOfOne(
+    { name, keys }: SecretRead,
+    counting: (read: Read) => readonly SecretRead[],
+    seen: ReadonlySet<string>,
+  ): readonly string[] {
     const attributes = this.#attributes();
     const slot = attributes.slotOf(name);
-    const exposedKeys = keys.filter((key) => key.exposed);
-    if (slot === undefined || (!exposed && exposedKeys.length === 0) || seen.has(name)) return [];
+    if (slot === undefined || seen.has(name)) return [];
     const { secret, source } = attributes.at(slot);
     if (secret) return [name];
     if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
-      return exposed
+      return keys.length === 0
         ? [name]
-        : exposedKeys
+        : keys
             .filter(({ key }) => isSecretEntry(attributes, name, key))
             .map(({ key }) => `${name}[${JSON.stringify(key)}]`);
     }
@@ -49,8 +68,19 @@ export class Secrecy {
         ? [name]
         : [];
     if (source.kind !== 'is') return [];
-    return this.exposedBy(this.#madeOf(name), new Set([...seen, name])).map((below) => `${name} (of ${below})`);
+    const below = this.#madeOf(name).flatMap(counting);
+    return this.#secretsOf(below, counting, new Set([...seen, name])).map((one) => `${name} (of ${one})`);
   }
+}
+
+/** A read that may carry a secret into the value; of a map: of the keys that it reads, or of all where there are none. */
+type SecretRead = Pick<Read, 'name'> & { readonly keys: readonly { readonly key: string }[] };
+
+/** Those outside of `reveal(...)`. */
+function exposedOf({ name, exposed, keys }: Read): readonly SecretRead[] {
+  if (exposed) return [{ name, keys: [] }];
+  const exposedKeys = keys.filter((key) => key.exposed);
+  return exposedKeys.length === 0 ? [] : [{ name, keys: exposedKeys }];
 }
 
 /** Replaces the value by its HMAC; equal values have equal digests. */
