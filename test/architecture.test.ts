@@ -110,6 +110,7 @@ const FRONTENDS_MAY = [
   'gen',
   'src/text/message-of.ts',
   'src/text/context-header.ts',
+  'src/text/received-header.ts',
   'src/time/shared-slice.ts',
   'src/time/throttle.ts',
   'src/time/time-slice.ts',
@@ -342,6 +343,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
   'src/envoy': [
     'src/text/context-header.ts',
+    'src/text/received-header.ts',
     'src/time/time-slice.ts',
     'src/attributes',
     'src/yaml',

@@ -13,6 +13,8 @@ import { CliError } from './cli-error.ts';
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 /** The key of a prefix of headers that are context extensions. */
 const EXTENSIONS = 'extensions';
+/** The key of the header in which Envoy says what it has received. */
+const RECEIVED = 'received';
 
 export function parseHttpRoutes(texts: readonly string[] | undefined): readonly HttpRoute[] {
   if (texts === undefined) return DEFAULT_ROUTES;
@@ -33,6 +35,7 @@ function parseHttpRoute(text: string): HttpRoute {
     return fail(`expected PREFIX=DIALECT, such as /envoy=envoy; dialects are ${DIALECTS.join(', ')}`);
   const trusted: Partial<Record<Trustable, string>> = {};
   let extensions: string | undefined;
+  let received: string | undefined;
   let url: string | undefined;
   for (const pair of headers) {
     if (dialect === 'authzen') {
@@ -46,10 +49,14 @@ function parseHttpRoute(text: string): HttpRoute {
     const attribute = TRUSTABLE.find((known) => known === key);
     if (!HEADER_NAME.test(header)) return fail(`"${name}" is not the name of a header`);
     if (key === EXTENSIONS) extensions = header;
+    else if (key === RECEIVED && dialect === 'envoy') received = header;
     else if (attribute !== undefined) trusted[attribute] = header;
-    else return fail(`no header can carry "${key}", only ${[...TRUSTABLE, EXTENSIONS].join(', ')}`);
+    else
+      return fail(
+        `no header can carry "${key}", only ${[...TRUSTABLE, EXTENSIONS, ...(dialect === 'envoy' ? [RECEIVED] : [])].join(', ')}`,
+      );
   }
-  return { prefix, dialect, trusted, extensions, url };
+  return { prefix, dialect, trusted, extensions, received, url };
 }
 
 function splitAtLast(text: string): readonly [before: string, after: string] {

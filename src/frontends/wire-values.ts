@@ -100,7 +100,7 @@ export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | 
   Object.hasOwn(anys, name) ? anys[name] : undefined;
 
 /**
- * Whether a body may follow headers that state no length: nothing but the method says so, since over HTTP/2, and with chunks over HTTP/1, a
- * body needs no length.
+ * Whether headers that state no length have to be read as if a body followed, which over HTTP/2, and in chunks, needs none. Requests of
+ * browsers and most clients with these methods have no body, and would be refused; one that has is told apart by `x-sluice-received` alone.
  */
-export const mayHaveBody = (method: string | undefined): boolean => /^(?:POST|PUT|PATCH)$/.test(method ?? '');
+export const mayHaveBody = (method: string | undefined): boolean => !/^(?:GET|HEAD|OPTIONS)$/.test(method ?? '');

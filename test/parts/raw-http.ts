@@ -9,19 +9,26 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-/** Sends one request, one character for each byte, and reads until the server closes; `connection: close` is added. */
+/**
+ * Sends one request, one character for each byte, and reads until the server closes; `connection: close` is added. `chunks`: a body as
+ * written, for which `headers` have `transfer-encoding`.
+ */
 export async function sendRaw(
   port: number,
   requestLine: string,
   headers: readonly string[] = ['host: shop.example'],
   body = '',
+  chunks = '',
 ): Promise<RawAnswer> {
   const socket = connect({ port, host: '127.0.0.1' });
   const parts: Buffer[] = [];
   socket.on('data', (part) => parts.push(part));
   socket.on('error', () => socket.destroy());
   const length = body === '' ? [] : [`content-length: ${Buffer.byteLength(body, 'latin1')}`];
-  socket.write(`${[requestLine, ...headers, ...length, 'connection: close'].join('\r\n')}\r\n\r\n${body}`, 'latin1');
+  socket.write(
+    `${[requestLine, ...headers, ...length, 'connection: close'].join('\r\n')}\r\n\r\n${body}${chunks}`,
+    'latin1',
+  );
   await once(socket, 'close');
   return answerOf(Buffer.concat(parts).toString('latin1'));
 }

@@ -148,9 +148,12 @@ export const REQUEST = [
   row(
     'request.size',
     INT,
-    'Bytes of the body: at the check by content-length, else the bytes that Envoy has received. ' +
-      'Absent for a POST, PUT or PATCH without content-length whose body Envoy does not buffer.',
-    { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' },
+    'Bytes of the body: at the check by content-length, else what Envoy has received to its end. Absent for a body of ' +
+      'which nobody knows the length; see docs/rules.md for GET, HEAD and OPTIONS.',
+    {
+      http: 'header content-length, else header x-sluice-received of the call, else the body',
+      log: 'request.request_body_bytes',
+    },
     { always: true },
   ),
   row('request.grpc_messages', INT, 'Messages of the gRPC request so far.', {

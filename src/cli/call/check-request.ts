@@ -2,6 +2,7 @@
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { uriOfPrincipal } from '../../attributes/spiffe.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
+import { RECEIVED_HEADER, receivedHeader } from '../../text/received-header.ts';
 import { CheckRequestSchema, type CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   asHeaders,
@@ -103,6 +104,13 @@ export function checkRequest(request: unknown): CheckRequest {
     },
   });
   return fromJson(CheckRequestSchema, message);
+}
+
+/** What Envoy says of the same request in headers of its call: `request.size` is that of a whole body. */
+export function checkMetadata(request: unknown): Readonly<Record<string, string>> {
+  if (isObject(request) && 'attributes' in request) return {};
+  const size = new Map(flat(request, KNOWN)).get('request.size');
+  return size === undefined ? {} : { [RECEIVED_HEADER]: receivedHeader(Number(size)) };
 }
 
 function beginning(call: string, given: ReadonlyMap<string, JsonValue>): JsonObject {

@@ -19,7 +19,7 @@ import {
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type DialTls, GrpcError, Status, statusName, type GrpcClient } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
-import { checkRequest } from './check-request.ts';
+import { checkMetadata, checkRequest } from './check-request.ts';
 import { limitRequest } from './limit-request.ts';
 import { logRequest } from './log-request.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -45,7 +45,8 @@ export interface CallOptions {
 
 export async function callCheck(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(CheckRequestSchema, () => checkRequest(request));
-  return ask('check', address, options, async (client, sent) => {
+  const metadata = { ...checkMetadata(request), ...options.metadata };
+  return ask('check', address, { ...options, metadata }, async (client, sent) => {
     const response = fromBinary(
       CheckResponseSchema,
       await client.unary(`/${Authorization.typeName}/Check`, bytes, sent),

@@ -30,7 +30,7 @@ import {
 } from '../../../gen/envoy/service/metrics/v3/metrics_service_pb.ts';
 import type { HeaderValueOption } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/index.ts';
-import { checkRequest } from '../call/check-request.ts';
+import { checkMetadata, checkRequest } from '../call/check-request.ts';
 import { limitRequest } from '../call/limit-request.ts';
 import { logRequest } from '../call/log-request.ts';
 import { metricRequest } from '../call/metric-request.ts';
@@ -64,14 +64,13 @@ async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | Obs
   switch (one.call) {
     case 'http':
     case 'tcp': {
-      const bytes = toBinary(CheckRequestSchema, checkRequest(asked(one, first)));
+      const request = asked(one, first);
+      const bytes = toBinary(CheckRequestSchema, checkRequest(request));
+      const options = { timeoutMs: CASE_MS, metadata: checkMetadata(request) };
       return answered(
         async () =>
           observedCheck(
-            fromBinary(
-              CheckResponseSchema,
-              await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: CASE_MS }),
-            ),
+            fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, options)),
           ),
         ERROR_CHECK,
       );

@@ -13,6 +13,7 @@ import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { parseIp } from '../../attributes/network.ts';
 import { CONTEXT_HEADER, extensionsOf } from '../../text/context-header.ts';
+import { RECEIVED_HEADER, wholeBodyBytes } from '../../text/received-header.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
 import type { CallContext } from '../../transport/transport.ts';
 import { MetadataSchema } from '../../../gen/envoy/config/core/v3/base_pb.ts';
@@ -20,7 +21,7 @@ import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/
 import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import { CachedText, ParsedTextCache } from '../../protobuf/utf8-text.ts';
-import { intOf, mayHaveBody, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
+import { mayHaveBody, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { CheckScan, Part } from './check-scan.ts';
 import { rawHeaders, rawHeaderValues } from './raw-headers.ts';
 
@@ -51,12 +52,29 @@ function contextOf(header: string): ReadonlyMap<string, string> | undefined {
   return extensions;
 }
 
+/** The headers of a call that attributes are read from; a call itself retains its connection. */
+class KeptHeaders {
+  readonly context: string | undefined;
+  readonly received: string | undefined;
+
+  constructor(call: Pick<CallContext, 'metadata'>) {
+    this.context = call.metadata(CONTEXT_HEADER);
+    this.received = call.metadata(RECEIVED_HEADER);
+  }
+
+  get weight(): number {
+    return (this.context?.length ?? 0) + (this.received?.length ?? 0);
+  }
+
+  metadata(key: string): string | undefined {
+    return key === CONTEXT_HEADER ? this.context : key === RECEIVED_HEADER ? this.received : undefined;
+  }
+}
+
 export class CheckWire implements Wire {
   readonly scan: CheckScan;
   readonly nowMs: () => number;
-  /** Until the wire is kept: a call retains its connection. */
   #call: Pick<CallContext, 'metadata'> | undefined;
-  #contextHeader: string | undefined;
   #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
@@ -100,8 +118,13 @@ export class CheckWire implements Wire {
 
   /** `undefined`: there is none, or it is malformed. */
   #ofHeader(): ReadonlyMap<string, string> | undefined {
-    const header = this.#contextHeader ?? this.#call?.metadata(CONTEXT_HEADER);
+    const header = this.#call?.metadata(CONTEXT_HEADER);
     return header === undefined ? undefined : contextOf(header);
+  }
+
+  /** What Envoy has received, if it is configured to say so. */
+  get received(): string | undefined {
+    return this.#call?.metadata(RECEIVED_HEADER);
   }
 
   #carried(carrier: Carrier): Value | undefined {
@@ -119,12 +142,11 @@ export class CheckWire implements Wire {
   }
 
   get weight(): number {
-    return this.scan.length + (this.#contextHeader?.length ?? 0);
+    return this.scan.length + (this.#call instanceof KeptHeaders ? this.#call.weight : 0);
   }
 
   keep(): void {
-    this.#contextHeader ??= this.#call?.metadata(CONTEXT_HEADER);
-    this.#call = undefined;
+    if (this.#call !== undefined && !(this.#call instanceof KeptHeaders)) this.#call = new KeptHeaders(this.#call);
     const by = this.scan.keep();
     if (this.#headers instanceof HeaderMap) this.#headers.move(this.scan.bytes, by);
   }
@@ -172,24 +194,23 @@ function bodyCopy(wire: CheckWire): Uint8Array | undefined {
 }
 
 /**
- * `size` counts the bytes that Envoy has received so far, which are none of a body that it does not buffer; older Envoys send -1 if they do
- * not know. A body whose length nobody knows has none, since 0 would evade each limit.
+ * The length that the client states, which Envoy enforces, else what Envoy has received to its end. A body whose length nobody knows has
+ * none, since 0, or what has arrived of it, would evade each limit.
  */
 function bodySize(wire: CheckWire): Value | undefined {
   const { scan, isHttp } = wire;
   if (!isHttp) return undefined;
   const length = wire.headers()?.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(length)) return Number(length);
-  const received = Math.max(scan.bytesIn(Part.HTTP, BODY)?.length ?? 0, scan.bytesIn(Part.HTTP, RAW_BODY)?.length ?? 0);
-  const size = scan.int64In(Part.HTTP, SIZE);
-  if (received > 0) return received;
-  if (size > 0n) return intOf(size);
-  return hasUnknownBody(wire) ? undefined : 0;
+  const { received } = wire;
+  if (received !== undefined) return wholeBodyBytes(received);
+  const wasSent = wire.headers()?.get(BODY_WAS_SENT);
+  if (wasSent === 'true') return undefined;
+  const body = scan.bytesIn(Part.HTTP, BODY) ?? scan.bytesIn(Part.HTTP, RAW_BODY);
+  if (body !== undefined || wasSent !== undefined) return body?.length ?? 0;
+  // Of a body that it does not buffer, `size` counts what has arrived so far; older versions send -1.
+  return scan.int64In(Part.HTTP, SIZE) > 0n || mayHaveBody(scan.text(Part.METHOD, cache.method)) ? undefined : 0;
 }
-
-/** Whether a body without a length may follow, of which Envoy has sent nothing. */
-const hasUnknownBody = (wire: CheckWire): boolean =>
-  wire.headers()?.has(BODY_WAS_SENT) !== true && mayHaveBody(wire.scan.text(Part.METHOD, cache.method));
 
 /** The names of the certificate, which may be more than the one that Envoy takes for the principal. */
 function peerUris(wire: CheckWire): Value | undefined {

@@ -8,6 +8,7 @@ import { parseIp, parseIpOfPeer } from '../../attributes/network.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { lowerAscii } from '../../protobuf/header-map.ts';
+import { wholeBodyBytes } from '../../text/received-header.ts';
 import { mayHaveBody, principalOf } from '../wire-values.ts';
 import type { HeaderLines } from './header-lines.ts';
 import { ownHeaders, type Presented } from './presented.ts';
@@ -162,16 +163,18 @@ function bodyOf({ body, lines, route }: HttpWire): Buffer | undefined {
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Envoy sends a length of its own, so the client's comes in a trusted header; without one Envoy has received what it sent. A body that it
- * does not send and whose length nobody knows has none, since 0 would evade each limit.
+ * Envoy sends a length of its own, so the client's comes in a trusted header, as does what it has received. A body whose length nobody
+ * knows has none, since 0 would evade each limit.
  */
 function bodySize(wire: HttpWire): Value | undefined {
+  const { route, lines, body } = wire;
   const stated = wire.trusted('request.size');
   if (stated !== undefined && /^\d{1,15}$/.test(stated)) return Number(stated);
-  if (wire.route.trusted['request.size'] === undefined) return bodyOf(wire)?.length;
-  const received = wire.body?.length ?? 0;
-  const isUnknown = received === 0 && !wire.lines.map.has(PARTIAL_BODY) && mayHaveBody(wire.presented.method);
-  return isUnknown ? undefined : received;
+  if (route.received !== undefined) return wholeBodyBytes(lines.map.get(route.received) ?? '');
+  if (route.trusted['request.size'] === undefined) return bodyOf(wire)?.length;
+  const [partial, bytes] = [lines.map.get(PARTIAL_BODY), body?.length ?? 0];
+  const isUnknown = bytes === 0 && partial === undefined && mayHaveBody(wire.presented.method);
+  return isUnknown || partial === 'true' ? undefined : bytes;
 }
 
 const EMPTY: ReadonlyMap<string, string> = new Map();

@@ -24,9 +24,10 @@ const OF_EVERY_REQUEST = ['host', 'content-length', 'connection', 'transfer-enco
 /** Envoy's client adds them; it calls every request of its own internal, so the word says nothing about the client's. */
 const OF_ENVOY = ['x-envoy-internal', 'x-envoy-expected-rq-timeout-ms'];
 
-export function ownHeaders({ dialect, trusted }: HttpRoute): ReadonlySet<string> {
+export function ownHeaders({ dialect, trusted, received }: HttpRoute): ReadonlySet<string> {
   const ofDialect = dialect === 'envoy' ? OF_ENVOY : Object.values(dialect === 'nginx' ? NGINX : FORWARD);
-  return new Set([...OF_EVERY_REQUEST, ...ofDialect, ...Object.values(trusted)]);
+  const ofRoute = [...Object.values(trusted), ...(received === undefined ? [] : [received])];
+  return new Set([...OF_EVERY_REQUEST, ...ofDialect, ...ofRoute]);
 }
 
 /** A text: why the request is refused. `url`: the target of the proxy's request. */

@@ -38,6 +38,8 @@ export interface HttpRoute {
   readonly trusted: Partial<Readonly<Record<Trustable, string>>>;
   /** Headers with this prefix, in lower case, are context extensions, named by the rest; the proxy lets no client's through. */
   readonly extensions: string | undefined;
+  /** The header, in lower case, in which Envoy says what it has received of the request (src/text/received-header.ts). */
+  readonly received: string | undefined;
   /** For `authzen`: the identifier of the decision point, by which its clients know it. */
   readonly url?: string | undefined;
 }
@@ -47,6 +49,7 @@ export const plainRoute = (prefix: string, dialect: ProxyDialect): HttpRoute => 
   dialect,
   trusted: {},
   extensions: undefined,
+  received: undefined,
 });
 
 export const DEFAULT_ROUTES: readonly HttpRoute[] = [

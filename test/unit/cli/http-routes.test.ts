@@ -9,16 +9,20 @@ describe('routes of the HTTP port', () => {
 
   test('name a dialect, and headers that are trusted, in any case', () => {
     expect(
-      parseHttpRoutes(['/e=envoy,source.principal=X-Peer,extensions=X-Ext-', '/a=authzen,url=https://a/t']),
+      parseHttpRoutes([
+        '/e=envoy,source.principal=X-Peer,extensions=X-Ext-,received=X-Got',
+        '/a=authzen,url=https://a/t',
+      ]),
     ).toEqual([
       {
         prefix: '/e',
         dialect: 'envoy',
         trusted: { 'source.principal': 'x-peer' },
         extensions: 'x-ext-',
+        received: 'x-got',
         url: undefined,
       },
-      { prefix: '/a', dialect: 'authzen', trusted: {}, extensions: undefined, url: 'https://a/t' },
+      { prefix: '/a', dialect: 'authzen', trusted: {}, extensions: undefined, received: undefined, url: 'https://a/t' },
     ]);
   });
 
@@ -27,6 +31,7 @@ describe('routes of the HTTP port', () => {
     [['envoy=envoy'], 'expected PREFIX=DIALECT'],
     [['/a=apache'], 'dialects are envoy, forward, nginx, authzen'],
     [['/a=envoy,request.path=x-path'], 'no header can carry "request.path"'],
+    [['/a=nginx,received=x-got'], 'no header can carry "received"'],
     [['/a=envoy,source.ip=x peer'], '"x peer" is not the name of a header'],
     [['/a=envoy,source.ip='], '"" is not the name of a header'],
     [['/a=authzen,url=http://a'], 'of authzen expected url=https://'],

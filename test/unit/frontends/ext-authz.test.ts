@@ -4,6 +4,7 @@ import type { Wire } from '../../../src/attributes/bag.ts';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp, type Value } from '../../../src/attributes/values.ts';
 import { CONTEXT_HEADER, contextHeader } from '../../../src/text/context-header.ts';
+import { RECEIVED_HEADER } from '../../../src/text/received-header.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type Engine, type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
@@ -226,7 +227,8 @@ describe('the attributes of a check', () => {
       wire.keep();
       wire.keep();
       expect(wire.weight).toBe(wire.scan.length + contextHeader(FACTS).length);
-      expect([tierOf(wire), tierOf(wire), asked]).toEqual([FACTS.tier, FACTS.tier, [CONTEXT_HEADER]]);
+      expect([tierOf(wire), tierOf(wire)]).toEqual([FACTS.tier, FACTS.tier]);
+      expect(asked).toEqual([CONTEXT_HEADER, RECEIVED_HEADER]);
     });
 
     test('are right for each of more filter chains than are cached', () => {
@@ -331,25 +333,47 @@ describe('the attributes of a check', () => {
     expect(labels({ 'destination.labels': 'web' })).toBeUndefined();
   });
 
-  test.each([
+  test.each<readonly [http: object, text: string | undefined, size: number | undefined]>([
     [{ rawBody: new TextEncoder().encode('né') }, 'né', 3],
     [{ rawBody: new Uint8Array([0x61, 0xff, 0xc3]) }, 'a\ufffd\ufffd', 3],
-    [{ headers: { 'x-envoy-auth-partial-body': 'true' }, body: 'begins' }, undefined, 6],
-    [{ headers: { 'x-envoy-auth-partial-body': 'true' }, rawBody: new TextEncoder().encode('begins') }, undefined, 6],
+    [{ headers: { 'x-envoy-auth-partial-body': 'true' }, body: 'begins', size: 6n }, undefined, undefined],
+    [{ headers: { 'x-envoy-auth-partial-body': 'true', 'content-length': '70' }, body: 'begins' }, undefined, 70],
     [{ headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
     [{ headers: { 'content-length': '12' }, size: 3n }, undefined, 12],
-    [{ size: -1n }, undefined, 0],
-    [{ size: 9n }, undefined, 9],
-    [{ method: 'POST', size: 9n }, undefined, 9],
     [{ method: 'POST', headers: { 'content-length': '0' } }, undefined, 0],
     [{ method: 'POST', headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
     [{ method: 'POST', body: 'hello' }, 'hello', 5],
-    [{ method: 'POST' }, undefined, undefined],
-    [{ method: 'PUT', size: -1n }, undefined, undefined],
-    [{ method: 'GET' }, undefined, 0],
+    ...['GET', 'HEAD', 'OPTIONS'].flatMap((method) => [
+      [{ method }, undefined, 0] as const,
+      [{ method, size: -1n }, undefined, 0] as const,
+      [{ method, size: 9n }, undefined, undefined] as const,
+    ]),
+    ...['POST', 'PUT', 'PATCH', 'DELETE', 'FOO', 'get', ''].flatMap((method) => [
+      [{ method }, undefined, undefined] as const,
+      [{ method, size: 9n }, undefined, undefined] as const,
+    ]),
   ])('body %#', (http, text, size) => {
     const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http } } })));
     expect([read('request.body'), read('request.size')]).toEqual([text, size]);
+  });
+
+  test.each<readonly [http: object, received: string | undefined, size: number | undefined]>([
+    [{ method: 'GET' }, 'bytes=0;ms=0', 0],
+    [{ method: 'POST' }, 'bytes=0;ms=12', 0],
+    [{ method: 'DELETE', size: 9n }, 'bytes=2048;ms=3', 2048],
+    [{ method: 'GET' }, 'bytes=0;ms=', undefined],
+    [{ method: 'GET' }, 'bytes=5;ms=-', undefined],
+    [{ method: 'GET' }, '', undefined],
+    [{ method: 'GET', headers: { 'x-envoy-auth-partial-body': 'false' } }, 'bytes=0;ms=', undefined],
+    [{ method: 'GET', headers: { 'content-length': '7' } }, 'bytes=0;ms=', 7],
+    [{ method: 'GET', headers: { 'x-sluice-received': 'bytes=0;ms=0' }, size: 9n }, undefined, undefined],
+  ])('size %#, of which Envoy says something', (http, received, size) => {
+    const message = create(CheckRequestSchema, { attributes: { request: { http } } });
+    const call = { metadata: (key: string) => (key === RECEIVED_HEADER ? received : undefined) };
+    const wire = new CheckWire(rangeOf(toBinary(CheckRequestSchema, message)), () => NOW, call);
+    expect(wire.read('request.size')).toBe(size);
+    wire.keep();
+    expect(wire.read('request.size')).toBe(size);
   });
 
   test('carries what the operator names', () => {
