@@ -81,6 +81,7 @@ function ofCheck(
   if (name === 'request.body' || name === 'request.raw_body') add('body');
   if (name === 'request.raw_body') add('raw-body');
   if (name === 'request.body_is_partial') add('partial-body');
+  if (name === 'request.size' && part === 'http') add('size');
   if (field.includes('include_peer_certificate'))
     add(
       name === 'connection.uri_sans_peer_certificate' || name === 'connection.mtls'

@@ -59,6 +59,11 @@ export const ENVOY_ERRORS = {
     means: 'A warning: rules read the bytes of the body, and Envoy sends only bodies that are UTF-8.',
     fix: 'Set `pack_as_bytes: true`.',
   },
+  ENVOY_SIZE: {
+    means:
+      'A warning: rules read the size of bodies, and Envoy does not say what it has received. Of a request without a length, size is absent, and a rule on it fails; of GET, HEAD and OPTIONS it is 0, also where a body follows.',
+    fix: 'Send the header `x-sluice-received` with each call (docs/envoy.md#sizes).',
+  },
   ENVOY_CERTIFICATE: {
     means: 'Rules read the certificate of the peer, and Envoy sends one name only.',
     fix: 'Set `include_peer_certificate: true`.',

@@ -2,6 +2,7 @@
  * Envoy's filters that ask Sluice, and the settings of the connection manager around them.
  * **In**: needs and options. **Out**: values for YAML, each with the rules that need it. **Fails**: never.
  */
+import { RECEIVED_HEADER, RECEIVED_VALUE } from '../text/received-header.ts';
 import { noted } from './commented-yaml.ts';
 import type { Needs } from './needs.ts';
 import {
@@ -39,6 +40,12 @@ export const metadataNamespaces = (needs: Needs, part: 'http' | 'tcp'): readonly
     ? undefined
     : names.map((name) => noted(name, because(needs.anyWhy(`${part} metadata`, name))));
 };
+
+/** By which a body without a length has its size. */
+export const receivedMetadata = (needs: Needs): readonly unknown[] | undefined =>
+  needs.has('http size')
+    ? [noted({ key: RECEIVED_HEADER, value: RECEIVED_VALUE }, because(needs.why('http size')))]
+    : undefined;
 
 export const flag = (needs: Needs, ...kinds: readonly string[]): unknown => {
   const why = [...new Set(kinds.flatMap((kind) => needs.why(kind)))];
@@ -79,7 +86,10 @@ export function httpCheckFilter(needs: Needs, options: EnvoyOptions): unknown {
       typed_config: {
         ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
         transport_api_version: 'V3',
-        grpc_service: noted(grpcService(options, checkTimeout(options)), timeoutNote(needs, options)),
+        grpc_service: noted(
+          { ...grpcService(options, checkTimeout(options)), initial_metadata: receivedMetadata(needs) },
+          timeoutNote(needs, options),
+        ),
         failure_mode_allow: failOpen,
         status_on_error: failOpen ? undefined : { code: 'ServiceUnavailable' },
         with_request_body: body,

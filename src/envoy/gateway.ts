@@ -2,6 +2,7 @@
  * Envoy Gateway's objects for a policy: Backend, SecurityPolicy, ClientTrafficPolicy, BackendTrafficPolicy, EnvoyProxy.
  * **In**: needs and options. **Out**: YAML documents. **Fails**: never; what these objects cannot say is in comments.
  */
+import { RECEIVED_HEADER } from '../text/received-header.ts';
 import { loggedHeaders } from './access-logs.ts';
 import { asComment, noted, plainOf, yamlText } from './commented-yaml.ts';
 import { bodyBytesOf } from './filters.ts';
@@ -57,6 +58,7 @@ function missing(needs: Needs, { isOtlp }: EnvoyOptions, parts: PolicyParts): re
   say('include_tls_session', 'http session');
   say('encode_raw_headers', 'http raw-headers');
   say('pack_as_bytes', 'http raw-body');
+  say(`initial_metadata with ${RECEIVED_HEADER}, for sizes of bodies without a length`, 'http size');
   say('metadata_context_namespaces', 'http metadata', 'http metadata-if-any', 'http all-metadata');
   if (!isOtlp)
     say(

@@ -5,7 +5,7 @@
 import { httpAccessLog, loggedHeaders, tcpAccessLog } from './access-logs.ts';
 import { filtersAfterCheck, virtualHost } from './bootstrap.ts';
 import { asComment, noted, plainOf, valueOf, yamlText } from './commented-yaml.ts';
-import { bodyBytesOf, EXT_AUTHZ, httpCheckFilter, namedList, type } from './filters.ts';
+import { bodyBytesOf, EXT_AUTHZ, httpCheckFilter, namedList, receivedMetadata, type } from './filters.ts';
 import type { Needs } from './needs.ts';
 import {
   because,
@@ -233,7 +233,8 @@ function settingsOf(filter: unknown): Readonly<Record<string, unknown>> | undefi
 
 function checkPatch(needs: Needs, options: EnvoyOptions, { http }: PolicyParts): readonly object[] {
   const config = http ? settingsOf(httpCheckFilter(needs, options)) : undefined;
-  if (config === undefined) return [];
+  const initial_metadata = http ? receivedMetadata(needs) : undefined;
+  if (config === undefined && initial_metadata === undefined) return [];
   return [
     {
       applyTo: 'HTTP_FILTER',
@@ -242,7 +243,11 @@ function checkPatch(needs: Needs, options: EnvoyOptions, { http }: PolicyParts):
         operation: 'MERGE',
         value: {
           name: EXT_AUTHZ,
-          typed_config: { ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'), ...config },
+          typed_config: {
+            ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
+            ...config,
+            grpc_service: initial_metadata === undefined ? undefined : { initial_metadata },
+          },
         },
       },
     },

@@ -3,6 +3,7 @@
  * **In**: the filter, in its chain. **Out**: findings. **Fails**: never.
  */
 import { JWT_NAMESPACE } from '../attribute-needs.ts';
+import { RECEIVED_HEADER, RECEIVED_VALUE } from '../../text/received-header.ts';
 import { BODY_BYTES, CHECK_TIMEOUT_MS } from '../options.ts';
 import { filterName, type HttpChain, perRoute } from './configuration.ts';
 import { checkRouteExtensions } from './context-extensions.ts';
@@ -44,6 +45,7 @@ export function checkHttpFilter(report: Report, filter: View, chain: HttpChain):
         report.needs.why('http raw-headers'),
         'write encode_raw_headers: true',
       );
+    checkSize(report, config);
   } else {
     checkTimeouts(report, byHttp, byHttp.at('server_uri', 'timeout'), CHECK_TIMEOUT_MS, why);
     checkByHttp(report, byHttp);
@@ -135,6 +137,23 @@ function checkBody(report: Report, config: View): void {
       needs.why('http raw-body'),
       'write pack_as_bytes: true',
     );
+}
+
+function checkSize(report: Report, config: View): void {
+  const why = report.needs.why('http size');
+  const sent = config
+    .items('grpc_service', 'initial_metadata')
+    .find((one) => one.text('key')?.toLowerCase() === RECEIVED_HEADER);
+  if (why.length === 0 || sent?.text('value') === RECEIVED_VALUE) return;
+  report.warns(
+    'ENVOY_SIZE',
+    sent?.at('value') ?? sent ?? config.at('grpc_service') ?? config,
+    sent === undefined
+      ? `the header ${RECEIVED_HEADER} is not sent`
+      : `the header ${RECEIVED_HEADER} has another value, by which no body without a length has a size`,
+    why,
+    `write initial_metadata: [{ key: ${RECEIVED_HEADER}, value: "${RECEIVED_VALUE}" }] in grpc_service`,
+  );
 }
 
 export function checkCertificates(report: Report, config: View, part: 'http' | 'tcp'): void {

@@ -1,4 +1,5 @@
 /** The HTTP connection manager of a listener, with the filters that ask Sluice. */
+import { RECEIVED_HEADER, RECEIVED_VALUE } from '../../text/received-header.ts';
 import type { MeshSettings, SluiceSettings } from '../model/mesh.ts';
 import { targetsAt } from '../resolve/inbound-ports.ts';
 import type { Scope } from '../resolve/scope.ts';
@@ -80,7 +81,10 @@ export const sluiceService = ({ cluster }: SluiceSettings, timeoutMs: number): J
 function askFilters(sluice: SluiceSettings): Json[] {
   return [
     filter('ext_authz', `${FILTERS}.ext_authz.v3.ExtAuthz`, {
-      grpc_service: sluiceService(sluice, sluice.checkTimeoutMs),
+      grpc_service: {
+        ...sluiceService(sluice, sluice.checkTimeoutMs),
+        initial_metadata: [{ key: RECEIVED_HEADER, value: RECEIVED_VALUE }],
+      },
       transport_api_version: 'V3',
       failure_mode_allow: sluice.failOpen,
       status_on_error: { code: 'ServiceUnavailable' },

@@ -158,6 +158,12 @@ const TABLE: readonly (readonly [
     'ENVOY_BODY_PARTIAL',
   ],
   ['a body as text', ({ check }) => delete check['with_request_body'].pack_as_bytes, 'ENVOY_BODY_TEXT (warning)'],
+  ['sizes without a length', ({ check }) => delete check['grpc_service'].initial_metadata, 'ENVOY_SIZE (warning)'],
+  [
+    'a header of sizes with another value',
+    ({ check }) => (check['grpc_service'].initial_metadata[0].value = '%REQUEST_DURATION%'),
+    'ENVOY_SIZE (warning)',
+  ],
   ['no certificate', ({ check }) => delete check['include_peer_certificate'], 'ENVOY_CERTIFICATE'],
   ['no SNI', ({ check }) => delete check['include_tls_session'], 'ENVOY_TLS_SESSION'],
   ['no SNI of connections', ({ tcpCheck }) => delete tcpCheck['include_tls_session'], 'ENVOY_TLS_SESSION'],
@@ -261,7 +267,7 @@ test('a header of facts that is no JSON, and so has none of them', async () => {
 test('the header of an HTTP filter stands for context extensions of its routes', async () => {
   const sent = ({ check, host }: Parts): void => {
     delete host['typed_per_filter_config'];
-    check['grpc_service'].initial_metadata = [{ key: 'X-Sluice-Context', value: '{"tier":"g\u00f6ld"}' }];
+    check['grpc_service'].initial_metadata.push({ key: 'X-Sluice-Context', value: '{"tier":"g\u00f6ld"}' });
   };
   expect(await findingsAfter(sent)).toEqual([]);
 });

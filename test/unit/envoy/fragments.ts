@@ -85,6 +85,7 @@ export const FRAGMENTS: readonly Fragment[] = [
     rule: deny('destination.labels[?"app"].orValue("") == "a"'),
     kind: 'http labels',
   },
+  { what: 'the size of a body', rule: deny('request.size > 1000'), kind: 'http size' },
   { what: 'raw headers', rule: deny('"a" in request.header_values["x"]'), kind: 'http raw-headers' },
   {
     what: 'the number of proxies',
