@@ -55,7 +55,7 @@ export function ietfHeaders(
     perMs: (found.endsAtS - found.startS) * 1000,
     remaining,
     resetMs: resetS * 1000,
-    isConcurrency: found.kind === 'algorithm' && found.ask.bucket.algorithm === 'concurrency',
+    isConcurrency: found.ask.bucket.algorithm === 'concurrency',
   }));
   return [...ratelimitFields(fields), ...(isRefused && retryS > 0 ? [['Retry-After', String(retryS)] as const] : [])];
 }

@@ -1,4 +1,4 @@
-import type { CountedLimit, WindowLimit } from '../walk/limit-found.ts';
+import type { CountedLimit } from '../walk/limit-found.ts';
 import type { CounterAsk } from './store.ts';
 
 /** What charging a limit came to. */
@@ -34,12 +34,11 @@ export class Charge {
   }
 }
 
-export type WindowCharge = Charge & { readonly found: WindowLimit };
-export const isOfWindow = (charge: Charge): charge is WindowCharge => charge.found.kind === 'window';
-export const isOfAlgorithm = (charge: Charge): boolean => charge.found.kind === 'algorithm';
+export const isOfWindow = ({ found }: Charge): boolean => found.kind === 'window';
+export const isOfAlgorithm = ({ found }: Charge): boolean => found.kind === 'algorithm';
 
 /** The ask of the walk, unless this call charges or allows less of a window. */
-export function askOf({ found: { kind, ask }, hits, capacity }: Charge): CounterAsk {
-  if (kind === 'algorithm' || (ask.cost === hits && ask.limit === capacity)) return ask;
+export function askOf({ found: { ask }, hits, capacity }: Charge): CounterAsk {
+  if (ask.kind !== 'owe' || (ask.cost === hits && ask.limit === capacity)) return ask;
   return { ...ask, cost: hits, limit: capacity };
 }

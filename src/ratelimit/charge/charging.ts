@@ -8,7 +8,7 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { boundedKey } from '../../counting/bounded-key.ts';
 import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
-import { Charge, type ChargeMade, isOfAlgorithm, isOfWindow, type WindowCharge } from './charge-made.ts';
+import { Charge, type ChargeMade, isOfAlgorithm, isOfWindow } from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { LocalCache } from './local-cache.ts';
 import type { ChargeStore, PoolOf } from './store.ts';
@@ -53,9 +53,7 @@ export class Charging {
 
   charge(found: readonly LimitFound[], nowS: number): readonly ChargeMade[] | Promise<readonly ChargeMade[]> {
     const charges = this.#begun(found, nowS);
-    const weighing = charges.some(isSliding)
-      ? this.#weighed(charges.filter(isOfWindow).filter(isSliding), nowS)
-      : undefined;
+    const weighing = charges.some(isSliding) ? this.#weighed(charges.filter(isSliding), nowS) : undefined;
     const done = andThen(weighing, () => this.#charged(charges));
     if (done === undefined) return this.#cached(charges, nowS);
     return done.then(
@@ -94,7 +92,7 @@ export class Charging {
   }
 
   /** Subtracts the part of the previous window that a sliding limit still counts. That window's count is final, so it is read once. */
-  #weighed(sliding: readonly WindowCharge[], nowS: number): Done {
+  #weighed(sliding: readonly Charge[], nowS: number): Done {
     const before = sliding.map(({ found: { previous } }) => this.#ended.get(boundedKey(previous?.key ?? ''), nowS));
     const weigh = (): void => {
       for (const [at, one] of sliding.entries()) {
@@ -168,7 +166,7 @@ export class Charging {
   }
 
   /** As in the reference, what is over counts, also a shadow or quota limit; all else counts only if nothing is over. */
-  #lookedAtWindows(windows: readonly WindowCharge[], isRefusedElsewhere = false): Done {
+  #lookedAtWindows(windows: readonly Charge[], isRefusedElsewhere = false): Done {
     const some = asked(windows);
     if (isRefusedElsewhere || some !== windows) {
       for (const one of some) one.hits = 0;
@@ -201,9 +199,9 @@ export class Charging {
 }
 
 const isAlone = (found: LimitFound): found is CountedLimit => isCounted(found) && found.also.length === 0;
-const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
+const isSliding = ({ found }: Charge): boolean => found.previous !== undefined;
 /** Limits that are over in the local cache are neither asked for nor counted. */
-const asked = <C extends Charge>(charges: readonly C[]): readonly C[] =>
+const asked = (charges: readonly Charge[]): readonly Charge[] =>
   charges.some(({ isCachedOver }) => isCachedOver) ? charges.filter(({ isCachedOver }) => !isCachedOver) : charges;
 const refuses = ({ stops, found }: Charge): boolean => stops && found.ask.kind !== 'release';
 const isKnownToRefuse = (one: Charge): boolean => one.isCachedOver && one.stops;

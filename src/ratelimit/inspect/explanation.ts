@@ -6,7 +6,7 @@ import { type Entries, type Unit, unitName } from '../call.ts';
 import { lookOf } from '../../counting/ask.ts';
 import { type CounterAsk, nameOf } from '../charge/store.ts';
 import type { Domains, Limit } from '../config/tree.ts';
-import { algorithmAsk, countedAs } from '../walk/asks.ts';
+import { algorithmAsk, countedAs, windowAsk } from '../walk/asks.ts';
 import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
 import { matchOfAlso, windowKey } from '../walk/window-key.ts';
@@ -113,19 +113,10 @@ function explainedLimit(
   const { startS, endsAtS } = window.at(nowS);
   const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
   const { bucket } = countedAs(limit, domain);
-  const { requestsPerUnit } = limit;
   return {
     explanation: { ...explanation, counter, resetS: endsAtS - nowS },
     unit,
-    ask: {
-      kind: 'look',
-      bucket,
-      key: counter,
-      limit: requestsPerUnit,
-      burst: requestsPerUnit,
-      perMs: bucket.perMs,
-      endsAtMs: endsAtS * 1000,
-    },
+    ask: lookOf(windowAsk(bucket, counter, 0, limit.requestsPerUnit, endsAtS)),
   };
 }
 

@@ -5,10 +5,6 @@ import { ALGORITHMS, type Limit } from '../config/tree.ts';
 import { entriesKey, leaseKey } from './cache-key.ts';
 import type { Match } from './match.ts';
 
-/** Hits of a window, charged even beyond the limit, as in envoyproxy/ratelimit. Its key contains the window. */
-export type WindowAsk = Extract<CounterAsk, { readonly kind: 'owe' }> & { readonly endsAtMs: number };
-export type AlgorithmAsk = CounterAsk;
-
 /** What is the same for all calls of a limit. */
 interface CountedAs {
   readonly bucket: BucketSpec;
@@ -40,13 +36,31 @@ function bucketOf({ algorithm, fullKey, window: { lengthS } }: Limit, domain: st
   }
 }
 
+/** Hits of a window, charged even beyond the limit, as in envoyproxy/ratelimit. Its key contains the window. */
+export const windowAsk = (
+  bucket: BucketSpec,
+  key: string,
+  cost: number,
+  limit: number,
+  endsAtS: number,
+): CounterAsk => ({
+  kind: 'owe',
+  bucket,
+  key,
+  cost,
+  limit,
+  burst: limit,
+  perMs: bucket.perMs,
+  endsAtMs: endsAtS * 1000,
+});
+
 /** `undefined` if the limit counts by windows. */
 export function algorithmAsk(
   { limit, sharedValues }: Pick<Match, 'limit' | 'sharedValues'>,
   domain: string,
   entries: readonly (readonly [key: string, value: string])[],
   hits: number,
-): AlgorithmAsk | undefined {
+): CounterAsk | undefined {
   const algorithm = ALGORITHMS.find((one) => one === limit.algorithm);
   if (algorithm === undefined) return undefined;
   const { bucket } = countedAs(limit, domain);
@@ -61,5 +75,5 @@ export function algorithmAsk(
   return limit.endsLease ? { ...lease, kind: 'release' } : askFor(lease, hits);
 }
 
-const askFor = (counter: Omit<AlgorithmAsk, 'kind' | 'cost' | 'partial'>, hits: number): AlgorithmAsk =>
+const askFor = (counter: Omit<CounterAsk, 'kind' | 'cost' | 'partial'>, hits: number): CounterAsk =>
   hits === 0 ? { ...counter, kind: 'look' } : { ...counter, kind: 'spend', cost: hits };

@@ -4,10 +4,9 @@
 import type { CurrentLimit, JsonObject } from '../call.ts';
 import type { Outage } from '../config/tree.ts';
 import type { RuleMetrics } from '../metrics/metrics.ts';
-import type { AlgorithmAsk, WindowAsk } from './asks.ts';
+import type { CounterAsk } from '../../counting/store.ts';
 
 export type LimitFound = UncountedLimit | CountedLimit;
-export type CountedLimit = WindowLimit | AlgorithmLimit;
 
 /** No limit was found, or an unlimited one. */
 export interface UncountedLimit {
@@ -17,7 +16,9 @@ export interface UncountedLimit {
   readonly isQuota: boolean;
 }
 
-interface Counted {
+export interface CountedLimit {
+  /** By windows, or by an algorithm without them. */
+  readonly kind: 'window' | 'algorithm';
   readonly hits: number;
   readonly isQuota: boolean;
   readonly isShadow: boolean;
@@ -34,18 +35,10 @@ interface Counted {
   readonly endsAtS: number;
   /** Further limits of the same descriptor, charged all or none. They have none themselves. */
   readonly also: readonly CountedLimit[];
-}
-
-export interface WindowLimit extends Counted {
-  readonly kind: 'window';
-  readonly ask: WindowAsk;
+  /** Hits of a window are owed; its key contains the window. */
+  readonly ask: CounterAsk;
   /** `sliding`: the counter of the previous window. */
   readonly previous: { readonly key: string; readonly endsAtS: number } | undefined;
-}
-
-export interface AlgorithmLimit extends Counted {
-  readonly kind: 'algorithm';
-  readonly ask: AlgorithmAsk;
 }
 
 export const isCounted = (found: LimitFound): found is CountedLimit =>

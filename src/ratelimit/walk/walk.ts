@@ -8,10 +8,9 @@ import { type Window, windowOf } from '../config/window.ts';
 import { noHits, type RatelimitMetrics } from '../metrics/metrics.ts';
 import { changeOf } from '../../counting/ask.ts';
 import type { BucketSpec } from '../../counting/store.ts';
-import { type AlgorithmAsk, algorithmAsk, countedAs, type WindowAsk } from './asks.ts';
-import { cacheKey, type KeyStyle } from './cache-key.ts';
-import type { AlgorithmLimit, CountedLimit, LimitFound, UncountedLimit, WindowLimit } from './limit-found.ts';
-import { isCounted } from './limit-found.ts';
+import { algorithmAsk, countedAs, windowAsk } from './asks.ts';
+import type { KeyStyle } from './cache-key.ts';
+import { type CountedLimit, isCounted, type LimitFound, type UncountedLimit } from './limit-found.ts';
 import { fragment, joined, type Match, matchOf } from './match.ts';
 import { matchOfAlso, windowKey } from './window-key.ts';
 
@@ -31,24 +30,26 @@ const NONE: readonly CountedLimit[] = [];
 /** For the end of a lease, which is not counted in metrics. */
 const UNPUBLISHED = noHits();
 
+interface CountedUnit {
+  readonly window: Window;
+  readonly bucket: BucketSpec;
+}
+
 export class LimitWalk {
   readonly #settings: WalkSettings;
   readonly #metrics: RatelimitMetrics;
-  readonly #windowsOfUnits: Readonly<Record<Unit, Window>>;
-  readonly #bucketsOfUnits: Readonly<Record<Unit, BucketSpec>>;
+  /** Of limits in requests. */
+  readonly #units: Readonly<Record<Unit, CountedUnit>>;
 
   constructor(settings: WalkSettings, metrics: RatelimitMetrics) {
     this.#settings = settings;
     this.#metrics = metrics;
-    this.#windowsOfUnits = Object.fromEntries(
-      Object.values(Unit).map((unit) => [unit, windowOf(unit, settings.calendarMonths)]),
-    ) as Record<Unit, Window>;
-    this.#bucketsOfUnits = Object.fromEntries(
-      Object.values(Unit).map((unit) => [
-        unit,
-        { counter: '', algorithm: 'window', perMs: this.#windowsOfUnits[unit].lengthS * 1000 },
-      ]),
-    ) as Record<Unit, BucketSpec>;
+    this.#units = Object.fromEntries(
+      Object.values(Unit).map((unit) => {
+        const window = windowOf(unit, settings.calendarMonths);
+        return [unit, { window, bucket: { counter: '', algorithm: 'window', perMs: window.lengthS * 1000 } }];
+      }),
+    ) as Record<Unit, CountedUnit>;
   }
 
   find(call: RateLimitCall, domains: Domains, nowS: number): readonly LimitFound[] {
@@ -84,78 +85,43 @@ export class LimitWalk {
     return { kind: 'none', hits, isQuota: this.#settings.quotaMode };
   }
 
+  /** The end of a lease costs nothing and is not counted in metrics. */
   #counted(
-    match: Match,
-    domain: string,
-    descriptor: Descriptor,
-    hits: number,
-    nowS: number,
-    also: readonly CountedLimit[],
-  ): CountedLimit {
-    const ask = algorithmAsk(match, domain, descriptor.entries, hits);
-    return ask === undefined
-      ? this.#window(match, domain, descriptor, hits, nowS, also)
-      : this.#algorithm(match, domain, ask, nowS, also);
-  }
-
-  #window(
     match: Match,
     domain: string,
     { entries }: Descriptor,
     hits: number,
     nowS: number,
     also: readonly CountedLimit[],
-  ): WindowLimit {
+  ): CountedLimit {
     const { limit, metricKey, policy } = match;
-    const { requestsPerUnit, window } = limit;
+    const { requestsPerUnit, endsLease, window } = limit;
     const { bucket, currentLimit } = countedAs(limit, domain);
-    const { startS, endsAtS } = window.at(nowS);
-    const isSliding = limit.algorithm === 'sliding';
+    const algorithmic = algorithmAsk(match, domain, entries, hits);
+    const { startS, endsAtS } =
+      algorithmic === undefined ? window.at(nowS) : { startS: nowS, endsAtS: nowS + window.lengthS };
+    const ask =
+      algorithmic ??
+      windowAsk(bucket, windowKey(this.#settings, match, domain, entries, startS), hits, requestsPerUnit, endsAtS);
     return {
-      kind: 'window',
-      hits,
-      isQuota: limit.quota || this.#settings.quotaMode,
-      isShadow: limit.shadow,
-      metadata: limit.metadata,
-      currentLimit,
-      metrics: this.#metrics.rule(metricKey),
-      policy: policy ?? nameOf(limit),
-      outage: limit.outage ?? this.#settings.outage,
-      capacity: requestsPerUnit,
-      startS,
-      endsAtS,
-      also,
-      ask: askOf(bucket, windowKey(this.#settings, match, domain, entries, startS), hits, requestsPerUnit, endsAtS),
-      previous: isSliding
-        ? { key: windowKey(this.#settings, match, domain, entries, window.at(startS - 1).startS), endsAtS }
-        : undefined,
-    };
-  }
-
-  /** The end of a lease costs nothing and is not counted in metrics. */
-  #algorithm(
-    { limit, metricKey, policy }: Match,
-    domain: string,
-    ask: AlgorithmAsk,
-    nowS: number,
-    also: readonly CountedLimit[],
-  ): AlgorithmLimit {
-    const { requestsPerUnit, endsLease } = limit;
-    return {
-      kind: 'algorithm',
+      kind: algorithmic === undefined ? 'window' : 'algorithm',
       hits: changeOf(ask),
       isQuota: (limit.quota || this.#settings.quotaMode) && !endsLease,
       isShadow: limit.shadow,
       metadata: limit.metadata,
-      currentLimit: countedAs(limit, domain).currentLimit,
+      currentLimit,
       metrics: endsLease ? UNPUBLISHED : this.#metrics.rule(metricKey),
       policy: policy ?? nameOf(limit),
       outage: limit.outage ?? this.#settings.outage,
-      capacity: limit.algorithm === 'gcra' ? ask.burst : requestsPerUnit,
-      startS: nowS,
-      endsAtS: nowS + limit.window.lengthS,
+      capacity: limit.algorithm === 'gcra' ? limit.burst : requestsPerUnit,
+      startS,
+      endsAtS,
       also,
       ask,
+      previous:
+        limit.algorithm === 'sliding'
+          ? { key: windowKey(this.#settings, match, domain, entries, window.at(startS - 1).startS), endsAtS }
+          : undefined,
     };
   }
 
@@ -166,8 +132,8 @@ export class LimitWalk {
     { requestsPerUnit, unit }: Override,
     hits: number,
     nowS: number,
-  ): WindowLimit {
-    const { keyPrefix, keyStyle, withoutDots, quotaMode, outage } = this.#settings;
+  ): CountedLimit {
+    const { withoutDots, quotaMode, outage } = this.#settings;
     if (!isUnit(unit)) {
       this.#metrics.service.serviceError++;
       throw new ServiceError(
@@ -176,8 +142,9 @@ export class LimitWalk {
       );
     }
     const name = `${domain}.${entries.map(([key, value]) => fragment(joined(key, value), withoutDots)).join('.')}`;
-    const window = this.#windowsOfUnits[unit];
+    const { window, bucket } = this.#units[unit];
     const { startS, endsAtS } = window.at(nowS);
+    const key = windowKey(this.#settings, { limit: { window }, sharedValues: undefined }, domain, entries, startS);
     return {
       kind: 'window',
       hits,
@@ -192,34 +159,10 @@ export class LimitWalk {
       startS,
       endsAtS,
       also: NONE,
-      ask: askOf(
-        this.#bucketsOfUnits[unit],
-        cacheKey(keyStyle, {
-          prefix: keyPrefix,
-          domain,
-          entries,
-          sharedValues: undefined,
-          windowS: window.lengthS,
-          windowStartS: startS,
-        }),
-        hits,
-        requestsPerUnit,
-        endsAtS,
-      ),
+      ask: windowAsk(bucket, key, hits, requestsPerUnit, endsAtS),
       previous: undefined,
     };
   }
 }
-
-const askOf = (bucket: BucketSpec, key: string, cost: number, limit: number, endsAtS: number): WindowAsk => ({
-  kind: 'owe',
-  bucket,
-  key,
-  cost,
-  limit,
-  burst: limit,
-  perMs: bucket.perMs,
-  endsAtMs: endsAtS * 1000,
-});
 
 const nameOf = ({ name, fullKey }: Limit): string => (name === '' ? fullKey : name);

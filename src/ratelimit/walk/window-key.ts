@@ -25,7 +25,7 @@ export function matchOfAlso({ metricKey, sharedValues, limit: { name, fullKey } 
 /** Further limits use `safe` keys, since windows of different lengths may begin at the same second. */
 export function windowKey(
   { keyStyle, keyPrefix }: { readonly keyStyle: KeyStyle; readonly keyPrefix: string },
-  { limit, sharedValues, policy }: Match,
+  { limit, sharedValues, policy }: Omit<Match, 'limit' | 'metricKey'> & { readonly limit: Pick<Limit, 'window'> },
   domain: string,
   entries: readonly (readonly [key: string, value: string])[],
   windowStartS: number,
