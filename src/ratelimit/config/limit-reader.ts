@@ -77,19 +77,11 @@ export class LimitReader {
   #also(list: GoNode, main: Limit): readonly Limit[] {
     const { findings } = this.#reader;
     if (list.kind !== 'list') {
-      findings.error(
-        list,
-        'RATELIMIT_SLUICE',
-        'also must be a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
-      );
+      this.#wrong(list, 'also must be a list of further limits: [{ unit: hour, requests_per_unit: 100 }]');
       return [];
     }
     if (main.unlimited || main.algorithm === 'concurrency')
-      findings.error(
-        list,
-        'RATELIMIT_SLUICE',
-        `also cannot be combined with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`,
-      );
+      this.#wrong(list, `also cannot be combined with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`);
     const periodsS = new Set([main.window.lengthS]);
     return mapsOf(list).map((item): Limit => {
       const errorsBefore = findings.errors;
@@ -97,18 +89,13 @@ export class LimitReader {
       const extensions = readExtensions(fields.get('sluice'), this.#reader);
       const { algorithm, outage, also } = extensions;
       if (algorithm === 'concurrency' || also !== undefined)
-        findings.error(
-          item,
-          'RATELIMIT_SLUICE',
-          `a further limit cannot have ${also === undefined ? 'algorithm: concurrency' : 'also'}`,
-        );
+        this.#wrong(item, `a further limit cannot have ${also === undefined ? 'algorithm: concurrency' : 'also'}`);
       const unit = this.#unit(fields, item, false, extensions.hasPeriod);
       const amount = this.#amount(fields, item, extensions, unit, false);
       const { lengthS } = amount.window;
       if (periodsS.has(lengthS))
-        findings.error(
+        this.#wrong(
           item,
-          'RATELIMIT_SLUICE',
           'the limits of a descriptor must have different periods, but this one has the period of another',
         );
       periodsS.add(lengthS);
@@ -134,9 +121,8 @@ export class LimitReader {
     const requestsPerUnit = this.#reader.count(fields.get('requests_per_unit'));
     const most = mostRequests(algorithm);
     if (!unlimited && requestsPerUnit > most)
-      this.#reader.findings.error(
+      this.#wrong(
         fields.get('requests_per_unit') ?? map,
-        'RATELIMIT_SLUICE',
         `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} stores each request, and allows ${most} at most`,
       );
     return {
@@ -150,18 +136,15 @@ export class LimitReader {
 
   /** A lease has a period (`per`) and no unit. */
   #unitOfLease(fields: Fields, map: GoMap, isTop: boolean): Unit {
-    const { findings } = this.#reader;
     if (isTop)
-      findings.error(
+      this.#wrong(
         map,
-        'RATELIMIT_SLUICE',
         'algorithm: concurrency counts by the entries before the last one, which names the holder of a lease; ' +
           'put it below another descriptor',
       );
     if (fields.has('unit'))
-      findings.error(
+      this.#wrong(
         fields.get('unit') ?? map,
-        'RATELIMIT_SLUICE',
         'algorithm: concurrency has no unit; write the longest duration of a lease: sluice: { per: 30s }',
       );
     return Unit.SECOND;
@@ -175,7 +158,7 @@ export class LimitReader {
     if (unlimited && unit !== undefined)
       findings.error(node ?? map, 'RATELIMIT_UNLIMITED', 'should not specify rate limit unit when unlimited');
     else if (unit !== undefined && hasPeriod)
-      findings.error(node ?? map, 'RATELIMIT_SLUICE', 'a limit has a unit, or sluice: { per: ... }, not both');
+      this.#wrong(node ?? map, 'a limit has a unit, or sluice: { per: ... }, not both');
     else if (unit === undefined && unlimited) {
       if (text !== '')
         findings.warning(node ?? map, 'RATELIMIT_UNIT', `'${text}' is not a unit; unlimited needs none, so remove it`);
@@ -186,6 +169,11 @@ export class LimitReader {
         `invalid rate limit unit '${text}'; write second, minute, hour, day, week, month or year`,
       );
     return unit ?? Unit.SECOND;
+  }
+
+  /** About an extension. */
+  #wrong(place: GoNode, message: string): void {
+    this.#reader.findings.error(place, 'RATELIMIT_SLUICE', message);
   }
 
   #warnOfNoAmount(fields: Fields, map: GoMap): void {

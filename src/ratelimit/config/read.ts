@@ -96,12 +96,7 @@ class FileReader {
         'RATELIMIT_FURTHER_DOCUMENT',
         'only the first document of a file is read; this document and its limits are ignored, so put it into a separate file',
       );
-    if (root === undefined || isNull(root))
-      return this.#findings.error(
-        START,
-        'RATELIMIT_EMPTY_DOMAIN',
-        'config file cannot have empty domain; write domain: NAME',
-      );
+    if (root === undefined || isNull(root)) return this.#emptyDomain(START);
     if (root.kind !== 'map')
       return this.#findings.error(
         root,
@@ -117,25 +112,25 @@ class FileReader {
     this.#findings.error(place, 'RATELIMIT_YAML', `error loading config file: yaml: ${why}`);
   }
 
+  #emptyDomain(place: Place): void {
+    this.#findings.error(place, 'RATELIMIT_EMPTY_DOMAIN', 'config file cannot have empty domain; write domain: NAME');
+  }
+
   #domain(root: GoMap): void {
     const fields = this.#reader.fields(root, ROOT_KEYS, 'a file');
     const name = this.#reader.text(fields.get('domain'));
-    if (name === '')
-      return this.#findings.error(
-        fields.get('domain') ?? root,
-        'RATELIMIT_EMPTY_DOMAIN',
-        'config file cannot have empty domain; write domain: NAME',
-      );
+    const place = fields.get('domain') ?? root;
+    if (name === '') return this.#emptyDomain(place);
     const known = this.#domains.get(name);
     if (known !== undefined && !this.#mergeDomains)
       return this.#findings.error(
-        fields.get('domain') ?? root,
+        place,
         'RATELIMIT_DUPLICATE_DOMAIN',
         `duplicate domain '${name}' in config file; it is in ${this.#places.get(name)} too: ` +
           'put both in one file, or set MERGE_DOMAIN_CONFIG=true',
       );
     if (known === undefined) {
-      const { file, line } = this.#findings.positionOf(fields.get('domain') ?? root);
+      const { file, line } = this.#findings.positionOf(place);
       this.#places.set(name, `${file}:${line}`);
     }
     const node = known ?? newNode(name);
