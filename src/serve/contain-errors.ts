@@ -1,6 +1,7 @@
 import { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { Log } from '../adapters/contract.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
+import { counter } from './families.ts';
 
 /**
  * From now on an uncaught error is logged and counted, and this thread continues: a forgotten `await` in one plugin must not stop
@@ -19,9 +20,7 @@ export function containErrors(log: Log): EscapedErrors {
 export const ESCAPED_GAUGE = 'ratelimit.service.escaped_errors';
 export const SUPERVISOR_ESCAPED_GAUGE = 'ratelimit.supervisor.escaped_errors';
 
-export const escapedFamily = (escaped: EscapedErrors): MetricFamily => ({
-  kind: 'counter',
-  name: 'sluice_escaped_errors_total',
-  help: 'Uncaught errors: of a plugin, of Sluice itself, or unattributed.',
-  read: () => escaped.counts().map(({ origin, plugin, count }) => ({ labels: { origin, plugin }, value: count })),
-});
+export const escapedFamily = (escaped: EscapedErrors): MetricFamily =>
+  counter('sluice_escaped_errors_total', 'Uncaught errors: of a plugin, of Sluice itself, or unattributed.', () =>
+    escaped.counts().map(({ origin, plugin, count }) => ({ labels: { origin, plugin }, value: count })),
+  );

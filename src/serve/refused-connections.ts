@@ -7,6 +7,7 @@ import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { Log } from '../adapters/contract.ts';
 import { Throttle } from '../time/throttle.ts';
+import { counter } from './families.ts';
 
 /**
  * The flag or setting that turns TLS on; or the flag of the port beside this one, which speaks TLS if this is cleartext, and the reverse.
@@ -65,12 +66,11 @@ export class RefusedConnections {
     });
   }
 
-  readonly family: MetricFamily = {
-    kind: 'counter',
-    name: 'sluice_refused_connections_total',
-    help: 'Refused connections to the gRPC port: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a TLS port.',
-    read: () => Object.entries(this.#tallies).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
-  };
+  readonly family: MetricFamily = counter(
+    'sluice_refused_connections_total',
+    'Refused connections to the gRPC port: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a TLS port.',
+    () => Object.entries(this.#tallies).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
+  );
 }
 
 /** Their count on the pages of `sluice ratelimit`. */

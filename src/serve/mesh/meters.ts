@@ -20,6 +20,7 @@ import {
   shortName,
   type XdsMeters,
 } from '../../xds/index.ts';
+import { counter, gauge, samples } from '../families.ts';
 import { stateOf } from './admin.ts';
 import type { MeshLoading } from './mesh-loader.ts';
 import type { RootConfigMapsState } from './root-config-maps.ts';
@@ -100,25 +101,25 @@ export class MeshMeters implements XdsMeters {
       },
       counter('sluice_mesh_loads_total', 'Meshes that came into force, and changed files that were refused.', () => {
         const { loaded, refused } = loading().loads;
-        return [
-          { labels: { result: 'loaded' }, value: loaded },
-          { labels: { result: 'refused' }, value: refused },
-        ];
+        return samples('result', [
+          ['loaded', loaded],
+          ['refused', refused],
+        ]);
       }),
       gauge(
         'sluice_mesh_last_load_successful',
         '1 if the files that were read last are in force; 0 if they were refused and the previous ones stay (see /mesh).',
-        () => one(loading().refusal === undefined ? 1 : 0),
+        () => Number(loading().refusal === undefined),
       ),
       gauge(
         'sluice_mesh_loaded_timestamp_seconds',
         'Time at which the mesh in force was made, in seconds since 1970.',
         () => {
           const { atMs } = loading();
-          return atMs === undefined ? [] : one(atMs / 1000);
+          return atMs && atMs / 1000;
         },
       ),
-      gauge('sluice_mesh_services', 'Services of the mesh in force.', () => one(plane.mesh.services.size)),
+      gauge('sluice_mesh_services', 'Services of the mesh in force.', () => plane.mesh.services.size),
       ...this.#kubernetesFamilies(loading),
     ];
   }
@@ -131,15 +132,12 @@ export class MeshMeters implements XdsMeters {
     return [
       gauge('sluice_mesh_kubernetes_synced', '1 once every list of the Kubernetes API has been complete.', () => {
         const { kubernetes } = loading();
-        return kubernetes === undefined ? [] : one(kubernetes.isSynced ? 1 : 0);
+        return kubernetes && Number(kubernetes.isSynced);
       }),
       gauge(
         'sluice_mesh_kubernetes_objects_with_errors',
         'Objects of the Kubernetes API that are used in their last good version, or are left out (see /mesh).',
-        () => {
-          const { kubernetes } = loading();
-          return kubernetes === undefined ? [] : one(kubernetes.objectsWithErrors);
-        },
+        () => loading().kubernetes?.objectsWithErrors,
       ),
       perKind(
         'lists',
@@ -172,7 +170,7 @@ export const identityFamilies = ({
   workloads,
   rootConfigMaps,
 }: IdentitySources): readonly MetricFamily[] => [
-  counter('sluice_identity_certificates_issued_total', 'Certificates issued.', () => one(authority().issued)),
+  counter('sluice_identity_certificates_issued_total', 'Certificates issued.', () => authority().issued),
   counter('sluice_identity_refused_total', 'Requests for certificates that were refused, by the reason.', () =>
     Object.entries(refusals()).map(([reason, value]) => ({ labels: { reason: reason.replaceAll(' ', '_') }, value })),
   ),
@@ -184,41 +182,32 @@ export const identityFamilies = ({
   gauge(
     'sluice_identity_root_end_timestamp_seconds',
     'Time at which the root ends, in seconds since 1970; of several the first end.',
-    () => one(Math.min(...authority().roots.map(({ endsAtMs }) => endsAtMs)) / 1000),
+    () => Math.min(...authority().roots.map(({ endsAtMs }) => endsAtMs)) / 1000,
   ),
   gauge(
     'sluice_identity_signer_end_timestamp_seconds',
     'Time at which the signing certificate ends, in seconds since 1970.',
-    () => one(authority().signerEndsAtMs / 1000),
+    () => authority().signerEndsAtMs / 1000,
   ),
   gauge(
     'sluice_identity_workloads',
     'Identities whose certificate and key the control plane keeps, for proxies without an agent.',
-    () => one(workloads()),
+    workloads,
   ),
   gauge(
     'sluice_identity_root_config_maps',
     'Namespaces whose ConfigMap has the roots in force (current), and those where it is still to be written (due).',
     () => {
       const state = rootConfigMaps();
-      if (state === undefined) return [];
-      return [
-        { labels: { state: 'current' }, value: state.current },
-        { labels: { state: 'due' }, value: state.namespaces - state.current },
-      ];
+      if (state === undefined) return undefined;
+      const { current, namespaces } = state;
+      return samples('state', [
+        ['current', current],
+        ['due', namespaces - current],
+      ]);
     },
   ),
 ];
-
-const one = (value: number): MetricSample[] => [{ labels: {}, value }];
-const samples = (label: string, counts: ReadonlyMap<string, number>): MetricSample[] =>
-  [...counts].map(([name, value]) => ({ labels: { [label]: name }, value }));
-
-const family =
-  (kind: 'counter' | 'gauge') =>
-  (name: string, help: string, read: MetricFamily['read']): MetricFamily => ({ kind, name, help, read });
-const counter = family('counter');
-const gauge = family('gauge');
 
 function proxySamples(proxies: readonly ProxyState[]): MetricSample[] {
   const states = proxies.map((proxy) => ({ form: proxy.form, state: stateOf(proxy) }));

@@ -7,6 +7,7 @@ import type { OwnLog } from '../../log/log.ts';
 import type { RefusedCredential } from '../../mesh/resolve/gateways.ts';
 import { Throttle } from '../../time/throttle.ts';
 import type { Proxy } from '../../xds/index.ts';
+import { counter } from '../families.ts';
 
 /** Then all are forgotten: an identity may get another line within the minute. */
 const MAX_IDENTITIES = 1000;
@@ -23,14 +24,11 @@ export class RefusedCredentials {
     this.#log = log;
   }
 
-  get family(): MetricFamily {
-    return {
-      kind: 'counter',
-      name: 'sluice_mesh_credentials_refused_total',
-      help: 'Credentials (Secrets) that were refused to a proxy whose workloads no Gateway or DestinationRule selects that names them.',
-      read: () => [{ labels: {}, value: this.#total }],
-    };
-  }
+  readonly family: MetricFamily = counter(
+    'sluice_mesh_credentials_refused_total',
+    'Credentials (Secrets) that were refused to a proxy whose workloads no Gateway or DestinationRule selects that names them.',
+    () => this.#total,
+  );
 
   take({ id, identity = 'none' }: Pick<Proxy, 'id' | 'identity'>, refused: readonly RefusedCredential[]): void {
     this.#total += refused.length;

@@ -14,6 +14,7 @@ import type { Policy } from '../../core/rules/policy.ts';
 import { whyOf } from '../../explain/why.ts';
 import { lineOf } from '../../traffic/write-call.ts';
 import { escapedFamily } from '../contain-errors.ts';
+import { counter } from '../families.ts';
 import type { Feeds } from './feeds.ts';
 import type { TopLimits } from './top-limits.ts';
 import type { EngineSources } from './thread.ts';
@@ -51,7 +52,11 @@ export function engineSources({
   const all = [
     ...families,
     ...handlerFamilies(() => engine.handlers()),
-    refusedEntriesFamily(refusedEntries),
+    counter(
+      'sluice_log_entries_refused_total',
+      'Access log entries dropped because they cannot be decoded, and messages without entries.',
+      () => refusedEntries.total,
+    ),
     refused.family,
     ...engine.families,
     ...(escaped === undefined ? [] : [escapedFamily(escaped)]),
@@ -101,44 +106,6 @@ function wiresOf(
   }
 }
 
-const refusedEntriesFamily = (refused: { readonly total: number }): MetricFamily => ({
-  kind: 'counter',
-  name: 'sluice_log_entries_refused_total',
-  help: 'Access log entries dropped because they cannot be decoded, and messages without entries.',
-  read: () => [{ labels: {}, value: refused.total }],
-});
-
-function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[] {
-  const gauge = (name: string, help: string, value: (state: HandlerState) => number): MetricFamily => ({
-    kind: 'gauge',
-    name,
-    help,
-    read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
-  });
-  return [
-    gauge('sluice_handler_ready', "1 if the handler's backend is available.", ({ ready }) => Number(ready)),
-    gauge(
-      'sluice_handler_breaker_open',
-      '1 while the breaker is open: the handler failed too often and is not called.',
-      ({ breaker }) => Number(breaker === 'open'),
-    ),
-    {
-      kind: 'counter',
-      name: 'sluice_handler_restarts_total',
-      help: 'Restarts of a handler that runs elsewhere: in a worker, or behind a connection.',
-      read: () =>
-        handlers()
-          .filter(({ runs }) => runs !== 'inline')
-          .map(({ name, restarts }) => ({ labels: { handler: name }, value: restarts })),
-    },
-    gauge('sluice_handler_running', 'Calls to the handler in flight.', ({ running }) => running),
-    gauge('sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting),
-    gauge('sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued),
-    ...reportFamilies(handlers),
-    ...letterFamilies(handlers),
-  ];
-}
-
 /** `read`: `undefined` where the state has no such value. */
 type StateRow<S> = readonly [
   kind: MetricFamily['kind'],
@@ -146,6 +113,25 @@ type StateRow<S> = readonly [
   help: string,
   read: (state: S) => number | undefined,
 ];
+const HANDLERS: readonly StateRow<HandlerState>[] = [
+  ['gauge', 'sluice_handler_ready', "1 if the handler's backend is available.", ({ ready }) => Number(ready)],
+  [
+    'gauge',
+    'sluice_handler_breaker_open',
+    '1 while the breaker is open: the handler failed too often and is not called.',
+    ({ breaker }) => Number(breaker === 'open'),
+  ],
+  [
+    'counter',
+    'sluice_handler_restarts_total',
+    'Restarts of a handler that runs elsewhere: in a worker, or behind a connection.',
+    ({ runs, restarts }) => (runs === 'inline' ? undefined : restarts),
+  ],
+  ['gauge', 'sluice_handler_running', 'Calls to the handler in flight.', ({ running }) => running],
+  ['gauge', 'sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting],
+  ['gauge', 'sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued],
+];
+/** Of handlers that serve report; `sluice_spool_*` of those that spool on disk. */
 const QUEUES: readonly StateRow<ReportQueueState>[] = [
   [
     'gauge',
@@ -205,6 +191,12 @@ const QUEUES: readonly StateRow<ReportQueueState>[] = [
   ],
 ];
 
+const handlerFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] => [
+  ...familiesOf(HANDLERS, handlers, (handler) => handler),
+  ...familiesOf(QUEUES, handlers, ({ reports }) => reports),
+  ...familiesOf(LETTERS, handlers, ({ deadLetters }) => deadLetters),
+];
+
 /** One series for each handler that has the state. */
 const familiesOf = <S>(
   rows: readonly StateRow<S>[],
@@ -223,10 +215,7 @@ const familiesOf = <S>(
       }),
   }));
 
-/** Of handlers that serve report; `sluice_spool_*` of those that spool on disk. */
-const reportFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
-  familiesOf(QUEUES, handlers, ({ reports }) => reports);
-
+/** Of handlers whose reports wait in memory. */
 const LETTERS: readonly StateRow<LettersState>[] = [
   [
     'gauge',
@@ -241,7 +230,3 @@ const LETTERS: readonly StateRow<LettersState>[] = [
     ({ dropped }) => dropped,
   ],
 ];
-
-/** Of handlers whose reports wait in memory. */
-const letterFamilies = (handlers: () => readonly HandlerState[]): MetricFamily[] =>
-  familiesOf(LETTERS, handlers, ({ deadLetters }) => deadLetters);

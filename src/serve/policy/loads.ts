@@ -1,6 +1,7 @@
 import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../yaml/findings.ts';
+import { counter, gauge, samples } from '../families.ts';
 import type { PolicyTexts } from './source.ts';
 
 /** Why the policy that was read last is not in force. */
@@ -85,48 +86,29 @@ const isAlike = (past: PastPolicy, revision: string, { named }: PolicyTexts): bo
   named.size === past.texts.named.size &&
   [...named].every(([file, text]) => past.texts.named.get(file) === text);
 
-export const candidateInfo = (loads: Loads): MetricFamily => ({
-  kind: 'gauge',
-  name: 'sluice_candidate_info',
-  help: 'The candidate beside the policy in force; always 1.',
-  read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
-});
+const revisionOf = ({ policy }: Loads): MetricSample[] =>
+  policy === undefined ? [] : [{ labels: { revision: policy.revision }, value: 1 }];
 
-export function policyFamilies(loads: Loads): MetricFamily[] {
-  const one = (value: number): MetricSample[] => [{ labels: {}, value }];
-  return [
-    {
-      kind: 'counter',
-      name: 'sluice_policy_reloads_total',
-      help: 'Policy loads since the start: loaded, or refused because of errors.',
-      read: () => [
-        { labels: { result: 'loaded' }, value: loads.loadedCount },
-        { labels: { result: 'refused' }, value: loads.refusedCount },
-      ],
-    },
-    {
-      kind: 'gauge',
-      name: 'sluice_policy_info',
-      help: 'The policy in force; always 1.',
-      read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
-    },
-    {
-      kind: 'gauge',
-      name: 'sluice_policy_loaded_timestamp_seconds',
-      help: 'Time at which the policy in force was loaded, in seconds since 1970.',
-      read: () => one(loads.atMs / 1000),
-    },
-    {
-      kind: 'gauge',
-      name: 'sluice_policy_last_load_successful',
-      help: '1 if the policy that was read last is in force; 0 if it was refused and the previous one stays (see /policy).',
-      read: () => one(Number(loads.refusal === undefined)),
-    },
-    {
-      kind: 'gauge',
-      name: 'sluice_policy_rules',
-      help: 'Rules in force.',
-      read: () => one(loads.policy?.rules.length ?? 0),
-    },
-  ];
-}
+export const candidateInfo = (loads: Loads): MetricFamily =>
+  gauge('sluice_candidate_info', 'The candidate beside the policy in force; always 1.', () => revisionOf(loads));
+
+export const policyFamilies = (loads: Loads): MetricFamily[] => [
+  counter('sluice_policy_reloads_total', 'Policy loads since the start: loaded, or refused because of errors.', () =>
+    samples('result', [
+      ['loaded', loads.loadedCount],
+      ['refused', loads.refusedCount],
+    ]),
+  ),
+  gauge('sluice_policy_info', 'The policy in force; always 1.', () => revisionOf(loads)),
+  gauge(
+    'sluice_policy_loaded_timestamp_seconds',
+    'Time at which the policy in force was loaded, in seconds since 1970.',
+    () => loads.atMs / 1000,
+  ),
+  gauge(
+    'sluice_policy_last_load_successful',
+    '1 if the policy that was read last is in force; 0 if it was refused and the previous one stays (see /policy).',
+    () => Number(loads.refusal === undefined),
+  ),
+  gauge('sluice_policy_rules', 'Rules in force.', () => loads.policy?.rules.length ?? 0),
+];

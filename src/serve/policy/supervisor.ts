@@ -13,6 +13,7 @@ import { summedCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import { CandidateCrew } from './candidate-crew.ts';
 import { escapedFamily } from '../contain-errors.ts';
+import { counter, gauge } from '../families.ts';
 import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
 import { mergedHolders, mergedInspections, resetInspections } from './merge-inspections.ts';
@@ -186,19 +187,7 @@ function mergedHandlers(views: readonly (readonly HandlerState[])[]): readonly H
   return [...merged.values()];
 }
 
-function crewFamilies(crew: Crew<PolicyProtocol>): MetricFamily[] {
-  return [
-    {
-      kind: 'gauge',
-      name: 'sluice_workers',
-      help: 'Workers that serve now.',
-      read: () => [{ labels: {}, value: crew.servingCount }],
-    },
-    {
-      kind: 'counter',
-      name: 'sluice_worker_restarts_total',
-      help: 'Workers that ended unexpectedly and were restarted.',
-      read: () => [{ labels: {}, value: crew.restarts }],
-    },
-  ];
-}
+const crewFamilies = (crew: Crew<PolicyProtocol>): MetricFamily[] => [
+  gauge('sluice_workers', 'Workers that serve now.', () => crew.servingCount),
+  counter('sluice_worker_restarts_total', 'Workers that ended unexpectedly and were restarted.', () => crew.restarts),
+];

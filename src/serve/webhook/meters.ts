@@ -3,11 +3,12 @@ import { histogramSamples, type MetricFamily } from '../../core/metrics/families
 import { CALL_BOUNDS_MS, Latency } from '../../core/metrics/meters.ts';
 import { SKIP_REASONS } from '../../inject/admission/decision.ts';
 import type { Reviewed } from '../../inject/admission/review.ts';
+import { counter, samples } from '../families.ts';
 
 export class WebhookMeters {
   readonly #durations = new Latency(CALL_BOUNDS_MS);
   readonly #skipped = new Map<string, number>(SKIP_REASONS.map((reason) => [reason, 0]));
-  readonly #refused = new Map<number, number>();
+  readonly #refused = new Map<string, number>();
   #injected = 0;
   #failed = 0;
   reloads = 0;
@@ -22,24 +23,28 @@ export class WebhookMeters {
 
   /** A request that is no review, by its HTTP status. */
   refused(status: number): void {
-    increment(this.#refused, status);
+    increment(this.#refused, String(status));
   }
 
   readonly families: readonly MetricFamily[] = [
-    family('sluice_webhook_injected_total', 'Pods that were injected.', () => [{ labels: {}, value: this.#injected }]),
-    family('sluice_webhook_skipped_total', 'Pods that were left as they are, by the reason.', () =>
-      [...this.#skipped].map(([reason, value]) => ({ labels: { reason }, value })),
+    counter('sluice_webhook_injected_total', 'Pods that were injected.', () => this.#injected),
+    counter('sluice_webhook_skipped_total', 'Pods that were left as they are, by the reason.', () =>
+      samples('reason', this.#skipped),
     ),
-    family('sluice_webhook_failed_total', 'Pods that were refused, since they cannot be injected.', () => [
-      { labels: {}, value: this.#failed },
-    ]),
-    family('sluice_webhook_refused_requests_total', 'Requests that are no reviews, by the HTTP status.', () =>
-      [...this.#refused].map(([status, value]) => ({ labels: { status: String(status) }, value })),
+    counter(
+      'sluice_webhook_failed_total',
+      'Pods that were refused, since they cannot be injected.',
+      () => this.#failed,
     ),
-    family('sluice_webhook_reloads_total', 'Reloads of the injection configuration, by their result.', () => [
-      { labels: { result: 'loaded' }, value: this.reloads },
-      { labels: { result: 'failed' }, value: this.failedReloads },
-    ]),
+    counter('sluice_webhook_refused_requests_total', 'Requests that are no reviews, by the HTTP status.', () =>
+      samples('status', this.#refused),
+    ),
+    counter('sluice_webhook_reloads_total', 'Reloads of the injection configuration, by their result.', () =>
+      samples('result', [
+        ['loaded', this.reloads],
+        ['failed', this.failedReloads],
+      ]),
+    ),
     {
       kind: 'histogram',
       name: 'sluice_webhook_duration_seconds',
@@ -48,13 +53,6 @@ export class WebhookMeters {
     },
   ];
 }
-
-const family = (name: string, help: string, read: MetricFamily['read']): MetricFamily => ({
-  kind: 'counter',
-  name,
-  help,
-  read,
-});
 
 function increment<K>(counts: Map<K, number>, key: K): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
