@@ -23,6 +23,14 @@ export function parseTimeout(text: string): number {
 }
 
 /** In milliseconds. Fails with CLI_USAGE. */
+export function parseSeconds(flag: string, text: string, least = 0): number {
+  const seconds = Number(text);
+  if (seconds >= least) return seconds * 1000;
+  const bound = least === 0 ? '' : `, at least ${least}`;
+  throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a number of seconds${bound}`);
+}
+
+/** In milliseconds. Fails with CLI_USAGE. */
 export function parseDuration(flag: string, text: string): number {
   const ms = durationMs(text);
   if (ms === undefined || ms <= 0) throw new CliError('CLI_USAGE', `${flag} is "${text}"; expected a time such as 10m`);

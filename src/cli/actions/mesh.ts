@@ -17,6 +17,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingText, logFindings } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
+import type { LogFlags } from '../server-flags.ts';
 import { columns, printOut } from '../terminal.ts';
 import { type MeshIdentityFlags, secureOf } from './mesh-identity.ts';
 import {
@@ -27,15 +28,13 @@ import {
   withTrustDomain,
 } from './mesh-settings.ts';
 
-export interface MeshFlags extends MeshIdentityFlags, MeshServingFlags {
+export interface MeshFlags extends MeshIdentityFlags, MeshServingFlags, LogFlags {
   readonly xds: string;
   readonly admin: string;
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly inCluster?: true;
   readonly watchNamespaces?: string;
-  readonly logFormat: 'text' | 'json';
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 export interface MeshLintFlags extends MeshSettingsFlags {
   readonly secure?: true;

@@ -10,31 +10,24 @@ import { makeLog } from '../../log/log.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
 import { serve } from '../../serve/plugins/serve.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
-import type { TlsFiles } from '../../serve/tls-files.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { addressText } from '../../transport/index.ts';
-import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { type DialFlags, dialPaths } from '../dial-flags.ts';
-import { parseAddress } from '../flag-values.ts';
+import { parseAddress, parseSeconds } from '../flag-values.ts';
 import { VERSION } from '../package.ts';
+import { type LogFlags, type TlsFlags, tlsFilesOf } from '../server-flags.ts';
 import { print } from '../terminal.ts';
 
-export interface ServePluginsFlags {
+export interface ServePluginsFlags extends LogFlags, TlsFlags {
   readonly listen: string;
   readonly grace: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsClientCa?: string;
-  readonly logFormat: 'text' | 'json';
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 export async function servePlugins(modules: readonly string[], flags: ServePluginsFlags): Promise<ExitCode> {
-  const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; expected a number of seconds`);
+  const graceMs = parseSeconds('--grace', flags.grace);
   const listen = addressText(parseAddress(flags.listen, { unix: true }));
-  const tls = tlsOf(flags);
+  const tls = tlsFilesOf(flags);
   const log = makeLog(flags.logFormat, flags.logLevel);
   containErrors(log);
   return serveUntilStopped({
@@ -55,13 +48,6 @@ export async function servePlugins(modules: readonly string[], flags: ServePlugi
     onServing: ({ address, adapters }) =>
       log.info('serving plugins', { address, adapters: adapters.map(({ name }) => name) }),
   });
-}
-
-function tlsOf({ tlsCert, tlsKey, tlsClientCa }: ServePluginsFlags): TlsFiles | undefined {
-  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined)
-    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key');
-  return { cert: tlsCert, key: tlsKey, ...(tlsClientCa === undefined ? {} : { ca: tlsClientCa }) };
 }
 
 /** A module is the name of a built-in adapter, of a package, or a path; the latter two from the working directory. */

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressText, socketPath } from '../../transport/index.ts';
-import { parseAddress } from '../flag-values.ts';
+import { parseAddress, parseSeconds } from '../flag-values.ts';
+import { type LogFlags, type TlsFlags, tlsFilesOf } from '../server-flags.ts';
 import { parseHttpRoutes } from '../http-routes.ts';
 import { CliError, exitOf, isExpected } from '../cli-error.ts';
 import { containErrors } from '../../serve/contain-errors.ts';
@@ -15,12 +16,11 @@ import { RUNS_FROM_SOURCE } from '../../files/program.ts';
 import { type CandidateFiles, type Server, startServer } from '../../serve/policy/server.ts';
 import type { HttpChecks } from '../../serve/policy/http-checks.ts';
 import type { TransportFlags } from '../../serve/policy/thread.ts';
-import type { TlsFiles } from '../../serve/tls-files.ts';
 import { MAX_WORKERS } from '../../adapters/shared-memory.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
 import { paintErr } from '../../text/paint.ts';
 
-export interface ServeFlags {
+export interface ServeFlags extends LogFlags, TlsFlags {
   readonly grpc: string;
   readonly otlpHttp?: string;
   readonly http?: string;
@@ -35,11 +35,6 @@ export interface ServeFlags {
   readonly transport: 'own' | 'http2';
   readonly maxConnectionAge?: string;
   readonly maxStreamAge: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsClientCa?: string;
-  readonly logFormat: 'text' | 'json';
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 /** Serves until a signal stops it. With --log-format json, an error during start is a JSON line too. */
@@ -56,8 +51,7 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
 }
 
 async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
-  const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; expected a number of seconds`);
+  const graceMs = parseSeconds('--grace', flags.grace);
   const workers = Number(flags.workers);
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
     throw new CliError(
@@ -131,19 +125,11 @@ function candidateOf({ candidate, candidateShare }: ServeFlags): CandidateFiles 
 }
 
 function transportOf({ transport, maxConnectionAge, maxStreamAge }: ServeFlags): TransportFlags {
-  const ageS = Number(maxConnectionAge ?? Infinity);
-  if (!(ageS >= 1))
-    throw new CliError(
-      'CLI_USAGE',
-      `--max-connection-age is "${maxConnectionAge}"; expected a number of seconds, at least 1`,
-    );
-  const streamAgeS = Number(maxStreamAge);
-  if (!(streamAgeS >= 1))
-    throw new CliError('CLI_USAGE', `--max-stream-age is "${maxStreamAge}"; expected a number of seconds, at least 1`);
+  const maxConnectionAgeMs = parseSeconds('--max-connection-age', maxConnectionAge ?? 'Infinity', 1);
   return {
     kind: transport,
-    ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }),
-    maxStreamAgeMs: streamAgeS * 1000,
+    ...(maxConnectionAgeMs === Infinity ? {} : { maxConnectionAgeMs }),
+    maxStreamAgeMs: parseSeconds('--max-stream-age', maxStreamAge, 1),
   };
 }
 
@@ -151,13 +137,6 @@ function httpChecksOf({ http, httpRoute }: ServeFlags): HttpChecks | undefined {
   if (http !== undefined) return { address: parseAddress(http), routes: parseHttpRoutes(httpRoute) };
   if (httpRoute !== undefined) throw new CliError('CLI_USAGE', '--http-route needs --http');
   return undefined;
-}
-
-function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | undefined {
-  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined)
-    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key');
-  return { cert: tlsCert, key: tlsKey, ...(tlsClientCa === undefined ? {} : { ca: tlsClientCa }) };
 }
 
 function greet(server: Server, scheme: 'http' | 'https'): void {

@@ -11,11 +11,12 @@ import { messageOf } from '../../text/message-of.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { parseAddress } from '../flag-values.ts';
+import { parseAddress, parseSeconds } from '../flag-values.ts';
+import type { LogFlags } from '../server-flags.ts';
 import { printOut } from '../terminal.ts';
 import { configFrom, type ConfigFlags, meshFrom } from './inject-config.ts';
 
-export interface WebhookFlags extends ConfigFlags {
+export interface WebhookFlags extends ConfigFlags, LogFlags {
   readonly https: string;
   readonly admin: string;
   readonly tlsCert?: string;
@@ -26,8 +27,6 @@ export interface WebhookFlags extends ConfigFlags {
   readonly url?: string;
   readonly ca?: string;
   readonly allNamespaces?: true;
-  readonly logFormat: 'text' | 'json';
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 export async function webhook(flags: WebhookFlags): Promise<ExitCode> {
@@ -35,8 +34,7 @@ export async function webhook(flags: WebhookFlags): Promise<ExitCode> {
   const cert = required('--tls-cert', flags.tlsCert);
   const key = required('--tls-key', flags.tlsKey);
   const files = [flags.injectConfigFile, flags.meshConfigFile].filter((file) => file !== undefined);
-  const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; expected a number of seconds`);
+  const graceMs = parseSeconds('--grace', flags.grace);
   const [address, admin] = [parseAddress(flags.https), parseAddress(flags.admin)];
   const log = makeLog(flags.logFormat, flags.logLevel);
   containErrors(log);

@@ -1,6 +1,7 @@
 import { Argument, Option } from 'commander';
 import type { MeshFlags, MeshLintFlags, MeshViewFlags } from '../actions/mesh.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
+import { logOptions } from '../server-flags.ts';
 
 const CONFIGS = 'files and folders with objects of Istio and Kubernetes, in YAML';
 const configs = (): Argument => new Argument('<config...>', CONFIGS);
@@ -71,10 +72,7 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
         'default: none',
     ),
     new Option('--fail <how>', 'inbound calls while Sluice is away').choices(['open', 'closed']).default('open'),
-    new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
-    new Option('--log-level <level>', "of the server's own log")
-      .choices(['debug', 'info', 'warn', 'error'])
-      .default('info'),
+    ...logOptions(),
     new Option('--kubeconfig <file>', 'read the mesh from the API server of a kubeconfig, too, and watch it'),
     new Option('--context <name>', 'of the kubeconfig; default: its current one'),
     new Option('--in-cluster', 'read the mesh from the API server of the cluster in which this runs as a pod'),

@@ -3,6 +3,7 @@ import type { NewPluginFlags } from '../actions/new-plugin.ts';
 import type { PluginsFlags } from '../actions/plugins.ts';
 import type { DescribePluginFlags, ServePluginsFlags } from '../actions/serve-plugins.ts';
 import { type CommandSpec, jsonOption } from '../command.ts';
+import { logOptions, tlsOptions } from '../server-flags.ts';
 import { dialOptions } from '../dial-flags.ts';
 
 const policyArgument = (): Argument =>
@@ -51,19 +52,9 @@ Example: sluice plugins serve ./check-revoked.ts --listen unix:/run/revoked.sock
       args: [new Argument('<module...>', 'modules with adapters: paths, packages, or names of built-in adapters')],
       flags: [
         new Option('--listen <address>', 'unix:PATH or HOST:PORT').makeOptionMandatory(),
-        new Option(
-          '--tls-cert <file>',
-          'PEM; with --tls-key, serve over TLS; a renewed file applies to new connections',
-        ),
-        new Option('--tls-key <file>', 'PEM'),
-        new Option('--tls-client-ca <file>', 'PEM; hosts must present a certificate of this CA'),
+        ...tlsOptions('hosts'),
         new Option('--grace <seconds>', 'drain timeout').default('10'),
-        new Option('--log-format <format>', "of the server's own log, on stderr")
-          .choices(['text', 'json'])
-          .default('text'),
-        new Option('--log-level <level>', "of the server's own log")
-          .choices(['debug', 'info', 'warn', 'error'])
-          .default('info'),
+        ...logOptions(),
       ],
       run: async (modules: readonly string[], flags: ServePluginsFlags) =>
         (await import('../actions/serve-plugins.ts')).servePlugins(modules, flags),

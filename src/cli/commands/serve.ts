@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { ServeFlags } from '../actions/serve.ts';
 import { type CommandSpec, configArgument, lenientOption } from '../command.ts';
+import { logOptions, tlsOptions } from '../server-flags.ts';
 
 export const serve: CommandSpec = {
   name: 'serve',
@@ -49,22 +50,14 @@ SIGTERM or Ctrl-C drains: health says NOT_SERVING, calls in flight end; a second
       '--max-stream-age <seconds>',
       'end streams of access logs at this age with OK, so that proxies open another, perhaps at another server; loses nothing',
     ).default('300'),
-    new Option(
-      '--tls-cert <file>',
-      'PEM; with --tls-key, serve over TLS; a file renewed on disk applies to new connections',
-    ),
-    new Option('--tls-key <file>', 'PEM'),
-    new Option('--tls-client-ca <file>', 'PEM; callers must present a certificate of this CA'),
+    ...tlsOptions('callers'),
     new Option(
       '--watch-plugins',
       'in development: load the local plugins of the policy again when their files change; old ones stay in memory',
     ),
     lenientOption(),
     new Option('--grace <seconds>', 'drain timeout: calls in flight end, reports are written').default('10'),
-    new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
-    new Option('--log-level <level>', "of the server's own log")
-      .choices(['debug', 'info', 'warn', 'error'])
-      .default('info'),
+    ...logOptions(),
   ],
   run: async (configs: readonly string[], flags: ServeFlags) =>
     (await import('../actions/serve.ts')).serve(configs, flags),

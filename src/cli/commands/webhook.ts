@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { STYLES } from '../../inject/contract.ts';
 import type { WebhookFlags } from '../actions/webhook.ts';
 import type { CommandSpec } from '../command.ts';
+import { logOptions } from '../server-flags.ts';
 import { templateOptions } from './inject.ts';
 
 export const webhook: CommandSpec = {
@@ -32,10 +33,7 @@ Changed files of the configuration and the certificate are loaded without a rest
     new Option('--url <url>', 'of --print-config: a webhook outside of the cluster, instead of a Service'),
     new Option('--ca <file>', 'of --print-config: the authority of its certificate, PEM'),
     new Option('--all-namespaces', 'of --print-config: also namespaces without the label istio-injection'),
-    new Option('--log-format <format>', "of the server's own log, on stderr").choices(['text', 'json']).default('text'),
-    new Option('--log-level <level>', "of the server's own log; debug has each pod")
-      .choices(['debug', 'info', 'warn', 'error'])
-      .default('info'),
+    ...logOptions("of the server's own log; debug has each pod"),
   ],
   run: async (flags: WebhookFlags) => (await import('../actions/webhook.ts')).webhook(flags),
 };

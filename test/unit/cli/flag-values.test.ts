@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAddress, parseBytes, parseDuration, parsePercent } from '../../../src/cli/flag-values.ts';
+import { parseAddress, parseBytes, parseDuration, parsePercent, parseSeconds } from '../../../src/cli/flag-values.ts';
 import { addressText } from '../../../src/transport/index.ts';
 
 describe('an address', () => {
@@ -28,6 +28,7 @@ describe('an address', () => {
 test('a size, a time and a percentage are read with their units', () => {
   expect([parseBytes('--max-bytes', '1GiB'), parseBytes('--max-bytes', '10')]).toEqual([1024 ** 3, 10]);
   expect(parseDuration('--for', '10m')).toBe(600_000);
+  expect([parseSeconds('--grace', '0'), parseSeconds('--age', '1.5', 1)]).toEqual([0, 1500]);
   expect([parsePercent('--share', '10%'), parsePercent('--share', '0.5')]).toEqual([10, 0.5]);
 });
 
@@ -36,6 +37,9 @@ test.each([
   [() => parseBytes('--max-bytes', '0'), '--max-bytes is "0"'],
   [() => parseDuration('--for', 'soon'), '--for is "soon"; expected a time such as 10m'],
   [() => parseDuration('--for', '0s'), '--for is "0s"'],
+  [() => parseSeconds('--grace', '-1'), '--grace is "-1"; expected a number of seconds'],
+  [() => parseSeconds('--grace', '1s'), '--grace is "1s"'],
+  [() => parseSeconds('--age', '0.5', 1), '--age is "0.5"; expected a number of seconds, at least 1'],
   [() => parsePercent('--share', '0%'), '--share is "0%"; expected a percentage above 0, up to 100%'],
   [() => parsePercent('--share', '101'), '--share is "101"'],
   [() => parsePercent('--share', 'all'), '--share is "all"'],
