@@ -5,12 +5,11 @@
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
-import { makeHttpApp } from './http-app.ts';
+import { type HttpPort, listenAt, makeAdminApp } from './http-app.ts';
 import { addFeeds } from './feed-replies.ts';
 import { addCandidate } from './candidate.ts';
 import { addDeadLetters, type LettersSettled } from './dead-letters.ts';
 import { addLimits, type ResetDone } from './limits.ts';
-import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { sendMetrics } from './metrics-reply.ts';
 import { addPage } from './page-route.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
@@ -29,12 +28,6 @@ export interface AdminOptions {
   readonly onLetters: (done: LettersSettled) => void;
   /** Time to receive a whole request; default 10 s. */
   readonly requestTimeoutMs?: number;
-}
-
-export interface Admin {
-  readonly host: string;
-  readonly port: number;
-  close(): Promise<void>;
 }
 
 const PAGES = {
@@ -71,7 +64,7 @@ const PAGES = {
   '/limits/reset': 'the same, and resets those counters: POST, from this machine',
 } as const;
 
-/** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) if it cannot listen. */
+/** Rejects as {@link listenAt}. */
 export async function startAdmin({
   host,
   port,
@@ -80,12 +73,8 @@ export async function startAdmin({
   onReset,
   onLetters,
   requestTimeoutMs,
-}: AdminOptions): Promise<Admin> {
-  const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
-  app.addHook('onRequest', async (request, reply) => {
-    if (!isAllowedHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
-    return undefined;
-  });
+}: AdminOptions): Promise<HttpPort> {
+  const app = makeAdminApp(host, { requestTimeoutMs });
   addRoutes(app, sources);
   addLimits(app, sources, onReset);
   addFeeds(app, sources);
@@ -99,9 +88,7 @@ export async function startAdmin({
     onFault(request.url, error);
     return reply.code(500).send({ error: 'internal error; the log has the reason' });
   });
-  await app.listen({ host, port });
-  const bound = app.server.address();
-  return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port, close: () => app.close() };
+  return listenAt(app, host, port);
 }
 
 function addRoutes(app: FastifyInstance, sources: AdminSources): void {

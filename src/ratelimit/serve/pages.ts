@@ -3,7 +3,7 @@
  * **In**: the engine. **Out**: two ports. **Fails**: if it cannot listen.
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { makeHttpApp } from '../../admin/http-app.ts';
+import { listenAt, makeHttpApp } from '../../admin/http-app.ts';
 import { mayChange, RESET_REFUSED } from '../../admin/change-access.ts';
 import { FROM_REFUSED, leasesFrom } from '../../admin/lease-query.ts';
 import type { RatelimitEngine } from './engine.ts';
@@ -109,8 +109,7 @@ export async function listenHttp(
 ): Promise<number> {
   const app = makeHttpApp({ requestTimeoutMs });
   add(app);
-  await app.listen({ host, port });
-  stack.defer(() => app.close());
-  const bound = app.server.address();
-  return typeof bound === 'object' && bound !== null ? bound.port : port;
+  const open = await listenAt(app, host, port);
+  stack.defer(() => open.close());
+  return open.port;
 }

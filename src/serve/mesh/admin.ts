@@ -3,8 +3,7 @@
  * **In**: HTTP. **Out**: JSON: the state of each proxy, and the resources that it gets; metrics. **Fails**: with a JSON error and a status.
  */
 import type { FastifyError } from 'fastify';
-import { isAllowedHost, HOST_REFUSED } from '../../admin/host-check.ts';
-import { makeHttpApp } from '../../admin/http-app.ts';
+import { type HttpPort, listenAt, makeAdminApp } from '../../admin/http-app.ts';
 import { sendMetrics } from '../../admin/metrics-reply.ts';
 import { metricsPage } from '../../admin/metrics.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
@@ -19,12 +18,6 @@ import { positionText } from '../../yaml/source-text.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, type ProxyState, ROUTES } from '../../xds/index.ts';
 import type { MeshLoading } from './mesh-loader.ts';
-
-export interface MeshAdmin {
-  readonly host: string;
-  readonly port: number;
-  close(): Promise<void>;
-}
 
 export interface MeshAdminOptions {
   readonly host: string;
@@ -73,11 +66,8 @@ export async function startMeshAdmin({
   identity,
   families,
   log,
-}: MeshAdminOptions): Promise<MeshAdmin> {
-  const app = makeHttpApp({ bodyLimit: 1024 });
-  app.addHook('onRequest', async (request, reply) =>
-    isAllowedHost(request.headers.host, host) ? undefined : reply.code(403).send(HOST_REFUSED),
-  );
+}: MeshAdminOptions): Promise<HttpPort> {
+  const app = makeAdminApp(host);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const { atMs, waitingFor } = loading();
@@ -143,13 +133,7 @@ export async function startMeshAdmin({
     if (status >= 500) log.error('an admin page failed', { path: request.url, error: messageOf(error) });
     return reply.code(status).send({ error: status >= 500 ? 'internal error; the log says more' : error.message });
   });
-  await app.listen({ host, port });
-  const address = app.server.address();
-  return {
-    host,
-    port: typeof address === 'object' && address !== null ? address.port : port,
-    close: () => app.close(),
-  };
+  return listenAt(app, host, port);
 }
 
 /** `sidecar~127.0.10.1~reviews-v1.default~...` is `reviews-v1.default`. */

@@ -17,7 +17,7 @@ import { atAddress, listenGrpc } from '../grpc-listener.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { watchPolicy } from '../watch-files.ts';
-import { type MeshAdmin, startMeshAdmin } from './admin.ts';
+import { startMeshAdmin } from './admin.ts';
 import { type KubernetesOptions, MeshLoader } from './mesh-loader.ts';
 import { MeshMeters } from './meters.ts';
 import { RefusedCredentials } from './refused-credentials.ts';
@@ -102,7 +102,7 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
   const proxies = (): readonly ProxyState[] => [...plain.proxies(), ...(secured?.proxies() ?? [])];
 
   stack.defer(() => push[Symbol.dispose]());
-  const admin: MeshAdmin | undefined =
+  const admin =
     options.admin === undefined
       ? undefined
       : await atAddress(options.admin, (at) =>

@@ -4,8 +4,7 @@
  * last good configuration and certificate stay.
  */
 import type { Log } from '../../adapters/contract.ts';
-import { HOST_REFUSED, isAllowedHost } from '../../admin/host-check.ts';
-import { makeHttpApp } from '../../admin/http-app.ts';
+import { type HttpPort, listenAt, makeAdminApp } from '../../admin/http-app.ts';
 import { sendMetrics } from '../../admin/metrics-reply.ts';
 import { metricsPage } from '../../admin/metrics.ts';
 import { stampOf, watchFiles } from '../../files/watch.ts';
@@ -95,7 +94,7 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
   const kept = stack.move();
   return {
     address: { host: listener.host, port: listener.port },
-    admin: admin.address,
+    admin,
     reload,
     async drain() {
       isDraining = true;
@@ -114,24 +113,11 @@ function warnOfPolicy({ decision: { policy } }: Injector, log: Log): void {
     log.warn('the policy is neither enabled nor disabled, so no pod is injected', { policy });
 }
 
-interface Admin {
-  readonly address: Address;
-  close(): Promise<void>;
-}
-
-async function startAdmin(at: Address, meters: WebhookMeters, isReady: () => boolean): Promise<Admin> {
-  const app = makeHttpApp({ bodyLimit: 1024 });
-  app.addHook('onRequest', async (request, reply) =>
-    isAllowedHost(request.headers.host, at.host) ? undefined : reply.code(403).send(HOST_REFUSED),
-  );
+function startAdmin(at: Address, meters: WebhookMeters, isReady: () => boolean): Promise<HttpPort> {
+  const app = makeAdminApp(at.host);
   const metrics = metricsPage(meters.families);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => reply.code(isReady() ? 200 : 503).send({ ready: isReady() }));
   app.get('/metrics', async (request, reply) => sendMetrics(metrics.pieces(), request, reply));
-  await atAddress(at, (address) => app.listen(address));
-  const bound = app.server.address();
-  return {
-    address: { host: at.host, port: typeof bound === 'object' && bound !== null ? bound.port : at.port },
-    close: () => app.close(),
-  };
+  return atAddress(at, ({ host, port }) => listenAt(app, host, port));
 }

@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
-import { startAdmin, type Admin } from '../../../src/admin/server.ts';
+import type { HttpPort } from '../../../src/admin/http-app.ts';
+import { startAdmin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
 import type { KeptVerdict } from '../../../src/core/history/summary.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
@@ -48,7 +49,7 @@ const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | und
   },
 });
 
-let admin: Admin | undefined;
+let admin: HttpPort | undefined;
 afterEach(() => admin?.close());
 
 async function started(

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Admin, startAdmin } from '../../../src/admin/server.ts';
+import type { HttpPort } from '../../../src/admin/http-app.ts';
+import { startAdmin } from '../../../src/admin/server.ts';
 import type { CandidateState, ChangeResult } from '../../../src/admin/sources.ts';
 import { EMPTY_SOURCES } from './empty-sources.ts';
 
@@ -14,7 +15,7 @@ const STATE: CandidateState = {
   report: undefined,
 };
 
-let admin: Admin;
+let admin: HttpPort;
 let state: CandidateState | undefined;
 let result: ChangeResult;
 let asked: unknown[];

@@ -1,13 +1,14 @@
 import { request } from 'node:http';
 /** Valid requests to /limits/*, and the errors of invalid ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Admin, startAdmin } from '../../../src/admin/server.ts';
+import type { HttpPort } from '../../../src/admin/http-app.ts';
+import { startAdmin } from '../../../src/admin/server.ts';
 import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
 import type { ResetDone } from '../../../src/admin/limits.ts';
 import { EMPTY_SOURCES } from './empty-sources.ts';
 import type { AskedCall, LimitsAnswer } from '../../../src/admin/sources.ts';
 
-let admin: Admin;
+let admin: HttpPort;
 let asked: (readonly [depth: string, call: AskedCall])[];
 let told: LimitsAnswer | undefined;
 let resets: ResetDone[];
