@@ -9,47 +9,26 @@ import type { Atom, Guard, Place } from '../../expression/index.ts';
 const PRESENT_COST = 64;
 const ABSENT_COST = 1;
 
-export const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
-
-/** What items mention of a place; `undefined` for its presence and absence, whose costs are assumed. */
-function mentioned(atom: Atom): Value | undefined {
-  switch (atom.kind) {
-    case 'eq':
-      return atom.value;
-    case 'prefix':
-      return atom.prefix;
-    case 'cidr':
-      return atom.range.toString();
-    case 'present':
-    case 'absent':
-      return undefined;
-  }
-}
-
-const kindAndPlace = ({ kind, place }: Atom): string => `${kind} ${placeText(place)}`;
-
-function atomText(atom: Atom): string {
-  const value = mentioned(atom);
-  return `${kindAndPlace(atom)} ${typeof value} ${String(value as string | number | bigint | boolean)}`;
-}
+type Counts = Map<Value, number>;
 
 export class Mentions {
-  readonly #counts = new Map<string, Map<Value, number>>();
+  readonly #equal = new Map<Place, Counts>();
+  readonly #prefixes = new Map<Place, Counts>();
+  readonly #ranges = new Map<Place, Counts>();
 
-  /** Of one item, which may mention an atom twice. */
+  /** Of one item; an atom of two of its guards counts twice, since to find it once would cost more than it is worth. */
   add(guards: readonly Guard[]): void {
-    for (const atom of new Map(guards.flat().map((one) => [atomText(one), one])).values()) {
-      const value = mentioned(atom);
-      if (value === undefined) continue;
-      const key = kindAndPlace(atom);
-      let counts = this.#counts.get(key);
-      if (counts === undefined) this.#counts.set(key, (counts = new Map()));
-      counts.set(value, (counts.get(value) ?? 0) + 1);
-    }
+    for (const guard of guards)
+      for (const atom of guard) {
+        if (atom.kind === 'eq') count(this.#equal, atom.place, atom.value);
+        else if (atom.kind === 'prefix') count(this.#prefixes, atom.place, atom.prefix);
+        else if (atom.kind === 'cidr') count(this.#ranges, atom.place, atom.range.toString());
+      }
   }
 
   /** The guard whose values the fewest items mention. */
   cheapest(guards: readonly Guard[]): Guard | undefined {
+    if (guards.length < 2) return guards[0];
     let least = Infinity;
     let found: Guard | undefined;
     for (const guard of guards) {
@@ -64,8 +43,23 @@ export class Mentions {
   }
 
   #costOf(atom: Atom): number {
-    if (atom.kind === 'present') return PRESENT_COST;
-    if (atom.kind === 'absent') return ABSENT_COST;
-    return this.#counts.get(kindAndPlace(atom))?.get(mentioned(atom) ?? null) ?? 0;
+    switch (atom.kind) {
+      case 'eq':
+        return this.#equal.get(atom.place)?.get(atom.value) ?? 0;
+      case 'prefix':
+        return this.#prefixes.get(atom.place)?.get(atom.prefix) ?? 0;
+      case 'cidr':
+        return this.#ranges.get(atom.place)?.get(atom.range.toString()) ?? 0;
+      case 'present':
+        return PRESENT_COST;
+      case 'absent':
+        return ABSENT_COST;
+    }
   }
+}
+
+function count(byPlace: Map<Place, Counts>, place: Place, value: Value): void {
+  let counts = byPlace.get(place);
+  if (counts === undefined) byPlace.set(place, (counts = new Map()));
+  counts.set(value, (counts.get(value) ?? 0) + 1);
 }

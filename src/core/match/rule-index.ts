@@ -14,7 +14,7 @@ import { Cidr, Ip } from '../../attributes/network.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
-import { Mentions, placeText } from './mentions.ts';
+import { Mentions } from './mentions.ts';
 
 /** Any one of the guards is necessary; none: always a candidate. */
 type GuardsOfItem<T> = (item: T) => readonly Guard[];
@@ -95,7 +95,7 @@ interface Group {
 async function groupOf(positions: readonly number[], guardsOf: GuardsOf, slice: TimeSlice): Promise<Group> {
   const mentions = await mentionsOf(positions, guardsOf, slice);
   const always: number[] = [];
-  const byPlace = new Map<string, PlaceIndex>();
+  const byPlace = new Map<Place, PlaceIndex>();
   const used: GuardOf = (position) => mentions.cheapest(guardsOf(position));
   for (const position of positions) {
     const guard = used(position);
@@ -119,10 +119,9 @@ function findIn({ always, places }: Group, bag: Bag, found: number[]): void {
   for (const place of places) place.find(bag, found);
 }
 
-function placeIn(byPlace: Map<string, PlaceIndex>, place: Place): PlaceIndex {
-  const key = placeText(place);
-  const index = byPlace.get(key) ?? new PlaceIndex(place);
-  byPlace.set(key, index);
+function placeIn(byPlace: Map<Place, PlaceIndex>, place: Place): PlaceIndex {
+  let index = byPlace.get(place);
+  if (index === undefined) byPlace.set(place, (index = new PlaceIndex(place)));
   return index;
 }
 

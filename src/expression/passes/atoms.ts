@@ -9,7 +9,7 @@ import type { Value } from '../../attributes/values.ts';
 import { constantOf, type Typed, type TypedOf } from '../check/typed.ts';
 import { EQUAL_NUMBERS, IN_MAP } from '../functions/operators.ts';
 
-/** An attribute, or one key of a map. */
+/** An attribute, or one key of a map: one object for each in a vocabulary, so that it is the key of a Map. */
 export interface Place {
   readonly slot: number;
   readonly key: string | undefined;
