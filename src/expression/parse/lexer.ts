@@ -16,6 +16,7 @@ const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const QUOTED_NAME = /`([A-Za-z0-9_./ -]+)`/y;
 const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
 const PLAIN = /[^"'\\\n\r]+/y;
+const [DOUBLE_QUOTE, QUOTE, SLASH] = [0x22, 0x27, 0x2f];
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
 /** Hints for authors used to other languages. */
@@ -28,7 +29,7 @@ const HINTS: Readonly<Record<string, string>> = {
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   for (let at = 0; ;) {
-    at += lengthOf(SPACE, text, at);
+    if (text.charCodeAt(at) <= SLASH) at += lengthOf(SPACE, text, at);
     if (at >= text.length) {
       tokens.push({ kind: 'end', text: '', value: undefined, start: at, end: at });
       return tokens;
@@ -46,27 +47,20 @@ function lengthOf(pattern: RegExp, text: string, at: number): number {
 }
 
 function tokenAt(text: string, start: number): Token {
-  const of = (kind: Token['kind'], length: number, value?: Value): Token => ({
-    kind,
-    text: text.slice(start, start + length),
-    value,
-    start,
-    end: start + length,
-  });
-  STRING.lastIndex = start;
-  const opening = STRING.exec(text);
-  if (opening !== null) {
-    const { end, value, isBytes } = quoted(text, start, opening);
-    return of(isBytes ? 'bytes' : 'string', end - start, value);
-  }
   const name = lengthOf(NAME, text, start);
-  if (name > 0) return of('name', name);
+  const next = text.charCodeAt(start + name);
+  if (next === DOUBLE_QUOTE || next === QUOTE) {
+    STRING.lastIndex = start;
+    const opening = STRING.exec(text);
+    if (opening !== null) return quoted(text, start, opening);
+  }
+  if (name > 0) return token('name', text, start, start + name);
   const number = lengthOf(NUMBER, text, start);
   if (number > 0) return numberToken(text.slice(start, start + number), start);
   const sign = lengthOf(SIGN, text, start);
-  if (sign > 0) return of('sign', sign);
-  const backticked = lengthOf(QUOTED_NAME, text, start);
-  if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
+  if (sign > 0) return token('sign', text, start, start + sign);
+  const end = start + lengthOf(QUOTED_NAME, text, start);
+  if (end > start) return token('quoted-name', text, start, end, text.slice(start + 1, end - 1));
   throw new SyntaxProblem(
     `${JSON.stringify(text[start])} is not part of any expression` +
       (text[start] === '|'
@@ -113,11 +107,15 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   '`': 96,
 };
 
-function quoted(
-  text: string,
-  start: number,
-  opening: RegExpExecArray,
-): { end: number; value: string | Uint8Array; isBytes: boolean } {
+const token = (kind: Token['kind'], text: string, start: number, end: number, value?: Value): Token => ({
+  kind,
+  text: text.slice(start, end),
+  value,
+  start,
+  end,
+});
+
+function quoted(text: string, start: number, opening: RegExpExecArray): Token {
   const [whole, prefix = '', quote = '"'] = opening;
   const isRaw = /r/i.test(prefix);
   const isBytes = /b/i.test(prefix);
@@ -161,7 +159,10 @@ function quoted(
     else out += String.fromCodePoint(point);
     at += all.length;
   }
-  return { end: at + quote.length, value: isBytes ? Uint8Array.from(bytes) : notSliced(out), isBytes };
+  const end = at + quote.length;
+  return isBytes
+    ? token('bytes', text, start, end, Uint8Array.from(bytes))
+    : token('string', text, start, end, notSliced(out));
 }
 
 /**

@@ -52,7 +52,9 @@ function guardsOf(typed: Typed, reading: Reading, places: Places, depth: number)
 
 /** The guards of both. If one says that a place is present, `absent` atoms of that place are dropped from the others. */
 function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
-  const all = [...a, ...b];
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
+  const all = a.concat(b);
   const present = all.flatMap((guard) => (guard.length === 1 && guard[0]?.kind === 'present' ? [guard[0].place] : []));
   const isPresent = (place: Place): boolean =>
     present.some(({ slot, key }) => slot === place.slot && (key === place.key || place.key === undefined));
@@ -60,13 +62,17 @@ function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
     present.length === 0
       ? all
       : all.map((guard) => guard.filter(({ kind, place }) => kind !== 'absent' || !isPresent(place)));
-  return sharpened.toSorted((one, other) => one.length - other.length).slice(0, MAX_GUARDS);
+  return shortest(sharpened);
 }
 
 function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
+  if (a.length === 0 || b.length === 0) return [];
   const joined = a.flatMap((one) => b.map((other) => one.concat(other)));
-  return joined
-    .filter((guard) => guard.length <= MAX_ATOMS)
-    .toSorted((one, other) => one.length - other.length)
-    .slice(0, MAX_GUARDS);
+  return shortest(joined.filter((guard) => guard.length <= MAX_ATOMS));
+}
+
+/** Sorts the array, which is the caller's own. */
+function shortest(guards: Guard[]): readonly Guard[] {
+  guards.sort((one, other) => one.length - other.length);
+  return guards.length > MAX_GUARDS ? guards.slice(0, MAX_GUARDS) : guards;
 }
