@@ -12,7 +12,8 @@ const config = z
       .enum(['string', 'prefix', 'host', 'cidr', 'regex'])
       .default('string')
       .describe(
-        'How values match. string: equal. prefix: the value begins with it. host: the same host, ignoring case, port and trailing dot; ' +
+        'How values match. string: equal. prefix: the value begins with it. host: the same host, ignoring case, port, trailing dot and the ' +
+          'spelling of an IPv6 address; text that names no host is an error; ' +
           '`*.example.com` is all names below it. cidr: an IP address in the network. ' +
           'regex: an RE2 pattern found anywhere in the value (anchor with ^ and $).',
       ),

@@ -101,7 +101,7 @@ describe('check-list', () => {
   test('hosts match regardless of case, port and trailing dot', async () => {
     const { has } = await listed({
       kind: 'host',
-      values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]'],
+      values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]', '[::ffff:c000:201]'],
     });
     expect(
       [
@@ -113,6 +113,10 @@ describe('check-list', () => {
         'a.shop.example.com',
         'A.B.SHOP.example.com:80',
         '[2001:db8::1]:80',
+        '[2001:db8:0:0::0001]',
+        '192.0.2.1:80',
+        '[::ffff:192.0.2.1]',
+        '[::FFFF:C000:201]:80',
       ].filter((host) => !has(host)),
     ).toEqual([]);
     expect(
@@ -122,11 +126,12 @@ describe('check-list', () => {
         'xshop.example.com',
         'example.com',
         'admin.example.com.evil',
-        '',
-        ':80',
-        '2001:db8::1',
+        '[2001:db8::2]',
+        '192.0.2.2',
       ].filter(has),
     ).toEqual([]);
+    for (const text of ['', ':80', '2001:db8::1', 'user@admin.example.com', '%61dmin.example.com', '[2001:db8::1]x'])
+      expect(() => has(text), text).toThrow(`"${text}" names no host`);
   });
 
   test('a value too long for patterns fails', async () => {

@@ -1,7 +1,6 @@
 /** A list of values, compared in one of five ways. */
-import { Cidr, IpRanges, parseCidr, parseIp, Rejected } from 'sluice/plugin';
+import { Cidr, hostOf, IpRanges, parseCidr, parseIp, Rejected } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
-import { hostName } from '../values/host-name.ts';
 
 export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
 
@@ -30,7 +29,13 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
     }
     case 'host': {
       const contains = hostsOf(values);
-      return { has: (value) => contains(hostName(value)) };
+      return {
+        has(value) {
+          const host = hostOf(value);
+          if (host === undefined) throw new Rejected(`"${shownValue(value)}" names no host`);
+          return contains(host);
+        },
+      };
     }
     case 'cidr': {
       const ranges = new IpRanges(values.map(parseNetwork));
@@ -68,14 +73,15 @@ function hostsOf(hosts: readonly string[]): (name: string) => boolean {
   const names = new Set<string>();
   const parents = new Set<string>();
   for (const host of hosts) {
-    const name = hostName(host);
-    const isBelow = name.startsWith('*.');
-    if (!/^(\[[0-9a-f:.]+\]|[^\s*:/[\]]+)$/.test(isBelow ? name.slice(2) : name) || /:\d*$/.test(host)) {
+    const isBelow = host.startsWith('*.');
+    const name = hostOf(isBelow ? host.slice(2) : host);
+    const isAddress = name?.startsWith('[') === true;
+    if (name === undefined || name.includes('*') || /:\d*$/.test(host) || (isBelow && isAddress)) {
       throw new Error(
         `"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`,
       );
     }
-    (isBelow ? parents : names).add(isBelow ? name.slice(2) : name);
+    (isBelow ? parents : names).add(name);
   }
   return (name) => {
     if (names.has(name)) return true;

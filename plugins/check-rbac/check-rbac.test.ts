@@ -74,7 +74,11 @@ describe('check-rbac', () => {
 
   test('hosts match without case and trailing dot, at any port unless the pattern has one', async () => {
     const ask = await asking({
-      roles: { shop: [{ hosts: ['*.Example.com', 'admin.test', 'api.test:8443', 'www.*', '[2001:DB8::1]'] }] },
+      roles: {
+        shop: [
+          { hosts: ['*.Example.com', 'admin.test', 'api.test:8443', 'www.*', '[2001:DB8::1]', '[::1]:80', '127.1'] },
+        ],
+      },
       bindings: [{ role: 'shop', subjects: [{ user: '*' }] }],
     });
     const passes = (host: string): boolean => ask({ user: 'ann', host }).kind === 'allow';
@@ -89,6 +93,8 @@ describe('check-rbac', () => {
         'api.test.:8443',
         'WWW.anything:1',
         '[2001:db8::1]:80',
+        '[2001:db8:0:0::1]',
+        '[0:0:0:0:0:0:0:1]:80',
       ].filter((host) => !passes(host)),
     ).toEqual([]);
     expect(
@@ -101,6 +107,12 @@ describe('check-rbac', () => {
         'admin.test.evil',
         'xwww.a',
         '',
+        '[::1]:81',
+        '[::1]x:80',
+        'user@admin.test',
+        'admin.test:1:2',
+        '127.0.0.1',
+        '127.1',
       ].filter(passes),
     ).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { hostName } from '../values/host-name.ts';
+import { hostOf } from 'sluice/plugin';
 
 /** Patterns of roles and bindings, as in Istio RBAC v1alpha1: exact, `*`, `abc*`, `*abc`. `*` matches any value that is present. */
 export function patternOf(text: string): (value: string) => boolean {
@@ -16,20 +16,22 @@ export function patternOf(text: string): (value: string) => boolean {
 
 /**
  * Matches any of several hosts, as Istio does: without case; `*.example.com` is all names below. The port matters only to a pattern with a
- * port, a trailing dot never.
+ * port, a trailing dot never. Text that names no host matches `*` alone.
  */
 export function anyHostOf(hosts: readonly string[]): (host: string) => boolean {
   const hasPort = (host: string): boolean => /[^:]:\d+\.?$|\]:\d+$/.test(host);
-  const withPort = anyOf(hosts.filter(hasPort).map((host) => host.toLowerCase()));
-  const withoutPort = anyOf(hosts.filter((host) => !hasPort(host)).map(hostName));
-  return (host) => withoutPort(hostName(host)) || withPort(portedHost(host));
+  const asCompared = (pattern: string): string =>
+    isOpen(pattern) ? pattern.toLowerCase().replace(/\.$/, '') : (hostOf(pattern) ?? '') + portIn(pattern);
+  const withPort = anyOf(hosts.filter(hasPort).map(asCompared));
+  const withoutPort = anyOf(hosts.filter((host) => !hasPort(host)).map(asCompared));
+  const isAny = hosts.includes('*');
+  return (host) => {
+    const name = hostOf(host);
+    return name === undefined ? isAny : withoutPort(name) || withPort(name + portIn(host));
+  };
 }
 
-/** `Shop.example.com.:8080` is `shop.example.com:8080`. */
-function portedHost(host: string): string {
-  const [port = ''] = /:\d+$/.exec(host) ?? [];
-  return hostName(host) + port;
-}
+const portIn = (host: string): string => /:\d+$/.exec(host)?.[0] ?? '';
 
 /** Matches any of several patterns. */
 export function anyOf(texts: readonly string[]): (value: string) => boolean {

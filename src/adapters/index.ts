@@ -4,5 +4,6 @@ export { type Turn, type WatchedFile, type WatchedFileOptions, watchedFile } fro
 export { SharedLock } from './shared-lock.ts';
 export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';
 export { goDurationMs } from '../time/duration.ts';
+export { hostOf } from '../attributes/host.ts';
 export { Cidr, Ip, parseCidr, parseIp } from '../attributes/network.ts';
 export { IpRanges } from '../attributes/ip-ranges.ts';

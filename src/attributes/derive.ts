@@ -5,10 +5,11 @@
 import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
 import { type ForwardedCertificate, forwardedCertificate } from './forwarded-certificate.ts';
+import { hostOf, portOf } from './host.ts';
 import { phaseOfType } from './log-phase.ts';
 import { parseIpOfPeer } from './network.ts';
 import { provenId, type SpiffeId } from './spiffe.ts';
-import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
+import { isPlainPath, queryOf, urlPathOf } from './url.ts';
 import { Duration, type Value } from './values.ts';
 
 /** The number of values that could not be read since this thread started, for metrics. The attribute then has a fallback value. */

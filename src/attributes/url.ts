@@ -1,4 +1,4 @@
-/** The parts of a request's target: `request.url_path`, `request.query`, `request.host`, `request.port`. */
+/** The parts of a request's target: `request.url_path`, `request.query`. */
 import type { AttributeSettings } from './attributes.ts';
 import { QueryMap } from './query-map.ts';
 
@@ -75,47 +75,6 @@ function decodedQuery(query: string): ReadonlyMap<string, string> {
 export const parametersOf = (query: string): URLSearchParams =>
   // encodeURI escapes the sign of escapes, too; whatever else it escapes is decoded to the same.
   new URLSearchParams(`&${isAscii(query) ? query : encodeURI(query.toWellFormed()).replaceAll('%25', '%')}`);
-
-/**
- * The host of an authority in the form for comparisons: lower case, without the port and the trailing dot (RFC 9110 section
- * 4.2.3, RFC 3986 section 3.2.2). `undefined` if there is none.
- */
-export function hostOf(authority: string): string | undefined {
-  if (authority !== recent.authority) recent = { authority, host: nameIn(authority) };
-  return recent.host;
-}
-
-/** A cache of one: consecutive calls often have the same host. */
-let recent: { readonly authority: string; readonly host: string | undefined } = { authority: '', host: undefined };
-
-/**
- * What no host has: the user of a URL, the comma by which Envoy joins two Host headers, delimiters, blanks, escapes, which a parser of URLs
- * decodes (`%61dmin`). Servers differ in what they make of it, so such an authority names no host, and a rule on it fails instead of taking
- * it for another host.
- */
-const NO_HOST = /[@%,/\\?#<>"^`{|}\s\p{Cc}]|^\[[^\]]*$/u;
-
-function nameIn(authority: string): string | undefined {
-  const end = nameEnd(authority);
-  let last = end;
-  while (last > 0 && authority.charCodeAt(last - 1) === DOT) last--;
-  const name = last === authority.length ? authority : authority.slice(0, last);
-  if (name === '' || NO_HOST.test(authority)) return undefined;
-  return /[A-Z]/.test(name) ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
-}
-
-/** The port of an authority. */
-export function portOf(authority: string): number | undefined {
-  const port = authority.slice(nameEnd(authority) + 1);
-  return /^\d{1,5}$/.test(port) && Number(port) <= 65_535 ? Number(port) : undefined;
-}
-
-/** The end of the host: only an IPv6 address, which is in brackets, contains a colon. */
-function nameEnd(authority: string): number {
-  const from = authority.startsWith('[') ? Math.max(0, authority.indexOf(']')) : 0;
-  const colon = authority.indexOf(':', from);
-  return colon < 0 ? authority.length : colon;
-}
 
 /**
  * An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these; bytes that were no

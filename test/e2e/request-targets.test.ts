@@ -26,12 +26,17 @@ interface HostCase {
 const TABLE = parse(readFileSync(join(import.meta.dirname, '../parts/request-targets.yaml'), 'utf8')) as {
   readonly paths: readonly PathCase[];
   readonly hosts: readonly HostCase[];
+  readonly no_hosts: readonly string[];
 };
 
 const POLICY = (pathParameters: string): string => `
 settings: { pathParameters: ${pathParameters} }
 rules:
+  - name: a-host
+    match: request.url_path == "/host" && request.host == "[2001:db8::1]"
+    deny: { status: 404 }
   - name: values
+    match: request.url_path != "/host"
     deny:
       status: 403
       body: "\${request.url_path} \${request.path_is_plain} \${request.host} \${request.?port.orValue(0)}"
@@ -83,11 +88,14 @@ type Way = (typeof WAYS)[number];
 
 /** The body of the answer, or the status of a proxy that did not ask. */
 async function answerTo(way: Way, path: string, authority: string, behind: 'raw' | 'normalising' = 'raw', of = sluice) {
-  const { status, body } =
-    way === '/forward' || way === '/nginx'
-      ? await sendRaw(of.httpPort ?? 0, `GET ${way} HTTP/1.1`, presented(way, path, authority))
-      : await sendRaw(ports.get(behind)?.[way] ?? 0, `GET ${path} HTTP/1.1`, [`host: ${authority}`]);
+  const { status, body } = await ask(way, path, authority, behind, of);
   return status === 403 ? body.trim() : status;
+}
+
+async function ask(way: Way, path: string, authority: string, behind: 'raw' | 'normalising' = 'raw', of = sluice) {
+  return way === '/forward' || way === '/nginx'
+    ? sendRaw(of.httpPort ?? 0, `GET ${way} HTTP/1.1`, presented(way, path, authority))
+    : sendRaw(ports.get(behind)?.[way] ?? 0, `GET ${path} HTTP/1.1`, [`host: ${authority}`]);
 }
 
 const presented = (way: '/forward' | '/nginx', path: string, authority: string): string[] =>
@@ -124,6 +132,23 @@ describe('a host comes to one value', () => {
   for (const { authority, host, port = 0 } of TABLE.hosts)
     test(authority, async () => {
       for (const way of WAYS) expect(await answerTo(way, '/a', authority), way).toBe(`/a true ${host} ${port}`);
+    });
+
+  test('a rule on a host applies to each spelling of an address, and to no other', async () => {
+    const statuses = async (authority: string): Promise<readonly number[]> =>
+      Promise.all(WAYS.map(async (way) => (await ask(way, '/host', authority)).status));
+    for (const authority of ['[2001:db8::1]', '[2001:DB8:0:0:0:0:0:1]:80', '[2001:0db8::0001]'])
+      expect(await statuses(authority), authority).toEqual([404, 404, 404, 403]); // NGINX takes 401 and 403 alone
+    expect(await statuses('[2001:db8::2]')).toEqual([200, 200, 200, 200]);
+  });
+
+  for (const authority of TABLE.no_hosts)
+    test(`${authority} names none, and a rule on the host refuses it`, async () => {
+      const bytes = Buffer.from(authority).toString('latin1');
+      for (const way of WAYS) {
+        const { status } = await ask(way, '/host', bytes);
+        expect([400, way === 'grpc' ? 503 : 403], way).toContain(status); // 400: a proxy, or node:http, that takes no such host
+      }
     });
 
   test("an absolute target's host is the host, whatever the Host header says", async () => {

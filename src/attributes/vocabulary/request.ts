@@ -70,7 +70,8 @@ export const REQUEST = [
   row(
     'request.host',
     STRING,
-    'The requested host in the form for comparisons: lower case, without the port and the trailing dot.',
+    'The requested host in the form for comparisons: lower case, without the port and the trailing dot, an IPv6 address ' +
+      'as RFC 5952 writes it.',
     { http: 'derived from request.authority', log: 'derived from request.authority' },
     { always: true, derive: host },
   ),

@@ -1,5 +1,5 @@
 /** Constants compared with `request.host` that never equal a host. */
-import { hostOf } from '../../attributes/url.ts';
+import { hostOf, portOf } from '../../attributes/host.ts';
 
 const TEXT = `"[^"]*"|'[^']*'`;
 const COMPARED = new RegExp(`\\brequest\\.host\\s*[!=]=\\s*(${TEXT})|(${TEXT})\\s*[!=]=\\s*request\\.host\\b`, 'g');
@@ -19,10 +19,12 @@ export function oddHosts(source: string): readonly string[] {
     ...whole
       .filter((text) => text !== '' && hostOf(text) !== text)
       .map((text) => {
-        const host = hostOf(text) ?? '';
+        const [host, port] = [hostOf(text), portOf(text)];
+        if (host === undefined) return `request.host never equals ${JSON.stringify(text)}, which names no host`;
+        const form = host.startsWith('[') ? ', its addresses as RFC 5952 writes them' : '';
         return (
-          `request.host never equals ${JSON.stringify(text)}: it is in lower case, without port and trailing dot; ` +
-          `compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`
+          `request.host never equals ${JSON.stringify(text)}: it is in lower case, without port and trailing dot${form}; ` +
+          `compare it with ${JSON.stringify(host)}${port === undefined ? '' : ', and request.port with the port'}`
         );
       }),
     ...parts

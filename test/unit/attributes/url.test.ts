@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from '../../../src/attributes/url.ts';
+import { isPlainPath, queryOf, urlPathOf } from '../../../src/attributes/url.ts';
 
 describe('request.url_path', () => {
   test.each([
@@ -83,33 +83,6 @@ test('a query is parsed as new URL() does', () => {
     }),
     { numRuns: 2000 },
   );
-});
-
-test.each([
-  ['shop', 'shop', undefined],
-  ['Shop.Example:80', 'shop.example', 80],
-  ['shop.', 'shop', undefined],
-  ['shop.:8080', 'shop', 8080],
-  ['shop..', 'shop', undefined],
-  ['shop:', 'shop', undefined],
-  ['shop:x', 'shop', undefined],
-  ['shop:65536', 'shop', undefined],
-  ['[::1]:99', '[::1]', 99],
-  ['[2001:DB8::1]', '[2001:db8::1]', undefined],
-  ['192.0.2.1:443', '192.0.2.1', 443],
-  [':80', undefined, 80],
-  ['', undefined, undefined],
-  ['.', undefined, undefined],
-  ['[::1', undefined, undefined],
-  ['user@shop', undefined, undefined],
-  ['user:secret@shop:80', undefined, undefined],
-  ['shop,other', undefined, undefined],
-  ['shop/x', undefined, undefined],
-  ['shop x', undefined, undefined],
-  ['%61dmin.example', undefined, undefined],
-  ['shop_a-b.example', 'shop_a-b.example', undefined],
-])('the authority %j names the host %j and the port %j', (authority, host, port) => {
-  expect([hostOf(authority), portOf(authority)]).toEqual([host, port]);
 });
 
 test.each([

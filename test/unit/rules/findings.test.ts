@@ -324,6 +324,11 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:23 RULES_HOST_FORM request.host never equals "Shop.example:80": it is in lower case, without port and trailing dot; compare it with "shop.example", and request.port with the port',
   ],
   [
+    alone('{ name: a, match: \'request.host == "[0:0::1]" || request.host == "127.1"\', deny: {} }'),
+    '2:23 RULES_HOST_FORM request.host never equals "[0:0::1]": it is in lower case, without port and trailing dot, its addresses as RFC 5952 writes them; compare it with "[::1]"',
+    '2:23 RULES_HOST_FORM request.host never equals "127.1", which names no host',
+  ],
+  [
     alone(
       '{ name: a, match: \'request.host in ["shop", "Blog"] || request.host.endsWith(".Example.com") || request.host.startsWith("www.")\', deny: {} }',
     ),
