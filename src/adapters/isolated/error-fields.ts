@@ -25,6 +25,13 @@ export function errorFields(thrown: unknown): ErrorFields {
   }
 }
 
+/** A fault of the other side, found here: its place is not one of this process. */
+export function faultOfPlugin(why: string): Error {
+  const error = new Error(why);
+  error.stack = `Error: ${why}`;
+  return error;
+}
+
 /** Fields of a log line with errors as plain values: a clone of an error has no code. */
 export function loggedFields(fields: LogFields): LogFields {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, loggedValue(value, 0)]));

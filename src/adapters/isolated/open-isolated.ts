@@ -18,10 +18,12 @@ import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName } from '../plugin-metrics.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { faultOfPlugin } from './error-fields.ts';
 import { Link } from './link.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { type PreparedSlot, PreparedSlots } from './prepared-slots.ts';
 import type {
+  AnswerKind,
   Counted,
   Answered,
   ErrorFields,
@@ -121,7 +123,7 @@ export async function openIsolated(
   function received(message: FromHandler): void {
     switch (message.kind) {
       case 'answered':
-        return answers.answered(message.number, answerOf(message));
+        return answers.answered(message.number, answerOf(message), message.by);
       case 'failed':
         return answers.failed(message.number, errorOf(message.error));
       case 'prepared':
@@ -157,22 +159,23 @@ export async function openIsolated(
 
   const away = (): Away => new Away(`it is not running: ${link.awayWhy}`);
 
-  function pendingAnswer(call: Call): ReturnType<typeof answers.add> {
+  function pendingAnswer(call: Call, expects: AnswerKind): ReturnType<typeof answers.add> {
     if (!link.isOpen) throw away();
-    return answers.add(call);
+    return answers.add(call, expects);
   }
 
   function ask(slot: PreparedSlot, input: Readonly<Record<string, unknown>>, call: Call): Promise<unknown> {
-    if (slot.state === 'rejected') throw new Error(slot.why);
+    if (slot.state === 'rejected') throw faultOfPlugin(`it refused the rule: ${slot.why}`);
     if (slot.state === 'suspect') throw new Away('it is not running: it prepares the rule again');
-    const { fields: callFields, promise } = pendingAnswer(call);
+    const expects = slot.message.capability === 'check' ? 'check' : 'lookup';
+    const { fields: callFields, promise } = pendingAnswer(call, expects);
     link.send({ kind: 'ask', call: callFields, slot: slot.message.slot, input });
     return promise;
   }
 
   async function page(): Promise<string> {
     if (!link.isOpen) return '';
-    const { fields: callFields, promise } = answers.add(callOf(PAGE_MS), 0);
+    const { fields: callFields, promise } = answers.add(callOf(PAGE_MS), 'page', 0);
     link.send({ kind: 'renderPage', call: callFields });
     return String(await promise);
   }
@@ -185,7 +188,7 @@ export async function openIsolated(
     );
 
   function inspect(kind: 'look' | 'reset', asks: readonly unknown[], leases?: LeasePage): Promise<never> {
-    const { fields: callFields, promise } = pendingAnswer(callOf(PAGE_MS));
+    const { fields: callFields, promise } = pendingAnswer(callOf(PAGE_MS), kind === 'look' ? 'look' : 'done');
     link.send({ kind, call: callFields, asks: asks as never, leases });
     return promise as Promise<never>;
   }
@@ -199,7 +202,7 @@ export async function openIsolated(
       : {
           bucket: (rule) => prepared('quota', rule),
           charge(asks, call) {
-            const { fields: callFields, promise } = pendingAnswer(call);
+            const { fields: callFields, promise } = pendingAnswer(call, 'charge');
             link.send({ kind: 'charge', call: callFields, asks: asks as never });
             return promise as Promise<never>;
           },
@@ -209,7 +212,7 @@ export async function openIsolated(
       : {
           sink: (rule) => prepared('report', rule),
           write(entries, call) {
-            const { fields: callFields, promise } = pendingAnswer(call);
+            const { fields: callFields, promise } = pendingAnswer(call, 'done');
             link.send({ kind: 'write', call: callFields, entries: entries as never });
             return promise as Promise<never>;
           },

@@ -4,7 +4,8 @@
  * time after its end; answers without a call are reported and ignored.
  */
 import { type Call, Unavailable } from '../contract.ts';
-import type { CallFields, CallNumber } from './protocol.ts';
+import { faultOfPlugin } from './error-fields.ts';
+import type { AnswerKind, CallFields, CallNumber } from './protocol.ts';
 
 /** Learns that a call was abandoned: its time is over, or its caller has gone. */
 export interface CallObserver {
@@ -18,6 +19,16 @@ interface ObservableCall extends Call {
 /** After its end a call may still be answered, and counts as running at the handler. */
 const SETTLED_AFTER_MS = 5000;
 const SWEEP_MS = 1000;
+
+/** As `sluice.plugin.v1` names them. */
+const MESSAGES: Readonly<Record<AnswerKind, string>> = {
+  check: 'a CheckAnswer',
+  lookup: 'a LookupAnswer',
+  charge: 'a ChargeAnswer',
+  done: 'Done',
+  look: 'a LookAnswer',
+  page: 'a Page',
+};
 
 export interface PendingAnswersOptions {
   /** Called once for a call that was abandoned before it was answered. */
@@ -41,10 +52,10 @@ export class PendingAnswers {
   }
 
   /** `settledAfterMs`: how long after its end an answer is waited for, to the second. */
-  add(call: Call, settledAfterMs: number = SETTLED_AFTER_MS): PendingAnswer {
+  add(call: Call, expects: AnswerKind, settledAfterMs: number = SETTLED_AFTER_MS): PendingAnswer {
     const { id, remainingMs } = call;
     const fields = { number: ++this.#lastNumber, id, remainingMs };
-    const pending = new PendingAnswer(fields, performance.now() + remainingMs + settledAfterMs, this.#options);
+    const pending = new PendingAnswer(fields, expects, performance.now() + remainingMs + settledAfterMs, this.#options);
     this.#calls.set(pending.fields.number, pending);
     if (isObservable(call)) call.observe(pending);
     else pending.watch(call.signal);
@@ -52,8 +63,11 @@ export class PendingAnswers {
     return pending;
   }
 
-  answered(number: CallNumber, answer: unknown): void {
-    this.#take(number)?.resolve(answer);
+  /** `by`: the kind of the answer, if the channel tells; another one than the call expects is a fault of the plugin. */
+  answered(number: CallNumber, answer: unknown, by?: AnswerKind): void {
+    const call = this.#take(number);
+    if (by === undefined || by === call?.expects) call?.resolve(answer);
+    else call?.reject(faultOfPlugin(`it answers with ${MESSAGES[by]}; ${MESSAGES[call.expects]} was expected`));
   }
 
   failed(number: CallNumber, error: Error): void {
@@ -88,6 +102,7 @@ export class PendingAnswers {
 
 class PendingAnswer implements CallObserver {
   readonly fields: CallFields;
+  readonly expects: AnswerKind;
   /** When it is no longer waited for, by `performance.now()`. */
   readonly settledAtMs: number;
   readonly promise: Promise<unknown>;
@@ -97,8 +112,9 @@ class PendingAnswer implements CallObserver {
   #isOver = false;
   #unwatch: (() => void) | undefined;
 
-  constructor(fields: CallFields, settledAtMs: number, options: PendingAnswersOptions) {
+  constructor(fields: CallFields, expects: AnswerKind, settledAtMs: number, options: PendingAnswersOptions) {
     this.fields = fields;
+    this.expects = expects;
     this.settledAtMs = settledAtMs;
     this.#options = options;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

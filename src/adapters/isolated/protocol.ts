@@ -136,7 +136,11 @@ export interface Answered {
     | undefined;
   /** Of a lookup that answered by `found()`; `answer` are its values. */
   readonly validity?: Validity;
+  /** Where the channel has a message for each kind of answer. */
+  readonly by?: AnswerKind;
 }
+/** What a call is answered by: `done` is of writes and resets. */
+export type AnswerKind = 'check' | 'lookup' | 'charge' | 'done' | 'look' | 'page';
 export interface Failed {
   readonly kind: 'failed';
   readonly number: CallNumber;

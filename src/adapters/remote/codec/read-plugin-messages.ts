@@ -4,7 +4,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import { allow, type CheckAnswer, deny } from '../../contract.ts';
-import type { Answered, Failed, FromHandler } from '../../isolated/protocol.ts';
+import type { Answered, AnswerKind, Failed, FromHandler } from '../../isolated/protocol.ts';
 import { FieldScan, WireType } from '../../../protobuf/scan.ts';
 import { readBatch } from './batch.ts';
 import { safeInteger } from './fields.ts';
@@ -58,17 +58,17 @@ export const failed = (number: number, name: string, why: string): FailedFields 
 function toHost(read: PluginMessage): FromHandler | Pong {
   switch (read.kind) {
     case 'check':
-      return answered(read.number, decisionOf(read));
+      return answered(read.kind, read.number, decisionOf(read));
     case 'lookup':
-      return { ...answered(read.number, read.output), ...validityOf(read) };
+      return { ...answered(read.kind, read.number, read.output), ...validityOf(read) };
     case 'charge':
-      return answered(read.number, read.answers);
+      return answered(read.kind, read.number, read.answers);
     case 'look':
-      return answered(read.number, read.places);
+      return answered(read.kind, read.number, read.places);
     case 'page':
-      return answered(read.number, read.text);
+      return answered(read.kind, read.number, read.text);
     case 'done':
-      return answered(read.number, undefined);
+      return answered(read.kind, read.number, undefined);
     case 'failed':
       return failure(read);
     case 'opened':
@@ -78,7 +78,12 @@ function toHost(read: PluginMessage): FromHandler | Pong {
   }
 }
 
-const answered = (number: number, answer: Answered['answer']): Answered => ({ kind: 'answered', number, answer });
+const answered = (by: AnswerKind, number: number, answer: Answered['answer']): Answered => ({
+  kind: 'answered',
+  number,
+  answer,
+  by,
+});
 
 function decisionOf({ allow: allowed, deny: denied }: CheckAnswered): CheckAnswer | undefined {
   if (denied !== undefined) {

@@ -366,7 +366,7 @@ describe('the codec of sluice.plugin.v1', () => {
   test('fields and kinds that this version does not know are ignored', () => {
     const unknown = Buffer.from([0x0a, 0x05, 0xaa, 0x06, 0x02, 0x08, 0x01, 0x98, 0x06, 0x07]);
     expect(readPluginMessages(Buffer.concat([unknown, pluginBytes([{ kind: 'done', number: 4 }])]))).toEqual([
-      { kind: 'answered', number: 4, answer: undefined },
+      { kind: 'answered', number: 4, answer: undefined, by: 'done' },
     ]);
   });
 

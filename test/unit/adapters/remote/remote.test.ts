@@ -322,10 +322,13 @@ const described = (description: object): Method => ({
   handle: () => toBinary(DescribeResponseSchema, create(DescribeResponseSchema, { ...DESCRIPTION, ...description })),
 });
 
-/** Opens and prepares as it should; then `answer` gets each call. */
-function plugin(answer: (number: bigint, send: (bytes: Uint8Array) => void) => void | 'end'): [string, Method][] {
-  const reply = (kind: object): Uint8Array =>
-    toBinary(HandleResponseSchema, create(HandleResponseSchema, { messages: [{ kind }] } as never));
+const reply = (kind: object): Uint8Array =>
+  toBinary(HandleResponseSchema, create(HandleResponseSchema, { messages: [{ kind }] } as never));
+/** Opens and prepares as it should; then `answer` gets each check. `also`: what else follows a message of the host, by its kind. */
+function plugin(
+  answer: (number: bigint, send: (bytes: Uint8Array) => void) => void | 'end',
+  also: Readonly<Record<string, (number: bigint) => Uint8Array>> = {},
+): [string, Method][] {
   const handle: StreamHandler = async function* handle(requests) {
     for await (const bytes of requests) {
       for (const { kind } of fromBinary(HandleRequestSchema, bytes).messages) {
@@ -333,6 +336,9 @@ function plugin(answer: (number: bigint, send: (bytes: Uint8Array) => void) => v
         if (kind.case === 'prepare') yield reply({ case: 'prepared', value: { slot: kind.value.slot } });
         if (kind.case === 'close') yield reply({ case: 'closed', value: {} });
         if (kind.case === 'ping') yield reply({ case: 'pong', value: {} });
+        const { call } = kind.value as { readonly call?: { readonly number: bigint } };
+        const more = also[String(kind.case)]?.(call?.number ?? 0n);
+        if (more !== undefined) yield more;
         if (kind.case !== 'ask') continue;
         const sent: Uint8Array[] = [];
         if (answer(kind.value.call?.number ?? 0n, (one) => sent.push(one)) === 'end') return;
@@ -405,6 +411,23 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
   test('an answer without a decision', async () => {
     const { first } = await once((number, send) => send(answered(number, { case: undefined })));
     expect(first).toBeUndefined();
+  });
+
+  test('an answer to another kind of call: a report is not taken as written, nor a page as rendered', async () => {
+    const { first } = await once((number, send) => send(reply({ case: 'done', value: { number } })));
+    expect(first).toMatchObject({ name: 'Error', message: 'it answers with Done; a CheckAnswer was expected' });
+    const { address } = await serve(
+      plugin(() => undefined, {
+        write: (number) => reply({ case: 'lookup', value: { number } }),
+        renderPage: (number) => reply({ case: 'done', value: { number } }),
+        open: () => reply({ case: 'hasPage', value: {} }),
+      }),
+    );
+    const opened = await open(revoked, address);
+    const { sink, write } = opened.handler as Required<AnyHandler>;
+    const entry = { sink: sink({ rule: 'r', params: {}, input: {} }), id: '1', timeMs: 1, input: {} };
+    await expect(write([entry], testCall())).rejects.toThrow('it answers with a LookupAnswer; Done was expected');
+    expect(await opened.page()).not.toContain('undefined');
   });
 
   test('two answers: the second is counted and ignored', async () => {
