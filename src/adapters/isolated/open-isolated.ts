@@ -99,7 +99,14 @@ export async function openIsolated(
     },
     unsendable,
   });
-  const slots = new PreparedSlots((message) => link.send(message));
+  const slots = new PreparedSlots(
+    (message) => link.send(message),
+    (rule, why) =>
+      log.error('a handler refuses a rule; its calls fail until the plugin takes it, or the policy is corrected', {
+        rule,
+        why,
+      }),
+  );
   const answers = new PendingAnswers({
     onAbandoned: (number, why) => link.send({ kind: 'cancel', number, why }),
     onIgnored: () => counter('ignored_answers', 'Answers of a handler that no call waits for any more.').add(),
@@ -148,6 +155,11 @@ export async function openIsolated(
     }
   }
 
+  function refusal(): string | undefined {
+    const refused = slots.refusal;
+    return refused === undefined ? undefined : `it refuses rule ${refused.rule}: ${refused.why}`;
+  }
+
   function unsendable(message: ToHandler, error: unknown): void {
     const why = `it cannot be passed on: ${messageOf(error)}`;
     if (message.kind === 'prepare') slots.answered(message.slot, `the rule's params: ${why}`);
@@ -165,7 +177,7 @@ export async function openIsolated(
   }
 
   function ask(slot: PreparedSlot, input: Readonly<Record<string, unknown>>, call: Call): Promise<unknown> {
-    if (slot.state === 'rejected') throw faultOfPlugin(`it refused the rule: ${slot.why}`);
+    if (slot.state === 'rejected') throw faultOfPlugin(slot.why ?? 'it refused the rule');
     if (slot.state === 'suspect') throw new Away('it is not running: it prepares the rule again');
     const expects = slot.message.capability === 'check' ? 'check' : 'lookup';
     const { fields: callFields, promise } = pendingAnswer(call, expects);
@@ -241,7 +253,7 @@ export async function openIsolated(
   return {
     handler,
     readiness() {
-      const why = link.isOpen ? notReady : `it is not running: ${link.awayWhy}`;
+      const why = link.isOpen ? (notReady ?? refusal()) : `it is not running: ${link.awayWhy}`;
       return { ready: why === undefined, why: why === undefined ? undefined : secrets.text(why) };
     },
     rejected: () => slots.rejected(openWithinMs * OPENINGS_TO_PREPARE, () => !link.isOpen),

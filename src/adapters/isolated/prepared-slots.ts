@@ -14,10 +14,15 @@ export interface PreparedSlot {
   /** `suspect`: it was being prepared when the handler ended; such rules are prepared one at a time, to find the one at fault. */
   state: 'sent' | 'suspect' | 'prepared' | 'rejected';
   why: string | undefined;
+  /** It was rejected because the handler ended in it; then no new opening tries it again. */
+  isFatal: boolean;
+  /** A policy with it is in force, or may be. */
+  isAccepted: boolean;
 }
 
 export class PreparedSlots {
   readonly #send: (message: Prepare) => void;
+  readonly #refused: (rule: string, why: string) => void;
   readonly #slots = new Map<Slot, PreparedSlot>();
   readonly #byMade = new Map<unknown, PreparedSlot>();
   /** Neither prepared nor rejected. */
@@ -27,15 +32,24 @@ export class PreparedSlots {
   #lastSlot: Slot = 0;
   #settled: PromiseWithResolvers<void> | undefined;
 
-  constructor(send: (message: Prepare) => void) {
+  /** `refused` is called for a rule of an accepted policy that the handler rejects when it is opened again. */
+  constructor(send: (message: Prepare) => void, refused: (rule: string, why: string) => void) {
     this.#send = send;
+    this.#refused = refused;
   }
 
   /** `made` is called with the slot. */
   add(capability: Capability, rule: RuleFields, made: (slot: PreparedSlot) => unknown): unknown {
     const number = ++this.#lastSlot;
     const message: Prepare = { kind: 'prepare', slot: number, capability, rule };
-    const slot: PreparedSlot = { message, made: undefined, state: 'sent', why: undefined };
+    const slot: PreparedSlot = {
+      message,
+      made: undefined,
+      state: 'sent',
+      why: undefined,
+      isFatal: false,
+      isAccepted: false,
+    };
     slot.made = made(slot);
     this.#slots.set(number, slot);
     this.#byMade.set(slot.made, slot);
@@ -63,17 +77,34 @@ export class PreparedSlots {
     slot.state = why === undefined ? 'prepared' : 'rejected';
     slot.why = why;
     this.#unanswered.delete(slot);
+    if (why !== undefined && slot.isAccepted) this.#refused(slot.message.rule.rule, why);
     if (this.#tried === slot) this.#trySuspect();
     this.#settle();
+  }
+
+  /** The first rule of an accepted policy that the handler rejects. */
+  get refusal(): { readonly rule: string; readonly why: string } | undefined {
+    for (const { isAccepted, state, why, message } of this.#slots.values())
+      if (isAccepted && state === 'rejected') return { rule: message.rule.rule, why: why ?? '' };
+    return undefined;
   }
 
   /** The handler ended. */
   lost(why: string): void {
     const tried = this.#tried;
     this.#tried = undefined;
-    if (tried !== undefined)
+    if (tried !== undefined) {
+      tried.isFatal = true;
       this.answered(tried.message.slot, `the handler ended twice while it prepared the rule: ${why}`);
+    }
     for (const slot of this.#unanswered) slot.state = 'suspect';
+    for (const slot of this.#slots.values()) {
+      if (slot.state !== 'rejected' || slot.isFatal || !slot.isAccepted) continue;
+      // The next opening may be of another release.
+      slot.state = 'sent';
+      slot.why = undefined;
+      this.#unanswered.add(slot);
+    }
   }
 
   /** The messages of all slots but suspects. */
@@ -104,7 +135,10 @@ export class PreparedSlots {
           this.answered(message.slot, `the handler has not prepared the rule within ${withinMs} ms`);
     }
     const rejected = new Map<unknown, string>();
-    for (const { made, state, why } of this.#slots.values()) if (state === 'rejected') rejected.set(made, why ?? '');
+    for (const slot of this.#slots.values()) {
+      if (slot.state === 'rejected') rejected.set(slot.made, slot.why ?? '');
+      else slot.isAccepted = true;
+    }
     return rejected;
   }
 

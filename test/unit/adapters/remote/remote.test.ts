@@ -312,7 +312,38 @@ describe('a handler behind gRPC', () => {
     await until(() => opened.readiness().ready);
     expect(await check({ user: 'ann' })).toMatchObject({ kind: 'allow' });
   });
+
+  test('a release that refuses a rule in force: the handler is not ready and says why; the next release gets the rule again', async () => {
+    const { address, server } = await serve(pluginMethods([revoked]));
+    const opened = await open(revoked, address);
+    const check = await prepared(opened);
+    const other = await prepared(opened, 'other');
+    await server.drain(100);
+    const picky = {
+      ...revoked,
+      open: async (config: never, host: never) => ({
+        ...(await revoked.open(config, host)),
+        check: ({ rule }: { rule: string }) => refuseR(rule),
+      }),
+    } as never;
+    const second = await serve(pluginMethods([picky]), address);
+    await until(() => /it refuses rule r: .*no such list/.exec(opened.readiness().why ?? ''));
+    await expect(check({ user: 'ann' })).rejects.toThrow(/no such list/);
+    expect(await other({ user: 'ann' })).toMatchObject({ kind: 'allow' });
+    expect(opened.logged.filter(({ message }) => message.startsWith('a handler refuses a rule'))).toMatchObject([
+      { level: 'error', fields: { rule: 'r', why: expect.stringMatching(/no such list/) } },
+    ]);
+    await second.server.drain(100);
+    await serve(pluginMethods([revoked]), address);
+    await until(() => opened.readiness().ready);
+    expect(await check({ user: 'ann' })).toMatchObject({ kind: 'allow' });
+  });
 });
+
+function refuseR(rule: string): () => unknown {
+  if (rule === 'r') throw new Error('no such list');
+  return () => allow();
+}
 
 // ---------------------------------------------------------------- plugins that break the contract
 
