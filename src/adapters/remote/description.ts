@@ -148,11 +148,21 @@ export function disagreement(adapter: Adapter, { contract, software, adapters }:
     if (here[capability] === undefined) continue;
     if (there[capability] === undefined)
       return `its adapter ${adapter.name} does not serve ${capability}, which it serves here; ${release}`;
+    const missing = here.quota?.algorithms.find((one) => !there.quota?.algorithms.includes(one));
+    if (capability === 'quota' && missing !== undefined)
+      return `its adapter ${adapter.name} does not count by ${ALGORITHMS[missing - 1]}, by which it counts here; ${release}`;
     const [passed, taken] = [here[capability], there[capability]].map((one) => fieldsOf(one));
     for (const { name, type, optional } of taken ?? []) {
       const field = passed?.find((one) => one.name === name);
       if (passed !== undefined && (field === undefined ? !optional : field.type !== type))
         return `its adapter ${adapter.name} takes ${name} as ${nameOfType(type)} for ${capability}, and here it is ${field === undefined ? 'unknown' : nameOfType(field.type)}; ${release}`;
+      if (field?.optional === true && !optional)
+        return `its adapter ${adapter.name} needs ${name} for ${capability}, and here it may be absent; ${release}`;
+    }
+    for (const { name, type } of outputsOf(here[capability])) {
+      const field = outputsOf(there[capability]).find((one) => one.name === name);
+      if (field?.type !== type && !isComputed(there[capability]))
+        return `its adapter ${adapter.name} answers ${capability} ${field === undefined ? 'without' : 'with'} ${name}${field === undefined ? '' : ` as ${nameOfType(field.type)}`}, and here it is ${nameOfType(type)}; ${release}`;
     }
   }
   return undefined;
@@ -163,6 +173,11 @@ const fieldsOf = (served: object): readonly Field[] | undefined =>
   'input' in served && (served.input as Input | undefined)?.kind.case === 'shape'
     ? ((served.input as Input).kind.value as ShapeDescription).fields
     : undefined;
+/** Names and types of the output, if they are fixed. */
+const outputsOf = (served: object): readonly Field[] =>
+  (served as { readonly output?: ShapeDescription }).output?.fields ?? [];
+const isComputed = (served: object): boolean =>
+  'outputDependsOnConfig' in served && served.outputDependsOnConfig === true;
 const nameOfType = (type: Type): string => SHAPE_TYPES[type - 1] ?? `type ${type}`;
 
 /** Adapters that can only run behind an address. Throws if the plugin speaks another version of the contract. */

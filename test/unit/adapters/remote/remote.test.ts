@@ -8,9 +8,11 @@ import { z } from 'zod';
 import {
   CheckSchema,
   DescribeResponseSchema,
+  FieldSchema,
   HandleRequestSchema,
   HandleResponseSchema,
   Plugin,
+  type Type,
 } from '../../../../gen/sluice/plugin/v1/plugin_pb.ts';
 import {
   type Adapter,
@@ -348,6 +350,14 @@ function refuseR(rule: string): () => unknown {
 // ---------------------------------------------------------------- plugins that break the contract
 
 const DESCRIPTION = describeAdapters([revoked], 'revoked 1.0');
+const checkOf = (input: [name: string, type: number][], output: [name: string, type: number][]): object => {
+  const fields = (pairs: readonly [string, number][]) =>
+    pairs.map(([name, type]) => create(FieldSchema, { name, type: type as Type }));
+  return create(CheckSchema, {
+    input: { kind: { case: 'shape', value: { fields: fields(input) } } },
+    output: { fields: fields(output) },
+  });
+};
 const described = (description: object): Method => ({
   kind: 'unary',
   handle: () => toBinary(DescribeResponseSchema, create(DescribeResponseSchema, { ...DESCRIPTION, ...description })),
@@ -511,6 +521,34 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
       },
       /takes user as ip for check, and here it is string/,
     ],
+    [
+      'an input that may not be absent any more',
+      {
+        adapters: [
+          {
+            ...DESCRIPTION.adapters[0],
+            check: checkOf(
+              [
+                ['user', 1],
+                ['at', 6],
+              ],
+              [['since', 6]],
+            ),
+          },
+        ],
+      },
+      /needs at for check, and here it may be absent/,
+    ],
+    [
+      'another output',
+      { adapters: [{ ...DESCRIPTION.adapters[0], check: checkOf([['user', 1]], [['since', 1]]) }] },
+      /answers check with since as string, and here it is timestamp/,
+    ],
+    [
+      'fewer outputs',
+      { adapters: [{ ...DESCRIPTION.adapters[0], check: checkOf([['user', 1]], []) }] },
+      /answers check without since, and here it is timestamp/,
+    ],
   ])('its description has %s: the handler is not ready', async (_, description, says) => {
     const { address } = await serve([
       [`/${Plugin.typeName}/Describe`, described(description)],
@@ -518,6 +556,19 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
     ]);
     const opened = await open(revoked, address);
     expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringMatching(says) });
+  });
+
+  test('a quota that counts by fewer algorithms is not ready', async () => {
+    const counts = defineAdapter({
+      name: 'quota-two',
+      summary: 'Counts.',
+      config: z.strictObject({}),
+      serves: { quota: { algorithms: ['fixed', 'gcra'] } },
+      open: async () => ({ bucket: () => 1, charge: () => [] }),
+    });
+    const fewer = { ...counts, serves: { quota: { algorithms: ['gcra'] } } } as never;
+    const opened = await open(counts, (await serve(pluginMethods([fewer]))).address, { config: {} });
+    expect(opened.readiness().why).toMatch(/does not count by fixed, by which it counts here/);
   });
 
   test('another service is named as such', async () => {
