@@ -136,6 +136,9 @@ func (s *session) prepare(prepare *v1.Prepare) {
 	prepared := &v1.Prepared{Slot: prepare.Slot}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handler == nil {
+		return // a host that opens anew sends its rules along with Open, which was refused
+	}
 	if prepare.Capability == v1.Capability_CAPABILITY_CHECK {
 		check, err := s.handler.Check(prepare.Rule, prepare.Rule.GetParams().GetMapValue().GetFields())
 		if err != nil {

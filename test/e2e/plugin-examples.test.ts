@@ -6,6 +6,10 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Capability, HandleRequestSchema, HandleResponseSchema, Plugin } from '../../gen/sluice/plugin/v1/plugin_pb.ts';
+import { connectStreams } from '../../src/transport/streams-client.ts';
+import { framed } from '../../src/transport/framed.ts';
 import { COMMAND } from '../parts/command-path.ts';
 import { type Command, goPlugin, pythonPlugin } from '../parts/plugin-examples.ts';
 import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
@@ -24,12 +28,12 @@ afterEach(async () => {
   workspace.remove();
 });
 
-interface Plugin {
+interface Running {
   readonly child: ChildProcess;
   stop(): Promise<number | null>;
 }
 
-async function start({ program, args }: Command): Promise<Plugin> {
+async function start({ program, args }: Command): Promise<Running> {
   const child = spawn(program, [...args, '--listen', `unix:${workspace.path('revoked.sock')}`], {
     stdio: ['ignore', 'inherit', 'pipe'],
   });
@@ -141,6 +145,32 @@ describe.each([
     const second = await start(command);
     await expect.poll(async () => ask('bob'), { timeout: 20_000 }).toMatch(/bob is revoked/);
     expect(await second.stop()).toBe(0);
+  });
+
+  test('rules that come along with a config that it refuses are not prepared, and it goes on', async () => {
+    workspace = makeWorkspace();
+    const { child } = await start(command);
+    const client = await connectStreams(
+      { host: `unix:${workspace.path('revoked.sock')}`, port: 0 },
+      { withinMs: 10_000 },
+    );
+    ended.push(async () => client.close());
+    const messages = [
+      { kind: { case: 'open', value: { handler: 'h', adapter: 'check-none', contract: 1 } } },
+      { kind: { case: 'prepare', value: { slot: 1, capability: Capability.CHECK, rule: { rule: 'r' } } } },
+    ];
+    const said: string[] = [];
+    const isOver = Promise.withResolvers<number>();
+    const stream = client.open(`/${Plugin.typeName}/Handle`, 1_000_000, {
+      message: (bytes) =>
+        said.push(...fromBinary(HandleResponseSchema, bytes).messages.map(({ kind }) => `${kind.case}`)),
+      over: ({ code }) => isOver.resolve(code),
+    });
+    stream.send(framed(toBinary(HandleRequestSchema, create(HandleRequestSchema, { messages } as never))));
+    expect(await isOver.promise).toBe(0);
+    expect(said[0]).toBe('openFailed');
+    await describePlugin();
+    expect(child.exitCode).toBeNull();
   });
 
   test('it is asked for its health and its services as any gRPC server', async () => {

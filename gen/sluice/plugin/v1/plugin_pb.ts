@@ -5,7 +5,7 @@
 //
 // LIFE OF A HANDLER. A handler is an adapter opened with one config. For each of them the host calls Handle once and keeps the stream:
 //   host   Open           config, once, first
-//   plugin Opened         or OpenFailed, after which the host ends the stream
+//   plugin Opened         or OpenFailed, after which the host ends the stream; ignore what came along with Open
 //   host   Prepare        one for each rule that uses the handler; more come when a policy is reloaded
 //   plugin Prepared       for each Prepare
 //   host   Ask, Charge, Write, Look, Reset, RenderPage        calls, each with a number
@@ -2175,7 +2175,7 @@ export const TypeSchema: GenEnum<Type> = /*@__PURE__*/
   enumDesc(file_sluice_plugin_v1_plugin, 0);
 
 /**
- * How a quota counts; docs/plugins.md says what each promises.
+ * How a quota counts; docs/rules.md says what each promises, docs/remote-plugins.md how a window is found.
  *
  * @generated from enum sluice.plugin.v1.Algorithm
  */
@@ -2212,7 +2212,7 @@ export const Algorithm = {
 } as const;
 
 /**
- * How a quota counts; docs/plugins.md says what each promises.
+ * How a quota counts; docs/rules.md says what each promises, docs/remote-plugins.md how a window is found.
  *
  * @generated from enum sluice.plugin.v1.Algorithm
  */
