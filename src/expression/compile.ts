@@ -18,6 +18,7 @@ import { parse } from './parse/parser.ts';
 import { type Problem, SyntaxProblem } from './parse/problem.ts';
 import { fold } from './passes/fold.ts';
 import { indexGuards } from './passes/index-guards.ts';
+import { patternsFirst } from './passes/pattern-first.ts';
 import { presenceProvenBy } from './passes/presence.ts';
 import { type Read, readsOf, sharedReads } from './passes/reads.ts';
 import { Trace } from './passes/trace.ts';
@@ -83,7 +84,8 @@ function checkedTree(source: string, attributes: Attributes, options: CompileOpt
   const checked = check(node, attributes, options);
   const folded = fold(checked.tree);
   const problems = options.unchecked === true ? NONE : inOrder(checked.problems, folded.problems);
-  return { tree: problems.length === 0 ? folded.tree : undefined, problems, warnings: folded.warnings };
+  if (problems.length > 0) return { tree: undefined, problems, warnings: NONE };
+  return { tree: folded.tree, problems, warnings: inOrder(folded.warnings, patternsFirst(folded.tree, source)) };
 }
 
 function parsed(source: string): Node | { readonly problem: Problem } {

@@ -53,4 +53,9 @@ export const EXPRESSION_ERRORS = {
     means: 'The expression reads an attribute or a key that a request may lack, and fails then.',
     fix: 'Write `map[?"key"].orValue(...)`, or guard it with `"key" in map &&`.',
   },
+  EXPRESSION_PATTERN_FIRST: {
+    means:
+      "A warning: a constant text is tested by a pattern that the call gives. In Mixer's language the pattern stands first; here it is the argument.",
+    fix: 'Write `request.url_path.matches("^/a")`.',
+  },
 } as const;

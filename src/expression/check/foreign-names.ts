@@ -15,6 +15,15 @@ const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
   ['xds.route_name', 'context.route_name'],
   ['xds.route_metadata', 'context.route_metadata'],
   ['xds.node', 'context.node.id, context.node.cluster or context.node.metadata'],
+  // Mixer's names, and those before them.
+  ['source.user', 'source.principal'],
+  ['source.service', 'source.spiffe.serviceAccount, or source.workload.name'],
+  ['target', 'destination, such as destination.service.host'],
+  ['context.timestamp', 'context.time'],
+  ['context.reporter.local', 'context.reporter.kind == "inbound"'],
+  ['api', 'an attribute of yours: my.NAME: { is: EXPRESSION }, over request.url_path'],
+  ['check.error_code', 'verdict.outcome, in logs and decisions'],
+  ['check.error_message', 'verdict.reasons, in decisions'],
   ['filter_state', 'an attribute of yours: my.NAME: { type: string, from: { filterState: NAME } }'],
 ]);
 
@@ -37,6 +46,12 @@ const FUNCTIONS: ReadonlyMap<string, string> = new Map([
   ['not', 'not is written !'],
   ['lower', 'write x.lowerAscii()'],
   ['toLower', 'write x.lowerAscii()'],
+  ['dnsName', 'compare request.host, which is in lower case and without a port'],
+  ['uri', 'compare texts, or request.url_path'],
+  ['email', 'compare texts, with x.lowerAscii() where the case does not count'],
+  ['conditional', 'write c ? a : b'],
+  ['conditionalString', 'write c ? a : b'],
+  ['emptyStringMap', 'write {}'],
   ['upper', 'write x.upperAscii()'],
   ['toUpper', 'write x.upperAscii()'],
   ['len', 'write size(x)'],

@@ -75,17 +75,24 @@ describe('names', () => {
     ['xds.cluster_name == "a"', '0-16 unknown attribute xds.cluster_name; write context.upstream.cluster'],
     ['xds.node.id == "a"', '0-11 unknown attribute xds.node.id; write context.node.id, context.node.cluster'],
     ['context.request.http.path == "/"', '0-25 unknown attribute context.request.http.path; write request.path'],
+    ['source.user == "a"', '0-11 unknown attribute source.user; write source.principal'],
+    [
+      'target.labels["a"] == "a"',
+      '0-13 unknown attribute target.labels; write destination, such as destination.service',
+    ],
     [
       'input.attributes.request.http.method == "a"',
       '0-36 unknown attribute input.attributes.request.http.method; write',
     ],
-  ])('a name of Envoy, Istio or OPA: %s', (source, problem) => {
+  ])('a name of Envoy, Istio, Mixer or OPA: %s', (source, problem) => {
     expect(problemsOf(source)[0]).toContain(`EXPRESSION_UNKNOWN_ATTRIBUTE ${problem}`);
   });
 
   test.each([
     ['now() > timestamp(0)', 'unknown function now(); the time of the call is context.time'],
     ['request.path.lower() == "a"', 'unknown function lower(); write x.lowerAscii()'],
+    ['conditional(true, 1, 2) == 1', 'unknown function conditional(); write c ? a : b'],
+    ['dnsName("a") == dnsName("b")', 'unknown function dnsName(); compare request.host, which is in lower case'],
     ['not (request.size == 1)', 'unknown function not(); not is written !'],
     ['sets.contains([1, 2], [1])', 'unknown function sets.contains(); of two lists write b.all(one, one in a)'],
   ])('a function of another language: %s', (source, problem) => {

@@ -133,6 +133,24 @@ describe('reads', () => {
     expect(compiled('"A" in request.headers && request.headers["a"] == "1"').warnings).toEqual([]);
   });
 
+  test('a pattern before its text, as in Mixer, is warned of', () => {
+    const said = (source: string): readonly string[] => compiled(source).warnings.map(({ message }) => message);
+    expect(compiled('true || "^/a".matches(request.path)').warnings).toEqual([
+      {
+        code: 'EXPRESSION_PATTERN_FIRST',
+        start: 8,
+        end: 35,
+        message:
+          'the text "^/a" is tested by the pattern in request.path; the pattern is the argument: write request.path.matches("^/a")',
+      },
+    ]);
+    expect(said('matches("^a", request.headers[?"x-a"].orValue(""))')).toEqual([
+      'the text "^a" is tested by the pattern in request.headers[?"x-a"].orValue(""); the pattern is the argument: write request.headers[?"x-a"].orValue("").matches("^a")',
+    ]);
+    expect(said('"a".matches(dyn(request.path))')).toHaveLength(1);
+    expect(said('request.path.matches("^/a") && "a".matches("a") && request.path.matches(request.method)')).toEqual([]);
+  });
+
   test('constants are folded at load', () => {
     expect(compiled('2 * 3 + 1').constant).toBe(7);
     expect(compiled('request.size + 1').constant).toBeUndefined();
