@@ -11,6 +11,7 @@ import { FAILED, type Problem } from '../../../expression/index.ts';
 import { EvaluationFailure, type Parameter, SIGNATURES, type Signature } from './functions.ts';
 import { addition, COMPARISONS, equality, ordering } from './operators.ts';
 import { parseIstio } from './parse.ts';
+import { ended, type Evaluator, operator, Stack } from './stack.ts';
 import { MixerSyntaxError } from './tokens.ts';
 import { type IstioType, type Tree, treeText } from './tree.ts';
 
@@ -49,14 +50,6 @@ export function istioTypeOf(type: Type): IstioType | undefined {
     : TYPES[type.kind];
 }
 
-type Run = (bag: Bag) => Value;
-interface Evaluator {
-  readonly type: IstioType;
-  readonly run: Run;
-  /** Used to the left of `|`: `undefined` for an absent attribute, where `run` throws. */
-  readonly orAbsent: (bag: Bag) => Value | undefined;
-}
-
 class CheckError extends Error {
   readonly code: string;
   readonly tree: Tree;
@@ -71,6 +64,11 @@ export function compileIstio(source: string, attributes: Attributes, options: Is
   try {
     const tree = parseIstio(source);
     const { type, run } = new Compiler(attributes, options).compiled(tree);
+    const valueIn = (bag: Bag): Value => {
+      const stack = new Stack();
+      run(bag, stack);
+      return stack.pop(type);
+    };
     if (options.expect !== undefined && type !== options.expect)
       throw new CheckError(
         'EXPRESSION_TYPE',
@@ -82,15 +80,13 @@ export function compileIstio(source: string, attributes: Attributes, options: Is
         type,
         evaluate: (bag) =>
           attempt<Value | typeof FAILED>(
-            run,
-            bag,
+            () => valueIn(bag),
             (value) => value,
             () => FAILED,
           ),
         why: (bag) =>
           attempt(
-            run,
-            bag,
+            () => valueIn(bag),
             () => '',
             (message) => message,
           ),
@@ -108,9 +104,9 @@ const failed = (code: string, message: string, start: number, end: number): Isti
   problems: [{ code, message, start, end: Math.max(end, start + 1) }],
 });
 
-function attempt<T>(run: Run, bag: Bag, done: (value: Value) => T, fail: (message: string) => T): T {
+function attempt<T>(run: () => Value, done: (value: Value) => T, fail: (message: string) => T): T {
   try {
-    return done(run(bag));
+    return done(run());
   } catch (error) {
     return fail(
       error instanceof EvaluationFailure
@@ -132,7 +128,7 @@ class Compiler {
   compiled(tree: Tree): Evaluator {
     if (tree.kind === 'constant') {
       const { type, value } = tree;
-      return { type, run: () => value, orAbsent: () => value };
+      return ended(type, (_, stack) => stack.push(type, value));
     }
     return tree.kind === 'variable' ? this.#variable(tree) : this.#function(tree);
   }
@@ -150,11 +146,15 @@ class Compiler {
       );
     return {
       type,
-      orAbsent: (bag) => bag.get(slot),
-      run: (bag) => {
+      endsChain: (bag, stack) => {
+        const value = bag.get(slot);
+        if (value !== undefined) stack.push(type, value);
+        return value !== undefined;
+      },
+      run: (bag, stack) => {
         const value = bag.get(slot);
         if (value === undefined) throw new EvaluationFailure(`lookup failed: '${name}'`);
-        return value;
+        stack.push(type, value);
       },
     };
   }
@@ -199,7 +199,7 @@ class Compiler {
     return this.#call(tree, type, any ?? 'STRING', on === undefined ? parts : [on, ...parts], signature);
   }
 
-  /** A function's value is never absent, so it ends a chain of `|`. */
+  /** The value of a function ends a chain of `|`; that of an operator does not, so the default is taken in its place. */
   #call(
     tree: Tree & { kind: 'function' },
     type: IstioType,
@@ -207,48 +207,79 @@ class Compiler {
     parts: readonly Evaluator[],
     { run: call }: Signature,
   ): Evaluator {
-    const strict = (run: Run): Evaluator => ({ type, run, orAbsent: run });
     const [a, b, c] = parts;
-    if (a === undefined || call !== undefined)
-      return strict((bag) =>
-        (call as unknown as (...args: readonly Value[]) => Value)(...parts.map(({ run }) => run(bag))),
-      );
+    if (call !== undefined || a === undefined) {
+      const types = parts.map((part) => part.type).toReversed();
+      return ended(type, (bag, stack) => {
+        for (const { run } of parts) run(bag, stack);
+        const args = types.map((one) => stack.pop(one)).toReversed();
+        stack.push(type, (call as unknown as (...args: readonly Value[]) => Value)(...args));
+      });
+    }
+    if (tree.name === 'size')
+      return operator(type, (bag, stack) => {
+        a.run(bag, stack);
+        stack.push(type, Buffer.byteLength(stack.pop('STRING') as string));
+      });
     if (b === undefined) throw new RangeError(`the operator ${tree.name} takes two arguments`);
+    const binary = (operate: (a: Value, b: Value) => Value): Evaluator =>
+      operator(type, (bag, stack) => {
+        a.run(bag, stack);
+        b.run(bag, stack);
+        const right = stack.pop(b.type);
+        stack.push(type, operate(stack.pop(a.type), right));
+      });
+    const shortCircuit = (decided: boolean): Evaluator =>
+      operator(type, (bag, stack) => {
+        a.run(bag, stack);
+        if (stack.pop('BOOL') === decided) stack.push('BOOL', decided);
+        else b.run(bag, stack);
+      });
     switch (tree.name) {
       case 'LAND':
-        return strict((bag) => a.run(bag) === true && b.run(bag));
+        return shortCircuit(false);
       case 'LOR':
-        return strict((bag) => a.run(bag) === true || b.run(bag));
-      case 'OR':
+        return shortCircuit(true);
+      case 'OR': {
+        const endsChain: Evaluator['endsChain'] = (bag, stack) => a.endsChain(bag, stack) || b.endsChain(bag, stack);
+        const isChain = tree.args[1]?.kind === 'function' && tree.args[1].name === 'OR';
         return {
           type,
-          run: (bag) => a.orAbsent(bag) ?? b.run(bag),
-          orAbsent: (bag) => a.orAbsent(bag) ?? b.orAbsent(bag),
+          endsChain,
+          run: (bag, stack) => {
+            if (isChain) endsChain(bag, stack);
+            else if (!a.endsChain(bag, stack)) b.run(bag, stack);
+          },
         };
+      }
       case 'INDEX':
         return {
           type,
-          run: (bag) => entry(a.run(bag), b.run(bag)) ?? '',
-          orAbsent: (bag) => {
-            const [map, key] = [a.orAbsent(bag), b.orAbsent(bag)];
-            return map === undefined || key === undefined ? undefined : entry(map, key);
+          run: binary((map, key) => entry(map, key) ?? '').run,
+          endsChain: (bag, stack) => {
+            if (!a.endsChain(bag, stack) || !b.endsChain(bag, stack)) return false;
+            const key = stack.pop(b.type);
+            const value = entry(stack.pop(a.type), key);
+            if (value !== undefined) stack.push(type, value);
+            return value !== undefined;
           },
         };
       case 'conditional':
-        return strict((bag) => (a.run(bag) === true ? b.run(bag) : (c?.run(bag) ?? false)));
+        return ended(type, (bag, stack) => {
+          a.run(bag, stack);
+          (stack.pop('BOOL') === true ? b : c)?.run(bag, stack);
+        });
       case 'EQ':
       case 'NEQ': {
         const equal = implemented(equality(of), 'equality', of, tree);
-        return strict((bag) => equal(a.run(bag), b.run(bag)) === (tree.name === 'EQ'));
+        return binary((left, right) => equal(left, right) === (tree.name === 'EQ'));
       }
-      case 'ADD': {
-        const add = implemented(addition(of), 'addition', of, tree);
-        return strict((bag) => add(a.run(bag), b.run(bag)));
-      }
+      case 'ADD':
+        return binary(implemented(addition(of), 'addition', of, tree));
       default: {
         const order = implemented(ordering(of), 'comparison', of, tree);
         const test = COMPARISONS[tree.name] ?? (() => false);
-        return strict((bag) => test(order(a.run(bag), b.run(bag))));
+        return binary((left, right) => test(order(left, right)));
       }
     }
   }

@@ -49,7 +49,7 @@ export const SIGNATURES: ReadonlyMap<string, Signature> = new Map<string, Signat
   ...operators(['OR', 'ADD'], 'T', ['T', 'T']),
   ['INDEX', { result: 'STRING', params: ['STRING_MAP', 'STRING'] }],
   ['conditional', { result: 'T', params: ['BOOL', 'T', 'T'] }],
-  ['size', { result: 'INT64', params: ['STRING'], run: (text: string) => Buffer.byteLength(text) }],
+  ['size', { result: 'INT64', params: ['STRING'] }],
   [
     'ip',
     {
@@ -68,7 +68,7 @@ export const SIGNATURES: ReadonlyMap<string, Signature> = new Map<string, Signat
       result: 'TIMESTAMP',
       params: ['STRING'],
       run: (text: string) => {
-        const time = parseTimestamp(text);
+        const time = /[tz]/.test(text) ? undefined : parseTimestamp(text); // Go takes no lower-case t or z
         if (time === undefined)
           throw new EvaluationFailure(
             `could not convert '${text}' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'`,

@@ -14,7 +14,7 @@ const PATTERNS: readonly (readonly [Token['kind'], RegExp])[] = [
   ['char', /'(?:[^'\\\n]|\\[^\n])+'/y],
   ['sign', /&&|\|\||==|!=|<=|>=|<<|>>|&\^|[-+*/%&|^!<>().,[\]]/y],
 ];
-const SPACE = /(?:[ \t\r]|\/\/[^\n]*|\/\*[^*]*\*\/)+/y;
+const SPACE = /(?:[ \t\r]|\/\/[^\n]*|\/\*[^]*?\*\/)+/y;
 
 /** The messages are those of Go's parser. */
 export class MixerSyntaxError extends Error {

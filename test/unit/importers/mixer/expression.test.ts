@@ -37,6 +37,7 @@ describe('values', () => {
     ['1.5 + .5', {}, 2],
     ['`raw\\`', {}, 'raw\\'],
     ['\'a\' + "\\x41\\u00e9\\101"', {}, 'aAéA'],
+    ['(/* "*" and ** */ as | /**/ "b") // c', { as: 'a' }, 'a'],
     ['TRUE && !False == ab', {}, undefined],
     ['True', {}, true],
     ['010', {}, 10],
@@ -106,6 +107,32 @@ describe('absent attributes', () => {
     expect(asked(expr, attributes)).toMatchObject({ value, looked });
   });
 
+  // As seen in expressions that Mixer 1.4.9 evaluated: what an operator makes is no value for `|`, and stays below the default.
+  test.each<readonly [string, Given, unknown]>([
+    ['as + "x" | "d"', { as: 'A' }, 'd'],
+    ['size(as) | 5', { as: 'abc' }, 5],
+    ['(as == "A") | ab', { as: 'A', ab: false }, false],
+    ['(ab && ab) | bb', { ab: true, bb: false }, false],
+    ['(ab || ab) | bb', { ab: true, bb: false }, false],
+    ['(as | bs + "x") | ""', { as: 'A', bs: 'B' }, ''],
+    ['(as | bs) | "d"', { bs: 'B' }, 'B'],
+    ['toLower(as) | "d"', { as: 'A' }, 'a'],
+    ['as.startsWith("A") | ab', { as: 'A', ab: false }, true],
+    ['conditional(ab, as, bs) | "d"', { ab: true, as: 'A' }, 'A'],
+    ['ai + (bi + 1 | 7)', { ai: 100, bi: 1 }, 9],
+    ['as == (as + "x" | "d")', { as: 'd' }, false],
+    ['match("q", as + "x" | "d*")', { as: 'd' }, true],
+  ])('an operator before | does not end the chain: %s of %j', (expr, attributes, value) => {
+    expect(asked(expr, attributes)).toMatchObject({ value });
+  });
+
+  test('what stands below a default is not read as another type', () => {
+    expect(problemOf('ar[as + "x" | "d"]', { ar: {}, as: 'a' })).toBe(
+      'eval: invalid heap access: STRING_MAP expected, found STRING',
+    );
+    expect(problemOf('ab | (bb | (ab | bb))', {})).toBe('eval: stack underflow');
+  });
+
   test.each<readonly [string, Given, string]>([
     ['ai == 1', {}, "eval: lookup failed: 'ai'"],
     ['ai | bi', {}, "eval: lookup failed: 'bi'"],
@@ -163,6 +190,10 @@ describe('problems have the messages of Mixer', () => {
   test.each([
     ['ip(as) == aip', 'eval: could not convert x to IP_ADDRESS'],
     ['timestamp(as) == at', "eval: could not convert 'x' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'"],
+    [
+      'timestamp("2018-01-02t03:04:05z") == at',
+      "eval: could not convert '2018-01-02t03:04:05z' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'",
+    ],
     ['email(as) == amail', "eval: error converting 'x' to e-mail: 'mail: missing phrase'"],
   ])('%s of text that is none', (expr, problem) => {
     expect(problemOf(expr, { as: 'x', aip: '::1', at: '2026-01-01T00:00:00Z', amail: 'a@b.c' })).toBe(problem);
