@@ -1,5 +1,6 @@
 import { KEYS } from './keys.ts';
 import type { Findings } from '../../yaml/findings.ts';
+import { isConfigOfIstio, retired } from '../../text/config-istio.ts';
 import { meant } from '../../text/nearest.ts';
 import { itemsOfList } from '../../yaml/kubernetes-list.ts';
 import type { SourceText } from '../../yaml/source-text.ts';
@@ -79,15 +80,11 @@ function listOf(items: readonly Node[], source: SourceText, findings: Findings):
   return { kind: 'list', items: documents, isWhole: others.length === 0 };
 }
 
-const LATER = 'this release does not read it, so nothing in it is in force';
-
-function peerFormat({
-  entries,
-}: MapNode): { readonly code: 'RULES_PEER_FORMAT' | 'RULES_DOCUMENT'; readonly message: string } | undefined {
-  const text = (key: string): string | undefined => {
-    const node = entries.get(key)?.value;
-    return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
-  };
+function peerFormat(
+  root: MapNode,
+): { readonly code: 'RULES_PEER_FORMAT' | 'RULES_DOCUMENT'; readonly message: string } | undefined {
+  const { entries } = root;
+  const text = (...keys: readonly string[]): string | undefined => textAt(root, keys);
   if (entries.has('domain') && entries.has('descriptors')) {
     return {
       code: 'RULES_PEER_FORMAT',
@@ -99,14 +96,29 @@ function peerFormat({
   const version = text('apiVersion');
   if (version === undefined) return undefined;
   const kind = text('kind') ?? 'object';
-  const metadata = entries.get('metadata')?.value;
-  const nameNode = metadata?.kind === 'map' ? metadata.entries.get('name')?.value : undefined;
-  const name = nameNode?.kind === 'scalar' ? ` ${String(nameNode.value)}` : '';
-  const [group] = version.split('/');
-  if (group === 'config.istio.io')
-    return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio Mixer (${version}); ${LATER}` };
+  const named = text('metadata', 'name');
+  const name = named === undefined ? '' : ` ${named}`;
+  if (isConfigOfIstio(version)) {
+    const part = PARTS.map((key) => text('spec', key)).find((one) => one !== undefined);
+    const { of, instead } = retired(kind, part);
+    return {
+      code: 'RULES_PEER_FORMAT',
+      message:
+        `this is the ${kind}${name} of ${of} (${version}${part === undefined ? '' : `, ${part}`}), ` +
+        `which is not read, so nothing in it is in force; write ${instead}`,
+    };
+  }
   return {
     code: 'RULES_DOCUMENT',
     message: `this is the Kubernetes ${kind}${name} (${version}), not a policy; move it out of the policy's folder`,
   };
+}
+
+/** Where handlers and instances of Mixer name their adapter and template; the latter two are out of process. */
+const PARTS = ['compiledAdapter', 'compiledTemplate', 'adapter', 'template'];
+
+function textAt(root: MapNode, keys: readonly string[]): string | undefined {
+  let node: Node | undefined = root;
+  for (const key of keys) node = node?.kind === 'map' ? node.entries.get(key)?.value : undefined;
+  return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
 }

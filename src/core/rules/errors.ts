@@ -22,8 +22,8 @@ export const RULES_ERRORS = {
   },
   RULES_PEER_FORMAT: {
     means:
-      'The document is in the format of envoyproxy/ratelimit or Istio Mixer, which this release does not translate.',
-    fix: 'Write the rules in the language of Sluice, or move the file out of the folder; `sluice ratelimit` reads files of envoyproxy/ratelimit.',
+      'The document is in the format of envoyproxy/ratelimit, of Istio Mixer, or of routing before Istio 0.8; none of these is a policy.',
+    fix: 'Write what the message names in the language of Sluice (docs/how-to/from-mixer.md), or move the file out of the folder; `sluice ratelimit` reads files of envoyproxy/ratelimit.',
   },
   RULES_UNKNOWN_KEY: {
     means: 'A key is unknown at this place.',

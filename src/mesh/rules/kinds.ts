@@ -3,6 +3,7 @@
  * **In**: the head of an object. **Out**: how its spec is read, or that it says nothing about the mesh. **Fails**: never.
  */
 import type { z } from 'zod';
+import { isConfigOfIstio, retired } from '../../text/config-istio.ts';
 import { destinationRule } from './destination-rule.ts';
 import { gateway, sidecar } from './gateway.ts';
 import { authenticationPolicy, meshPolicy, peerAuthentication } from './peer-authentication.ts';
@@ -70,7 +71,7 @@ export const VERSIONS: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 /** Groups of the policy engine, whose documents `sluice serve` reads. */
-const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/', 'config.istio.io/'];
+const OF_THE_POLICY = ['security.istio.io/', 'rbac.istio.io/'];
 /** Kinds of Kubernetes that run the workloads of a mesh, and say nothing about its traffic. */
 const OF_KUBERNETES = ['apps/', 'extensions/', 'batch/', 'policy/', 'autoscaling/', 'rbac.authorization.k8s.io/'];
 const CORE_KINDS = ['ServiceAccount', 'ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim'];
@@ -104,14 +105,19 @@ export function kindOf({ kind, apiVersion }: Pick<ObjectHead, 'kind' | 'apiVersi
   const versions = Object.hasOwn(VERSIONS, kind) ? VERSIONS[kind as Kind] : undefined;
   if (versions?.includes(apiVersion) === true) return { kind: kind as Kind };
   const isOther = [...OF_THE_POLICY, ...OF_KUBERNETES].some((group) => apiVersion.startsWith(group));
-  // PeerAuthentication of a version that nobody knows would be in force nowhere.
-  if (isOther && kind !== 'PeerAuthentication') return { kind: 'other' };
+  // PeerAuthentication of a version that nobody knows, or an Ingress of `extensions`, would be in force nowhere.
+  if (isOther && !['PeerAuthentication', 'Ingress'].includes(kind)) return { kind: 'other' };
   if ((apiVersion === 'v1' && CORE_KINDS.includes(kind)) || kind === NETWORK_POLICY) return { kind: 'other' };
   return {
     kind: 'unknown',
     why:
       versions === undefined
-        ? `the control plane does not know ${kind} of ${apiVersion}; ${INSTEAD.get(kind) ?? `it reads ${Object.keys(KINDS).join(', ')}`}`
+        ? `the control plane does not know ${kind} of ${apiVersion}; ${insteadOf(kind, apiVersion)}`
         : `${kind} has the apiVersion ${apiVersion}; expected ${versions.join(', ')}`,
   };
+}
+
+function insteadOf(kind: string, apiVersion: string): string {
+  if (isConfigOfIstio(apiVersion)) return `write ${retired(kind).instead}`;
+  return INSTEAD.get(kind) ?? `it reads ${Object.keys(KINDS).join(', ')}`;
 }

@@ -56,6 +56,27 @@ describe('an error', () => {
       ],
     ],
     [
+      'what Mixer decided',
+      'apiVersion: config.istio.io/v1alpha2\nkind: denier\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know denier of config.istio.io/v1alpha2; write a rule that denies for `sluice serve` (docs',
+      ],
+    ],
+    [
+      'a route of Istio before 0.8',
+      'apiVersion: config.istio.io/v1alpha2\nkind: RouteRule\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know RouteRule of config.istio.io/v1alpha2; write a VirtualService of networking.istio.io',
+      ],
+    ],
+    [
+      'an Ingress of the group of workloads',
+      'apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: { name: a }',
+      [
+        'b.yaml:2:7 MESH_KIND the control plane does not know Ingress of extensions/v1beta1; write a Gateway and a Virt',
+      ],
+    ],
+    [
       'an unknown version',
       'apiVersion: networking.istio.io/v9\nkind: Gateway\nmetadata: { name: a }',
       ['b.yaml:2:7 MESH_KIND Gateway has the apiVersion networking.istio.io/v9; expected networking.istio.io/v1'],

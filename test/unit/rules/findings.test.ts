@@ -54,7 +54,25 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     'apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
-    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); this release does not read it, so nothing in it is in force',
+    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2), which is not read, so nothing in it is in force; write a rule for `sluice serve` (docs/how-to/from-mixer.md)',
+  ],
+  [
+    'apiVersion: "config.istio.io/v1alpha2"\nkind: handler\nmetadata: { name: x }\nspec: { compiledAdapter: memquota, params: {} }\n',
+    '1:1 RULES_PEER_FORMAT this is the handler x of Istio Mixer (config.istio.io/v1alpha2, memquota), which is not read, so nothing in it is in force; write a quota of the adapter quota-memory for `sluice serve` (docs/how-to/from-mixer.md)',
+  ],
+  [
+    'apiVersion: config.istio.io/v1alpha2\nkind: handler\nmetadata: { name: x }\nspec: { adapter: ours, connection: { address: "a:1" } }\n',
+    '1:1 RULES_PEER_FORMAT this is the handler x of Istio Mixer (config.istio.io/v1alpha2, ours), which is not read, so nothing in it is in force; write a plugin for `sluice serve` (docs/how-to/from-mixer.md)',
+  ],
+  [
+    'apiVersion: config.istio.io/v1alpha2\nkind: listchecker\nmetadata: { name: x }\n---\napiVersion: config.istio.io/v1alpha2\nkind: RouteRule\nmetadata: { name: y }\n---\napiVersion: config.istio.io/v1alpha2\nkind: ServiceRole\nmetadata: { name: z }\n',
+    '1:1 RULES_PEER_FORMAT this is the listchecker x of Istio Mixer (config.istio.io/v1alpha2), which is not read, so nothing in it is in force; write a check of the adapter check-list for `sluice serve` (docs/how-to/from-mixer.md)',
+    '5:1 RULES_PEER_FORMAT this is the RouteRule y of Istio before 0.8 (config.istio.io/v1alpha2), which is not read, so nothing in it is in force; write a VirtualService of networking.istio.io for `sluice mesh`',
+    '9:1 RULES_PEER_FORMAT this is the ServiceRole z of Istio before 0.8 (config.istio.io/v1alpha2), which is not read, so nothing in it is in force; write apiVersion: rbac.istio.io/v1alpha1 for `sluice serve`',
+  ],
+  [
+    alone(`{ name: a, match: '"^/a".matches(request.path)', deny: {} }`),
+    '2:24 EXPRESSION_PATTERN_FIRST the text "^/a" is tested by the pattern in request.path; the pattern is the argument: write request.path.matches("^/a")',
   ],
   [
     'domain: mongo\ndescriptors:\n  - key: database\n',
