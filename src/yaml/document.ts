@@ -28,7 +28,25 @@ export interface ParsedFile {
   readonly broken: boolean;
 }
 
+/** Of a template of Helm one error is shown, beside what it is: there may be one on each line. */
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
+  const [line = '', directive = ''] = (source.text.includes('{{') ? DIRECTIVE.exec(source.text) : null) ?? [];
+  if (directive === '') return documentsIn(source, findings, slice);
+  const found = new Findings();
+  const parsed = await documentsIn(source, found, slice);
+  findings.take(found.hasErrors ? found.sorted([]).slice(0, 1) : found.sorted([]));
+  if (!found.hasErrors) return parsed;
+  const start = source.text.indexOf(line) + line.length - directive.length;
+  const message =
+    'a line begins as in a template of Helm, and this is not valid YAML; if it is one, print what it comes to ' +
+    '(helm template), and put that into the folder';
+  findings.error('RULES_YAML', { source, start, end: start + directive.length }, message);
+  return { documents: [], broken: true };
+}
+/** A directive of Go's templates. */
+const DIRECTIVE = /^[ \t]*(\{\{-?\s*(?:if|else|end|range|with|define|include|template|block|toYaml|\/\*|[.$])[^\n]*)/m;
+
+async function documentsIn(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
   const documents: Document[] = [];
   let broken = false;
   for await (const document of yamlDocuments(source.text, slice)) {

@@ -41,6 +41,11 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     `2:1 RULES_YAML this is not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; quote an expression that contains any of  : # { } [ ] , " ' & * ! | > % @ \``,
   ],
   [
+    '{{- range $i := .Values.rules }}\nrules:\n  - name: a\n  {{- if .deny }}\n    deny: {{ .deny }}\n  {{- end }}\n{{- end }}\n---\n{{ if }}\n',
+    '1:1 RULES_YAML a line begins as in a template of Helm, and this is not valid YAML; if it is one, print what it comes to (helm template), and put that into the folder',
+    `1:3 RULES_YAML this is not valid YAML: Block collections are not allowed within flow collections; quote an expression that contains any of  : # { } [ ] , " ' & * ! | > % @ \``,
+  ],
+  [
     alone('{ name: a, match: !has(request.path), deny: {} }'),
     `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote the whole value: '...'`,
   ],
@@ -662,6 +667,12 @@ test('a tab is not text to quote', async () => {
   expect((await load('rules:\n\t- { name: a, deny: {} }\n')).map(said)).toEqual([
     '2:1 RULES_YAML this is not valid YAML: Tabs are not allowed as indentation; indent with spaces',
   ]);
+});
+
+test('a body with directives of a template is text', async () => {
+  const text =
+    'rules:\n  - name: a\n    deny:\n      body: |\n        {{#if x}}\n        {{ .name }}\n        {{ end }}\n';
+  expect(await load(text)).toEqual([]);
 });
 
 test('a list of values for a header that is set is an error that names append, which takes one', async () => {
