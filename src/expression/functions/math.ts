@@ -37,7 +37,7 @@ export const MATH_FUNCTIONS: readonly Overload[] = [
   onDouble('abs', Math.abs),
   fn('math.sign', [INT], INT, signOf),
   fn('math.sign', [UINT], UINT, signOf),
-  onDouble('sign', Math.sign),
+  onDouble('sign', (value) => Math.sign(value) + 0), // of -0.0 it is 0.0
   fn('math.isNaN', [DOUBLE], BOOL, (value: number) => Number.isNaN(value)),
   fn('math.isInf', [DOUBLE], BOOL, (value: number) => Math.abs(value) === Infinity),
   fn('math.isFinite', [DOUBLE], BOOL, (value: number) => Number.isFinite(value)),

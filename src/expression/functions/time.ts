@@ -30,9 +30,13 @@ export const addSpans = (a: Duration, b: Duration): Duration | undefined => span
 export const subtractSpans = (a: Duration, b: Duration): Duration | undefined => spanOf(nanosOf(a) - nanosOf(b));
 export const between = (a: Timestamp, b: Timestamp): Duration | undefined => spanOf(nanosOf(a) - nanosOf(b));
 
+/** The calendar repeats after 400 years; zones had their local mean time in all of these. */
+const CYCLES_S = 4 * 146_097 * 86_400;
+const YEAR_100_S = -59_011_459_200;
+
 /** The wall-clock time of a zone, as a Date whose UTC fields show it. A zone is a name, or an offset such as `+05:30`. */
 function wallClock(time: Timestamp, zone: string): Date | undefined {
-  const offset = /^([+-]?)(\d{1,2}):(\d{2})$/.exec(zone);
+  const offset = /^([+-]?)([01]?\d|2[0-3]):([0-5]\d)$/.exec(zone);
   if (offset !== null)
     return new Date(
       time.seconds * 1000 + (offset[1] === '-' ? -1 : 1) * (Number(offset[2]) * 60 + Number(offset[3])) * 60_000,
@@ -40,23 +44,18 @@ function wallClock(time: Timestamp, zone: string): Date | undefined {
   if (zone === 'UTC' || zone === '') return new Date(time.seconds * 1000);
   const format = formatOf(zone);
   if (format === undefined) return undefined;
+  // Date.UTC takes the years 0 to 99 for 1900 to 1999, and formats have no year 0.
+  const shiftMs = time.seconds < YEAR_100_S ? CYCLES_S * 1000 : 0;
   const parts = Object.fromEntries(
-    format.formatToParts(new Date(time.seconds * 1000)).map(({ type, value }) => [type, Number(value)]),
+    format.formatToParts(new Date(time.seconds * 1000 + shiftMs)).map(({ type, value }) => [type, Number(value)]),
   );
-  return new Date(
-    Date.UTC(
-      parts['year'] ?? 0,
-      (parts['month'] ?? 1) - 1,
-      parts['day'],
-      parts['hour'],
-      parts['minute'],
-      parts['second'],
-    ),
-  );
+  const { year = 0, month = 1, day, hour, minute, second } = parts;
+  return new Date(Date.UTC(year, month - 1, day, hour, minute, second) - shiftMs);
 }
 
 const formats = new Map<string, Intl.DateTimeFormat | undefined>();
 function formatOf(zone: string): Intl.DateTimeFormat | undefined {
+  if (!/^[A-Za-z]/.test(zone)) return undefined; // `-02`, which CEL does not have
   if (!formats.has(zone) && formats.size < 1000) {
     try {
       formats.set(
@@ -79,11 +78,11 @@ function formatOf(zone: string): Intl.DateTimeFormat | undefined {
   return formats.get(zone);
 }
 
-const dayOfYear = (date: Date): number =>
-  Math.floor(
-    (Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) /
-      86_400_000,
-  );
+function dayOfYear(date: Date): number {
+  const first = new Date(date);
+  first.setUTCMonth(0, 1);
+  return Math.round((date.getTime() - first.getTime()) / 86_400_000);
+}
 
 const PARTS: Readonly<Record<string, (date: Date, time: Timestamp) => number>> = {
   getFullYear: (date) => date.getUTCFullYear(),
