@@ -7,7 +7,7 @@ import { fieldsOf, type Fields } from '../../yaml/fields.ts';
 import type { Node, Place } from '../../yaml/nodes.ts';
 import { operationTests, sourceTests, whenTests } from './conditions.ts';
 import { mapNode, type Plain } from './nodes.ts';
-import { type IstioObject, report, selection, type Translation } from './object.ts';
+import { type IstioObject, isNothing, itemsOf, report, selection, type Translation } from './object.ts';
 import { allOf, anyOfAll, type Test } from './tests.ts';
 
 type Calls = 'http' | 'tcp';
@@ -145,7 +145,7 @@ export class AuthorizationPolicies {
     const context = { namespace, translation: this.#translation };
     const { findings } = this.#translation;
     const parts = (of: Fields, key: 'from' | 'to', inner: string, read: (fields: Fields) => Test[]): Test[][] => {
-      const listed = items(of, key, findings);
+      const listed = itemsOf(of, key, findings);
       const node = of.node(key);
       // Nothing in it is met by any call, which whoever lost the items of a list did not mean.
       if (node !== undefined && listed.length === 0 && (node.kind === 'list' || isNothing(node)))
@@ -162,11 +162,11 @@ export class AuthorizationPolicies {
         return inside === undefined ? [] : read(inside);
       });
     };
-    return items(spec, 'rules', findings).map((item) => {
+    return itemsOf(spec, 'rules', findings).map((item) => {
       if (isNothing(item))
         report(findings, 'ISTIO_VALUE', item.place, 'a rule is nothing; write {} for a rule that any call meets');
       const fields = isNothing(item) ? undefined : fieldsOf(item, 'a rule', findings)?.only(['from', 'to', 'when']);
-      const when = fields === undefined ? [] : items(fields, 'when', findings);
+      const when = fields === undefined ? [] : itemsOf(fields, 'when', findings);
       return {
         place: item.place,
         from: fields === undefined ? [] : parts(fields, 'from', 'source', (source) => sourceTests(source, context)),
@@ -181,16 +181,6 @@ export class AuthorizationPolicies {
       };
     });
   }
-}
-
-const isNothing = (node: Node): boolean => node.kind === 'scalar' && node.value === null;
-
-function items(fields: Fields, key: string, findings: Translation['findings']): readonly Node[] {
-  const node = fields.node(key);
-  if (node === undefined || isNothing(node)) return [];
-  if (node.kind === 'list') return node.items;
-  findings.error('RULES_VALUE', node.place, `${key} must be a list`);
-  return [];
 }
 
 type Rule = (action: Readonly<Record<string, Plain | Node>>) => Node;

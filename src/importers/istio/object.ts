@@ -2,9 +2,9 @@
  * An object of Istio: its name, and which workloads it selects.
  * **In**: a document. **Out**: an {@link IstioObject}. **Fails**: with findings, and `undefined`.
  */
-import { Fields, fieldsOf } from '../../yaml/fields.ts';
+import { Fields, fieldsOf, listOfNodes } from '../../yaml/fields.ts';
 import type { Findings } from '../../yaml/findings.ts';
-import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
+import { type MapNode, type Node, nodeText, type Place } from '../../yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
 import { textMap } from '../../yaml/texts.ts';
 import { mapNode } from './nodes.ts';
@@ -65,6 +65,14 @@ export function istioObject(root: MapNode, findings: Findings): IstioObject | un
   };
 }
 
+export const isNothing = (node: Node): boolean => node.kind === 'scalar' && node.value === null;
+
+/** The items of a list, none where it is left out; anything else is a finding. */
+export function itemsOf(fields: Fields, key: string, findings: Findings): readonly Node[] {
+  const node = fields.node(key);
+  return node === undefined || isNothing(node) ? [] : (listOfNodes(node, key, findings)?.items ?? []);
+}
+
 const LABELS = 'destination.labels';
 
 /** The namespace of the call's workload, as CEL. */
@@ -105,7 +113,8 @@ export function selection(
       ? `${LABELS}[?${quoted(label)}].orValue("") == ${quoted(value)}`
       : `${quoted(workload.labels.get(label) ?? '')} == ${quoted(value)}`;
   const selector = spec.map('selector', 'selector')?.only(['matchLabels']);
-  const targets = [...listed(spec.node('targetRefs')), ...listed(spec.node('targetRef'))];
+  const one = spec.node('targetRef');
+  const targets = [...itemsOf(spec, 'targetRefs', findings), ...(one === undefined ? [] : [one])];
   if (selector !== undefined && targets.length > 0)
     report(findings, 'ISTIO_VALUE', place, `${kind} ${name} has a selector and targetRefs; keep one of the two`);
   const labels = textMap(selector?.node('matchLabels'), 'selector.matchLabels', findings);
@@ -115,8 +124,11 @@ export function selection(
   return tests.length === 0 ? undefined : tests.join(' && ');
 }
 
-const listed = (node: Node | undefined): readonly Node[] =>
-  node === undefined ? [] : node.kind === 'list' ? node.items : [node];
+/** The API group of the kinds that a call can be for. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  Gateway: ['gateway.networking.k8s.io'],
+  Service: ['', 'core'],
+};
 
 interface TargetContext {
   readonly namespace: string;
@@ -138,6 +150,15 @@ function targetTest(node: Node, { namespace, findings, labelTest }: TargetContex
       fields.node('namespace')?.place ?? node.place,
       `a target must be in the namespace of its policy, ${namespace}`,
     );
+  const group = fields.node('group');
+  const groups = GROUPS[kind];
+  if (groups !== undefined && !(group === undefined ? groups.includes('') : groups.includes(groupText(group) ?? '-')))
+    report(
+      findings,
+      'ISTIO_VALUE',
+      group?.place ?? node.place,
+      `the group of a ${kind} is ${group === undefined ? 'left out' : nodeText(group)}; expected ${groups.map((one) => JSON.stringify(one)).join(' or ')}`,
+    );
   if (kind === 'Gateway') return [labelTest('gateway.networking.k8s.io/gateway-name', name)];
   if (kind === 'Service') return [`destination.service.?name.orValue("") == ${quoted(name)}`];
   report(
@@ -148,3 +169,6 @@ function targetTest(node: Node, { namespace, findings, labelTest }: TargetContex
   );
   return [];
 }
+
+const groupText = (node: Node): string | undefined =>
+  node.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;

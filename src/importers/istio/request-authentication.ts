@@ -6,7 +6,7 @@
 import { type Fields, fieldsOf } from '../../yaml/fields.ts';
 import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import { mapNode, type Plain } from './nodes.ts';
-import { type IstioObject, report, selection, type Translation } from './object.ts';
+import { type IstioObject, itemsOf, report, selection, type Translation } from './object.ts';
 import { texts } from '../../yaml/texts.ts';
 import { allOf, quoted } from './tests.ts';
 
@@ -87,7 +87,7 @@ export class RequestAuthentications {
     const selected = selection(object, this.#translation);
     if (selected !== undefined) this.selections.add(selected);
     const node = spec.node('jwtRules');
-    const written = (node?.kind === 'list' ? node.items : []).flatMap((item) => {
+    const written = itemsOf(spec, 'jwtRules', findings).flatMap((item) => {
       const fields = fieldsOf(item, 'an item of jwtRules', findings)?.only(FIELDS);
       return fields === undefined ? [] : [fields];
     });
@@ -152,6 +152,20 @@ export class RequestAuthentications {
     const textNode = (key: string): Node | undefined => (fields.text(key) === undefined ? undefined : fields.node(key));
     const [issuer, uri, keys] = [textNode('issuer'), textNode('jwksUri') ?? textNode('jwks_uri'), textNode('jwks')];
     if (uri === undefined) fields.required('issuer', 'the iss of its tokens, which may be left out beside jwksUri');
+    if (fields.has('jwksUri') && fields.has('jwks_uri'))
+      report(
+        findings,
+        'ISTIO_VALUE',
+        fields.node('jwks_uri')?.place ?? fields.place,
+        'jwksUri and jwks_uri are the same field; keep one of the two',
+      );
+    if (fields.has('timeout') && fields.durationMs('timeout', ['ms', 's', 'm', 'h']) !== undefined)
+      report(
+        findings,
+        'ISTIO_NEVER',
+        fields.node('timeout')?.place ?? fields.place,
+        'timeout has no effect: a call waits for keys until the deadline of its handler; remove it',
+      );
     if (uri !== undefined && keys !== undefined)
       report(
         findings,
@@ -174,9 +188,8 @@ export class RequestAuthentications {
 
   #locations(fields: Fields): readonly Location[] {
     const { findings } = this.#translation;
-    const headers = fields.node('fromHeaders');
     const found = [
-      ...(headers?.kind === 'list' ? headers.items : []).flatMap((item) => {
+      ...itemsOf(fields, 'fromHeaders', findings).flatMap((item) => {
         const header = fieldsOf(item, 'an item of fromHeaders', findings)?.only(['name', 'prefix']);
         header?.required('name', 'the name of a header');
         const name = header?.text('name');
@@ -235,8 +248,7 @@ export class RequestAuthentications {
     as: string,
   ): (readonly [string, string, Readonly<Record<string, Plain>>])[] {
     const { findings } = this.#translation;
-    const node = fields.node('outputClaimToHeaders');
-    return (node?.kind === 'list' ? node.items : []).flatMap((item, at) => {
+    return itemsOf(fields, 'outputClaimToHeaders', findings).flatMap((item, at) => {
       const claim = fieldsOf(item, 'an item of outputClaimToHeaders', findings)?.only(['header', 'claim']);
       claim?.required('header', 'the name of a header');
       claim?.required('claim', 'the name of a claim');
