@@ -6,11 +6,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mustBeInstalled } from '../scripts/installed.ts';
 import { checkRequest, framed } from './check-request.ts';
 import { startOnCore } from './process.ts';
 
 const POLICY = 'bench/policy/three-rules.yaml';
 const READY = /gRPC\s+\S*?127\.0\.0\.1:(\d+)/;
+mustBeInstalled('h2load', 'nghttp2 (Debian: nghttp2-client)');
+mustBeInstalled('openssl', 'OpenSSL');
 const seconds = Number(process.argv[2] ?? 4);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
 const [cert, key, frame] = ['cert.pem', 'key.pem', 'frame'].map((name) => join(folder, name)) as [

@@ -11,6 +11,7 @@ import { SILENT } from '../src/log/log.ts';
 import { startServer } from '../src/serve/policy/server.ts';
 import { CheckRequestSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { goTool } from './go-tool.ts';
+import { mustBeInstalled } from './installed.ts';
 
 const CHECK = 'envoy.service.auth.v3.Authorization/Check';
 const REQUEST = '{"attributes":{"request":{"http":{"method":"GET","path":"/","host":"a.example"}}}}';
@@ -26,6 +27,8 @@ if (!isMainThread) {
 } else await main();
 
 async function main(): Promise<void> {
+  mustBeInstalled('h2load', 'nghttp2 (Debian: nghttp2-client)');
+  mustBeInstalled('curl', 'curl');
   const grpcurl = goTool('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4');
   const ghz = goTool('ghz', 'github.com/bojand/ghz/cmd/ghz@v0.93.0');
   // In its own thread, since execFileSync blocks this one.
