@@ -14,7 +14,7 @@ export interface WatchOptions {
   readonly known?: string | undefined;
   /** Returns false if the change could not be loaded; it is called again at the next poll. */
   readonly onChange: (stamp: string) => Promise<boolean | void> | boolean | void;
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -46,6 +46,27 @@ export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, s
     if ((await onChange(now)) !== false) taken = now;
   }
 }
+
+export interface Watching {
+  /** Settles when no change is being taken. */
+  close(): Promise<void>;
+}
+
+/** {@link watchFiles} until it is closed. `onFailure`: it has ended, since `stamp` or `onChange` rejected. */
+export function startWatching(options: Omit<WatchOptions, 'signal'>, onFailure?: (error: unknown) => void): Watching {
+  const over = new AbortController();
+  const watching = watchFiles({ ...options, signal: over.signal }).catch(onFailure);
+  return {
+    async close() {
+      over.abort();
+      await watching;
+    },
+  };
+}
+
+/** The stamps of several files. */
+export const stampsOf = async (paths: readonly string[]): Promise<string> =>
+  (await Promise.all(paths.map(stampOf))).join('\n');
 
 /** The stamp of a file; the error's code if it cannot be read. */
 export async function stampOf(path: string): Promise<string> {

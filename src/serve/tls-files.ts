@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { stampOf, watchFiles } from '../files/watch.ts';
+import { stampsOf, startWatching } from '../files/watch.ts';
 import type { Log } from '../adapters/contract.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { TlsOptions } from '../transport/index.ts';
@@ -51,8 +51,6 @@ export function watchTls(
   log: Log,
 ): { close(): void } {
   const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
-  const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');
-  const over = new AbortController();
   let last = served;
   const onChange = async (): Promise<void> => {
     try {
@@ -65,6 +63,5 @@ export function watchTls(
       log.error('the certificate could not be renewed; the last good one stays', { why: messageOf(error) });
     }
   };
-  void watchFiles({ stamp, onChange, signal: over.signal });
-  return { close: () => over.abort() };
+  return startWatching({ stamp: () => stampsOf(paths), onChange });
 }

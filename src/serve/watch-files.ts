@@ -6,7 +6,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../adapters/contract.ts';
-import { stampOfStats, watchFiles } from '../files/watch.ts';
+import { stampOfStats, startWatching, type Watching } from '../files/watch.ts';
 
 export interface PolicyWatchOptions {
   /** What they make, for the log: `policy`. */
@@ -15,17 +15,12 @@ export interface PolicyWatchOptions {
   readonly roots: readonly string[];
   /** Further files, read at each poll: the ones behind `$file`. */
   readonly files: () => Iterable<string>;
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
   readonly log: Log;
   readonly onChange: () => void;
 }
 
-export interface PolicyWatch {
-  close(): Promise<void>;
-}
-
-export function watchPolicy({ part, roots, files, everyMs, log, onChange }: PolicyWatchOptions): PolicyWatch {
-  const over = new AbortController();
+export function watchPolicy({ part, roots, files, everyMs, log, onChange }: PolicyWatchOptions): Watching {
   const gone = new Set<string>();
 
   async function stamp(): Promise<string | undefined> {
@@ -47,18 +42,9 @@ export function watchPolicy({ part, roots, files, everyMs, log, onChange }: Poli
   }
 
   // The first stamp counts as a change too: the policy may have changed since it was read.
-  const watching = watchFiles({
-    stamp,
-    onChange,
-    signal: over.signal,
-    ...(everyMs === undefined ? {} : { everyMs }),
-  }).catch((error: unknown) => log.error(`the ${part} is no longer watched; SIGHUP still reloads it`, { error }));
-  return {
-    async close() {
-      over.abort();
-      await watching;
-    },
-  };
+  return startWatching({ stamp, onChange, everyMs }, (error) =>
+    log.error(`the ${part} is no longer watched; SIGHUP still reloads it`, { error }),
+  );
 }
 
 /** Adds a line for each policy file. False if `path` cannot be read. */

@@ -11,7 +11,7 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configFolder, findRuntimeFiles, type FoundFile, readFiles } from './runtime-folder.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../../adapters/contract.ts';
-import { watchFiles } from '../../files/watch.ts';
+import { startWatching } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { InTurn } from '../../time/in-turn.ts';
 
@@ -64,19 +64,15 @@ export class LimitSource {
 
   async #followFiles(stack: AsyncDisposableStack): Promise<void> {
     await this.#loadChanged();
-    const over = new AbortController();
-    const watching = watchFiles({
-      stamp: () => this.#stamp(),
-      known: this.#settled,
-      onChange: async (stamp) => {
-        await this.#loadChanged();
-        return this.#settled === stamp; // a failed load is retried
-      },
-      everyMs: POLL_EVERY_MS,
-      signal: over.signal,
-    });
-    watching.catch((error: unknown) => this.#options.log.error('limit files are no longer watched', { error }));
-    stack.defer(() => over.abort());
+    const onChange = async (stamp: string): Promise<boolean> => {
+      await this.#loadChanged();
+      return this.#settled === stamp; // a failed load is retried
+    };
+    const watching = startWatching(
+      { stamp: () => this.#stamp(), known: this.#settled, onChange, everyMs: POLL_EVERY_MS },
+      (error) => this.#options.log.error('limit files are no longer watched', { error }),
+    );
+    stack.defer(() => void watching.close()); // a load that runs is not awaited
   }
 
   async #followXds(stack: AsyncDisposableStack): Promise<void> {

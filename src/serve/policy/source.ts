@@ -18,7 +18,8 @@ import type { OwnLog } from '../../log/log.ts';
 import type { InTurn } from '../../time/in-turn.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
 import { type LoadedModules, watchPlugins } from './watch-plugins.ts';
-import { type PolicyWatch, watchPolicy } from '../watch-files.ts';
+import { watchPolicy } from '../watch-files.ts';
+import type { Watching } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 /** All texts of a policy, as plain data: each worker loads exactly these. */
@@ -73,7 +74,7 @@ export class PolicySource {
   #isForced = false;
   #isClosed = false;
   #retry: NodeJS.Timeout | undefined;
-  readonly #watches: PolicyWatch[] = [];
+  readonly #watches: Watching[] = [];
   readonly #next: () => Promise<boolean>;
 
   constructor(options: PolicySourceOptions) {
@@ -102,17 +103,15 @@ export class PolicySource {
   }
 
   /** Reloads on each change, until it is closed. */
-  follow(everyMs?: number): void {
+  follow(): void {
     if (this.#isClosed) return;
     const { log, watchPlugins: hasPlugins } = this.#options;
-    const every = everyMs === undefined ? {} : { everyMs };
     const watch = watchPolicy({
       part: this.#options.part,
       roots: this.#paths,
       files: () => this.#named.keys(),
       log,
       onChange: () => this.#loadChange(),
-      ...every,
     });
     this.#watches.push(watch);
     if (hasPlugins !== true) return;
@@ -120,7 +119,7 @@ export class PolicySource {
       this.#isForced = true;
       this.#loadChange();
     };
-    this.#watches.push(watchPlugins({ loaded: () => this.#plugins, log, onChange, ...every }));
+    this.#watches.push(watchPlugins({ loaded: () => this.#plugins, log, onChange }));
   }
 
   /** Another policy was put in force, which stays until the files change: a load that failed is not tried again. */

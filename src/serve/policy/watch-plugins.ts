@@ -8,8 +8,7 @@ import { join } from 'node:path';
 import type { Log } from '../../adapters/contract.ts';
 import { forgetModule } from '../../adapters/loading/import-adapters.ts';
 import type { FoundPlugin } from '../../adapters/registry.ts';
-import { stampOfStats, watchFiles } from '../../files/watch.ts';
-import type { PolicyWatch } from '../watch-files.ts';
+import { stampOfStats, startWatching, type Watching } from '../../files/watch.ts';
 
 export interface LoadedModules {
   readonly found: readonly FoundPlugin[];
@@ -21,7 +20,6 @@ export interface PluginWatchOptions {
   readonly loaded: () => LoadedModules;
   readonly log: Log;
   readonly onChange: () => void;
-  readonly everyMs?: number;
 }
 
 interface Files {
@@ -30,8 +28,7 @@ interface Files {
   changedAtMs: number;
 }
 
-export function watchPlugins({ loaded, log, onChange, ...every }: PluginWatchOptions): PolicyWatch {
-  const over = new AbortController();
+export function watchPlugins({ loaded, log, onChange }: PluginWatchOptions): Watching {
   /** By path: as they were loaded, and as they were polled last. */
   const known = new Map<string, string>();
   let polled = new Map<string, Files>();
@@ -59,15 +56,9 @@ export function watchPlugins({ loaded, log, onChange, ...every }: PluginWatchOpt
     onChange();
   }
 
-  const watching = watchFiles({ stamp, onChange: takeChange, signal: over.signal, ...every }).catch((error: unknown) =>
+  return startWatching({ stamp, onChange: takeChange }, (error) =>
     log.error('plugins are no longer watched; restart to load changed ones', { error }),
   );
-  return {
-    async close() {
-      over.abort();
-      await watching;
-    },
-  };
 }
 
 /** All files of a plugin but its packages; a file that cannot be read is left out, and loading says why. */

@@ -7,7 +7,7 @@ import type { Log } from '../../adapters/contract.ts';
 import { type HttpPort, listenAt, makeAdminApp } from '../../admin/http-app.ts';
 import { sendMetrics } from '../../admin/metrics-reply.ts';
 import { metricsPage } from '../../admin/metrics.ts';
-import { stampOf, watchFiles } from '../../files/watch.ts';
+import { stampsOf, startWatching } from '../../files/watch.ts';
 import type { Injector } from '../../inject/admission/review.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
@@ -47,9 +47,8 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
   const { readInjector, files, log, graceMs, everyMs, requestMs } = options;
   const meters = new WebhookMeters();
   const tls = await readTls(options.tls);
-  const over = new AbortController();
   let isDraining = false;
-  const stamp = async (): Promise<string> => (await Promise.all(files.map(stampOf))).join('\n');
+  const stamp = (): Promise<string> => stampsOf(files);
   const known = await stamp();
   let injector = await readInjector().catch((error: unknown) => {
     throw new StartError('CLI_INJECT_CONFIG', messageOf(error), { cause: error });
@@ -81,14 +80,13 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
     log.info('the injection configuration was loaded', { policy: injector.decision.policy });
     return true;
   });
-  const watching = watchFiles({
+  const watching = startWatching({
     stamp,
     known,
     onChange: async () => {
       await reload();
     },
-    signal: over.signal,
-    ...(everyMs === undefined ? {} : { everyMs }),
+    everyMs,
   });
   const certificate = watchTls(options.tls, tls, (renewed) => listener.renewTls(renewed), log);
   const kept = stack.move();
@@ -98,9 +96,8 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
     reload,
     async drain() {
       isDraining = true;
-      over.abort();
       certificate.close();
-      await watching;
+      await watching.close();
       await listener.drain(graceMs);
       await kept.disposeAsync();
     },

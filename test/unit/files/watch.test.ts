@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { stampOf, watchFiles, type WatchOptions } from '../../../src/files/watch.ts';
+import { stampOf, startWatching, watchFiles, type WatchOptions } from '../../../src/files/watch.ts';
 
 /** Polls through `stamps`, the last of them again and again; resolves when `isDone` or all of them were seen twice. */
 async function changesOf(
@@ -56,6 +56,33 @@ test('a change that could not be taken is told again', async () => {
     },
   });
   expect(changes).toEqual(['a', 'a']);
+});
+
+test('whoever closes a watch waits until a change has been taken, and hears why it failed', async () => {
+  const [begun, taken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const failures: unknown[] = [];
+  const watching = startWatching(
+    {
+      stamp: async () => 'a',
+      everyMs: 0,
+      async onChange() {
+        begun.resolve();
+        await taken.promise;
+        throw new Error('refused');
+      },
+    },
+    (error) => failures.push(error),
+  );
+  await begun.promise;
+  let isClosed = false;
+  const closed = watching.close().then(() => {
+    isClosed = true;
+  });
+  await new Promise(setImmediate);
+  expect(isClosed).toBe(false);
+  taken.resolve();
+  await closed;
+  expect(failures).toEqual([new Error('refused')]);
 });
 
 test('the stamp of a file differs when it is written, replaced, and gone', async () => {
