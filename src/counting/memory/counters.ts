@@ -27,6 +27,11 @@ export class Counters {
     this.#noRoom = noRoom;
   }
 
+  /** Counters that the table holds. */
+  get size(): number {
+    return this.#table.size;
+  }
+
   charge(asks: readonly Ask[]): readonly CounterAnswer[] {
     return this.#table.within(this.#charge, asks);
   }

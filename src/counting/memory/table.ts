@@ -7,6 +7,7 @@ export type CounterName = Pick<CounterAsk, 'bucket' | 'key' | 'perMs'>;
 
 /** `C`: a counter as it was found; whoever changes it writes it. */
 export interface Table<C extends Counter = Counter> {
+  readonly size: number;
   /** Runs `work` while nobody else uses the counters; the other methods are for use within it. */
   within<R>(work: (asks: readonly CounterAsk[]) => R, asks: readonly CounterAsk[]): R;
   /** In the time by which counters of an algorithm end. */

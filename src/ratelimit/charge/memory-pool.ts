@@ -8,7 +8,6 @@ import { HeapTable } from '../../counting/memory/heap-table.ts';
 import { SharedTable } from '../../counting/memory/shared-table.ts';
 import { ServiceError } from '../call.ts';
 import { SettingError } from '../settings/setting.ts';
-import type { CounterAnswer, CounterAsk, Pool } from './store.ts';
 
 /** Counters while Redis is away. */
 export const LOCAL_KEYS = 100_000;
@@ -20,22 +19,14 @@ export interface MemoryPoolOptions {
   readonly nowMs: () => number;
   readonly whenFull?: 'reject' | 'evict';
   readonly onFull?: () => void;
+  /** A counter in use, or an entry of one, was forgotten for another. */
+  readonly onEvicted?: () => void;
   /** The memory of several workers, by name; what is missing is allocated. */
   readonly share?: { readonly worker: number; readonly memory: Map<string, SharedArrayBuffer> } | undefined;
 }
 
-export interface MemoryPool extends Pool {
-  charge(asks: readonly CounterAsk[]): readonly CounterAnswer[];
-  readonly size: number;
-  readonly evicted: number;
-}
-
-export function memoryPool(options: MemoryPoolOptions): MemoryPool {
-  const { maxKeys, nowMs, whenFull, onFull = () => {}, share } = options;
-  let evicted = 0;
-  const onEvicted = (): void => {
-    evicted++;
-  };
+export function memoryPool(options: MemoryPoolOptions): Counters {
+  const { maxKeys, nowMs, whenFull, onFull = () => {}, onEvicted = () => {}, share } = options;
   const table =
     share === undefined
       ? new HeapTable({
@@ -46,21 +37,10 @@ export function memoryPool(options: MemoryPoolOptions): MemoryPool {
           onFull,
         })
       : sharedTable(maxKeys, nowMs, share, onEvicted);
-  const counters = new Counters(
+  return new Counters(
     table,
     () => new ServiceError('redis_error', `no room for another counter: ${maxKeys} are in use (SLUICE_MAX_KEYS)`),
   );
-  return {
-    charge: (asks) => counters.charge(asks),
-    reset: (asks) => counters.reset(asks),
-    look: (asks, leases) => counters.look(asks, leases),
-    get size() {
-      return table.size;
-    },
-    get evicted() {
-      return evicted;
-    },
-  };
 }
 
 function sharedTable(

@@ -4,11 +4,12 @@
  */
 import { OutageLog } from '../../adapters/outage-log.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Counters } from '../../counting/memory/counters.ts';
 import { Unit } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { LOCAL_KEYS, type MemoryPool, memoryPool, type MemoryPoolOptions } from './memory-pool.ts';
+import { LOCAL_KEYS, memoryPool, type MemoryPoolOptions } from './memory-pool.ts';
 import { type RedisPool, redisPool, replicaName } from './redis-pool.ts';
 import type { ChargeStore, PoolOf } from './store.ts';
 
@@ -53,9 +54,11 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
   const { settings, nowMs, metrics, log, aroundRedis = (store) => store, shared } = options;
   if (settings.BACKEND_TYPE === 'memory') {
     const full = log === undefined ? undefined : new OutageLog(log, { setting: 'SLUICE_MAX_KEYS' });
+    let evicted = 0;
     const memory = memoryPool({
       ...memoryOf(settings, shared),
       nowMs,
+      onEvicted: () => void evicted++,
       onFull: () =>
         full?.failed(
           'there is no room for new counters',
@@ -63,7 +66,7 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
         ),
     });
     if (shared === undefined) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of workers the supervisor says it, once
-    metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
+    metrics.gauges.set('ratelimit.memory.evicted', () => evicted);
     return { poolOf: () => memory, local: memory, unhealthyWhy: () => undefined, isSpared: () => false, replica: '' };
   }
   const { replica = replicaName(), worker = 0 } = shared ?? {};
@@ -116,7 +119,7 @@ const memoryOf = (settings: Settings, shared: SharedCounts | undefined): Omit<Me
     : { maxKeys: LOCAL_KEYS, whenFull: 'evict', share: shared };
 
 /** The counters in memory, as the supervisor of workers sees them. */
-export const sharedPool = (settings: Settings, shared: SharedCounts): MemoryPool =>
+export const sharedPool = (settings: Settings, shared: SharedCounts): Counters =>
   memoryPool({ ...memoryOf(settings, shared), nowMs: Date.now });
 
 function asSetting<T>(setting: string, open: () => T): T {

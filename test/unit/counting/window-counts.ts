@@ -1,7 +1,8 @@
 /** Adapts a store to counts of `window`s: each hit is answered with the count after it. */
 import type { CounterAnswer } from '../../../src/counting/counter.ts';
 import { Escrow } from '../../../src/counting/escrow.ts';
-import { memoryPool, type MemoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
+import type { Counters } from '../../../src/counting/memory/counters.ts';
+import { memoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import type { ChargeStore, CounterAsk } from '../../../src/ratelimit/charge/store.ts';
 
 export interface CountAsk {
@@ -88,10 +89,11 @@ export interface MemoryCountsOptions {
 
 /** Counts at once. */
 export class MemoryCounts extends WindowCounts {
-  readonly pool: MemoryPool;
+  readonly pool: Counters;
+  evicted = 0;
 
   constructor(options: MemoryCountsOptions) {
-    const pool = memoryPool(options);
+    const pool = memoryPool({ ...options, onEvicted: () => void this.evicted++ });
     super(pool);
     this.pool = pool;
   }

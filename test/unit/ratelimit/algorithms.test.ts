@@ -34,7 +34,8 @@ async function serving(
   const store = { isAway: false, isAwayPerSecond: false };
   /** Windows are counted, whatever else is away. */
   const away: Pool = {
-    ...pool,
+    reset: (asks) => pool.reset(asks),
+    look: (asks) => pool.look(asks),
     charge: (asks) => {
       if (asks.every(({ bucket }) => bucket.algorithm === 'window')) return pool.charge(asks);
       return Promise.reject(new ServiceError('redis_error', 'away'));
