@@ -49,26 +49,18 @@ export function readMapper(text: string): Mapper {
   const rows = data.mappings.map(({ match, match_type: type, match_metric_type: kind, name, labels, action }, at) => {
     if (action !== 'drop' && name === '') throw new Error(`mappings.${at}: ${match} has no name`);
     const isRegex = type === 'regex';
+    const parts = match.split('*').map((part) => RE2JS.quote(part));
     try {
       return {
         isRegex,
-        pattern: isRegex
-          ? RE2JS.compile(match)
-          : RE2JS.compile(
-              `^${match
-                .split('*')
-                .map((part) => RE2JS.quote(part))
-                .join('([^.]*)')}$`,
-            ),
+        pattern: RE2JS.compile(isRegex ? match : `^${parts.join('([^.]*)')}$`),
         kind: KINDS.get(kind),
         name,
         labels,
         isDropped: action === 'drop',
       };
     } catch (problem) {
-      throw new Error(`mappings.${at}: ${match}: ${messageOf(problem)}`, {
-        cause: problem,
-      });
+      throw new Error(`mappings.${at}: ${match}: ${messageOf(problem)}`, { cause: problem });
     }
   });
   const inOrder = [...rows.filter(({ isRegex }) => !isRegex), ...rows.filter(({ isRegex }) => isRegex)];

@@ -22,15 +22,14 @@ export function readMogrifiers(
 ): { readonly mogrifier: Mogrifier; readonly problems: readonly string[] } {
   const problems: string[] = [];
   const rows = names.trim() === '' ? [] : names.split(',').map((name) => rowOf(name.trim(), env, problems));
-  return { mogrifier: (name) => firstOf(rows, name) ?? { name, tags: [] }, problems };
-}
-
-function firstOf(rows: readonly Row[], name: string): Mogrified | undefined {
-  for (const row of rows) {
-    const mogrified = row(name);
-    if (mogrified !== undefined) return mogrified;
-  }
-  return undefined;
+  const mogrifier: Mogrifier = (name) => {
+    for (const row of rows) {
+      const mogrified = row(name);
+      if (mogrified !== undefined) return mogrified;
+    }
+    return { name, tags: [] };
+  };
+  return { mogrifier, problems };
 }
 
 /** Variables are in upper case, regardless of the case of the mogrifier's name. */

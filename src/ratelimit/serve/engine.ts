@@ -53,7 +53,7 @@ export interface EngineOptions {
   readonly aroundRedis?: AroundRedis | undefined;
   readonly nowMs?: () => number;
   /** Memory shared with other workers. */
-  readonly shared?: SharedCounts;
+  readonly shared?: SharedCounts | undefined;
 }
 
 export async function openEngine(options: EngineOptions): Promise<ThreadEngine> {

@@ -47,7 +47,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     use: (files, domains) => engine.use(files, domains),
   });
   await source.follow(stack);
-  const { prometheusPort } = await openSinks({ settings, mogrifier, engine, metrics }, stack);
+  const prometheusPort = await openSinks({ settings, mogrifier, engine, metrics }, stack);
   const httpPort = await listenHttp(settings.HOST, settings.PORT, stack, (app) => addService(app, engine));
   const debugPort = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) =>
     addDebug(app, engine, metrics, () => source.domains),

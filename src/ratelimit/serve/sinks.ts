@@ -25,8 +25,8 @@ export interface SinksOptions {
 export async function openSinks(
   { settings, mogrifier, engine, metrics }: SinksOptions,
   stack: AsyncDisposableStack,
-): Promise<{ readonly prometheusPort: number | undefined }> {
-  if (settings.DISABLE_STATS) return { prometheusPort: undefined };
+): Promise<number | undefined> {
+  if (settings.DISABLE_STATS) return undefined;
   const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
     const sink = new StatsdClient(metrics, {
       host: settings.STATSD_HOST,
@@ -40,20 +40,19 @@ export async function openSinks(
   };
   if (settings.USE_DOG_STATSD) statsd('dogstatsd');
   else if (settings.USE_STATSD && !settings.USE_PROMETHEUS) statsd('statsd');
-  if (!settings.USE_PROMETHEUS) return { prometheusPort: undefined };
+  if (!settings.USE_PROMETHEUS) return undefined;
   const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
   const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
   if (host === undefined || port === undefined)
     throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; expected HOST:PORT or :PORT`);
   const page = new PrometheusPage(metrics, mapper);
-  const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
+  return listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
     answerNotFound(app);
     app.get(settings.PROMETHEUS_PATH, async (_request, reply) => {
       await engine.flushMetrics();
       return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await page.text());
     });
   });
-  return { prometheusPort };
 }
 
 async function mapperOf(path: string): Promise<Mapper> {

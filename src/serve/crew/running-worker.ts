@@ -29,7 +29,7 @@ interface Pending {
 const noAnswer = ({ resolve }: Pending): void => resolve(undefined);
 
 /** Loading 100 000 rules takes half a minute on a busy machine. */
-const LIFE_MS = 120_000;
+export const LIFE_MS = 120_000;
 /** Time for a drain beyond the grace. */
 const SLACK_MS = 2000;
 

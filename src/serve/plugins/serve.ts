@@ -8,7 +8,7 @@ import { PLUGIN_SERVICE, pluginMethods } from '../../adapters/remote/plugin-serv
 import { healthMethods, reflectionMethods } from '../../frontends/index.ts';
 import { makeLog } from '../../log/log.ts';
 import { parseAddress } from '../../text/parse-address.ts';
-import { addressText, type TlsOptions, type Transport } from '../../transport/index.ts';
+import { addressText } from '../../transport/index.ts';
 import { listenGrpc } from '../grpc-listener.ts';
 import { RefusedConnections } from '../refused-connections.ts';
 import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
@@ -54,7 +54,10 @@ export async function serve(adapters: readonly Adapter[], options: ServeOptions)
     refused: new RefusedConnections(log, '--tls-cert and --tls-key'),
     log,
   });
-  const watching = files === undefined || tls === undefined ? undefined : watchTls(files, tls, renewal(transport), log);
+  const watching =
+    files === undefined || tls === undefined
+      ? undefined
+      : watchTls(files, tls, (renewed) => transport.renewTls(renewed), log);
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
     isDraining = true;
@@ -65,8 +68,3 @@ export async function serve(adapters: readonly Adapter[], options: ServeOptions)
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void drain());
   return { address: addressText(transport), drain };
 }
-
-const renewal =
-  (transport: Transport) =>
-  (tls: TlsOptions): void =>
-    transport.renewTls(tls);

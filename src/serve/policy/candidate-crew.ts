@@ -6,13 +6,11 @@ import { mergedReports } from '../../candidate/report.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Crew } from '../crew/crew.ts';
-import type { RunningWorker } from '../crew/running-worker.ts';
+import { LIFE_MS, type RunningWorker } from '../crew/running-worker.ts';
 import type { PolicyTexts } from './source.ts';
 import type { CandidateService } from './thread.ts';
 import type { PolicyProtocol } from './worker-protocol.ts';
 
-/** Loading 100 000 rules takes half a minute on a busy machine. */
-const PREPARE_MS = 120_000;
 /** A worker that does not answer in time is left out of the page. */
 const REPORT_MS = 2000;
 
@@ -29,13 +27,13 @@ export class CandidateCrew implements CandidateService {
   /** One at a time. */
   async use(_policy: unknown, texts: PolicyTexts): Promise<void> {
     try {
-      await this.#crew.askAll('prepareCandidate', texts, PREPARE_MS);
+      await this.#crew.askAll('prepareCandidate', texts, LIFE_MS);
     } catch (error) {
-      await this.#crew.askAll('settleCandidate', 'abandon', PREPARE_MS).catch(() => undefined);
+      await this.#crew.askAll('settleCandidate', 'abandon', LIFE_MS).catch(() => undefined);
       throw error;
     }
     this.#texts = texts;
-    await this.#crew.askAll('settleCandidate', 'commit', PREPARE_MS);
+    await this.#crew.askAll('settleCandidate', 'commit', LIFE_MS);
   }
 
   async report(): ReturnType<CandidateService['report']> {
@@ -49,8 +47,8 @@ export class CandidateCrew implements CandidateService {
       for (let texts: PolicyTexts | undefined; texts !== this.#texts;) {
         texts = this.#texts;
         if (texts === undefined) return;
-        await worker.ask('prepareCandidate', texts, PREPARE_MS);
-        await worker.ask('settleCandidate', 'commit', PREPARE_MS);
+        await worker.ask('prepareCandidate', texts, LIFE_MS);
+        await worker.ask('settleCandidate', 'commit', LIFE_MS);
       }
     } catch (error) {
       this.#log.warn('a worker cannot take the candidate, and compares nothing until it changes', {

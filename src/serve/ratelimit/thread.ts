@@ -23,7 +23,7 @@ export interface RatelimitThreadOptions {
   readonly log: OwnLog;
   readonly tracing: Tracing | undefined;
   /** Absent: the only thread that serves. */
-  readonly worker?: { readonly counts: SharedCounts };
+  readonly shared?: SharedCounts;
 }
 
 export interface RatelimitThread extends ThreadEngine {
@@ -37,12 +37,12 @@ export interface RatelimitThread extends ThreadEngine {
 const HEALTH_NAME = 'ratelimit';
 
 export async function openRatelimitThread(options: RatelimitThreadOptions): Promise<RatelimitThread> {
-  const { settings, metrics, log, tracing, worker } = options;
+  const { settings, metrics, log, tracing, shared } = options;
   const engine = await openEngine({
     settings,
     metrics,
     log,
-    ...(worker === undefined ? {} : { shared: worker.counts }),
+    shared,
     aroundRedis: tracing?.store,
     answerJson: tracing?.json(answerJson) ?? answerJson,
   });
@@ -65,7 +65,7 @@ export async function openRatelimitThread(options: RatelimitThreadOptions): Prom
         methods: tracing?.methods(methods) ?? methods,
         ...at,
         maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE,
-        reusePort: worker !== undefined,
+        reusePort: shared !== undefined,
         refused,
         log,
       });

@@ -9,17 +9,12 @@ import type { RatelimitProtocol } from './worker-protocol.ts';
 
 await runWorker<RatelimitProtocol>(
   ({ settings }, { number }) => logOf(settings).with({ worker: number }),
-  async ({ data: { settings, shared: counts }, log, escaped }) => {
+  async ({ data: { settings, shared }, log, escaped }) => {
     const metrics = new RatelimitMetrics();
     metrics.gauges.set(ESCAPED_GAUGE, () => escaped.total);
     const tracing = await tracingOf(settings, log);
-    const engine = await openRatelimitThread({
-      settings,
-      metrics,
-      log,
-      tracing,
-      worker: { counts },
-    }).catch((error: unknown) => {
+    const options = { settings, metrics, log, tracing, shared };
+    const engine = await openRatelimitThread(options).catch((error: unknown) => {
       throw startErrorOf(error);
     });
     const flushMetrics = (): void => {
