@@ -7,8 +7,8 @@ import { lookOf } from '../../counting/ask.ts';
 import { type CounterAsk, nameOf } from '../charge/store.ts';
 import type { Domains, Limit } from '../config/tree.ts';
 import { algorithmAsk, countedAs, windowAsk } from '../walk/asks.ts';
-import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
+import type { WalkSettings } from '../walk/walk.ts';
 import { matchOfAlso, windowKey } from '../walk/window-key.ts';
 
 export interface AskedLimit {
@@ -48,9 +48,7 @@ export interface Explained {
 export interface ExplainOptions {
   readonly domains: () => Domains | undefined;
   readonly nowMs: () => number;
-  readonly keyPrefix: string;
-  readonly keyStyle: KeyStyle;
-  readonly withoutDots?: boolean;
+  readonly settings: Pick<WalkSettings, 'keyPrefix' | 'keyStyle' | 'withoutDots'>;
 }
 
 export function explained(options: ExplainOptions, { domain, entries }: AskedLimit): Explained {
@@ -63,7 +61,7 @@ export function explained(options: ExplainOptions, { domain, entries }: AskedLim
     return { explanation: { ...nothing, why: [why] } };
   }
   const steps: Step[] = [];
-  const match = matchOf(root, domain, entries, options.withoutDots, steps);
+  const match = matchOf(root, domain, entries, options.settings.withoutDots, steps);
   const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
   if (match === undefined) return { explanation: { ...nothing, why } };
   const one = explainedLimit(options, match, domain, entries, why);
@@ -77,7 +75,7 @@ export function explained(options: ExplainOptions, { domain, entries }: AskedLim
 }
 
 function explainedLimit(
-  { nowMs, keyPrefix, keyStyle }: ExplainOptions,
+  { nowMs, settings }: ExplainOptions,
   match: Match,
   domain: string,
   entries: Entries,
@@ -111,7 +109,7 @@ function explainedLimit(
   if (ask !== undefined) return { explanation: { ...explanation, counter: nameOf(ask) }, unit, ask: lookOf(ask) };
   const nowS = Math.floor(nowMs() / 1000);
   const { startS, endsAtS } = window.at(nowS);
-  const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
+  const counter = windowKey(settings, match, domain, entries, startS);
   const { bucket } = countedAs(limit, domain);
   return {
     explanation: { ...explanation, counter, resetS: endsAtS - nowS },

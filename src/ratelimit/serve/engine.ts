@@ -65,26 +65,9 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
   const localCache = localCacheOf(settings, metrics);
   const { poolOf, local, replica } = stores;
-  const answers = serviceSettings(settings);
-  const service = rateLimitService({
-    domains: () => domains,
-    metrics,
-    nowMs,
-    settings: answers,
-    localCache,
-    poolOf,
-    local,
-  });
-  const limits = limitInspector({
-    domains: () => domains,
-    nowMs,
-    keyPrefix: settings.CACHE_KEY_PREFIX,
-    keyStyle: answers.keyStyle,
-    withoutDots: answers.withoutDots,
-    poolOf,
-    replica,
-    forget: ({ key }) => localCache?.forget(key),
-  });
+  const common = { domains: () => domains, nowMs, settings: serviceSettings(settings), poolOf };
+  const service = rateLimitService({ ...common, metrics, localCache, local });
+  const limits = limitInspector({ ...common, replica, forget: ({ key }) => localCache?.forget(key) });
   const notAnsweringWhy = (): string | undefined => {
     if (isDraining) return 'the server is stopping';
     const why = stores.unhealthyWhy();

@@ -58,8 +58,7 @@ async function serving(
     poolOf,
     replica: '',
     nowMs,
-    keyPrefix: '',
-    keyStyle: 'compatible',
+    settings: REFERENCE_SETTINGS,
     forget: () => undefined,
   });
   const ask = async (...asked: readonly Asked[]): Promise<RateLimitReply> =>

@@ -87,7 +87,7 @@ function service(): StoreUnderTest {
     settings: { ...REFERENCE_SETTINGS, charging: 'all or none' },
     localCache: undefined,
   });
-  const inspector = limitInspector({ ...options, replica: '', keyPrefix: '', keyStyle: 'compatible', forget() {} });
+  const inspector = limitInspector({ ...options, replica: '', settings: REFERENCE_SETTINGS, forget() {} });
   return {
     clock,
     bucket: ({ counter, algorithm }): Counter => ({ name: counter, algorithm }),

@@ -23,7 +23,6 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
   const [others, perSecond] = [memoryPool({ maxKeys: 1000, nowMs }), memoryPool({ maxKeys: 1000, nowMs })];
   const poolOf = (unit: Unit | undefined): Pool => (unit === Unit.SECOND ? perSecond : others);
   const metrics = new RatelimitMetrics();
-  const { keyPrefix, keyStyle } = REFERENCE_SETTINGS;
   const service = rateLimitService({
     domains: () => domains,
     poolOf,
@@ -38,8 +37,7 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
     poolOf,
     replica: '',
     nowMs,
-    keyPrefix,
-    keyStyle,
+    settings: { ...REFERENCE_SETTINGS, ...settings },
     forget: () => {},
   });
   const ask = async (hits = 1, value = 'ann'): Promise<RateLimitReply> =>
