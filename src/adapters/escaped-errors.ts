@@ -3,11 +3,11 @@
  * **In**: the error. **Out**: a log line that names the plugin at fault, at most one a minute for each cause; counts.
  * **Fails**: never; the process continues.
  */
-import type { SecretTexts } from '../text/secret-texts.ts';
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
 import { withoutReload } from './loading/reload-url.ts';
+import { withoutSecretsInUse } from './secrets-in-use.ts';
 
 /** Messages may differ each time; above this many causes, all further ones share one line. */
 const MAX_CAUSES = 200;
@@ -22,8 +22,6 @@ export interface EscapedCount {
 export class EscapedErrors {
   readonly #log: Log;
   readonly #nowMs: () => number;
-  /** Of the handlers that are open. */
-  readonly #hidden = new Set<SecretTexts>();
   readonly #causes = new Map<string, Throttle>();
   readonly #counts = new Map<string, { readonly origin: Origin['kind']; readonly plugin: string; count: number }>();
 
@@ -48,12 +46,6 @@ export class EscapedErrors {
     }
   }
 
-  /** An error may be of a client that knows them. Returns what ends it, once the handler is closed. */
-  hide(secrets: SecretTexts): () => void {
-    this.#hidden.add(secrets);
-    return () => void this.#hidden.delete(secrets);
-  }
-
   counts(): readonly EscapedCount[] {
     return [...this.#counts.values()].map((one) => ({ ...one }));
   }
@@ -63,7 +55,7 @@ export class EscapedErrors {
   }
 
   #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
-    const error = [...this.#hidden].reduce((before, secrets) => secrets.value(before), thrown);
+    const error = withoutSecretsInUse(thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':

@@ -19,6 +19,7 @@ import { AdapterError } from './errors.ts';
 import type { EscapedErrors } from './escaped-errors.ts';
 import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
+import { useSecrets } from './secrets-in-use.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { kindOf } from '../text/kind-of.ts';
 import { nearest } from '../text/nearest.ts';
@@ -98,7 +99,7 @@ export async function openHandler(
 ): Promise<OpenHandler> {
   const { name, config, folder } = toOpen;
   const secrets = secretsOf(adapter, toOpen);
-  const shownAgain = environment.escaped?.hide(secrets);
+  const isClosed = useSecrets(secrets);
   const log = logWithout(secrets, boundLog(environment.log, { handler: name, adapter: adapter.name }));
   const closing = new AbortController();
   const signal =
@@ -133,7 +134,7 @@ export async function openHandler(
     // The handler needs time to flush even if background work used all of it.
     await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
     metrics.withdraw();
-    shownAgain?.();
+    isClosed();
   }
 
   let handler: AnyHandler;

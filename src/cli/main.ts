@@ -6,6 +6,7 @@
 import { CommanderError } from 'commander';
 import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
 import { originOf } from '../adapters/loading/plugin-places.ts';
+import { withoutSecretsInUse } from '../adapters/secrets-in-use.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
 import { exitOf, isExpected } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
@@ -35,11 +36,14 @@ export function exitOnUncaughtError(): void {
     const origin = originOf(error);
     if (origin.kind !== 'plugin') process.exit(explainFault(error));
     printErr(
-      `${paintErr.bad(`Uncaught error in the plugin ${origin.plugin}:`)} ${safeText(messageOf(error))} (${safeText(origin.frame)})`,
+      `${paintErr.bad(`Uncaught error in the plugin ${origin.plugin}:`)} ${shownText(messageOf(error))} (${safeText(origin.frame)})`,
     );
     process.exit(EXIT.unable);
   });
 }
+
+/** A plugin may repeat the secrets of its config. */
+const shownText = (text: string): string => safeText(String(withoutSecretsInUse(text)));
 
 function explainFault(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // commander has printed it
@@ -54,12 +58,12 @@ function explainFault(error: unknown): number {
     return EXIT.unable;
   }
   if (error instanceof AdapterError) {
-    printErr(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
+    printErr(`${paintErr.bad(error.code)} ${shownText(error.message)}`);
     printErr(`  ${ADAPTER_ERRORS[error.code].fix}`);
     return EXIT.unable;
   }
   printErr(
-    `${paintErr.bad('Internal error:')} ${safeText(error instanceof Error ? (error.stack ?? error.message) : String(error))}`,
+    `${paintErr.bad('Internal error:')} ${shownText(error instanceof Error ? (error.stack ?? error.message) : String(error))}`,
   );
   return EXIT.unable;
 }

@@ -9,7 +9,13 @@ import { schemaParts, type SchemaParts } from '../text/schema-parts.ts';
 import type { Findings } from './findings.ts';
 import { type Node, nodeAt } from './nodes.ts';
 
-/** `reported`: nodes with an error that is already reported. */
+export interface ParseOptions {
+  /** Nodes with an error that is already reported. */
+  readonly reported?: ReadonlySet<Node>;
+  /** A message of the schema, which may quote the value, without its secrets. */
+  readonly shown?: (text: string) => string;
+}
+
 export function parsedBy(
   schema: z.ZodType,
   value: unknown,
@@ -17,7 +23,7 @@ export function parsedBy(
   code: string,
   what: string,
   findings: Findings,
-  reported: ReadonlySet<Node> = new Set(),
+  { reported = new Set(), shown = (text) => text }: ParseOptions = {},
 ): { readonly value: unknown } | undefined {
   const parsed = tryParse(schema, value);
   if ('thrown' in parsed) {
@@ -25,7 +31,7 @@ export function parsedBy(
       'error',
       code,
       node.place,
-      `${what}: the schema of the adapter threw an error: ${messageOf(parsed.thrown)}; report it to the author of the plugin`,
+      `${what}: the schema of the adapter threw an error: ${shown(messageOf(parsed.thrown))}; report it to the author of the plugin`,
     );
     return undefined;
   }
@@ -36,13 +42,12 @@ export function parsedBy(
       const { node: at, entry, whole } = nodeAt(node, path);
       if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
       const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
-      const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
-      findings.add(
-        'error',
-        code,
-        place,
-        `${name}: ${keys.length > 0 ? `unknown key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : issueText(issue, whole)}`,
-      );
+      const name = path.length === 0 ? what : `${what}, ${shown(path.map(String).join('.'))}`;
+      const why =
+        keys.length > 0
+          ? `unknown key${meant(String(path.at(-1)), keysAt(schema, issue.path))}`
+          : shown(issueText(issue, whole));
+      findings.add('error', code, place, `${name}: ${why}`);
     }
   }
   return undefined;

@@ -558,6 +558,47 @@ describe('plugins with faults', () => {
     expect(err).toMatch(/^Uncaught error in the plugin \S+: nobody awaits this \(at file:\S+\/escape\.ts:1:21\)\n$/);
   });
 
+  test.each([
+    ['lint', 'policy.yaml'],
+    ['test', 'policy.yaml', 'cases'],
+    ['explain', 'policy.yaml', '--request', 'request.json'],
+  ])('that let an error escape show no secret of their config: %s', async (...command) => {
+    workspace = makeWorkspace({
+      'leak.ts': `
+import { allow, defineAdapter } from 'sluice/plugin';
+import { z } from 'zod';
+export default defineAdapter({
+  name: 'check-leak',
+  summary: 'Leaks.',
+  selfContained: true,
+  config: z.strictObject({ token: z.string().describe('A token.') }),
+  serves: { check: { input: { path: 'string' } } },
+  async open({ token }) {
+    void Promise.reject(new Error('WRONGPASS ' + token));
+    return { check: () => () => allow() };
+  },
+});
+`,
+      'policy.yaml': `
+plugins: [./leak.ts]
+handlers: { h: { adapter: check-leak, config: { token: { $env: LEAKED_TOKEN } } } }
+rules: [{ name: a, check: { handler: h, input: { path: request.path } } }]
+`,
+      'cases/a.yaml':
+        'policy: ../policy.yaml\ncases: [{ name: a, http: { request.path: / }, want: { allow: true } }]\n',
+      'request.json': '{ "request.path": "/" }',
+    });
+    const { code, out, err } = await run(command, {
+      cwd: workspace.folder,
+      env: { ...process.env, LEAKED_TOKEN: 'swordfish' },
+    });
+    expect({ code, err: err.replace(/ \(at .*/, '') }).toEqual({
+      code: 3,
+      err: 'Uncaught error in the plugin check-leak: WRONGPASS { $env: LEAKED_TOKEN }\n',
+    });
+    expect(out + err).not.toContain('swordfish');
+  });
+
   test('whose timers go on do not keep a command from ending', async () => {
     workspace = makeWorkspace({
       'timer.ts': `setInterval(() => undefined, 1000);\n${esModule('check-timer')}`,

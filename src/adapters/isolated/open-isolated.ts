@@ -17,6 +17,7 @@ import { logWithout } from '../config-secrets.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName } from '../plugin-metrics.ts';
+import { useSecrets } from '../secrets-in-use.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { faultOfPlugin } from './error-fields.ts';
 import { Link } from './link.ts';
@@ -58,7 +59,7 @@ export async function openIsolated(
   const { name, config, folder } = toOpen;
   const fields = { handler: name, adapter: adapter.name };
   const secrets = secretsOf(adapter, toOpen);
-  const shownAgain = environment.escaped?.hide(secrets);
+  const isClosed = useSecrets(secrets);
   const log = logWithout(secrets, boundLog(environment.log, fields));
   const outage = new OutageLog(logWithout(secrets, environment.log), { ...fields, runs: where });
   const metrics = environment.metrics.forHandler(name, secrets);
@@ -239,7 +240,7 @@ export async function openIsolated(
     await link.open();
   } catch (error) {
     metrics.withdraw();
-    shownAgain?.();
+    isClosed();
     throw error;
   }
 
@@ -247,7 +248,7 @@ export async function openIsolated(
     await link.close(environment.closeWithinMs ?? 5000);
     answers.failAll(new Away('it is closed'));
     metrics.withdraw();
-    shownAgain?.();
+    isClosed();
   }
   let ending: Promise<void> | undefined;
   return {

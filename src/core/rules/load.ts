@@ -25,6 +25,7 @@ import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from '../../yaml/source-text.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import type { Translated } from '../../importers/istio/index.ts';
+import { type SecretText, SecretTexts } from '../../text/secret-texts.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
@@ -222,7 +223,17 @@ async function loadBy(
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;
-  return { policy, findings: findings.sorted(names), cases, imported, plugins };
+  return { policy, findings: withoutSecrets(findings.sorted(names), handlers.written), cases, imported, plugins };
+}
+
+/** The lines of the policy under its errors: a terminal and a log have more readers than the policy. */
+function withoutSecrets(findings: readonly Finding[], written: readonly SecretText[]): readonly Finding[] {
+  if (findings.length === 0 || written.length === 0) return findings;
+  // Of the same length, so that carets stay aligned.
+  const secrets = new SecretTexts(written.map(({ text }) => ({ text, shown: '*'.repeat(text.length) })));
+  return findings.map((finding) =>
+    finding.excerpt === undefined ? finding : { ...finding, excerpt: secrets.text(finding.excerpt) },
+  );
 }
 
 function isMap(node: Node, what: string, findings: Findings): node is MapNode {

@@ -4,10 +4,12 @@
  * **Fails**: with findings, and `undefined`.
  */
 import type { Adapter, Capability, InputDefaults, Shape } from '../../../adapters/contract.ts';
+import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
 import { shapeProblems } from '../../../adapters/shape-problems.ts';
 import { kindOf } from '../../../text/kind-of.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
+import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
 import type { Fields } from '../../../yaml/fields.ts';
 import type { HandlerSpec } from '../policy.ts';
 import { parsedBy } from '../../../yaml/schema-findings.ts';
@@ -23,6 +25,8 @@ export interface DeclaredHandlers {
   readonly names: ReadonlyMap<string, Place | undefined>;
   /** Names that rules use. */
   readonly used: Set<string>;
+  /** Secrets that stand in the policy itself. */
+  readonly written: SecretText[];
 }
 
 export interface HandlerUse<C extends Capability> {
@@ -81,14 +85,18 @@ export class HandlerUses {
       if (node !== undefined) this.#findings.error('RULES_PARAMS', node.place, 'this adapter takes no params');
       return { value: undefined };
     }
-    return parsedBy(
+    const value = node === undefined ? {} : plain(node);
+    const parsed = parsedBy(
       schema,
-      node === undefined ? {} : plain(node),
+      value,
       node ?? { kind: 'map', place: fields.place, entries: new Map() },
       'RULES_PARAMS',
       'params',
       this.#findings,
+      { shown: (text) => new SecretTexts(secretsOfConfig(schema, value)).text(text) },
     );
+    if (parsed === undefined) this.#handlers.written.push(...secretsOfConfig(schema, value));
+    return parsed;
   }
 
   /** Expressions of inputs that a rule may leave out. */
@@ -145,7 +153,7 @@ export class HandlerUses {
     this.#findings.error(
       'RULES_ADAPTER_SHAPE',
       place,
-      `${spec.adapter}, with this config and these params: ${problem}; report it to the author of the plugin`,
+      `${spec.adapter}, with this config and these params: ${spec.secrets.text(problem)}; report it to the author of the plugin`,
     );
   }
 }

@@ -13,7 +13,7 @@ import { meant } from '../../../text/nearest.ts';
 import { type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
-import { SecretTexts } from '../../../text/secret-texts.ts';
+import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../../../yaml/schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
@@ -49,6 +49,7 @@ export class HandlersSection implements DeclaredHandlers {
   readonly handlers = new Map<string, HandlerSpec>();
   readonly names = new Map<string, Place | undefined>();
   readonly used = new Set<string>();
+  readonly written: SecretText[] = [];
   /** Metrics on the common page, by name, with their handlers. */
   readonly #metrics = new Map<string, string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
@@ -142,6 +143,10 @@ export class HandlersSection implements DeclaredHandlers {
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     const before = this.#findings.hasErrors;
     const written = this.#values.resolvedFor(adapter, configNode);
+    const marked = secretsOfConfig(adapter.config, written.value);
+    const referred = new Set(written.secrets.map(({ text }) => text));
+    this.written.push(...marked.filter(({ text }) => !referred.has(text)));
+    const secrets = new SecretTexts([...marked, ...written.secrets]);
     const config = parsedBy(
       adapter.config,
       written.value,
@@ -149,7 +154,7 @@ export class HandlersSection implements DeclaredHandlers {
       'RULES_CONFIG',
       `config of ${adapterName}`,
       this.#findings,
-      this.#values.unresolved,
+      { reported: this.#values.unresolved, shown: (text) => secrets.text(text) },
     );
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
     const folder = dirname(fields.place.source.file);
@@ -167,7 +172,7 @@ export class HandlersSection implements DeclaredHandlers {
         .update(JSON.stringify([adapterName, folder, run, written.value, spool]))
         .digest('hex'),
       shown: withoutSecrets(written.shown, adapter.config),
-      secrets: new SecretTexts([...secretsOfConfig(adapter.config, written.value), ...written.secrets]),
+      secrets,
       folder,
       position: fields.place.source.positionAt(fields.place.start),
       deadlineMs: fields.durationMs('deadline', ['ms', 's']),
@@ -192,7 +197,7 @@ export class HandlersSection implements DeclaredHandlers {
     this.#checkMetrics(spec, configNode);
   }
 
-  #checkMetrics({ name, adapter, implementation, config }: HandlerSpec, node: Node): void {
+  #checkMetrics({ name, adapter, implementation, config, secrets }: HandlerSpec, node: Node): void {
     try {
       for (const metric of implementation.metrics?.(config as never) ?? []) {
         const other = this.#metrics.get(metric.name);
@@ -211,7 +216,7 @@ export class HandlersSection implements DeclaredHandlers {
       this.#findings.error(
         'RULES_CONFIG',
         node.place,
-        `config of ${adapter}: the adapter failed to list its metrics: ${messageOf(error)}; report it to the author of the plugin`,
+        `config of ${adapter}: the adapter failed to list its metrics: ${secrets.text(messageOf(error))}; report it to the author of the plugin`,
       );
     }
   }
