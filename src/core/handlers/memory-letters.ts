@@ -113,6 +113,11 @@ export class LetterBoxes {
     return box;
   }
 
+  /** Of handlers that have some, by name. */
+  kept(): readonly (readonly [handler: string, letters: MemoryLetters])[] {
+    return [...this.#boxes].filter(([, { state }]) => state.kept > 0);
+  }
+
   /** Forgets those of other handlers; returns the names of those that had some. */
   keepOnly(handlers: ReadonlySet<string>): readonly string[] {
     const gone = [...this.#boxes].filter(([handler]) => !handlers.has(handler));

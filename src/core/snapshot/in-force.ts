@@ -147,6 +147,19 @@ export class PolicyInForce {
     const unused = [...this.#prepared];
     this.#prepared.clear();
     await Promise.all([last?.retire(), ...this.#retiring, ...unused.map((next) => next.retire())]);
+    this.#logLostLetters();
+  }
+
+  #logLostLetters(): void {
+    for (const [handler, letters] of this.#context.letterBoxes.kept()) {
+      const last = letters.all.at(-1);
+      this.#context.log.warn('dead letters lost: they were in memory; with spool: disk they outlive the process', {
+        handler,
+        entries: letters.state.kept,
+        last: `${last?.id} of ${last?.rule}`,
+        why: last?.why,
+      });
+    }
   }
 }
 

@@ -81,6 +81,31 @@ describe('a refused report', () => {
     await vi.waitFor(() => expect(out.forgotten.filter((made) => made === 'written').length).toBeGreaterThanOrEqual(2));
   });
 
+  test('is named when the server stops: how many of which handler are lost, and why', async () => {
+    const { engine, logged, ask } = await refused(3);
+    const { rows } = await ask({ kind: 'list' });
+    await engine.drain();
+    expect(logged.filter(({ message }) => message.startsWith('dead letters'))).toEqual([
+      {
+        level: 'warn',
+        message: 'dead letters lost: they were in memory; with spool: disk they outlive the process',
+        fields: {
+          handler: 'out',
+          entries: rows.length,
+          last: `${rows.at(-1)?.id} of written`,
+          why: rows.at(-1)?.why,
+        },
+      },
+    ]);
+  });
+
+  test('that an operator has settled is not named when the server stops', async () => {
+    const { engine, logged, ask } = await refused(3);
+    await ask({ kind: 'drop', ids: undefined });
+    await engine.drain();
+    expect(logged.filter(({ message }) => message.startsWith('dead letters'))).toEqual([]);
+  });
+
   test('is dropped when an operator says so, or when no handler of its name is in memory', async () => {
     const { ask, engine, load, logged } = await refused(3);
     const [first] = (await ask({ kind: 'list' })).rows;

@@ -243,6 +243,18 @@ test('a refused report goes to the dead letters with its id, the others are writ
     rejected: 1,
     show: `sluice deadletter show ${id} --folder ${folder}`,
   });
+  expect(logged.filter(({ message }) => message.startsWith('dead letters'))).toEqual([
+    {
+      level: 'info',
+      message: 'dead letters stay on disk',
+      fields: {
+        handler: 'log-script/out',
+        sinceStart: 1,
+        folder: join(folder, 'out'),
+        list: `sluice deadletter list --folder ${folder}`,
+      },
+    },
+  ]);
 });
 
 test('the cursor waits until refused reports are dead letters', async () => {

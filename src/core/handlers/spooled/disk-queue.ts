@@ -126,6 +126,18 @@ export class DiskQueue implements ReportQueue {
     const endsAtMs = performance.now() + withinMs;
     await settlesWithin(withinMs / 2, Promise.all([...this.#senders].map(([log, sender]) => log.stopped(sender))));
     await Promise.all(this.#all().map((log) => this.#logs.release(log, Math.max(0, endsAtMs - performance.now()))));
+    this.#logKeptLetters();
+  }
+
+  #logKeptLetters(): void {
+    const { deadLettered } = this.#delivery.gate.health.meters;
+    if (deadLettered === 0 || !this.#logs.isStopping) return;
+    this.#log.info('dead letters stay on disk', {
+      handler: this.#delivery.gate.label,
+      sinceStart: deadLettered,
+      folder: dirname(this.#own.folder),
+      list: commandFor('deadletter list', this.#folder),
+    });
   }
 
   #all(): readonly ReportLog[] {
