@@ -50,6 +50,10 @@ export const RULES_ERRORS = {
     means: 'The plugin of this adapter could not be loaded.',
     fix: 'Fix the plugin as the message says; `sluice plugins` lists the broken ones. Policies that do not use it still load.',
   },
+  RULES_MANY_HEADERS: {
+    means: 'A rule alone adds more headers, query parameters and metadata than one answer may have.',
+    fix: 'Remove some, or put several values into one header. With more than 100 headers Envoy takes no answer over HTTP.',
+  },
   RULES_SECRET_IN_TEXT: {
     means: 'A text that leaves Sluice (header, body, metadata, query parameter) contains a secret.',
     fix: 'Remove it, or write `${reveal(...)}` to send it in the clear on purpose.',

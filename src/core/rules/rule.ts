@@ -168,6 +168,19 @@ export interface Rule {
 /** Fields of its reports that may have a secret in the clear. */
 export const revealedBy = ({ action }: Rule): readonly string[] => (action?.kind === 'report' ? action.reveals : []);
 
+/** How many headers, parameters and metadata it adds to one answer. */
+export const addedBy = ({ request, response, query, metadata }: Changes): number =>
+  headersAddedBy(request) + headersAddedBy(response) + query.set.length + metadata.length;
+
+/** Values that are appended to one that the rule sets or removes make one header, save those of set-cookie, which may not be joined. */
+function headersAddedBy({ set, append, remove }: HeaderChanges): number {
+  const setNames = new Set(set.map(([name]) => name));
+  const replaced = new Set([...setNames, ...remove]);
+  const apart = append.filter(([name]) => name === 'set-cookie' || !replaced.has(name));
+  const joined = append.filter(([name]) => name !== 'set-cookie' && replaced.has(name) && !setNames.has(name));
+  return set.length + apart.length + new Set(joined.map(([name]) => name)).size;
+}
+
 /** The texts that its refusal or its changes render. */
 export function textsOf({ onAllow, onDeny }: Pick<Rule, 'onAllow' | 'onDeny'>): CompiledText[] {
   const pairs = [...(onDeny?.headers ?? [])];

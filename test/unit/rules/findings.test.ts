@@ -34,6 +34,9 @@ const USED = `rules:
 const rule = (text: string): string => `${HANDLERS}${USED}  - ${text}\n`;
 const alone = (text: string): string => `rules:\n  - ${text}\n`;
 
+const headers = (from: number, to: number, value = 'a'): string =>
+  Array.from({ length: to - from }, (_, at) => `x-${from + at}: ${value}`).join(', ');
+
 const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ['rules: []\n', '1:1 RULES_NO_RULES the policy has no rule; write at least one under rules:'],
   [
@@ -52,6 +55,16 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   [
     alone('{ name: a, match: null, deny: {} }'),
     `2:23 RULES_QUOTE_IT match must be an expression; found nothing. If YAML takes a part of it for its own syntax, quote the whole expression: '...'`,
+  ],
+  [
+    alone(`{ name: a, deny: { headers: { ${headers(0, 82)} } } }`),
+    '2:16 RULES_MANY_HEADERS deny adds 82 headers; one answer has at most 80, so remove 2',
+  ],
+  [
+    alone(
+      `{ name: a, onAllow: { request: { set: { ${headers(0, 40)} } }, response: { append: { ${headers(0, 41)} } } } }`,
+    ),
+    '2:16 RULES_MANY_HEADERS onAllow adds 81 headers, query parameters and metadata; one answer has at most 80, so remove 1',
   ],
   [
     '- a\n- b\n',
@@ -493,6 +506,16 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, which fails the expression; write request.headers[?"x-role"].orValue(...) to avoid that',
   ],
 ];
+
+test.each([
+  ['of a deny', `{ name: a, deny: { headers: { ${headers(0, 80)} } } }`],
+  [
+    'whose values are joined',
+    `{ name: a, onAllow: { response: { set: { ${headers(0, 40)} }, append: { ${headers(0, 20, '[a, b, c]')} }, remove: [x-79] } } }`,
+  ],
+])('as many headers as an answer may have, %s', async (_, text) => {
+  expect((await load(alone(text))).filter(({ severity }) => severity === 'error')).toEqual([]);
+});
 
 describe('one invalid policy for each code', () => {
   test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))(

@@ -20,7 +20,8 @@ import { modeOf, sampleOf } from './mode.ts';
 import { onErrorOf } from './on-error.ts';
 import { OutputSets } from '../actions/outputs.ts';
 import type { ReadAction } from '../actions/read-action.ts';
-import { type Action, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
+import { type Action, addedBy, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
+import { MAX_HEADERS } from '../../text-bounds.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { FOREIGN_KEYS, KEYS } from '../keys.ts';
@@ -220,12 +221,26 @@ export class RulesSection {
     const onAllowNode = fields.node('onAllow');
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny, FOREIGN_KEYS.answer);
     const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields, present);
+    const onAllow = onAllowNode === undefined ? undefined : changes.onAllow(onAllowNode, present);
+    this.#checkCount('onAllow', fields, onAllow === undefined ? 0 : addedBy(onAllow));
+    this.#checkCount(fields.has('onDeny') ? 'onDeny' : 'deny', fields, answer?.headers.length ?? 0);
     const isPlain = answer !== undefined && answer.headers.length === 0 && answer.body === undefined;
     return {
-      onAllow: onAllowNode === undefined ? undefined : changes.onAllow(onAllowNode, present),
+      onAllow,
       onDeny: isPlain ? this.#shared(answer) : answer,
       out,
     };
+  }
+
+  #checkCount(what: string, fields: Fields, added: number): void {
+    if (added <= MAX_HEADERS) return;
+    const place = fields.entry(what)?.keyPlace ?? fields.place;
+    const found = what === 'onAllow' ? 'headers, query parameters and metadata' : 'headers';
+    this.#context.findings.error(
+      'RULES_MANY_HEADERS',
+      place,
+      `${what} adds ${added} ${found}; one answer has at most ${MAX_HEADERS}, so remove ${added - MAX_HEADERS}`,
+    );
   }
 
   #actionOf(read: ReadAction | undefined, reads: readonly Read[]): Action | undefined {
