@@ -17,6 +17,29 @@ const HTTP_OF_CODE: readonly number[] = [
 /** HTTP status of a handler's denial. */
 export const httpOfCode = (code: number): number => HTTP_OF_CODE[code] ?? 403;
 
+const WORDS_OF_CODE: readonly string[] = [
+  'ok',
+  'cancelled',
+  'unknown',
+  'invalid argument',
+  'deadline exceeded',
+  'not found',
+  'already exists',
+  'permission denied',
+  'resource exhausted',
+  'failed precondition',
+  'aborted',
+  'out of range',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'data loss',
+  'unauthenticated',
+];
+
+/** In place of a reason. */
+export const wordsOfCode = (code: number): string => WORDS_OF_CODE[code] ?? `code ${code}`;
+
 export const isDenialCode = (code: unknown): code is number =>
   Number.isInteger(code) && (code as number) > 0 && (code as number) < HTTP_OF_CODE.length;
 

@@ -599,6 +599,46 @@ rules: [{ name: a, check: { handler: h, input: { path: request.path } } }]
     expect(out + err).not.toContain('swordfish');
   });
 
+  test('that deny without a reason say the code in words, by gRPC and by HTTP', async () => {
+    workspace = makeWorkspace({
+      'silent.js': `
+import { defineAdapter, deny } from 'sluice/plugin';
+import { z } from 'zod';
+export default defineAdapter({
+  name: 'check-silent',
+  summary: 'Denies, and says nothing.',
+  config: z.strictObject({}),
+  serves: { check: { input: { path: 'string' } } },
+  open: async () => ({ check: () => () => deny(7) }),
+});
+`,
+      'policy.yaml': `
+plugins: [./silent.js]
+handlers: { h: { adapter: check-silent } }
+rules: [{ name: a, check: { handler: h, input: { path: request.path } }, onDeny: { body: "\${out.reason}" } }]
+`,
+    });
+    const server = await serving([workspace.path('policy.yaml')], {
+      cwd: workspace.folder,
+      args: ['--http', '127.0.0.1:0'],
+    });
+    const client = peerClient(server.grpc);
+    try {
+      expect((await client.check({ path: '/' })).denied_response).toMatchObject({ body: 'permission denied' });
+      const { http } = JSON.parse(
+        server
+          .err()
+          .split('\n')
+          .find((line) => line.includes('"msg":"serving"')) ?? '{}',
+      ) as { http: string };
+      const answer = await fetch(`http://${http}/envoy/`);
+      expect([answer.status, await answer.text()]).toEqual([403, 'permission denied']);
+    } finally {
+      client.close();
+      await server.stop();
+    }
+  });
+
   test('whose timers go on do not keep a command from ending', async () => {
     workspace = makeWorkspace({
       'timer.ts': `setInterval(() => undefined, 1000);\n${esModule('check-timer')}`,

@@ -26,7 +26,7 @@ export interface Deny {
   readonly kind: 'deny';
   /** A gRPC status code other than 0. */
   readonly code: number;
-  /** For operators; clients see it only if the rule's onDeny reads `out.reason`. */
+  /** For operators; clients see it only if the rule's onDeny reads `out.reason`. Empty: the words of the code stand in its place. */
   readonly reason: string;
   readonly validForMs: Validity['validForMs'];
   readonly output: Readonly<Record<string, unknown>> | undefined;

@@ -17,6 +17,7 @@ import {
 import { AdapterError } from '../errors.ts';
 import { type HandlerEnvironment, openHandler, type OpenHandler } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { promiseOf } from '../../time/promise-of.ts';
 import { noFunction, saidBy } from '../thrown-place.ts';
 import { errorFields, loggedFields } from './error-fields.ts';
 import type { CallFields, CallNumber, FromHandler, Open, Prepare, Slot, ToHandler } from './protocol.ts';
@@ -221,14 +222,16 @@ export class Session {
     const { number } = fields;
     const call = new SessionCall(fields);
     let answer: unknown;
+    let later: Promise<unknown> | undefined;
     try {
       answer = ask(call);
+      later = promiseOf(answer);
     } catch (error) {
       return this.send({ kind: 'failed', number, error: errorFields(error) });
     }
-    if (!isPromise(answer)) return this.#answered(number, answer);
+    if (later === undefined) return this.#answered(number, answer);
     this.#calls.set(number, call);
-    answer.then(
+    later.then(
       (value) => {
         this.#calls.delete(number);
         this.#answered(number, value);
@@ -295,6 +298,3 @@ function validityOf(answer: unknown): Validity | undefined {
   if (typeof answer !== 'object' || answer === null || !isFound(answer)) return undefined;
   return { validForMs: answer.validForMs, uses: answer.uses };
 }
-
-const isPromise = (value: unknown): value is Promise<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';

@@ -19,6 +19,7 @@ import {
 import { CHECK_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
+import { wordsOfCode } from '../status.ts';
 import { MAX_REASON } from '../text-bounds.ts';
 
 export function askChecks(
@@ -96,10 +97,12 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
     fail(outcome, 'handler', word, answer.why);
     if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
-  else outcome.result = { kind: prepared.whenRefused, answer: withShortReason(answer) };
+  else outcome.result = { kind: prepared.whenRefused, answer: withReason(answer) };
 }
 
-const withShortReason = (answer: Deny): Deny =>
-  typeof answer.reason === 'string' && answer.reason.length > MAX_REASON
-    ? { ...answer, reason: shortened(answer.reason, MAX_REASON) }
-    : answer;
+/** One that is not too long; without one, the words of the code, since clients and operators read it. */
+function withReason(answer: Deny): Deny {
+  const { reason, code } = answer;
+  if (typeof reason !== 'string' || reason === '') return { ...answer, reason: wordsOfCode(code) };
+  return reason.length > MAX_REASON ? { ...answer, reason: shortened(reason, MAX_REASON) } : answer;
+}

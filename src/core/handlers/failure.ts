@@ -44,8 +44,17 @@ export class Failure {
 /** Of a plugin's text, without secrets. */
 type Shown = (text: string) => string;
 
-/** Also by name, since a plugin may bundle its own copy of the contract. */
+/** A plugin may throw anything, also what throws when it is read. */
 export function failureOf(thrown: unknown, label: string, shown: Shown): Failure {
+  try {
+    return readFailure(thrown, label, shown);
+  } catch {
+    return new Failure('fault', `[${label}] error in the plugin: what it threw cannot be read`);
+  }
+}
+
+/** Also by name, since a plugin may bundle its own copy of the contract. */
+function readFailure(thrown: unknown, label: string, shown: Shown): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
     return new Failure('unavailable', `[${label}] ${said(message, shown)}`, {

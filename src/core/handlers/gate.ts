@@ -6,6 +6,7 @@
 import type { SecretTexts } from '../../text/secret-texts.ts';
 import type { Log } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { promiseOf } from '../../time/promise-of.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
 import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
@@ -92,21 +93,23 @@ export class Gate implements CallsOfHandler {
     if (this.#running >= this.#concurrency) return this.#enqueue(turn, nowMs, ask, input, scope, silenceMs, problemOf);
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
+    let later: Promise<T> | undefined;
     try {
       answer = ask(input, call);
+      later = promiseOf(answer);
     } catch (error) {
       call.done();
       return health.settled(this.#failure(error, scope), turn, scope);
     }
-    if (!isPromise(answer)) {
+    if (later === undefined) {
       call.done();
       this.#answersLater = false;
-      return health.settled(this.#checked(answer, input, scope, problemOf), turn, scope);
+      return health.settled(this.#checked(answer as T, input, scope, problemOf), turn, scope);
     }
     this.#answersLater = true;
     scope.waits();
     const pending = new PendingCall(this, scope, turn, nowMs, silenceMs);
-    this.#follow(pending, call, answer, nowMs, input, scope, problemOf);
+    this.#follow(pending, call, later, nowMs, input, scope, problemOf);
     this.deadlines.add(pending, nowMs);
     return pending.promise as Promise<T | Failure>;
   }
@@ -167,19 +170,21 @@ export class Gate implements CallsOfHandler {
     const nowMs = performance.now();
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
+    let later: Promise<T> | undefined;
     try {
       answer = ask(input, call);
+      later = promiseOf(answer);
     } catch (error) {
       call.done();
       pending.end(this.#failure(error, scope));
       return;
     }
-    if (isPromise(answer)) {
-      this.#follow(pending, call, answer, nowMs, input, scope, problemOf);
+    if (later !== undefined) {
+      this.#follow(pending, call, later, nowMs, input, scope, problemOf);
       this.deadlines.changed(pending, nowMs);
     } else {
       call.done();
-      pending.end(this.#checked(answer, input, scope, problemOf));
+      pending.end(this.#checked(answer as T, input, scope, problemOf));
     }
   }
 
@@ -252,8 +257,4 @@ export class Gate implements CallsOfHandler {
     if (problem === undefined) return answer;
     return new Failure('fault', `[${this.label}] error in the plugin: ${this.#shown(problem, scope)}`);
   }
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

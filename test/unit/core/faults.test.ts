@@ -1,5 +1,5 @@
 /** The engine answers a call whatever throws while it is decided. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import {
   type CheckAnswer,
@@ -169,6 +169,64 @@ test('an answer that throws when it is read is a fault of the plugin, now and la
     expect((await http()).reasons[0]?.text).toContain(
       '[check-script/h] error in the plugin: its answer cannot be read: boom',
     );
+  }
+});
+
+// oxlint-disable-next-line unicorn/no-thenable -- as a plugin may
+const thenable = (then: (resolve: (value: unknown) => void) => void): never => ({ then }) as never;
+const UNREADABLE: unknown = Object.create(null);
+const THENABLES: readonly (readonly [what: string, answer: () => never, says: string])[] = [
+  ['whose then throws', () => thenable(boom), 'TypeError: boom'],
+  // oxlint-disable-next-line unicorn/no-thenable -- as a plugin may
+  ['whose then cannot be read', () => Object.defineProperty({}, 'then', { get: boom }) as never, 'TypeError: boom'],
+  // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- as a plugin may
+  ['that rejects with what cannot be read', () => Promise.reject(UNREADABLE) as never, 'cannot be read'],
+];
+
+test.each(THENABLES)(
+  'a promise of a plugin %s is a fault of the plugin, as a rejection is',
+  async (_, answer, says) => {
+    const { http, log, engine, logged } = await engineOf(POLICY, {
+      e: { lookup: answer },
+      h: { check: answer },
+      out: { write: answer },
+    });
+    const verdict = await http();
+    expect(verdict).toMatchObject({ outcome: 'failed', rule: 'asked' });
+    expect(verdict.reasons.at(-1)?.text).toContain('[check-script/h] error in the plugin: ');
+    await log();
+    await vi.waitFor(() => expect(engine.meters.ofHandler('out').deadLettered).toBe(2));
+    for (const name of ['e', 'h', 'out']) expect(engine.meters.ofHandler(name).failures.fault, name).toBeGreaterThan(0);
+    expect(JSON.stringify(logged)).toContain(says);
+    expect(JSON.stringify(logged)).not.toContain('internal error');
+    // No place of the handler is taken for good.
+    expect(engine.handlers().map(({ running }) => running)).toEqual([0, 0, 0, 0]);
+  },
+);
+
+test('a thenable that resolves and then throws has answered', async () => {
+  const check = (): never =>
+    thenable((resolve) => {
+      resolve(deny(PERMISSION_DENIED, 'no'));
+      boom();
+    });
+  const { http, engine } = await engineOf(POLICY, { h: { check } });
+  expect(await http()).toMatchObject({ outcome: 'deny', rule: 'asked' });
+  expect(engine.handlers().map(({ running }) => running)).toEqual([0, 0, 0, 0]);
+});
+
+test.each([
+  [PERMISSION_DENIED, undefined, 'permission denied'],
+  [16, '', 'unauthenticated'],
+  [8, null, 'resource exhausted'],
+  [5, 'no such tenant', 'no such tenant'],
+])('a denial with code %i and the reason %j says %j', async (code, reason, says) => {
+  const policy = POLICY.replace('input: { value: request.path } }', '$& , onDeny: { body: "${out.reason}" }');
+  for (const check of [() => deny(code, reason as never), () => ({ ...deny(code, ''), reason }) as never]) {
+    const { http } = await engineOf(policy, { h: { check } });
+    const verdict = await http();
+    expect(verdict).toMatchObject({ outcome: 'deny', body: says });
+    expect(verdict.reasons).toMatchObject([{ text: `h refused: ${says}` }]);
   }
 });
 
