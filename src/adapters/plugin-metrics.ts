@@ -1,5 +1,6 @@
 /** Counters and metrics pages of plugins, for /metrics. */
 import { settlesWithin } from '../time/settles-within.ts';
+import { kindOf } from '../text/kind-of.ts';
 import { type SecretTexts, NO_SECRETS } from '../text/secret-texts.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
 
@@ -27,6 +28,22 @@ export const isCounterName = (name: string): boolean => NAME.test(name);
 export function checkCounterName(name: string): void {
   if (!isCounterName(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
 }
+
+/**
+ * A counter of a plugin, which may say anything: Prometheus takes one that falls for a restart, and adds all of it again. `refused` is
+ * called for the first wrong amount of a handler.
+ */
+export const checkedCounter = (add: (amount: number) => void, refused: (amount: unknown) => void): Counter => ({
+  add: (amount: unknown = 1) => {
+    if (typeof amount === 'number' && amount >= 0 && amount < Infinity) add(amount);
+    else refused(amount);
+  },
+});
+
+export const shownAmount = (amount: unknown): string => (typeof amount === 'number' ? String(amount) : kindOf(amount));
+
+export const WRONG_AMOUNT =
+  'error in a plugin: it adds to a counter what is no number from 0, which is not counted; a value that falls is a gauge, on a page of its own';
 
 /** The rest of the metrics page does not wait longer for the next piece of a handler. */
 const PIECE_WITHIN_MS = 3000;
@@ -71,19 +88,17 @@ export function createPluginMetrics(log: Log): PluginMetrics {
   /** By handler. */
   const kept = new Map<string, Map<string, unknown>>();
 
-  function counter(handler: string, given: string, help: string): Counter {
+  function counter(handler: string, given: string, help: string, refused: (amount: unknown) => void): Counter {
     checkCounterName(given);
     const name = given.replace(/_total$/, ''); // Prometheus's own habit; it is added below
     let family = counters.get(name);
     if (family === undefined) counters.set(name, (family = { help, values: new Map() }));
     const { values } = family;
     if (!values.has(handler)) values.set(handler, 0);
-    return {
-      add: (amount = 1) => {
-        const value = values.get(handler);
-        if (value !== undefined) values.set(handler, value + amount); // else the handler is closed
-      },
-    };
+    return checkedCounter((amount) => {
+      const value = values.get(handler);
+      if (value !== undefined) values.set(handler, value + amount); // else the handler is closed
+    }, refused);
   }
 
   async function* page(handler: string, render: RenderPage, secrets: SecretTexts): AsyncGenerator<string> {
@@ -111,11 +126,16 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     forHandler(handler, secrets = NO_SECRETS) {
       const pages: RenderPage[] = [];
       const opening = { pages, secrets };
+      let isRefused = false;
       const stack = openings.get(handler) ?? [];
       openings.set(handler, stack);
       stack.push(opening);
       return {
-        counter: (name, help) => counter(handler, name, help),
+        counter: (name, help) =>
+          counter(handler, name, help, (amount) => {
+            if (!isRefused) log.error(WRONG_AMOUNT, { handler, counter: name, amount: shownAmount(amount) });
+            isRefused = true;
+          }),
         page: (render) => {
           pages.push(render);
         },

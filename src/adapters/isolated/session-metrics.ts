@@ -1,5 +1,14 @@
 import type { Counter, Host } from '../contract.ts';
-import { checkCounterName, joined, piecesOf, type PluginMetrics, type RenderPage } from '../plugin-metrics.ts';
+import {
+  checkCounterName,
+  checkedCounter,
+  joined,
+  piecesOf,
+  type PluginMetrics,
+  type RenderPage,
+  shownAmount,
+  WRONG_AMOUNT,
+} from '../plugin-metrics.ts';
 import type { FromHandler } from './protocol.ts';
 
 /** Metrics of a handler that runs elsewhere: increments of counters are sent, pages are rendered when the host asks. */
@@ -8,6 +17,7 @@ export class SessionMetrics implements PluginMetrics {
   readonly #counters = new Map<string, Counter>();
   readonly #pages: RenderPage[] = [];
   readonly #kept = new Map<string, unknown>();
+  #isRefused = false;
 
   constructor(send: (message: FromHandler) => void) {
     this.#send = send;
@@ -51,8 +61,8 @@ export class SessionMetrics implements PluginMetrics {
   #madeCounter(name: string, help: string): Counter {
     let amount = 0;
     let isSent = true;
-    return {
-      add: (more = 1) => {
+    return checkedCounter(
+      (more) => {
         amount += more;
         if (!isSent) return;
         isSent = false;
@@ -62,6 +72,18 @@ export class SessionMetrics implements PluginMetrics {
           isSent = true;
         });
       },
-    };
+      (wrong) => this.#refuse(name, wrong),
+    );
+  }
+
+  #refuse(counter: string, amount: unknown): void {
+    if (this.#isRefused) return;
+    this.#isRefused = true;
+    this.#send({
+      kind: 'log',
+      level: 'error',
+      message: WRONG_AMOUNT,
+      fields: { counter, amount: shownAmount(amount) },
+    });
   }
 }

@@ -25,7 +25,7 @@ import type {
   ToHandler,
 } from '../../../src/adapters/isolated/protocol.ts';
 import type { HandlerEnvironment, OpenHandler } from '../../../src/adapters/open-handler.ts';
-import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
+import { createPluginMetrics, WRONG_AMOUNT } from '../../../src/adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
 import { eventually, type LogLine, testCall } from '../../../src/adapters/testing/index.ts';
 
@@ -213,6 +213,36 @@ describe('a handler that runs elsewhere', () => {
     const page = await metrics();
     expect(page).toContain('sluice_plugin_example_seen_total{handler="one"} 2\n');
     expect(page).toContain('example_page 1\n');
+  });
+
+  test('that adds to a counter what is no number from 0 is named once, and its calls are answered', async () => {
+    const { logged, metrics, ask } = await open({
+      open(host) {
+        const counter = host.metrics.counter('example_seen', 'Seen.');
+        for (const amount of [3, -5, Number.NaN, '1', Infinity, 4]) counter.add(amount as number);
+      },
+    });
+    expect(await ask('')).toMatchObject({ kind: 'allow' });
+    expect(await metrics()).toContain('sluice_plugin_example_seen_total{handler="one"} 7\n');
+    expect(logged).toMatchObject([
+      { level: 'error', message: WRONG_AMOUNT, fields: { handler: 'one', counter: 'example_seen', amount: '-5' } },
+    ]);
+  });
+
+  test('fails a call whose answer has a then that throws', async () => {
+    const { ask } = await open({
+      check: (value) =>
+        value === 'bad'
+          ? {
+              // oxlint-disable-next-line unicorn/no-thenable -- as a plugin may
+              then: () => {
+                throw new TypeError('boom');
+              },
+            }
+          : allow(),
+    });
+    expect(await failure(ask('bad'))).toMatchObject({ name: 'TypeError', message: 'boom' });
+    expect(await ask('good')).toMatchObject({ kind: 'allow' });
   });
 
   test('whose background work fails is not ready until it works again', async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import metricsPrometheus from '../../../plugins/metrics-prometheus/adapter.ts';
 import { type OpenHandler, openHandler } from '../../../src/adapters/open-handler.ts';
-import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
+import { createPluginMetrics, WRONG_AMOUNT } from '../../../src/adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
 import { testCall } from '../../../src/adapters/testing/index.ts';
 
@@ -46,4 +46,17 @@ test('what one handler keeps is not what another keeps', async () => {
   expect(other.kept('x', () => 3)).toBe(3);
   one.withdraw();
   expect(metrics.forHandler('one').kept('x', () => 4)).toBe(4);
+});
+
+test('a counter never falls: a wrong amount is not counted, and named once for each handler', async () => {
+  const lines: unknown[] = [];
+  const metrics = createPluginMetrics({ ...log, error: (message, fields) => void lines.push([message, fields]) });
+  for (const handler of ['one', 'two']) {
+    const counter = metrics.forHandler(handler).counter('hits', 'Hits.');
+    for (const amount of [2, -5, Number.NaN, undefined]) counter.add(amount);
+  }
+  const page = await metrics.render();
+  expect(page).toContain('sluice_plugin_hits_total{handler="one"} 3\n');
+  expect(page).toContain('sluice_plugin_hits_total{handler="two"} 3\n');
+  expect(lines).toEqual(['one', 'two'].map((handler) => [WRONG_AMOUNT, { handler, counter: 'hits', amount: '-5' }]));
 });
