@@ -45,10 +45,11 @@ export function checkHttpFilter(report: Report, filter: View, chain: HttpChain):
         report.needs.why('http raw-headers'),
         'write encode_raw_headers: true',
       );
-    checkSize(report, config);
+    checkSize(report, config.at('grpc_service') ?? config, 'initial_metadata');
   } else {
     checkTimeouts(report, byHttp, byHttp.at('server_uri', 'timeout'), CHECK_TIMEOUT_MS, why);
     checkByHttp(report, byHttp);
+    checkSize(report, byHttp, 'headers_to_add');
   }
   checkFailureMode(report, config);
   if (config.isTrue('failure_mode_allow') === false && config.at('status_on_error') === undefined)
@@ -139,20 +140,21 @@ function checkBody(report: Report, config: View): void {
     );
 }
 
-function checkSize(report: Report, config: View): void {
+/** `service`: how the filter asks. */
+function checkSize(report: Report, service: View, list: 'initial_metadata' | 'headers_to_add'): void {
   const why = report.needs.why('http size');
-  const sent = config
-    .items('grpc_service', 'initial_metadata')
-    .find((one) => one.text('key')?.toLowerCase() === RECEIVED_HEADER);
+  const place = list === 'initial_metadata' ? service : (service.at('authorization_request') ?? service);
+  const sent = place.items(list).find((one) => one.text('key')?.toLowerCase() === RECEIVED_HEADER);
   if (why.length === 0 || sent?.text('value') === RECEIVED_VALUE) return;
+  const route = list === 'headers_to_add' ? `, and received=${RECEIVED_HEADER} in the --http-route of this filter` : '';
   report.warns(
     'ENVOY_SIZE',
-    sent?.at('value') ?? sent ?? config.at('grpc_service') ?? config,
+    sent?.at('value') ?? sent ?? service,
     sent === undefined
       ? `the header ${RECEIVED_HEADER} is not sent`
       : `the header ${RECEIVED_HEADER} has another value, by which no body without a length has a size`,
     why,
-    `write initial_metadata: [{ key: ${RECEIVED_HEADER}, value: "${RECEIVED_VALUE}" }] in grpc_service`,
+    `write ${list}: [{ key: ${RECEIVED_HEADER}, value: "${RECEIVED_VALUE}" }]${route}`,
   );
 }
 

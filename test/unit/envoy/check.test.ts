@@ -8,6 +8,7 @@ import { ENVOY_ERRORS } from '../../../src/envoy/errors.ts';
 import type { Needs } from '../../../src/envoy/needs.ts';
 import { DEFAULT_OPTIONS, type EnvoyOptions } from '../../../src/envoy/options.ts';
 import { needsOf } from '../../../src/envoy/needs.ts';
+import { RECEIVED_HEADER, RECEIVED_VALUE } from '../../../src/text/received-header.ts';
 import { HANDLERS, needsOfText, policyIn } from './load.ts';
 
 /** Needs every part once. */
@@ -292,11 +293,15 @@ test('a filter that is off but for some routes is on there', async () => {
 });
 
 test('a check by HTTP says what it cannot carry', async () => {
-  const codes = await findingsAfter(({ check }) => {
-    delete check['grpc_service'];
-    check['http_service'] = { server_uri: { uri: 'http://sluice', cluster: 'sluice', timeout: '0.2s' } };
-  });
-  expect(codes).toEqual(['ENVOY_BY_HTTP', 'ENVOY_BY_HTTP', 'ENVOY_BY_HTTP']); // certificate, metadata, raw headers
+  const codes = async (authorization_request: Json): Promise<string[]> =>
+    findingsAfter(({ check }) => {
+      delete check['grpc_service'];
+      const server_uri = { uri: 'http://sluice', cluster: 'sluice', timeout: '0.2s' };
+      check['http_service'] = { server_uri, authorization_request };
+    });
+  const byHttp = ['ENVOY_BY_HTTP', 'ENVOY_BY_HTTP', 'ENVOY_BY_HTTP']; // certificate, metadata, raw headers
+  expect(await codes({})).toEqual([...byHttp, 'ENVOY_SIZE (warning)']);
+  expect(await codes({ headers_to_add: [{ key: RECEIVED_HEADER, value: RECEIVED_VALUE }] })).toEqual(byHttp);
 });
 
 test('every code is found by a case', () => {
