@@ -7,6 +7,7 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
+import { settlesWithin } from '../../time/settles-within.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import type { Mogrified, Mogrifier } from './mogrifiers.ts';
 
@@ -22,6 +23,8 @@ export interface StatsdOptions {
 
 /** Fits one UDP packet of an Ethernet network without fragmentation. */
 const MAX_PACKET_BYTES = 1400;
+/** How long the last lines may take; a statsd that reads nothing must not hold up the end of the server. */
+const LAST_LINES_MS = 1000;
 
 export class StatsdClient {
   readonly #metrics: RatelimitMetrics;
@@ -32,6 +35,8 @@ export class StatsdClient {
   #flushedTimes: readonly number[] = [];
   #tcp: Socket | undefined;
   #udp: UdpSocket | undefined;
+  /** Packets that the system does not have yet. */
+  readonly #sending = new Set<Promise<void>>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(metrics: RatelimitMetrics, options: StatsdOptions) {
@@ -49,12 +54,16 @@ export class StatsdClient {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#flush();
+    await settlesWithin(LAST_LINES_MS, Promise.all([...this.#sending, this.#tcpEnd()]));
     this.#udp?.close();
-    await new Promise<void>((resolve) => {
+    this.#tcp?.destroy();
+  }
+
+  #tcpEnd(): Promise<void> {
+    return new Promise((resolve) => {
       if (this.#tcp === undefined || this.#tcp.readyState !== 'open') return resolve();
       this.#tcp.end(() => resolve());
     });
-    this.#tcp?.destroy();
   }
 
   #connect(): void {
@@ -78,16 +87,25 @@ export class StatsdClient {
       );
       return;
     }
-    const { host, port } = this.#options;
     let packet = '';
     for (const line of this.#lines()) {
       if (packet.length + line.length >= MAX_PACKET_BYTES) {
-        this.#udp?.send(packet, port, host, () => {});
+        this.#send(packet);
         packet = '';
       }
       packet += packet === '' ? line : `\n${line}`;
     }
-    if (packet !== '') this.#udp?.send(packet, port, host, () => {});
+    if (packet !== '') this.#send(packet);
+  }
+
+  /** The host is looked up first, also where it is an address; a socket that is closed before that drops the packet. */
+  #send(packet: string): void {
+    const { host, port } = this.#options;
+    const sent = new Promise<void>((resolve) => {
+      this.#udp?.send(packet, port, host, () => resolve());
+    });
+    this.#sending.add(sent);
+    void sent.then(() => this.#sending.delete(sent));
   }
 
   #lines(): string[] {
