@@ -108,7 +108,7 @@ describe('lifecycle', () => {
     ).toEqual([LEAKS]);
     for (const timer of timers) clearInterval(timer);
     process.removeAllListeners('SIGUSR2');
-  });
+  }, 180_000); // each leak is waited for
 
   test('every place of the list', async () => {
     let opened = 0;
