@@ -137,11 +137,15 @@ test('a record above the bound is rejected alone', async () => {
   expect(collector.logs.length).toBe(2);
 });
 
-test.each(['http', 'grpc'] as const)(
-  'a request that is too large for the collector is halved, down to the record, over %s',
-  async (protocol) => {
+test.each([
+  ['http', { status: 413 }],
+  ['grpc', { code: 8, says: 'grpc: received message larger than max (5000 vs. 4000)' }],
+  ['grpc', { code: 11, says: 'Error, decoded message length too large: found 5000 bytes, the limit is: 4000 bytes' }],
+] as const)(
+  'a request that is too large for the collector is halved, down to the record, over %s of %j',
+  async (protocol, tooLarge) => {
     const { collector, sinkOf, write } = await opened(protocol);
-    collector.answer = (_, bytes) => (bytes > 4000 ? { status: 413, code: 8 } : {});
+    collector.answer = (_, bytes) => (bytes > 4000 ? tooLarge : {});
     const entries = entriesOf(sinkOf({ text: 'string' }), 40, (at) => ({ text: 'x'.repeat(at === 17 ? 5000 : 200) }));
     await expect(write(entries)).rejects.toMatchObject({ name: 'Rejected', entries: [17] });
     expect(collector.logs.map(({ attributes }) => attributes['log.record.uid'])).toEqual(
@@ -149,6 +153,17 @@ test.each(['http', 'grpc'] as const)(
     );
   },
 );
+
+test('a collector that is exhausted, and does not say when it may be asked again, is not asked for halves', async () => {
+  const { collector, sinkOf, write } = await opened('grpc');
+  let requests = 0;
+  collector.answer = () => (requests++, { code: 8, says: 'quota exceeded' });
+  await expect(write(entriesOf(sinkOf({}), 500))).rejects.toMatchObject({
+    name: 'Rejected',
+    message: expect.stringMatching(/gRPC status 8: quota exceeded/) as string,
+  });
+  expect(requests).toBe(1);
+});
 
 describe('an answer', () => {
   test.each([

@@ -28,15 +28,28 @@ export const httpAnswer = (answer: HttpAnswer, nowMs: number): Answer =>
 
 const [CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED] = [1, 4, 7, 8];
 const [ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED] = [10, 11, 12, 14, 15, 16];
-const RETRIED_CODES = new Set([CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS]);
+const RETRIED_CODES = new Set([
+  CANCELLED,
+  DEADLINE_EXCEEDED,
+  RESOURCE_EXHAUSTED,
+  ABORTED,
+  OUT_OF_RANGE,
+  UNAVAILABLE,
+  DATA_LOSS,
+]);
 const MENDABLE_CODES = new Set([PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED]);
+
+/** How the servers of grpc-go, gRPC in C++ and Java, grpc-js, .NET and tonic (OUT_OF_RANGE) refuse a message by its size. */
+const ABOUT_SIZE = /larger than max|exceeds (the )?max|(too|is) large/i;
 
 /** `status`: the trailer grpc-status-details-bin, an encoded google.rpc.Status. */
 export function grpcFailure(code: number, details: string, status: Buffer | undefined): Answer {
   const why = `it answered with the gRPC status ${code}${details === '' ? '' : `: ${shortOf(details)}`}`;
   const retryMs = status === undefined ? undefined : statusOf(status).retryMs;
-  if (code === RESOURCE_EXHAUSTED)
-    return retryMs === undefined ? { kind: 'too-large', why } : { kind: 'later', why, retryAfterMs: retryMs };
+  const isFinal = retryMs === undefined && (code === RESOURCE_EXHAUSTED || code === OUT_OF_RANGE);
+  if (isFinal && ABOUT_SIZE.test(details)) return { kind: 'too-large', why };
+  // Halves of it would be more requests to a server that has no room for one.
+  if (isFinal && code === RESOURCE_EXHAUSTED) return { kind: 'rejected', why };
   if (RETRIED_CODES.has(code)) return { kind: 'later', why, retryAfterMs: retryMs ?? 0 };
   if (MENDABLE_CODES.has(code))
     return { kind: 'later', why: `${why}; check url and headers of the handler`, retryAfterMs: 0 };

@@ -67,6 +67,8 @@ export interface CollectorAnswer {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly code?: number;
+  /** The message of the gRPC status. */
+  readonly says?: string;
   readonly details?: Buffer;
   readonly partial?: { readonly rejected: number; readonly message: string };
   readonly never?: boolean;
@@ -215,7 +217,7 @@ async function overGrpc(
           if (answer.code === undefined) return done(null, responseOf(answer));
           const metadata = new Metadata();
           if (answer.details !== undefined) metadata.set('grpc-status-details-bin', answer.details);
-          done({ code: answer.code, details: 'no', metadata });
+          done({ code: answer.code, details: answer.says ?? 'no', metadata });
         },
       },
     );
