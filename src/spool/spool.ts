@@ -9,6 +9,7 @@ import { settlesWithin } from '../time/settles-within.ts';
 import { Throttle } from '../time/throttle.ts';
 import type { Cursor } from './cursor.ts';
 import { DiskRecords } from './disk-records.ts';
+import { DropLog } from './drop-log.ts';
 import type { FolderLock } from './lock.ts';
 import { SegmentReader } from './reader.ts';
 import type { Segment } from './segment.ts';
@@ -36,6 +37,7 @@ export class DiskSpool<T> implements Spool<T> {
   readonly #reader: SegmentReader;
   /** From `#taken + 1` on; empty while `#isBehind`, but for what it held when it overflowed. */
   readonly #window: MemoryWindow<T>;
+  readonly #drops: DropLog;
   /** The next record to take is read from the disk. */
   #isBehind: boolean;
   readonly #disk: DiskRecords;
@@ -64,6 +66,7 @@ export class DiskSpool<T> implements Spool<T> {
         (this.#retention.isFull && options.whenFull === 'block'),
     );
     this.#window = new MemoryWindow(options.windowBytes);
+    this.#drops = new DropLog(options, () => this.state);
     this.#acknowledged = this.#taken = Math.min(cursor.saved, Math.max(last, cursor.saved));
     this.#isBehind = last > this.#acknowledged;
     this.#writer = new Writer({
@@ -208,6 +211,7 @@ export class DiskSpool<T> implements Spool<T> {
       })
       .finally(() => {
         this.#keeping = undefined;
+        this.#drops.write();
         this.#room.changed();
       }));
   }
@@ -287,6 +291,7 @@ export class DiskSpool<T> implements Spool<T> {
     await replayed;
     await this.#keeping; // it may have read the cursor before the last acknowledgement
     await this.upkeep();
+    this.#drops.write(true);
     await this.#reader.close();
     await this.#cursor.close();
     await this.#lock.release();

@@ -50,6 +50,15 @@ async function opened(folder: string, more: Partial<SpoolOptions> = {}): Promise
   return spool;
 }
 
+/** The log lines about dropped records. */
+function droppedLines() {
+  const dropped: { readonly tooOld?: number; readonly toMakeRoom?: number }[] = [];
+  const warn = (message: string, fields: object = {}): void => {
+    if (message === 'records of a spool were dropped') dropped.push(fields);
+  };
+  return { log: { ...SILENT, warn }, dropped };
+}
+
 const record = (text: string): SpoolRecord<string> => ({ bytes: Buffer.from(text), value: text });
 const numbered = (from: number, to: number, tail = ''): SpoolRecord<string>[] =>
   Array.from({ length: to - from }, (_, at) => record(`${from + at}${tail}`));
@@ -170,7 +179,8 @@ describe('a spool', () => {
   });
 
   test('drops the oldest, whole segments and counted, if it is told to', async () => {
-    const spool = await opened(scratch(), { maxBytes: 1024 * 1024, whenFull: 'drop-oldest' });
+    const { log, dropped } = droppedLines();
+    const spool = await opened(scratch(), { maxBytes: 1024 * 1024, whenFull: 'drop-oldest', log });
     for (let at = 0; at < 40; at++) await spool.append(numbered(at * 100, at * 100 + 100, '-'.repeat(1000)));
     expect(spool.room()).toBeUndefined();
     await eventually(() => expect(spool.state.bytesOnDisk).toBeLessThan(1.2 * 1024 * 1024));
@@ -179,10 +189,14 @@ describe('a spool', () => {
     expect(droppedWhenFull).toBeGreaterThan(2000);
     expect(left.slice(-500)).toEqual(range(3500, 4000));
     expect(left.length + droppedWhenFull).toBe(4000);
+    expect(dropped.length).toBe(1); // once a minute
+    await spool.close(1000);
+    expect(dropped.reduce((sum, { toMakeRoom = 0 }) => sum + toMakeRoom, 0)).toBe(droppedWhenFull);
   });
 
   test('drops what is too old, counted; a step of the wall clock drops nothing', async () => {
     const folder = scratch();
+    const { log, dropped } = droppedLines();
     let nowMs = 1e12;
     let monotonicMs = 5;
     const spool = await opened(folder, {
@@ -190,6 +204,7 @@ describe('a spool', () => {
       nowMs: () => nowMs,
       monotonicMs: () => monotonicMs,
       windowBytes: 0,
+      log,
     });
     const pass = (ms: number): void => {
       nowMs += ms;
@@ -211,6 +226,8 @@ describe('a spool', () => {
     spool.rewind();
     expect(numbersOf(await drained(spool))).toEqual(range(30, 40));
     expect(spool.state.droppedByAge).toBe(10);
+    await spool.close(1000);
+    expect(dropped).toMatchObject([{ tooOld: 10, maxAgeMs: 60_000 }]);
   });
 
   test('opens with more on disk than it may hold, and gives all of it', async () => {
