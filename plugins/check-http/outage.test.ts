@@ -267,13 +267,13 @@ describe('TLS', () => {
       expect(opened.readiness().ready).toBe(false);
       return error.message;
     };
-    expect(await failure(url, { ca: other.ca })).toMatch(/unable to verify the first certificate|self-signed/);
-    expect(await failure(url, {})).toMatch(/unable to verify|self-signed/);
+    expect(await failure(url, { ca: other.ca })).toMatch(/signed by no authority of tls\.ca/);
+    expect(await failure(url, {})).toMatch(/signed by no authority of tls\.ca/);
     expect(await failure(url, { ca: authority.ca, serverName: 'shop.test' })).toMatch(/shop\.test/);
     const plain = await startHttpService(fine);
     onTestFinished(() => plain.stop());
     expect(await failure(plain.url.replace('http:', 'https:'), { ca: authority.ca })).toMatch(
-      /wrong version number|EPROTO|packet length/i,
+      /it does not speak TLS there/,
     );
     expect([...requests, ...plain.requests]).toEqual([]);
   });

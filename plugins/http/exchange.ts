@@ -3,7 +3,7 @@
  * **In**: a request, its bounds. **Out**: the answer, whole. **Fails**: with {@link Rejected} for a body above the bound, {@link CallOver}
  * when the signal aborts, else with {@link ExchangeError}.
  */
-import { Rejected, Unavailable } from 'sluice/plugin';
+import { Rejected, tlsProblem, Unavailable } from 'sluice/plugin';
 import type { Pool } from 'undici';
 import type { HttpAnswer } from './answer.ts';
 import type { HttpRequest } from './request.ts';
@@ -28,7 +28,7 @@ export class ExchangeError extends Error {
   readonly isLost: boolean;
   constructor(cause: CodedError, hasBegun: boolean) {
     const { code = '', message } = cause.errors?.[0] ?? cause; // an AggregateError of several addresses has no message
-    super(TEXTS.get(code) ?? (message || code || 'it cannot be asked'), { cause });
+    super(TEXTS.get(code) ?? tlsProblem(message) ?? (message || code || 'it cannot be asked'), { cause });
     this.isLost = !hasBegun && ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(code);
   }
 }

@@ -1,6 +1,6 @@
 /** Requests to a collector over gRPC. A renewed certificate is used for new connections. */
 import { Client, compressionAlgorithms, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { type Host, Unavailable } from 'sluice/plugin';
+import { type Host, tlsProblem, Unavailable } from 'sluice/plugin';
 import { certificatesOf } from '../http/connector.ts';
 import { Readiness } from '../http/readiness.ts';
 import { type Answer, grpcFailure, takenAnswer } from './answers.ts';
@@ -14,6 +14,16 @@ const METHODS: Readonly<Record<Signal, string>> = {
 };
 const UNAVAILABLE = 14;
 const same = (bytes: Buffer): Buffer => bytes;
+
+/** Without the words of grpc-js around it: their time differs in each attempt. */
+function reasonOf(details: string): string {
+  const last =
+    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \([-0-9T:.]+Z\))?\.? ?Resolution note: /s.exec(
+      details,
+    )?.[1];
+  if (last === undefined) return details;
+  return tlsProblem(last) ?? (last === 'Failed to connect' ? 'it closes connections at once; it may speak TLS' : last);
+}
 
 export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host: Host): Promise<Exporter> {
   const { host: address, protocol } = new URL(config.url);
@@ -65,7 +75,7 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
           }
           const [status] = error.metadata.get('grpc-status-details-bin');
           const answer = grpcFailure(error.code, error.details, Buffer.isBuffer(status) ? status : undefined);
-          const why = `${address}: ${call.signal.aborted ? 'it has not answered in time' : error.details}`;
+          const why = `${address}: ${call.signal.aborted ? 'it has not answered in time' : reasonOf(error.details)}`;
           const isAway = status === undefined && (error.code === UNAVAILABLE || call.signal.aborted);
           readiness.set('connection', isAway ? why : undefined);
           if (isAway) fail(new Unavailable(why, 0, { cause: error }));

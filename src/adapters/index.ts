@@ -3,6 +3,7 @@ export * from './contract.ts';
 export { type Turn, type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
 export { SharedLock } from './shared-lock.ts';
 export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';
+export { tlsProblem } from '../transport/tls-problem.ts';
 export { goDurationMs } from '../time/duration.ts';
 export { hostOf } from '../attributes/host.ts';
 export { Cidr, Ip, parseCidr, parseIp } from '../attributes/network.ts';

@@ -10,6 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { type Address, addressText, socketPath } from './address.ts';
 import { asBuffer } from './byte-range.ts';
 import type { DialTls } from './client.ts';
+import { tlsProblem } from './tls-problem.ts';
 import { framed } from './framed.ts';
 import { MessageQueue } from './grpc/message-queue.ts';
 import { percentDecoded } from './percent.ts';
@@ -21,6 +22,8 @@ const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
 /** Of Node's own bound on what waits in a connection; each stream has its own. */
 const MAX_SESSION_MEGABYTES = 1024;
+
+const AT_ONCE = 'it was closed at once';
 
 export interface StreamEvents {
   /** In memory that the receiver may keep. */
@@ -60,7 +63,13 @@ export async function connectStreams(
   const where = addressText(address);
   const timeout = AbortSignal.timeout(withinMs);
   const until = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
-  const socket = socketTo(address, tls);
+  let socket: Socket;
+  try {
+    socket = socketTo(address, tls);
+  } catch (error) {
+    // A key or certificate that OpenSSL does not take.
+    throw new GrpcError(Status.UNAVAILABLE, whyNotConnected(where, error, false, true), { cause: error });
+  }
   const session = connect(`${tls === undefined ? 'http' : 'https'}://${authorityOf(address)}`, {
     createConnection: () => socket,
     maxSessionMemory: MAX_SESSION_MEGABYTES,
@@ -70,7 +79,7 @@ export async function connectStreams(
   // Its settings, since a socket of a process that hangs is connected, too.
   session.once('remoteSettings', () => resolve());
   session.on('error', reject); // later its streams report it
-  session.once('close', () => reject(new Error('it was closed at once')));
+  session.once('close', () => reject(new Error(AT_ONCE)));
   socket.on('error', reject); // an alert of TLS may come after the handshake
   const late = (): void => reject(until.reason as Error);
   until.addEventListener('abort', late, { once: true });
@@ -113,7 +122,13 @@ function whyNotConnected(where: string, error: unknown, isLate: boolean, isTls: 
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
     return `nothing listens at ${where}; start it, or correct the address`;
   if (isLate) return `${where} does not answer; it may hang, or speak no gRPC ${isTls ? 'over TLS' : 'in cleartext'}`;
-  return `${where} cannot be reached${isTls ? ' over TLS' : ''}: ${message}`;
+  if (code === 'ECONNRESET' || message === AT_ONCE)
+    return `${where} closes connections at once; ${
+      isTls
+        ? 'it may refuse the client certificate of tls.cert, or ask for one'
+        : 'it may speak TLS: set tls, or correct the address'
+    }`;
+  return `${where} cannot be reached${isTls ? ' over TLS' : ''}: ${(isTls ? tlsProblem(message) : undefined) ?? message}`;
 }
 
 class Http2Streams implements StreamsClient {

@@ -125,10 +125,24 @@ export class Connection {
   }
 }
 
+async function readPem(name: string, path: string): Promise<Buffer> {
+  let pem: Buffer;
+  try {
+    pem = await readFile(path);
+  } catch (error) {
+    throw new Error(`tls.${name} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+  if (!pem.includes('-----BEGIN ')) throw new Error(`tls.${name}: ${path} is no PEM file`);
+  return pem;
+}
+
 async function readFiles(files: DialFiles | undefined): Promise<DialTls | undefined> {
   if (files === undefined) return undefined;
   const [ca, cert, key] = await Promise.all(
-    [files.ca, files.cert, files.key].map(async (path) => (path === undefined ? undefined : readFile(path))),
+    (['ca', 'cert', 'key'] as const).map(async (name) => {
+      const path = files[name];
+      return path === undefined ? undefined : readPem(name, path);
+    }),
   );
   return {
     ...(ca === undefined ? {} : { ca }),
