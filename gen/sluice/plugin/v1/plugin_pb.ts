@@ -31,7 +31,7 @@
 // understand the host.
 //
 // BOUNDS. A HandleRequest and a HandleResponse have at most 4 MiB, encoded (gRPC's default). Values are nested at most 32 deep. A plugin that
-// does not read is given up when 16 MiB wait for it.
+// does not read is given up when 16 MiB wait for it. Of reasons, messages and stacks for operators, the host keeps 4096 characters.
 //
 // VERSIONS. The number of the contract is in DescribeResponse.contract; this file is version 1. Within a version, fields, messages, kinds of
 // a oneof and values of an enum may be added where a peer that ignores them stays correct: so ignore what you do not know. Whatever an old

@@ -5,6 +5,7 @@
 import type { Buffer } from 'node:buffer';
 import { allow, type CheckAnswer, deny } from '../../contract.ts';
 import type { Answered, AnswerKind, Failed, FromHandler } from '../../isolated/protocol.ts';
+import { shortened } from '../../../text/shortened.ts';
 import { FieldScan, WireType } from '../../../protobuf/scan.ts';
 import { readBatch } from './batch.ts';
 import { safeInteger } from './fields.ts';
@@ -73,10 +74,21 @@ function toHost(read: PluginMessage): FromHandler | Pong {
       return failure(read);
     case 'opened':
       return { kind: 'opened', has: { look: read.look, reset: read.reset } };
+    case 'openFailed':
+      return { ...read, why: cut(read.why) };
+    case 'prepared':
+    case 'readiness':
+      return read.why === undefined ? read : { ...read, why: cut(read.why) };
+    case 'log':
+      return { ...read, message: cut(read.message) };
     default:
       return read;
   }
 }
+
+/** Texts for operators are kept, shown and logged; those of a stranger have a bound. */
+const MAX_TEXT = 4096;
+const cut = (text: string): string => (text.length > MAX_TEXT ? `${shortened(text, MAX_TEXT)}...` : text);
 
 const answered = (by: AnswerKind, number: number, answer: Answered['answer']): Answered => ({
   kind: 'answered',
@@ -120,10 +132,10 @@ function failure({ number, fault, message: why, retryAfterMs, entries, name, sta
     number,
     error: {
       name: fault === 'fault' ? (name === '' ? 'Error' : name) : NAMES[fault],
-      message: why,
+      message: cut(why),
       ...(fault === 'unavailable' ? { retryAfterMs } : {}),
       ...(entries === undefined ? {} : { entries }),
-      ...(stack === '' ? {} : { stack }),
+      ...(stack === '' ? {} : { stack: cut(stack) }),
     },
   };
 }

@@ -471,6 +471,24 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
     expect(await opened.page()).not.toContain('undefined');
   });
 
+  test('texts of any length: what is kept, shown and logged of them has a bound', async () => {
+    const long = 'e'.repeat(1_000_000);
+    const failed = { kind: 1, message: long };
+    const { first } = await once((number, send) => send(reply({ case: 'failed', value: { number, ...failed } })));
+    expect(first.message.length).toBe(4099);
+    const { address } = await serve(
+      plugin(() => undefined, {
+        open: () => reply({ case: 'log', value: { level: 3, message: long } }),
+        prepare: () => reply({ case: 'readiness', value: { ready: false, why: long } }),
+      }),
+    );
+    const opened = await open(revoked, address);
+    await prepared(opened);
+    await until(() => !opened.readiness().ready && opened.logged.length > 0);
+    expect(opened.readiness().why?.length).toBe(4099);
+    expect(opened.logged.map(({ message }) => message.length)).toEqual([4099]);
+  });
+
   test('two answers: the second is counted and ignored', async () => {
     const { first, problems, opened } = await once((number, send) => {
       send(answered(number));
