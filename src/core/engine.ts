@@ -20,7 +20,7 @@ import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
 import { LetterBoxes } from './handlers/memory-letters.ts';
 import { Spools } from './handlers/spools.ts';
-import { ThrottledLine } from './handlers/throttled-line.ts';
+import { ThrottledLine, ThrottledLines } from './handlers/throttled-line.ts';
 import { ConcludedCalls } from './history/concluded-calls.ts';
 import { heldOf } from './history/held-loop.ts';
 import { metricFamilies } from './metrics/families.ts';
@@ -58,7 +58,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       graceMs: () => closesWithinMs,
       spools: new Spools({ log, nowMs, graceMs, worker: options.worker }),
       letterBoxes: new LetterBoxes(),
-      longTexts: new ThrottledLine(log, 'warn', 'a text of a rule is too long'),
+      longTexts: new ThrottledLines(log, 'warn', 'a text of a rule is too long'),
     },
     (snapshot) => concluded.settle(snapshot),
   );

@@ -5,7 +5,7 @@ import type { Compiled } from '../expression/index.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { RuleAnswers } from './handlers/answer-cache.ts';
 import type { LiveHandler } from './handlers/live-handler.ts';
-import type { ThrottledLine } from './handlers/throttled-line.ts';
+import type { ThrottledLines } from './handlers/throttled-line.ts';
 import type { RuleMeters } from './metrics/meters.ts';
 import type { Action, EnrichAction, InputMaker, QuotaAction, ReportAction, Rule } from './rules/rule.ts';
 import type { ReportQueue } from './handlers/report-queue.ts';
@@ -18,7 +18,7 @@ export interface PreparedRule {
   readonly refuses: boolean;
   readonly meters: RuleMeters;
   /** Of all rules. */
-  readonly longTexts: ThrottledLine;
+  readonly longTexts: ThrottledLines;
   /** A copy of the rule's own: with thousands of rules each object in between is a cache miss. `undefined`: always. */
   readonly match: Compiled['evaluate'] | undefined;
   readonly handler: LiveHandler | undefined;

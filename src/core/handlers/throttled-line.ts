@@ -18,6 +18,22 @@ export class ThrottledLine {
   }
 }
 
+/** Such a line for each of several causes, so that none hides another's; freed with the cause. */
+export class ThrottledLines {
+  readonly #make: () => ThrottledLine;
+  readonly #lines = new WeakMap<object, ThrottledLine>();
+
+  constructor(log: Log, level: 'warn' | 'error', message: string) {
+    this.#make = () => new ThrottledLine(log, level, message);
+  }
+
+  write(cause: object, fields: () => LogFields): void {
+    let line = this.#lines.get(cause);
+    if (line === undefined) this.#lines.set(cause, (line = this.#make()));
+    line.write(fields);
+  }
+}
+
 /** `PATH:LINE:COLUMN` of the first stack frame; `undefined` without a stack. */
 export function frameOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return undefined;

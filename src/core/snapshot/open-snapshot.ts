@@ -6,7 +6,7 @@
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';
 import { candidatesOf, rulesOf } from '../match/candidates.ts';
-import type { ThrottledLine } from '../handlers/throttled-line.ts';
+import type { ThrottledLines } from '../handlers/throttled-line.ts';
 import type { Meters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
@@ -29,7 +29,7 @@ export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters' | 'le
   readonly spools: Spools;
   readonly letterBoxes: LetterBoxes;
   /** Texts of rules that are too long. */
-  readonly longTexts: ThrottledLine;
+  readonly longTexts: ThrottledLines;
 }
 
 export async function openSnapshot(

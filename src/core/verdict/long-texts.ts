@@ -1,4 +1,4 @@
-/** The log line of texts that are longer than their bound, for all rules at most one a minute. */
+/** The log line of texts that are longer than their bound, for each rule at most one a minute. */
 import type { PreparedRule } from '../outcome.ts';
 import { MAX_BODY, MAX_HEAD, MAX_HEADER, MAX_HEADERS } from '../text-bounds.ts';
 
@@ -17,7 +17,7 @@ export function noteLongText(
   bound: keyof typeof BOUNDS,
   result: LongTextResult,
 ): void {
-  longTexts.write(() => ({
+  longTexts.write(rule, () => ({
     rule: rule.name,
     text,
     bound: BOUNDS[bound],

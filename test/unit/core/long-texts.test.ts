@@ -195,7 +195,10 @@ rules:
     const refused = await http({ 'request.path': path.slice(10), 'request.method': 'PUT' });
     expect(refused.outcome).toBe('deny');
     expect(refused.headers.map(([name]) => name)).toEqual([...left.slice(0, 2), 'x-c', 'x-last']);
-    expect(logged).toMatchObject([{ fields: { text: 'onAllow response x-c', result: 'it is left out' } }]);
+    expect(logged).toMatchObject([
+      { fields: { rule: 'allowed', text: 'onAllow response x-c', result: 'it is left out' } },
+      { fields: { rule: 'denied', result: 'it is left out' } },
+    ]);
   });
 
   const octetsOf = (pairs: Verdict['headers']): number =>
@@ -259,6 +262,21 @@ rules:
       { fields: { rule: 'limited', text: 'the limits for clients', result: 'it is left out' } },
     ]);
   });
+});
+
+test('a rule whose texts are too long hides no other rule in the log', async () => {
+  const { http, logged } = await engineOf(
+    `rules:
+  - { name: often, onAllow: { response: { set: { x-a: "\${request.path}" } } } }
+  - { name: once, match: request.path.endsWith("!"), onAllow: { response: { set: { x-b: "\${request.path}" } } } }`,
+    {},
+  );
+  for (let call = 0; call < 50; call++) await http({ 'request.path': '/'.repeat(MAX_HEADER + 1) });
+  for (let call = 0; call < 3; call++) await http({ 'request.path': `${'/'.repeat(MAX_HEADER + 1)}!` });
+  expect(logged.map(({ fields }) => [fields['rule'], fields['times']])).toEqual([
+    ['often', 1],
+    ['once', 1],
+  ]);
 });
 
 test('an answer has at most so many headers, and those of rules that set the request come first', async () => {
