@@ -92,6 +92,7 @@ export class LogOutput {
 
 let output: LogOutput | undefined;
 let onDropped: ((dropped: number) => void) | undefined;
+let onEnd: (() => void) | undefined;
 let sendLine: ((line: string) => void) | undefined;
 
 /** Writes a text unchanged, newline included: a line of the log, or text between lines. */
@@ -110,13 +111,22 @@ export function onLogDropped(report: (dropped: number) => void): void {
   onDropped = report;
 }
 
+/** Sets the function that logs what is counted and not said yet. */
+export function onLogEnd(report: () => void): void {
+  onEnd = report;
+}
+
+/** The process, or its worker, is about to end. */
+export const endLog = (): void => onEnd?.();
+
 /** In a worker: its supervisor writes the lines, so that lines of several workers are not interleaved. */
 export function sendLogTo(send: (line: string) => void): void {
   sendLine = send;
 }
 
-/** False if the buffered lines are not read within `withinMs`; they would keep the process alive. */
+/** At the end. False if the buffered lines are not read within `withinMs`; they would keep the process alive. */
 export async function logFlushed(withinMs: number): Promise<boolean> {
+  endLog();
   return output === undefined || output.flushed(withinMs);
 }
 

@@ -7,7 +7,7 @@ import type { Log, LogFields } from '../adapters/contract.ts';
 import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
 import { safeLine } from './safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
-import { onLogDropped, writeLog } from './log-output.ts';
+import { onLogDropped, onLogEnd, writeLog } from './log-output.ts';
 import { RepeatLimit } from './repeat-limit.ts';
 import { type Paint, paintErr } from '../text/paint.ts';
 
@@ -37,11 +37,12 @@ export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
 /** Debug lines are not rate-limited. */
 function limited(logger: pino.Logger): OwnLog {
   const repeats = new RepeatLimit({
-    onRepeats(key, times, periodMs) {
+    onRepeats(key, times, inMs) {
       const [level, handler, message] = key.split('\0') as [LogLevel, string, string];
-      logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: periodMs / 1000 }, message);
+      logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: inMs / 1000 }, message);
     },
   });
+  onLogEnd(() => repeats.end());
   return over(
     logger,
     ({ handler }, level, message) =>

@@ -1,15 +1,19 @@
-/** Writes at most `most` equal log lines per period; further ones are counted, and the count is reported when the period ends. */
+/**
+ * Writes at most `most` equal log lines per period; further ones are counted, and the count is reported when the period or the log ends.
+ */
 
 export interface RepeatLimitOptions {
   readonly most?: number;
   readonly periodMs?: number;
-  /** `repeats` further lines with this key were suppressed in `periodMs`. */
-  readonly onRepeats: (key: string, repeats: number, periodMs: number) => void;
+  /** `repeats` further lines with this key were suppressed in `inMs`. */
+  readonly onRepeats: (key: string, repeats: number, inMs: number) => void;
 }
 
 interface Period {
   written: number;
   suppressed: number;
+  /** By `performance.now()`. */
+  readonly sinceMs: number;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -35,7 +39,12 @@ export class RepeatLimit {
       if (this.#periods.size >= MAX_KEYS) return true;
       this.#periods.set(
         key,
-        (period = { written: 0, suppressed: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() }),
+        (period = {
+          written: 0,
+          suppressed: 0,
+          sinceMs: performance.now(),
+          timer: setTimeout(() => this.#end(key, this.#periodMs), this.#periodMs).unref(),
+        }),
       );
     }
     if (period.written < this.#most) {
@@ -46,11 +55,17 @@ export class RepeatLimit {
     return false;
   }
 
-  #end(key: string): void {
+  /** Reports what is counted so far: the process, or the worker, ends. */
+  end(): void {
+    const nowMs = performance.now();
+    for (const [key, { sinceMs }] of this.#periods) this.#end(key, Math.ceil((nowMs - sinceMs) / 1000) * 1000);
+  }
+
+  #end(key: string, afterMs: number): void {
     const period = this.#periods.get(key);
     if (period === undefined) return;
     clearTimeout(period.timer);
     this.#periods.delete(key);
-    if (period.suppressed > 0) this.#onRepeats(key, period.suppressed, this.#periodMs);
+    if (period.suppressed > 0) this.#onRepeats(key, period.suppressed, afterMs);
   }
 }

@@ -7,7 +7,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import type { OwnLog } from '../../log/log.ts';
-import { sendLogTo } from '../../log/log-output.ts';
+import { endLog, sendLogTo } from '../../log/log-output.ts';
 import type { Transport } from '../../transport/index.ts';
 import { containErrors } from '../contain-errors.ts';
 import {
@@ -65,7 +65,11 @@ export async function runWorker<P extends Protocol>(
     const server = await open({ data, place, log, escaped, shared });
     const answers: Readonly<Record<string, (given: never) => unknown>> = { ...server.answers, ...lifeOf(server) };
     parentPort?.on('message', (message: ToWorker) => {
-      if (message.kind === 'drain') return void server.drain().finally(() => parentPort?.close());
+      if (message.kind === 'drain')
+        return void server.drain().finally(() => {
+          endLog();
+          parentPort?.close();
+        });
       const { id, what, given } = message;
       const answer = async (): Promise<unknown> => answers[what]?.(given as never);
       answer().then(

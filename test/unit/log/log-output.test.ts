@@ -1,4 +1,5 @@
 /** Log lines while the reader stalls, while the disk is full, and afterwards. */
+import { spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -109,4 +110,34 @@ test('equal lines are rate-limited: further ones are counted, and the count is r
   vi.advanceTimersByTime(1000);
   expect(told).toEqual([['a', 2]]);
   expect(limit.admits('a')).toBe(true);
+});
+
+test('lines that are counted and not said yet are said when the log ends', () => {
+  vi.useFakeTimers();
+  const told: [string, number, number][] = [];
+  const limit = new RepeatLimit({ most: 3, onRepeats: (...said) => told.push(said) });
+  for (let line = 0; line < 5000; line++) limit.admits('a');
+  limit.admits('b');
+  vi.advanceTimersByTime(1500);
+  limit.end();
+  expect(told).toEqual([['a', 4997, 2000]]);
+  vi.advanceTimersByTime(20_000);
+  expect(told).toHaveLength(1);
+});
+
+test('a process that logs 5000 equal lines and ends at once says how many were left out', () => {
+  const src = new URL('../../../src/log/', import.meta.url).href;
+  const program = `
+    import { makeLog } from '${src}log.ts';
+    import { logFlushed } from '${src}log-output.ts';
+    const log = makeLog('json', 'info');
+    for (let line = 0; line < 5000; line++) log.warn('the same');
+    await logFlushed(5000);`;
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  expect(lines).toHaveLength(21);
+  expect(lines.at(-1)).toMatchObject({ msg: 'the same', repeats: 4980 });
 });
