@@ -85,24 +85,25 @@ test('is that of the whole texts, whatever the texts and values are', async () =
 
 // ------------------------------------------------------------ what is left to whole texts
 
-const POLICY = (onAllow: object): string =>
+const POLICY = (onAllow: object, ...others: readonly object[]): string =>
   stringify({
-    rules: [{ name: 'sets', onAllow: { request: { set: { 'x-made': '${request.headers["a"]}' } }, ...onAllow } }],
+    rules: [
+      { name: 'sets', onAllow: { request: { set: { 'x-made': '${request.headers["a"]}' } }, ...onAllow } },
+      ...others,
+    ],
   });
+/** As many headers as one rule may add. */
+const MOST = { set: Object.fromEntries(Array.from({ length: MAX_HEADERS }, (_, at) => [`x-${at}`, 'long'])) };
 
-test.each([
+test.each<[name: string, onAllow: object, headers: { readonly a?: string }, ...others: object[]]>([
   ['a text that fails', {}, {}],
   ['metadata', { metadata: { user: 'ann' } }, { a: 'a' }],
   ['a parameter of the query', { query: { set: { q: '1' } } }, { a: 'a' }],
   ['a header that is appended', { response: { append: { vary: 'a' } } }, { a: 'a' }],
   ['a text beyond its bound', {}, { a: 'a'.repeat(17_000) }],
-  [
-    'more headers than an answer may have',
-    { response: { set: Object.fromEntries(Array.from({ length: MAX_HEADERS }, (_, at) => [`x-${at}`, 'long'])) } },
-    { a: 'a' },
-  ],
-])('%s', async (_, onAllow, headers) => {
-  const { http } = await engineOf(POLICY(onAllow), {});
+  ['more headers than an answer may have', {}, { a: 'a' }, { name: 'more', onAllow: { response: MOST } }],
+])('%s', async (_, onAllow, headers, ...others) => {
+  const { http } = await engineOf(POLICY(onAllow, ...others), {});
   const verdict = await http({ 'request.headers': headers });
   expect(verdict.changes.form).toBeUndefined();
   expect(verdict.outcome).toBe('allow');
