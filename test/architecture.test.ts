@@ -590,6 +590,25 @@ describe('imports', () => {
     expect(BUNDLED.filter((name) => !names.has(name))).toEqual([]);
   });
 
+  test('each file is imported, or named, by another', () => {
+    const all = ['src', 'plugins', 'scripts', 'test/unit', 'test/e2e'].flatMap(sourceFiles);
+    const named = new Set(
+      all.flatMap((file) =>
+        [
+          ...readFileSync(join(ROOT, file), 'utf8').matchAll(
+            /['"`](?:(\.[^'"`\n]+?)|\/?((?:src|plugins)\/[^'"`\n]+?))['"`]/g,
+          ),
+        ].map(([, beside, fromRoot = '']) =>
+          beside === undefined ? fromRoot : relative(ROOT, resolve(ROOT, dirname(file), beside)),
+        ),
+      ),
+    );
+    const alone = [...sourceFiles('src'), ...sourceFiles('plugins')].filter(
+      (file) => !/\.(?:test|d)\.ts$/.test(file) && !named.has(file),
+    );
+    expect(alone).toEqual(['src/adapters/register.ts', 'src/page/main.tsx']); // named by commands and by a path in parts
+  });
+
   test('folders with a door are entered by it', () => {
     const wrong = Object.entries(DOORS).flatMap(([folder, door]) =>
       sourceFiles('src')
