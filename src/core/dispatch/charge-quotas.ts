@@ -27,6 +27,7 @@ import {
 } from '../outcome.ts';
 import { type CallScope, fallbackScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
+import { answersProblem } from '../handlers/quota-answers.ts';
 import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
 /** A {@link QuotaRun} while it is collected; the empty lists are shared, and never pushed to. */
@@ -287,12 +288,4 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
   for (const { outcome, answer, ask } of refused)
     if (answer !== undefined)
       outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
-}
-
-export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
-  if (!Array.isArray(answers) || answers.length !== asks.length)
-    return `charge() must return one answer for each of its ${asks.length} asks`;
-  let isRight = true;
-  for (const answer of answers) if (typeof answer?.granted !== 'boolean') isRight = false;
-  return isRight ? undefined : 'each answer of charge() must have granted: true or false';
 }

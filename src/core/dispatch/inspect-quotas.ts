@@ -14,6 +14,7 @@ import { nextId } from '../call-id.ts';
 import { CallScope } from '../handlers/call-scope.ts';
 import { enrichBag } from './enrich.ts';
 import { Failure } from '../handlers/failure.ts';
+import { answersProblem } from '../handlers/quota-answers.ts';
 import type { QuotaEntry } from '../outcome.ts';
 import {
   type CounterInspection,
@@ -23,7 +24,6 @@ import {
   shownKey,
   unmetered,
 } from './quota-inspection.ts';
-import { answersProblem } from './charge-quotas.ts';
 
 /** `explain` asks no quota handler; `inspect` reads the counters; `reset` also clears the counters of the rules that apply. */
 export type InspectionDepth = 'explain' | 'inspect' | 'reset';

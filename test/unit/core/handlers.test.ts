@@ -335,18 +335,43 @@ describe('faults of a plugin', () => {
     },
   );
 
-  test('a quota handler that answers too few, or none', async () => {
-    for (const answers of [[], undefined, [{}]]) {
-      const { http } = await engineOf(
-        `
+  const QUOTA = `
 handlers: { q: { adapter: quota-script, config: { script: q } } }
 rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: { handler: deny } }]
-`,
-        { q: { charge: () => answers as never } },
-      );
+`;
+  test('a quota handler that answers too few, or none', async () => {
+    for (const answers of [[], undefined, [{}]]) {
+      const { http } = await engineOf(QUOTA, { q: { charge: () => answers as never } });
       const verdict = await http();
       if (answers === undefined) expect(verdict.outcome).toBe('allow'); // the script then grants by itself
       else expect(why(verdict)).toMatch(/^\[quota-script\/q\] error in the plugin: /);
+    }
+  });
+
+  const good = { granted: true, limit: 5, remaining: 4, resetMs: 1000 };
+  test.each([
+    [{ remaining: Number.NaN }, 'remaining of an answer of charge() is a finite number from 0; not NaN'],
+    [{ remaining: -1 }, 'remaining of an answer of charge() is a finite number from 0; not -1'],
+    [{ remaining: Infinity }, 'remaining of an answer of charge() is a finite number from 0; not Infinity'],
+    [{ remaining: undefined }, 'remaining of an answer of charge() is a finite number from 0; not undefined'],
+    [{ remaining: '4' }, 'remaining of an answer of charge() is a finite number from 0; not a string'],
+    [{ limit: Number.NaN }, 'limit of an answer of charge() is a finite number from 0; not NaN'],
+    [{ charged: -Infinity }, 'charged of an answer of charge() is a finite number from 0; not -Infinity'],
+    [{ resetMs: -Infinity }, 'resetMs of an answer of charge() is a finite number of milliseconds; not -Infinity'],
+    [{ resetMs: Number.NaN }, 'resetMs of an answer of charge() is a finite number of milliseconds; not NaN'],
+  ])('a quota handler that answers %j: %s', async (wrong, said) => {
+    const { http, logged } = await engineOf(QUOTA, { q: { charge: () => [{ ...good, ...wrong }] as never } });
+    const verdict = await http();
+    expect([verdict.outcome, why(verdict)]).toEqual(['failed', `[quota-script/q] error in the plugin: ${said}`]);
+    expect(logged.filter(({ level }) => level === 'error')).toMatchObject([
+      { fields: { adapter: 'quota-script', handler: 'q' } },
+    ]);
+  });
+
+  test('a quota handler whose clock is ahead, or that charged a part, answers well', async () => {
+    for (const fine of [{ resetMs: -3 }, { charged: 0.5 }]) {
+      const { http } = await engineOf(QUOTA, { q: { charge: () => [{ ...good, ...fine }] } });
+      expect((await http()).outcome).toBe('allow');
     }
   });
 });

@@ -1,0 +1,33 @@
+/** What the host reads of the answers of `charge()` before a rule uses them. A plugin may return anything. */
+import type { QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { kindOf } from '../../text/kind-of.ts';
+
+/** `undefined` if nothing is wrong. In the path of each request with a quota: compares, and makes no text unless something is wrong. */
+export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
+  if (!Array.isArray(answers) || answers.length !== asks.length)
+    return `charge() must return one answer for each of its ${asks.length} asks`;
+  for (const answer of answers as readonly QuotaAnswer[]) if (!isRight(answer)) return problemOf(answer);
+  return undefined;
+}
+
+/** Clients are shown these numbers. A `resetMs` below 0 is time that has passed, as clocks of two machines have it, and counts as 0. */
+const isRight = (answer: QuotaAnswer | undefined): boolean =>
+  typeof answer?.granted === 'boolean' &&
+  isAmount(answer.limit) &&
+  isAmount(answer.remaining) &&
+  Number.isFinite(answer.resetMs) &&
+  (answer.charged === undefined || isAmount(answer.charged));
+
+const isAmount = (value: number): boolean => Number.isFinite(value) && value >= 0;
+
+function problemOf(answer: QuotaAnswer | undefined): string {
+  if (typeof answer?.granted !== 'boolean') return 'each answer of charge() must have granted: true or false';
+  const name = (['limit', 'remaining', 'charged'] as const).find(
+    (one) => !(one === 'charged' && answer.charged === undefined) && !isAmount(answer[one] as number),
+  );
+  return name === undefined
+    ? `resetMs of an answer of charge() is a finite number of milliseconds; not ${shown(answer.resetMs)}`
+    : `${name} of an answer of charge() is a finite number from 0; not ${shown(answer[name])}`;
+}
+
+const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : kindOf(value));
