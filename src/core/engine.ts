@@ -20,7 +20,7 @@ import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { SILENT_LOG } from './handlers/live-handler.ts';
 import { LetterBoxes } from './handlers/memory-letters.ts';
 import { Spools } from './handlers/spools.ts';
-import { ThrottledLine, ThrottledLines } from './handlers/throttled-line.ts';
+import { endLines, ThrottledLine, ThrottledLines } from './handlers/throttled-line.ts';
 import { ConcludedCalls } from './history/concluded-calls.ts';
 import { heldOf } from './history/held-loop.ts';
 import { metricFamilies } from './metrics/families.ts';
@@ -275,7 +275,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     prepare: (policy) => inForce.prepare(policy),
     drain: (withinMs = graceMs) => {
       closesWithinMs = withinMs;
-      return inForce.drain();
+      return inForce.drain().finally(() => endLines(log));
     },
     bagOf: async (call, wire) => inForce.current && enrichedBag(inForce.current, call, wire),
     get snapshot() {

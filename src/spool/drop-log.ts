@@ -3,25 +3,42 @@ import type { SpoolOptions, SpoolState } from './types.ts';
 
 type Dropped = Pick<SpoolState, 'droppedByAge' | 'droppedWhenFull'>;
 
-/** Logs how many records were dropped: a line a minute, and the rest when the spool closes. */
+/** Logs how many records were dropped: a line a minute, and the rest when the minute is over or the spool closes. */
 export class DropLog {
   readonly #options: SpoolOptions;
   readonly #dropped: () => Dropped;
   readonly #lines: Throttle;
+  #noted = 0;
   #logged: Dropped = { droppedByAge: 0, droppedWhenFull: 0 };
 
   constructor(options: SpoolOptions, dropped: () => Dropped) {
     this.#options = options;
     this.#dropped = dropped;
-    this.#lines = new Throttle(options.monotonicMs === undefined ? {} : { nowMs: options.monotonicMs });
+    const { monotonicMs } = options;
+    this.#lines = new Throttle({
+      onRest: () => this.#write(),
+      ...(monotonicMs === undefined ? {} : { nowMs: monotonicMs }),
+    });
   }
 
-  /** To be called now and then, since what was dropped since the last line waits for the next. `isLast`: no later call follows. */
-  write(isLast = false): void {
+  /** To be called after records may have been dropped. */
+  note(): void {
+    const { droppedByAge, droppedWhenFull } = this.#dropped();
+    if (droppedByAge + droppedWhenFull === this.#noted) return;
+    this.#noted = droppedByAge + droppedWhenFull;
+    if (this.#lines.admit() > 0) this.#write();
+  }
+
+  /** No more are dropped. */
+  end(): void {
+    this.note();
+    this.#lines.end();
+  }
+
+  #write(): void {
     const { droppedByAge, droppedWhenFull } = this.#dropped();
     const tooOld = droppedByAge - this.#logged.droppedByAge;
     const toMakeRoom = droppedWhenFull - this.#logged.droppedWhenFull;
-    if (tooOld + toMakeRoom === 0 || (this.#lines.admit() === 0 && !isLast)) return;
     this.#logged = { droppedByAge, droppedWhenFull };
     const { folder, maxBytes, maxAgeMs, log } = this.#options;
     log.warn('records of a spool were dropped', {

@@ -211,7 +211,7 @@ export class DiskSpool<T> implements Spool<T> {
       })
       .finally(() => {
         this.#keeping = undefined;
-        this.#drops.write();
+        this.#drops.note();
         this.#room.changed();
       }));
   }
@@ -291,7 +291,7 @@ export class DiskSpool<T> implements Spool<T> {
     await replayed;
     await this.#keeping; // it may have read the cursor before the last acknowledgement
     await this.upkeep();
-    this.#drops.write(true);
+    this.#drops.end();
     await this.#reader.close();
     await this.#cursor.close();
     await this.#lock.release();

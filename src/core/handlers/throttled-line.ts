@@ -1,20 +1,53 @@
 import type { Log, LogFields } from '../../adapters/contract.ts';
 import { Throttle } from '../../time/throttle.ts';
 
-/** A log line for events that any call may cause: at most one a minute; `times` counts the events since the last one. */
+/** Lines with events that are not logged yet, by their log. */
+const withRest = new WeakMap<Log, Set<Throttle>>();
+
+/** The engine ends: each line of its log says how many more events there were. */
+export function endLines(log: Log): void {
+  for (const throttle of withRest.get(log) ?? []) throttle.end();
+}
+
+/**
+ * A log line for events that any call may cause: at most one a minute; `times` counts the events since the last one. When the minute is
+ * over, or with {@link endLines}, events after it are logged as their number, `more`.
+ */
 export class ThrottledLine {
   readonly #write: (fields: LogFields) => void;
-  readonly #throttle = new Throttle();
+  readonly #throttle: Throttle;
+  readonly #all: Set<Throttle>;
+  #hasRest = false;
 
   /** `fields` are on every line. */
   constructor(log: Log, level: 'warn' | 'error', message: string, fields: LogFields = {}) {
     this.#write = (more) => log[level](message, { ...fields, ...more });
+    this.#throttle = new Throttle({
+      onRest: (more) => {
+        this.#noRest();
+        this.#write({ more });
+      },
+    });
+    let all = withRest.get(log);
+    if (all === undefined) withRest.set(log, (all = new Set()));
+    this.#all = all;
   }
 
   /** `fields` is called only if the line is written. */
   write(fields: () => LogFields): void {
     const times = this.#throttle.admit();
-    if (times > 0) this.#write({ ...fields(), times });
+    if (times > 0) {
+      this.#noRest();
+      this.#write({ ...fields(), times });
+    } else if (!this.#hasRest) {
+      this.#hasRest = true;
+      this.#all.add(this.#throttle);
+    }
+  }
+
+  #noRest(): void {
+    this.#hasRest = false;
+    this.#all.delete(this.#throttle);
   }
 }
 

@@ -324,20 +324,23 @@ test("batch keys that a reload takes away are the adapter's again", async () => 
   expect(out.batches).toHaveLength(0);
 });
 
-test('dropped reports are logged once', async () => {
+test('dropped reports are logged once, and the number of those after it at the end', async () => {
   const rules = '  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n';
-  const { http, log, logged } = await engineOf(
+  const { http, log, logged, engine } = await engineOf(
     policy('{ max: 10, maxAge: 1m }', rules),
     { out: sink() },
     { reports: { maxWaiting: 1, maxWaitingBytes: 1e9 } },
   );
   void log();
   for (let call = 0; call < 5; call++) await http();
-  expect(
+  const lines = (): unknown[] =>
     logged
       .filter(({ message }) => message === 'reports dropped: the queue of their handler is full')
-      .map(({ level, fields }) => ({ level, fields })),
-  ).toEqual([{ level: 'warn', fields: { rule: 'seen', handler: 'log-script/out', times: 1 } }]);
+      .map(({ level, fields }) => ({ level, fields }));
+  const first = { level: 'warn', fields: { rule: 'seen', handler: 'log-script/out', times: 1 } };
+  expect(lines()).toEqual([first]);
+  await engine.drain();
+  expect(lines()).toEqual([first, { level: 'warn', fields: { more: 4 } }]);
 });
 
 test('failed fields are null and counted, the entry is written', async () => {
