@@ -102,6 +102,7 @@ beforeAll(async () => {
   const routes = [
     '/told=envoy,request.size=x-sluice-length,received=x-sluice-received',
     '/plain=envoy,request.size=x-sluice-length',
+    '/forward=forward,request.size=x-sluice-length',
   ];
   const args = ['--http', '127.0.0.1:0', ...routes.flatMap((route) => ['--http-route', route])];
   sluice = await serveSluice(POLICY, { args });
@@ -230,6 +231,13 @@ test.each(Object.keys(ASKING) as Asking[])(
     expect(await byHttp1(asking, 'POST', 2048, claims)).toBe(asking.endsWith('buffered') ? LONG : unknownOf(asking));
   },
 );
+
+test('a proxy that is no Envoy passes on what its client says of the body, which is not believed', async () => {
+  const headers = { 'x-forwarded-method': 'POST', 'x-forwarded-uri': '/', 'x-forwarded-host': 'shop.example' };
+  const claim = { 'x-envoy-auth-partial-body': 'false' };
+  const answer = await fetch(`http://127.0.0.1:${sluice.httpPort}/forward`, { headers: { ...headers, ...claim } });
+  expect(answer.status).toBe(unknownOf('HTTP'));
+});
 
 test.each(['gRPC, told, buffered', 'HTTP, told, buffered'] as const)(
   '%s: an upgrade, which Envoy does not buffer, hides no body',

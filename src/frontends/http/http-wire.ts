@@ -157,9 +157,11 @@ const port =
 
 /** Only Envoy says whether the body is sent, and whole; a rule must not decide by a part that a client chose. */
 function bodyOf({ body, lines, route }: HttpWire): Buffer | undefined {
-  if (route.dialect !== 'envoy' || lines.map.get(PARTIAL_BODY) !== 'false') return undefined;
-  return body ?? NOTHING;
+  return partialOf(route, lines) === 'false' ? (body ?? NOTHING) : undefined;
 }
+/** Envoy drops a client's; other proxies pass it on. */
+const partialOf = ({ dialect }: HttpRoute, { map }: HeaderLines): string | undefined =>
+  dialect === 'envoy' ? map.get(PARTIAL_BODY) : undefined;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -172,7 +174,7 @@ function bodySize(wire: HttpWire): Value | undefined {
   if (stated !== undefined && /^\d{1,15}$/.test(stated)) return Number(stated);
   if (route.received !== undefined) return wholeBodyBytes(lines.map.get(route.received) ?? '');
   if (route.trusted['request.size'] === undefined) return bodyOf(wire)?.length;
-  const [partial, bytes] = [lines.map.get(PARTIAL_BODY), body?.length ?? 0];
+  const [partial, bytes] = [partialOf(route, lines), body?.length ?? 0];
   const isUnknown = bytes === 0 && partial === undefined && mayHaveBody(wire.presented.method);
   return isUnknown || partial === 'true' ? undefined : bytes;
 }
