@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../adapters/contract.ts';
-import { stampOf, watchFiles } from '../files/watch.ts';
+import { stampOf, startWatching } from '../files/watch.ts';
 import { messageOf } from '../text/message-of.ts';
 import { listen } from '../transport/index.ts';
 import { XdsServer } from '../xds/index.ts';
@@ -78,11 +78,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
   });
   stack.defer(() => transport.drain(GRACE_MS));
-  const watching = new AbortController();
-  stack.defer(() => watching.abort());
   const stamp = (): Promise<string> => stampOf(rootsFile);
   const onChange = (): Promise<void> => rootsChanged(roots, certificate, options);
-  void watchFiles({ stamp, known: await stamp(), onChange, signal: watching.signal });
+  const watching = startWatching({ stamp, known: await stamp(), onChange });
+  stack.defer(() => watching.close());
   const open = stack.move();
   return { first: certificate.first, close: () => open.disposeAsync() };
 }

@@ -8,7 +8,7 @@ import { request } from 'node:https';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Log } from '../adapters/contract.ts';
 import { OutageLog } from '../adapters/outage-log.ts';
-import { stampOf, watchFiles } from '../files/watch.ts';
+import { stampOf, startWatching } from '../files/watch.ts';
 import { messageOf } from '../text/message-of.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import { AuthorityError } from './authority-error.ts';
@@ -38,7 +38,6 @@ export interface KeySetTimes {
 }
 
 const TIMES: KeySetTimes = { everyMs: 600_000, pauseMs: 10_000, answerWithinMs: 5000 };
-const FILE_EVERY_MS = 500;
 const MAX_BYTES = 256 * 1024;
 const MAX_KEYS = 100;
 
@@ -72,12 +71,10 @@ async function openKeyFile({ from, log, times = {} }: KeySetOptions): Promise<Ke
       error,
     );
   }
-  const over = new AbortController();
-  const watching = watchFiles({
+  const watching = startWatching({
     stamp,
     known,
-    everyMs: times.everyMs ?? FILE_EVERY_MS,
-    signal: over.signal,
+    everyMs: times.everyMs,
     onChange: async () => {
       try {
         current = await read();
@@ -93,10 +90,7 @@ async function openKeyFile({ from, log, times = {} }: KeySetOptions): Promise<Ke
   return {
     keys: () => Promise.resolve(current),
     refetch: () => Promise.resolve(false),
-    async close() {
-      over.abort();
-      await watching;
-    },
+    close: () => watching.close(),
   };
 }
 

@@ -7,7 +7,7 @@
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Log } from '../adapters/contract.ts';
-import { stampOf, watchFiles } from '../files/watch.ts';
+import { stampsOf, startWatching } from '../files/watch.ts';
 import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
 import type { SigningSet, SigningSource } from './authority.ts';
@@ -43,11 +43,10 @@ export async function openSigningFiles({
   everyMs,
 }: SigningFilesOptions): Promise<SigningSource> {
   const paths = Object.values(files).filter((path) => path !== undefined);
-  const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');
+  const stamp = (): Promise<string> => stampsOf(paths);
   const known = await stamp();
   let current = await readSigningFiles(files, nowMs());
   const listeners = new Set<() => void>();
-  const over = new AbortController();
 
   async function take(): Promise<void> {
     let next: SigningSet;
@@ -89,13 +88,7 @@ export async function openSigningFiles({
   };
   warnOfEnd();
   const looking = setInterval(warnOfEnd, LOOK_EVERY_MS).unref();
-  const watching = watchFiles({
-    stamp,
-    known,
-    onChange: take,
-    signal: over.signal,
-    ...(everyMs === undefined ? {} : { everyMs }),
-  });
+  const watching = startWatching({ stamp, known, onChange: take, everyMs });
   return {
     get current() {
       return current;
@@ -106,8 +99,7 @@ export async function openSigningFiles({
     },
     async close() {
       clearInterval(looking);
-      over.abort();
-      await watching;
+      await watching.close();
     },
   };
 }
