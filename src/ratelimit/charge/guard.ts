@@ -13,15 +13,17 @@ import { ServiceError } from '../call.ts';
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
-/** Time without a failure that ends a partial outage. */
+/** Failures closer than this are one event. A partial outage ends after this time without a failure, or after several of its pauses. */
 const QUIET_MS = 1000;
+const QUIET_PAUSES = 3;
+const LONGEST_QUIET_MS = 60_000;
 
 const deadlines = new TimerWheel();
 
 export interface GuardOptions {
   /** Longest silence: while Redis answers earlier commands, an answer is not late. */
   readonly timeoutMs: number;
-  /** Logs when the breaker opens, failures continue among answers, or the connection ends, and when Redis answers again. */
+  /** Logs when the breaker opens, failures continue or come again among answers, or the connection ends, and when Redis answers again. */
   readonly outage?: OutageLog | undefined;
 }
 
@@ -33,7 +35,12 @@ export class Guard {
   /** Failures with less than {@link QUIET_MS} between them: how many, the first, the last. */
   #failures = 0;
   #firstFailedAtMs = 0;
+  /** -Infinity: none since the last outage. */
   #failedAtMs = -Infinity;
+  /** Redis failed before this event, and was not found well since: a node that few calls need is down. */
+  #isConfirmed = false;
+  #quietMs = QUIET_MS;
+  #isOut = false;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -101,8 +108,12 @@ export class Guard {
 
   #succeeded(): void {
     const wasOpen = this.breaker.succeeded();
-    if (this.#failures === 0 || (!wasOpen && performance.now() - this.#failedAtMs < QUIET_MS)) return;
+    if (!wasOpen && (!this.#isOut || performance.now() - this.#failedAtMs < this.#quietMs)) return;
+    this.#isOut = false;
+    this.#isConfirmed = false;
     this.#failures = 0;
+    this.#failedAtMs = -Infinity;
+    this.#quietMs = QUIET_MS;
     this.#options.outage?.succeeded(ANSWERS_AGAIN);
   }
 
@@ -112,15 +123,23 @@ export class Guard {
     else {
       this.breaker.failed(turn);
       this.#countFailure();
-      if (this.breaker.state !== 'closed') this.#options.outage?.failed(STOPPED, failure.message);
-      else if (this.#isPartial) this.#options.outage?.failed(STOPPED_IN_PART, failure.message);
+      if (this.breaker.state !== 'closed') this.#fails(STOPPED, failure.message);
+      else if (this.#isPartial) this.#fails(STOPPED_IN_PART, failure.message);
     }
     return failure;
   }
 
+  #fails(message: string, why: string): void {
+    this.#isOut = true;
+    this.#options.outage?.failed(message, why);
+  }
+
   #countFailure(): void {
     const nowMs = performance.now();
-    if (nowMs - this.#failedAtMs >= QUIET_MS) {
+    const pauseMs = nowMs - this.#failedAtMs;
+    if (pauseMs >= QUIET_MS) {
+      this.#isConfirmed = pauseMs < Infinity;
+      if (this.#isConfirmed) this.#quietMs = Math.min(LONGEST_QUIET_MS, QUIET_PAUSES * pauseMs);
       this.#failures = 0;
       this.#firstFailedAtMs = nowMs;
     }
@@ -130,6 +149,7 @@ export class Guard {
 
   /** Some calls fail while others are answered: a node of a cluster is down. */
   get #isPartial(): boolean {
+    if (this.#isConfirmed) return true;
     return this.#failures >= SPARES.failures && this.#failedAtMs - this.#firstFailedAtMs >= SPARES.windowMs;
   }
 }

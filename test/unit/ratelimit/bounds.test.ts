@@ -2,7 +2,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Rejected } from 'sluice/plugin';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { OutageLog } from '../../../src/adapters/outage-log.ts';
 import { ServiceError } from '../../../src/ratelimit/call.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import { Guard } from '../../../src/ratelimit/charge/guard.ts';
@@ -129,6 +130,32 @@ test('a look at idle leases goes round them once', () => {
 });
 
 describe('a guard', () => {
+  afterEach(() => vi.useRealTimers());
+
+  test('logs a node that few calls need once it fails again, however much later, and its return', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const lines: string[] = [];
+    const line = (message: string): void => void lines.push(message);
+    const log = { debug: line, info: line, warn: line, error: line };
+    const guard = new Guard({ timeoutMs: 1000, outage: new OutageLog(log, {}) });
+    const call = async (isAway: boolean, afterS: number): Promise<void> => {
+      vi.advanceTimersByTime(afterS * 1000);
+      await guard.ask(() => (isAway ? Promise.reject(new Error('ECONNREFUSED')) : 7)).catch(() => undefined);
+    };
+    await call(true, 1);
+    for (let at = 0; at < 20; at++) await call(false, 1);
+    expect(lines).toEqual([]);
+    await call(true, 10);
+    expect(lines).toEqual(['Redis does not answer some calls']);
+    for (let at = 0; at < 5; at++) await call(false, 5).then(async () => call(true, 5));
+    expect(lines).toEqual(['Redis does not answer some calls']);
+    for (let at = 0; at < 20; at++) await call(false, 5);
+    expect(lines).toEqual(['Redis does not answer some calls', 'Redis answers again']);
+    await call(true, 1);
+    expect(lines).toHaveLength(2);
+    expect(guard.breaker.state).toBe('closed');
+  });
+
   test('whose half-open try throws at once lets another one try', async () => {
     const guard = new Guard({ timeoutMs: 1000 });
     const fault = (): never => {
