@@ -1,20 +1,13 @@
 /** Constants compared with `request.host` that never equal a host. */
 import { hostOf, portOf } from '../../attributes/host.ts';
+import { comparedTexts } from './compared-texts.ts';
 
-const TEXT = `"[^"]*"|'[^']*'`;
-const COMPARED = new RegExp(`\\brequest\\.host\\s*[!=]=\\s*(${TEXT})|(${TEXT})\\s*[!=]=\\s*request\\.host\\b`, 'g');
-const LISTED = /\brequest\.host\s+in\s+\[([^\]]*)\]/g;
-const PART = new RegExp(`\\brequest\\.host\\.(?:startsWith|endsWith|contains)\\(\\s*(${TEXT})`, 'g');
-const QUOTED = new RegExp(TEXT, 'g');
+const textsOf = comparedTexts('request\\.host');
 
 /** A message per constant. */
 export function oddHosts(source: string): readonly string[] {
   if (!source.includes('request.host')) return [];
-  const whole = [
-    ...[...source.matchAll(COMPARED)].map(([, after, before]) => after ?? before ?? ''),
-    ...[...source.matchAll(LISTED)].flatMap(([, list = '']) => list.match(QUOTED) ?? []),
-  ].map(unquoted);
-  const parts = [...source.matchAll(PART)].map(([, text = '']) => unquoted(text));
+  const { whole, parts } = textsOf(source);
   return [
     ...whole
       .filter((text) => text !== '' && hostOf(text) !== text)
@@ -35,5 +28,3 @@ export function oddHosts(source: string): readonly string[] {
       ),
   ];
 }
-
-const unquoted = (text: string): string => text.slice(1, -1);

@@ -372,6 +372,11 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:23 RULES_HOST_FORM request.host never contains ".Example.com": it is in lower case; write ".example.com"',
   ],
   [
+    alone('{ name: a, match: \'request.host in ["[::1]", "[0::1]", "Blog"]\', deny: {} }'),
+    '2:23 RULES_HOST_FORM request.host never equals "[0::1]": it is in lower case, without port and trailing dot, its addresses as RFC 5952 writes them; compare it with "[::1]"',
+    '2:23 RULES_HOST_FORM request.host never equals "Blog": it is in lower case, without port and trailing dot; compare it with "blog"',
+  ],
+  [
     alone(
       '{ name: a, deny: {}, mode: { percent: 10, by: \'request.headers[?"x-user"].orValue("")\' } }\n  - { name: b, deny: {}, mode: { percent: 100, by: request.url_path } }\n  - { name: c, onAllow: {}, mode: { percent: 10, by: request.url_path } }\n  - { name: d, deny: {}, mode: { percent: 10, by: origin.ip } }',
     ),
