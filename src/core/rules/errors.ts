@@ -182,6 +182,10 @@ export const RULES_ERRORS = {
       'A warning: `request.host` is compared with text that it never equals: it is in lower case, without port and trailing dot.',
     fix: 'Write the host as the message says; the port is `request.port`, and the host as sent is `request.authority`.',
   },
+  RULES_PRINCIPAL_FORM: {
+    means: 'A warning: a principal is compared with text that it never equals: principals have no `spiffe://`.',
+    fix: 'Write the text without `spiffe://`, or compare `source.spiffe.id` or `origin.spiffe.id`, which have it.',
+  },
   RULES_CLIENT_CHOOSES: {
     means:
       'A warning: a value that clients choose freely decides whether a rule is enforced (`by`) or a request is charged (`once`).',

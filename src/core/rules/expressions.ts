@@ -12,6 +12,7 @@ import {
 } from '../../expression/index.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { oddHosts } from './host-form.ts';
+import { oddPrincipals } from './principal-form.ts';
 import { type Node, type Place, type ScalarNode, nodeText } from '../../yaml/nodes.ts';
 import { scalarOffset } from '../../yaml/scalar-offsets.ts';
 
@@ -45,6 +46,8 @@ export function expressionOf(
   }
   for (const message of compiled === undefined ? [] : oddHosts(compiled.source))
     findings.warn('RULES_HOST_FORM', node.place, message);
+  for (const message of compiled === undefined ? [] : oddPrincipals(compiled.source))
+    findings.warn('RULES_PRINCIPAL_FORM', node.place, message);
   return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 

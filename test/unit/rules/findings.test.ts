@@ -378,6 +378,21 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(
+      '{ name: a, match: \'has(source.principal) && source.principal == "spiffe://td/ns/a/sa/b" || "spiffe://td/a" != destination.?principal.orValue("") || source.spiffe.?id.orValue("") == "spiffe://td/a"\', deny: {} }',
+    ),
+    '2:23 RULES_PRINCIPAL_FORM source.principal never equals "spiffe://td/ns/a/sa/b": principals have no spiffe://; write "td/ns/a/sa/b"',
+    '2:23 RULES_PRINCIPAL_FORM destination.principal never equals "spiffe://td/a": principals have no spiffe://; write "td/a"',
+  ],
+  [
+    alone(
+      '{ name: a, match: \'source.?principal.orValue("") in ["td/a", "spiffe://td/b"] || has(origin.principal) && (origin.principal.startsWith("spiffe://td/") || origin.principal.contains("spiffe://"))\', deny: {} }',
+    ),
+    '2:23 RULES_PRINCIPAL_FORM source.principal never equals "spiffe://td/b": principals have no spiffe://; write "td/b"',
+    '2:23 RULES_PRINCIPAL_FORM origin.principal never contains "spiffe://td/": principals have no spiffe://; write "td/"',
+    '2:23 RULES_PRINCIPAL_FORM origin.principal never contains "spiffe://": principals have no spiffe://; remove this test',
+  ],
+  [
+    alone(
       '{ name: a, deny: {}, mode: { percent: 10, by: \'request.headers[?"x-user"].orValue("")\' } }\n  - { name: b, deny: {}, mode: { percent: 100, by: request.url_path } }\n  - { name: c, onAllow: {}, mode: { percent: 10, by: request.url_path } }\n  - { name: d, deny: {}, mode: { percent: 10, by: origin.ip } }',
     ),
     '2:51 RULES_CLIENT_CHOOSES clients choose request.headers[?"x-user"].orValue("") freely, and thereby whether they are inside the 10 %; use a value that the proxy sets or verifies, such as origin.ip or source.principal',
