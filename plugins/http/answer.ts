@@ -6,6 +6,8 @@ export interface HttpAnswer {
   /** Names in lower case; values of a repeated header are joined by a comma. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
+  /** The body is longer than its bound; `body` is no more than its beginning. */
+  readonly isCut?: true;
 }
 
 /** Rules read answers by recursion, and the service chooses the depth. */

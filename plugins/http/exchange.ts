@@ -1,7 +1,7 @@
 /**
  * One request and its answer on a connection of the pool.
- * **In**: a request, its bounds. **Out**: the answer, whole. **Fails**: with {@link Rejected} for a body above the bound, {@link CallOver}
- * when the signal aborts, else with {@link ExchangeError}.
+ * **In**: a request, its bounds. **Out**: the answer, whole. **Fails**: with {@link Rejected} for a body above the bound, unless it
+ * may be cut, with {@link CallOver} when the signal aborts, else with {@link ExchangeError}.
  */
 import { Rejected, tlsProblem, Unavailable } from 'sluice/plugin';
 import type { Pool } from 'undici';
@@ -10,6 +10,8 @@ import type { HttpRequest } from './request.ts';
 
 export interface Bounds {
   readonly maxBodyBytes: number;
+  /** For writes: the status alone says that the request was taken, so a longer body is no failure. The rest of it is not read. */
+  readonly cutsBody?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -50,7 +52,7 @@ export function exchange(
   pool: Pool,
   leavesQueue: symbol,
   request: HttpRequest,
-  { maxBodyBytes, signal }: Bounds,
+  { maxBodyBytes, cutsBody = false, signal }: Bounds,
 ): Promise<HttpAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
   if (signal.aborted) {
@@ -76,8 +78,16 @@ export function exchange(
   function giveUp(): void {
     fail(new CallOver(signal.reason));
   }
-  const tooLarge = (): void =>
-    fail(new Rejected(`its answer has a body of more than ${maxBodyBytes} bytes (maxBodyBytes)`));
+  const answerOf = (): HttpAnswer => ({
+    status,
+    headers,
+    body: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks),
+  });
+  const tooLarge = (): void => {
+    const why = new Rejected(`its answer has a body of more than ${maxBodyBytes} bytes (maxBodyBytes)`);
+    if (cutsBody) resolve({ ...answerOf(), isCut: true });
+    fail(why);
+  };
   signal.addEventListener('abort', giveUp, { once: true });
   const options = {
     method: request.method,
@@ -108,7 +118,7 @@ export function exchange(
     onResponseEnd() {
       if (isOver) return;
       end();
-      resolve({ status, headers, body: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes) });
+      resolve(answerOf());
     },
     onResponseError(_, error) {
       if (isOver) return;

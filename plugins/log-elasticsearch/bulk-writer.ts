@@ -59,10 +59,12 @@ export async function openBulkWriter(config: ElasticsearchConfig, host: Host): P
   async function post(operations: readonly Operation[], call: Call): Promise<Reply> {
     const text = operations.map(({ lines }) => lines).join('');
     const body = isGzip ? await compressed(text, { level: GZIP_LEVEL }) : Buffer.from(text);
-    const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, signal: call.signal };
+    const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, cutsBody: true, signal: call.signal };
     const answer = await client.ask({ method: 'POST', path, headers, body }, bounds);
     const failure = notTaken(answer, host.clock.nowMs());
     if (failure !== undefined) return failure;
+    // Halves have shorter answers; documents that were written are answered with 409.
+    if (answer.isCut === true) return { kind: 'too-large', why: `its answer has more than ${MAX_ANSWER_BYTES} bytes` };
     const items = itemsOf(answer.body, operations.length);
     return items === undefined
       ? { kind: 'later', why: 'its answer to a bulk request has not an item for each document', retryAfterMs: 0 }

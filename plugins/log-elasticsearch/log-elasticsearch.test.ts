@@ -182,6 +182,17 @@ test('requests are divided by size, halved if the server finds them too large, a
   expect(Math.max(...server.requests.map(({ documents }) => documents))).toBeLessThanOrEqual(5);
 });
 
+test('requests are halved if the answer is longer than is read; documents that were written are not refused', async () => {
+  const { server, entriesOf, write, ids } = await opened();
+  server.answer = (documents) => {
+    if (documents.length <= 2) return {};
+    for (const one of documents) server.documents.set(`${one.index} ${one.id}`, one);
+    return { body: ' '.repeat(17 * 1024 * 1024) };
+  };
+  await write(entriesOf(5));
+  expect(ids().length).toBe(5);
+});
+
 test('a server that hangs delays a write by its deadline', async () => {
   const { server, entriesOf, write } = await opened();
   server.answer = () => ({ never: true });

@@ -203,6 +203,32 @@ describe('an answer', () => {
   });
 });
 
+describe('an answer over http with a body that is longer than is read', () => {
+  const details = Buffer.alloc(10 * 1024 * 1024);
+
+  test('of 200 takes the records, which one line says at most', async () => {
+    const { collector, sinkOf, write, logged } = await opened('http');
+    for (const headers of [{}, { 'content-length': String(details.length) }]) {
+      collector.answer = () => ({ headers, details });
+      await write(entriesOf(sinkOf({}), 5));
+    }
+    expect(logged.filter(({ level }) => level === 'warn')).toMatchObject([
+      {
+        message: 'an answer of a collector is too long to look for refused records; the request counts as taken',
+        fields: { server: new URL(collector.url).host },
+      },
+    ]);
+    collector.answer = () => ({});
+    await write(entriesOf(sinkOf({}), 5));
+  });
+
+  test('of another status is what the status says', async () => {
+    const { collector, sinkOf, write } = await opened('http');
+    collector.answer = () => ({ status: 503, headers: { 'retry-after': '7' }, details });
+    await expect(write(entriesOf(sinkOf({}), 2))).rejects.toMatchObject({ name: 'Unavailable', retryAfterMs: 7000 });
+  });
+});
+
 test('records that were refused before the rest of their batch failed are still reported as refused', async () => {
   const { collector, sinkOf, write } = await opened('http', { maxRequestBytes: 5000 });
   const entries = entriesOf(sinkOf({ text: 'string' }), 8, () => ({ text: 'x'.repeat(1000) }));

@@ -5,7 +5,14 @@ import { fieldsOf } from './wire.ts';
 
 export type Answer =
   /** `refused` entries of the request were not taken, and the collector does not say which. */
-  { readonly kind: 'taken'; readonly refused: number; readonly message: string } | NotTaken;
+  | {
+      readonly kind: 'taken';
+      readonly refused: number;
+      readonly message: string;
+      /** It was too long to be read: it may say that records were refused. */
+      readonly isCut?: true;
+    }
+  | NotTaken;
 
 /** The body of an answer of 2xx: Export...ServiceResponse. A body that cannot be read does not undo that the request was taken. */
 export function takenAnswer(body: Buffer): Answer {
@@ -24,7 +31,8 @@ export function takenAnswer(body: Buffer): Answer {
 }
 
 export const httpAnswer = (answer: HttpAnswer, nowMs: number): Answer =>
-  notTaken(answer, nowMs, (body) => statusOf(body).message) ?? takenAnswer(answer.body);
+  notTaken(answer, nowMs, (body) => statusOf(body).message) ??
+  (answer.isCut === true ? { kind: 'taken', refused: 0, message: '', isCut: true } : takenAnswer(answer.body));
 
 const [CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED] = [1, 4, 7, 8];
 const [ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED] = [10, 11, 12, 14, 15, 16];

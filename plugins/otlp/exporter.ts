@@ -37,7 +37,7 @@ export async function openExporter(config: OtlpConfig, signal: Signal, host: Hos
   return {
     async send(request, call) {
       const body = isGzip ? await compressed(request, { level: GZIP_LEVEL }) : request;
-      const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, signal: call.signal };
+      const bounds = { maxBodyBytes: MAX_ANSWER_BYTES, cutsBody: true, signal: call.signal };
       const answer = await client.ask({ method: 'POST', path, headers, body }, bounds);
       return httpAnswer(answer, host.clock.nowMs());
     },

@@ -33,6 +33,7 @@ export class OtlpSender {
   readonly #batches = new OrderedBatches();
   readonly #out = new WireWriter();
   readonly #refused;
+  #saidCut = false;
 
   constructor(exporter: Exporter, { url, maxRequestBytes }: { url: string; maxRequestBytes: number }, host: Host) {
     this.#exporter = exporter;
@@ -67,6 +68,7 @@ export class OtlpSender {
       switch (answer.kind) {
         case 'taken':
           for (const { id } of request) taken.add(id);
+          if (answer.isCut === true) this.#warnOfCut();
           if (answer.refused > 0 || answer.message !== '') this.#warn(answer.refused, request.length, answer.message);
           break;
         case 'later':
@@ -93,6 +95,18 @@ export class OtlpSender {
         ? 'a collector refused records, and does not say which'
         : 'a collector took all records with a warning',
       { refused, sent, says: message },
+    );
+  }
+
+  /** Once: a collector that answers so does so each time. */
+  #warnOfCut(): void {
+    if (this.#saidCut) return;
+    this.#saidCut = true;
+    this.#host.log.warn(
+      'an answer of a collector is too long to look for refused records; the request counts as taken',
+      {
+        server: this.#shown,
+      },
     );
   }
 
