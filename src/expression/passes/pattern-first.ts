@@ -3,6 +3,7 @@
  * **In**: a folded tree and its text. **Out**: a warning for each. **Fails**: never.
  */
 import { childrenOf, constantOf, type Typed } from '../check/typed.ts';
+import type { Node } from '../parse/ast.ts';
 import type { Problem } from '../parse/problem.ts';
 
 const NONE: readonly never[] = [];
@@ -20,9 +21,15 @@ function found(typed: Typed, source: string): readonly Problem[] {
   const constant = text === undefined ? undefined : constantOf(text);
   if (typeof constant !== 'string' || pattern === undefined || constantOf(pattern) !== undefined) return below;
   const { start, end } = typed.node;
-  const read = source.slice(pattern.node.start, pattern.node.end);
+  const { node } = pattern;
+  const read = source.slice(node.start, node.end);
+  const receiver = isOperation(node) ? `(${read})` : read;
   const message =
     `the text ${JSON.stringify(constant)} is tested by the pattern in ${read}; ` +
-    `the pattern is the argument: write ${read}.matches(${JSON.stringify(constant)})`;
+    `the pattern is the argument: write ${receiver}.matches(${JSON.stringify(constant)})`;
   return [...below, { code: 'EXPRESSION_PATTERN_FIRST', start, end, message }];
 }
+
+/** Operators are calls named by their sign. */
+const isOperation = (node: Node): boolean =>
+  ['and', 'or', 'if'].includes(node.kind) || (node.kind === 'call' && !/^\w/.test(node.name));

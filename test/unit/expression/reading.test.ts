@@ -147,6 +147,9 @@ describe('reads', () => {
     expect(said('matches("^a", request.headers[?"x-a"].orValue(""))')).toEqual([
       'the text "^a" is tested by the pattern in request.headers[?"x-a"].orValue(""); the pattern is the argument: write request.headers[?"x-a"].orValue("").matches("^a")',
     ]);
+    expect(said('"a".matches("^" + request.path)')).toEqual([
+      'the text "a" is tested by the pattern in "^" + request.path; the pattern is the argument: write ("^" + request.path).matches("a")',
+    ]);
     expect(said('"a".matches(dyn(request.path))')).toHaveLength(1);
     expect(said('request.path.matches("^/a") && "a".matches("a") && request.path.matches(request.method)')).toEqual([]);
   });
