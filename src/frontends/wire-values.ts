@@ -100,7 +100,7 @@ export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | 
   Object.hasOwn(anys, name) ? anys[name] : undefined;
 
 /**
- * Whether headers that state no length have to be read as if a body followed, which over HTTP/2, and in chunks, needs none. Requests of
- * browsers and most clients with these methods have no body, and would be refused; one that has is told apart by `x-sluice-received` alone.
+ * Whether a body may follow headers that state no length, as over HTTP/2 and in chunks. GET, HEAD and OPTIONS count as bare, since
+ * clients hardly ever send a body with them and a rule on the size would refuse them all; only `x-sluice-received` shows such a body.
  */
 export const mayHaveBody = (method: string | undefined): boolean => !/^(?:GET|HEAD|OPTIONS)$/.test(method ?? '');

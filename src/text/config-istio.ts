@@ -1,6 +1,6 @@
 /**
- * What stands in place of documents of `config.istio.io`: Mixer's, and those of traffic and roles before Istio 0.8. Nothing here reads
- * them, so whoever finds one says what to write instead.
+ * What stands in place of documents of `config.istio.io`: Mixer's, and those of traffic and roles before Istio 0.8. None of them is read;
+ * the error about one names what to write instead.
  */
 
 /** The routing of Istio before `networking.istio.io`. */
