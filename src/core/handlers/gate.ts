@@ -202,11 +202,13 @@ export class Gate implements CallsOfHandler {
     this.answerTimes.pending++;
     if (this.#running++ === 0) this.answerTimes.silentSinceMs = loopMs;
     answer.then(
+      // Of a call that is over, nothing is read: the bytes of its request may be those of another one by now.
       (value) => {
-        this.#ended(pending.end(this.#checked(value, input, scope, problemOf)) ? pending : undefined);
+        const checked = pending.isOpen ? this.#checked(value, input, scope, problemOf) : undefined;
+        this.#ended(pending.end(checked) ? pending : undefined);
       },
       (error: unknown) => {
-        pending.end(this.#failure(error, scope));
+        pending.end(pending.isOpen ? this.#failure(error, scope) : undefined);
         this.#ended(undefined);
       },
     );

@@ -2,8 +2,10 @@
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { allow, defineAdapter, type Host, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import type { Wire } from '../../../src/attributes/bag.ts';
+import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { MAX_REASON } from '../../../src/core/text-bounds.ts';
-import { engineOf, type TestEngine } from './engine-of.ts';
+import { engineOf, PATIENT, type TestEngine } from './engine-of.ts';
 
 /** Of the request, then of the config: marked, from the environment, in a header, in a URL. */
 const SECRETS = ['hunter2-of-ann', 'marked-pass', 'token-of-env', 'header-value', 'p@ss/of-url'];
@@ -167,6 +169,31 @@ test.each([
   );
   expect(String(refused)).toContain('{ $env: TOKEN }');
   expectNone([refused, String(refused)]);
+});
+
+test('an error after the deadline, when the bytes of its request are those of another one', async () => {
+  const why = `refused ${SECRETS[0]}`;
+  const slow = Promise.withResolvers<never>();
+  const answers = [() => slow.promise, () => Promise.reject(new Unavailable(why))];
+  const policy = `handlers: { h: { adapter: check-script, deadline: 20ms, config: { script: h } } }\nrules:\n${RULES.check}`;
+  const { engine, http, load, logged } = await engineOf(policy, { h: { check: () => answers.shift()?.() ?? allow() } });
+  const { attributes } = await load(policy);
+  const wireOf = (authorization: string) =>
+    plainWire(attributes, { 'request.headers': new Map([['authorization', authorization]]) }, {}, 'http');
+  let now = wireOf(`Bearer ${SECRETS[0]}`);
+  const reused: Wire = {
+    weight: 0,
+    keep: () => undefined,
+    read: (attribute, number) => now.read(attribute, number),
+    carried: (carrier) => now.carried(carrier),
+  };
+  await engine.check('http', reused, PATIENT);
+  now = wireOf('Bearer another');
+  slow.reject(new Unavailable(why));
+  await vi.waitFor(() => expect(engine.handlers()).toMatchObject([{ running: 0 }]));
+  await http(REQUEST);
+  expect(engine.handlers()[0]?.lastError?.why).toContain('refused (secret)');
+  expectNone([logged, engine.handlers()]);
 });
 
 /** Each quotes what it was given, when a policy loads. */
