@@ -18,6 +18,7 @@ import {
   withoutSecretParameters,
 } from './secrets.ts';
 import { jsonOfValue } from './json-of-value.ts';
+import { SecretTexts } from '../text/secret-texts.ts';
 import type { Value } from './values.ts';
 
 /** Attributes that are read from the wire and cannot contain a secret. */
@@ -50,7 +51,7 @@ function withoutSecretEntries(value: Value): unknown {
 /** Replaces a value that the policy masks. */
 export const MASKED = '(masked)';
 
-/** The values of masked attributes as they may stand in a text, longest first. */
+/** The values of masked attributes as they may stand in a text. */
 function maskedTextsOf(bag: RequestBag, masks: Masks): readonly string[] {
   const texts = [...masks].flatMap(([name, keys]) => {
     const slot = bag.attributes.slotOf(name);
@@ -60,7 +61,7 @@ function maskedTextsOf(bag: RequestBag, masks: Masks): readonly string[] {
       keys === 'all' ? [value] : value instanceof Map ? [...keys].map((key) => value.get(key) as Value) : [];
     return values.flatMap((one) => textsIn(jsonOfValue(one ?? null)));
   });
-  return texts.filter((text) => text.length >= SHORTEST).toSorted((a, b) => b.length - a.length);
+  return texts.filter((text) => text.length >= SHORTEST);
 }
 
 /** Shorter texts would match by chance. */
@@ -75,10 +76,8 @@ export class RedactedRequest {
   readonly #bag: RequestBag;
   readonly #masks: Masks;
   #secretless: SecretlessBag | undefined;
-  #secretTexts: readonly string[] | undefined;
-  #maskedTexts: readonly string[] | undefined;
-  /** Both, as they stand in JSON. */
-  #escapedTexts: readonly string[] | undefined;
+  /** Of the request, and what is masked. Made for the first text that is shown. */
+  #texts: SecretTexts | undefined;
 
   constructor(bag: RequestBag, masks: Masks = NO_MASKS) {
     this.#bag = bag;
@@ -139,25 +138,18 @@ export class RedactedRequest {
 
   /** Whether a JSON text has a secret of the request, or a masked value, in one of its texts. */
   isIn(json: string): boolean {
-    if (this.#escapedTexts === undefined) {
-      this.#secretTexts ??= secretTextsOf(this.#bag);
-      this.#maskedTexts ??= this.#masks.size === 0 ? [] : maskedTextsOf(this.#bag, this.#masks);
-      this.#escapedTexts = [...this.#secretTexts, ...this.#maskedTexts].map((text) =>
-        JSON.stringify(text).slice(1, -1),
-      );
-    }
-    return this.#escapedTexts.some((text) => json.includes(text));
+    return this.#hidden.text(json) !== json;
   }
 
   /** A message of a handler, or a text that is sent; the request's secrets in it are replaced. */
   text(text: string): string {
-    this.#secretTexts ??= secretTextsOf(this.#bag);
-    const shown = this.#secretTexts.reduce(
-      (before, secret) => before.replaceAll(secret, HIDDEN),
-      withoutSecretParameters(withoutCredentials(text)),
-    );
-    if (this.#masks.size === 0) return shown;
-    this.#maskedTexts ??= maskedTextsOf(this.#bag, this.#masks);
-    return this.#maskedTexts.reduce((before, masked) => before.replaceAll(masked, MASKED), shown);
+    return this.#hidden.text(withoutSecretParameters(withoutCredentials(text)));
+  }
+
+  get #hidden(): SecretTexts {
+    return (this.#texts ??= new SecretTexts([
+      ...secretTextsOf(this.#bag).map((text) => ({ text, shown: HIDDEN })),
+      ...(this.#masks.size === 0 ? [] : maskedTextsOf(this.#bag, this.#masks)).map((text) => ({ text, shown: MASKED })),
+    ]));
   }
 }

@@ -18,20 +18,34 @@ const SHORTEST_PART = 8;
 /** Causes of errors may be circular. */
 const DEEPEST = 6;
 
+/** A secret in one of its forms. */
+interface Candidate extends SecretText {
+  readonly form: (text: string) => string;
+}
+
+/** So many searches of a text cost less than a pattern of its own. */
+const FEW = 32;
+
 export class SecretTexts {
-  /** By their first characters, the longest first. */
-  readonly #byStart: ReadonlyMap<string, readonly SecretText[]>;
-  /** Finds these characters. A config may have thousands of keys, and a message is read once. */
-  readonly #starts: RegExp;
+  /** By their first characters. Their forms are made for the first text that has these: a request has its cookies, however long. */
+  readonly #byStart: ReadonlyMap<string, readonly Candidate[]>;
+  /** The longest first. */
+  readonly #formed = new Map<string, readonly SecretText[]>();
+  /** Finds the first characters. A config may have thousands of keys, and a message is read once. */
+  #starts: RegExp | undefined;
 
   constructor(secrets: Iterable<SecretText>) {
-    const forms = new Map<string, SecretText>();
-    for (const { text, shown } of secrets)
-      for (const form of formsOf(text))
-        if (form.length >= SHORTEST && !forms.has(form)) forms.set(form, { text: form, shown });
-    const longestFirst = [...forms.values()].toSorted((a, b) => b.text.length - a.text.length);
-    this.#byStart = Map.groupBy(longestFirst, ({ text }) => text.slice(0, SHORTEST));
-    this.#starts = new RegExp([...this.#byStart.keys()].map(literally).join('|'), 'g');
+    const byStart = new Map<string, Candidate[]>();
+    for (const { text: given, shown } of secrets)
+      for (const text of partsOf(given))
+        for (const form of FORMS) {
+          const start = form(text.slice(0, SHORTEST + 1)).slice(0, SHORTEST);
+          if (start.length < SHORTEST) continue;
+          const candidates = byStart.get(start);
+          if (candidates === undefined) byStart.set(start, [{ text, shown, form }]);
+          else candidates.push({ text, shown, form });
+        }
+    this.#byStart = byStart;
   }
 
   get areNone(): boolean {
@@ -39,20 +53,42 @@ export class SecretTexts {
   }
 
   text(text: string): string {
-    if (this.areNone) return text;
-    const starts = this.#starts;
+    if (!this.#mayBeIn(text)) return text;
+    const starts = (this.#starts ??= new RegExp([...this.#byStart.keys()].map(literally).join('|'), 'g'));
     starts.lastIndex = 0;
     let shown = '';
     let from = 0;
     for (let start = starts.exec(text); start !== null; start = starts.exec(text)) {
       const { 0: characters, index } = start;
-      const found = this.#byStart.get(characters)?.find((secret) => standsAt(secret, text, index));
+      const found = this.#formsFrom(characters).find((secret) => standsAt(secret, text, index));
       starts.lastIndex = index + (found?.text.length ?? 1);
       if (found === undefined) continue;
       shown += text.slice(from, index) + found.shown;
       from = starts.lastIndex;
     }
     return from === 0 ? text : shown + text.slice(from);
+  }
+
+  /** A plugin in JavaScript may pass what is no text. */
+  #mayBeIn(text: unknown): boolean {
+    if (typeof text !== 'string') return false;
+    if (this.#byStart.size > FEW) return true;
+    for (const start of this.#byStart.keys()) if (text.includes(start)) return true;
+    return false;
+  }
+
+  #formsFrom(start: string): readonly SecretText[] {
+    let forms = this.#formed.get(start);
+    if (forms === undefined) {
+      const byText = new Map<string, SecretText>();
+      for (const { text: given, shown, form } of this.#byStart.get(start) ?? []) {
+        const text = form(given);
+        if (!byText.has(text)) byText.set(text, { text, shown });
+      }
+      forms = [...byText.values()].toSorted((a, b) => b.text.length - a.text.length);
+      this.#formed.set(start, forms);
+    }
+    return forms;
   }
 
   fields(fields: Fields): Fields {
@@ -96,25 +132,30 @@ export class SecretTexts {
   }
 }
 
-/** Whole, or as far as a text goes that was cut. */
+/** Whole, or as far as a text goes that was cut, perhaps with dots in place of the rest. */
 function standsAt({ text: secret }: SecretText, text: string, at: number): boolean {
-  const left = text.length - at;
-  if (left >= secret.length) return text.startsWith(secret, at);
-  return left >= SHORTEST_PART && secret.startsWith(text.slice(at));
+  if (text.length - at >= secret.length && text.startsWith(secret, at)) return true;
+  const rest = text.slice(at, text.endsWith('...') ? -3 : undefined);
+  return rest.length >= SHORTEST_PART && secret.startsWith(rest);
 }
 
 /** As a pattern. */
 const literally = (text: string): string => text.replaceAll(/[.*+?()[\]{}^$|\\]/g, String.raw`\$&`);
 
-export const NO_SECRETS: SecretTexts = new SecretTexts([]);
-
-/** As it may stand in a message: of `Bearer TOKEN` the token alone, in a URL, in JSON, in a header of Basic. */
-function formsOf(secret: string): readonly string[] {
+/** Of `Bearer TOKEN` the token alone, too. */
+function partsOf(secret: string): readonly string[] {
   const text = secret.trim();
-  return [text, text.replace(/^\w+ +/, '')].flatMap((one) => [
-    one,
-    encodeURIComponent(one.toWellFormed()),
-    JSON.stringify(one).slice(1, -1),
-    Buffer.from(one).toString('base64'),
-  ]);
+  const last = text.replace(/^\w+ +/, '');
+  return last === text ? [text] : [text, last];
 }
+
+/** As a secret may stand in a message: in a URL, in JSON, in a header of Basic. Each begins by the form of the first characters. */
+const FORMS: readonly Candidate['form'][] = [
+  (text) => text,
+  (text) => encodeURIComponent(text.toWellFormed()),
+  (text) => JSON.stringify(text).slice(1, -1),
+  (text) => Buffer.from(text).toString('base64'),
+  (text) => Buffer.from(text).toString('base64url'),
+];
+
+export const NO_SECRETS: SecretTexts = new SecretTexts([]);

@@ -146,6 +146,23 @@ describe('redacted are', () => {
   });
 });
 
+const KEY = 'top/"secret"=of ann?';
+test.each([
+  ['as it is', KEY],
+  ['in a URL', encodeURIComponent(KEY)],
+  ['in JSON', JSON.stringify(KEY).slice(1, -1)],
+  ['in base64', Buffer.from(KEY).toString('base64')],
+  ['in base64 for URLs, without padding', Buffer.from(KEY).toString('base64url')],
+])('a secret of a request is hidden in a text: %s', (_, form) => {
+  const shown = new RedactedRequest(bagOf({ 'request.path': '/', 'request.headers': { 'x-api-key': KEY } }));
+  expect(shown.text(`refused ${form}, twice: ${form}.`)).toBe('refused (secret), twice: (secret).');
+  expect(shown.text(`cut: ${form.slice(0, 12)}`)).toBe('cut: (secret)');
+  expect(shown.text(`cut: ${form.slice(0, 12)}...`)).toBe('cut: (secret)');
+  expect(shown.text('the topic is not secret')).toBe('the topic is not secret');
+  expect(shown.isIn(`{"path":"/${form === KEY ? JSON.stringify(KEY).slice(1, -1) : form}"}`)).toBe(true);
+  expect(shown.isIn('{"path":"/topics"}')).toBe(false);
+});
+
 test.each([
   ['/a?b=1', '/a?b=1'],
   ['/a?API_Key=x&b=1', '/a?API_Key=(secret)&b=1'],
