@@ -272,6 +272,12 @@ test.each(['http', 'grpc'] as const)(
 );
 
 describe.each(['http', 'grpc'] as const)('over TLS, %s', (protocol) => {
+  /** Node warns once per process that a server's name is an address. */
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  beforeAll(() => void process.on('warning', onWarning));
+  afterAll(() => void process.off('warning', onWarning));
+
   const sent = async (tls: (files: { ca: string; cert: string; key: string }) => object, names: string) => {
     const authority = await makeAuthority();
     const { cert, key } = await authority.issue('server', names);
@@ -299,15 +305,17 @@ describe.each(['http', 'grpc'] as const)('over TLS, %s', (protocol) => {
     const { collector, write } = await sent((files) => files, 'IP:127.0.0.1');
     await write();
     expect(collector.logs.length).toBe(3);
+    expect(warnings).toEqual([]);
   });
 
-  test('the certificate of the collector may have another name, if the config has it', async () => {
-    const { collector, write } = await sent(
-      (files) => ({ ...files, serverName: 'collector.test' }),
-      'DNS:collector.test',
-    );
+  test.each([
+    ['collector.test', 'DNS:collector.test'],
+    ['192.0.2.7', 'IP:192.0.2.7'],
+  ])('the certificate of the collector may be for %s, if the config has it', async (serverName, names) => {
+    const { collector, write } = await sent((files) => ({ ...files, serverName }), names);
     await write();
     expect(collector.logs.length).toBe(3);
+    expect(warnings).toEqual([]);
   });
 
   test.each([

@@ -1,5 +1,14 @@
 /** Requests to a collector over gRPC. A renewed certificate is used for new connections. */
-import { Client, compressionAlgorithms, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import {
+  type ChannelCredentials,
+  Client,
+  compressionAlgorithms,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { type Host, tlsProblem, Unavailable } from 'sluice/plugin';
 import { certificatesOf } from '../http/connector.ts';
 import { Readiness } from '../http/readiness.ts';
@@ -25,8 +34,22 @@ function reasonOf(details: string): string {
   return tlsProblem(last) ?? (last === 'Failed to connect' ? 'it closes connections at once; it may speak TLS' : last);
 }
 
+/**
+ * grpc-js puts the server's name into the handshake (SNI) even if that is an address, which RFC 6066 forbids and Node warns of (DEP0123).
+ * The certificate is still verified to be for that address.
+ */
+function withoutServerName(made: ChannelCredentials): ChannelCredentials {
+  const create = made._createSecureConnector.bind(made);
+  made._createSecureConnector = (...args) => {
+    const connector: { connectionOptions?: ConnectionOptions } & ReturnType<typeof create> = create(...args);
+    if (connector.connectionOptions !== undefined) connector.connectionOptions.servername = '';
+    return connector;
+  };
+  return made;
+}
+
 export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host: Host): Promise<Exporter> {
-  const { host: address, protocol } = new URL(config.url);
+  const { host: address, hostname, protocol } = new URL(config.url);
   const { tls, compression } = config;
   const readiness = new Readiness(host);
   const isTls = protocol === 'https:';
@@ -41,15 +64,14 @@ export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host:
   };
   const bytesOf = (pem: string | undefined): Buffer | null => (pem === undefined ? null : Buffer.from(pem));
 
+  const hasAddress = isIP(tls?.serverName ?? hostname.replace(/^\[(.*)\]$/, '$1')) !== 0;
+  const secured = ({ ca, key, cert }: ReturnType<typeof certificates>): ChannelCredentials => {
+    const made = credentials.createSsl(bytesOf(ca), bytesOf(key), bytesOf(cert));
+    return hasAddress ? withoutServerName(made) : made;
+  };
+
   let made = certificates();
-  const make = (): Client =>
-    new Client(
-      address,
-      isTls
-        ? credentials.createSsl(bytesOf(made.ca), bytesOf(made.key), bytesOf(made.cert))
-        : credentials.createInsecure(),
-      options,
-    );
+  const make = (): Client => new Client(address, isTls ? secured(made) : credentials.createInsecure(), options);
   let client = make();
   function current(): Client {
     const now = certificates();
