@@ -152,7 +152,7 @@ function checkSize(report: Report, service: View, list: 'initial_metadata' | 'he
     sent?.at('value') ?? sent ?? service,
     sent === undefined
       ? `the header ${RECEIVED_HEADER} is not sent`
-      : `the header ${RECEIVED_HEADER} has another value, by which no body without a length has a size`,
+      : `the header ${RECEIVED_HEADER} has another value, so a body without a length has no size`,
     why,
     `write ${list}: [{ key: ${RECEIVED_HEADER}, value: "${RECEIVED_VALUE}" }]${route}`,
   );
