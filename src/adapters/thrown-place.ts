@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { SOURCE_FOLDER } from '../files/program.ts';
 import { kindOf } from '../text/kind-of.ts';
 import { messageOf } from '../text/message-of.ts';
+import { stackLines } from '../text/stack-lines.ts';
 import { withoutReload } from './loading/reload-url.ts';
 
 const OWN = [SOURCE_FOLDER, pathToFileURL(SOURCE_FOLDER).href];
@@ -13,8 +14,7 @@ const FRAME = /^ +at (?:.*\()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/;
 
 /** The first stack frame outside of Sluice and Node, since a plugin may call both wrongly; else the first one. */
 export function thrownAt(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return undefined;
-  const frames = thrown.stack.split('\n').filter((line) => FRAME.test(line));
+  const frames = stackLines(thrown).filter((line) => FRAME.test(line));
   const frame = frames.find((line) => !line.includes('node:') && !OWN.some((own) => line.includes(own))) ?? frames[0];
   const place = frame === undefined ? undefined : FRAME.exec(frame)?.[1];
   return place === undefined ? undefined : withoutReload(place);

@@ -2,6 +2,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { SOURCE_FOLDER } from '../../files/program.ts';
+import { stackLines } from '../../text/stack-lines.ts';
 
 interface PluginPlace {
   /** As in stack frames: file URLs (ESM) and paths (CommonJS), each with what follows them: a separator, a line, or a query. */
@@ -47,15 +48,10 @@ export function originOf(error: unknown, depth = 0): Origin {
   return originOf(error.cause, depth + 1);
 }
 
-function framesOf(error: Error): string[] {
-  const { stack } = error;
-  return typeof stack === 'string'
-    ? stack
-        .split('\n')
-        .map((line) => line.trim())
-        .filter((line) => line.startsWith('at '))
-    : [];
-}
+const framesOf = (error: Error): string[] =>
+  stackLines(error)
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith('at '));
 
 function prefixesOf(path: string, ends: readonly string[]): readonly string[] {
   return ends.flatMap((end) => [pathToFileURL(path).href + end, path + end]);

@@ -1,4 +1,5 @@
 import type { Log, LogFields } from '../../adapters/contract.ts';
+import { stackLines } from '../../text/stack-lines.ts';
 import { Throttle } from '../../time/throttle.ts';
 
 /** Lines with events that are not logged yet, by their log. */
@@ -69,6 +70,9 @@ export class ThrottledLines {
 
 /** `PATH:LINE:COLUMN` of the first stack frame; `undefined` without a stack. */
 export function frameOf(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return undefined;
-  return /^ +at (?:.*\()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/m.exec(thrown.stack)?.[1];
+  for (const line of stackLines(thrown)) {
+    const frame = /^ +at (?:.*\()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/.exec(line);
+    if (frame !== null) return frame[1];
+  }
+  return undefined;
 }

@@ -1,6 +1,8 @@
 /** Where an error of a plugin was thrown. */
 import { expect, test } from 'vitest';
+import { notePlace, originOf } from '../../../src/adapters/loading/plugin-places.ts';
 import { saidBy, thrownAt } from '../../../src/adapters/thrown-place.ts';
+import { frameOf } from '../../../src/core/handlers/throttled-line.ts';
 import { SOURCE_FOLDER } from '../../../src/files/program.ts';
 
 const thrown = (error: Error, ...frames: readonly string[]): Error =>
@@ -22,6 +24,19 @@ test('is the first frame where all are of Sluice or Node, and unknown without a 
   expect(thrownAt(thrown(new Error('no'), 'work (node:fs:1:2)', 'node:events:3:4'))).toBe('node:fs:1:2');
   expect(thrownAt(thrown(new Error('no')))).toBeUndefined();
   expect(thrownAt('no')).toBeUndefined();
+});
+
+test('is no line of a message, which may quote a client', () => {
+  notePlace('/plugins/a', 'a');
+  notePlace('/plugins/b', 'b');
+  const error = thrown(
+    new TypeError('no token\n    at a-token-of-ann (file:///plugins/b/adapter.ts:1:2)'),
+    'ask (file:///plugins/a/adapter.ts:28:15)',
+  );
+  expect(thrownAt(error)).toBe('/plugins/a/adapter.ts:28:15');
+  expect(frameOf(error)).toBe('/plugins/a/adapter.ts:28:15');
+  expect(originOf(error)).toMatchObject({ plugin: 'a' });
+  expect(thrownAt(new TypeError('no\n    at a-token:1:2'))).not.toContain('a-token');
 });
 
 test('is not said of an error that the plugin made for operators', () => {
