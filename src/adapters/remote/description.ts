@@ -168,6 +168,13 @@ export function disagreement(adapter: Adapter, { contract, software, adapters }:
   return undefined;
 }
 
+/** Outputs of a check that a newer plugin has beyond the adapter; no rule can read them. */
+export function outputsBeyond(adapter: Adapter, { adapters }: DescribeResponse): readonly string[] {
+  const own = adapter.serves.check?.output ?? {};
+  const there = adapters.find(({ name }) => name === adapter.name)?.check;
+  return there === undefined ? [] : outputsOf(there).flatMap(({ name }) => (name in own ? [] : [name]));
+}
+
 /** Names and types of the input, if they are fixed. */
 const fieldsOf = (served: object): readonly Field[] | undefined =>
   'input' in served && (served.input as Input | undefined)?.kind.case === 'shape'

@@ -3,7 +3,7 @@
  * **In**: an adapter, an address. **Out**: channels. **Fails**: a channel is `gone` when its stream ends, and is given up when the plugin
  * is silent, does not read, or sends what is no message of the contract.
  */
-import { type Adapter, type Shape, type ShapeSpec, Unavailable } from '../contract.ts';
+import { type Adapter, type CheckAnswer, type Shape, type ShapeSpec, Unavailable } from '../contract.ts';
 import { CONTRACT_VERSION } from '../contract/version.ts';
 import type {
   Channel,
@@ -26,7 +26,7 @@ import type { Pong } from './codec/plugin-messages.ts';
 import { readPluginMessages } from './codec/read-plugin-messages.ts';
 import type { Connection, Connections } from './connections.ts';
 import type { DialTarget } from './dial-target.ts';
-import { disagreement } from './description.ts';
+import { disagreement, outputsBeyond } from './description.ts';
 
 /** How often a plugin is listened for; after one interval of silence it is sent a Ping, after these it is given up. */
 const LISTEN_EVERY_MS = 1000;
@@ -43,19 +43,35 @@ export const dial =
   (connections: Connections, target: DialTarget, adapter: Adapter, options: DialOptions = {}): OpenChannel =>
   async (events, signal) => {
     const connection = await connections.acquire(target);
-    const problem = signal.aborted ? 'given up while opening' : disagreement(adapter, await connection.described);
+    const description = await connection.described;
+    const problem = signal.aborted ? 'given up while opening' : disagreement(adapter, description);
     if (problem !== undefined) {
       connection.release();
       throw new Unavailable(problem);
     }
     try {
-      return new StreamChannel(connection, adapter, events, options.listenEveryMs ?? LISTEN_EVERY_MS);
+      const beyond = outputsBeyond(adapter, description);
+      const known = beyond.length === 0 ? events : withoutOutputs(beyond, events);
+      return new StreamChannel(connection, adapter, known, options.listenEveryMs ?? LISTEN_EVERY_MS);
     } catch (error) {
       // The connection went away since it was acquired.
       connection.release();
       throw new Unavailable(messageOf(error), 0, { cause: error });
     }
   };
+
+/** The answers of a plugin that is newer than its description here. */
+const withoutOutputs = (names: readonly string[], events: ChannelEvents): ChannelEvents => ({
+  ...events,
+  received(messages) {
+    for (const message of messages) {
+      if (message.kind !== 'answered' || message.by !== 'check') continue;
+      const output = (message.answer as CheckAnswer | undefined)?.output; // an answer may be without a decision
+      if (output !== undefined) for (const name of names) delete (output as Record<string, unknown>)[name];
+    }
+    events.received(messages);
+  },
+});
 
 const PING: readonly HostMessage[] = [{ kind: 'ping' }];
 

@@ -16,7 +16,6 @@ import {
   outcomeOfThrow,
   withItem,
 } from '../outcome.ts';
-import { CHECK_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import { wordsOfCode } from '../status.ts';
@@ -71,8 +70,7 @@ function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined 
     return undefined;
   }
   const kept = check.mayHold ? check.kept(input.values, scope.nowMs, scope.isInspection) : undefined;
-  const answer =
-    kept ?? handler.gate.ask(check.ask, input.values, scope, handler.deadlinesMs.check, CHECK_ANSWERS.problemOf);
+  const answer = kept ?? handler.gate.ask(check.ask, input.values, scope, handler.deadlinesMs.check, check.problemOf);
   if (!(answer instanceof Promise)) {
     take(outcome, answer);
     return undefined;

@@ -107,6 +107,7 @@ export class RuleAnswers<A> {
   mayHold = false;
   /** For the gate, in place of the handler's own function. */
   readonly ask: Ask<A>;
+  readonly problemOf: AnswerKind<A>['problemOf'];
   readonly #cache: AnswerCache;
   readonly #prefix: string;
   readonly #own: Ask<A>;
@@ -118,6 +119,7 @@ export class RuleAnswers<A> {
     this.#prefix = prefix;
     this.#own = own;
     this.#kind = kind;
+    this.problemOf = kind.problemOf;
     this.ask = (input, call) => this.#ask(input, call);
   }
 

@@ -90,6 +90,8 @@ export interface CheckAction {
   readonly input: InputMaker;
   /** The expressions of `input`, for readers of what a rule reads. */
   readonly inputs: readonly Compiled[];
+  /** Of its handler. */
+  readonly output: Shape;
 }
 export interface AllowAction {
   readonly kind: 'allow';
@@ -98,6 +100,7 @@ export interface AllowAction {
   readonly params: unknown;
   readonly input: InputMaker | undefined;
   readonly inputs: readonly Compiled[];
+  readonly output: Shape;
 }
 
 export interface ReportAction {

@@ -3,7 +3,8 @@ import type { CheckAnswer, LookupAnswer } from '../../adapters/contract.ts';
 import { noFunction, saidBy } from '../../adapters/thrown-place.ts';
 import { ACTIONS } from '../actions.ts';
 import type { RuleAnswers } from '../handlers/answer-cache.ts';
-import { CHECK_ANSWERS, LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
+import { LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
+import { checkAnswersWith } from '../handlers/check-output.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import { percentageSeed } from '../match/percentage.ts';
 import { type LocalCounts, PASSED, type PreparedRule, REFUSED, shadowCounter } from '../outcome.ts';
@@ -94,7 +95,7 @@ function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations
       case 'allow': {
         if (handler.check === undefined) throw new Error('it does not serve check');
         const ask = noted(functionOf('check', handler.check({ rule: name, params: action.params })));
-        return { ...NOTHING, check: live.answers.forRule(ask, CHECK_ANSWERS) };
+        return { ...NOTHING, check: live.answers.forRule(ask, checkAnswersWith(action.output)) };
       }
       case 'enrich': {
         if (handler.lookup === undefined) throw new Error('it does not serve enrich');

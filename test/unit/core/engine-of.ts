@@ -68,7 +68,7 @@ function adapters(scripts: Scripts): Adapter[] {
       name: 'check-script',
       summary: 'Answers as a test says.',
       config,
-      serves: { check: { input: { value: 'string?' } } },
+      serves: { check: { input: { value: 'string?' }, output: { text: 'string?' } } },
       open: async ({ script: name }, host) => {
         host.metrics.counter('script_opened', 'Opened handlers.').add();
         const script = await opened(name);

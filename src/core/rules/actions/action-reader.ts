@@ -76,7 +76,7 @@ export class ActionReader {
   }
 
   #allow(node: Node): ReadAction | undefined {
-    const asksNothing = { handler: undefined, params: undefined, input: undefined, inputs: [] };
+    const asksNothing = { handler: undefined, params: undefined, input: undefined, inputs: [], output: {} };
     if (node.kind !== 'map') {
       const group = this.#group(node, 'allow');
       return group === undefined
@@ -101,6 +101,7 @@ export class ActionReader {
       use === undefined ? undefined : this.#context.handlers.shape('input', use.serves.input, use, fields.place);
     if (use === undefined || shape === undefined) return undefined;
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
+    const { output = {} } = use.serves;
     return {
       action: {
         kind: 'check',
@@ -108,9 +109,10 @@ export class ActionReader {
         params: use.params,
         input: inputMaker(inputs),
         inputs: inputs.compiled,
+        output,
       },
       compiled: inputs.compiled,
-      output: use.serves.output ?? {},
+      output,
     };
   }
 

@@ -168,6 +168,22 @@ export function fromShape(shape: ShapeType, given: unknown): Value | undefined {
   }
 }
 
+/** Whether {@link fromShape} has a value of it, without making one. */
+export function isOfShape(shape: ShapeType, given: unknown): boolean {
+  switch (shape) {
+    case 'timestamp':
+      return given instanceof Date && !Number.isNaN(given.getTime());
+    case 'duration':
+      return Number.isFinite(given);
+    case 'map<string>':
+      return typeof given === 'object' && given !== null && !Array.isArray(given) && !(given instanceof Map);
+    case 'any':
+      return given === null || ['string', 'boolean', 'number', 'object'].includes(typeof given);
+    default:
+      return fromShape(shape, given) !== undefined; // these are not copied
+  }
+}
+
 function valueOfJson(given: unknown): Value | undefined {
   if (given === null || typeof given === 'string' || typeof given === 'boolean' || typeof given === 'number')
     return given;

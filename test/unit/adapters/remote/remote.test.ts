@@ -454,6 +454,27 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
     expect(first).toBeUndefined();
   });
 
+  test('an output that only a newer plugin declares is left out; others that are not declared reach the host', async () => {
+    const output = {
+      level: { kind: { case: 'int64Value', value: 3n } },
+      other: { kind: { case: 'int64Value', value: 4n } },
+    };
+    const [, handle] = plugin((number, send) => send(answered(number, { case: 'allow', value: { output } })));
+    const [own] = DESCRIPTION.adapters;
+    const check = checkOf(
+      [['user', 1]],
+      [
+        ['since', 6],
+        ['level', 2],
+      ],
+    );
+    const describe = described({ adapters: [{ ...own, check }] });
+    const { address } = await serve([[`/${Plugin.typeName}/Describe`, describe], handle as [string, Method]]);
+    const ask = await prepared(await open(revoked, address));
+    expect(await ask({ user: 'ann' })).toMatchObject({ kind: 'allow', output: { other: 4 } });
+    expect(await ask({ user: 'ann' })).not.toMatchObject({ output: { level: 3 } });
+  });
+
   test('an answer to another kind of call: a report is not taken as written, nor a page as rendered', async () => {
     const { first } = await once((number, send) => send(reply({ case: 'done', value: { number } })));
     expect(first).toMatchObject({ name: 'Error', message: 'it answers with Done; a CheckAnswer was expected' });
