@@ -11,7 +11,7 @@ export const WireType = { VARINT: 0, I64: 1, LEN: 2, SGROUP: 3, EGROUP: 4, I32: 
 /** Maximum depth of nested groups; no sender uses them. */
 const MAX_DEPTH = 16;
 
-const malformed = (what: string): Malformed => new Malformed(`the request is not a protobuf message: ${what}`);
+const malformed = (what: string): Malformed => new Malformed(`the message is not valid protobuf: ${what}`);
 
 /** A cursor over the fields of one message. {@link next} sets the field's range in `from` and `to` (LEN, VARINT), and `value` (VARINT). */
 export class FieldScan {

@@ -158,7 +158,7 @@ describe('POST /v1/logs', () => {
   });
 
   test.each<[string, string | Uint8Array, string, Readonly<Record<string, string>>, RegExp]>([
-    ['bytes that are not protobuf', 'no', PROTOBUF, {}, /not a protobuf message/],
+    ['bytes that are not protobuf', 'no', PROTOBUF, {}, /the message is not valid protobuf/],
     ['text that is not JSON', '{', JSON_TYPE, {}, /not JSON of OTLP/],
     ['JSON of another shape', '[]', JSON_TYPE, {}, /found \[\]; expected an object/],
     ['a list that is none', '{"resourceLogs":{}}', JSON_TYPE, {}, /resourceLogs is not a list/],

@@ -431,7 +431,7 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
       name: 'Unavailable',
       message: expect.stringMatching(/40 bytes that are no HandleResponse/),
     });
-    expect(problems).toEqual([expect.stringMatching(/no HandleResponse/)]);
+    expect(problems).toEqual([expect.stringMatching(/no HandleResponse: the message is not valid protobuf: /)]);
   });
 
   test('a message above the bound', async () => {
