@@ -17,6 +17,8 @@ const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 const QUIET_MS = 1000;
 const QUIET_PAUSES = 3;
 const LONGEST_QUIET_MS = 60_000;
+/** A late answer now and then is no outage. */
+const FORGOTTEN_MS = 600_000;
 
 const deadlines = new TimerWheel();
 
@@ -138,7 +140,7 @@ export class Guard {
     const nowMs = performance.now();
     const pauseMs = nowMs - this.#failedAtMs;
     if (pauseMs >= QUIET_MS) {
-      this.#isConfirmed = pauseMs < Infinity;
+      this.#isConfirmed = pauseMs < FORGOTTEN_MS;
       if (this.#isConfirmed) this.#quietMs = Math.min(LONGEST_QUIET_MS, QUIET_PAUSES * pauseMs);
       this.#failures = 0;
       this.#firstFailedAtMs = nowMs;
