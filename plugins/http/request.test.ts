@@ -88,6 +88,10 @@ describe('a request', () => {
     expect(() => make({ path: 'a/.{+x}' })({ x: './b' })).toThrow(Rejected);
   });
 
+  test('encodes letters that are those of ASCII if case is ignored', () => {
+    expect(make({ path: 'a/{+x}' })({ x: '\u017f\u212a' }).path).toMatch(/\/a\/%C5%BF%E2%84%AA$/);
+  });
+
   test('never leaves host and path of the url, whatever the inputs are', () => {
     const request = make({ path: '{a}/x{+b}/{+a}', query: { q: '{a}' } }, 'http://authz:8181/base/path/');
     const wild = fc.string({

@@ -136,7 +136,7 @@ function encoded(name: string, value: string, keepsSlashes: boolean): string {
     throw new Rejected(`the input ${name} has a segment . or .., by which a path would leave that of the url`);
   const wellFormed = value.toWellFormed();
   return keepsSlashes
-    ? wellFormed.replaceAll(/%(?![0-9a-f]{2})|[^\w\-.~!$&'()*+,;=:@/%]/giu, encodeURIComponent)
+    ? wellFormed.replaceAll(/%(?![0-9a-fA-F]{2})|[^\w\-.~!$&'()*+,;=:@/%]/gu, encodeURIComponent)
     : encodeURIComponent(wellFormed);
 }
 
