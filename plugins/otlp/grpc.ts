@@ -1,6 +1,5 @@
 /** Requests to a collector over gRPC. A renewed certificate is used for new connections. */
 import { isIP } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
 import {
   type ChannelCredentials,
   Client,
@@ -9,7 +8,7 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { type Host, tlsProblem, Unavailable } from 'sluice/plugin';
+import { type Host, tlsProblem, Unavailable, withoutServerName } from 'sluice/plugin';
 import { certificatesOf } from '../http/connector.ts';
 import { Readiness } from '../http/readiness.ts';
 import { type Answer, grpcFailure, takenAnswer } from './answers.ts';
@@ -32,20 +31,6 @@ function reasonOf(details: string): string {
     )?.[1];
   if (last === undefined) return details;
   return tlsProblem(last) ?? (last === 'Failed to connect' ? 'it closes connections at once; it may speak TLS' : last);
-}
-
-/**
- * grpc-js puts the server's name into the handshake (SNI) even if that is an address, which RFC 6066 forbids and Node warns of (DEP0123).
- * The certificate is still verified to be for that address.
- */
-function withoutServerName(made: ChannelCredentials): ChannelCredentials {
-  const create = made._createSecureConnector.bind(made);
-  made._createSecureConnector = (...args) => {
-    const connector: { connectionOptions?: ConnectionOptions } & ReturnType<typeof create> = create(...args);
-    if (connector.connectionOptions !== undefined) connector.connectionOptions.servername = '';
-    return connector;
-  };
-  return made;
 }
 
 export async function openGrpcExporter(config: OtlpConfig, signal: Signal, host: Host): Promise<Exporter> {

@@ -43,7 +43,8 @@ export const checkedCounter = (add: (amount: number) => void, refused: (amount: 
 export const shownAmount = (amount: unknown): string => (typeof amount === 'number' ? String(amount) : kindOf(amount));
 
 export const WRONG_AMOUNT =
-  'error in a plugin: it adds to a counter what is no number from 0, which is not counted; a value that falls is a gauge, on a page of its own';
+  'error in a plugin: it adds to a counter what is no number from 0, which is not counted; ' +
+  'a value that falls is a gauge, on a page of its own';
 
 /** The rest of the metrics page does not wait longer for the next piece of a handler. */
 const PIECE_WITHIN_MS = 3000;

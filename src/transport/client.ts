@@ -1,9 +1,9 @@
 /** A small client that sends and receives bytes, for `sluice call`, control planes and tests. */
 import type { ChannelCredentials, Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import { isIP } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
 import { asBuffer } from './byte-range.ts';
 import { GrpcError } from './transport.ts';
+import { withoutServerName } from './without-server-name.ts';
 
 export interface UnaryOptions {
   /** Sent as grpc-timeout; no timeout without it. */
@@ -109,20 +109,6 @@ async function openClient(address: string, tls: DialTls | undefined): Promise<Op
 }
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
-
-/**
- * grpc-js puts its host into the handshake (SNI) even if that is an IP address, which RFC 6066 forbids and Node warns of (DEP0123).
- * The certificate is still verified to be for that address.
- */
-function withoutServerName(made: ChannelCredentials): ChannelCredentials {
-  const create = made._createSecureConnector.bind(made);
-  made._createSecureConnector = (...args) => {
-    const connector: { connectionOptions?: ConnectionOptions } & ReturnType<typeof create> = create(...args);
-    if (connector.connectionOptions !== undefined) connector.connectionOptions.servername = '';
-    return connector;
-  };
-  return made;
-}
 
 async function* exchange(
   call: ClientDuplexStream<Uint8Array, Buffer>,

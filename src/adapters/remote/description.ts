@@ -162,7 +162,11 @@ export function disagreement(adapter: Adapter, { contract, software, adapters }:
     for (const { name, type } of outputsOf(here[capability])) {
       const field = outputsOf(there[capability]).find((one) => one.name === name);
       if (field?.type !== type && !isComputed(there[capability]))
-        return `its adapter ${adapter.name} answers ${capability} ${field === undefined ? 'without' : 'with'} ${name}${field === undefined ? '' : ` as ${nameOfType(field.type)}`}, and here it is ${nameOfType(type)}; ${release}`;
+        return (
+          `its adapter ${adapter.name} answers ${capability} ` +
+          (field === undefined ? `without ${name}` : `with ${name} as ${nameOfType(field.type)}`) +
+          `, and here it is ${nameOfType(type)}; ${release}`
+        );
     }
   }
   return undefined;
