@@ -5,8 +5,17 @@ import { shortened } from '../../text/shortened.ts';
 import { isOfShape } from '../rules/actions/convert.ts';
 import { type AnswerKind, CHECK_ANSWERS } from './answer-kinds.ts';
 
+/** By the output: thousands of rules ask one handler. */
+const known = new WeakMap<Shape, AnswerKind<CheckAnswer>>();
+
 /** Answers of a handler whose output has these names and types. */
 export function checkAnswersWith(output: Shape): AnswerKind<CheckAnswer> {
+  let kind = known.get(output);
+  if (kind === undefined) known.set(output, (kind = madeFor(output)));
+  return kind;
+}
+
+function madeFor(output: Shape): AnswerKind<CheckAnswer> {
   const types = new Map(Object.entries(output).map(([name, type]) => [name, type.replace(/\?$/, '') as ShapeType]));
   return {
     ...CHECK_ANSWERS,

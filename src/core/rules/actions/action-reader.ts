@@ -14,6 +14,9 @@ import { masked } from './secrecy.ts';
 import { FOREIGN_KEYS, KEYS } from '../keys.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
+/** Shared: what is made for an output is found by it. */
+const NO_OUTPUT: Shape = {};
+
 export class ActionReader {
   readonly #context: ActionContext;
   /** Attributes that the rule's match proves to be present. */
@@ -76,7 +79,7 @@ export class ActionReader {
   }
 
   #allow(node: Node): ReadAction | undefined {
-    const asksNothing = { handler: undefined, params: undefined, input: undefined, inputs: [], output: {} };
+    const asksNothing = { handler: undefined, params: undefined, input: undefined, inputs: [], output: NO_OUTPUT };
     if (node.kind !== 'map') {
       const group = this.#group(node, 'allow');
       return group === undefined
@@ -101,7 +104,7 @@ export class ActionReader {
       use === undefined ? undefined : this.#context.handlers.shape('input', use.serves.input, use, fields.place);
     if (use === undefined || shape === undefined) return undefined;
     const inputs = this.#inputs(fields, shape, this.#context.handlers.defaults(use.serves, use, fields.place));
-    const { output = {} } = use.serves;
+    const { output = NO_OUTPUT } = use.serves;
     return {
       action: {
         kind: 'check',
