@@ -49,8 +49,8 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     redis: redisAddress(settings, setting),
     timeoutMs: Math.max(HUNG_MS, deadlineMs),
     onReady(isReady, why = '') {
-      if (isReady) guard.connected();
-      else if (isOpen) guard.disconnected(why);
+      if (isReady) guard.outage.connected();
+      else if (isOpen) guard.outage.disconnected(why);
     },
     hasPipe: true,
   });
@@ -66,10 +66,10 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     clock: 'redis',
     nowMs,
     jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS,
-    within: async (trip, commands) => {
-      if (connection.why !== undefined) throw new ServiceError('redis_error', connection.why);
-      return guard.ask(trip, commands);
-    },
+    within: (trip, commands) =>
+      connection.why === undefined
+        ? guard.ask(trip, commands)
+        : Promise.reject(new ServiceError('redis_error', connection.why)),
     around,
     escrow: settings.SLUICE_ESCROW ? { replica, worker, nowMs, onUnits } : undefined,
   });

@@ -140,7 +140,7 @@ describe('a guard', () => {
     const guard = new Guard({ timeoutMs: 1000, outage: new OutageLog(log, {}) });
     const call = async (isAway: boolean, afterS: number): Promise<void> => {
       vi.advanceTimersByTime(afterS * 1000);
-      await guard.ask(() => (isAway ? Promise.reject(new Error('ECONNREFUSED')) : 7)).catch(() => undefined);
+      await guard.ask(async () => (isAway ? Promise.reject(new Error('ECONNREFUSED')) : 7)).catch(() => undefined);
     };
     await call(true, 1);
     for (let at = 0; at < 20; at++) await call(false, 1);
@@ -174,7 +174,7 @@ describe('a guard', () => {
     await expect.poll(() => guard.breaker.state).toBe('half-open');
     await expect(guard.ask(fault)).rejects.toThrow('a fault');
     await expect.poll(() => guard.breaker.state).toBe('half-open');
-    expect(await guard.ask(() => 7)).toBe(7);
+    expect(await guard.ask(async () => 7)).toBe(7);
     expect(guard.breaker.state).toBe('closed');
   });
 
