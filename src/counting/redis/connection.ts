@@ -10,7 +10,7 @@ import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import { MAX_HITS } from '../algorithms.ts';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
-import { InFlight } from './in-flight.ts';
+import { corkForTurn, InFlight } from './in-flight.ts';
 import { type Command, type Count, type ExpiryS, type Increment, placeOf, RedisPipe } from './pipe.ts';
 import { reasonOf, Upkeep } from './upkeep.ts';
 
@@ -129,14 +129,22 @@ export function openConnection({
 
   async function send<T>(command: () => Promise<T>): Promise<T> {
     if (upkeep.why !== undefined) throw unavailable(upkeep.why);
+    inFlight.sent();
     let reply: T;
     try {
-      reply = await inFlight.send(upkeep.streams, command);
+      reply = await command();
     } catch (error) {
+      inFlight.answered();
       throw failed(error);
     }
+    inFlight.answered();
     upkeep.answered();
     return reply;
+  }
+
+  function sendByIoredis<T>(command: () => Promise<T>): Promise<T> {
+    corkForTurn(upkeep.streams);
+    return command();
   }
 
   return {
@@ -146,7 +154,7 @@ export function openConnection({
       return upkeep.why === undefined ? undefined : `${label}: ${upkeep.why}`;
     },
     async ask<T, R = T>(command: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R> {
-      const reply = await send(() => command(redis));
+      const reply = await send(() => sendByIoredis(() => command(redis)));
       if (read === undefined) return reply as unknown as R;
       try {
         return read(reply);
@@ -159,9 +167,9 @@ export function openConnection({
         const counts =
           pipe?.isReady === true
             ? await pipe.count(increments, expiryS, beside)
-            : await countByCommands(redis, increments, expiryS, beside);
-        const failure = counts.find((count) => count instanceof Error && !isOfKey(count));
-        if (failure !== undefined) throw failure as Error; // it is of the server, which fails all alike
+            : await sendByIoredis(() => countByCommands(redis, increments, expiryS, beside));
+        const failure = counts.find(isOfWholeServer);
+        if (failure !== undefined) throw failure as Error; // it fails all alike
         return counts;
       }),
     async firstTry(signal) {
@@ -177,7 +185,8 @@ export function openConnection({
   };
 }
 
-const isOfKey = (error: Error): boolean => error instanceof ReplyError && !isOfServer(error.message);
+const isOfWholeServer = (count: Count): boolean =>
+  typeof count !== 'number' && (!(count instanceof ReplyError) || isOfServer(count.message));
 
 async function countByCommands(
   redis: Redis | Cluster,

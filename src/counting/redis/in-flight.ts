@@ -1,9 +1,8 @@
 /**
  * Commands in flight to one server.
- * **In**: a function that sends a command, the sockets it uses. **Out**: its reply, as soon as it arrives. **Fails**: as the command does.
+ * **In**: each command that is sent, each reply. **Out**: a call when commands wait and the server is silent. **Fails**: never.
  *
- * The commands of one turn of the event loop leave in one write, and each resolves by itself; ioredis' auto-pipelining resolves the first
- * of a thousand only with the last. No command has a timer of its own: a server that answers others is not hung, however long its queue.
+ * No command has a timer of its own: a server that answers others is not hung, however long its queue.
  */
 import type { Socket } from 'node:net';
 import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
@@ -26,16 +25,15 @@ export class InFlight implements Expiring {
     this.#onSilent = onSilent;
   }
 
-  async send<T>(streams: readonly Socket[], send: () => Promise<T>): Promise<T> {
-    for (const stream of streams) writeOnce(stream);
+  sent(): void {
     if (this.#commands++ === 0) this.#heard();
     if (this.wheelAtMs === NOT_IN_WHEEL) silences.add(this, performance.now());
-    try {
-      return await send();
-    } finally {
-      this.#commands--;
-      this.#heard();
-    }
+  }
+
+  /** Also with an error. */
+  answered(): void {
+    this.#commands--;
+    this.#heard();
   }
 
   /** It leaves the wheel when its time has come and no command waits. */
@@ -58,9 +56,14 @@ export class InFlight implements Expiring {
   }
 }
 
-/** Corks the socket until the end of this turn. */
-function writeOnce(stream: Socket): void {
-  if (stream.writableCorked > 0) return;
-  stream.cork();
-  process.nextTick(() => stream.uncork());
+/**
+ * Corks sockets until the end of this turn of the event loop, so that its commands leave in one write and each resolves by itself;
+ * ioredis' auto-pipelining resolves the first of a thousand only with the last.
+ */
+export function corkForTurn(streams: readonly Socket[]): void {
+  for (const stream of streams) {
+    if (stream.writableCorked > 0) continue;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+  }
 }

@@ -170,14 +170,20 @@ export class RedisCounters {
     const { increments, counted } = this.#batchOfTurn();
     const from = increments.length;
     for (const ask of asks) increments.push(ask);
-    return counted.then((counts) => {
-      const nowMs = this.#options.nowMs();
-      return asks.map((ask, at) => {
-        const count = counts[from + at] as Count;
-        if (count instanceof Error) throw refused(ask, count);
-        return ask.kind === 'owe' ? answerOf(ask, true, count, ask.cost, nowMs) : this.#partOf(ask, count, nowMs);
-      });
-    });
+    return counted.then((counts) => this.#answers(asks, counts, from));
+  }
+
+  /** `from`: where the counts of these asks begin. */
+  #answers(asks: readonly Hit[], counts: readonly Count[], from: number): readonly CounterAnswer[] {
+    const nowMs = this.#options.nowMs();
+    const answers: CounterAnswer[] = [];
+    for (let at = 0; at < asks.length; at++) {
+      const ask = asks[at] as Hit;
+      const count = counts[from + at] as Count;
+      if (typeof count !== 'number') throw refused(ask, count);
+      answers.push(ask.kind === 'owe' ? answerOf(ask, true, count, ask.cost, nowMs) : this.#partOf(ask, count, nowMs));
+    }
+    return answers;
   }
 
   /** All of a partial spend was counted; what is beyond the limit is given back, and nobody waits for that. */
@@ -192,12 +198,13 @@ export class RedisCounters {
     if (this.#batch !== undefined) return this.#batch;
     const increments: Increment[] = [];
     const beside: Command[] = [];
-    const counted = new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    }).then(() => {
-      this.#batch = undefined;
-      if (increments.length > 0) this.trips++;
-      return this.#within(() => this.#options.connection.count(increments, this.#expiryS, beside), increments.length);
+    const counted = new Promise<readonly Count[]>((resolve, reject) => {
+      setImmediate(() => {
+        this.#batch = undefined;
+        if (increments.length > 0) this.trips++;
+        const trip = (): Promise<readonly Count[]> => this.#options.connection.count(increments, this.#expiryS, beside);
+        this.#within(trip, increments.length).then(resolve, reject);
+      });
     });
     const batch = { increments, beside, counted };
     // On a cluster each call waits for its own nodes only: one that hangs fails no others.
