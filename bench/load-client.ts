@@ -7,7 +7,8 @@
  * ENTRIES_PER_SECOND: access log entries that arrive beside. FRAMES is a file of messages with gRPC's length prefix, which are sent in
  * turn.
  *
- * Without a rate (closed loop) each answer triggers the next call; with one (open loop) calls are timed from when they are due.
+ * Without a rate (closed loop) each answer triggers the next call, which is timed from its write, as `echo-client.ts` does; with one (open
+ * loop) calls are timed from when they are due.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -98,6 +99,7 @@ class Headers {
 
 /** Maximum number of open streams. */
 const OPEN_STREAMS = 1 << 16;
+const AT_WRITE = -1;
 const times: number[] = [];
 /** Open loop: delays between due time and sending. Interference on the load's own core is part of every figure. */
 const lates: number[] = [];
@@ -113,6 +115,8 @@ class Caller {
   readonly #isAnswered = new Uint8Array(OPEN_STREAMS);
   waiting = 0;
   #stream = 1;
+  /** The first call that is not written yet. */
+  #unsent = 1;
   #rest: Buffer = Buffer.alloc(0);
   #out = Buffer.allocUnsafeSlow(OUT_BYTES);
   #length = 0;
@@ -129,10 +133,11 @@ class Caller {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
   }
 
-  call(atMs: number): void {
+  /** `dueMs`: of an open loop; otherwise the time of its write is taken. */
+  call(dueMs = AT_WRITE): void {
     const id = this.#stream;
     this.#stream += 2;
-    this.#dueMs[placeOf(id)] = atMs;
+    this.#dueMs[placeOf(id)] = dueMs;
     this.waiting++;
     const body = bodies[nextBody++ % bodies.length] as Buffer;
     if (this.#length + body.length + 1024 > this.#out.length) this.flush();
@@ -146,6 +151,9 @@ class Caller {
 
   flush(): void {
     if (this.#length === 0) return;
+    const nowMs = performance.now();
+    for (; this.#unsent < this.#stream; this.#unsent += 2)
+      if (this.#dueMs[placeOf(this.#unsent)] === AT_WRITE) this.#dueMs[placeOf(this.#unsent)] = nowMs;
     this.#socket.write(this.#out.subarray(0, this.#length));
     if (this.#socket.writableLength > 0) this.#out = Buffer.allocUnsafeSlow(OUT_BYTES); // the socket still holds the old buffer
     this.#length = 0;
@@ -209,7 +217,7 @@ class Caller {
     if (this.#isAnswered[place] === 0) failed++;
     this.#isAnswered[place] = 0;
     if (isMeasuring) times.push(nowMs - dueMs);
-    if (rate === 0 && !isOver) this.call(nowMs);
+    if (rate === 0 && !isOver) this.call();
   }
 }
 
@@ -283,6 +291,5 @@ function over(nowMs: number): void {
   process.exit(0);
 }
 
-if (rate === 0)
-  for (const caller of callers) for (let stream = 0; stream < streams; stream++) caller.call(performance.now());
+if (rate === 0) for (const caller of callers) for (let stream = 0; stream < streams; stream++) caller.call();
 turn(0);
