@@ -24,9 +24,9 @@ import {
   nextChunk,
   record,
   returnable,
-  returnOf,
   spendableUntilMs,
 } from './lease.ts';
+import { sendBack } from './sent-back.ts';
 import type { CounterAnswer, CounterAsk as Ask, CounterStore } from './store.ts';
 
 /** A lease that was not spent from for this long is given back. */
@@ -111,7 +111,7 @@ export class Escrow {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#leases].map((lease) => this.#giveBack(lease)));
+    await Promise.all([...this.#leases].map(async (lease) => Promise.all([lease.returning, this.#giveBack(lease)])));
   }
 
   /** `spends`: charges all asks; otherwise none, and the answers say what is left. */
@@ -160,6 +160,8 @@ export class Escrow {
   /** Asks that escrow is not for go to the store; units that are held here count as left. */
   async #directly(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     this.asked++;
+    const returning = asks.flatMap((ask) => this.#leases.find(ask)?.returning ?? []);
+    if (returning.length > 0) await Promise.all(returning);
     const answers = await this.#options.store.charge(asks);
     return answers.map((answer, at) => {
       const ask = asks[at] as Ask;
@@ -173,7 +175,12 @@ export class Escrow {
   }
 
   async #take(lease: Lease): Promise<void> {
-    await Promise.resolve(); // asks of this turn are fetched together
+    // Else for a microtask: asks of this turn are fetched together.
+    await lease.returning?.catch((error: unknown) => {
+      lease.wanted = 0;
+      lease.taking = undefined;
+      throw error;
+    });
     const { store } = this.#options;
     const sentAtMs = this.#options.nowMs();
     const asked = isOfWindow(lease.ask) ? Math.min(lease.wanted, lease.ask.limit + 1) : lease.wanted;
@@ -228,7 +235,8 @@ export class Escrow {
       void this.#giveBack(known);
       this.#drop(known);
     }
-    return this.#leases.size >= (this.#options.maxLeases ?? MAX_LEASES) ? undefined : this.#leases.add(ask, nowMs);
+    if (this.#leases.size >= (this.#options.maxLeases ?? MAX_LEASES)) return undefined;
+    return this.#leases.add(ask, nowMs, known?.returning);
   }
 
   /** Units are not spent after their time. */
@@ -257,7 +265,7 @@ export class Escrow {
       this.#expire(lease, nowMs);
       if (nowMs - lease.spentAtMs <= IDLE_MS) continue;
       if (lease.held > 0) void this.#giveBack(lease);
-      else if (lease.fullUntilMs <= nowMs) this.#drop(lease);
+      else if (lease.fullUntilMs <= nowMs && lease.returning === undefined) this.#drop(lease);
     }
   }
 
@@ -266,7 +274,6 @@ export class Escrow {
     this.#leases.remove(lease);
   }
 
-  /** If the store cannot be asked, the units are lost: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
     const { held } = lease;
     const nowMs = this.#options.nowMs();
@@ -278,12 +285,7 @@ export class Escrow {
     if (units < held) this.#options.onUnits('stranded', held - units);
     if (units === 0) return;
     lease.left += units; // the next answer of the store corrects it
-    try {
-      await this.#options.store.charge([returnOf(lease, units)]);
-      this.#options.onUnits('returned', units);
-    } catch {
-      this.#options.onUnits('stranded', units);
-    }
+    await sendBack(lease, units, this.#options);
   }
 
   /** Only changes, and none of a window that is over: its record expires. */

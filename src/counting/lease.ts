@@ -39,6 +39,8 @@ export interface Lease {
   /** Units that asks wait for. */
   wanted: number;
   taking: Promise<void> | undefined;
+  /** Units are on their way back to the store: what is asked meanwhile could overtake them, and find the counter full. */
+  returning: Promise<unknown> | undefined;
   /** Units in the record for operators. */
   recorded: number;
   /** In {@link Leases}. */
@@ -52,7 +54,7 @@ export interface Lease {
   heldSinceMs: number;
 }
 
-const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
+const newLease = (ask: Ask, nowMs: number, place: number, returning: Lease['returning']): Lease => ({
   ask: lookOf(ask),
   held: 0,
   left: ask.limit,
@@ -62,6 +64,7 @@ const newLease = (ask: Ask, nowMs: number, place: number): Lease => ({
   fullUntilMs: NEVER,
   wanted: 0,
   taking: undefined,
+  returning,
   recorded: 0,
   place,
   resetAtMs: isOfWindow(ask) ? (ask.endsAtMs ?? Infinity) : 0,
@@ -137,11 +140,11 @@ export class Leases {
     return this.#of(bucket)?.get(key);
   }
 
-  /** `undefined` if the bucket takes no leases. */
-  add(ask: Ask, nowMs: number): Lease | undefined {
+  /** `undefined` if the bucket takes no leases. `returning`: by the lease before. */
+  add(ask: Ask, nowMs: number, returning?: Promise<unknown>): Lease | undefined {
     const leases = this.#of(ask.bucket);
     if (leases === undefined) return undefined;
-    const lease = newLease(ask, nowMs, this.#all.length);
+    const lease = newLease(ask, nowMs, this.#all.length, returning);
     leases.set(ask.key, lease);
     this.#all.push(lease);
     return lease;

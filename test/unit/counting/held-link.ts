@@ -1,0 +1,55 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export type Way = 'commands' | 'replies';
+
+/** A TCP proxy to a Redis that holds back one way of one connection, as a packet that is sent again does. */
+export interface HeldLink {
+  readonly port: number;
+  /** Connections in the order in which they were made: 0 is that of ioredis, 1 that of the pipe. */
+  hold(connection: number, way: Way): void;
+  /** Closes both ends of a connection, without what was held. */
+  close(connection: number): void;
+  /** Delivers in order what was held. */
+  release(): void;
+  stop(): Promise<void>;
+}
+
+export async function startHeldLink(toPort: number): Promise<HeldLink> {
+  const sockets: Socket[] = [];
+  const held: { readonly connection: number; readonly way: Way }[] = [];
+  const waiting: (() => void)[] = [];
+  const nearSockets: Socket[] = [];
+  const carry = (from: Socket, to: Socket, connection: number, way: Way): void => {
+    sockets.push(from);
+    from.on('data', (bytes: Buffer) => {
+      const pass = (): void => void to.write(bytes);
+      if (held.some((one) => one.connection === connection && one.way === way)) waiting.push(pass);
+      else pass();
+    });
+    from.on('error', () => {}); // close follows
+    from.on('close', () => to.destroy());
+  };
+  const server = createServer((near) => {
+    const far = connect({ port: toPort, host: '127.0.0.1' });
+    const connection = nearSockets.push(near) - 1;
+    carry(near, far, connection, 'commands');
+    carry(far, near, connection, 'replies');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    hold: (connection, way) => void held.push({ connection, way }),
+    close: (connection) => void nearSockets[connection]?.destroy(),
+    release() {
+      held.length = 0;
+      for (const pass of waiting.splice(0)) pass();
+    },
+    async stop() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+}
