@@ -4,18 +4,7 @@
  */
 import { HIDDEN } from '../attributes/secrets.ts';
 import { schemaParts } from '../text/schema-parts.ts';
-import type { SecretText, SecretTexts } from '../text/secret-texts.ts';
-import type { Log, LogFields } from './contract.ts';
-
-/** A log in whose lines the secrets are replaced. */
-export function logWithout(secrets: SecretTexts, log: Log): Log {
-  if (secrets.areNone) return log;
-  const line =
-    (level: keyof Log) =>
-    (message: string, fields?: LogFields): void =>
-      log[level](secrets.text(message), fields === undefined ? undefined : secrets.fields(fields));
-  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
-}
+import type { SecretText } from '../text/secret-texts.ts';
 
 /** Of fields that a schema marks as secret, and the passwords of URLs. */
 export function secretsOfConfig(schema: unknown, config: unknown): readonly SecretText[] {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
-import { logWithout, secretsOfConfig } from './config-secrets.ts';
+import { secretsOfConfig } from './config-secrets.ts';
 import { SecretTexts } from '../text/secret-texts.ts';
 import {
   type Adapter,
@@ -17,6 +17,8 @@ import {
 } from './contract.ts';
 import { AdapterError } from './errors.ts';
 import type { EscapedErrors } from './escaped-errors.ts';
+import { handlerLog } from './log/handler-log.ts';
+import { ratedLog } from './log/line-rate.ts';
 import { withInstallAdvice } from './missing-package.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import { useSecrets } from './secrets-in-use.ts';
@@ -100,7 +102,8 @@ export async function openHandler(
   const { name, config, folder } = toOpen;
   const secrets = secretsOf(adapter, toOpen);
   const isClosed = useSecrets(secrets);
-  const log = logWithout(secrets, boundLog(environment.log, { handler: name, adapter: adapter.name }));
+  const log = handlerLog(environment.log, secrets, { handler: name, adapter: adapter.name });
+  const lines = ratedLog(log);
   const closing = new AbortController();
   const signal =
     environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
@@ -112,7 +115,7 @@ export async function openHandler(
   let notReady: string | undefined;
 
   const host: Host = {
-    log,
+    log: lines,
     signal,
     folder,
     clock: environment.clock ?? PROCESS_CLOCK,
@@ -133,6 +136,7 @@ export async function openHandler(
     await background.ended(withinMs);
     // The handler needs time to flush even if background work used all of it.
     await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
+    lines.end();
     metrics.withdraw();
     isClosed();
   }

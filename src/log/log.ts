@@ -4,11 +4,11 @@
  */
 import pino from 'pino';
 import type { Log, LogFields } from '../adapters/contract.ts';
-import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
+import { errorText, isLoggedError, loggedFields, loggedText } from './logged-fields.ts';
 import { safeLine } from './safe-text.ts';
-import { withoutCredentials } from '../attributes/credentials.ts';
 import { onLogDropped, onLogEnd, writeLog } from './log-output.ts';
 import { RepeatLimit } from './repeat-limit.ts';
+import { shortened } from '../text/shortened.ts';
 import { type Paint, paintErr } from '../text/paint.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -34,6 +34,9 @@ export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
   return limited(logger);
 }
 
+/** Characters of a message that tell it from others; as many as are kept of each. */
+const MAX_KEY = 1024;
+
 /** Debug lines are not rate-limited. */
 function limited(logger: pino.Logger): OwnLog {
   const repeats = new RepeatLimit({
@@ -41,12 +44,15 @@ function limited(logger: pino.Logger): OwnLog {
       const [level, handler, message] = key.split('\0') as [LogLevel, string, string];
       logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: inMs / 1000 }, message);
     },
+    onOthers: (lines, inMs) =>
+      logger.warn({ lines, seconds: inMs / 1000 }, 'log lines were left out; there are too many different ones'),
   });
   onLogEnd(() => repeats.end());
   return over(
     logger,
     ({ handler }, level, message) =>
-      level === 'debug' || repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${message}`),
+      level === 'debug' ||
+      repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${shortened(message, MAX_KEY)}`),
   );
 }
 
@@ -62,7 +68,7 @@ function over(
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {
       if (!logger.isLevelEnabled(level)) return;
-      const text = withoutCredentials(message);
+      const text = loggedText(message);
       if (admits(fields, level, text)) logger[level](loggedFields(fields, withStack), text);
     };
   return {

@@ -17,27 +17,49 @@ export interface LoggedError {
   readonly stack?: string;
 }
 
+/** Of the line itself; a second member of one name would take its place for whoever reads the line. */
+const OWN_NAMES: ReadonlySet<string> = new Set(['level', 'time', 'msg']);
+const UNREADABLE = '(cannot be read)';
+
 /** Never throws, since it logs failures. */
 export function loggedFields(fields: LogFields, withStack: boolean): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, loggedValue(value, withStack)]));
+  try {
+    return Object.fromEntries(
+      Object.keys(fields).map((name) => [
+        OWN_NAMES.has(name) ? `${name}_` : name,
+        readValue(() => loggedValue(fields[name], withStack)),
+      ]),
+    );
+  } catch {
+    return { fields: UNREADABLE };
+  }
 }
 
+function readValue(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch {
+    return UNREADABLE; // a getter threw
+  }
+}
+
+/** A text of a line: whole where it is not too long. */
+export const loggedText = (text: string): string =>
+  withoutCredentials(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text);
+
 function loggedValue(value: unknown, withStack: boolean, depth = 0): unknown {
-  if (typeof value === 'string')
-    return withoutCredentials(value.length > LONGEST ? `${value.slice(0, LONGEST)}...` : value);
+  if (typeof value === 'string') return loggedText(value);
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   if (depth > DEEPEST) return '...';
-  try {
+  return readValue(() => {
     if (value instanceof Error) return loggedError(value, withStack, depth);
     if (Array.isArray(value)) return value.map((one) => loggedValue(one, withStack, depth + 1));
     if (Object.getPrototypeOf(value) !== Object.prototype) return value;
     return Object.fromEntries(
       Object.entries(value).map(([name, one]) => [name, loggedValue(one, withStack, depth + 1)]),
     );
-  } catch {
-    return '(cannot be read)'; // a getter threw
-  }
+  });
 }
 
 function loggedError(

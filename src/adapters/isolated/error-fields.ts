@@ -3,7 +3,7 @@ import type { LogFields } from '../contract.ts';
 import type { ErrorFields } from './protocol.ts';
 
 const LONGEST = 65_536;
-const DEEPEST = 5;
+const DEEPEST = 8;
 
 /** Never throws, since a plugin may throw anything. */
 export function errorFields(thrown: unknown): ErrorFields {
@@ -32,20 +32,29 @@ export function faultOfPlugin(why: string): Error {
   return error;
 }
 
-/** Fields of a log line with errors as plain values: a clone of an error has no code. */
+/** Fields of a log line, which are bounded, with errors as plain values: a clone of an error has no code. */
 export function loggedFields(fields: LogFields): LogFields {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, loggedValue(value, 0)]));
+  return fieldsAt(fields, 0);
 }
 
+const fieldsAt = (fields: LogFields, depth: number): LogFields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, loggedValue(value, depth)]));
+
+const isPlain = (value: unknown): value is LogFields =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+
 function loggedValue(value: unknown, depth: number): unknown {
-  if (!(value instanceof Error)) return value;
+  if (depth > DEEPEST) return '...';
+  if (Array.isArray(value)) return value.map((one) => loggedValue(one, depth + 1));
+  if (!(value instanceof Error)) return isPlain(value) ? fieldsAt(value, depth + 1) : value;
   const { code } = value as { readonly code?: unknown };
   const { name, message } = errorFields(value);
   return {
     name,
     message,
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(value.cause === undefined || depth >= DEEPEST ? {} : { cause: loggedValue(value.cause, depth + 1) }),
+    ...('errors' in value ? { errors: loggedValue(value.errors, depth + 1) } : {}),
+    ...(value.cause === undefined ? {} : { cause: loggedValue(value.cause, depth + 1) }),
   };
 }
 

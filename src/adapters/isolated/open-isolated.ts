@@ -13,8 +13,9 @@ import {
   Rejected,
   Unavailable,
 } from '../contract.ts';
-import { logWithout } from '../config-secrets.ts';
-import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog, secretsOf } from '../open-handler.ts';
+import { handlerLog } from '../log/handler-log.ts';
+import { ratedLog, RECEIVED_LINES } from '../log/line-rate.ts';
+import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName } from '../plugin-metrics.ts';
 import { useSecrets } from '../secrets-in-use.ts';
@@ -60,8 +61,9 @@ export async function openIsolated(
   const fields = { handler: name, adapter: adapter.name };
   const secrets = secretsOf(adapter, toOpen);
   const isClosed = useSecrets(secrets);
-  const log = logWithout(secrets, boundLog(environment.log, fields));
-  const outage = new OutageLog(logWithout(secrets, environment.log), { ...fields, runs: where });
+  const log = handlerLog(environment.log, secrets, fields);
+  const lines = ratedLog(log, RECEIVED_LINES);
+  const outage = new OutageLog(log, { ...fields, runs: where });
   const metrics = environment.metrics.forHandler(name, secrets);
   const counters = new Map<string, ReturnType<typeof metrics.counter>>();
   const openWithinMs = environment.openWithinMs ?? 10_000;
@@ -140,7 +142,7 @@ export async function openIsolated(
         notReady = message.ready ? undefined : (message.why ?? 'it reports that it is not ready');
         return undefined;
       case 'log':
-        return log[message.level](message.message, message.fields);
+        return lines[message.level](message.message, message.fields);
       case 'counted':
         return counted(message);
       case 'hasPage':
@@ -247,6 +249,7 @@ export async function openIsolated(
   async function end(): Promise<void> {
     await link.close(environment.closeWithinMs ?? 5000);
     answers.failAll(new Away('it is closed'));
+    lines.end();
     metrics.withdraw();
     isClosed();
   }

@@ -8,6 +8,7 @@ import {
   type AnyHandler,
   type Found,
   isFound,
+  type Log,
   type LogFields,
   type QuotaAsk,
   type ReportEntry,
@@ -34,6 +35,8 @@ export interface SessionOptions extends Pick<
   readonly send: (messages: readonly FromHandler[]) => void;
   /** Called after each message, so that a watchdog can tell a long list of messages from a loop. */
   readonly onProgress?: () => void;
+  /** Called when the handler has closed, before the host is told. */
+  readonly onClosed?: () => void;
 }
 
 type Made =
@@ -56,10 +59,17 @@ export class Session {
   #early: ToHandler[] | undefined = [];
   #open: OpenHandler | undefined;
   #readiness: string | undefined;
+  /** Writes lines of the host's log about the handler; bound them before. */
+  readonly log: Log;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#metrics = new SessionMetrics((message) => this.send(message));
+    const line =
+      (level: keyof Log) =>
+      (message: string, fields: LogFields = {}): void =>
+        this.send({ kind: 'log', level, message, fields: loggedFields(fields) });
+    this.log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
   }
 
   receive(messages: readonly ToHandler[]): void {
@@ -91,6 +101,7 @@ export class Session {
     this.#ended.abort(new Error(why));
     for (const call of this.#calls.values()) call.abort(why);
     await this.#open?.close();
+    this.#options.onClosed?.();
   }
 
   #sendAlone(message: FromHandler): void {
@@ -108,17 +119,13 @@ export class Session {
   }
 
   async #opened({ handler: name, adapter: adapterName, config, folder, worker, openWithinMs }: Open): Promise<void> {
-    const line =
-      (level: 'debug' | 'info' | 'warn' | 'error') =>
-      (message: string, fields: LogFields = {}): void =>
-        this.send({ kind: 'log', level, message: String(message), fields: loggedFields(fields) });
     try {
       const { clock, shared, closeWithinMs, restartAfterMs } = this.#options;
       this.#open = await openHandler(
         await this.#options.adapterOf(adapterName),
         { name, config, folder },
         {
-          log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+          log: this.log,
           metrics: this.#metrics,
           shared,
           worker,

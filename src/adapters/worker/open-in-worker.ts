@@ -6,17 +6,19 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Adapter, Log } from '../contract.ts';
-import { boundLog, type HandlerEnvironment, type HandlerToOpen, type OpenHandler } from '../open-handler.ts';
+import type { Adapter } from '../contract.ts';
+import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, secretsOf } from '../open-handler.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { openIsolated } from '../isolated/open-isolated.ts';
 import type { OpenChannel } from '../isolated/protocol.ts';
+import { handlerLog } from '../log/handler-log.ts';
+import { ratedLog, type RatedLog } from '../log/line-rate.ts';
 import { frame, FrameReader } from './frames.ts';
 import type { RunOptions } from './run.ts';
 import { packed, unpackedAnswers } from './messages.ts';
+import { PrintedLines } from './printed-lines.ts';
 import { tooMuch, watch } from './watchdog.ts';
 
 export interface InWorkerOptions {
@@ -46,13 +48,14 @@ export const openInWorker = (
   environment: HandlerEnvironment,
   options: InWorkerOptions,
 ): Promise<OpenHandler> => {
-  const log = boundLog(environment.log, { handler: toOpen.name, adapter: adapter.name });
-  return openIsolated(adapter, toOpen, environment, 'worker', processes(log, environment, options));
+  const names = { handler: toOpen.name, adapter: adapter.name, from: 'stderr' };
+  const printed = ratedLog(handlerLog(environment.log, secretsOf(adapter, toOpen), names));
+  return openIsolated(adapter, toOpen, environment, 'worker', processes(printed, environment, options));
 };
 
 /** Each channel is a new process; it starts when the one before has ended, so that there is never more than one. */
 function processes(
-  log: Log,
+  printed: RatedLog,
   { clock, closeWithinMs, restartAfterMs }: HandlerEnvironment,
   options: InWorkerOptions,
 ): OpenChannel {
@@ -78,6 +81,7 @@ function processes(
       if (isOver) return false;
       isOver = true;
       stopWatching?.();
+      printed.end();
       return true;
     };
     const gone = (why: string): void => {
@@ -113,7 +117,7 @@ function processes(
     stream.on('error', () => undefined); // the process has exited, or will be found silent
     linesOf(process, (line) => {
       ranOutOfMemory ||= /heap out of memory|Allocation failed/.test(line);
-      if (!isOver && !isOfCrash(line)) log.warn(line, { from: 'stderr' });
+      if (!isOver && !isOfCrash(line)) printed.warn(line);
     });
     process.on('error', (error) => gone(`its process could not be started: ${messageOf(error)}`));
     process.on('exit', (code, signal) => {
@@ -158,7 +162,8 @@ function started(main: RunOptions, memoryBytes: number): ChildProcess {
 function linesOf({ stderr }: ChildProcess, take: (line: string) => void): void {
   if (stderr === null) return;
   (stderr as Socket).unref();
-  createInterface({ input: stderr }).on('line', take);
+  const lines = new PrintedLines(take);
+  stderr.on('data', (chunk: Buffer) => lines.push(chunk)).on('end', () => lines.end());
 }
 
 /** V8's report of a crash: collections, and a native stack. */

@@ -13,8 +13,11 @@ import type { Adapter } from '../contract.ts';
 import { AdapterError } from '../errors.ts';
 import { importAdapters } from '../loading/import-adapters.ts';
 import { createSharedMemory, type SharedMemory } from '../shared-memory.ts';
+import { NO_SECRETS } from '../../text/secret-texts.ts';
 import { errorFields } from '../isolated/error-fields.ts';
 import { Session } from '../isolated/session.ts';
+import { handlerLog } from '../log/handler-log.ts';
+import { ratedLog } from '../log/line-rate.ts';
 import { BEAT, frame, FrameReader } from './frames.ts';
 import { packedAnswers, unpacked } from './messages.ts';
 import { BEAT_MS } from './watchdog.ts';
@@ -67,6 +70,7 @@ const session = new Session({
   send: (messages) => stream.write(frame(packedAnswers(messages))),
   shared,
   onProgress: beat,
+  onClosed: () => printed.end(),
   ...(hasClock ? { clock: { nowMs: () => times.nowMs, monotonicMs: () => times.monotonicMs } } : {}),
   ...(closeWithinMs === undefined ? {} : { closeWithinMs }),
   ...(restartAfterMs === undefined ? {} : { restartAfterMs }),
@@ -83,11 +87,12 @@ process.on('uncaughtException', (error: unknown, origin) =>
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 /** What the plugin prints, as lines of its handler's log. What it writes to stdout itself goes there. */
+const printed = ratedLog(handlerLog(session.log, NO_SECRETS, { from: 'console' }));
 const lines = (level: 'info' | 'warn'): Writable =>
   new Writable({
     decodeStrings: false,
     write(text: string, _encoding, done) {
-      session.send({ kind: 'log', level, message: text.trimEnd(), fields: { from: 'console' } });
+      printed[level](text.trimEnd());
       done();
     },
   });

@@ -104,7 +104,12 @@ test('a file gets every line, whole and in order', async () => {
 test('equal lines are rate-limited: further ones are counted, and the count is reported at the end of the period', () => {
   vi.useFakeTimers();
   const told: [string, number][] = [];
-  const limit = new RepeatLimit({ most: 3, periodMs: 1000, onRepeats: (key, repeats) => told.push([key, repeats]) });
+  const limit = new RepeatLimit({
+    most: 3,
+    periodMs: 1000,
+    onRepeats: (key, repeats) => told.push([key, repeats]),
+    onOthers: () => undefined,
+  });
   expect(Array.from({ length: 5 }, () => limit.admits('a'))).toEqual([true, true, true, false, false]);
   expect(limit.admits('b')).toBe(true);
   vi.advanceTimersByTime(1000);
@@ -115,7 +120,7 @@ test('equal lines are rate-limited: further ones are counted, and the count is r
 test('lines that are counted and not said yet are said when the log ends', () => {
   vi.useFakeTimers();
   const told: [string, number, number][] = [];
-  const limit = new RepeatLimit({ most: 3, onRepeats: (...said) => told.push(said) });
+  const limit = new RepeatLimit({ most: 3, onRepeats: (...said) => told.push(said), onOthers: () => undefined });
   for (let line = 0; line < 5000; line++) limit.admits('a');
   limit.admits('b');
   vi.advanceTimersByTime(1500);

@@ -1,0 +1,27 @@
+/**
+ * The log of a handler.
+ * **In**: lines of its plugin, and ours about it. **Out**: the same with the names of handler and adapter, within bounds, and without the
+ * secrets of its config. **Fails**: never.
+ */
+import type { SecretTexts } from '../../text/secret-texts.ts';
+import type { Log, LogFields } from '../contract.ts';
+import { boundedFields, boundedText, type FieldBounds } from './bounded-fields.ts';
+
+/** Characters of a line. */
+const MAX_MESSAGE = 4096;
+const FIELDS: FieldBounds = { text: 4096, all: 16_384 };
+/** Secrets are replaced before a text is cut, which might leave a part of one; of what is far beyond its bound nothing is read. */
+const BEYOND = 16;
+const READ: FieldBounds = { text: FIELDS.text * BEYOND, all: FIELDS.all * BEYOND };
+
+/** `names` are on each line; the plugin's own fields do not replace them. */
+export function handlerLog(log: Log, secrets: SecretTexts, names: LogFields): Log {
+  const line =
+    (level: keyof Log) =>
+    (message: string, fields?: LogFields): void =>
+      log[level](boundedText(secrets.text(boundedText(message, MAX_MESSAGE * BEYOND)), MAX_MESSAGE), {
+        ...boundedFields(secrets.fields(boundedFields(fields, READ)), FIELDS),
+        ...names,
+      });
+  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+}
