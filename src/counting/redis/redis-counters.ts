@@ -14,7 +14,7 @@ import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey, leaseIdOf, slotTag } from './counter-key.ts';
 import { leasePage, listsLeases } from '../lease-page.ts';
 import type { Command, Count, ExpiryS, Increment } from './pipe.ts';
-import { answersOf, argumentsOf, keysOf, type RedisAnswer, runScript } from './script.ts';
+import { answersOf, argumentsOf, keysOf, type RedisAnswer, ScriptRunner } from './script.ts';
 
 export interface RedisCountersOptions {
   readonly connection: Connection;
@@ -45,6 +45,7 @@ type Hit = Owe<BucketSpec> | Spend<BucketSpec>;
 export class RedisCounters {
   readonly #options: RedisCountersOptions;
   readonly #within: <T>(trip: () => Promise<T>, commands?: number) => Promise<T>;
+  readonly #script = new ScriptRunner();
   /** Filled until the end of this turn of the event loop. */
   #batch: Batch | undefined;
   /** Writes that a call waits for. */
@@ -147,7 +148,7 @@ export class RedisCounters {
     return connection.ask(
       (redis) => {
         const keys = keysOf(asks, (key) => this.#prefixOf(key));
-        return runScript(redis, keys, args);
+        return this.#script.run(redis, keys, args);
       },
       (reply) => answersOf(asks, reply),
     );

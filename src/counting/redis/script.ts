@@ -69,14 +69,43 @@ export function answersOf(asks: readonly QuotaAsk[], reply: unknown): RedisAnswe
   });
 }
 
-/** By its SHA-1 (EVALSHA), so that the script is sent once. Rejects as ioredis does. */
-export async function runScript(
-  redis: Redis | Cluster,
-  keys: readonly string[],
-  args: readonly (string | number)[],
-): Promise<unknown> {
-  return redis.evalsha(SCRIPT_SHA1, keys.length, ...keys, ...args).catch((error: unknown) => {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(SCRIPT, keys.length, ...keys, ...args); // Redis lost the script (restart, SCRIPT FLUSH); EVAL loads it again
-  });
+/** Ways to another node of a cluster, or to another server behind a proxy, that a call takes before it sends the script itself. */
+const MAX_WAITS = 3;
+
+/**
+ * The first call over a connection sends the script, others its SHA-1, in the same trip: a call that has to be sent again would be silent
+ * for two trips, which a deadline takes for an outage. By EVAL, since proxies do not know SCRIPT.
+ */
+export class ScriptRunner {
+  /** The connection that has carried the script. A cluster has many, and sends it where a node does not know it. */
+  #sentOver: unknown;
+  /** Redis lost the script (a restart of a node, SCRIPT FLUSH), and one call sends it for all. */
+  #loading: Promise<unknown> | undefined;
+
+  /** Rejects as ioredis does. */
+  run(redis: Redis | Cluster, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const { stream } = redis as Partial<Redis>;
+    if (stream === undefined || stream === this.#sentOver) return this.#bySha(redis, keys, args);
+    this.#sentOver = stream;
+    return redis.eval(SCRIPT, keys.length, ...keys, ...args);
+  }
+
+  async #bySha(redis: Redis | Cluster, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    for (let waits = 0; ; waits++) {
+      try {
+        return await redis.evalsha(SCRIPT_SHA1, keys.length, ...keys, ...args);
+      } catch (error) {
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      }
+      if (this.#loading === undefined || waits === MAX_WAITS) break;
+      await this.#loading.catch(() => undefined); // the call that sends it fails with the reason
+    }
+    const loading = redis.eval(SCRIPT, keys.length, ...keys, ...args);
+    this.#loading = loading;
+    try {
+      return await loading;
+    } finally {
+      if (this.#loading === loading) this.#loading = undefined;
+    }
+  }
 }

@@ -52,3 +52,42 @@ test('a script is sent to Redis once, and again after Redis has lost it', async 
   admin.disconnect();
   connection.close();
 });
+
+test.each(Object.entries(CONFIGS))(
+  '%s: a burst sends the script once to each server that lost it',
+  async (name, config) => {
+    const redis = await connectionOptions(z.object(redisShape).parse(config()), '/');
+    const connection = openConnection({ redis, timeoutMs: 2000, onReady() {} });
+    await eventually(() => expect(connection.why).toBeUndefined());
+    const counters = new RedisCounters({ connection, prefix: '', clock: 'redis', nowMs: Date.now });
+    const bucket = counters.bucket({ counter: 'burst', algorithm: 'fixed', perMs: 86_400_000 });
+    const servers = name === 'one server' ? [single] : cluster.nodes;
+    const admins = servers.map(({ url }) => new Redis(url));
+    const sumOf = async (pattern: RegExp): Promise<number> => {
+      const pages = await Promise.all(admins.map(async (admin) => admin.info('commandstats')));
+      return pages.reduce((sum, page) => sum + Number(pattern.exec(page)?.[1] ?? 0), 0);
+    };
+    const burst = async () => {
+      for (const admin of admins) await admin.config('RESETSTAT');
+      await Promise.all(
+        Array.from({ length: 200 }, async (_, at) =>
+          counters.charge([{ kind: 'spend', bucket, key: `k${at}`, cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }]),
+        ),
+      );
+      return {
+        sent: await sumOf(/cmdstat_eval:calls=(\d+)/),
+        again: await sumOf(/cmdstat_evalsha:.*failed_calls=(\d+)/),
+      };
+    };
+    for (const admin of admins) await admin.script('FLUSH');
+    const first = await burst();
+    // Over one connection the others follow the script, and none is sent again.
+    if (name === 'one server') expect(first).toEqual({ sent: 1, again: 0 });
+    else expect(first.sent).toBe(servers.length);
+    for (const admin of admins) await admin.script('FLUSH');
+    expect((await burst()).sent).toBe(servers.length);
+    expect(await burst()).toEqual({ sent: 0, again: 0 });
+    for (const admin of admins) admin.disconnect();
+    connection.close();
+  },
+);
