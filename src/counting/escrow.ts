@@ -111,7 +111,10 @@ export class Escrow {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#leases].map(async (lease) => Promise.all([lease.returning, this.#giveBack(lease)])));
+    const ends = [...this.#leases].map(async (lease) => {
+      await Promise.all([lease.returning?.catch(() => undefined), this.#giveBack(lease)]);
+    });
+    await Promise.all(ends);
   }
 
   /** `spends`: charges all asks; otherwise none, and the answers say what is left. */

@@ -208,3 +208,46 @@ describe('chunks', () => {
     expect((await ask(10_000, 10_000, 1))?.remaining).toBe(9999);
   });
 });
+
+test('closes though units that are on their way back are lost', async () => {
+  let isAway = false;
+  const answer = (asked: QuotaAsk): RedisAnswer => ({
+    granted: true,
+    limit: 1000,
+    remaining: 900,
+    resetMs: 60_000,
+    charged: Math.max(0, changeOf(asked)),
+    endsAtMs: 60_000,
+    used: 5,
+  });
+  let nowMs = 0;
+  const escrow = new Escrow({
+    maxLeases: 100,
+    nowMs: () => nowMs,
+    store: {
+      async charge(asks) {
+        await Promise.resolve();
+        if (isAway) throw new Error('away');
+        return asks.map(answer);
+      },
+      reset: async () => {},
+    },
+    recordHeld: () => {},
+    onUnits: () => {},
+  });
+  const bucket = { counter: 'c', algorithm: 'fixed', perMs: 60_000, leases: new Map() } satisfies EscrowBucket;
+  const ask: QuotaAsk<EscrowBucket> = {
+    kind: 'spend',
+    bucket,
+    key: 'k',
+    cost: 1,
+    limit: 1000,
+    burst: 1000,
+    perMs: 60_000,
+  };
+  while (escrow.heldOf(ask) === 0) await escrow.charge([ask]);
+  isAway = true;
+  nowMs = 30_000; // idle
+  escrow.giveBackIdle();
+  await expect(escrow.close()).resolves.toBeUndefined();
+});
