@@ -14,7 +14,6 @@ const closed = new Set<SecretTexts>();
 
 /** Returns what ends the use, once the handler is closed. */
 export function useSecrets(secrets: SecretTexts): () => void {
-  if (secrets.areNone) return () => undefined;
   open.set(secrets, (open.get(secrets) ?? 0) + 1);
   closed.delete(secrets);
   return () => {
@@ -22,7 +21,7 @@ export function useSecrets(secrets: SecretTexts): () => void {
     if (others > 0) open.set(secrets, others);
     else {
       open.delete(secrets);
-      closed.add(secrets);
+      if (!secrets.areNone) closed.add(secrets);
       for (const oldest of closed) if (closed.size > MAX_CLOSED) closed.delete(oldest);
     }
   };

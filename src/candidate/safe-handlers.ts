@@ -30,7 +30,12 @@ export function safeHandlers({ inForce, openHandlers, counters, callOf }: SafeHa
     if (live?.serves(spec) === true) {
       const handler = withoutCharges(live, counters, callOf);
       live.retain(); // a policy without it may come into force meanwhile
-      return { ...placeOf(live.open), handler, close: () => live.release() };
+      const release = live.secrets.include(spec.secrets); // its rules may have params with secrets of their own
+      const close = async (): Promise<void> => {
+        release();
+        await live.release();
+      };
+      return { ...placeOf(live.open), handler, close };
     }
     if (servesOnlyQuota(spec))
       return {

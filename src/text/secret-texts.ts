@@ -28,15 +28,24 @@ const FEW = 32;
 
 export class SecretTexts {
   /** By their first characters. Their forms are made for the first text that has these: a request has its cookies, however long. */
-  readonly #byStart: ReadonlyMap<string, readonly Candidate[]>;
+  readonly #byStart = new Map<string, Candidate[]>();
   /** The longest first. */
   readonly #formed = new Map<string, readonly SecretText[]>();
   /** Finds the first characters. A config may have thousands of keys, and a message is read once. */
   #starts: RegExp | undefined;
+  /** Added so far: thousands of rules may have the same one. */
+  readonly #added = new Set<string>();
+  readonly #included = new Set<SecretTexts>();
 
   constructor(secrets: Iterable<SecretText>) {
-    const byStart = new Map<string, Candidate[]>();
-    for (const { text: given, shown } of secrets)
+    this.add(secrets);
+  }
+
+  add(secrets: Iterable<SecretText>): void {
+    const byStart = this.#byStart;
+    for (const { text: given, shown } of secrets) {
+      if (this.#added.has(given)) continue;
+      this.#added.add(given);
       for (const text of partsOf(given))
         for (const form of FORMS) {
           const start = form(text.slice(0, SHORTEST + 1)).slice(0, SHORTEST);
@@ -45,14 +54,29 @@ export class SecretTexts {
           if (candidates === undefined) byStart.set(start, [{ text, shown, form }]);
           else candidates.push({ text, shown, form });
         }
-    this.#byStart = byStart;
+    }
+    this.#starts = undefined;
+    this.#formed.clear();
+  }
+
+  /** Replaces those of `others`, too, until the returned function is called. */
+  include(others: SecretTexts): () => void {
+    if (others === this) return () => undefined;
+    this.#included.add(others);
+    return () => this.#included.delete(others);
   }
 
   get areNone(): boolean {
-    return this.#byStart.size === 0;
+    return this.#byStart.size === 0 && this.#included.size === 0;
   }
 
   text(text: string): string {
+    let shown = this.#without(text);
+    for (const others of this.#included) shown = others.text(shown);
+    return shown;
+  }
+
+  #without(text: string): string {
     if (!this.#mayBeIn(text)) return text;
     const starts = (this.#starts ??= new RegExp([...this.#byStart.keys()].map(literally).join('|'), 'g'));
     starts.lastIndex = 0;

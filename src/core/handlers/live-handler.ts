@@ -13,6 +13,7 @@ import { HandlerMeters } from '../metrics/meters.ts';
 import type { EncodedDefinition, StoredReport } from './spooled/record.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { SecretTexts } from '../../text/secret-texts.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 
 /** Opens a handler of a policy: adapters in a server, canned answers in cases. */
@@ -81,11 +82,14 @@ export class LiveHandler {
   #snapshots = 0;
   #closed: Promise<void> | undefined;
   #heldMs = 0;
+  /** What neither its log nor its errors show; those of policies that keep it are included. */
+  readonly secrets: SecretTexts;
   readonly #whenClosed = Promise.withResolvers<void>();
 
   /** `queue`: absent if reports wait in memory. */
   constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext, queue?: MakeQueue) {
     this.#spec = spec;
+    this.secrets = spec.secrets;
     this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.open = open;
     this.#context = context;

@@ -56,6 +56,10 @@ export async function openSnapshot(
   );
   const slice = new TimeSlice();
   const preparations = new Preparations();
+  for (const spec of specs) {
+    const handler = kept.get(spec.name);
+    if (handler !== undefined) preparations.hide(handler, spec);
+  }
   const rules =
     findings.length > 0 ? [] : await preparedRules(policy, handlers, context, preparations, findings, slice);
   for (const { rule, why } of await preparations.rejected()) findings.push(rejection(policy, rule, why));

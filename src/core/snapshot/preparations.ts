@@ -8,6 +8,7 @@
 import { messageOf } from '../../text/message-of.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
 import type { Rule } from '../rules/rule.ts';
 
 interface OfHandler {
@@ -18,6 +19,12 @@ interface OfHandler {
 
 export class Preparations {
   readonly #byHandler = new Map<LiveHandler, OfHandler>();
+  readonly #secrets: (() => void)[] = [];
+
+  /** The params of this policy's rules may have secrets that those of the handler's first policy did not have. */
+  hide(handler: LiveHandler, { secrets }: HandlerSpec): void {
+    if (!secrets.areNone) this.#secrets.push(handler.secrets.include(secrets));
+  }
 
   add(handler: LiveHandler, made: unknown, rule: Rule): void {
     if (handler.open.handler.forget === undefined && handler.open.rejected === undefined) return;
@@ -47,6 +54,7 @@ export class Preparations {
   async forget(): Promise<void> {
     await Promise.all([...this.#byHandler].map(([handler, of]) => forgetAll(handler, of)));
     this.#byHandler.clear();
+    for (const release of this.#secrets.splice(0)) release();
   }
 }
 

@@ -24,9 +24,13 @@ export async function playgroundStart(
   const record = id === undefined ? undefined : await recorded(id);
   const request = record && playedRequest(policy, record);
   return 'text' in shown
-    ? { policy: shown.text, why: undefined, request }
+    ? { policy: withoutParams(policy, shown.text), why: undefined, request }
     : { policy: undefined, why: shown.why, request };
 }
+
+/** Without secrets that params of rules have, which a plugin's schema marks. */
+const withoutParams = ({ handlers }: Policy, text: string): string =>
+  [...handlers.values()].reduce((shown, { secrets }) => secrets.text(shown), text);
 
 type Values = Readonly<Record<string, unknown>>;
 

@@ -7,8 +7,8 @@ import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { MAX_REASON } from '../../../src/core/text-bounds.ts';
 import { engineOf, PATIENT, type TestEngine } from './engine-of.ts';
 
-/** Of the request, then of the config: marked, from the environment, in a header, in a URL. */
-const SECRETS = ['hunter2-of-ann', 'marked-pass', 'token-of-env', 'header-value', 'p@ss/of-url'];
+/** Of the request, then of the config: marked, from the environment, in a header, in a URL; then of the params of a rule. */
+const SECRETS = ['hunter2-of-ann', 'marked-pass', 'token-of-env', 'header-value', 'p@ss/of-url', 'key-of-a-rule'];
 const REQUEST = {
   'request.headers': new Map([['authorization', `Bearer ${SECRETS[0]}`]]),
 };
@@ -24,6 +24,7 @@ interface Leaky {
   readonly sink?: Way;
   readonly close?: Way;
   readonly host?: (host: Host, said: string) => void;
+  readonly said?: (host: Host, key: string) => void;
 }
 
 const CONFIG = z.strictObject({
@@ -33,6 +34,15 @@ const CONFIG = z.strictObject({
   url: z.string().describe('A URL with a password.'),
 });
 
+const PARAMS = z.strictObject({
+  key: z
+    .string()
+    .transform((key) => key.trim())
+    .default('none')
+    .describe('A key.')
+    .meta({ secret: true }),
+});
+
 /** It repeats all that it was given, in whatever it throws. */
 const leaky = (ways: Leaky) =>
   defineAdapter({
@@ -40,10 +50,10 @@ const leaky = (ways: Leaky) =>
     summary: 'For these tests.',
     config: CONFIG,
     serves: {
-      check: { input: { value: 'string' } },
-      enrich: { input: { value: 'string' }, output: { name: 'string' } },
-      quota: { algorithms: ['fixed'] },
-      report: { input: 'any' },
+      check: { params: PARAMS, input: { value: 'string' } },
+      enrich: { params: PARAMS, input: { value: 'string' }, output: { name: 'string' } },
+      quota: { params: PARAMS, algorithms: ['fixed'] },
+      report: { params: PARAMS, input: 'any' },
     },
     async open({ password, token, headers, url }, host) {
       const all = `${password} ${token} ${Object.values(headers).join()} ${url} ${decodeURIComponent(url)}`;
@@ -54,30 +64,31 @@ const leaky = (ways: Leaky) =>
       ways.host?.(host, all);
       await Promise.resolve();
       return {
-        check: () => {
-          fail(ways.prepare);
+        check: ({ params: { key } }) => {
+          fail(ways.prepare, key);
           return ({ value }) => {
-            fail(ways.check, value);
+            ways.said?.(host, key);
+            fail(ways.check, `${value} ${key}`);
             return allow();
           };
         },
         lookup:
-          () =>
+          ({ params: { key: secret } }) =>
           ({ value }) => {
-            fail(ways.lookup, value);
+            fail(ways.lookup, `${value} ${secret}`);
             return { name: 'ann' };
           },
-        bucket: () => 0,
+        bucket: ({ params }) => params,
         charge: async (asks) => {
           await Promise.resolve();
-          fail(ways.charge, asks.map(({ key }) => key).join());
+          fail(ways.charge, asks.map(({ key, bucket }) => `${key} ${JSON.stringify(bucket)}`).join());
           return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
         },
-        sink: () => {
-          fail(ways.sink);
-          return 0;
+        sink: ({ params }) => {
+          fail(ways.sink, params.key);
+          return params;
         },
-        write: () => fail(ways.write),
+        write: (entries) => fail(ways.write, JSON.stringify(entries.map(({ sink }) => sink))),
         close: () => fail(ways.close),
       };
     },
@@ -95,12 +106,13 @@ handlers:
       url: "redis://ann:${encodeURIComponent(SECRETS[4] ?? '')}@127.0.0.1/0"
 rules:
 `;
+const KEY = `{ key: '${SECRETS[5]} ' }`;
 const RULES = {
-  check: `  - { name: r, check: { handler: h, input: { value: '${GIVEN}' } } }`,
-  lookup: `  - { name: r, enrich: { handler: h, input: { value: '${GIVEN}' }, as: my.user } }
+  check: `  - { name: r, check: { handler: h, params: ${KEY}, input: { value: '${GIVEN}' } } }`,
+  lookup: `  - { name: r, enrich: { handler: h, params: ${KEY}, input: { value: '${GIVEN}' }, as: my.user } }
   - { name: reads, match: my.user.name == "bob", deny: {} }`,
-  charge: `  - { name: r, quota: { handler: h, limit: 9, per: 1m, key: ['${GIVEN}'] } }`,
-  write: '  - { name: r, report: { handler: h, input: { a: request.path } } }',
+  charge: `  - { name: r, quota: { handler: h, params: ${KEY}, limit: 9, per: 1m, key: ['${GIVEN}'] } }`,
+  write: `  - { name: r, report: { handler: h, params: ${KEY}, input: { a: request.path } } }`,
 };
 
 const engineWith = (ways: Leaky, rules: string): Promise<TestEngine> =>
@@ -136,6 +148,22 @@ test.each(
   // An operator sees which part of the config it was, and what the rest says.
   expect(JSON.stringify(logged)).toContain('{ $env: TOKEN }');
   expect(JSON.stringify(logged)).toContain('127.0.0.1/0');
+});
+
+test('params of rules, after reloads that keep the handler', async () => {
+  const { engine, http, load, logged } = await engineWith(
+    { check: (said) => new Error(said), said: (host, key) => host.log.warn(`asked with ${key}`, { key }) },
+    RULES.check,
+  );
+  const keys = [SECRETS[5] ?? '', 'a-later-key-of-it', 'the-last-key-of-it'];
+  for (const key of keys) {
+    await engine.use(await load(POLICY + RULES.check.replace(SECRETS[5] ?? '', key)));
+    await http(REQUEST);
+  }
+  const text = JSON.stringify([logged, engine.handlers(), engine.verdicts({ limit: 10 })]);
+  for (const key of keys) expect(text).not.toContain(key);
+  expect(text).toContain('asked with (secret)');
+  expect(engine.handlers()[0]?.lastError?.why).toContain('(secret)');
 });
 
 test('a secret in which a message is cut shows no part of itself', async () => {
@@ -175,7 +203,7 @@ test('an error after the deadline, when the bytes of its request are those of an
   const why = `refused ${SECRETS[0]}`;
   const slow = Promise.withResolvers<never>();
   const answers = [() => slow.promise, () => Promise.reject(new Unavailable(why))];
-  const policy = `handlers: { h: { adapter: check-script, deadline: 20ms, config: { script: h } } }\nrules:\n${RULES.check}`;
+  const policy = `handlers: { h: { adapter: check-script, deadline: 20ms, config: { script: h } } }\nrules:\n${RULES.check.replace(`params: ${KEY}, `, '')}`;
   const { engine, http, load, logged } = await engineOf(policy, { h: { check: () => answers.shift()?.() ?? allow() } });
   const { attributes } = await load(policy);
   const wireOf = (authorization: string) =>

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { allow, defineAdapter } from '../../../src/adapters/contract.ts';
 import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
+import { createRegistry } from '../../../src/adapters/registry.ts';
 import type { Played } from '../../../src/admin/sources.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { play } from '../../../src/serve/policy/playground.ts';
@@ -86,6 +89,30 @@ test('rules of a text use the handlers in force, unless the text has one of the 
     explanation: undefined,
     findings: [{ code: 'RULES_UNKNOWN_HANDLER', message: expect.stringContaining('door') as unknown }],
   });
+});
+
+test('a text of the policy has no secret of the params of a rule', async () => {
+  const keyed = defineAdapter({
+    name: 'check-keyed',
+    summary: 'For this test.',
+    config: z.strictObject({}),
+    serves: {
+      check: { params: z.strictObject({ key: z.string().describe('A key.').meta({ secret: true }) }), input: {} },
+    },
+    open: async () => ({ check: () => () => allow() }),
+  });
+  const text = `handlers: { h: { adapter: check-keyed, config: {} } }
+rules: [{ name: a, check: { handler: h, params: { key: key-of-a-rule } } }]`;
+  const adapters = createRegistry([keyed]);
+  const { policy: inForce, findings } = await loadPolicyText(new Map([['policy.yaml', text]]), { adapters });
+  expect(findings).toEqual([]);
+  const files = { files: [{ file: 'policy.yaml', text }], found: new Set<string>(), watched: [], findings: [] };
+  const { policy } = await playgroundStart(undefined, {
+    inForce: () => inForce,
+    texts: () => ({ files, named: new Map(), plugins: [], isLenient: false }),
+    recorded: async () => undefined,
+  });
+  expect(policy).toBe('# policy.yaml\nrules: [{ name: a, check: { handler: h, params: { key: (secret) } } }]\n');
 });
 
 test('a kept call becomes a request without what cannot be read, and names what is hidden', async () => {

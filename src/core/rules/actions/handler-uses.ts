@@ -47,7 +47,7 @@ export class HandlerUses {
 
   read<C extends Capability>(fields: Fields, capability: C): HandlerUse<C> | undefined {
     const named = this.named(fields, capability);
-    const params = named === undefined ? undefined : this.params(fields, named.serves.params);
+    const params = named === undefined ? undefined : this.params(fields, named.spec, named.serves.params);
     return named === undefined || params === undefined ? undefined : { ...named, params: params.value };
   }
 
@@ -79,7 +79,11 @@ export class HandlerUses {
     return undefined;
   }
 
-  params(fields: Fields, schema: Parameters<typeof parsedBy>[0] | undefined): { readonly value: unknown } | undefined {
+  params(
+    fields: Fields,
+    { secrets }: HandlerSpec,
+    schema: Parameters<typeof parsedBy>[0] | undefined,
+  ): { readonly value: unknown } | undefined {
     const node = fields.node('params');
     if (schema === undefined) {
       if (node !== undefined) this.#findings.error('RULES_PARAMS', node.place, 'this adapter takes no params');
@@ -96,6 +100,8 @@ export class HandlerUses {
       { shown: (text) => new SecretTexts(secretsOfConfig(schema, value)).text(text) },
     );
     if (parsed === undefined) this.#handlers.written.push(...secretsOfConfig(schema, value));
+    // The plugin has those of its rules beside those of its config, and may repeat either.
+    else secrets.add([...secretsOfConfig(schema, value), ...secretsOfConfig(schema, parsed.value)]);
     return parsed;
   }
 

@@ -74,7 +74,7 @@ export function quotaOf(
   const partial = fields.flag('partial') ?? false;
   checkTogether(fields, { algorithm, isCalendar: calendar !== undefined, partial }, findings);
   const policy = policyNameOf(fields, findings);
-  const params = use === undefined ? undefined : handlers.params(fields, use.serves.params);
+  const params = use === undefined ? undefined : handlers.params(fields, use.spec, use.serves.params);
   const counter = fields.text('counter') ?? ruleName;
   const override = fields.flag('override') ?? true;
   if (

@@ -65,7 +65,7 @@ function declareOf(
     return;
   }
   const uses = new HandlerUses(handlers, findings);
-  const params = uses.params(fields, serves.params);
+  const params = uses.params(fields, handler, serves.params);
   const shape =
     params === undefined
       ? undefined
