@@ -29,6 +29,12 @@ export function bootstrap(options: {
       cds_config: ADS,
       lds_config: ADS,
     },
+    layered_runtime: {
+      layers: [
+        { name: 'patterns', static_layer: { 're2.max_program_size.error_level': 32_768 } },
+        { name: 'admin', admin_layer: {} },
+      ],
+    },
     static_resources: {
       clusters: [
         {

@@ -124,8 +124,9 @@ export function keepalive({ connectionPool }: PortPolicy): Json | undefined {
   return {
     tcp_keepalive: compact({
       keepalive_probes: own.probes,
-      keepalive_time: own.time === undefined ? undefined : Math.round(own.time / 1000),
-      keepalive_interval: own.interval === undefined ? undefined : Math.round(own.interval / 1000),
+      // The kernel takes whole seconds, and none of 0.
+      keepalive_time: own.time === undefined ? undefined : Math.ceil(own.time / 1000),
+      keepalive_interval: own.interval === undefined ? undefined : Math.ceil(own.interval / 1000),
     }),
   };
 }

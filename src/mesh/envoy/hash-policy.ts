@@ -1,5 +1,5 @@
 import type { PortPolicy } from '../rules/destination-rule.ts';
-import { compact, type Json } from './parts.ts';
+import { compact, type Json, seconds } from './parts.ts';
 import type { RouteScope } from './route-scope.ts';
 
 /** What of a call decides its endpoint, where the rule of its destination hashes: that of the subset goes before that of the host. */
@@ -21,5 +21,7 @@ export function hashPolicy(
   if (hash.httpQueryParameterName !== undefined) return [{ query_parameter: { name: hash.httpQueryParameterName } }];
   if (hash.useSourceIp !== undefined) return [{ connection_properties: { source_ip: hash.useSourceIp } }];
   const { httpCookie } = hash;
-  return httpCookie === undefined ? [] : [{ cookie: compact(httpCookie) }];
+  if (httpCookie === undefined) return [];
+  const { ttl, ...cookie } = httpCookie;
+  return [{ cookie: compact({ ...cookie, ttl: ttl === undefined ? undefined : seconds(ttl) }) }];
 }

@@ -192,7 +192,7 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
     const complete = completed(host, namespace, context);
     return hashPolicy(context.scope, complete, portOf(complete, port, context), subset);
   });
-  const authority = rewrite?.authority ?? hostOf(headersOf(route)?.request?.set);
+  const authority = rewrite?.authority ?? hostOf(headersOf(route)) ?? hostOf({ request: { add: route.appendHeaders } });
   return compact({
     ...(weighted.length === 1 && only !== undefined
       ? { cluster: clusterOf(only.destination, namespace, context) }
@@ -202,7 +202,7 @@ function actionOf(route: HttpRoute, namespace: string, context: RouteContext): J
               name: clusterOf(destination, namespace, context),
               weight,
               ...headerChanges(headers),
-              ...hostRewrite(hostOf(headers?.request?.set)),
+              ...hostRewrite(hostOf(headers)),
             })),
           },
         }),
@@ -244,8 +244,16 @@ const joined = (a: HeaderOperations, b: HeaderOperations): HeaderOperations => (
 
 const hostRewrite = (host: string | undefined): Json => (host === undefined ? {} : { host_rewrite_literal: host });
 
-const hostOf = (set: Readonly<Record<string, string>> | undefined): string | undefined =>
-  set?.[':authority'] ?? set?.['host'];
+interface HostChange {
+  readonly request?: { readonly set?: Values; readonly add?: Values } | undefined;
+}
+type Values = Readonly<Record<string, string>>;
+
+/** A request has one host, so one that is added takes the place of the other. */
+const hostOf = (headers: HostChange | undefined): string | undefined =>
+  [headers?.request?.set, headers?.request?.add]
+    .map((values) => values?.[':authority'] ?? values?.['host'])
+    .find((host) => host !== undefined);
 
 const completed = (host: string, namespace: string, { scope }: RouteContext): string =>
   completeHost(host, namespace, scope.mesh.settings.domain);

@@ -9,7 +9,9 @@ export const sortedEntries = <T>(map: Readonly<Record<string, T>>): readonly (re
 
 export function stringMatcher({ exact, prefix, regex }: StringMatch): Json {
   if (exact !== undefined) return { exact };
-  return prefix === undefined ? { safe_regex: { regex: regex ?? '.*' } } : { prefix };
+  return prefix === undefined
+    ? { safe_regex: { regex: regex === undefined || regex === '*' ? '.*' : regex } }
+    : { prefix };
 }
 
 type Headers = HttpRoute['headers'];

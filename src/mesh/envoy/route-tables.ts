@@ -14,7 +14,7 @@ import {
   overlap,
 } from '../resolve/hosts.ts';
 import type { GatewayHost } from '../rules/gateway.ts';
-import { MESH_GATEWAY } from '../rules/virtual-service.ts';
+import { MAX_BODY_BYTES, MESH_GATEWAY } from '../rules/virtual-service.ts';
 import { idOf } from '../revisions.ts';
 import { ruleFor } from '../resolve/rule-for.ts';
 import type { Scope } from '../resolve/scope.ts';
@@ -136,7 +136,7 @@ const catchAll = (outbound: 'ALLOW_ANY' | 'REGISTRY_ONLY'): Json =>
 
 const TABLE: Json = {
   validate_clusters: false,
-  max_direct_response_body_size_bytes: 1 << 20, // Envoy refuses routes with a larger body, by itself one of 4 KiB
+  max_direct_response_body_size_bytes: MAX_BODY_BYTES, // Envoy refuses routes with a larger body, by itself one of 4 KiB
   ignore_port_in_host_matching: true,
 };
 

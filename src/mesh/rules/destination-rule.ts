@@ -1,6 +1,7 @@
 /** DestinationRule of networking.istio.io: how calls reach the endpoints of a host, and its subsets. */
 import { z } from 'zod';
 import { localityLbSetting } from './locality.ts';
+import { count, tableSize } from './proxy-values.ts';
 import {
   duration,
   durationOr,
@@ -14,12 +15,12 @@ import {
 } from './values.ts';
 
 export const tcpKeepalive = z.strictObject({
-  probes: z.int().min(1).optional(),
+  probes: count(1).optional(),
   time: duration.optional(),
   interval: duration.optional(),
 });
 const tcp = z.strictObject({
-  maxConnections: z.int().min(1).optional(),
+  maxConnections: count(1).optional(),
   connectTimeout: duration.optional(),
   /** 0: connections never end for being idle. */
   idleTimeout: durationOr('', 0).optional(),
@@ -27,19 +28,22 @@ const tcp = z.strictObject({
   tcpKeepalive: tcpKeepalive.optional(),
 });
 const http = z.strictObject({
-  http1MaxPendingRequests: z.int().min(0).optional(),
-  http2MaxRequests: z.int().min(0).optional(),
-  maxRequestsPerConnection: z.int().min(0).optional(),
-  maxRetries: z.int().min(0).optional(),
+  http1MaxPendingRequests: count().optional(),
+  http2MaxRequests: count().optional(),
+  maxRequestsPerConnection: count().optional(),
+  maxRetries: count().optional(),
   idleTimeout: duration.optional(),
   h2UpgradePolicy: z.enum(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']).optional(),
   useClientProtocol: z.boolean().optional(),
-  maxConcurrentStreams: z.int().min(1).optional(),
+  maxConcurrentStreams: count(1, 2_147_483_647).optional(),
   /** Pings on connections of HTTP/2. */
   http2KeepAlive: z.strictObject({ interval: duration, timeout: duration }).optional(),
 });
 
 export const connectionPool = z.strictObject({ tcp: tcp.optional(), http: http.optional() });
+
+/** Envoy's own limit. */
+const MAX_RING = 8 << 20;
 
 const consistentHash = z
   .strictObject({
@@ -49,14 +53,15 @@ const consistentHash = z
       .strictObject({
         name: z.string().min(1),
         path: z.string().optional(),
-        ttl: z.string().optional(),
+        /** 0: for as long as the client runs. */
+        ttl: durationOr('', 0).optional(),
         attributes: z.array(z.strictObject({ name: z.string().min(1), value: z.string() })).default([]),
       })
       .optional(),
     useSourceIp: z.boolean().optional(),
-    minimumRingSize: z.int().min(1).optional(),
-    ringHash: z.strictObject({ minimumRingSize: z.int().min(1).optional() }).optional(),
-    maglev: z.strictObject({ tableSize: z.int().min(1).optional() }).optional(),
+    minimumRingSize: count(1, MAX_RING).optional(),
+    ringHash: z.strictObject({ minimumRingSize: count(1, MAX_RING).optional() }).optional(),
+    maglev: z.strictObject({ tableSize: tableSize.optional() }).optional(),
   })
   .refine(
     ({ httpHeaderName, httpQueryParameterName, httpCookie, useSourceIp }) =>
@@ -81,11 +86,11 @@ const loadBalancer = z.strictObject({
 
 const outlierDetection = z.strictObject({
   /** 1.0.2: errors of gateways, 502 to 504, alone. */
-  consecutiveErrors: z.int().min(0).optional(),
-  consecutive5xxErrors: z.int().min(0).optional(),
-  consecutiveGatewayErrors: z.int().min(0).optional(),
+  consecutiveErrors: count().optional(),
+  consecutive5xxErrors: count().optional(),
+  consecutiveGatewayErrors: count().optional(),
   splitExternalLocalOriginErrors: z.boolean().optional(),
-  consecutiveLocalOriginFailures: z.int().min(0).optional(),
+  consecutiveLocalOriginFailures: count().optional(),
   interval: duration.optional(),
   baseEjectionTime: duration.optional(),
   maxEjectionPercent: z.int().min(0).max(100).optional(),
@@ -93,7 +98,7 @@ const outlierDetection = z.strictObject({
   /** 1.0.2. */
   http: z
     .strictObject({
-      consecutiveErrors: z.int().min(0).optional(),
+      consecutiveErrors: count().optional(),
       interval: duration.optional(),
       baseEjectionTime: duration.optional(),
       maxEjectionPercent: z.int().min(0).max(100).optional(),
@@ -153,7 +158,7 @@ const portPolicy = {
 /** The share of active requests that may be retries; in place of maxRetries. */
 const retryBudget = z.strictObject({
   percent: z.number().min(0).max(100).default(20),
-  minRetryConcurrency: z.int().min(0).default(3),
+  minRetryConcurrency: count().default(3),
   budgetInterval: unsupported('remove it; the share is that of active requests'),
 });
 

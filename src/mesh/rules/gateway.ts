@@ -1,6 +1,8 @@
 /** Gateway and Sidecar of networking.istio.io: which ports a proxy opens, and what it sees of the mesh. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { connectionPool } from './destination-rule.ts';
+import { cipherSuite } from './proxy-values.ts';
 import { isServerName, label, labels, port, secretName, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
 
 const PROTOCOLS = [
@@ -39,11 +41,15 @@ const serverTls = z
     credentialName: secretName.optional(),
     subjectAltNames: z.array(z.string()).default([]),
     /** Digests of certificates of clients, or of their keys (base64), one of which a certificate must have. */
-    verifyCertificateSpki: z.array(z.string().min(1)).default([]),
-    verifyCertificateHash: z.array(z.string().min(1)).default([]),
+    verifyCertificateSpki: z
+      .array(z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'expected a SHA-256 by base64, 44 characters'))
+      .default([]),
+    verifyCertificateHash: z
+      .array(z.string().regex(/^[0-9a-fA-F]{2}(:?[0-9a-fA-F]{2}){31}$/, 'expected a SHA-256 in hexadecimal digits'))
+      .default([]),
     minProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
     maxProtocolVersion: z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']).optional(),
-    cipherSuites: z.array(z.string()).default([]),
+    cipherSuites: z.array(cipherSuite).default([]),
   })
   .superRefine(({ mode, serverCertificate, privateKey, caCertificates, credentialName }, context) => {
     if (mode === undefined || mode === 'PASSTHROUGH') return;
@@ -81,12 +87,15 @@ export interface GatewayHost {
   readonly host: string;
 }
 
+/** Where a listener is opened. */
+const bindAddress = z.string().refine((text) => isIP(text) !== 0, { message: 'expected an address, such as 10.1.2.3' });
+
 const server = z
   .strictObject({
     port: portSpec,
     hosts: z.array(gatewayHost).min(1),
     tls: serverTls.optional(),
-    bind: z.string().optional(),
+    bind: bindAddress.optional(),
     name: z.string().optional(),
     defaultEndpoint: unsupported('remove it'),
   })
@@ -119,7 +128,7 @@ export type Gateway = z.output<typeof gateway>;
 const captureMode = z.enum(['DEFAULT', 'IPTABLES', 'NONE']).default('DEFAULT');
 const ingress = z.strictObject({
   port: portSpec,
-  bind: z.string().optional(),
+  bind: bindAddress.optional(),
   captureMode,
   defaultEndpoint: z
     .string()
@@ -143,7 +152,7 @@ const egressHost = z
   });
 const egress = z.strictObject({
   port: portSpec.optional(),
-  bind: z.string().optional(),
+  bind: bindAddress.optional(),
   captureMode,
   hosts: z.array(egressHost).min(1),
 });

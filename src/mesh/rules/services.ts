@@ -4,9 +4,16 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { PROTOCOLS } from '../model/model.ts';
+import { count } from './proxy-values.ts';
 import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
 
-const protocol = z.string().min(1);
+/** Anything else would be taken for TCP. */
+const protocol = z
+  .string()
+  .refine((text) => [...PROTOCOLS, 'udp', 'http_proxy'].includes(text.toLowerCase() as never), {
+    message: `expected a protocol: ${PROTOCOLS.map((one) => one.toUpperCase()).join(', ')}`,
+  });
 const servicePort = z.strictObject({
   number: port,
   name: z.string().min(1),
@@ -20,7 +27,7 @@ const workload = {
   labels: labels.default({}),
   network: unsupported('remove it'),
   locality: z.string().optional(),
-  weight: z.int().min(0).optional(),
+  weight: count().optional(),
   serviceAccount: z.string().optional(),
 };
 const entryEndpoint = z.strictObject({ ...workload, address: z.string().min(1) });

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { goDurationMs } from '../../time/duration.ts';
+import { regex } from './proxy-values.ts';
 
 /** Text of Go's form, such as `1.5s`; milliseconds. `hint`: what to write instead of 0s. */
 export const durationOr = (hint: string, leastMs = 1) =>
@@ -60,7 +61,8 @@ export const stringMatch = z
   .strictObject({
     exact: z.string().optional(),
     prefix: z.string().min(1).optional(),
-    regex: z.string().min(1).optional(),
+    /** `*` in old rules is any text. */
+    regex: z.union([z.literal('*'), regex]).optional(),
   })
   .refine((match) => Object.values(match).filter((one) => one !== undefined).length <= 1, {
     message: 'expected one of exact, prefix and regex',

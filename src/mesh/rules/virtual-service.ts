@@ -1,5 +1,6 @@
 /** VirtualService of networking.istio.io: how calls to hosts are routed. */
 import { z } from 'zod';
+import { count, headerValue, isCount, oneLine, patternOf, regex, retryOn } from './proxy-values.ts';
 import { isClaimName, routingClaim } from './routing-claim.ts';
 import {
   duration,
@@ -20,13 +21,30 @@ import {
   wildcardHost,
 } from './values.ts';
 
-const headerValue = z.string().refine((text) => !/[\0\r\n]/.test(text), { message: 'expected one line' });
-const headerOperations = z.strictObject({
-  set: z.record(headerName, headerValue).default({}),
-  add: z.record(headerName, headerValue).default({}),
-  remove: z.array(headerName).default([]),
+/** Envoy changes no parts of the request line or the status line by the names of headers. */
+const plainName = headerName.refine((name) => name !== 'host' && !name.startsWith(':'), {
+  message: 'a rule changes no host and no pseudo-header here; rewrite has the path and the authority of a request',
 });
-const headers = z.strictObject({ request: headerOperations.optional(), response: headerOperations.optional() });
+/** The host is rewritten. */
+const requestName = headerName.refine((name) => name === ':authority' || !name.startsWith(':'), {
+  message: 'a rule sets no pseudo-header but :authority; rewrite has the path of a request',
+});
+const headers = z.strictObject({
+  request: z
+    .strictObject({
+      set: z.record(requestName, headerValue).default({}),
+      add: z.record(requestName, headerValue).default({}),
+      remove: z.array(plainName).default([]),
+    })
+    .optional(),
+  response: z
+    .strictObject({
+      set: z.record(plainName, headerValue).default({}),
+      add: z.record(plainName, headerValue).default({}),
+      remove: z.array(plainName).default([]),
+    })
+    .optional(),
+});
 
 const destination = z.strictObject({
   host,
@@ -42,7 +60,7 @@ const destination = z.strictObject({
 });
 export type Destination = z.output<typeof destination>;
 
-const weight = z.int().min(0);
+const weight = count();
 const weighted = z.strictObject({ destination, weight: weight.optional(), headers: headers.optional() });
 
 /** Names of claims keep their case. */
@@ -93,9 +111,9 @@ const abort = z
   });
 
 export const retries = z.strictObject({
-  attempts: z.int().min(0).default(0),
+  attempts: count().default(0),
   perTryTimeout: duration.optional(),
-  retryOn: z.string().min(1).optional(),
+  retryOn: retryOn.optional(),
   retryRemoteLocalities: z.boolean().nullish(),
   retryIgnorePreviousHosts: z.boolean().nullish(),
   backoff: duration.optional(),
@@ -103,9 +121,22 @@ export const retries = z.strictObject({
 
 const rewrite = z
   .strictObject({
-    uri: z.string().min(1).optional(),
-    authority: z.string().min(1).optional(),
-    uriRegexRewrite: z.strictObject({ match: z.string().min(1), rewrite: z.string() }).optional(),
+    uri: oneLine.min(1).optional(),
+    authority: oneLine.min(1).optional(),
+    uriRegexRewrite: z
+      .strictObject({ match: regex, rewrite: oneLine })
+      .superRefine(({ match, rewrite: text }, context) => {
+        const pattern = patternOf(match);
+        const groups = typeof pattern === 'string' ? 9 : pattern.groupCount();
+        for (const [reference, group] of text.matchAll(/\\([^\\]|$|\\)/g))
+          if (group !== '\\' && (!/^\d$/.test(group ?? '') || Number(group) > groups))
+            context.addIssue({
+              code: 'custom',
+              path: ['rewrite'],
+              message: `${reference} stands for no group of the pattern; it has \\0 to \\${groups}`,
+            });
+      })
+      .optional(),
   })
   .refine(({ uri, uriRegexRewrite }) => uri === undefined || uriRegexRewrite === undefined, {
     message: 'expected one of uri and uriRegexRewrite',
@@ -113,9 +144,9 @@ const rewrite = z
 
 const redirect = z
   .strictObject({
-    uri: z.string().optional(),
-    prefixRewrite: z.string().min(1).optional(),
-    authority: z.string().optional(),
+    uri: oneLine.optional(),
+    prefixRewrite: oneLine.min(1).optional(),
+    authority: oneLine.optional(),
     port: port.optional(),
     derivePort: z.enum(['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']).optional(),
     scheme: z.enum(['http', 'https']).optional(),
@@ -143,6 +174,11 @@ const corsPolicy = z.strictObject({
   unmatchedPreflights: z.enum(['UNSPECIFIED', 'FORWARD', 'IGNORE']).optional(),
 });
 
+/** Of Envoy's direct responses, as tables of routes set it. */
+export const MAX_BODY_BYTES = 1 << 20;
+const bodyLength = (text: string, base64: string): number =>
+  Buffer.byteLength(text) + Buffer.byteLength(base64, 'base64');
+
 const mirror = z.strictObject({ destination, percentage: percentage.optional() });
 
 const httpRoute = z
@@ -158,6 +194,9 @@ const httpRoute = z
           .strictObject({ string: z.string().optional(), bytes: z.base64('expected base64').optional() })
           .refine(({ string, bytes }) => (string === undefined) !== (bytes === undefined), {
             message: 'expected one of string and bytes',
+          })
+          .refine(({ string = '', bytes = '' }) => bodyLength(string, bytes) <= MAX_BODY_BYTES, {
+            message: `a body has at most ${MAX_BODY_BYTES} octets`,
           })
           .optional(),
       })
@@ -175,8 +214,8 @@ const httpRoute = z
     /** A VirtualService without hosts, whose routes stand in the place of this one. */
     delegate: z.strictObject({ name: label, namespace: label.optional() }).optional(),
     /** 1.0.2. */
-    appendHeaders: z.record(headerName, headerValue).default({}),
-    removeResponseHeaders: z.record(headerName, z.string()).default({}),
+    appendHeaders: z.record(requestName, headerValue).default({}),
+    removeResponseHeaders: z.record(plainName, z.string()).default({}),
     websocketUpgrade: z.boolean().optional(),
   })
   .superRefine((route, context) => {
@@ -191,6 +230,8 @@ const httpRoute = z
     const weights = route.route?.map((one) => one.weight ?? 0) ?? [];
     if (weights.length > 1 && weights.every((one) => one === 0))
       refuse(['route'], 'the sum of the weights must be above 0');
+    if (!isCount(weights.reduce((sum, one) => sum + one, 0)))
+      refuse(['route'], 'the sum of the weights is more than 32 bits hold');
   });
 export type HttpRetries = z.output<typeof retries>;
 export type HttpRoute = z.output<typeof httpRoute>;
