@@ -10,6 +10,7 @@ import { caName, certificateName, credentialCaOf, credentialOf, type Used } from
 import { memberContext } from './mutual-tls.ts';
 import { compact, type Json } from './parts.ts';
 import {
+  checksOfPeer,
   commonContext,
   fileCertificate,
   fileValidation,
@@ -23,7 +24,7 @@ import {
 export function serverSocket(tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
   const common =
     tls.mode === 'ISTIO_MUTUAL'
-      ? memberContext(alpn, scope)
+      ? ownContext(tls, alpn, scope)
       : tls.credentialName === undefined
         ? filesContext(tls, alpn)
         : credentialContext(tls.credentialName, tls, alpn, scope);
@@ -52,6 +53,24 @@ const checksOf = ({ subjectAltNames, caCrl, verifyCertificateSpki, verifyCertifi
 });
 
 const verifiesClients = ({ mode }: ServerTls): boolean => mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
+
+/** By the identity of the gateway; without names of clients it lets any member in. */
+function ownContext(tls: ServerTls, alpn: readonly string[], scope: Scope): Json | undefined {
+  const context = memberContext(alpn, scope);
+  if (context === undefined) return undefined;
+  const { tls_params: versions, combined_validation_context: validation } = context as Readonly<Record<string, Json>>;
+  return {
+    ...context,
+    tls_params: { ...versions, ...parametersOf(tls) },
+    combined_validation_context: {
+      ...validation,
+      default_validation_context: {
+        ...(validation?.['default_validation_context'] as Json),
+        ...checksOfPeer(checksOf(tls)),
+      },
+    },
+  };
+}
 
 function filesContext(tls: ServerTls, alpn: readonly string[]): Json {
   const { serverCertificate: chain, privateKey: key, caCertificates: ca } = tls;

@@ -44,18 +44,18 @@ export interface PeerChecks {
 
 /** `ca`: a file in PEM. */
 export const fileValidation = (ca: string, checks: PeerChecks): Json => ({
-  validation_context: { trusted_ca: { filename: ca }, ...checksOf(checks) },
+  validation_context: { trusted_ca: { filename: ca }, ...checksOfPeer(checks) },
 });
 
 export const namedValidation = (name: string, checks: PeerChecks): Json => ({
   combined_validation_context: {
-    default_validation_context: checksOf(checks),
+    default_validation_context: checksOfPeer(checks),
     validation_context_sds_secret_config: secretFrom('ads', name),
   },
 });
 
 /** A name is that of a URI, or of DNS. */
-const checksOf = ({ subjectAltNames, crl, spki = [], hash = [] }: PeerChecks): Json =>
+export const checksOfPeer = ({ subjectAltNames, crl, spki = [], hash = [] }: PeerChecks): Json =>
   compact({
     match_typed_subject_alt_names: subjectAltNames.flatMap((exact) =>
       ['URI', 'DNS'].map((san) => ({ san_type: san, matcher: { exact } })),

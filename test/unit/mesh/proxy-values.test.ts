@@ -1,9 +1,9 @@
 /** Values that Envoy refuses, and that would take a whole table, cluster or listener with them: errors at their lines. */
 import { expect, test } from 'vitest';
 import { PLAIN_COMMANDS } from '../../../src/mesh/rules/header-commands.ts';
-import { CLUSTER, ROUTES } from '../../../src/xds/index.ts';
+import { CLUSTER, LISTENER, ROUTES } from '../../../src/xds/index.ts';
 import { readMesh } from '../../parts/mesh/read-mesh.ts';
-import { named, validate } from '../../parts/mesh/resources.ts';
+import { named, resourcesFor, validate } from '../../parts/mesh/resources.ts';
 import { entry, object, sidecar } from '../../parts/mesh/web-sidecar.ts';
 
 const WEB = entry('web', 'default');
@@ -173,4 +173,35 @@ test('a host that is added takes the place of that of the request', async () => 
       route(`headers: { request: { add: { ":authority": a.example }, set: { Host: b.example } } }, ${TO_WEB}`),
     ),
   ).toBe('b.example');
+});
+
+test('a gateway with its own identity lets in the clients that it names, by the cipher suites that it names, and Envoy has these', async () => {
+  const suites =
+    'ECDHE-ECDSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES256-GCM-SHA384, ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-ECDSA-AES128-SHA, ECDHE-ECDSA-AES256-SHA, ECDHE-RSA-AES128-GCM-SHA256, ECDHE-RSA-AES256-GCM-SHA384, ECDHE-RSA-CHACHA20-POLY1305, ECDHE-RSA-AES128-SHA, ECDHE-RSA-AES256-SHA, AES128-GCM-SHA256, AES256-GCM-SHA384, AES128-SHA, AES256-SHA, DES-CBC3-SHA';
+  const text = gateway(
+    '',
+    `mode: ISTIO_MUTUAL, minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_2, subjectAltNames: [spiffe://cluster.local/ns/default/sa/client], cipherSuites: [${suites}, "[AES128-SHA|AES256-SHA]"]`,
+  );
+  const { mesh, findings } = await readMesh(
+    {
+      'mesh.yaml':
+        WEB + text + object('VirtualService', 'web', `{ hosts: ["*"], gateways: [front], http: [{ ${TO_WEB} }] }`),
+    },
+    { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } },
+  );
+  expect(findings).toEqual([]);
+  const identity = 'spiffe://cluster.local/ns/default/sa/default';
+  const all = resourcesFor(
+    mesh,
+    'router~10.1.0.9~gate-1.default~default.svc.cluster.local',
+    { LABELS: { istio: 'gate' }, SDS_CLUSTER: 'sds-grpc' },
+    identity,
+  );
+  const listener = JSON.stringify(named(all, LISTENER, '0.0.0.0_8443'));
+  expect(listener).toContain('"tls_maximum_protocol_version":"TLSv1_2"');
+  expect(listener).toContain('DES-CBC3-SHA');
+  const client = 'spiffe://cluster.local/ns/default/sa/client';
+  expect(listener).toContain(`"match_typed_subject_alt_names":[{"san_type":"URI","matcher":{"exact":"${client}"}}`);
+  expect(listener).not.toContain('"prefix":"spiffe:');
+  expect(await validate(all)).toMatch(/OK\s*$/);
 });
