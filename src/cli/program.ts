@@ -140,6 +140,17 @@ function usageText(text: string): string {
   return `${paintErr.bad('CLI_USAGE')} ${safeLine(said)}\n  ${CLI_ERRORS.CLI_USAGE.fix}\n`;
 }
 
+/** An empty path would be the current folder; it is more often a variable of the shell that is not set. */
+function refuseEmpty(args: readonly Argument[], given: readonly unknown[]): void {
+  const empty = args.find((arg, at) => PATHS.has(arg.name()) && [given[at]].flat().includes(''));
+  if (empty !== undefined)
+    throw new CliError(
+      'CLI_USAGE',
+      `the argument ${empty.name()} is empty; write a path, or set the variable it is from`,
+    );
+}
+const PATHS: ReadonlySet<string> = new Set(['config', 'cases', 'file', 'old', 'new']);
+
 function addCommand(parent: Command, spec: CommandSpec, onDone: (code: ExitCode) => void): void {
   const { name, aliases = [], help, args = [], flags = [], subcommands = [] } = spec;
   const command = parent.command(name).aliases(aliases).description(help.description);
@@ -149,7 +160,10 @@ function addCommand(parent: Command, spec: CommandSpec, onDone: (code: ExitCode)
   for (const flag of flags) command.addOption(flag);
   const run = spec.run as ((...given: readonly unknown[]) => Promise<ExitCode>) | undefined;
   if (run !== undefined)
-    command.action(async (...given: readonly unknown[]) => onDone(await run(...given.slice(0, -1)))); // the last is the command
+    command.action(async (...given: readonly unknown[]) => {
+      refuseEmpty(args, given);
+      onDone(await run(...given.slice(0, -1))); // the last is the command
+    });
   if (run !== undefined) command.enablePositionalOptions();
   for (const subcommand of subcommands) addCommand(command, subcommand, onDone);
 }

@@ -26,6 +26,10 @@ describe('the command line', () => {
     [['nothing-like-it'], usage("unknown command 'nothing-like-it'")],
     [['deadletter', 'lst'], usage("unknown command 'lst'; did you mean list?")],
     [['serve'], usage("missing required argument 'config'")],
+    [
+      ['lint', 'examples/start', ''],
+      usage('the argument config is empty; write a path, or set the variable it is from'),
+    ],
     [['lint', 'examples/start', '--jsn'], usage("unknown option '--jsn'; did you mean --json?")],
     [['lint', 'examples/start', '--\u001b[31mred'], usage("unknown option '--\\u001b[31mred'")],
     [['mesh', '--kubeconfig'], usage("option '--kubeconfig <file>' argument missing")],
