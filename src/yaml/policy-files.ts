@@ -93,6 +93,7 @@ export function systemReason(error: unknown): string {
     EACCES: 'permission denied',
     EISDIR: 'it is a folder',
     ENOTDIR: 'a part of the path is not a folder',
+    ELOOP: 'its symbolic links lead back to it',
   };
   return words[code] ?? messageOf(error);
 }

@@ -205,7 +205,9 @@ async function loadBy(
     findings.file(
       'RULES_NO_RULES',
       files.files[0]?.file ?? files.watched[0] ?? 'policy',
-      'the policy has no rule; write at least one under rules:',
+      files.files.length > 0
+        ? 'the policy has no rule; write at least one under rules:'
+        : 'no file of this folder ends in .yaml or .yml; only such files are read',
     );
   const names = files.files.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;
