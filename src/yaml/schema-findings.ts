@@ -91,6 +91,7 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['record', 'a map'],
   ['object', 'a map'],
   ['array', 'a list'],
+  ['boolean', 'true or false'],
 ]);
 
 /** Zod says `Invalid input: expected string, received undefined` where a key is missing. */
@@ -101,7 +102,10 @@ function issueText(issue: z.core.$ZodIssue, isThere: boolean): string {
     code === 'invalid_type' || code === 'invalid_value'
       ? message
           .replace(/^Invalid (input|option): /, '')
-          .replaceAll(/(?<=(?:expected|received) )(?:record|object|array)\b/g, (word) => WORDS.get(word) ?? word)
+          .replaceAll(
+            /(?<=(?:expected|received) )(?:record|object|array|boolean)\b/g,
+            (word) => WORDS.get(word) ?? word,
+          )
       : message;
   return isThere ? text : `it is missing; ${text.replace(/, received undefined$/, '')}`;
 }

@@ -75,10 +75,25 @@ function namesUnder(prefix: string, attributes: Attributes): string {
   return names.length > 4 ? `${names.slice(0, 4).join(', ')} ...` : names.join(', ');
 }
 
+/** Booleans of YAML 1.1. */
+const YAML_1_1: ReadonlyMap<string, string> = new Map([
+  ['yes', 'true'],
+  ['on', 'true'],
+  ['no', 'false'],
+  ['off', 'false'],
+]);
+
 function unknown(name: string, node: Node, scope: Scope): Typed {
   const foreign = foreignAttribute(name);
   if (foreign !== undefined)
     return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; write ${foreign}`, node);
+  const meaning = YAML_1_1.get(name.toLowerCase());
+  if (meaning !== undefined)
+    return scope.problem(
+      'EXPRESSION_UNKNOWN_ATTRIBUTE',
+      `${name} is no boolean here; write ${meaning}, or '"${name}"' for the text`,
+      node,
+    );
   const near = nearestOf(name, scope.attributes.names());
   const hint =
     near.length > 0

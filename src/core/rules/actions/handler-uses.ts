@@ -61,7 +61,7 @@ export class HandlerUses {
       this.#findings.error(
         'RULES_UNKNOWN_HANDLER',
         place,
-        `no handler is named ${name}${meant(name, this.#handlers.names.keys())}`,
+        `no handler is named ${name}${meant(name, this.#handlers.names.keys()) || '; declare it under handlers:'}`,
       );
       return undefined;
     }

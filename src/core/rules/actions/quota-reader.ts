@@ -12,7 +12,7 @@ import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { FOREIGN_KEYS, KEYS, WORDS } from '../keys.ts';
-import type { Node } from '../../../yaml/nodes.ts';
+import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'uint', 'dyn']);
@@ -46,15 +46,17 @@ export function quotaOf(
       fields.node('algorithm')?.place ?? fields.place,
       `${use.handler} is a ${use.spec.adapter}, which supports ${use.serves.algorithms.join(', ')}, not ${algorithm}`,
     );
-  const number = (what: string, value: Node | undefined): Compiled | undefined =>
-    value === undefined
-      ? undefined
-      : expressionOf(value, what, attributes, findings, {
-          given,
-          isQuota: true,
-          accept: ({ kind }) => NUMBERS.has(kind),
-          wanted: 'a number',
-        });
+  const number = (what: string, value: Node | undefined): Compiled | undefined => {
+    if (value === undefined) return undefined;
+    if (value.kind === 'scalar' && typeof value.value === 'number' && value.value < 0)
+      findings.error('RULES_VALUE', value.place, `${what} is ${nodeText(value)}; expected a number of at least 0`);
+    return expressionOf(value, what, attributes, findings, {
+      given,
+      isQuota: true,
+      accept: ({ kind }) => NUMBERS.has(kind),
+      wanted: 'a number',
+    });
+  };
   const limit = number('limit', limitNode);
   const cost = number('cost', fields.node('cost'));
   const burst = number('burst', fields.node('burst'));

@@ -66,11 +66,14 @@ export class AcrossRules {
         );
     for (const { group, place } of this.#needed) {
       if (this.#groups.has(group)) continue;
-      const what = group === '' ? 'true' : group;
+      const what = group === '' || /^(?:yes|on)$/i.test(group) ? 'true' : group;
       this.#findings.error(
         'RULES_UNKNOWN_GROUP',
         place,
-        `no allow rule belongs to the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`,
+        `no allow rule belongs to the group ${group || 'true'}${meant(group, this.#groups)}; ` +
+          (what === group || group === ''
+            ? `add a rule with allow: ${what}`
+            : 'for allow rules without a group write true'),
       );
     }
   }

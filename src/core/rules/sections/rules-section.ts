@@ -26,6 +26,7 @@ import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { FOREIGN_KEYS, KEYS } from '../keys.ts';
 import type { LaterItems, Node, Place } from '../../../yaml/nodes.ts';
+import { positionText } from '../../../yaml/source-text.ts';
 
 /** `rules:` of one document. */
 export interface RuleList {
@@ -168,8 +169,11 @@ export class RulesSection {
     const name = fields.text('name') ?? '';
     if (name === '' || entry === undefined) return name;
     if (!isImported) checkName(name, entry.value.place, 'a rule', findings);
-    if (this.#names.has(name))
-      findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is declared twice; rename one`);
+    if (this.#names.has(name)) {
+      const first = this.rules.find((rule) => rule.name === name)?.position; // absent if that rule has an error
+      const where = first === undefined ? 'declared twice' : `declared at ${positionText(first)}, too`;
+      findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is ${where}; rename one`);
+    }
     this.#names.add(name);
     return name;
   }
