@@ -163,7 +163,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/expression': ['src/text', 'src/attributes'],
   // The stages of an expression: text -> tree -> typed tree -> passes over it -> closures or generated code.
   'src/expression/values': ['src/attributes'],
-  'src/expression/parse': ['src/attributes'],
+  'src/expression/parse': ['src/text/lookalikes.ts', 'src/attributes'],
   'src/expression/functions': ['src/text', 'src/attributes', 'src/expression/values', 'src/expression/budget.ts'],
   'src/expression/check': [
     'src/text',

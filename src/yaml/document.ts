@@ -9,6 +9,7 @@ import {
   isSeq,
   type Alias,
   type Document as YamlDocument,
+  type ErrorCode,
   type Node as YamlNode,
   type Scalar,
   type YAMLSeq,
@@ -17,6 +18,7 @@ import type { TimeSlice } from '../time/time-slice.ts';
 import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
+import { yamlMistake } from './yaml-mistakes.ts';
 import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-stream.ts';
 
 /** Bound on nodes from aliases in one file; a few kilobytes of nested aliases can expand to billions. */
@@ -87,21 +89,30 @@ export async function rootOf(
   });
 }
 
-const QUOTE_HINT = 'quote an expression that contains any of  : # { } [ ] , " \' & * ! | > % @ `';
-
-/** `lines`: lines with a reported error. */
-function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings, lines: Set<number>): boolean {
-  for (const { code, pos, message } of yaml.errors) {
+/** `lines`: lines with an error, also of other parts of the document. */
+export function reportYaml(
+  yaml: YamlDocument.Parsed,
+  source: SourceText,
+  findings: Findings,
+  lines: Set<number>,
+): boolean {
+  for (const error of yaml.errors) {
+    const { code, pos } = error;
     const { line } = source.positionAt(pos[0]);
-    if (lines.has(line)) continue; // one mistake causes several errors on its line
+    // One mistake causes several errors, on its line and on the next ones.
+    const isConsequence = lines.has(line) || (!INDEPENDENT.has(code) && (lines.has(line - 1) || lines.has(line - 2)));
     lines.add(line);
-    const place = { source, start: pos[0], end: pos[1] };
-    if (code === 'DUPLICATE_KEY')
-      findings.error('RULES_DUPLICATE', place, 'this key occurs twice in one map; remove one of the two');
-    else {
-      const hint = code === 'TAB_AS_INDENT' ? 'indent with spaces' : QUOTE_HINT;
-      findings.error('RULES_YAML', place, `this is not valid YAML: ${message.replace(/\.$/, '')}; ${hint}`);
+    if (code === 'DUPLICATE_KEY') {
+      const key = KEY_TEXT.exec(source.text.slice(pos[0], pos[0] + 200))?.[0] ?? 'this key';
+      const place = { source, start: pos[0], end: pos[0] + key.length };
+      const message = `${key} occurs twice in one map; put all into one of the two, or remove one`;
+      if (!isConsequence) findings.error('RULES_DUPLICATE', place, message);
+      continue;
     }
+    if (isConsequence) continue;
+    const { start, end, message, isLast } = yamlMistake(error, source.text);
+    findings.error('RULES_YAML', { source, start, end }, message);
+    if (isLast) break;
   }
   for (const { code, pos, message } of yaml.warnings) {
     const place = { source, start: pos[0], end: pos[1] };
@@ -116,6 +127,10 @@ function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Fin
   }
   return yaml.errors.length === 0;
 }
+
+/** Of errors that no other error causes. */
+const INDEPENDENT: ReadonlySet<ErrorCode> = new Set(['TAB_AS_INDENT', 'DUPLICATE_KEY', 'BAD_DQ_ESCAPE']);
+const KEY_TEXT = /^(?:"[^"]*"|'[^']*'|[^\s:,{}[\]]+)/;
 
 const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
   PLAIN: 'plain',
@@ -190,7 +205,11 @@ export class TreeBuilder {
   #entry(key: YamlNode, value: YamlNode | null, place: Place): MapEntry | undefined {
     const keyPlace = this.#place(key, place);
     if (!isScalar(key)) {
-      this.#findings.error('RULES_YAML', keyPlace, 'a key must be text; quote it');
+      const isTemplate = this.#source.text.startsWith('{{', keyPlace.start - 1);
+      const why = isTemplate
+        ? 'YAML takes {{ for two maps; of a template of Helm use what it comes to (helm template), and quote an expression'
+        : 'a key must be text; quote it';
+      this.#findings.error('RULES_YAML', keyPlace, why);
       return undefined;
     }
     this.#anchored(key);

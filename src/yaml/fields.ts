@@ -1,4 +1,5 @@
 import type { Findings } from './findings.ts';
+import { visible } from '../text/lookalikes.ts';
 import { meant } from '../text/nearest.ts';
 import { durationMs, type DurationUnit } from '../time/duration.ts';
 import {
@@ -35,8 +36,8 @@ export class Fields {
           ? ': maps are not merged; write its keys out'
           : Object.hasOwn(elsewhere, key)
             ? `; write ${elsewhere[key]}`
-            : meant(key, known);
-      this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${hint}`);
+            : (gluedHint(key, known) ?? meant(key, known));
+      this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${visible(key)}${hint}`);
     }
     return this;
   }
@@ -121,6 +122,12 @@ export class Fields {
   }
 }
 
+/** `status:403`, which YAML reads as one text. */
+function gluedHint(key: string, known: readonly string[]): string | undefined {
+  const name = /^([\w-]+):./.exec(key)?.[1];
+  return name !== undefined && known.includes(name) ? `; write a space after ${name}:` : undefined;
+}
+
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
@@ -135,7 +142,9 @@ export function fieldsOf(node: Node, what: string, findings: Findings): Fields |
 /** The node as a list, or a finding. */
 export function listOfNodes(node: Node, what: string, findings: Findings): ListNode | undefined {
   if (node.kind === 'list') return node;
-  findings.error('RULES_VALUE', node.place, `${what} must be a list; found ${nodeText(node)}`);
+  const listed =
+    node.kind === 'scalar' && node.style === 'plain' && node.value !== null ? `; write [${node.written}]` : '';
+  findings.error('RULES_VALUE', node.place, `${what} must be a list; found ${nodeText(node)}${listed}`);
   return undefined;
 }
 
@@ -152,7 +161,7 @@ export function checkName(name: string, place: Place, what: string, findings: Fi
   findings.error(
     'RULES_NAME',
     place,
-    `the name of ${what} must be lower case letters, digits and single hyphens, not ${JSON.stringify(name)}` +
+    `the name of ${what} must be lower case letters, digits and single hyphens, not ${visible(JSON.stringify(name))}` +
       (better === '' ? '' : `; write ${better}`),
   );
   return false;

@@ -1,3 +1,4 @@
+import { visible } from '../text/lookalikes.ts';
 import type { SourceText } from './source-text.ts';
 
 /** A range of a file, in UTF-16 units. */
@@ -91,7 +92,7 @@ export function nodeText(node: Node): string {
   if (node.kind === 'list') return 'a list';
   if (node.value === null) return 'nothing';
   return typeof node.value === 'string'
-    ? `the text ${JSON.stringify(shortened(node.value))}`
+    ? `the text ${visible(JSON.stringify(shortened(node.value)))}`
     : `${typeof node.value === 'number' ? 'the number' : ''} ${String(node.value)}`.trim();
 }
 

@@ -1,6 +1,7 @@
 import { KEYS } from './keys.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { isConfigOfIstio, retired } from '../../text/config-istio.ts';
+import { visible } from '../../text/lookalikes.ts';
 import { meant } from '../../text/nearest.ts';
 import { itemsOfList } from '../../yaml/kubernetes-list.ts';
 import type { SourceText } from '../../yaml/source-text.ts';
@@ -58,7 +59,7 @@ export function documentKind({ source, root }: Document, findings: Findings): Do
     findings.error(
       'RULES_UNKNOWN_KEY',
       keyPlace,
-      `${kind === 'cases' ? 'a document of cases' : 'a policy'} has no key ${key}${elsewhere}`,
+      `${kind === 'cases' ? 'a document of cases' : 'a policy'} has no key ${visible(key)}${elsewhere}`,
     );
   }
   return { kind, root };

@@ -1,5 +1,6 @@
 /** **In**: text. **Out**: tokens. **Fails**: with a {@link SyntaxProblem} at the first character that begins no token. */
 import type { Value } from '../../attributes/values.ts';
+import { hasLookalikeBlank, visible } from '../../text/lookalikes.ts';
 import { SyntaxProblem } from './problem.ts';
 
 export interface Token {
@@ -24,6 +25,10 @@ const HINTS: Readonly<Record<string, string>> = {
   '=': '; equality is ==',
   '&': '; "and" is &&',
   $: '; ${...} is for texts, not for expressions',
+  '“': '; a text stands in plain quotes, "..."',
+  '”': '; a text stands in plain quotes, "..."',
+  '‘': '; a text stands in plain quotes, "..."',
+  '’': '; a text stands in plain quotes, "..."',
 };
 
 export function tokensOf(text: string): Token[] {
@@ -62,12 +67,14 @@ function tokenAt(text: string, start: number): Token {
   const end = start + lengthOf(QUOTED_NAME, text, start);
   if (end > start) return token('quoted-name', text, start, end, text.slice(start + 1, end - 1));
   throw new SyntaxProblem(
-    `${JSON.stringify(text[start])} is not part of any expression` +
+    `${visible(JSON.stringify(text[start]))} is not part of any expression` +
       (text[start] === '|'
         ? `; "or" is ||, and a default for an absent value is written ${defaultForm(text, start)}`
         : text.startsWith('=~', start)
           ? '; a pattern is x.matches("...")'
-          : (HINTS[text[start] ?? ''] ?? '')),
+          : hasLookalikeBlank(text[start] ?? '')
+            ? '; it looks like a space and is none, so write an ordinary space'
+            : (HINTS[text[start] ?? ''] ?? '')),
     start,
     start + 1,
   );

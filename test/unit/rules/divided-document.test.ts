@@ -327,7 +327,7 @@ describe('a policy of many rules', () => {
     ).toEqual({
       rules: [],
       said: [
-        expect.stringContaining('p.yaml:203:3 RULES_YAML'),
+        expect.stringContaining('p.yaml:202:5 RULES_YAML'),
         expect.stringContaining('p.yaml:302:20 RULES_DUPLICATE'),
       ],
     });

@@ -41,12 +41,12 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ['rules: []\n', '1:1 RULES_NO_RULES the policy has no rule; write at least one under rules:'],
   [
     'rules: [\n',
-    `2:1 RULES_YAML this is not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; quote an expression that contains any of  : # { } [ ] , " ' & * ! | > % @ \``,
+    '1:8 RULES_YAML this is not valid YAML: this [ is not closed; write ], and indent its lines deeper than its key',
   ],
   [
     '{{- range $i := .Values.rules }}\nrules:\n  - name: a\n  {{- if .deny }}\n    deny: {{ .deny }}\n  {{- end }}\n{{- end }}\n---\n{{ if }}\n',
     '1:1 RULES_YAML a line begins as in a template of Helm, and this is not valid YAML; if it is one, print what it comes to (helm template), and put that into the folder',
-    `1:3 RULES_YAML this is not valid YAML: Block collections are not allowed within flow collections; quote an expression that contains any of  : # { } [ ] , " ' & * ! | > % @ \``,
+    '2:1 RULES_YAML this is not valid YAML: inside of { } or [ ] a comma is missing before this line, or a } or ] above it; write it',
   ],
   [
     alone('{ name: a, match: !has(request.path), deny: {} }'),
@@ -106,7 +106,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `${alone('{ name: a, deny: {} }')}  - { name: a, deny: {} }\n`,
-    '3:13 RULES_DUPLICATE the rule a is declared twice; rename one',
+    '3:13 RULES_DUPLICATE the rule a is declared at test/cases/p.yaml:2:5, too; rename one',
   ],
   [
     alone('{ name: No_Tricks, deny: {} }'),
@@ -708,7 +708,7 @@ test.each([
 
 test('a tab is not text to quote', async () => {
   expect((await load('rules:\n\t- { name: a, deny: {} }\n')).map(said)).toEqual([
-    '2:1 RULES_YAML this is not valid YAML: Tabs are not allowed as indentation; indent with spaces',
+    '2:1 RULES_YAML this is not valid YAML: a tab stands in an indentation; indent with spaces',
   ]);
 });
 
@@ -745,7 +745,7 @@ test('all errors are reported at once, from top to bottom, with the source line'
     `shop.yaml:2:63 RULES_VALUE status is the number 99; expected a whole number from 300 to 599
     - { name: a, match: request.metod == "GET", deny: { status: 99 } }
                                                                 ^^`,
-    `shop.yaml:3:34 RULES_UNKNOWN_HANDLER no handler is named none
+    `shop.yaml:3:34 RULES_UNKNOWN_HANDLER no handler is named none; declare it under handlers:
     - { name: b, check: { handler: none, input: {} } }
                                    ^^^^`,
   ]);

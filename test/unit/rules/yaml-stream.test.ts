@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Document as YamlDocument, parseAllDocuments } from 'yaml';
-import { parseDocuments } from '../../../src/yaml/document.ts';
+import { parseDocuments, reportYaml } from '../../../src/yaml/document.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
 import { plain } from '../../../src/yaml/nodes.ts';
 import { SourceText } from '../../../src/yaml/source-text.ts';
@@ -33,7 +33,12 @@ function inOneGo(text: string): Said | undefined {
   const source = new SourceText('p.yaml', text);
   const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
   const parsed = 'empty' in documents ? [] : (documents as YamlDocument.Parsed[]);
-  const lines = parsed.flatMap(({ errors }) => errors.map(({ pos }) => source.positionAt(pos[0]).line));
+  const findings = new Findings();
+  for (const document of parsed) reportYaml(document, source, findings, new Set());
+  const lines = findings
+    .sorted([])
+    .filter(({ code }) => code === 'RULES_YAML' || code === 'RULES_DUPLICATE')
+    .map(({ position: { line } }) => line);
   try {
     const values =
       lines.length > 0
