@@ -7,6 +7,7 @@ import { meant } from '../text/nearest.ts';
 import { checkMutualTls } from './check-mutual-tls.ts';
 import { checkRouting } from './check-routing.ts';
 import { checkTokenRouting } from './check-token-routing.ts';
+import { checkVirtualServices } from './check-virtual-services.ts';
 import { gatewayName } from './envoy/route-tables.ts';
 import type { Mesh } from './model/mesh.ts';
 import { completeGateway, completeHost, overlap } from './resolve/hosts.ts';
@@ -25,6 +26,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
   checkRouting(mesh, findings);
   checkMutualTls(mesh, findings);
   checkTokenRouting(mesh, findings);
+  checkVirtualServices(mesh, findings);
 }
 
 class Checker {

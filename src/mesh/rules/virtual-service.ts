@@ -263,6 +263,12 @@ export type TlsRoute = z.output<typeof tlsRoute>;
 export type TcpRoute = z.output<typeof tcpRoute>;
 export type L4Match = NonNullable<TcpRoute['match']>[number];
 
+/** A short name stands for the complete one. */
+const isWithin = (name: string, host: string): boolean =>
+  host.startsWith('*')
+    ? name.endsWith(host.slice(1))
+    : name === host || (!host.includes('.') && name.startsWith(`${host}.`));
+
 /** Only sidecars, no gateway. */
 export const MESH_GATEWAY = 'mesh';
 
@@ -295,6 +301,14 @@ export const virtualService = z
                   ['http', at, 'match', nth, part, name],
                   'gateways alone route by claims of tokens; name one in gateways, or match a header',
                 );
+    for (const [at, { match }] of tls.entries())
+      for (const [nth, { sniHosts }] of match.entries())
+        for (const [index, name] of sniHosts.entries())
+          if (!hosts.some((own) => isWithin(name.toLowerCase(), own.toLowerCase())))
+            refuse(
+              ['tls', at, 'match', nth, 'sniHosts', index],
+              'the name is none of hosts; a gateway leaves hosts to a rule by these alone',
+            );
     const lowered = hosts.map((one) => one.toLowerCase());
     for (const [at, name] of lowered.entries()) {
       if (lowered.indexOf(name) < at) refuse(['hosts', at], `${name} stands twice`);
