@@ -24,8 +24,8 @@ export class OutageLog {
     this.#lines = new Throttle({ nowMs });
   }
 
-  /** `more`: fields that are read if a line is written. */
-  failed(message: string, why: string, more?: () => LogFields): void {
+  /** `more`: fields that are read if a line is written. Returns whether one is. */
+  failed(message: string, why: string, more?: () => LogFields): boolean {
     const nowMs = this.#nowMs();
     if (!this.#isDown) {
       this.#isDown = true;
@@ -34,7 +34,7 @@ export class OutageLog {
       this.#failures = 0;
     }
     this.#failures++;
-    if (this.#lines.admit() === 0) return;
+    if (this.#lines.admit() === 0) return false;
     this.#isLogged = true;
     this.#log.warn(message, {
       ...this.#fields,
@@ -43,6 +43,7 @@ export class OutageLog {
       downMs: Math.round(nowMs - this.#downSinceMs),
       ...more?.(),
     });
+    return true;
   }
 
   /** Cheap while the backend is up: it is called for each answer. */

@@ -28,8 +28,11 @@ const AT_ONCE = 'it was closed at once';
 export interface StreamEvents {
   /** In memory that the receiver may keep. */
   readonly message: (bytes: Buffer) => void;
-  /** Once, unless it was cancelled. The code is {@link Status.OK} where the other side has ended the stream without an error. */
-  readonly over: (why: GrpcError) => void;
+  /**
+   * Once, unless it was cancelled. The code is {@link Status.OK} where the other side has ended the stream without an error.
+   * `isItsOwn`: the other side has sent this status.
+   */
+  readonly over: (why: GrpcError, isItsOwn: boolean) => void;
 }
 
 export interface OutgoingStream {
@@ -122,6 +125,8 @@ function whyNotConnected(where: string, error: unknown, isLate: boolean, isTls: 
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
     return `nothing listens at ${where}; start it, or correct the address`;
   if (isLate) return `${where} does not answer; it may hang, or speak no gRPC ${isTls ? 'over TLS' : 'in cleartext'}`;
+  if (code === 'ERR_HTTP2_ERROR' && !isTls)
+    return `${where} speaks no HTTP/2 there; it may speak HTTP/1 or TLS: correct the address, or set tls`;
   if (code === 'ECONNRESET' || message === AT_ONCE)
     return `${where} closes connections at once; ${
       isTls
@@ -195,6 +200,7 @@ class Http2Stream implements OutgoingStream {
   readonly #queue: MessageQueue;
   readonly #events: StreamEvents;
   #status: GrpcError | undefined;
+  #isItsOwn = false;
   #isOver = false;
 
   constructor(stream: ClientHttp2Stream, where: string, maxMessageBytes: number, events: StreamEvents) {
@@ -258,13 +264,15 @@ class Http2Stream implements OutgoingStream {
     const code = headers['grpc-status'];
     if (code === undefined) return;
     const message = headers['grpc-message'];
-    this.#status ??= new GrpcError(Number(code), typeof message === 'string' ? percentDecoded(message) : '');
+    if (this.#status !== undefined) return;
+    this.#status = new GrpcError(Number(code), typeof message === 'string' ? percentDecoded(message) : '');
+    this.#isItsOwn = true;
   }
 
   #fail(error: GrpcError): void {
     if (this.#isOver) return;
     this.cancel();
-    this.#events.over(error);
+    this.#events.over(error, false);
   }
 
   #closed(): void {
@@ -275,6 +283,7 @@ class Http2Stream implements OutgoingStream {
       : new GrpcError(Status.INTERNAL, `${this.#where} ended the stream inside a message`);
     this.#events.over(
       incomplete ?? this.#status ?? new GrpcError(Status.UNAVAILABLE, `the connection to ${this.#where} broke`),
+      incomplete === undefined && this.#isItsOwn,
     );
   }
 }

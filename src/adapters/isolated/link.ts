@@ -18,6 +18,8 @@ export interface LinkOptions {
   readonly signal: AbortSignal | undefined;
   /** First back-off. */
   readonly restartAfterMs?: number | undefined;
+  /** The longest back-off, but for its jitter. */
+  readonly longestPauseMs: number;
   /** What follows {@link Open} on each channel. */
   readonly replay: () => readonly ToHandler[];
   readonly received: (message: FromHandler) => void;
@@ -30,7 +32,6 @@ export interface LinkOptions {
 }
 
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 30_000;
 /** Open for this long, the handler counts as recovered: the next back-off is the first one again. */
 const RECOVERED_AFTER_MS = 10_000;
 /** Time for the messages of closing to pass. */
@@ -141,10 +142,11 @@ export class Link {
           else this.#received(message);
         }
       },
-      gone: (why) => {
+      gone: (why, isAway = false) => {
         if (isOver) return;
         isOver = true;
-        fail(why);
+        if (isAway) reject(new Unavailable(why));
+        else fail(why);
         if (channel === undefined || this.#channel !== channel) return;
         this.#channel = undefined;
         if (this.isOpen || this.#closing !== undefined) this.#gone(why);
@@ -185,7 +187,7 @@ export class Link {
       this.#pauseMs = this.#options.restartAfterMs ?? FIRST_PAUSE_MS;
     this.awayWhy = why;
     const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2);
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.longestPauseMs);
     this.#retry = setTimeout(() => void this.#reopen(), pauseMs).unref();
     this.#options.gone(why);
   }

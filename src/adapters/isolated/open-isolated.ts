@@ -24,6 +24,7 @@ import { faultOfPlugin } from './error-fields.ts';
 import { Link } from './link.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { type PreparedSlot, PreparedSlots } from './prepared-slots.ts';
+import { ReasonsAway } from './reasons-away.ts';
 import type {
   AnswerKind,
   Counted,
@@ -49,13 +50,14 @@ class Away extends Unavailable {
   readonly isLogged = true;
 }
 
-/** `where`: the place, for operators: `worker`, or an address. */
+/** `where`: the place, for operators: `worker`, or an address. `longestPauseMs`: of the back-off before it is opened again. */
 export async function openIsolated(
   adapter: Adapter,
   toOpen: HandlerToOpen,
   environment: HandlerEnvironment,
   where: string,
   openChannel: OpenChannel,
+  longestPauseMs = 30_000,
 ): Promise<OpenHandler> {
   const { name, config, folder } = toOpen;
   const fields = { handler: name, adapter: adapter.name };
@@ -64,6 +66,7 @@ export async function openIsolated(
   const log = handlerLog(environment.log, secrets, fields);
   const lines = ratedLog(log, RECEIVED_LINES);
   const outage = new OutageLog(log, { ...fields, runs: where });
+  const reasons = new ReasonsAway();
   const metrics = environment.metrics.forHandler(name, secrets);
   const counters = new Map<string, ReturnType<typeof metrics.counter>>();
   const openWithinMs = environment.openWithinMs ?? 10_000;
@@ -84,6 +87,7 @@ export async function openIsolated(
     },
     signal: environment.signal,
     restartAfterMs: environment.restartAfterMs,
+    longestPauseMs,
     replay: () => slots.replay(),
     received,
     opened({ has }) {
@@ -96,7 +100,8 @@ export async function openIsolated(
       const why = secrets.text(said);
       lastWhy = { why, atMs: Date.now() };
       notReady = undefined;
-      outage.failed('a handler ended; its calls fail until it is open again', why);
+      if (outage.failed('a handler ended; its calls fail until it is open again', why)) reasons.logged(why);
+      else if (reasons.isNews(why)) log.warn('a handler cannot be opened again', { runs: where, why });
       slots.lost(why);
       answers.failAll(new Away(`it ended: ${why}`));
     },

@@ -210,8 +210,11 @@ export interface Channel {
 /** What a channel tells its host. */
 export interface ChannelEvents {
   received(messages: readonly FromHandler[]): void;
-  /** Once: the process exited, the connection broke, or the other side broke the protocol. Not after `end`. */
-  gone(why: string): void;
+  /**
+   * Once: the process exited, the connection broke, or the other side broke the protocol. Not after `end`. `isAway`: it could not be asked,
+   * so a handler that was being opened is away; else opening has failed.
+   */
+  gone(why: string, isAway?: boolean): void;
 }
 /** Makes a channel. `received` is not called before it returns. Rejects if the other side cannot be reached now. */
 export type OpenChannel = (events: ChannelEvents, signal: AbortSignal) => Promise<Channel>;

@@ -16,6 +16,7 @@ import {
   DescribeResponseSchema,
   Plugin,
 } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
+import { boundedText } from './bounded-text.ts';
 import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
 import type { DialFiles, DialTarget } from './dial-target.ts';
 
@@ -113,7 +114,7 @@ export class Connection {
         throw new Error(`${address} is no plugin: it does not serve ${Plugin.typeName}; correct the address`, {
           cause: error,
         });
-      throw new Error(`${address} does not describe itself: ${messageOf(error)}`, { cause: error });
+      throw new Error(`${address} does not describe itself: ${boundedText(messageOf(error))}`, { cause: error });
     }
     try {
       return fromBinary(DescribeResponseSchema, reply);

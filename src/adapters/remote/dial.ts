@@ -19,6 +19,7 @@ import { Malformed } from '../../protobuf/malformed.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { type GrpcError, type OutgoingStream, Status, statusName } from '../../transport/index.ts';
 import { Plugin } from '../../../gen/sluice/plugin/v1/plugin_pb.ts';
+import { boundedText } from './bounded-text.ts';
 import { MAX_MESSAGE_BYTES } from './codec/batch.ts';
 import { CannotCross } from './codec/cannot-cross.ts';
 import { type HostMessage, hostMessageWriter } from './codec/host-messages.ts';
@@ -73,6 +74,9 @@ const withoutOutputs = (names: readonly string[], events: ChannelEvents): Channe
   },
 });
 
+/** What a server answers that has no room for the stream now, or stops. */
+const AWAY: ReadonlySet<number> = new Set([Status.RESOURCE_EXHAUSTED, Status.UNAVAILABLE]);
+
 const PING: readonly HostMessage[] = [{ kind: 'ping' }];
 
 class StreamChannel implements Channel {
@@ -84,6 +88,7 @@ class StreamChannel implements Channel {
   readonly #listening: NodeJS.Timeout;
   /** Intervals since the plugin was heard; counted, so that a pause of this process is not held against the plugin. */
   #silence = 0;
+  #wasHeard = false;
   #isOver = false;
 
   constructor(connection: Connection, adapter: Adapter, events: ChannelEvents, listenEveryMs: number) {
@@ -93,7 +98,7 @@ class StreamChannel implements Channel {
     this.#write = hostMessageWriter(new ProtobufWriter(), (slot) => this.#shapes.of(slot));
     this.#stream = connection.client.open(`/${Plugin.typeName}/Handle`, MAX_MESSAGE_BYTES, {
       message: (bytes) => this.#received(bytes),
-      over: (why) => this.#gone(whyOver(why)),
+      over: (why, isItsOwn) => this.#gone(whyOver(why), isItsOwn && AWAY.has(why.code)),
     });
     this.#listening = setInterval(() => this.#listen(listenEveryMs), listenEveryMs).unref();
   }
@@ -128,6 +133,7 @@ class StreamChannel implements Channel {
   #received(bytes: Buffer): void {
     if (this.#isOver) return;
     this.#silence = 0;
+    this.#wasHeard = true;
     let messages: (FromHandler | Pong)[];
     try {
       messages = readPluginMessages(bytes);
@@ -143,19 +149,24 @@ class StreamChannel implements Channel {
     const silence = ++this.#silence;
     if (silence > SILENT_INTERVALS) {
       this.#connection.abandon();
+      const forS = Math.round((SILENT_INTERVALS * everyMs) / 100) / 10;
       this.#giveUp(
-        `it has been silent for ${Math.round((SILENT_INTERVALS * everyMs) / 100) / 10} s; it hangs, or does not answer Ping`,
+        this.#wasHeard
+          ? `it has been silent for ${forS} s; it hangs, or does not answer Ping`
+          : `it has said nothing on the stream for ${forS} s; it hangs, or its server runs fewer streams at once than it has handlers, ` +
+              'each in every worker of the host: give it more threads',
+        true,
       );
     } else if (silence > 1) for (const batch of this.#write(PING)) this.#stream.send(batch);
   }
 
-  #giveUp(why: string): void {
+  #giveUp(why: string, isAway = false): void {
     this.#stream.cancel();
-    this.#gone(why);
+    this.#gone(why, isAway);
   }
 
-  #gone(why: string): void {
-    if (this.#over()) this.#events.gone(why);
+  #gone(why: string, isAway: boolean): void {
+    if (this.#over()) this.#events.gone(why, isAway);
   }
 
   #over(): boolean {
@@ -173,7 +184,7 @@ const withContract = (message: ToHandler): HostMessage =>
 function whyOver({ code, message }: GrpcError): string {
   if (code === Status.OK) return 'it ended the stream';
   const name = statusName(code) ?? `status ${code}`;
-  return `its stream ended with ${name}${message === '' ? '' : `: ${message}`}`;
+  return `its stream ended with ${name}${message === '' ? '' : `: ${boundedText(message)}`}`;
 }
 
 /** The types of what each slot is asked or told, so that a value is sent as the type of its shape. */

@@ -7,6 +7,9 @@ import { dial } from './dial.ts';
 
 export { Connections } from './connections.ts';
 
+/** An attempt to connect costs little, and a plugin that was started again is waited for. */
+const LONGEST_PAUSE_MS = 5000;
+
 /** Opens a handler behind an address. `adapter`: as {@link asDialled} makes it, or described by the plugin. */
 export const openDialled = (
   adapter: Adapter,
@@ -15,4 +18,4 @@ export const openDialled = (
   target: DialTarget,
   connections: Connections,
 ): Promise<OpenHandler> =>
-  openIsolated(adapter, handler, environment, target.address, dial(connections, target, adapter));
+  openIsolated(adapter, handler, environment, target.address, dial(connections, target, adapter), LONGEST_PAUSE_MS);

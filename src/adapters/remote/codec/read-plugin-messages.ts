@@ -5,8 +5,8 @@
 import type { Buffer } from 'node:buffer';
 import { allow, type CheckAnswer, deny } from '../../contract.ts';
 import type { Answered, AnswerKind, Failed, FromHandler } from '../../isolated/protocol.ts';
-import { shortened } from '../../../text/shortened.ts';
 import { FieldScan, WireType } from '../../../protobuf/scan.ts';
+import { boundedText } from '../bounded-text.ts';
 import { readBatch } from './batch.ts';
 import { safeInteger } from './fields.ts';
 import {
@@ -75,20 +75,16 @@ function toHost(read: PluginMessage): FromHandler | Pong {
     case 'opened':
       return { kind: 'opened', has: { look: read.look, reset: read.reset } };
     case 'openFailed':
-      return { ...read, why: cut(read.why) };
+      return { ...read, why: boundedText(read.why) };
     case 'prepared':
     case 'readiness':
-      return read.why === undefined ? read : { ...read, why: cut(read.why) };
+      return read.why === undefined ? read : { ...read, why: boundedText(read.why) };
     case 'log':
-      return { ...read, message: cut(read.message) };
+      return { ...read, message: boundedText(read.message) };
     default:
       return read;
   }
 }
-
-/** Texts for operators are kept, shown and logged; those of a stranger have a bound. */
-const MAX_TEXT = 4096;
-const cut = (text: string): string => (text.length > MAX_TEXT ? `${shortened(text, MAX_TEXT)}...` : text);
 
 const answered = (by: AnswerKind, number: number, answer: Answered['answer']): Answered => ({
   kind: 'answered',
@@ -132,10 +128,10 @@ function failure({ number, fault, message: why, retryAfterMs, entries, name, sta
     number,
     error: {
       name: fault === 'fault' ? (name === '' ? 'Error' : name) : NAMES[fault],
-      message: cut(why),
+      message: boundedText(why),
       ...(fault === 'unavailable' ? { retryAfterMs } : {}),
       ...(entries === undefined ? {} : { entries }),
-      ...(stack === '' ? {} : { stack: cut(stack) }),
+      ...(stack === '' ? {} : { stack: boundedText(stack) }),
     },
   };
 }
