@@ -30,8 +30,6 @@ export class Health {
   /** Why the last call failed, until one is answered. */
   #downWhy: string | undefined;
   #lateInARow = 0;
-  /** The last text of an error, and how it is shown: while a backend is away, all are the same. */
-  #lastText: { readonly text: string; readonly shown: string } | undefined;
   /** Why the last batch of reports was not taken, until an answer comes. */
   #untakenWhy: string | undefined;
   #lastError: { readonly why: string; readonly atMs: number } | undefined;
@@ -163,10 +161,6 @@ export class Health {
   shown(text: string, { bags, batch }: CallScope): string {
     if (batch !== undefined) return batch.text(text);
     if (bags === undefined) return text;
-    if (this.#lastText?.text !== text) {
-      const shown = [bags].flat().reduce((before, bag) => new RedactedRequest(bag).text(before), text);
-      this.#lastText = { text, shown };
-    }
-    return this.#lastText.shown;
+    return [bags].flat().reduce((before, bag) => new RedactedRequest(bag).text(before), text);
   }
 }

@@ -150,6 +150,19 @@ test.each(
   expect(JSON.stringify(logged)).toContain('127.0.0.1/0');
 });
 
+test('one text of several calls has the secrets of each of them replaced, and no others', async () => {
+  const why = 'no user ann-and-bob is known';
+  const policy = `handlers: { h: { adapter: check-script, config: { script: h } } }\nrules:\n${RULES.check.replace(`params: ${KEY}, `, '')}`;
+  const { http, engine } = await engineOf(policy, { h: { check: () => Promise.reject(new Unavailable(why)) } });
+  const shown: (string | undefined)[] = [];
+  for (const user of ['nobody', 'ann-and-bob', 'nobody']) {
+    await http({ 'request.headers': new Map([['authorization', `Bearer ${user}`]]) });
+    shown.push(engine.handlers()[0]?.lastError?.why);
+  }
+  const hidden = why.replace('ann-and-bob', '(secret)');
+  expect(shown).toEqual([why, hidden, why].map((text) => `[check-script/h] ${text}`));
+});
+
 test('params of rules, after reloads that keep the handler', async () => {
   const { engine, http, load, logged } = await engineWith(
     { check: (said) => new Error(said), said: (host, key) => host.log.warn(`asked with ${key}`, { key }) },
