@@ -4,6 +4,7 @@
  * **Fails**: never; the process continues.
  */
 import type { Log } from './contract.ts';
+import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
 import { withoutReload } from './loading/reload-url.ts';
@@ -103,13 +104,25 @@ const frameOf = (origin: Origin): string => ('frame' in origin ? origin.frame : 
 
 /** The place of a known origin; else the message. */
 function causeKey(error: unknown, origin: Origin): string {
-  const name = error instanceof Error ? error.name : typeof error;
-  return frameOf(origin) === ''
-    ? `${name} ${String(error instanceof Error ? error.message : error).slice(0, 200)}`
-    : `${name} ${frameOf(origin)}`;
+  const name = nameOf(error);
+  return frameOf(origin) === '' ? `${name} ${messageOf(error).slice(0, 200)}` : `${name} ${frameOf(origin)}`;
+}
+
+function nameOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.name).slice(0, 200) : typeof error;
+  } catch {
+    return typeof error; // a getter threw
+  }
 }
 
 /** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */
 const placeOf = (frame: string): string =>
   withoutReload(frame.replace(/^at (?:.* \()?(?:file:\/\/)?/, '').replace(/\)$/, ''));
-const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
+function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error ? error.stack : undefined;
+  } catch {
+    return undefined; // a getter threw
+  }
+}

@@ -1,7 +1,16 @@
 /**
- * Lines of an error's stack below its message. A message may quote a client, and a line of it may look like a frame.
+ * Lines of an error's stack below its message. A message may quote a client, and a line of it may look like a frame. None if the error
+ * cannot be read; never throws.
  */
 export function stackLines(error: unknown): readonly string[] {
+  try {
+    return readStack(error);
+  } catch {
+    return [];
+  }
+}
+
+function readStack(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [];
   const { stack, message } = error as { readonly stack?: unknown; readonly message: unknown };
   if (typeof stack !== 'string') return [];

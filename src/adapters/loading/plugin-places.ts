@@ -35,9 +35,16 @@ export type Origin =
   | { readonly kind: 'unattributed' };
 
 /** By the first stack frame, of the error or its causes, in code of a plugin or of Sluice. */
-export function originOf(error: unknown, depth = 0): Origin {
-  const unattributed: Origin = { kind: 'unattributed' };
-  if (!(error instanceof Error) || depth > 5) return unattributed;
+export function originOf(error: unknown): Origin {
+  try {
+    return readOrigin(error, 0);
+  } catch {
+    return { kind: 'unattributed' }; // a getter of the error threw
+  }
+}
+
+function readOrigin(error: unknown, depth: number): Origin {
+  if (!(error instanceof Error) || depth > 5) return { kind: 'unattributed' };
   for (const frame of framesOf(error)) {
     if (OWN.some((prefix) => frame.includes(prefix))) return { kind: 'sluice', frame };
     const [place] = [...places]
@@ -45,7 +52,7 @@ export function originOf(error: unknown, depth = 0): Origin {
       .toSorted(([a], [b]) => b.length - a.length); // one may lie in another's folder
     if (place !== undefined) return { kind: 'plugin', plugin: place[1].name, frame };
   }
-  return originOf(error.cause, depth + 1);
+  return readOrigin(error.cause, depth + 1);
 }
 
 const framesOf = (error: Error): string[] =>

@@ -65,6 +65,24 @@ describe('uncaught errors', () => {
     };
   }
 
+  const boom = (): never => {
+    throw new Error('do not read');
+  };
+  test.each<[string, unknown]>([
+    ...['name', 'message', 'stack', 'cause'].map((name): [string, unknown] => [
+      `an error whose ${name} cannot be read`,
+      Object.defineProperty(new Error('x'), name, { get: boom }),
+    ]),
+    ['an error whose name is no text', Object.assign(new Error('x'), { name: Object.create(null) as string })],
+    ['an object without a prototype', Object.create(null)],
+    ['a proxy', new Proxy(new Error('x'), { get: boom, getPrototypeOf: boom })],
+  ])('%s is counted and logged, and ends no process', (_, error) => {
+    const { escaped, logged } = started();
+    escaped.take(error, 'throw');
+    expect(escaped.total).toBe(1);
+    expect(logged).toHaveLength(1);
+  });
+
   test('are logged once a minute per cause with their number, and all are counted', () => {
     nowMs = 0;
     const { logged, escaped } = started();

@@ -204,6 +204,64 @@ test.each(THENABLES)(
   },
 );
 
+const unreadableIn = (name: string): Error => Object.defineProperty(new Error('x'), name, { get: boom });
+const HOSTILE: readonly (readonly [what: string, error: unknown])[] = [
+  ...['name', 'message', 'stack', 'cause', 'retryAfterMs', 'isLogged', 'entries'].map(
+    (name) => [`an error whose ${name} cannot be read`, unreadableIn(name)] as const,
+  ),
+  ['Unavailable that cannot be read', Object.defineProperty(new Unavailable('x'), 'message', { get: boom })],
+  ['an error whose texts are none', Object.assign(new Error('x'), { name: UNREADABLE, message: 7, stack: UNREADABLE })],
+  ['an error with a text that is too long', new Error('x'.repeat(1024 * 1024))],
+  ['an object without a prototype', UNREADABLE],
+  ['a proxy', new Proxy(new Error('x'), { get: boom, getPrototypeOf: boom })],
+  ['a symbol', Symbol('x')],
+  ['nothing', undefined],
+];
+
+describe.each(HOSTILE)('a plugin that throws %s', (_, error) => {
+  test.each([
+    [
+      'at once',
+      (): never => {
+        throw error;
+      },
+    ],
+    [
+      'later',
+      (): never =>
+        Promise.resolve().then(() => {
+          throw error;
+        }) as never,
+    ],
+    [
+      'in its answer',
+      (): never =>
+        Object.defineProperty({}, 'kind', {
+          get() {
+            throw error;
+          },
+        }) as never,
+    ],
+    [
+      'in its later answer',
+      async (): Promise<never> =>
+        Object.defineProperty({}, 'kind', {
+          get() {
+            throw error;
+          },
+        }) as never,
+    ],
+  ])('%s fails its call alone', async (_, check) => {
+    const { http, engine, logged } = await engineOf(POLICY, { h: { check } });
+    const verdict = await http();
+    expect(verdict).toMatchObject({ outcome: 'failed', rule: 'asked' });
+    expect(verdict.reasons.at(-1)?.text).toContain('[check-script/h] ');
+    expect(engine.handlers().map(({ running }) => running)).toEqual([0, 0, 0, 0]);
+    expect(JSON.stringify(logged)).not.toContain('internal error');
+    expect(JSON.stringify(logged).length).toBeLessThan(10_000);
+  });
+});
+
 test('a thenable that resolves and then throws has answered', async () => {
   const check = (): never =>
     thenable((resolve) => {
