@@ -7,6 +7,8 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { attributesMarkdown } from '../src/attributes/document.ts';
+import { commandsDocument } from '../src/cli/commands-document.ts';
+import { COMMANDS } from '../src/cli/program.ts';
 import { publishedSchema, schemaText } from '../src/cli/actions/schema.ts';
 import { adaptersDocument } from '../src/cli/adapters-document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
@@ -20,6 +22,7 @@ const ROOT = resolve(import.meta.dirname, '..');
 const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/adapters.md': async () => adaptersDocument(await loadBuiltIns()),
   'docs/attributes.md': attributesMarkdown,
+  'docs/commands.md': () => commandsDocument(COMMANDS),
   'docs/errors.md': async () => errorsDocument(await errorTables()),
   'docs/policy.schema.json': async () => schemaText(publishedSchema(await loadBuiltIns())),
   'docs/ratelimit-settings.md': settingsDocument,

@@ -41,3 +41,19 @@ export const argumentWords = ({ args }: CommandRow): readonly string[] =>
   args.flatMap(({ argChoices }) => argChoices ?? []);
 
 export const takesValue = ({ required, optional }: Option): boolean => required || optional;
+
+/** `<config...>`. */
+export const argumentText = (argument: Argument): string => {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+};
+
+/** What an argument or a flag means, with its choices and its default. */
+export function withChoices(row: Argument | Option): string {
+  const notes = [
+    ...(row.argChoices === undefined ? [] : [`one of ${row.argChoices.join(', ')}`]),
+    ...(row.defaultValue === undefined ? [] : [`default ${String(row.defaultValue)}`]),
+    ...('mandatory' in row && row.mandatory ? ['required'] : []),
+  ];
+  return notes.length === 0 ? row.description : `${row.description} (${notes.join('; ')})`;
+}

@@ -1,8 +1,7 @@
 /** The man page sluice(1) in the macros of man(7), from the table of commands. */
-import type { Argument, Option } from 'commander';
 import type { CommandSpec } from '../command.ts';
 import { EXIT_CODES_TEXT } from '../exit-codes.ts';
-import { type CommandRow, commandRows } from './command-tree.ts';
+import { type CommandRow, argumentText, commandRows, withChoices } from './command-tree.ts';
 
 export function manPage(commands: readonly CommandSpec[], version: string): string {
   return [
@@ -43,20 +42,6 @@ const exitLines = (): string[] =>
     const [, code, meaning] = /^ +(\d+) +(.*)$/.exec(line) ?? [];
     return code === undefined ? [] : ['.TP', bold(code), ...lines(meaning ?? '')];
   });
-
-const argumentText = (argument: Argument): string => {
-  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
-  return argument.required ? `<${name}>` : `[${name}]`;
-};
-
-function withChoices(row: Argument | Option): string {
-  const notes = [
-    ...(row.argChoices === undefined ? [] : [`one of ${row.argChoices.join(', ')}`]),
-    ...(row.defaultValue === undefined ? [] : [`default ${String(row.defaultValue)}`]),
-    ...('mandatory' in row && row.mandatory ? ['required'] : []),
-  ];
-  return notes.length === 0 ? row.description : `${row.description} (${notes.join('; ')})`;
-}
 
 /** Text of several lines; a line must not begin with a control character of roff. */
 const lines = (text: string): string[] =>
