@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { casesOf } from '../../src/cli/cases/index.ts';
 import { checkLimits } from '../../src/cli/limits/limit-files.ts';
+import { load } from '../../src/cli/load.ts';
+import { loadBuiltIns } from '../../src/adapters/loading/built-in.ts';
 import { findingText } from '../../src/yaml/findings.ts';
 import { fencedBlocks } from '../parts/fenced-blocks.ts';
 import { ROOT } from './command.ts';
@@ -31,5 +33,10 @@ test.each(PAGES)('docs/how-to/%s', async (page) => {
   const failed: string[] = [];
   for await (const { name, failures } of results) failed.push(...failures.map((failure) => `${name}: ${failure}`));
   expect(failed).toEqual([]);
+  const policies = readdirSync(folder).filter((name) => name.endsWith('.yaml') && name !== 'cases.yaml');
+  for (const name of policies) {
+    const { findings: warnings } = await load([join(folder, name)], await loadBuiltIns());
+    expect(warnings.map(findingText)).toEqual([]);
+  }
   if (hasLimits) expect((await checkLimits([limits])).findings.map(findingText)).toEqual([]);
 });
