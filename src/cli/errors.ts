@@ -23,8 +23,8 @@ export const CLI_ERRORS = {
   CLI_UNREACHABLE: {
     means: 'The called server did not answer, or answered with a gRPC error.',
     fix:
-      'Check that it runs and that --to names its port: gRPC for call; for why, record, promote and rollback, the admin port of serve (by --admin, but for why); for limits, that or the debug port of ratelimit. ' +
-      'Its log shows errors on its side.',
+      'Check that it runs, and the address: `call` and `health` ask the gRPC port (9091), `why`, `record`, `promote` and `rollback` the admin ' +
+      'port of `sluice serve` (15014), `limits` that or the debug port of `sluice ratelimit` (6070). Its log shows errors on its side.',
   },
   CLI_SPOOL: {
     means: 'The folder of the spools cannot be read, or it or the server has no such handler or dead letter.',

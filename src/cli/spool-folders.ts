@@ -6,7 +6,7 @@ import { parseDocuments } from '../yaml/document.ts';
 import { Findings } from '../yaml/findings.ts';
 import { nodeAt } from '../yaml/nodes.ts';
 import { SourceText } from '../yaml/source-text.ts';
-import { messageOf } from '../text/message-of.ts';
+import { systemReason } from '../text/system-reason.ts';
 import { TimeSlice } from '../time/time-slice.ts';
 import { CliError } from './cli-error.ts';
 
@@ -21,7 +21,7 @@ export async function handlersIn(flags: FolderFlags): Promise<readonly SpooledHa
   try {
     return await spooledHandlers(folder);
   } catch (error) {
-    throw new CliError('CLI_SPOOL', `${folder} cannot be read: ${messageOf(error)}`, { cause: error });
+    throw new CliError('CLI_SPOOL', `${folder} cannot be read: ${systemReason(error)}`, { cause: error });
   }
 }
 

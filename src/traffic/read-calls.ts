@@ -4,7 +4,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../text/message-of.ts';
+import { systemReason } from '../text/system-reason.ts';
 import type { TrafficErrorCode, TrafficProblems } from './errors.ts';
 import { FORMAT_VERSION, MAX_LINE_BYTES, type RecordedCall } from './format.ts';
 import { linesOf } from './lines.ts';
@@ -31,7 +31,12 @@ export async function* readCalls(paths: readonly string[], options: ReadOptions)
     try {
       for (const file of await filesOf(path)) yield* callsIn(file, options);
     } catch (error) {
-      options.problems.add({ file: path, line: 0, code: 'TRAFFIC_UNREADABLE', message: messageOf(error) });
+      options.problems.add({
+        file: path,
+        line: 0,
+        code: 'TRAFFIC_UNREADABLE',
+        message: systemReason(error),
+      });
     }
   }
 }
@@ -78,7 +83,7 @@ async function* callsIn(file: string, { problems, entryOf }: ReadOptions): Async
       }
     }
   } catch (error) {
-    problem('TRAFFIC_UNREADABLE', messageOf(error));
+    problem('TRAFFIC_UNREADABLE', systemReason(error));
   }
 }
 

@@ -5,7 +5,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Findings, type Finding } from './findings.ts';
-import { messageOf } from '../text/message-of.ts';
+import { systemReason } from '../text/system-reason.ts';
 
 /** Plain data, so that one thread can read a policy and others load the same texts (`structuredClone`). */
 export interface PolicyFiles {
@@ -83,17 +83,4 @@ class FolderReader {
       return undefined;
     }
   }
-}
-
-/** The operating system's error in words. */
-export function systemReason(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const words: Readonly<Record<string, string>> = {
-    ENOENT: 'no such file or folder',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a folder',
-    ENOTDIR: 'a part of the path is not a folder',
-    ELOOP: 'its symbolic links lead back to it',
-  };
-  return words[code] ?? messageOf(error);
 }

@@ -7,6 +7,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { readRequestFile } from '../request-file.ts';
 import { paintOut } from '../../text/paint.ts';
 import { printOut } from '../terminal.ts';
+import { connectReason } from '../connect-reason.ts';
 
 export interface CallFlags extends DialFlags {
   readonly to: string;
@@ -23,7 +24,10 @@ export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<
   const { values } = readRequestFile(flags.request);
   const answer = await CALLS[kind](to, values, { timeoutMs, ...(await dialTls(flags)) });
   if (answer.outcome === 'error')
-    throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
+    throw new CliError(
+      'CLI_UNREACHABLE',
+      `${to} did not answer: ${answer.grpc.name}: ${connectReason(answer.grpc.message)}`,
+    );
   if (flags.json === true) printOut(JSON.stringify(answer, null, 2));
   else printOut(coloured(answer));
   return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;

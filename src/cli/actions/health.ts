@@ -11,6 +11,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { printOut } from '../terminal.ts';
 import { messageOf } from '../../text/message-of.ts';
+import { connectReason } from '../connect-reason.ts';
 
 export interface HealthFlags extends DialFlags {
   readonly to: string;
@@ -32,7 +33,9 @@ export async function health({ to, timeout, ...tls }: HealthFlags): Promise<Exit
     printOut(isServing ? 'SERVING' : 'NOT_SERVING');
     return isServing ? EXIT.ok : EXIT.findings;
   } catch (error) {
-    throw new CliError('CLI_UNREACHABLE', `${address} did not answer: ${messageOf(error)}`, { cause: error });
+    throw new CliError('CLI_UNREACHABLE', `${address} did not answer: ${connectReason(messageOf(error))}`, {
+      cause: error,
+    });
   } finally {
     client.close();
   }

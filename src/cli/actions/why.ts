@@ -8,13 +8,14 @@ import { createInterface } from 'node:readline';
 import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import type { WhyAnswer, WhyRule } from '../../explain/why.ts';
 import { safeLine } from '../../log/safe-text.ts';
-import { causeMessageOf, messageOf } from '../../text/message-of.ts';
+import { causeMessageOf } from '../../text/message-of.ts';
 import { paintOut } from '../../text/paint.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { parseAddress } from '../flag-values.ts';
 import { columns, printErr, printOut } from '../terminal.ts';
+import { systemReason } from '../../text/system-reason.ts';
 
 export interface WhyFlags {
   readonly to: string;
@@ -72,7 +73,7 @@ async function* recordsIn(file: string, id: string): AsyncGenerator<Fields> {
       if (record !== undefined) yield record;
     }
   } catch (error) {
-    throw new CliError('CLI_DECISION_LOG', `${file} cannot be read: ${messageOf(error)}`, { cause: error });
+    throw new CliError('CLI_DECISION_LOG', `${file} cannot be read: ${systemReason(error)}`, { cause: error });
   }
 }
 

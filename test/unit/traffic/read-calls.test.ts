@@ -122,7 +122,7 @@ describe('several files', () => {
     const { ids, problems } = await idsIn('/does/not/exist', await fileOf(line(1)), await tempFolder());
     expect(ids).toEqual(['id-1']);
     expect(problems).toEqual([
-      expect.stringMatching(/^\/does\/not\/exist TRAFFIC_UNREADABLE ENOENT/),
+      expect.stringMatching(/^\/does\/not\/exist TRAFFIC_UNREADABLE no such file or folder$/),
       expect.stringContaining('TRAFFIC_UNREADABLE the folder has no file of calls'),
     ]);
   });

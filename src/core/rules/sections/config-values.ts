@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { SecretText } from '../../../text/secret-texts.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
-import { systemReason } from '../../../yaml/policy-files.ts';
+import { systemReason } from '../../../text/system-reason.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import type { Node } from '../../../yaml/nodes.ts';
 import { isAccepted } from '../../../yaml/schema-findings.ts';
