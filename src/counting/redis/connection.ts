@@ -200,7 +200,9 @@ async function countByCommands(
     increments.map(async ({ key, cost, perMs }) =>
       Promise.all([
         redis.incrby(key, Math.min(cost, MAX_HITS)),
-        redis.expire(key, expiryS(perMs)).catch(() => undefined), // it says nothing of the count
+        redis.expire(key, expiryS(perMs)).catch((error: Error) => {
+          if (isOfWholeServer(error)) throw error; // else it says nothing of the count
+        }),
       ]).then(
         ([count]) => wholeNumber(count),
         (error: Error) => error,

@@ -30,9 +30,12 @@ function codeOf(reply: string): string {
   return inScript ?? /^[A-Z]+/.exec(reply)?.[0] ?? '';
 }
 
+/** An ACL allows some keys, and not this one. */
+const OF_ONE_KEY = /^NOPERM .*\baccess (a|one of the) keys?\b/;
+
 /** False if the reply is about one key or script. */
 export const isOfServer = (reply: string): boolean =>
-  OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply);
+  !OF_ONE_KEY.test(reply) && (OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply));
 
 /** Whether to close the connection and connect again. */
 export function givesUpConnection(reply: string, isCluster: boolean): boolean {

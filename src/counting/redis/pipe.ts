@@ -9,6 +9,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { type Redis, ReplyError } from 'ioredis';
 import { MAX_HITS } from '../algorithms.ts';
+import { isOfServer } from './error-reply.ts';
 
 export interface PipePlace {
   readonly host?: string;
@@ -46,7 +47,8 @@ export interface Increment {
 export type ExpiryS = (perMs: number) => number;
 
 interface Batch {
-  readonly counts: Count[];
+  /** `undefined` of commands whose replies are ignored, also errors: an ACL may forbid them. */
+  readonly counts: Count[] | undefined;
   /** Replies to come: two for each increment, or one for each other command. */
   left: number;
   readonly done: (counts: Count[]) => void;
@@ -75,6 +77,8 @@ function wordsOf(cost: number, expiryS: number): HitWords {
 }
 
 const [CR, MINUS, COLON] = [0x0d, 0x2d, 0x3a];
+/** Of one reply; an error of Redis takes less. */
+const MAX_LINE_BYTES = 64 * 1024;
 
 export class RedisPipe {
   readonly #socket: Socket;
@@ -130,10 +134,11 @@ export class RedisPipe {
         text += INCRBY + named + words.hitsAndExpire + named + words.expiry;
       }
       for (const command of beside) text += commandText(command);
-      const wait = (left: number): void => {
-        if (left > 0) this.#batches.push({ counts: [], left, done: resolve, failed: reject });
+      if (text === '') return resolve([]); // no reply would come
+      const wait = (left: number, counts?: Count[]): void => {
+        if (left > 0) this.#batches.push({ counts, left, done: resolve, failed: reject });
       };
-      wait(increments.length * 2);
+      wait(increments.length * 2, []);
       wait(beside.length); // resolves nothing if increments were awaited
       this.#socket.write(text);
     });
@@ -159,20 +164,17 @@ export class RedisPipe {
       at = end + 2;
     }
     this.#rest = bytes.subarray(at);
+    if (this.#rest.length > MAX_LINE_BYTES) throw new Error('Redis sent no end of a line');
   }
 
   #reply(bytes: Buffer, from: number, to: number): void {
     const batch = this.#batches[0];
     if (batch === undefined) throw new Error('Redis sent a reply that no command asked for');
-    // The second of two is EXPIRE's, which says nothing of the count.
-    if (batch.left-- % 2 === 0) {
-      if (bytes[from] === COLON) batch.counts.push(numberOf(bytes, from + 1, to));
-      else if (bytes[from] === MINUS) batch.counts.push(new ReplyError(bytes.toString('utf8', from + 1, to)));
-      else throw new Error('Redis answered INCRBY with no number');
-    }
-    if (batch.left > 0) return;
+    const { counts } = batch;
+    if (counts !== undefined) takeReply(counts, batch.left % 2 === 0, bytes, from, to);
+    if (--batch.left > 0) return;
     this.#batches.shift();
-    batch.done(batch.counts);
+    batch.done(counts ?? []);
   }
 
   #closed(): void {
@@ -180,6 +182,17 @@ export class RedisPipe {
     for (const { failed } of this.#batches.splice(0)) failed(new Error('the connection is closed'));
     this.#onClose();
   }
+}
+
+/** `isCount`: of INCRBY; otherwise of the EXPIRE that follows it. */
+function takeReply(counts: Count[], isCount: boolean, bytes: Buffer, from: number, to: number): void {
+  if (bytes[from] === COLON) {
+    if (isCount) counts.push(numberOf(bytes, from + 1, to));
+  } else if (bytes[from] === MINUS) {
+    const error = new ReplyError(bytes.toString('utf8', from + 1, to));
+    if (isCount) counts.push(error);
+    else if (isOfServer(error.message)) counts[counts.length - 1] = error; // an ACL without EXPIRE: keys would stay for ever
+  } else if (isCount) throw new Error('Redis answered INCRBY with no number');
 }
 
 function numberOf(bytes: Buffer, from: number, to: number): number {

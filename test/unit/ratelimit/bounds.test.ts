@@ -178,6 +178,27 @@ describe('a guard', () => {
     expect(guard.breaker.state).toBe('closed');
   });
 
+  test('counts no trip that throws or is late as waiting, and lets a late answer end the silence', async () => {
+    const guard = new Guard({ timeoutMs: 20 });
+    const fault = (): never => {
+      throw new Error('a fault');
+    };
+    await expect(guard.ask(fault, 40)).rejects.toThrow('Redis: a fault');
+    expect(guard.times.pending).toBe(0);
+    const { promise, resolve } = Promise.withResolvers<number>();
+    await expect(guard.ask(async () => promise, 3)).rejects.toThrow('no answer for 20 ms');
+    expect(guard.times.pending).toBe(0);
+    const before = guard.times.silentSinceMs;
+    const other = guard.ask(async () =>
+      promise.then(async (value) => new Promise<number>((done) => setTimeout(done, 5, value))),
+    );
+    resolve(7);
+    expect(await other).toBe(7);
+    expect(guard.times.silentSinceMs).toBeGreaterThan(before);
+    expect(guard.times.pending).toBe(0);
+    expect(guard.breaker.state).toBe('closed');
+  });
+
   test('does not open for what Redis refuses of one key', async () => {
     const guard = new Guard({ timeoutMs: 1000 });
     const refused = new Rejected('WRONGTYPE Operation against a key holding the wrong kind of value');

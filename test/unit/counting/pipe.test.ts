@@ -1,0 +1,201 @@
+/** The pipe, and what counts over it, at a real Redis: replies in pieces, refusals, and connections that end in the middle. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Redis, ReplyError } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../../../src/adapters/testing/index.ts';
+import { MAX_HITS } from '../../../src/counting/algorithms.ts';
+import { type Connection, openConnection } from '../../../src/counting/redis/connection.ts';
+import { RedisPipe, type Count, type Increment, type PipePlace } from '../../../src/counting/redis/pipe.ts';
+import { type RedisPart, startRedis } from '../../parts/redis.ts';
+import { type HeldLink, startHeldLink } from './held-link.ts';
+
+const MINUTE_MS = 60_000;
+const host = '127.0.0.1';
+const inSeconds = (perMs: number): number => perMs / 1000;
+
+let redis: RedisPart;
+let admin: Redis;
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+  await admin.call('ACL', 'SETUSER', 'no-expire', 'on', '>word', '~*', '+@all', '-expire');
+  await admin.call('ACL', 'SETUSER', 'no-hash', 'on', '>word', '~*', '+@all', '-@hash');
+  await admin.call('ACL', 'SETUSER', 'some-keys', 'on', '>word', '~own:*', '+@all');
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+const ends: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+  await admin.flushall();
+});
+
+async function linked(): Promise<HeldLink> {
+  const link = await startHeldLink(redis.port);
+  ends.push(() => link.stop());
+  return link;
+}
+
+async function opened(place: Partial<PipePlace> = {}): Promise<RedisPipe> {
+  const pipe = new RedisPipe({ host, port: redis.port, ...place }, () => {});
+  ends.push(() => pipe.close());
+  await eventually(() => expect(pipe.isReady).toBe(true));
+  return pipe;
+}
+
+const hit = (key: string, cost = 1, perMs = MINUTE_MS): Increment => ({ key, cost, perMs });
+const told = (counts: readonly Count[]) => counts.map((count) => (typeof count === 'number' ? count : count.message));
+const WRONG_TYPE = expect.stringContaining('WRONGTYPE') as unknown;
+
+test('replies that arrive octet by octet, an error among them', async () => {
+  const link = await linked();
+  const pipe = await opened({ port: link.port });
+  await admin.hset('a hash', 'f', '1');
+  await admin.set('below zero', -12);
+  link.splitReplies();
+  const first = pipe.count([hit('k', 9), hit('a hash'), hit('below zero'), hit('k', 1)], inSeconds, []);
+  const second = pipe.count([hit('k', 90)], inSeconds, [['HSET', 'h', 'f', 'v']]);
+  expect(told(await first)).toEqual([9, WRONG_TYPE, -11, 10]);
+  expect(told(await second)).toEqual([100]);
+  expect(told(await pipe.count([hit('k')], inSeconds, []))).toEqual([101]);
+});
+
+test('any key, cost and expiry, each with its own words', async () => {
+  const pipe = await opened();
+  const hits = [
+    hit('käse 🧀', 1, MINUTE_MS),
+    hit('käse 🧀', MAX_HITS * 4, MINUTE_MS),
+    hit('plain', 3, MINUTE_MS),
+    hit('plain', 3, 2 * MINUTE_MS),
+    hit('line\r\nend', 2, 3 * MINUTE_MS),
+    hit('', 4, 4 * MINUTE_MS),
+  ];
+  expect(told(await pipe.count(hits, inSeconds, []))).toEqual([1, MAX_HITS + 1, 3, 6, 2, 4]);
+  const keys = ['käse 🧀', 'plain', 'line\r\nend', ''];
+  expect(await Promise.all(keys.map(async (key) => admin.get(key)))).toEqual([`${MAX_HITS + 1}`, '6', '2', '4']);
+  expect(await Promise.all(keys.map(async (key) => admin.ttl(key)))).toEqual([60, 120, 180, 240]);
+  let more = 0;
+  await pipe.count([hit('a'), hit('b'), hit('c')], () => 100 + more++, []); // jitter
+  expect(await Promise.all(['a', 'b', 'c'].map(async (key) => admin.ttl(key)))).toEqual([100, 101, 102]);
+});
+
+test('nothing to send is answered at once', async () => {
+  const pipe = await opened();
+  expect(await pipe.count([], inSeconds, [])).toEqual([]);
+  expect(told(await pipe.count([hit('k')], inSeconds, []))).toEqual([1]);
+});
+
+test('an expiry that throws sends nothing', async () => {
+  const pipe = await opened();
+  const fault = (): never => {
+    throw new Error('no expiry');
+  };
+  await expect(pipe.count([hit('k')], fault, [])).rejects.toThrow('no expiry');
+  expect(told(await pipe.count([hit('k')], inSeconds, []))).toEqual([1]);
+});
+
+test('all that wait fail when the connection ends', async () => {
+  const link = await linked();
+  const pipe = await opened({ port: link.port });
+  link.hold(0, 'replies');
+  const waiting = [pipe.count([hit('k')], inSeconds, []), pipe.count([], inSeconds, [['HSET', 'h', 'f', 'v']])];
+  await eventually(async () => expect(await admin.get('k')).toBe('1'));
+  link.close(0);
+  for (const one of waiting) await expect(one).rejects.toThrow('the connection is closed');
+  expect(pipe.isReady).toBe(false);
+  await expect(pipe.count([hit('k')], inSeconds, [])).rejects.toThrow('the connection is closed');
+});
+
+test('a refused password closes it', async () => {
+  let isClosed = false;
+  const pipe = new RedisPipe({ host, port: redis.port, username: 'no-hash', password: 'wrong' }, () => {
+    isClosed = true;
+  });
+  await eventually(() => expect(isClosed).toBe(true));
+  expect(pipe.isReady).toBe(false);
+});
+
+test('a server that ends no line is left', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {}); // the pipe closes it
+    socket.once('data', () => socket.write('x'.repeat(1_000_000)));
+  });
+  server.listen(0, host);
+  await once(server, 'listening');
+  ends.push(() => void server.close());
+  const pipe = await opened({ port: (server.address() as AddressInfo).port });
+  await expect(pipe.count([hit('k')], inSeconds, [])).rejects.toThrow('the connection is closed');
+});
+
+describe('a connection with a pipe', () => {
+  async function connected(address: object = {}, hasPipe = true): Promise<Connection> {
+    const connection = openConnection({
+      redis: { shown: '', db: 0, connectTimeout: 5000, host, port: redis.port, ...address },
+      timeoutMs: 10_000,
+      onReady() {},
+      hasPipe,
+    });
+    ends.push(() => connection.close());
+    await eventually(() => expect(connection.why).toBeUndefined());
+    return connection;
+  }
+  /** Commands of ioredis and counts go over different connections once the pipe is there. */
+  async function piped(connection: Connection, user: string): Promise<void> {
+    const pipes = new RegExp(`user=${user} .*`, 'g');
+    await eventually(async () => expect(String(await admin.client('LIST')).match(pipes)).toHaveLength(2));
+    await turn();
+    await connection.count([hit('own:first')], inSeconds, []).catch(() => undefined);
+  }
+
+  test('that Redis closes alone: calls in flight fail once, others are counted, and the pipe is opened again', async () => {
+    const link = await linked();
+    const connection = await connected({ port: link.port });
+    await eventually(() => expect(link.connections()).toBe(2));
+    await eventually(async () => {
+      await connection.count([hit('own:first')], inSeconds, []);
+      expect(link.repliesOf(1)).toBeGreaterThan(0);
+    });
+    link.hold(1, 'replies');
+    const inFlight = connection.count([hit('k')], inSeconds, []);
+    await eventually(async () => expect(await admin.get('k')).toBe('1'));
+    link.close(1);
+    await expect(inFlight).rejects.toThrow('the connection is closed');
+    link.release();
+    expect(told(await connection.count([hit('k')], inSeconds, []))).toEqual([2]);
+    await eventually(async () => {
+      await connection.count([hit('other')], inSeconds, []);
+      expect(link.repliesOf(2)).toBeGreaterThan(0);
+    });
+    expect(connection.connections.total).toBe(1);
+  });
+
+  test.each([
+    ['over the pipe', true],
+    ['over ioredis', false],
+  ])('%s: an ACL without EXPIRE fails the calls, since their counters would stay for ever', async (_name, hasPipe) => {
+    const connection = await connected({ username: 'no-expire', password: 'word' }, hasPipe);
+    if (hasPipe) await piped(connection, 'no-expire');
+    await expect(connection.count([hit('k')], inSeconds, [])).rejects.toThrow(/NOPERM .*expire/);
+  });
+
+  test('an ACL without hashes fails nothing', async () => {
+    const connection = await connected({ username: 'no-hash', password: 'word' });
+    await piped(connection, 'no-hash');
+    const record = [['HSET', 'h', 'f', 'v'] as const, ['EXPIRE', 'h', '5'] as const];
+    expect(await connection.count([], inSeconds, record)).toEqual([]);
+    expect(told(await connection.count([hit('k')], inSeconds, record))).toEqual([1]);
+  });
+
+  test('an ACL that allows some keys refuses the others alone', async () => {
+    const connection = await connected({ username: 'some-keys', password: 'word' });
+    await piped(connection, 'some-keys');
+    const counts = await connection.count([hit('own:k'), hit('other'), hit('own:k')], inSeconds, []);
+    expect(told(counts)).toEqual([1, expect.stringContaining('NOPERM'), 2]);
+    expect(counts[1]).toBeInstanceOf(ReplyError);
+  });
+});
