@@ -98,7 +98,7 @@ export class Escrow {
   }
 
   /** Drops units of a counter that was reset. */
-  forget(ask: Ask): void {
+  dropHeld(ask: Ask): void {
     const lease = this.#leases.find(ask);
     if (lease === undefined) return;
     lease.held = 0;
@@ -106,7 +106,7 @@ export class Escrow {
   }
 
   reset(asks: readonly Ask[]): void | Promise<void> {
-    for (const ask of asks) this.forget(ask);
+    for (const ask of asks) this.dropHeld(ask);
     return this.#options.store.reset(asks);
   }
 

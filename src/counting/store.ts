@@ -25,7 +25,7 @@ export interface CounterStore {
   /** Deletes the counters of these asks. */
   reset(asks: readonly CounterAsk[]): void | Promise<void>;
   /** Escrow: drops units of a counter that another thread has reset. */
-  forget?(ask: CounterAsk): void;
+  dropHeld?(ask: CounterAsk): void;
   /** Where the counters of these asks are and who holds their units, ask by ask; never on a call's path. */
   look(asks: readonly CounterAsk[], leases?: LeasePage): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   close(): void | Promise<void>;

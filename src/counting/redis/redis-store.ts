@@ -69,7 +69,7 @@ export function redisStore({ around, escrow: owner, ...counting }: RedisStoreOpt
         asks.map(async (ask) => ({ ...(await counters.look([ask], leases))[0], holders: await holdersOf(ask) })),
       ),
     reset: (asks) => escrow.reset(asks),
-    forget: (ask) => escrow.forget(ask),
+    dropHeld: (ask) => escrow.dropHeld(ask),
     async close() {
       clearInterval(idle);
       await escrow.close();

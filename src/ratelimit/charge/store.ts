@@ -8,7 +8,7 @@ export type { CounterAnswer, CounterAsk };
 export type ChargeStore = Pick<CounterStore, 'charge' | 'spendEach' | 'reset'>;
 
 /** A store that operators ask, too. */
-export type Pool = ChargeStore & Pick<CounterStore, 'look' | 'forget'>;
+export type Pool = ChargeStore & Pick<CounterStore, 'look' | 'dropHeld'>;
 
 /** By the unit of a limit: those of a second may have a Redis of their own. */
 export type PoolOf = (unit: Unit | undefined) => Pool;

@@ -72,7 +72,7 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
   function forgetAll(one: Explained): void {
     for (const { unit, ask } of withFurther(one)) {
       if (ask === undefined) continue;
-      poolOf(unit).forget?.(ask);
+      poolOf(unit).dropHeld?.(ask);
       forget(ask);
     }
   }

@@ -138,7 +138,7 @@ export class EscrowCounts extends WindowCounts {
   }
 
   forget(key: string): void {
-    this.escrow.forget(anyLimit(key));
+    this.escrow.dropHeld(anyLimit(key));
   }
 
   giveBackIdle(): void {
