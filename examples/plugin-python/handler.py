@@ -35,6 +35,8 @@ class Handler:
     config = {"type": "object", "additionalProperties": False}
     check_params = check_input = check_output = None
     report_params = report_input = report_batch = None
+    quota_params = None
+    quota_algorithms = ()
 
     def open(self, config, host):
         """Checks the config and prepares what all rules need. Must not wait for a backend. An error refuses the config."""
@@ -49,6 +51,14 @@ class Handler:
 
     def write(self, entries, call):
         """Writes pairs of (what prepare_report returned, entry) before it returns."""
+        raise NotImplementedError
+
+    def prepare_quota(self, rule, params):
+        """Returns what `charge` gets with each ask of the rule: the name of its counter, which rules may share."""
+        return rule.counter
+
+    def charge(self, asks, call):
+        """Answers pairs of (what prepare_quota returned, ask): grants and charges all of them, or charges none."""
         raise NotImplementedError
 
     def close(self):

@@ -26,6 +26,11 @@ MAX_BYTES = 4 * 1024 * 1024
 SERVICE = "sluice.plugin.v1.Plugin"
 
 END = object()
+PREPARE = {
+    v1.CAPABILITY_CHECK: "prepare_check",
+    v1.CAPABILITY_REPORT: "prepare_report",
+    v1.CAPABILITY_QUOTA: "prepare_quota",
+}
 
 # ------------------------------------------------------------------------------------------------ a handler's stream
 
@@ -41,10 +46,11 @@ class Counter:
 class Host:
     """What a handler gets of Sluice."""
 
-    def __init__(self, stream, folder):
+    def __init__(self, stream, message):
         self._stream = stream
         self._ready = True
-        self.folder = folder
+        self.handler = message.handler
+        self.folder = message.folder
 
     def log(self, level, message, **fields):
         level = v1.LogLine.Level.Value(f"LEVEL_{level.upper()}")
@@ -117,7 +123,7 @@ class Stream:
             return self.refuse(f"there is no adapter {message.adapter}")
         handler = adapter()
         try:
-            handler.open(from_value(message.config) or {}, Host(self, message.folder))
+            handler.open(from_value(message.config) or {}, Host(self, message))
         except Exception as error:  # noqa: BLE001  whatever is wrong is told to the operator
             return self.refuse(str(error))
         self.handler = handler
@@ -128,10 +134,9 @@ class Stream:
         self.out.put(END)
 
     def on_prepare(self, message):
-        prepare = {v1.CAPABILITY_CHECK: "prepare_check", v1.CAPABILITY_REPORT: "prepare_report"}.get(message.capability)
         try:
             params = from_value(message.rule.params) or {}
-            self.made[message.slot] = getattr(self.handler, prepare)(message.rule, params)
+            self.made[message.slot] = getattr(self.handler, PREPARE[message.capability])(message.rule, params)
             self.send(prepared=v1.Prepared(slot=message.slot))
         except Exception as error:  # noqa: BLE001
             self.send(prepared=v1.Prepared(slot=message.slot, why=str(error)))
@@ -144,6 +149,13 @@ class Stream:
             decision = self.made[message.slot](from_values(message.input), message.call)
             member = "allow" if isinstance(decision, v1.Allow) else "deny"
             self.send(check=v1.CheckAnswer(number=message.call.number, **{member: decision}))
+
+        self.run(message.call, answer)
+
+    def on_charge(self, message):
+        def answer():
+            answers = self.handler.charge([(self.made[ask.slot], ask) for ask in message.asks], message.call)
+            self.send(charge=v1.ChargeAnswer(number=message.call.number, answers=answers))
 
         self.run(message.call, answer)
 

@@ -57,7 +57,7 @@ class PluginTest(unittest.TestCase):
 
     def test_it_describes_its_adapters(self):
         described = self.plugin.Describe(v1.DescribeRequest(contract=1))
-        self.assertEqual([one.name for one in described.adapters], ["check-revoked", "log-lines"])
+        self.assertEqual([one.name for one in described.adapters], ["check-revoked", "log-lines", "quota-windows"])
         self.assertEqual(described.contract, 1)
 
     def test_users_on_the_list_are_refused(self):

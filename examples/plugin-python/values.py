@@ -91,4 +91,7 @@ def described(adapter):
     if adapter.report_input is not None:
         result.report.CopyFrom(v1.Report(params_schema=schema(adapter.report_params), input=input_of(adapter.report_input)))
         result.report.batch.CopyFrom(v1.BatchDefaults(**(adapter.report_batch or {})))
+    if adapter.quota_algorithms:
+        algorithms = [v1.Algorithm.Value(f"ALGORITHM_{name.upper()}") for name in adapter.quota_algorithms]
+        result.quota.CopyFrom(v1.Quota(params_schema=schema(adapter.quota_params), algorithms=algorithms))
     return result

@@ -181,6 +181,24 @@ describe.each([
   });
 });
 
+test('the quota of the example in Python: a burst passes its limit and no more, for all hosts together', async () => {
+  const limits = readFileSync(join(EXAMPLES, 'plugin-python/limits.yaml'), 'utf8')
+    .replace('150ms', '4s')
+    .replace('1h', '1d');
+  workspace = makeWorkspace({ 'policy.yaml': limits });
+  await start(python);
+  await describePlugin();
+  const { ask, served } = await host();
+  const many = (user: string): Promise<string[]> => Promise.all(Array.from({ length: 200 }, async () => ask(user)));
+  const passed = (answers: readonly string[]): number => answers.filter((answer) => answer === 'allowed').length;
+  expect(passed(await many('ann'))).toBe(5);
+  expect(await ask('bob')).toBe('allowed');
+  await served.stop();
+  const second = await host();
+  expect(await second.ask('ann')).toMatch(/^TooManyRequests/);
+  expect(await second.ask('bob')).toBe('allowed');
+});
+
 test("the README of the example in Python, followed in a folder of one's own beside an installed Sluice", async () => {
   workspace = makeWorkspace({
     'bin/sluice': `#!/bin/sh\nexec '${process.execPath}' '${COMMAND}' "$@"\n`,
