@@ -7,6 +7,7 @@ import { realAdapters } from '../../../src/cli/cases/real-adapters.ts';
 import { runCase } from '../../../src/cli/cases/run.ts';
 import { parseCase } from '../../../src/cli/cases/schema.ts';
 import { ACTIONS, type RuleKind } from '../../../src/core/actions.ts';
+import { FAILURE_KINDS } from '../../../src/core/metrics/meters.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { RULE_CALLS } from '../../../src/attributes/carrier.ts';
 
@@ -86,4 +87,17 @@ test('no page configures Envoy to send the beginning of a body, which rules woul
   );
   expect(pages).toContain('http.md');
   expect(configuring).toEqual([]);
+});
+
+test('the runbook has each kind of failure of a handler, and no page another', () => {
+  const folder = join(import.meta.dirname, '../../../docs');
+  const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const table = text('runbook.md').split('| `kind` |')[1]?.split('\n\n')[0] ?? '';
+  expect([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind)).toEqual(FAILURE_KINDS);
+  const named = readdirSync(folder)
+    .filter((name) => name.endsWith('.md'))
+    .flatMap((name) => [...text(name).matchAll(/sluice_handler_failures_total\{kind="(\w+)"/g)])
+    .map(([, kind]) => kind);
+  expect(named).toContain('late');
+  expect(FAILURE_KINDS).toEqual(expect.arrayContaining(named));
 });
