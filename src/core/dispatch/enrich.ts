@@ -11,7 +11,10 @@ import { isEnforced, matchOf } from '../match/applies.ts';
 import { LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
 import { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
+import type { Gate } from '../handlers/gate.ts';
+import { ofOtherType, undeclared, undeclaredName } from '../handlers/lookup-output.ts';
 import type { PreparedLookup } from '../outcome.ts';
+import type { EnrichOutput } from '../rules/rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
 export function enrichBag(
@@ -54,14 +57,13 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     meters.failed++;
     return undefined;
   }
+  const gate = scope.isInspection ? handler.inspectionGate : handler.gate;
   const take = (answer: LookupAnswer | Failure): void => {
     const values = answer instanceof Failure ? undefined : valuesOf(answer);
     if (answer instanceof Failure) {
       meters.failed++;
-    } else if (values !== undefined && isEnforced(prepared, bag))
-      for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
+    } else if (values !== undefined && isEnforced(prepared, bag)) fill(values, action.outputs, bag, gate, scope);
   };
-  const gate = scope.isInspection ? handler.inspectionGate : handler.gate;
   const kept = lookup.mayHold ? lookup.kept(input.values, scope.nowMs, scope.isInspection) : undefined;
   const answer =
     kept ?? gate.ask(lookup.ask, input.values, scope, handler.deadlinesMs.enrich, LOOKUP_ANSWERS.problemOf);
@@ -70,6 +72,25 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     return undefined;
   }
   return answer.then(take);
+}
+
+/** What is not as declared is left out. */
+function fill(
+  values: Readonly<Record<string, unknown>>,
+  outputs: readonly EnrichOutput[],
+  bag: RequestBag,
+  gate: Gate,
+  scope: CallScope,
+): void {
+  for (const { name, slot, convert } of outputs) {
+    const value = values[name];
+    const converted = convert(value);
+    bag.fill(slot, converted);
+    if (converted === undefined && value !== undefined && value !== null)
+      gate.leftOut(() => ofOtherType(name, value), scope);
+  }
+  const other = undeclaredName(values, outputs);
+  if (other !== undefined) gate.leftOut(() => undeclared(other, outputs), scope);
 }
 
 /** A request as rules see it, for operators. */

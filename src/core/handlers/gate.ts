@@ -124,6 +124,11 @@ export class Gate implements CallsOfHandler {
     return this.health.shown(this.#secrets.text(text), scope);
   }
 
+  /** A part of an answer is not used. `what` is called only if a line is written. */
+  leftOut(what: () => string, scope: CallScope): void {
+    this.health.leftOut(() => this.#shown(what(), scope));
+  }
+
   #overload(scope: CallScope, turn: Turn, why: string): Failure {
     return this.health.settled<never>(new Failure('overload', why), turn, scope);
   }

@@ -24,6 +24,7 @@ export class Health {
   readonly #faults: ThrottledLine;
   readonly #slowCalls: ThrottledLine;
   readonly #rejections: ThrottledLine;
+  readonly #leftOut: ThrottledLine;
   readonly #outage: OutageLog;
   /** Entries that wait for the backend, on the lines of an outage; set if the handler serves report. */
   waitingReports: (() => number) | undefined;
@@ -46,6 +47,7 @@ export class Health {
     this.#faults = new ThrottledLine(log, 'error', 'error in a plugin', fields);
     this.#slowCalls = new ThrottledLine(log, 'warn', 'a call to a handler was slow', fields);
     this.#rejections = new ThrottledLine(log, 'warn', 'a handler rejected a call', fields);
+    this.#leftOut = new ThrottledLine(log, 'warn', 'a lookup answered with what its adapter does not declare', fields);
     this.#outage = new OutageLog(log, fields);
   }
 
@@ -82,6 +84,10 @@ export class Health {
   /** A call took most of its deadline, or more. */
   slow(call: string, tookMs: number, deadlineMs: number): void {
     this.#slowCalls.write(() => ({ call, tookMs: Math.round(tookMs), deadlineMs }));
+  }
+
+  leftOut(why: () => string): void {
+    this.#leftOut.write(() => ({ why: why() }));
   }
 
   /** The failure of a call that the breaker did not admit. */

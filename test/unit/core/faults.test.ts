@@ -162,6 +162,36 @@ test.each(['check', 'enrich'])('a %s that makes no function for its rule is an e
   );
 });
 
+test('an enrich that answers with what it does not declare is logged once, and the rest is used', async () => {
+  const lookup = (): never => ({ plan: 'gold', nmae: 'ann', 'ann-of-header': 1, absent: undefined }) as never;
+  const policy = POLICY.replace(
+    'input: { key: request.path }',
+    `input: { key: 'reveal(request.headers["authorization"])' }`,
+  );
+  const { http, logged } = await engineOf(policy, { e: { lookup } });
+  const headers = { 'request.headers': new Map([['authorization', 'Bearer ann-of-header']]) };
+  for (let call = 0; call < 5; call++) expect((await http(headers)).outcome).toBe('allow');
+  const lines = logged.filter(({ message }) => message === 'a lookup answered with what its adapter does not declare');
+  expect(lines.map(({ level, fields }) => [level, fields])).toEqual([
+    [
+      'warn',
+      {
+        handler: 'e',
+        adapter: 'enrich-script',
+        times: 1,
+        why: expect.stringMatching(/^no output "nmae" is declared; declared: /) as string,
+      },
+    ],
+  ]);
+
+  const wrong = await engineOf(policy, { e: { lookup: () => ({ plan: 7 }) as never } });
+  await wrong.http(headers);
+  expect(JSON.stringify(wrong.logged)).toContain('and not of the type that is declared');
+  const none = await engineOf(policy, { e: { lookup: () => ({ plan: 'gold', more: null }) as never } });
+  await none.http(headers);
+  expect(none.logged).toEqual([]);
+});
+
 test('an answer that throws when it is read is a fault of the plugin, now and later', async () => {
   const answer = (): CheckAnswer => Object.defineProperty({}, 'kind', { get: boom }) as CheckAnswer;
   for (const check of [answer, async () => answer()]) {
