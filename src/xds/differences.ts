@@ -1,8 +1,9 @@
 import type { DeltaDiscoveryRequest } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { changesBetween, versionOf } from './changes.ts';
 import { encodeDelta } from './encode.ts';
+import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, refusalOf, type View } from './subscription.ts';
+import { NOTHING, type Subscription, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -26,12 +27,20 @@ export class Differences implements Subscription {
   #last: readonly Resource[] = [];
   sent: string | undefined;
   accepted: string | undefined;
-  refusal: Refusal | undefined;
+  readonly #refusals: Refusals;
   isSettled = true;
   hasOwn = false;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
+    this.#refusals = new Refusals(typeUrl);
+  }
+
+  get refusal(): Refusal | undefined {
+    return this.#refusals.last;
+  }
+  get refused(): ReadonlySet<string> {
+    return this.#refusals.names;
   }
 
   /** A subscription is honoured whatever its nonce is. */
@@ -39,10 +48,8 @@ export class Differences implements Subscription {
     const { responseNonce, errorDetail, resourceNamesSubscribe, resourceNamesUnsubscribe } = request;
     if (responseNonce !== '' && responseNonce === this.#nonce) {
       this.isSettled = true;
-      if (errorDetail === undefined) {
-        this.accepted = this.sent;
-        this.refusal = undefined;
-      } else this.refusal = refusalOf(this.typeUrl, errorDetail.message, this.#last);
+      if (errorDetail === undefined) this.accepted = this.sent;
+      this.#refusals.answered(this.#last, undefined, errorDetail?.message);
       this.#last = [];
     }
     const isFirst = this.#isFirst;
@@ -93,6 +100,7 @@ export class Differences implements Subscription {
     this.#isFirstDue = false;
     this.#due.clear();
     this.#base = view.resources;
+    this.#refusals.keep(view.resources);
     if (changed.length === 0 && removed.length === 0 && !isDue) return undefined;
     this.#last = changed;
     this.#nonce = String(++this.#count);

@@ -10,6 +10,7 @@
 import { settlesWithin } from '../time/settles-within.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import { changesBetween, united } from './changes.ts';
+import { heldBack } from './held-routes.ts';
 import type { Refusal, Resources, SourceOfProxy } from './resource.ts';
 import { NOTHING, type Subscription, type View } from './subscription.ts';
 import { CLUSTER, ENDPOINTS, inOrder, isOrdered, LISTENER, ROUTES, SECRET } from './type-urls.ts';
@@ -58,6 +59,8 @@ export class ProxyStream {
   #isOver = false;
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
+  /** Clusters that the proxy has refused, and has in no older version. */
+  readonly #missing = new Set<string>();
   /** Types that may have a response due: asked for, or shown anew, since they were looked at. */
   readonly #due = new Set<string>();
   readonly #toSend = new Wake();
@@ -208,13 +211,14 @@ export class ProxyStream {
   /** A proxy that comes back serves by routes whose clusters may be gone, so its resources change in order as well. */
   async #begin(byType: ReadonlyMap<string, Resources>): Promise<Outcome> {
     this.#keepsOld = this.subscriptions.get(CLUSTER)?.hasOwn === true;
+    let ahead: Outcome = 'accepted';
     if (this.#keepsOld) {
       this.#show(byType, AHEAD);
-      const clusters = await this.#answered([CLUSTER]);
-      if (clusters !== 'accepted') return clusters;
+      ahead = await this.#answered([CLUSTER]);
+      if (ahead === 'superseded') return ahead;
     }
     this.#show(byType, new Set([CLUSTER, LISTENER, ...byType.keys()]));
-    if (!this.#keepsOld) return 'accepted';
+    if (ahead === 'refused' || !this.#keepsOld) return ahead;
     const routes = await this.#answered([LISTENER, ROUTES]);
     if (routes !== 'accepted') return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
@@ -235,18 +239,31 @@ export class ProxyStream {
     // A changed cluster waits for its endpoints, changed or not; both have the same name.
     this.subscriptions.get(ENDPOINTS)?.repeat(changed);
     this.#mayBeDue(AHEAD);
-    // Routes to clusters that were refused, or are not there yet, would answer 503: the old routes stay until the clusters are right.
-    const ahead = await this.#answered([CLUSTER]);
-    if (ahead !== 'accepted') return ahead;
+    // Routes to clusters that were refused, or are not there yet, would answer 503: these stay until the clusters are right.
+    let ahead = await this.#answered([CLUSTER]);
+    if (ahead === 'superseded') return ahead;
+    if (![...this.#refusedClusters].some((name) => clusters.has(name))) ahead = 'accepted'; // those go
     const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
-    this.#show(byType, new Set([LISTENER, ROUTES, ...others]));
-    if (!hasOld) return 'accepted';
+    this.#findMissing(before);
+    this.#show(heldBack(this.#missing, this.#shown, byType), new Set([LISTENER, ROUTES, ...others]));
+    if (ahead === 'refused' || !hasOld) return ahead;
     const routes = await this.#answered([LISTENER, ROUTES]);
     if (routes !== 'accepted' || this.#isOver) return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
     this.#show(byType, AHEAD);
     return 'accepted';
+  }
+
+  get #refusedClusters(): ReadonlySet<string> {
+    return this.subscriptions.get(CLUSTER)?.refused ?? NO_NAMES;
+  }
+
+  /** Those that the proxy has in no version. */
+  #findMissing(before: Resources): void {
+    const refused = this.#refusedClusters;
+    for (const name of this.#missing) if (!refused.has(name)) this.#missing.delete(name);
+    for (const name of refused) if (!before.has(name)) this.#missing.add(name);
   }
 
   async #ended(): Promise<void> {
@@ -273,4 +290,5 @@ export class ProxyStream {
 
 /** Types on one stream; Envoy has about ten. */
 const MAX_TYPES = 32;
+const NO_NAMES: ReadonlySet<string> = new Set();
 const AHEAD: ReadonlySet<string> = new Set([SECRET, CLUSTER, ENDPOINTS]);

@@ -1,8 +1,9 @@
 import { changesBetween, versionOf } from './changes.ts';
 import { encodePlain } from './encode.ts';
 import type { NameSet, PlainRequest } from './plain-request.ts';
+import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, refusalOf, type View } from './subscription.ts';
+import { NOTHING, type Subscription, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -27,7 +28,7 @@ export class StateOfTheWorld implements Subscription {
   #last: readonly Resource[] = [];
   sent: string | undefined;
   accepted: string | undefined;
-  refusal: Refusal | undefined;
+  readonly #refusals: Refusals;
   isSettled = true;
   hasOwn = false;
 
@@ -35,6 +36,14 @@ export class StateOfTheWorld implements Subscription {
     this.typeUrl = typeUrl;
     this.#isComplete = isComplete(typeUrl);
     this.#names = this.#isComplete ? undefined : new Set();
+    this.#refusals = new Refusals(typeUrl);
+  }
+
+  get refusal(): Refusal | undefined {
+    return this.#refusals.last;
+  }
+  get refused(): ReadonlySet<string> {
+    return this.#refusals.names;
   }
 
   receive(request: PlainRequest): void {
@@ -44,10 +53,8 @@ export class StateOfTheWorld implements Subscription {
     if (isFirst) this.hasOwn = versionInfo !== '';
     else {
       this.isSettled = true;
-      if (errorDetail === undefined) {
-        this.accepted = this.sent;
-        this.refusal = undefined;
-      } else this.refusal = refusalOf(this.typeUrl, errorDetail.message, this.#last);
+      if (errorDetail === undefined) this.accepted = this.sent;
+      this.#refusals.answered(this.#last, this.#isComplete ? this.#base : undefined, errorDetail?.message);
       this.#last = [];
     }
     const asked = request.names(this.#asked); // each ACK repeats the names
@@ -93,6 +100,7 @@ export class StateOfTheWorld implements Subscription {
     const isDue = this.#isComplete && (this.#isDue || gone.some((name) => this.#isAskedFor(name)));
     this.#isDue = false;
     this.#base = view.resources;
+    this.#refusals.keep(view.resources);
     if (resources.length === 0 && !isDue) return undefined;
     this.#last = resources;
     this.#nonce = String(++this.#count);

@@ -24,8 +24,10 @@ export interface Subscription {
   readonly hasOwn: boolean;
   /** Every response was accepted or refused. */
   readonly isSettled: boolean;
-  /** Of the last response, if it was refused. */
+  /** The last one; it holds until the proxy was sent other versions of what it refuses. */
   readonly refusal: Refusal | undefined;
+  /** Names of what it refuses. */
+  readonly refused: ReadonlySet<string>;
   /** Versions of the last response, and of the last accepted one. */
   readonly sent: string | undefined;
   readonly accepted: string | undefined;
@@ -33,11 +35,24 @@ export interface Subscription {
 
 /** Envoy's text can hold the whole resource, and that of a secret its key. */
 const MAX_WHY = 4096;
+/** Names of resources have other signs within. */
+const BETWEEN_NAMES = /[:.]?(?:[\s,;'"()]+|$)/;
 const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs;
 
-export function refusalOf(typeUrl: string, message: string, resources: readonly Resource[]): Refusal {
+/** `whole`: of a complete set, since it may be an older one that is still refused. */
+export function refusalOf(
+  typeUrl: string,
+  message: string,
+  resources: readonly Resource[],
+  whole: Resources = NOTHING,
+): Refusal {
   const why = message.replaceAll(PRIVATE_KEY, '[private key]');
-  const named = resources.filter(({ name }) => name !== '' && why.includes(name));
+  const words = new Set(why.slice(0, MAX_WHY).split(BETWEEN_NAMES));
+  const inWords = new Set([
+    ...resources.filter(({ name }) => words.has(name)),
+    ...[...words].flatMap((word) => whole.get(word) ?? []),
+  ]);
+  const named = inWords.size > 0 ? [...inWords] : resources.filter(({ name }) => name !== '' && why.includes(name));
   return {
     typeUrl,
     atMs: Date.now(),

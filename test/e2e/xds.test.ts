@@ -192,6 +192,48 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     expect(updates).toBeLessThan(100);
   });
 
+  test('a cluster that is refused keeps only the routes back that lead to it', async () => {
+    const [upstream, other] = [await startUpstream(), await startUpstream()];
+    ends.push(
+      () => upstream.stop(),
+      () => other.stop(),
+    );
+    const [port, otherPort] = [await freePort(), await freePort()];
+    // As by a DestinationRule whose file the proxy has not.
+    const bad = {
+      transport_socket: {
+        name: 'tls',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+          common_tls_context: { validation_context: { trusted_ca: { filename: '/nowhere/ca.pem' } } },
+        },
+      },
+    };
+    const state = (to: string, second: string, extra: readonly Resource[] = []): State => ({
+      [CLUSTER]: [cluster('old'), cluster(second), ...extra],
+      [ENDPOINTS]: [endpoints('old', [upstream.httpPort]), endpoints(second, [other.httpPort]), endpoints('new', [])],
+      [LISTENER]: [listener('in', port, 'table'), listener('beside', otherPort, 'beside')],
+      [ROUTES]: [routes('table', to), routes('beside', second)],
+    });
+    const mesh = await controlPlane(state('old', 'a'));
+    const envoy = await envoyOf(mesh, api);
+    await until(async () => (await statusOf(port)) === 200 && (await statusOf(otherPort)) === 200);
+    const calls = [load(port, 2), load(otherPort, 2)];
+    const updates = async (): Promise<number> => (await envoy.stats())['http.beside.rds.beside.config_reload'] ?? 0;
+    mesh.put(state('new', 'b', [cluster('new', bad)]));
+    await until(async () => (await updates()) === 2, 10_000);
+    expect(mesh.refusals).toMatchObject([{ refusal: { typeUrl: CLUSTER, resources: [{ name: 'new' }] } }]);
+    const refused = (): unknown => mesh.server.proxies()[0]?.types.find(({ type }) => type === 'Cluster')?.state;
+    mesh.put(state('new', 'c', [cluster('new', bad)]));
+    await until(async () => (await updates()) === 3, 10_000);
+    expect(refused()).toBe('refused');
+    expect(mesh.server.proxies()[0]?.isSynced).toBe(false);
+    for (const one of calls) await expectNoneLost(one, { envoy });
+    mesh.put(state('old', 'c'));
+    await until(isSynced(mesh), 10_000);
+    expect([await statusOf(port), await statusOf(otherPort)]).toEqual([200, 200]);
+  });
+
   test('a refusal is reported with the object that caused it; routes keep their clusters, and the next state mends it', async () => {
     const upstream = await startUpstream();
     ends.push(() => upstream.stop());

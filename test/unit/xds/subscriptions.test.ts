@@ -129,9 +129,31 @@ describe('state of the world', () => {
     });
     expect(one.accepted).toBeUndefined();
     expect(sent(one, view(all))).toBeUndefined();
+    // A complete set has it again, beside what is new.
+    expect(sent(one, view([...all, made('new')]))?.resources).toEqual(['good@1', 'bad@1', 'new@1']);
+    ask(one, { responseNonce: '2', errorDetail: { code: 3, message: 'Error adding cluster(s) bad: no news' } });
+    expect(one.refusal).toMatchObject({ resources: [{ name: 'bad' }] });
     expect(sent(one, view([made('good'), made('bad', '2')]))?.resources).toEqual(['good@1', 'bad@2']);
-    ask(one, { responseNonce: '2' });
+    ask(one, { responseNonce: '3' });
     expect(one).toMatchObject({ refusal: undefined, accepted: one.sent });
+  });
+
+  test('a refused table stays refused while others are accepted, until it is sent again or is gone', () => {
+    const one = new StateOfTheWorld(ROUTES);
+    const resourceNames = ['a', 'b'];
+    ask(one, { resourceNames });
+    sent(one, view([made('a'), made('b')]));
+    ask(one, { resourceNames, responseNonce: '1', errorDetail: { code: 3, message: 'b is wrong' } });
+    const { refusal } = one;
+    expect(sent(one, view([made('a', '2'), made('b')]))?.resources).toEqual(['a@2']);
+    ask(one, { resourceNames, responseNonce: '2' });
+    expect(one.refusal).toBe(refusal);
+    expect([...one.refused]).toEqual(['b']);
+    expect(sent(one, view([made('a', '2'), made('b', '2')]))?.resources).toEqual(['b@2']);
+    ask(one, { resourceNames, responseNonce: '3', errorDetail: { code: 3, message: 'b is wrong again' } });
+    expect(one.refusal).toMatchObject({ why: 'b is wrong again' });
+    sent(one, view([made('a', '2')]));
+    expect(one.refusal).toBeUndefined();
   });
 
   test('endpoints are repeated on demand, unchanged', () => {
@@ -255,6 +277,11 @@ describe('delta', () => {
     ask(one, { responseNonce: '1', errorDetail: { code: 3, message: 'b is wrong' } });
     expect(one.refusal).toMatchObject({ resources: [{ name: 'b' }] });
     expect(sent(one, view([made('a'), made('b')]))).toBeUndefined();
-    expect(sent(one, view([made('a'), made('b', '2')]))?.resources).toEqual(['b 2 b@2']);
+    expect(sent(one, view([made('a', '2'), made('b')]))?.resources).toEqual(['a 2 a@2']);
+    ask(one, { responseNonce: '2' });
+    expect(one.refusal).toMatchObject({ resources: [{ name: 'b' }] }); // that another one is accepted mends nothing
+    expect(sent(one, view([made('a', '2'), made('b', '2')]))?.resources).toEqual(['b 2 b@2']);
+    ask(one, { responseNonce: '3' });
+    expect(one.refusal).toBeUndefined();
   });
 });
