@@ -2,7 +2,7 @@
 export class Random {
   #state: number;
   constructor(seed: number) {
-    this.#state = (seed * 2654435761 + 1) >>> 0;
+    this.#state = (Math.imul(seed, 2654435761) + 1) >>> 0;
   }
 
   below(limit: number): number {

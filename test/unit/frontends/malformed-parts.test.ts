@@ -18,6 +18,7 @@ import { engineOf } from '../core/engine-of.ts';
 import { readerOf, unary } from './call.ts';
 import { httpCheck, httpEntry, identifier } from './messages.ts';
 import { Random } from '../../parts/random.ts';
+import { seeds } from '../../parts/seeds.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
 
@@ -175,7 +176,7 @@ describe('malformed parts of a check', () => {
   test(`${RUNS} with bytes changed: INVALID_ARGUMENT at once, or every attribute is read without an error`, () => {
     const whole = toBinary(CheckRequestSchema, httpCheck());
     let refused = 0;
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const random = new Random(seed);
       const bytes = whole.slice();
       for (let changes = 1 + random.below(3); changes > 0; changes--)
@@ -197,7 +198,7 @@ describe('malformed parts of a check', () => {
 
   test(`${RUNS} log entries with bytes changed: refused when they are made, or every attribute is read without an error`, () => {
     const whole = toBinary(HTTPAccessLogEntrySchema, httpEntry());
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const random = new Random(seed);
       const bytes = Buffer.from(whole);
       for (let changes = 1 + random.below(3); changes > 0; changes--)

@@ -23,6 +23,7 @@ import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { readerOf } from './call.ts';
 import { httpCheck, httpEntry, identifier, tcpCheck, tcpEntry } from './messages.ts';
 import { Random } from '../../parts/random.ts';
+import { seeds } from '../../parts/seeds.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 100);
 const MARK = '~~~~';
@@ -85,7 +86,7 @@ describe('strings that are not UTF-8', () => {
     ['tcp', tcpCheck],
   ] as const)(`${RUNS} %s checks`, (call, usual) => {
     const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(rangeOf(bytes), () => 0);
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = spoilt(CheckRequestSchema, usual(), new Random(seed));
       expect(read(wireOf(bytes), call, OCTETS_OF_BODY), `seed ${seed}`).toEqual(
         read(wireOf(mended(CheckRequestSchema, bytes)), call, OCTETS_OF_BODY),
@@ -100,7 +101,7 @@ describe('strings that are not UTF-8', () => {
       { key: 'X-A', value: 'b' },
       { key: 'x-b', value: 'c' },
     ];
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = spoilt(
         CheckRequestSchema,
         create(CheckRequestSchema, { attributes: { request: { http: { path: '/p', headerMap: { headers } } } } }),
@@ -129,7 +130,7 @@ describe('strings that are not UTF-8', () => {
       const scan = new LimitScan(rangeOf(bytes), 1);
       return new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0);
     };
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = spoilt(RateLimitRequestSchema, usual(), new Random(seed));
       expect(read(wireOf(bytes), 'limit'), `seed ${seed}`).toEqual(
         read(wireOf(mended(RateLimitRequestSchema, bytes)), 'limit'),
@@ -151,7 +152,7 @@ describe('strings that are not UTF-8', () => {
       (entry: unknown) => new TcpEntryWire(entry as never, new LogOrigin(identifier())),
     ],
   ] as const)(`${RUNS} entries of a %s`, (call, schema, usual, wireOf) => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = spoilt<DescMessage>(schema, usual(), new Random(seed));
       const whole = fromBinary<DescMessage>(schema, mended<DescMessage>(schema, bytes));
       const lazy = wireOf(lazyMessage<DescMessage>(schema, Buffer.from(bytes), 0, bytes.length));

@@ -21,6 +21,7 @@ import {
   uint32,
 } from './raw-peer.ts';
 import { Random } from '../../parts/random.ts';
+import { seeds } from '../../parts/seeds.ts';
 import { side } from './side.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 2000);
@@ -159,7 +160,7 @@ describe('the corpus', () => {
 
   test(`${RUNS} inputs made of it: no fault, whole frames, and no good answer that no handler gave`, () => {
     const kinds = new Set<string>();
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const random = new Random(seed);
       const { said, isSound } = outcomeOf(mutated(random), () => 1 + random.below(400));
       if (!isSound) throw new Error(`seed ${seed}: ${said}`);
@@ -194,7 +195,7 @@ function mutated(random: Random): Buffer {
 
 describe('random inputs', () => {
   test(`${RUNS} sequences of frames: no fault, whole frames, and no good answer that no handler gave`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const random = new Random(seed);
       const { said, isSound } = outcomeOf(randomFrames(random), () => 1 + random.below(400));
       if (!isSound) throw new Error(`seed ${seed}: ${said}`);
@@ -202,7 +203,7 @@ describe('random inputs', () => {
   });
 
   test(`${RUNS} header blocks of random bytes: fields, or COMPRESSION_ERROR`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const random = new Random(seed);
       const { connection, said, faults } = side();
       const block = Buffer.from(Array.from({ length: random.below(120) }, () => random.below(256)));
