@@ -114,7 +114,10 @@ const VARINTS: ReadonlyMap<ScalarType, { readonly absent: unknown; readonly read
 >([
   [ScalarType.UINT32, { absent: 0, reading: (bytes, from, to) => low32(bytes, from, to) >>> 0 }],
   [ScalarType.INT32, { absent: 0, reading: (bytes, from, to) => low32(bytes, from, to) }],
-  [ScalarType.BOOL, { absent: false, reading: (bytes, from, to) => wideValue(bytes, from, to) !== 0n }],
+  [
+    ScalarType.BOOL,
+    { absent: false, reading: (bytes, from, to) => BigInt.asUintN(64, wideValue(bytes, from, to)) !== 0n },
+  ],
   [ScalarType.UINT64, { absent: 0n, reading: (bytes, from, to) => BigInt.asUintN(64, wideValue(bytes, from, to)) }],
   [ScalarType.INT64, { absent: 0n, reading: (bytes, from, to) => BigInt.asIntN(64, wideValue(bytes, from, to)) }],
 ]);

@@ -209,7 +209,7 @@ export function wanted(slotByNumber: Readonly<Record<number, number>>, { once }:
   return { slotOf: Int8Array.from({ length: 16 }, (_, number) => slotByNumber[number] ?? NO_SLOT), once };
 }
 
-/** A varint with all its bits. */
+/** A varint with all its bits, up to 70; a type has 64 at most, so the reader drops the others. */
 export function wideValue(bytes: Uint8Array, from: number, to: number): bigint {
   // Seven bytes are 49 bits, which a number holds exactly.
   if (to - from <= 7) {

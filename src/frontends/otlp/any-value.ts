@@ -94,7 +94,7 @@ export function dynOf(bytes: Buffer, from: number, to: number): Value {
     case AnyCase.STRING:
       return utf8Text(bytes, at, end);
     case AnyCase.BOOL:
-      return wideValue(bytes, at, end) !== 0n;
+      return BigInt.asUintN(64, wideValue(bytes, at, end)) !== 0n;
     case AnyCase.INT:
       return BigInt.asIntN(64, wideValue(bytes, at, end));
     case AnyCase.DOUBLE:

@@ -6,7 +6,9 @@ import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { Random } from '../../parts/random.ts';
+import { seeds } from '../../parts/seeds.ts';
 import { oddly, type Shape } from './odd-encodings.ts';
+import { randomMessage } from './random-message.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
 /** A descriptor's limit and hits are singular messages, which may be sent twice; its entries are a list. */
@@ -90,8 +92,15 @@ function failure(bytes: Uint8Array): unknown {
 
 describe('as a full decode', () => {
   test(`${RUNS} odd ways to write a request`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = octets(new Random(seed));
+      expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(RateLimitRequestSchema, bytes)));
+    }
+  });
+
+  test(`${RUNS} random requests`, () => {
+    for (const seed of seeds(RUNS)) {
+      const bytes = Uint8Array.from(randomMessage(RateLimitRequestSchema, new Random(seed)));
       expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(RateLimitRequestSchema, bytes)));
     }
   });
@@ -116,7 +125,7 @@ describe('bytes that are not a RateLimitRequest', () => {
   const whole = toBinary(RateLimitRequestSchema, request());
 
   test(`${RUNS * 10} with a byte changed: INVALID_ARGUMENT, or an answer`, () => {
-    for (let seed = 0; seed < RUNS * 10; seed++) {
+    for (const seed of seeds(RUNS * 10)) {
       const random = new Random(seed);
       const bytes = whole.slice();
       bytes[random.below(bytes.length)] = random.below(256);

@@ -10,12 +10,15 @@ import {
   StreamAccessLogsMessage_IdentifierSchema,
   StreamAccessLogsMessageSchema,
 } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { scanLog } from '../../../src/frontends/access-log/log-scan.ts';
 import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { httpEntry, identifier, tcpEntry } from './messages.ts';
 import { Random } from '../../parts/random.ts';
+import { seeds } from '../../parts/seeds.ts';
 import { oddly, type Shape } from './odd-encodings.ts';
+import { randomMessage } from './random-message.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 300);
 
@@ -78,10 +81,30 @@ describe('as a full decode', () => {
       { 1: { 4: {} } },
     ],
   ] as const)(`${RUNS} odd ways to write %s`, (_name, schema, usual, shape) => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = Uint8Array.from(oddly([...usual], shape, new Random(seed)));
       expect(seen(schema, bytes), `seed ${seed}`).toEqual(told(schema, bytes));
     }
+  });
+
+  test.each([
+    ['HTTP entries', HTTPAccessLogEntrySchema],
+    ['TCP entries', TCPAccessLogEntrySchema],
+    ['identifiers', StreamAccessLogsMessage_IdentifierSchema],
+    ['checks', CheckRequestSchema],
+  ] as const)(`${RUNS} random %s`, (_name, schema) => {
+    for (const seed of seeds(RUNS)) {
+      const bytes = Uint8Array.from(randomMessage(schema, new Random(seed)));
+      expect(seen(schema, bytes), `seed ${seed}`).toEqual(told(schema, bytes));
+    }
+  });
+
+  test('a bool whose bits are all beyond its 64', () => {
+    const bytes = Uint8Array.from([10, 14, 130, 1, 11, 0x18, ...Array.from({ length: 9 }, () => 0x80), 0x7e]);
+    expect(told(HTTPAccessLogEntrySchema, bytes)).toMatchObject({
+      commonProperties: { responseFlags: { upstreamRequestTimeout: false } },
+    });
+    expect(seen(HTTPAccessLogEntrySchema, bytes)).toEqual(told(HTTPAccessLogEntrySchema, bytes));
   });
 
   test('extreme numbers, a negative enum, and a oneof that is set twice', () => {
@@ -134,7 +157,7 @@ describe('a message of entries', () => {
   );
 
   test(`${RUNS} odd ways to write one`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
+    for (const seed of seeds(RUNS)) {
       const bytes = Uint8Array.from(oddly([...http], { 1: { 1: {} }, 2: {} }, new Random(seed)));
       expect(frameOf(bytes), `seed ${seed}`).toEqual(
         decodedFrame(fromBinary(StreamAccessLogsMessageSchema, bytes, KNOWN)),
@@ -160,7 +183,7 @@ describe('bytes that are not an entry', () => {
   const usual = toBinary(HTTPAccessLogEntrySchema, httpEntry());
 
   test(`${RUNS * 10} with a byte changed: INVALID_ARGUMENT, or an answer`, () => {
-    for (let seed = 0; seed < RUNS * 10; seed++) {
+    for (const seed of seeds(RUNS * 10)) {
       const random = new Random(seed);
       const bytes = usual.slice();
       bytes[random.below(bytes.length)] = random.below(256);
