@@ -20,6 +20,8 @@ const MAX_WAIT_MS = 15_000;
 const CHECK_MS = 3000;
 /** While no policy is in force, or the server drains. */
 const CHECK_NOT_READY_MS = 500;
+/** For readiness, while nothing else arrives either. */
+const ANSWER_MS = 8000;
 
 /** Back-off with jitter, so that the pages of a team do not all return at once. */
 export const backOffMs = (failures: number): number =>
@@ -38,9 +40,50 @@ const JSON_ONLY = { accept: 'application/json' };
 
 /** Rejects with an HttpError, or a TypeError if the server does not answer. */
 export const ask = async <T>(path: string, init: RequestInit = {}): Promise<T> =>
-  (await (await answered(path, { headers: JSON_ONLY, ...init })).json()) as T;
+  JSON.parse(await textOf(await answered(path, { headers: JSON_ONLY, ...init }))) as T;
 
-export const askText = async (path: string): Promise<string> => (await answered(path, {})).text();
+export const askText = async (path: string): Promise<string> => textOf(await answered(path, {}));
+
+/** A large answer takes its time on a slow network, where readiness waits behind it. */
+async function textOf({ body }: Response): Promise<string> {
+  let text = '';
+  if (body !== null)
+    for await (const part of body.pipeThrough(new TextDecoderStream())) {
+      heard();
+      text += part;
+    }
+  return text;
+}
+
+/** Aborts a request on which nothing arrives: a server that hangs, and a tunnel that drops what it gets, close no connection. */
+export class Silence {
+  readonly #tooLong = new AbortController();
+  readonly #ms: number;
+  readonly signal: AbortSignal = this.#tooLong.signal;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isOver = false;
+
+  constructor(ms: number) {
+    this.#ms = ms;
+    this.broken();
+  }
+
+  broken(): void {
+    if (this.#isOver) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tooLong.abort(), this.#ms);
+  }
+
+  over(): void {
+    clearTimeout(this.#timer);
+    this.#isOver = true;
+  }
+}
+
+/** Of the request for readiness that waits. */
+let silence: Silence | undefined;
+/** Something has come from the server. */
+export const heard = (): void => silence?.broken();
 
 async function answered(path: string, init: RequestInit): Promise<Response> {
   const response = await fetch(path, init);
@@ -91,8 +134,9 @@ export async function watchServer(): Promise<never> {
   let failures = 0;
   for (;;) {
     let waitMs = CHECK_MS;
+    silence = new Silence(ANSWER_MS);
     try {
-      const response = await fetch('/readyz', { headers: JSON_ONLY });
+      const response = await fetch('/readyz', { headers: JSON_ONLY, signal: silence.signal });
       const { ready, why, revision: now } = (await response.json()) as Readiness;
       failures = 0;
       revision.value = now;
@@ -103,6 +147,8 @@ export async function watchServer(): Promise<never> {
     } catch {
       waitMs = backOffMs(failures++);
       connection.value = { state: 'gone', retryAt: Date.now() + waitMs };
+    } finally {
+      silence.over();
     }
     await pause(waitMs);
   }
@@ -133,8 +179,9 @@ export function useResource<T>(path: string | undefined, everyMs = 3000): Resour
   const [generation, setGeneration] = useState(0);
   const { state } = connection.value;
   const policy = revision.value; // what a view shows depends on it
+  const isAsked = state !== 'gone' && state !== 'connecting'; // before the first revision is known, all would be loaded twice
   useEffect(() => {
-    if (path === undefined || state === 'gone') return undefined;
+    if (path === undefined || !isAsked) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const controller = new AbortController();
     const load = async (): Promise<void> => {
@@ -151,7 +198,7 @@ export function useResource<T>(path: string | undefined, everyMs = 3000): Resour
       controller.abort();
       clearTimeout(timer);
     };
-  }, [path, everyMs, generation, policy, state === 'gone']);
+  }, [path, everyMs, generation, policy, isAsked]);
   return {
     answer: of === path ? answer : LOADING,
     reload: () => setGeneration((now) => now + 1),

@@ -5,9 +5,11 @@
  */
 import { signal } from '@preact/signals';
 import type { Decision } from './api.ts';
-import { ask, backOffMs, errorOf, HttpError } from './server.ts';
+import { ask, backOffMs, errorOf, heard, HttpError, Silence } from './server.ts';
 
 export const MAX_ROWS = 500;
+/** The server says at least every 15 s that it lives. */
+const SILENT_MS = 40_000;
 
 export type StreamState =
   | { readonly state: 'connecting' | 'live' | 'waiting' }
@@ -45,22 +47,26 @@ export class DecisionStream {
   async #run(): Promise<void> {
     const { signal: ended } = this.#ended;
     for (let failures = 0; !ended.aborted; failures++) {
+      const silence = new Silence(SILENT_MS);
+      const either = AbortSignal.any([ended, silence.signal]);
       try {
-        if (this.rows.value.length === 0) await this.#loadKept(ended);
+        if (this.rows.value.length === 0) await this.#loadKept(either);
         const response = await fetch(`/verdicts/stream?${this.#query}`, {
           headers: { accept: 'text/event-stream' },
-          signal: ended,
+          signal: either,
         });
         if (!response.ok) throw new HttpError(response.status, await errorOf(response));
         failures = 0;
         this.state.value = { state: 'live' };
-        await this.#read(response);
+        await this.#read(response, silence);
       } catch (error) {
         if (ended.aborted) return;
         if (error instanceof HttpError && error.status < 500) {
           this.state.value = { state: error.status === 404 ? 'missing' : 'refused', why: error.message };
           return;
         }
+      } finally {
+        silence.over();
       }
       this.state.value = { state: 'waiting' };
       await new Promise((resolve) => {
@@ -70,15 +76,17 @@ export class DecisionStream {
   }
 
   /** So that a quiet server shows its last refusals. */
-  async #loadKept(ended: AbortSignal): Promise<void> {
-    const { verdicts } = await ask<{ verdicts: readonly Decision[] }>(`/verdicts?${this.#query}`, { signal: ended });
+  async #loadKept(signal: AbortSignal): Promise<void> {
+    const { verdicts } = await ask<{ verdicts: readonly Decision[] }>(`/verdicts?${this.#query}`, { signal });
     this.rows.value = verdicts;
   }
 
-  async #read(response: Response): Promise<void> {
+  async #read(response: Response, silence: Silence): Promise<void> {
     if (response.body === null) return;
     let rest = '';
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      silence.broken();
+      heard();
       const events = (rest + text).split('\n\n');
       rest = events.pop() ?? '';
       for (const event of events) this.#take(event);

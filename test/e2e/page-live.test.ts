@@ -1,6 +1,7 @@
 /** Live decisions on the page, in a real Chromium: real calls, some of them by an attacker. */
 import { expect, test } from 'vitest';
 import { accessibilityFindings, DESKTOP, PHONE } from '../parts/browser.ts';
+import { startNarrowTunnel } from '../parts/narrow-tunnel.ts';
 import { peerClient } from './peer-client.ts';
 import { servedPage } from './served-page.ts';
 import { serveSluice, until } from './sluice.ts';
@@ -146,4 +147,44 @@ test('a server that goes, drains or returns is announced, and the stream begins 
   await page.getByText('/admin/again').waitFor();
   peer.close();
   await second.stop();
+});
+
+test('a server that hangs is announced, though it closes nothing, and its page goes on when it does', async () => {
+  const hung = await serveSluice(POLICY);
+  const peer = peerClient(`127.0.0.1:${hung.grpcPort}`);
+  await using page = await served.open('decisions', DESKTOP, hung);
+  await page.getByText('live', { exact: true }).waitFor();
+  hung.child.kill('SIGSTOP');
+  await page.getByText(/The server does not answer/).waitFor();
+  hung.child.kill('SIGCONT');
+  await page.getByText(/The server does not answer/).waitFor({ state: 'detached' });
+  await peer.check({ path: '/admin/again' });
+  await page.getByText('/admin/again').waitFor();
+  peer.close();
+  await hung.stop();
+});
+
+test('a stream on which nothing arrives, not even a sign of life, begins again', async () => {
+  await using page = await served.open('rules');
+  await page.clock.install();
+  await page.goto(`${served.base}/#/decisions?q=${encodeURIComponent('host:silent.example')}`);
+  await page.getByText('live', { exact: true }).waitFor();
+  const again = page.waitForRequest(/verdicts\/stream/);
+  await page.clock.runFor(41_000);
+  await again;
+  await page.getByText('live', { exact: true }).waitFor();
+});
+
+test('a large answer arrives through a slow tunnel, in which readiness waits behind it', async () => {
+  const match = `request.host == "${'h'.repeat(800)}"`;
+  const rules = Array.from({ length: 1000 }, (_, at) => `  - { name: team-${at}, match: '${match}', deny: {} }`);
+  const many = await serveSluice(`rules:\n${rules.join('\n')}`);
+  const tunnel = await startNarrowTunnel(many.adminPort, 100_000);
+  await using page = await served.open('rules', DESKTOP, { ...many, adminPort: tunnel.port });
+  const loaded = page.getByText('1,000 rules').waitFor();
+  const gone = page.getByText(/The server does not answer/).waitFor();
+  gone.catch(() => undefined); // the page is closed before
+  expect(await Promise.race([loaded.then(() => 'loaded'), gone.then(() => 'given up')])).toBe('loaded');
+  await tunnel.stop();
+  await many.stop();
 });
