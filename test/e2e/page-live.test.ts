@@ -41,6 +41,7 @@ test('calls appear as they are decided, are filtered, and stand still while paus
   await page.keyboard.press('/');
   await page.keyboard.type('rule:no-admin');
   await grid.getByRole('row', { name: /\/open/ }).waitFor({ state: 'detached' });
+  await grid.getByRole('row', { name: /no-admin/ }).waitFor(); // the list is empty until the new stream has begun
   expect(await grid.locator('.row').count()).toBe(1);
   await page.getByRole('button', { name: 'Allow' }).click();
   await page.getByRole('heading', { name: 'No decision passes the filter yet' }).waitFor();
