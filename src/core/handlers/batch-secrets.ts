@@ -1,6 +1,6 @@
 /**
- * The secrets of a batch of reports: values of fields that read one by `reveal(...)`. The backend is meant to have them, but an error
- * that quotes them is read by others.
+ * The secrets of a batch of reports: values of fields that read one by `reveal(...)`, and their parts. The backend is meant to have them,
+ * but an error that quotes them is read by others.
  * **In**: the entries of the batch, and which fields of each may have one. **Out**: messages without them. **Fails**: never.
  */
 import { withoutCredentials } from '../../attributes/credentials.ts';
@@ -36,8 +36,16 @@ export class BatchSecrets {
   }
 }
 
+/** Between the parts of a text that joins a secret with others, as `user=KEY, agent A` does. */
+const BETWEEN_PARTS = /[\s,;:|"'`=&?()[\]{}<>]+/;
+/** Shorter parts may be ordinary words, which help to find the cause. */
+const SHORTEST_PART = 8;
+
 function addTexts(value: unknown, texts: Set<string>, depth: number): void {
-  if (typeof value === 'string') texts.add(value);
-  else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && depth > 0)
+  if (typeof value === 'string') {
+    texts.add(value);
+    for (const part of value.split(BETWEEN_PARTS)) if (part.length >= SHORTEST_PART) texts.add(part);
+  }
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && depth > 0)
     for (const one of Object.values(value)) addTexts(one, texts, depth - 1);
 }

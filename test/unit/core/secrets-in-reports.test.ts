@@ -101,6 +101,28 @@ test.each((['memory', 'disk'] as const).flatMap((spool) => THROWN.map(([what, wa
   },
 );
 
+test.each(['memory', 'disk'] as const)(
+  'of a field that joins a secret with other text, its parts; %s',
+  async (spool) => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const joined = `"user=" + reveal(request.headers["x-api-key"]) + ", agent " + request.headers["user-agent"]`;
+    const text = policy(folder, spool).replace(/input:[^]*/, `input: { said: '${joined}' }`);
+    const { engine, log, logged } = await engineOf(text, {
+      out: {
+        write: () => {
+          throw new Rejected(`the user ${SECRETS[3]} is not known, nor is user ann`);
+        },
+      },
+    });
+    void log(REQUEST);
+    await vi.waitFor(() => expect(logged.length).toBeGreaterThan(0), { timeout: 10_000 });
+    const letters = await engine.letters({ handler: 'out', kind: 'list' });
+    expectNone([logged, engine.handlers(), letters]);
+    expect(JSON.stringify(logged)).toContain('the user (secret) is not known, nor is user ann');
+  },
+);
+
 test('a dead letter that is sent again, and one that an earlier process left', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
