@@ -111,10 +111,8 @@ export class Escrow {
   }
 
   async close(): Promise<void> {
-    const ends = [...this.#leases].map(async (lease) => {
-      await Promise.all([lease.returning?.catch(() => undefined), this.#giveBack(lease)]);
-    });
-    await Promise.all(ends);
+    for (const lease of this.#leases) void this.#giveBack(lease);
+    for (const { returning } of this.#leases) await returning?.catch(() => undefined);
   }
 
   /** `spends`: charges all asks; otherwise none, and the answers say what is left. */
@@ -163,12 +161,10 @@ export class Escrow {
   /** Asks that escrow is not for go to the store; units that are held here count as left. */
   async #directly(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     this.asked++;
-    const returning = asks.flatMap((ask) => this.#leases.find(ask)?.returning ?? []);
-    if (returning.length > 0) await Promise.all(returning);
+    for (const ask of asks) await this.#leases.find(ask)?.returning;
     const answers = await this.#options.store.charge(asks);
     return answers.map((answer, at) => {
-      const ask = asks[at] as Ask;
-      const held = this.heldOf(ask);
+      const held = this.heldOf(asks[at] as Ask);
       if (held === 0) return answer;
       const remaining = Math.min(answer.limit, answer.remaining + Math.floor(held));
       return answer.used === undefined
@@ -189,10 +185,9 @@ export class Escrow {
     const asked = isOfWindow(lease.ask) ? Math.min(lease.wanted, lease.ask.limit + 1) : lease.wanted;
     const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
-    const isFirst = lease.takenAtMs === NEVER;
     lease.chunk = nextChunk(lease, sentAtMs);
+    const cost = lease.takenAtMs === NEVER ? wanted : Math.max(wanted, lease.chunk);
     lease.takenAtMs = sentAtMs;
-    const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#recordHeld(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
       const [part] = await store.charge([cost > 0 ? { ...spendOf(lease.ask, cost), partial: true } : lease.ask]);
@@ -210,6 +205,8 @@ export class Escrow {
       throw error;
     } finally {
       lease.taking = undefined;
+      // Another limit has replaced the lease meanwhile; those who wait for these units spend first.
+      if (this.#leases.find(lease.ask) !== lease) setImmediate(() => void this.#giveBack(lease));
     }
   }
 

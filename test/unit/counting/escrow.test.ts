@@ -1,4 +1,5 @@
 /** Escrow: what replicas with chunks of one store admit together, with clocks that differ and answers that are late or lost. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
@@ -193,6 +194,30 @@ describe('chunks', () => {
       expect(trips() / asked).toBeLessThan(0.2);
     }
   });
+
+  test.each(['fixed', 'sliding'] as const)(
+    '%s: units on their way to a lease whose limit changes meanwhile are given back',
+    async (algorithm) => {
+      const random = new Random(3);
+      const { ask, pass, counts } = fleet(random, algorithm, 3_600_000);
+      let granted = 0;
+      for (let step = 0; step < 100; step++) {
+        await Promise.all(
+          Array.from({ length: 40 }, async () => {
+            for (let turns = random.below(12); turns > 0; turns--) await Promise.resolve();
+            const limit = random.below(20) === 0 ? 100_001 : 100_000;
+            if ((await ask(limit, limit, 1))?.granted === true) granted++;
+          }),
+        );
+        await turn();
+        await pass(1);
+      }
+      for (let step = 0; step < 20; step++) await pass(300);
+      expect(granted).toBe(4000);
+      expect(counts.taken - counts.returned - counts.stranded).toBe(granted);
+      expect(counts.stranded).toBe(0);
+    },
+  );
 
   test('units held when their window ends are stranded, and not credited to the next window', async () => {
     const { ask, pass, counts, clock } = fleet(new Random(2), 'fixed', 10_000);
