@@ -32,10 +32,15 @@ export interface UpkeepOptions {
   readonly onChange: (isUp: boolean, why: string | undefined) => void;
 }
 
+const NOT_YET = 'not connected yet';
+/** A proxy that does not know HELLO or INFO may close the connection for an answer. */
+const CLOSED_EARLY =
+  'the connection was closed before it was ready: is this Redis, or a proxy that knows HELLO and INFO?';
+
 export class Upkeep {
   readonly redis: Redis | Cluster;
   readonly #options: UpkeepOptions;
-  #why: string | undefined = 'not connected yet';
+  #why: string | undefined = NOT_YET;
   /** Connections closed in a row before one answered a command. */
   #refusals = 0;
   #refusal = '';
@@ -61,7 +66,7 @@ export class Upkeep {
     redis.on('error', (error: Error) => this.#down(reasonOf(error)));
     redis.on('close', () => {
       clearTimeout(this.#readyTimer);
-      this.#down(this.#why ?? 'the connection is closed');
+      this.#down(this.#why === NOT_YET ? CLOSED_EARLY : (this.#why ?? 'the connection is closed'));
     });
     redis.on('end', () => {
       if (!this.#isClosed)

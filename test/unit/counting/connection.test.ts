@@ -1,4 +1,6 @@
 /** Connections to real servers. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -32,6 +34,21 @@ test.each(Object.entries(CONFIGS))('%s: a client that ended by itself is restart
   await eventually(() => expect(readiness.at(-1)).toBe(false));
   await eventually(async () => expect(await connection.ask(async (client) => client.get('k'))).toBeNull());
   connection.close();
+});
+
+test('a server that closes each connection is named as such, not as one that is not connected yet', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {}); // close follows
+    socket.once('data', () => socket.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const redis = await connectionOptions(z.object(redisShape).parse({ url }), '/');
+  const connection = openConnection({ redis, timeoutMs: 2000, onReady() {} });
+  await eventually(() => expect(connection.why).toMatch(/closed before it was ready: is this Redis/));
+  connection.close();
+  server.close();
 });
 
 test('a script is sent to Redis once, and again after Redis has lost it', async () => {
