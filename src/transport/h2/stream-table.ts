@@ -1,7 +1,10 @@
 import type { Stream } from './stream.ts';
 
-/** Number of ended streams that are remembered: late frames for a stream that we ended are not an error. */
-const REMEMBERED = 256;
+/**
+ * Number of ended streams that are remembered: late frames for a stream that we ended are not an error. As many as may be refused at once,
+ * for which the budget of the connection allows, or be ended at once by their deadlines.
+ */
+const REMEMBERED = 1024;
 
 /** The open streams of a connection, and how recent ones ended. */
 export class StreamTable {

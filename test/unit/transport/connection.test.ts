@@ -2,8 +2,9 @@
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { listen, listenHttp2 } from '../../../src/transport/index.ts';
+import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import { type Answer, answersOf, CONVERSATIONS, METHODS } from './conversations.ts';
-import { framesOf } from './raw-peer.ts';
+import { END_HEADERS, END_STREAM, frame, framesOf, head, message, PREFACE, Type } from './raw-peer.ts';
 import { side } from './side.ts';
 
 /** The output for an input that arrives in these pieces. */
@@ -79,3 +80,19 @@ async function overSocket(port: number, conversation: Buffer, asked: number): Pr
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+test('a burst of more streams than are allowed: the bodies of those that were refused end no other', () => {
+  const { connection, said } = side(
+    new Map([['/t.T/Waits', { kind: 'unary', handle: () => new Promise<Uint8Array>(() => {}) }]]),
+  );
+  const BEYOND = 450;
+  const ids = Array.from({ length: DEFAULT_LIMITS.maxStreams + BEYOND }, (_, at) => 2 * at + 1);
+  connection.receive(Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]));
+  connection.receive(Buffer.concat(ids.map((id) => frame(Type.HEADERS, END_HEADERS, id, head('/t.T/Waits')))));
+  connection.receive(Buffer.concat(ids.map((id) => frame(Type.DATA, END_STREAM, id, message(Buffer.from('x'))))));
+  const { frames } = framesOf(said());
+  expect(frames.filter(({ type }) => type === Type.RST_STREAM).length).toBe(BEYOND);
+  expect(frames.filter(({ type }) => type === Type.GOAWAY)).toEqual([]);
+  expect(connection.openStreams).toBe(DEFAULT_LIMITS.maxStreams);
+  connection.lost();
+});
