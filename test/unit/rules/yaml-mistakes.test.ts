@@ -310,4 +310,16 @@ describe('a value of another kind', () => {
       'two.yaml:4 the rule a is declared at one.yaml:4:5, too; rename one',
     ]);
   });
+
+  test('in a match has no warnings of what a right one would prove', async () => {
+    const policy = (match: string): string =>
+      `rules:\n  - name: a\n    match: '${match}'\n    deny: { body: "\${request.query['page']}" }\n`;
+    const codes = async (text: string): Promise<string[]> =>
+      (await loadPolicyText(new Map([['p.yaml', text]]), { adapters, env: {} })).findings.map(({ code }) => code);
+    expect(await codes(policy('"page" in request.query && request.method == "GET"'))).toEqual([]);
+    expect(await codes(policy('"page" in request.query && request.metod == "GET"'))).toEqual([
+      'EXPRESSION_UNKNOWN_ATTRIBUTE',
+    ]);
+    expect(await codes(policy('request.method == "GET"'))).toEqual(['EXPRESSION_MAY_BE_ABSENT']);
+  });
 });

@@ -45,6 +45,13 @@ export interface RulesContext {
   readonly findings: Findings;
 }
 
+/** What a match with an error may prove to be present: warnings of its rule would be consequences of that error. */
+const ANY_ATTRIBUTE: ReadonlySet<string> = new (class extends Set<string> {
+  override has(): boolean {
+    return true;
+  }
+})(['any']);
+
 export class RulesSection {
   readonly rules: Rule[] = [];
   /** Some text of a rule reads `verdict.id`, which no wire of a check carries. */
@@ -113,13 +120,14 @@ export class RulesSection {
             isQuota: kind === 'quota',
             withGuards: true,
           });
+    const proves = matchNode !== undefined && match === undefined ? ANY_ATTRIBUTE : match?.proves;
     const actionNode = actionKind === undefined ? undefined : fields.node(actionKind);
     const read =
       actionKind === undefined || actionNode === undefined
         ? undefined
-        : this.#actions.read(actionKind, actionNode, name, enrichOutputs, match?.proves);
+        : this.#actions.read(actionKind, actionNode, name, enrichOutputs, proves);
     this.#checkPlaced(fields, actionKind);
-    const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read, match?.proves);
+    const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read, proves);
     if (actionKind === undefined && !fields.has('onAllow'))
       findings.error(
         'RULES_NO_EFFECT',
