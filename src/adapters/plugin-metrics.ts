@@ -3,6 +3,7 @@ import { settlesWithin } from '../time/settles-within.ts';
 import { kindOf } from '../text/kind-of.ts';
 import { type SecretTexts, NO_SECRETS } from '../text/secret-texts.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
+import { boundedText } from './log/bounded-fields.ts';
 
 export interface PluginMetrics {
   /**
@@ -81,6 +82,9 @@ export async function joined(pieces: AsyncIterable<string>): Promise<string> {
   return text;
 }
 
+/** Characters; a plugin in JavaScript may leave it out. */
+const MAX_HELP = 1024;
+
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
@@ -93,7 +97,7 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     checkCounterName(given);
     const name = given.replace(/_total$/, ''); // Prometheus's own habit; it is added below
     let family = counters.get(name);
-    if (family === undefined) counters.set(name, (family = { help, values: new Map() }));
+    if (family === undefined) counters.set(name, (family = { help: boundedText(help, MAX_HELP), values: new Map() }));
     const { values } = family;
     if (!values.has(handler)) values.set(handler, 0);
     return checkedCounter((amount) => {
