@@ -46,11 +46,13 @@ const rule = (handler: string, algorithm: string): string => `
       once: request.id`
           : ''
       }`;
-const POLICY = `
+/** A Redis that has no core for 150 ms is away by default, and the calls that wait pass; on a busy machine it has none for longer. */
+const PATIENT_HANDLER = { handler: ', deadline: 60s', config: ', timeoutMs: 60000' };
+const policy = ({ handler, config } = PATIENT_HANDLER): string => `
 handlers:
   memory: { adapter: quota-memory }
-  redis: { adapter: quota-redis, config: { url: { $env: REDIS_URL } } }
-  escrow: { adapter: quota-redis, config: { url: { $env: REDIS_URL }, prefix: "escrow:", escrow: true } }
+  redis: { adapter: quota-redis${handler}, config: { url: { $env: REDIS_URL }${config} } }
+  escrow: { adapter: quota-redis${handler}, config: { url: { $env: REDIS_URL }${config}, prefix: "escrow:", escrow: true } }
 rules:
 ${['memory', 'redis'].flatMap((handler) => ALGORITHMS.map((algorithm) => rule(handler, algorithm))).join('')}
 ${['fixed', 'sliding', 'gcra'].map((algorithm) => rule('escrow', algorithm)).join('')}
@@ -62,8 +64,8 @@ const RULES = [
   'escrow-gcra',
 ];
 
-async function served(args: readonly string[] = []): Promise<ServedSluice> {
-  const sluice = await serveSluice(POLICY, { env: { REDIS_URL: redis.url }, args });
+async function served(args: readonly string[] = [], text = policy()): Promise<ServedSluice> {
+  const sluice = await serveSluice(text, { env: { REDIS_URL: redis.url }, args });
   onTestFinished(async () => {
     await sluice.stop();
   });
@@ -119,7 +121,7 @@ describe('sluice serve', () => {
   test(
     'with a timeout of 200 ms, or without one: no call passes in excess, and Redis does not count as away',
     async () => {
-      const sluice = await served();
+      const sluice = await served([], policy({ handler: '', config: '' }));
       for (const [user, timeoutMs] of [
         ['redis-fixed', 200],
         ['redis-sliding', undefined],
@@ -148,7 +150,7 @@ test(
   'through Envoy, by ext_authz and by its rate limit filter',
   async () => {
     const mesh = await startMesh(
-      `${POLICY}
+      `${policy()}
   - name: per-user
     quota: { handler: redis, limit: ${LIMIT}, per: 1h, key: [ratelimit.descriptor.user] }
 `,
@@ -165,14 +167,18 @@ test(
 describe('sluice ratelimit', () => {
   const STORES: Readonly<Record<string, () => Record<string, string>>> = {
     memory: () => ({ BACKEND_TYPE: 'memory' }),
-    redis: () => ({ BACKEND_TYPE: 'redis', REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}` }),
+    redis: () => ({
+      BACKEND_TYPE: 'redis',
+      REDIS_SOCKET_TYPE: 'tcp',
+      REDIS_URL: `127.0.0.1:${redis.port}`,
+      SLUICE_REDIS_DEADLINE: '60s',
+    }),
     'redis with escrow': () => ({
       BACKEND_TYPE: 'redis',
       REDIS_SOCKET_TYPE: 'tcp',
       REDIS_URL: `127.0.0.1:${redis.port}`,
       SLUICE_ESCROW: 'true',
-      // The first calls of a burst ask for units in one trip, which few commands wait for: a Redis without a core for 15 ms would be late.
-      SLUICE_REDIS_DEADLINE: '150ms',
+      SLUICE_REDIS_DEADLINE: '60s',
     }),
   };
   test.each(Object.entries(STORES))(
