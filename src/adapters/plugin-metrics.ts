@@ -85,6 +85,14 @@ export async function joined(pieces: AsyncIterable<string>): Promise<string> {
 /** Characters; a plugin in JavaScript may leave it out. */
 const MAX_HELP = 1024;
 
+/** Counters of one handler: a plugin that puts a value of a request into a name would fill the memory and the page. */
+export const MAX_COUNTERS = 200;
+
+const TOO_MANY =
+  `error in a plugin: it has more than ${MAX_COUNTERS} counters, and the others count nothing; ` +
+  'a name must not depend on the request';
+const UNCOUNTED: Counter = { add() {} };
+
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
@@ -131,16 +139,26 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     forHandler(handler, secrets = NO_SECRETS) {
       const pages: RenderPage[] = [];
       const opening = { pages, secrets };
+      const names = new Set<string>();
       let isRefused = false;
+      let hasTooMany = false;
       const stack = openings.get(handler) ?? [];
       openings.set(handler, stack);
       stack.push(opening);
       return {
-        counter: (name, help) =>
-          counter(handler, name, help, (amount) => {
+        counter: (name, help) => {
+          if (names.size >= MAX_COUNTERS && !names.has(name)) {
+            if (!hasTooMany) log.error(TOO_MANY, { handler, counter: boundedText(name, MAX_HELP) });
+            hasTooMany = true;
+            return UNCOUNTED;
+          }
+          const made = counter(handler, name, help, (amount) => {
             if (!isRefused) log.error(WRONG_AMOUNT, { handler, counter: name, amount: shownAmount(amount) });
             isRefused = true;
-          }),
+          });
+          names.add(name);
+          return made;
+        },
         page: (render) => {
           pages.push(render);
         },

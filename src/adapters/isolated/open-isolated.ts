@@ -17,7 +17,7 @@ import { handlerLog } from '../log/handler-log.ts';
 import { ratedLog, RECEIVED_LINES } from '../log/line-rate.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
-import { isCounterName } from '../plugin-metrics.ts';
+import { isCounterName, MAX_COUNTERS } from '../plugin-metrics.ts';
 import { useSecrets } from '../secrets-in-use.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { faultOfPlugin } from './error-fields.ts';
@@ -39,8 +39,6 @@ import type {
 
 /** Inspections and metrics pages are asked without a call. */
 const PAGE_MS = 2000;
-
-const MAX_COUNTERS = 200;
 
 /** A rule that ends the handler is found by ending it twice. */
 const OPENINGS_TO_PREPARE = 3;
@@ -121,9 +119,11 @@ export async function openIsolated(
   });
 
   function counter(counterName: string, help: string): ReturnType<typeof metrics.counter> {
-    let known = counters.get(counterName);
-    if (known === undefined) counters.set(counterName, (known = metrics.counter(counterName, help)));
-    return known;
+    const known = counters.get(counterName);
+    if (known !== undefined) return known;
+    const made = metrics.counter(counterName, help);
+    if (counters.size < MAX_COUNTERS) counters.set(counterName, made); // others count nothing
+    return made;
   }
 
   // ---------------------------------------------------------- messages of the handler
@@ -131,7 +131,6 @@ export async function openIsolated(
   /** The other side may be anybody's program: a bad name or amount is ignored, and so are names beyond a bound. */
   function counted({ name: counterName, help, amount }: Counted): void {
     if (!(amount >= 0 && amount < Infinity)) return;
-    if (counters.size >= MAX_COUNTERS && !counters.has(counterName)) return;
     if (isCounterName(counterName)) counter(counterName, help).add(amount);
   }
 

@@ -215,6 +215,17 @@ describe('a handler that runs elsewhere', () => {
     expect(page).toContain('example_page 1\n');
   });
 
+  test('that has a counter for each request is named once', async () => {
+    const { logged, metrics, ask } = await open({
+      open(host) {
+        for (let at = 0; at < 1000; at++) host.metrics.counter(`path_${at}`, 'By a path.').add();
+      },
+    });
+    expect(await ask('')).toMatchObject({ kind: 'allow' });
+    expect((await metrics()).match(/handler="one"/g)).toHaveLength(200);
+    expect(logged).toMatchObject([{ level: 'error', fields: { handler: 'one', counter: 'path_200' } }]);
+  });
+
   test('that adds to a counter what is no number from 0 is named once, and its calls are answered', async () => {
     const { logged, metrics, ask } = await open({
       open(host) {

@@ -60,3 +60,17 @@ test('a counter never falls: a wrong amount is not counted, and named once for e
   expect(page).toContain('sluice_plugin_hits_total{handler="two"} 3\n');
   expect(lines).toEqual(['one', 'two'].map((handler) => [WRONG_AMOUNT, { handler, counter: 'hits', amount: '-5' }]));
 });
+
+test('a handler has a bounded number of counters: the others count nothing, and one line names the first', async () => {
+  const lines: unknown[] = [];
+  const metrics = createPluginMetrics({ ...log, error: (_, fields) => void lines.push(fields) });
+  const one = metrics.forHandler('one');
+  for (let round = 0; round < 2; round++)
+    for (let at = 0; at < 1000; at++) one.counter(`path_${at}`, 'By a path.').add();
+  metrics.forHandler('two').counter('path_999', 'By a path.').add();
+  const page = await metrics.render();
+  expect(page.match(/handler="one"/g)).toHaveLength(200);
+  expect(page).toContain('sluice_plugin_path_199_total{handler="one"} 2\n');
+  expect(page).toContain('sluice_plugin_path_999_total{handler="two"} 1\n');
+  expect(lines).toEqual([{ handler: 'one', counter: 'path_200' }]);
+});
