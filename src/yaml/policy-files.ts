@@ -66,7 +66,11 @@ class FolderReader {
     if (this.#read.has(path)) return;
     this.#read.add(path);
     this.#watched.push(path);
-    const bytes = await this.#try(path, () => readFile(path));
+    const bytes = await this.#try(path, async () => {
+      // The open of a pipe waits for a writer, perhaps for ever.
+      if ((await stat(path)).isFIFO()) throw new Error('it is a named pipe; write a file, or name a folder of files');
+      return readFile(path);
+    });
     if (bytes === undefined) return;
     try {
       this.#files.push({ file: path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) });
