@@ -20,6 +20,7 @@ export function handlerLog(log: Log, secrets: SecretTexts, names: LogFields): Lo
     (level: keyof Log) =>
     (message: string, fields?: LogFields): void =>
       log[level](boundedText(secrets.text(boundedText(message, MAX_MESSAGE * BEYOND)), MAX_MESSAGE), {
+        ...names, // first in the line
         ...boundedFields(secrets.fields(boundedFields(fields, READ)), FIELDS),
         ...names,
       });
