@@ -22,6 +22,8 @@ export const TEXT: Schema = { type: 'string', minLength: 1 };
 export const FLAG: Schema = { type: 'boolean' };
 /** YAML's numbers and booleans are expressions, too. */
 export const EXPRESSION: Schema = { type: ['string', 'number', 'boolean'], minLength: 1 };
+/** Units: an expression, or a number. */
+export const AMOUNT: Schema = { ...EXPRESSION, minimum: 0 };
 /** Text with `${...}`. */
 export const TEMPLATE: Schema = { type: ['string', 'number', 'boolean'] };
 /** Lower-case words with hyphens. */
