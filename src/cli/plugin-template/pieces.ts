@@ -115,11 +115,11 @@ export const PIECES: Readonly<Record<Capability, Piece>> = {
     setup: [],
     methods: [
       '// A sink per rule; write() gets batches over all sinks, and settles when a batch is taken. A backend that is away:',
-      '// throw new Unavailable(why, retryAfterMs), and the host tries again.',
+      '// throw new Unavailable(why, retryAfterMs), and the host tries again. Write to yours: the log takes so many lines a second.',
       '...report({',
       '  sink: ({ rule }) => rule,',
       '  write(entries) {',
-      '    for (const { sink, id, input } of entries) host.log.info(label, { rule: sink, id, input });',
+      '    for (const { sink, id, input } of entries) host.log.debug(label, { rule: sink, id, input });',
       '  },',
       '}),',
     ],
