@@ -1,5 +1,6 @@
 /** VirtualService of networking.istio.io: how calls to hosts are routed. */
 import { z } from 'zod';
+import { changedHeaders, plainName, requestName } from './header-operations.ts';
 import { count, headerValue, isCount, oneLine, patternOf, regex, retryOn } from './proxy-values.ts';
 import { isClaimName, routingClaim } from './routing-claim.ts';
 import {
@@ -21,31 +22,6 @@ import {
   wildcardHost,
 } from './values.ts';
 
-/** Envoy changes no parts of the request line or the status line by the names of headers. */
-const plainName = headerName.refine((name) => name !== 'host' && !name.startsWith(':'), {
-  message: 'a rule changes no host and no pseudo-header here; rewrite has the path and the authority of a request',
-});
-/** The host is rewritten. */
-const requestName = headerName.refine((name) => name === ':authority' || !name.startsWith(':'), {
-  message: 'a rule sets no pseudo-header but :authority; rewrite has the path of a request',
-});
-const headers = z.strictObject({
-  request: z
-    .strictObject({
-      set: z.record(requestName, headerValue).default({}),
-      add: z.record(requestName, headerValue).default({}),
-      remove: z.array(plainName).default([]),
-    })
-    .optional(),
-  response: z
-    .strictObject({
-      set: z.record(plainName, headerValue).default({}),
-      add: z.record(plainName, headerValue).default({}),
-      remove: z.array(plainName).default([]),
-    })
-    .optional(),
-});
-
 const destination = z.strictObject({
   host,
   subset: label.optional(),
@@ -61,7 +37,7 @@ const destination = z.strictObject({
 export type Destination = z.output<typeof destination>;
 
 const weight = count();
-const weighted = z.strictObject({ destination, weight: weight.optional(), headers: headers.optional() });
+const weighted = z.strictObject({ destination, weight: weight.optional(), headers: changedHeaders.optional() });
 
 /** Names of claims keep their case. */
 const matchedName = z.string().transform((name, context) => {
@@ -210,7 +186,7 @@ const httpRoute = z
     mirrorPercentage: percentage.optional(),
     mirrors: z.array(mirror).default([]),
     corsPolicy: corsPolicy.optional(),
-    headers: headers.optional(),
+    headers: changedHeaders.optional(),
     /** A VirtualService without hosts, whose routes stand in the place of this one. */
     delegate: z.strictObject({ name: label, namespace: label.optional() }).optional(),
     /** 1.0.2. */
