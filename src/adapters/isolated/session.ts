@@ -9,18 +9,19 @@ import {
   type Found,
   isFound,
   type Log,
-  type LogFields,
   type QuotaAsk,
   type ReportEntry,
   type Validity,
   valuesOf,
 } from '../contract.ts';
 import { AdapterError } from '../errors.ts';
+import { logByLevel } from '../log/by-level.ts';
 import { type HandlerEnvironment, openHandler, type OpenHandler } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { promiseOf } from '../../time/promise-of.ts';
-import { noFunction, saidBy } from '../thrown-place.ts';
+import { saidBy } from '../thrown-place.ts';
 import { errorFields, loggedFields } from './error-fields.ts';
+import { type Made, madeBy } from './made-by.ts';
 import type { CallFields, CallNumber, FromHandler, Open, Prepare, Slot, ToHandler } from './protocol.ts';
 import { SessionCall } from './session-call.ts';
 import { SessionMetrics } from './session-metrics.ts';
@@ -38,11 +39,6 @@ export interface SessionOptions extends Pick<
   /** Called when the handler has closed, before the host is told. */
   readonly onClosed?: () => void;
 }
-
-type Made =
-  | { readonly why: string }
-  | { readonly function: (input: never, call: SessionCall) => unknown }
-  | { readonly value: unknown };
 
 /** Answers for rules are sent at least this often, so that the host knows which rule a handler hangs in. */
 const PREPARED_WITHIN_MS = 1;
@@ -65,11 +61,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#metrics = new SessionMetrics((message) => this.send(message));
-    const line =
-      (level: keyof Log) =>
-      (message: string, fields: LogFields = {}): void =>
-        this.send({ kind: 'log', level, message, fields: loggedFields(fields) });
-    this.log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+    this.log = logByLevel((level) => (message, fields = {}): void => {
+      this.send({ kind: 'log', level, message, fields: loggedFields(fields) });
+    });
   }
 
   receive(messages: readonly ToHandler[]): void {
@@ -281,22 +275,6 @@ export class Session {
   #ofSinks(entries: readonly ReportEntry[]): readonly ReportEntry[] {
     for (const entry of entries as readonly { sink: unknown }[]) entry.sink = this.#valueOf(entry.sink);
     return entries;
-  }
-}
-
-function madeBy(handler: AnyHandler, capability: Prepare['capability'], rule: Prepare['rule']): Made {
-  switch (capability) {
-    case 'check':
-    case 'enrich': {
-      const made: unknown = capability === 'check' ? handler.check?.(rule) : handler.lookup?.(rule);
-      return typeof made === 'function'
-        ? { function: made as never }
-        : { why: noFunction(capability === 'check' ? 'check' : 'lookup', made) };
-    }
-    case 'quota':
-      return { value: handler.bucket?.(rule as never) };
-    case 'report':
-      return { value: handler.sink?.(rule as never) };
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { SecretTexts } from '../../text/secret-texts.ts';
 import type { Log, LogFields } from '../contract.ts';
+import { logByLevel } from './by-level.ts';
 import { boundedFields, boundedText, type FieldBounds } from './bounded-fields.ts';
 
 /** Characters of a line. */
@@ -16,13 +17,13 @@ const READ: FieldBounds = { text: FIELDS.text * BEYOND, all: FIELDS.all * BEYOND
 
 /** `names` are on each line; the plugin's own fields do not replace them. */
 export function handlerLog(log: Log, secrets: SecretTexts, names: LogFields): Log {
-  const line =
-    (level: keyof Log) =>
-    (message: string, fields?: LogFields): void =>
-      log[level](boundedText(secrets.text(boundedText(message, MAX_MESSAGE * BEYOND)), MAX_MESSAGE), {
-        ...names, // first in the line
-        ...boundedFields(secrets.fields(boundedFields(fields, READ)), FIELDS),
-        ...names,
-      });
-  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+  return logByLevel(
+    (level) =>
+      (message, fields): void =>
+        log[level](boundedText(secrets.text(boundedText(message, MAX_MESSAGE * BEYOND)), MAX_MESSAGE), {
+          ...names, // first in the line
+          ...boundedFields(secrets.fields(boundedFields(fields, READ)), FIELDS),
+          ...names,
+        }),
+  );
 }

@@ -1,6 +1,7 @@
 /** Opens a handler as the host does, with a fake clock and a recorded log. */
 import { randomUUID } from 'node:crypto';
 import type { Adapter, AnyHandler, Call, Log, LogFields } from '../contract.ts';
+import { logByLevel } from '../log/by-level.ts';
 import { createPluginMetrics } from '../plugin-metrics.ts';
 import { createSharedMemory } from '../shared-memory.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
@@ -46,12 +47,9 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
     throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
   const clock = options.clock ?? fakeClock();
   const logged: LogLine[] = [];
-  const keep =
-    (level: keyof Log) =>
-    (message: string, fields: LogFields = {}): void => {
-      logged.push({ level, message, fields });
-    };
-  const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
+  const log = logByLevel((level) => (message, fields = {}): void => {
+    logged.push({ level, message, fields });
+  });
   const metrics = createPluginMetrics(log);
   const { open: live, kill } = await PLACES[options.place ?? 'process'].open(
     adapter,

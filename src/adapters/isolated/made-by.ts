@@ -1,0 +1,26 @@
+/** What a handler makes of a rule, once, before its calls. */
+import type { AnyHandler } from '../contract.ts';
+import { noFunction } from '../thrown-place.ts';
+import type { Prepare } from './protocol.ts';
+import type { SessionCall } from './session-call.ts';
+
+export type Made =
+  | { readonly why: string }
+  | { readonly function: (input: never, call: SessionCall) => unknown }
+  | { readonly value: unknown };
+
+export function madeBy(handler: AnyHandler, capability: Prepare['capability'], rule: Prepare['rule']): Made {
+  switch (capability) {
+    case 'check':
+    case 'enrich': {
+      const made: unknown = capability === 'check' ? handler.check?.(rule) : handler.lookup?.(rule);
+      return typeof made === 'function'
+        ? { function: made as never }
+        : { why: noFunction(capability === 'check' ? 'check' : 'lookup', made) };
+    }
+    case 'quota':
+      return { value: handler.bucket?.(rule as never) };
+    case 'report':
+      return { value: handler.sink?.(rule as never) };
+  }
+}
