@@ -1,5 +1,5 @@
 import { visible } from '../text/lookalikes.ts';
-import type { SourceText } from './source-text.ts';
+import { positionText, type SourceText } from './source-text.ts';
 
 /** A range of a file, in UTF-16 units. */
 export interface Place {
@@ -99,3 +99,7 @@ export function nodeText(node: Node): string {
 function shortened(text: string): string {
   return text.length > 40 ? `${text.slice(0, 37)}...` : text;
 }
+
+/** Of something that is declared again: where it was declared first. */
+export const declaredAt = ({ source, start }: Place): string =>
+  `declared at ${positionText(source.positionAt(start))}, too`;

@@ -10,8 +10,7 @@ import { type Fields, checkName, fieldsOf } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
-import { type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
-import { positionText } from '../../../yaml/source-text.ts';
+import { declaredAt, type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
 import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
@@ -89,13 +88,10 @@ export class HandlersSection implements DeclaredHandlers {
 
   read(section: MapNode): void {
     for (const { key, keyPlace, value } of section.entries.values()) {
-      if (this.names.get(key) !== undefined) {
-        const first = this.names.get(key);
-        const where =
-          first === undefined
-            ? 'declared twice'
-            : `declared at ${positionText(first.source.positionAt(first.start))}, too`;
-        this.#findings.error('RULES_DUPLICATE', keyPlace, `the handler ${key} is ${where}; rename or remove one`);
+      const first = this.names.get(key);
+      if (first !== undefined) {
+        const why = `the handler ${key} is ${declaredAt(first)}; rename or remove one`;
+        this.#findings.error('RULES_DUPLICATE', keyPlace, why);
         continue;
       }
       this.names.set(key, keyPlace);

@@ -25,8 +25,7 @@ import { MAX_HEADERS } from '../../text-bounds.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { FOREIGN_KEYS, KEYS } from '../keys.ts';
-import type { LaterItems, Node, Place } from '../../../yaml/nodes.ts';
-import { positionText } from '../../../yaml/source-text.ts';
+import { declaredAt, type LaterItems, type Node, type Place } from '../../../yaml/nodes.ts';
 
 /** `rules:` of one document. */
 export interface RuleList {
@@ -60,7 +59,8 @@ export class RulesSection {
   readonly reads = new Map<string, readonly Read[]>();
   readonly places = new Map<string, Place>();
   readonly #context: RulesContext;
-  readonly #names = new Set<string>();
+  /** The place of the first rule of each name. */
+  readonly #names = new Map<string, Place>();
   readonly #actions: ActionReader;
   readonly #secrecy: Secrecy;
   readonly #calls: CallSets;
@@ -177,12 +177,9 @@ export class RulesSection {
     const name = fields.text('name') ?? '';
     if (name === '' || entry === undefined) return name;
     if (!isImported) checkName(name, entry.value.place, 'a rule', findings);
-    if (this.#names.has(name)) {
-      const first = this.rules.find((rule) => rule.name === name)?.position; // absent if that rule has an error
-      const where = first === undefined ? 'declared twice' : `declared at ${positionText(first)}, too`;
-      findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is ${where}; rename one`);
-    }
-    this.#names.add(name);
+    const first = this.#names.get(name);
+    if (first === undefined) this.#names.set(name, fields.place);
+    else findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is ${declaredAt(first)}; rename one`);
     return name;
   }
 
