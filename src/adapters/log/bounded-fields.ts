@@ -4,7 +4,7 @@
  * or is too much, is named in its place.
  */
 import { kindOf } from '../../text/kind-of.ts';
-import { shortened } from '../../text/shortened.ts';
+import { ellipsized } from '../../text/shortened.ts';
 import type { LogFields } from '../contract.ts';
 
 export interface FieldBounds {
@@ -28,7 +28,7 @@ const MORE = '...';
 /** Of a message: a plugin in JavaScript may pass any value. */
 export function boundedText(text: unknown, max: number): string {
   try {
-    return cut(String(text), max);
+    return ellipsized(String(text), max);
   } catch {
     return UNREADABLE;
   }
@@ -43,8 +43,6 @@ export function boundedFields(fields: unknown, bounds: FieldBounds): LogFields {
     ? { [value instanceof Error ? 'error' : 'fields']: value }
     : (value as LogFields);
 }
-
-const cut = (text: string, max: number): string => (text.length > max ? `${shortened(text, max)}${MORE}` : text);
 
 class Walk {
   readonly #maxText: number;
@@ -80,7 +78,7 @@ class Walk {
   }
 
   #text(text: string): string {
-    const shown = cut(text, Math.max(0, Math.min(this.#maxText, this.#left)));
+    const shown = ellipsized(text, Math.max(0, Math.min(this.#maxText, this.#left)));
     this.#left -= shown.length;
     return shown;
   }
