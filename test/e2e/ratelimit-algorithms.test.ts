@@ -1,6 +1,6 @@
 /**
- * gcra, log and concurrency in configs of `sluice ratelimit`: in memory, in a single Redis, over a unix socket, in a cluster, and during
- * outages.
+ * gcra, log and concurrency in configs of `sluice ratelimit`: in memory, in a single Redis, over a unix socket, in a cluster, behind
+ * proxies, and during outages.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,7 @@ import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
+import { type RedisProxyPart, startRedisProxy } from '../parts/redis-proxies.ts';
 import { run } from './command.ts';
 import { until } from './sluice.ts';
 
@@ -42,11 +43,15 @@ descriptors:
 let folder: string;
 let redis: RedisPart;
 let cluster: RedisClusterPart;
+let envoy: RedisProxyPart;
+let twemproxy: RedisProxyPart;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-algorithms-'));
-  [redis, cluster] = await Promise.all([
+  [redis, cluster, envoy, twemproxy] = await Promise.all([
     startRedis({ args: ['--unixsocket', join(folder, 'redis.sock')] }),
     startRedisCluster(),
+    startRedisProxy('Envoy', 3),
+    startRedisProxy('twemproxy', 3),
   ]);
 }, 60_000);
 const ends: (() => Promise<unknown> | void)[] = [];
@@ -54,7 +59,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 afterAll(async () => {
-  await Promise.all([redis.stop(), cluster.stop()]);
+  await Promise.all([redis.stop(), cluster.stop(), envoy.stop(), twemproxy.stop()]);
   await rm(folder, { recursive: true });
 });
 
@@ -108,6 +113,8 @@ const PLACES: readonly (readonly [string, () => NodeJS.ProcessEnv])[] = [
   ['Redis', alone],
   ['Redis at a unix socket', () => ({ REDIS_SOCKET_TYPE: 'unix', REDIS_URL: join(folder, 'redis.sock') })],
   ['a cluster', () => ({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url })],
+  ['three Redis behind Envoy', () => ({ REDIS_URL: `127.0.0.1:${envoy.port}` })],
+  ['three Redis behind twemproxy', () => ({ REDIS_URL: `127.0.0.1:${twemproxy.port}` })],
 ];
 
 test('/json gives the same answers', async () => {

@@ -16,6 +16,7 @@ import { startLink } from '../parts/link.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { startRedis } from '../parts/redis.ts';
 import { startRedisCluster, startRedisSentinel, startRedisTls } from '../parts/redis-kinds.ts';
+import { REDIS_PROXIES, startRedisProxy } from '../parts/redis-proxies.ts';
 import { until } from './sluice.ts';
 
 const CONFIG = `
@@ -108,6 +109,27 @@ describe.each(MODES)('%s', (mode, settings) => {
       `keys by node: ${keys.join(', ')}`,
     ).toBe(true);
     expect(keys.reduce((sum, count) => sum + count, 0)).toBe(40);
+  });
+
+  test.each(REDIS_PROXIES)('three servers behind %s: descriptors of one request on all of them', async (kind) => {
+    const proxy = await startRedisProxy(kind, 3);
+    ends.push(async () => proxy.stop());
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${proxy.port}`, ...settings });
+    const users = Array.from({ length: 40 }, (_, n) => `user ${n}`);
+    for (let call = 1; call <= 20; call++) expect(await ask(users)).toEqual(users.map(() => 20 - call));
+    expect(await ask(users)).toEqual(users.map(() => 'over'));
+    for (const { url } of proxy.servers) {
+      const redis = new Redis(url);
+      expect(await redis.dbsize()).toBeGreaterThan(0);
+      redis.disconnect();
+    }
+    expect([await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2)]).toEqual([[1], ['over']]);
+    expect(
+      await until('nothing more is charged', async () => {
+        const left = await ask(['ann'], 'both', 1);
+        return left[0] === 0 ? left : undefined;
+      }),
+    ).toEqual([0]);
   });
 
   test.each(['SINGLE', 'CLUSTER'])(

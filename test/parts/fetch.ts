@@ -125,6 +125,9 @@ async function unpacked(program: string, path: string, packages: readonly string
 
 export const nginxProgram = (): Promise<string> => unpacked('nginx', 'usr/sbin/nginx', ['nginx']);
 export const caddyProgram = (): Promise<string> => unpacked('caddy', 'usr/bin/caddy', ['caddy']);
+/** twemproxy. Its library is beside it, in `usr/lib`. */
+export const nutcrackerProgram = (): Promise<string> =>
+  unpacked('nutcracker', 'usr/sbin/nutcracker', ['nutcracker', 'libyaml-0-2']);
 /** Its libraries are beside it, in `usr/lib`. */
 export const haproxyProgram = (): Promise<string> =>
   unpacked('haproxy', 'usr/sbin/haproxy', ['haproxy', 'liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1']);

@@ -21,6 +21,7 @@ export const LONG: readonly string[] = [
   'test/e2e/ratelimit-algorithms.test.ts',
   'test/unit/adapters/kit.test.ts',
   'test/unit/counting/failover.test.ts',
+  'test/unit/counting/proxies.test.ts',
   'test/e2e/dead-letters.test.ts',
   'test/e2e/remote-plugins.test.ts',
   'test/e2e/candidate.test.ts',

@@ -44,9 +44,9 @@ export async function startRedis(
 }
 
 /** Any reply counts: a server that wants a password is ready, too. */
-function answersPing(port: number): Promise<boolean> {
+export function answersPing(port: number, ping = 'PING\r\n'): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(ping));
     socket.once('data', (data) => {
       socket.destroy();
       resolve(/^[+-]/.test(data.toString()));

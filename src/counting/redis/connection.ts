@@ -21,7 +21,10 @@ export interface Connection {
   count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]>;
   /** Why it cannot be asked; `undefined` while it can. Holds no secret. */
   readonly why: string | undefined;
+  /** Keys have slots, which their hash tags decide. */
   readonly isCluster: boolean;
+  /** Keys may be on several servers: of a cluster, or behind a proxy. */
+  readonly isSharded: boolean;
   /** Connections: made, open now, closed. */
   readonly connections: { readonly total: number; readonly active: number; readonly closed: number };
   /** Settles when it is connected, or with the first failure; does not throw. */
@@ -54,12 +57,17 @@ export function openConnection({
 }: ConnectionOptions): Connection {
   const label = shown === '' ? 'Redis' : `Redis at ${shown}`;
   const connections = { total: 0, active: 0, closed: 0 };
-  const each = { ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
+  /** RESP 2: proxies do not know HELLO. */
+  const each = { ...options, protocol: 2 as const, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
   let pipe: RedisPipe | undefined;
   let isClosed = false;
+  const firstTry = Promise.withResolvers<void>();
+  const greets = cluster === undefined && options.sentinels === undefined;
   const upkeep = new Upkeep({
+    greets,
     readyWithinMs: options.connectTimeout + timeoutMs,
     onChange(isUp, why) {
+      firstTry.resolve();
       if (isUp) {
         connections.total++;
         connections.active = 1;
@@ -78,6 +86,8 @@ export function openConnection({
             ...each,
             ...reconnect,
             enableOfflineQueue: false,
+            enableReadyCheck: !greets,
+            disableClientInfo: greets,
             retryStrategy,
             sentinelRetryStrategy: retryStrategy,
             sentinelCommandTimeout: options.connectTimeout,
@@ -150,6 +160,9 @@ export function openConnection({
   return {
     connections,
     isCluster: cluster !== undefined,
+    get isSharded() {
+      return upkeep.kind !== 'server';
+    },
     get why() {
       return upkeep.why === undefined ? undefined : `${label}: ${upkeep.why}`;
     },
@@ -173,8 +186,7 @@ export function openConnection({
         return counts;
       }),
     async firstTry(signal) {
-      if (!upkeep.isUp)
-        await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
+      if (!signal.aborted) await Promise.race([firstTry.promise, once(signal, 'abort')]);
     },
     close() {
       isClosed = true;

@@ -68,7 +68,13 @@ export class RedisCounters {
     if (asks.every(isCount) || (asks.length === 1 && asks.every(isPart))) return this.#count(asks);
     if (asks.every(isLook)) return this.#look(asks);
     return this.#within(async () =>
-      this.#options.connection.isCluster ? allOrNone(asks, slotOf, (some) => this.#run(some)) : this.#run(asks),
+      this.#options.connection.isSharded
+        ? allOrNone(
+            asks,
+            (ask) => this.#placeOf(ask),
+            (some) => this.#run(some),
+          )
+        : this.#run(asks),
     );
   }
 
@@ -91,7 +97,8 @@ export class RedisCounters {
     const [entries, atMs] = await this.#within(async () =>
       Promise.all([
         connection.ask((redis) => redis.get(this.keyOf(ask)), entriesOf),
-        clock === 'local' ? nowMs() : connection.ask((redis) => redis.time(), timeOf),
+        // By a script: the time of the server that has the key, where a proxy answers TIME by itself or not at all.
+        clock === 'local' ? nowMs() : connection.ask((redis) => redis.eval(TIME, 1, this.keyOf(ask)), timeOf),
       ]),
     );
     return leasePage(entries, page, ask.perMs, atMs, ({ owner }) => leaseIdOf(owner));
@@ -133,6 +140,11 @@ export class RedisCounters {
   #holdersKeyOf({ bucket, key, perMs }: Ask): string {
     const prefix = bucket.algorithm === 'window' ? (this.#options.windowPrefix ?? '') : this.#prefixOf(key);
     return holdersKey(prefix, bucket, perMs, key);
+  }
+
+  /** A script runs on one server. On a cluster the counters of one key share a slot; a proxy routes by the name of a counter. */
+  #placeOf(ask: Ask): string {
+    return this.#options.connection.isCluster ? ask.key : this.keyOf(ask);
   }
 
   #prefixOf(key: string): string {
@@ -208,8 +220,8 @@ export class RedisCounters {
       });
     });
     const batch = { increments, beside, counted };
-    // On a cluster each call waits for its own nodes only: one that hangs fails no others.
-    if (!this.#options.connection.isCluster) this.#batch = batch;
+    // Each call waits for its own servers only: one that hangs fails no others.
+    if (!this.#options.connection.isSharded) this.#batch = batch;
     return batch;
   }
 }
@@ -237,12 +249,13 @@ const entriesOf = (value: string | null): { untilMs: number; cost: number; owner
     return { untilMs: Number(untilMs), cost: Number(cost), owner };
   });
 
-/** Of the reply to TIME: seconds and microseconds. */
-const timeOf = ([seconds, microseconds]: number[]): number =>
-  Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
-
-/** On a cluster a script runs in one slot; the counters of one key share it. */
-const slotOf = ({ key }: Ask): string => key;
+const TIME = "return redis.call('TIME')";
+/** Of its reply: seconds and microseconds. */
+function timeOf(reply: unknown): number {
+  const [seconds, microseconds] = (Array.isArray(reply) ? reply : []).map(Number);
+  if (!Number.isInteger(seconds) || !Number.isInteger(microseconds)) throw new Error('unexpected reply to TIME');
+  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+}
 
 const isOnce = ({ bucket, idempotencyKey }: Ask): boolean =>
   bucket.algorithm === 'window' && idempotencyKey === undefined;

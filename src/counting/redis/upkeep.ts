@@ -6,8 +6,9 @@
  * requires another password. Such a connection is closed and made anew through the address, which may lead to another server by then.
  */
 import type { Socket } from 'node:net';
-import { Cluster, type Redis } from 'ioredis';
-import { givesUpConnection, isServing } from './error-reply.ts';
+import { Cluster, type Redis, ReplyError } from 'ioredis';
+import { givesUpConnection, isServing, type ServerKind } from './error-reply.ts';
+import { Greeter } from './greeting.ts';
 
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1000;
@@ -26,6 +27,8 @@ export interface ReconnectOptions {
 export interface UpkeepOptions {
   /** Throws if the address is invalid. */
   readonly connect: (options: ReconnectOptions) => Redis | Cluster;
+  /** One server, which a proxy may be before: it is greeted by commands that proxies know, in place of ioredis' check of INFO. */
+  readonly greets: boolean;
   /** Timeout from the TCP connection until the server serves. */
   readonly readyWithinMs: number;
   /** Called on each change, and on each new reason. */
@@ -33,9 +36,10 @@ export interface UpkeepOptions {
 }
 
 const NOT_YET = 'not connected yet';
-/** A proxy that does not know HELLO or INFO may close the connection for an answer. */
-const CLOSED_EARLY =
-  'the connection was closed before it was ready: is this Redis, or a proxy that knows HELLO and INFO?';
+const CLOSED_EARLY = 'the connection was closed before it was ready: is this Redis?';
+/** twemproxy closes it for a command that it does not know. */
+const closedFor = (command: string): string =>
+  `the connection was closed in place of an answer to ${command}: is this Redis, or a proxy that knows this command?`;
 
 export class Upkeep {
   readonly redis: Redis | Cluster;
@@ -44,6 +48,11 @@ export class Upkeep {
   /** Connections closed in a row before one answered a command. */
   #refusals = 0;
   #refusal = '';
+  readonly #greeter = new Greeter();
+  #isProxy = false;
+  #isAnswered = false;
+  /** The first command that waited when the connection was closed. */
+  #closedBefore: string | undefined;
   #readyTimer: NodeJS.Timeout | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -56,6 +65,8 @@ export class Upkeep {
       maxLoadingRetryTime: LONGEST_PAUSE_MS,
     }));
     redis.on('connect', () => {
+      this.#isAnswered = false;
+      this.stream?.prependOnceListener('close', () => (this.#closedBefore = waitingCommand(redis)));
       clearTimeout(this.#readyTimer);
       this.#readyTimer = setTimeout(
         () => this.giveUp(`connected, but not ready within ${options.readyWithinMs} ms: it hangs or loads its data`),
@@ -63,10 +74,12 @@ export class Upkeep {
       );
     });
     redis.on('ready', () => this.#ready());
-    redis.on('error', (error: Error) => this.#down(reasonOf(error)));
+    redis.on('error', (error: Error) => {
+      if (error.name !== 'MaxRetriesPerRequestError') this.#down(reasonOf(error)); // of a command that waited; close says why
+    });
     redis.on('close', () => {
       clearTimeout(this.#readyTimer);
-      this.#down(this.#why === NOT_YET ? CLOSED_EARLY : (this.#why ?? 'the connection is closed'));
+      if (!this.#greeter.closed()) this.#down(this.#whyClosed());
     });
     redis.on('end', () => {
       if (!this.#isClosed)
@@ -78,6 +91,10 @@ export class Upkeep {
 
   get isUp(): boolean {
     return this.#why === undefined;
+  }
+
+  get kind(): ServerKind {
+    return this.redis instanceof Cluster ? 'cluster' : this.#isProxy ? 'proxy' : 'server';
   }
 
   /** Why it cannot be asked; holds no secret. */
@@ -98,12 +115,13 @@ export class Upkeep {
 
   /** A command was answered. */
   answered(): void {
+    this.#isAnswered = true;
     this.#refusals = 0;
   }
 
   /** A command failed with this reply; if the whole server is meant, the connection is closed. */
   refused(reply: string): void {
-    if (!this.isUp || !givesUpConnection(reply, this.redis instanceof Cluster)) return;
+    if (!this.isUp || !givesUpConnection(reply, this.kind)) return;
     this.#refusals++;
     this.#refusal = reply;
     this.giveUp(reply);
@@ -124,27 +142,50 @@ export class Upkeep {
     this.stream?.destroy();
   }
 
+  /** The reason stays where it is known already. */
+  #whyClosed(): string {
+    if (this.#why !== undefined && this.#why !== NOT_YET) return this.#why;
+    const command = this.#closedBefore;
+    if (this.#why === NOT_YET) return command === undefined ? CLOSED_EARLY : closedFor(command);
+    if (this.#isAnswered || !this.#isProxy || command === undefined) return 'the connection is closed';
+    this.#refusals++; // each new connection would end so
+    return closedFor(command);
+  }
+
   #ready(): void {
     const { redis } = this;
-    if (this.#refusals === 0 || redis instanceof Cluster) {
+    if (redis instanceof Cluster) {
       this.#up();
       return;
     }
     const { stream } = this;
-    const isCurrent = (): boolean => stream === this.stream && redis.status === 'ready';
-    redis.role().then(
-      (role) => {
-        if (!isCurrent()) return;
-        if (isServing(role, this.#refusal)) this.#up();
+    this.#whetherReady(redis).then(
+      (isReady) => {
+        if (stream !== this.stream || redis.status !== 'ready') return;
+        if (isReady) this.#up();
         else {
           this.#refusals++;
           this.giveUp(this.#refusal);
         }
       },
-      () => {
-        if (isCurrent()) this.#up();
+      (error: unknown) => {
+        if (stream !== this.stream || redis.status !== 'ready') return; // closed, and down already
+        this.#refusals++;
+        this.giveUp(reasonOf(error));
       },
-    ); // ROLE may be forbidden; the next command decides
+    );
+  }
+
+  /** Rejects with the refusal of the server, or if the connection is closed. */
+  async #whetherReady(redis: Redis): Promise<boolean> {
+    if (this.#options.greets) this.#isProxy = await this.#greeter.greet(redis);
+    if (this.#refusals === 0 || this.#isProxy) return true;
+    try {
+      return isServing(await redis.role(), this.#refusal);
+    } catch (error) {
+      if (error instanceof ReplyError) return true; // ROLE may be forbidden; the next command decides
+      throw error;
+    }
   }
 
   #up(): void {
@@ -166,6 +207,14 @@ export class Upkeep {
     );
   }
 }
+
+/** ioredis types its queue as private. */
+const waitingCommand = (redis: Redis | Cluster): string | undefined => {
+  const { commandQueue } = redis as unknown as {
+    readonly commandQueue?: { peekFront(): { readonly command: { readonly name: string } } | undefined };
+  };
+  return commandQueue?.peekFront()?.command.name.toUpperCase();
+};
 
 /** Redis 7 appends this to an error within a script; it does not help operators. */
 const BACK_OFF = / Retrying from scratch after [\d.]+ms\./;

@@ -46,7 +46,7 @@ test('a server that closes each connection is named as such, not as one that is 
   const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const redis = await connectionOptions(z.object(redisShape).parse({ url }), '/');
   const connection = openConnection({ redis, timeoutMs: 2000, onReady() {} });
-  await eventually(() => expect(connection.why).toMatch(/closed before it was ready: is this Redis/));
+  await eventually(() => expect(connection.why).toMatch(/closed in place of an answer to PING: is this Redis/));
   connection.close();
   server.close();
 });
