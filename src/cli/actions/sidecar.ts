@@ -42,7 +42,7 @@ export interface SidecarFlags {
   readonly drainDuration: string;
   readonly connectTimeout: string;
   readonly controlPlaneAuthPolicy?: 'NONE' | 'MUTUAL_TLS';
-  readonly delta?: true;
+  readonly stateOfTheWorld?: true;
   readonly print?: true;
 }
 
@@ -71,7 +71,7 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
     sluice: flags.sluiceAddress === undefined ? undefined : parseAddress(flags.sluiceAddress),
     adminPort,
     connectMs: durationOf('--connectTimeout', flags.connectTimeout),
-    isDelta: flags.delta === true,
+    isDelta: flags.stateOfTheWorld !== true && process.env[DELTA] !== 'false',
     agent: agent === undefined ? undefined : { socketPath: agent.socketPath, isDiscoverySecure: isSecure },
   });
   const text = JSON.stringify(bootstrap, null, 2);
@@ -103,6 +103,8 @@ async function inFolder(folder: string, type: MemberIdentity['type'], flags: Sid
 }
 
 const TEMPORARY = 'sluice-sidecar-';
+/** Of Istio's agent; in pods, from `proxyMetadata`. */
+const DELTA = 'ISTIO_DELTA_XDS';
 
 // ---------------------------------------------------------- certificates
 

@@ -23,7 +23,7 @@ export const sidecar: CommandSpec = {
       'its exit code. With --caAddress an agent in this process holds its key, and renews its certificate. POD_NAME, POD_NAMESPACE, INSTANCE_IP and SERVICE_ACCOUNT say who the workload is, ISTIO_META_NAME=VALUE and\n' +
       'ISTIO_METAJSON_NAME=JSON are its metadata: ISTIO_META_INTERCEPTION_MODE=NONE, ISTIO_METAJSON_LABELS=\'{"app":"reviews"}\'.',
     after:
-      '\nSIGTERM drains: Envoy takes no new connections, and ends after --drainDuration; a second signal ends it at once.',
+      '\nSIGTERM drains: connections are closed with the next answer, nobody listens after --drainDuration, and Envoy ends with the last call, at\nthe latest after as long again; a second signal ends it at once.',
   },
   args: [new Argument('[type]', 'the kind of proxy').choices(['sidecar', 'router']).default('sidecar')],
   flags: [
@@ -59,13 +59,19 @@ export const sidecar: CommandSpec = {
     ),
     new Option('--concurrency <n>', "threads of Envoy; default: Envoy's"),
     new Option('--proxyLogLevel <level>', 'of Envoy').default('warning'),
-    new Option('--drainDuration <duration>', 'how long open connections may last after SIGTERM').default('5s'),
+    new Option(
+      '--drainDuration <duration>',
+      'how long connections are taken and last after SIGTERM; calls that run then have as long again',
+    ).default('5s'),
     new Option('--connectTimeout <duration>', 'to the control plane and to Sluice').default('10s'),
     new Option(
       '--controlPlaneAuthPolicy <policy>',
       'how proxy and control plane authenticate each other; default: MUTUAL_TLS with --caAddress, else NONE',
     ).choices(['NONE', 'MUTUAL_TLS']),
-    new Option('--delta', 'ask for differences instead of the state of the world'),
+    new Option(
+      '--stateOfTheWorld',
+      'ask the control plane for all resources anew, as with ISTIO_DELTA_XDS=false; default: for differences (delta)',
+    ),
     new Option('--print', 'print the bootstrap, and run nothing'),
     ...WITHOUT_EFFECT.map((name) => new Option(`${name} <value>`, "of Istio's agent; has no effect").hideHelp()),
   ],

@@ -89,6 +89,15 @@ describe('sluice sidecar', () => {
     expect(err).toContain(expected);
   });
 
+  test.for([
+    ['differences', [], {}, 'DELTA_GRPC'],
+    ['the state of the world by its flag', ['--stateOfTheWorld'], {}, 'GRPC'],
+    ["the state of the world by the word of Istio's agent", [], { ISTIO_DELTA_XDS: 'false' }, 'GRPC'],
+  ] as const)('asks for %s', async ([, args, env, expected]) => {
+    const { out } = await run(['sidecar', '--print', ...args], { env: { ...WORKLOAD, ...env } });
+    expect(JSON.parse(out).dynamic_resources.ads_config.api_type).toBe(expected);
+  });
+
   test('says which file has the CA certificates of its operating system, unless the environment does', async () => {
     const rootsBy = async (env: Readonly<Record<string, string>>): Promise<unknown> =>
       ((await clustersOf([], env)).metadata as Record<string, unknown>)['SYSTEM_ROOTS'];
