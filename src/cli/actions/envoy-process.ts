@@ -58,18 +58,41 @@ export async function runEnvoy(program: string, args: readonly string[], life: E
   return (stops.isStopping ? EXIT.ok : (code ?? EXIT.findings)) as ExitCode;
 }
 
-/** New connections go elsewhere, and open ones may end. */
+/**
+ * New connections go elsewhere, and open ones may end. After the drain time Envoy takes none any more, so the calls that run then are the
+ * last ones; they have as long again.
+ */
 async function drained(child: ChildProcess, { log, adminPort, drainMs }: EnvoyLife): Promise<void> {
   log.info('stopping: drains connections', { drainMs });
-  try {
-    await fetch(`http://127.0.0.1:${adminPort}/drain_listeners?graceful`, {
-      method: 'POST',
-      signal: AbortSignal.timeout(1000),
-    });
-  } catch (error) {
-    return log.warn('Envoy does not drain, and is ended', { why: messageOf(error) });
-  }
   const over = new AbortController();
   child.once('exit', () => over.abort());
-  await sleep(drainMs, undefined, { signal: over.signal }).catch(() => undefined);
+  const { signal } = over;
+  const admin = `http://127.0.0.1:${adminPort}`;
+  try {
+    await fetch(`${admin}/drain_listeners?graceful`, { method: 'POST', signal: AbortSignal.timeout(1000) });
+    await sleep(drainMs, undefined, { signal });
+    const endsAtMs = performance.now() + drainMs;
+    let running = await runningCalls(admin);
+    while (running > 0 && performance.now() < endsAtMs) {
+      await sleep(POLL_MS, undefined, { signal });
+      running = await runningCalls(admin);
+    }
+    if (running > 0 && drainMs > 0)
+      log.warn('ends Envoy with calls that run still; a longer --drainDuration awaits them', { running });
+  } catch (error) {
+    if (!signal.aborted) log.warn('Envoy does not drain, and is ended', { why: messageOf(error) });
+  }
+}
+
+const POLL_MS = 50;
+/** By connection manager; that of the admin port has the call that asks. */
+const RUNNING = /^http\.(?!admin\.).*downstream_rq_active$/;
+
+async function runningCalls(admin: string): Promise<number> {
+  const url = `${admin}/stats?format=json&filter=downstream_rq_active`;
+  const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
+  const { stats } = (await response.json()) as { readonly stats: readonly { name?: string; value?: unknown }[] };
+  let running = 0;
+  for (const { name = '', value } of stats) if (RUNNING.test(name) && typeof value === 'number') running += value;
+  return running;
 }
