@@ -171,7 +171,9 @@ export class ProxyStream {
   #view(typeUrl: string): View {
     return {
       resources: this.#shown.get(typeUrl) ?? NOTHING,
-      absent: (name) => (this.inForce === undefined ? undefined : this.#source.absent?.(typeUrl, name)),
+      // Old clusters keep their endpoints.
+      absent: (name) =>
+        this.inForce === undefined || this.#keepsOld ? undefined : this.#source.absent?.(typeUrl, name),
       keepsOld: this.#keepsOld,
     };
   }
@@ -210,11 +212,12 @@ export class ProxyStream {
 
   /** A proxy that comes back serves by routes whose clusters may be gone, so its resources change in order as well. */
   async #begin(byType: ReadonlyMap<string, Resources>): Promise<Outcome> {
-    this.#keepsOld = this.subscriptions.get(CLUSTER)?.hasOwn === true;
+    this.#keepsOld = [...this.subscriptions.values()].some(({ typeUrl, hasOwn }) => hasOwn && typeUrl !== SECRET);
     let ahead: Outcome = 'accepted';
     if (this.#keepsOld) {
       this.#show(byType, AHEAD);
-      ahead = await this.#answered([CLUSTER]);
+      // While it warms clusters that its last control plane has sent, Envoy asks for their endpoints alone.
+      ahead = await this.#answered([CLUSTER], () => this.subscriptions.has(CLUSTER));
       if (ahead === 'superseded') return ahead;
     }
     this.#show(byType, new Set([CLUSTER, LISTENER, ...byType.keys()]));
@@ -270,14 +273,15 @@ export class ProxyStream {
     while (!this.#isOver) await this.#changed.next();
   }
 
-  /** Of the proxy to what it was shown of these types. One that does not answer in time is taken to have accepted. */
-  async #answered(typeUrls: readonly string[]): Promise<Outcome> {
+  /** Of the proxy to what it was shown of these types, once it asks. One that does not in time is taken to have accepted. */
+  async #answered(typeUrls: readonly string[], asks: () => boolean = () => true): Promise<Outcome> {
     const subscriptions = (): Subscription[] => typeUrls.flatMap((typeUrl) => this.subscriptions.get(typeUrl) ?? []);
+    const isOpen = (): boolean => !asks() || this.#due.size > 0 || subscriptions().some(({ isSettled }) => !isSettled);
     const nowMs = performance.now();
     this.#unacceptedSinceMs ??= nowMs;
     const endsAtMs = this.#unacceptedSinceMs + this.#times.acceptMs;
     const yieldsAtMs = nowMs + this.#times.yieldMs;
-    while (!this.#isOver && (this.#due.size > 0 || subscriptions().some(({ isSettled }) => !isSettled))) {
+    while (!this.#isOver && isOpen()) {
       const [toEndMs, toYieldMs] = [endsAtMs - performance.now(), yieldsAtMs - performance.now()];
       if (toEndMs <= 0) break;
       if (toYieldMs <= 0 && this.#hasChanged) return 'superseded';

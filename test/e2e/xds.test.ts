@@ -305,6 +305,41 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
   });
 });
 
+/** While it warms a cluster Envoy asks for no clusters, also when it comes back; in delta it says then which it has. */
+test('a proxy that comes back while it warms a cluster keeps the old ones for as long as its routes lead there', async () => {
+  const upstream = await startUpstream();
+  ends.push(() => upstream.stop());
+  const port = await freePort();
+  const state = routedTo(port, upstream.httpPort);
+  // It is warm when the first check is answered.
+  const check = { path: '/?ms=6000' };
+  const times = { timeout: '30s', interval: '60s', unhealthy_threshold: 1, healthy_threshold: 1 };
+  const slow = cluster('slow', { health_checks: [{ ...times, http_health_check: check }] });
+  const first = await controlPlane(state('old'));
+  const envoy = await envoyOf(first, 'DELTA_GRPC');
+  await until(async () => (await statusOf(port)) === 200);
+  const calls = load(port, 2);
+  first.put({
+    ...state('old'),
+    [CLUSTER]: [cluster('old'), slow],
+    [ENDPOINTS]: ['old', 'slow'].map((name) => endpoints(name, [upstream.httpPort])),
+  });
+  await until(async () => (await envoy.stats())['cluster_manager.warming_clusters'] === 1);
+  await first.transport.drain(0);
+  const wrong = resource(ROUTES, 'table', {
+    name: 'table',
+    virtual_hosts: ['one', 'two'].map((name) => ({ name, domains: ['*'], routes: [] })),
+  });
+  const second = await controlPlane({ ...state('next'), [ROUTES]: [wrong] }, first.port);
+  await until(() => second.refusals.length > 0 && second.server.proxies()[0]?.version === '0');
+  const answered = calls.answered;
+  await until(() => calls.answered > answered + 100); // by the old cluster, and its endpoints
+  second.put(state('next'));
+  await until(isSynced(second));
+  await until(async () => !('cluster.old.upstream_cx_total' in (await envoy.stats())));
+  await expectNoneLost(calls, { envoy });
+});
+
 /** In delta the answer to a secret that does not exist is that it does not exist. */
 test('a cluster that waits for its secret keeps no newer endpoints from the others', async () => {
   const [before, after] = [await startUpstream(), await startUpstream()];
