@@ -40,6 +40,10 @@ export const START_ERRORS = {
     means: 'A handler of the policy could not be opened: its adapter refused its config.',
     fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',
   },
+  CLI_RULE_PREPARE: {
+    means: 'A handler of the policy refused what a rule asks of it, so the server does not start.',
+    fix: "Correct the params of that rule as the message says; if they are right, report it to the plugin's author.",
+  },
 } as const;
 export type StartErrorCode = keyof typeof START_ERRORS;
 

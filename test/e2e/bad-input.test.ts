@@ -224,6 +224,19 @@ describe('files and variables outside the policy', () => {
     expect(serve).toMatchObject({ code: 3, err: expect.stringContaining('CLI_HANDLER_OPEN') as unknown });
   });
 
+  test('a rule whose params its handler refuses: serve says to correct the rule', async () => {
+    const path = file(
+      'handlers: { lines: { adapter: log-kafka, config: { brokers: ["127.0.0.1:1"], topic: a } } }\nrules: [{ name: a, report: { handler: lines, params: { key: nope }, input: { path: request.path } } }]\n',
+    );
+    const serve = await run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0']);
+    expect(serve).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(
+        /CLI_RULE_PREPARE .*CORE_RULE_PREPARE .*the field "nope".*\n {2}Correct the params of that rule/,
+      ) as unknown,
+    });
+  });
+
   test('an unset variable is a warning in lint and test, and an error in serve', async () => {
     const path = file(`handlers:
   limits: { adapter: quota-redis, config: { url: { $env: SLUICE_NOT_SET } } }

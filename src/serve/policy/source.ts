@@ -12,7 +12,7 @@ import { loadPolicyFiles } from '../../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../../yaml/policy-files.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
-import { StartError } from '../errors.ts';
+import { StartError, type StartErrorCode } from '../errors.ts';
 import type { Loads } from './loads.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { InTurn } from '../../time/in-turn.ts';
@@ -92,7 +92,7 @@ export class PolicySource {
     } catch (error) {
       throw error instanceof StartError
         ? error
-        : new StartError('CLI_HANDLER_OPEN', messageOf(error), { cause: error });
+        : new StartError(codeOf(messageOf(error)), messageOf(error), { cause: error });
     }
   }
 
@@ -213,6 +213,12 @@ export class PolicySource {
     return hash.digest('hex');
   }
 }
+
+/** Of the message of a SnapshotError, which comes from a worker as text. */
+const codeOf = (message: string): StartErrorCode =>
+  message.includes(' CORE_RULE_PREPARE ') && !message.includes(' CORE_HANDLER_OPEN ')
+    ? 'CLI_RULE_PREPARE'
+    : 'CLI_HANDLER_OPEN';
 
 /** Carries its findings, for the page `/policy`. */
 class PolicyError extends StartError {
