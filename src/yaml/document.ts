@@ -9,7 +9,6 @@ import {
   isSeq,
   type Alias,
   type Document as YamlDocument,
-  type ErrorCode,
   type Node as YamlNode,
   type Scalar,
   type YAMLSeq,
@@ -18,7 +17,7 @@ import type { TimeSlice } from '../time/time-slice.ts';
 import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
-import { yamlMistake } from './yaml-mistakes.ts';
+import { reportYaml } from './report-yaml.ts';
 import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-stream.ts';
 
 /** Bound on nodes from aliases in one file; a few kilobytes of nested aliases can expand to billions. */
@@ -88,49 +87,6 @@ export async function rootOf(
     return items;
   });
 }
-
-/** `lines`: lines with an error, also of other parts of the document. */
-export function reportYaml(
-  yaml: YamlDocument.Parsed,
-  source: SourceText,
-  findings: Findings,
-  lines: Set<number>,
-): boolean {
-  for (const error of yaml.errors) {
-    const { code, pos } = error;
-    const { line } = source.positionAt(pos[0]);
-    // One mistake causes several errors, on its line and on the next ones.
-    const isConsequence = lines.has(line) || (!INDEPENDENT.has(code) && (lines.has(line - 1) || lines.has(line - 2)));
-    lines.add(line);
-    if (code === 'DUPLICATE_KEY') {
-      const key = KEY_TEXT.exec(source.text.slice(pos[0], pos[0] + 200))?.[0] ?? 'this key';
-      const place = { source, start: pos[0], end: pos[0] + key.length };
-      const message = `${key} occurs twice in one map; put all into one of the two, or remove one`;
-      if (!isConsequence) findings.error('RULES_DUPLICATE', place, message);
-      continue;
-    }
-    if (isConsequence) continue;
-    const { start, end, message, isLast } = yamlMistake(error, source.text);
-    findings.error('RULES_YAML', { source, start, end }, message);
-    if (isLast) break;
-  }
-  for (const { code, pos, message } of yaml.warnings) {
-    const place = { source, start: pos[0], end: pos[1] };
-    const written = source.text.slice(pos[0], pos[1]);
-    if (code === 'TAG_RESOLVE_FAILED')
-      findings.error(
-        'RULES_QUOTE_IT',
-        place,
-        `YAML reads ${written} as a tag and drops it; quote the whole value: '...'`,
-      );
-    else findings.error('RULES_QUOTE_IT', place, `YAML warns: ${message}; if it is text, quote it`);
-  }
-  return yaml.errors.length === 0;
-}
-
-/** Of errors that no other error causes. */
-const INDEPENDENT: ReadonlySet<ErrorCode> = new Set(['TAB_AS_INDENT', 'DUPLICATE_KEY', 'BAD_DQ_ESCAPE']);
-const KEY_TEXT = /^(?:"[^"]*"|'[^']*'|[^\s:,{}[\]]+)/;
 
 const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
   PLAIN: 'plain',
@@ -247,7 +203,9 @@ export class TreeBuilder {
         this.#place(alias, key),
         `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if it is part of an expression, quote it`,
       );
-      return this.#empty(this.#place(alias, key));
+      const empty = this.#empty(this.#place(alias, key));
+      this.#findings.explain(empty.place);
+      return empty;
     }
     this.#open.add(target);
     try {

@@ -1,8 +1,9 @@
 import type { Findings } from './findings.ts';
 import { visible } from '../text/lookalikes.ts';
-import { meant } from '../text/nearest.ts';
+import { meant, nearest } from '../text/nearest.ts';
 import { durationMs, type DurationUnit } from '../time/duration.ts';
 import {
+  isEmpty,
   nodeText,
   type ListNode,
   type MapEntry,
@@ -18,6 +19,8 @@ export class Fields {
   readonly #entries: ReadonlyMap<string, MapEntry>;
   readonly #findings: Findings;
   readonly #what: string;
+  /** What unknown keys may be meant to be; `undefined` is any key. */
+  readonly #mayMean = new Set<string | undefined>();
 
   /** `what` names the map in messages: `a rule`. */
   constructor(node: MapNode, what: string, findings: Findings) {
@@ -29,17 +32,39 @@ export class Fields {
 
   /** Reports keys that are not in `known`, with the nearest known one, or the place of those in `elsewhere`. */
   only(known: readonly string[], elsewhere: Readonly<Record<string, string>> = {}): this {
-    for (const { key, keyPlace } of this.#entries.values()) {
-      if (known.includes(key)) continue;
+    let emptied: MapEntry | undefined;
+    let previous: MapEntry | undefined;
+    for (const entry of this.#entries.values()) {
+      const { key, keyPlace } = entry;
+      const before = previous;
+      previous = entry;
+      if (known.includes(key)) {
+        emptied = undefined;
+        continue;
+      }
+      this.#findings.misplace(key, entry.value);
+      if (emptied !== undefined) continue;
+      const stated = Object.hasOwn(elsewhere, key) ? elsewhere[key] : gluedKey(key, known);
+      this.#mayMean.add(known.find((one) => one === stated) ?? nearest(key, known));
+      // All keys after one without a value are its own, with too few spaces before them.
+      if (before !== undefined && isEmpty(before.value)) emptied = before;
+      if (emptied !== undefined) this.#findings.explain(emptied.value.place);
       const hint =
         key === '<<'
           ? ': maps are not merged; write its keys out'
           : Object.hasOwn(elsewhere, key)
             ? `; write ${elsewhere[key]}`
-            : (gluedHint(key, known) ?? meant(key, known));
+            : emptied !== undefined
+              ? `; if it belongs to ${emptied.key}, indent it deeper`
+              : (gluedHint(key, known) ?? meant(key, known));
       this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${visible(key)}${hint}`);
     }
     return this;
+  }
+
+  /** Whether an unknown key may be one of these, misspelt: that it is missing is then no mistake of its own. */
+  mayMisspell(...keys: readonly string[]): boolean {
+    return this.#mayMean.has(undefined) || keys.some((key) => this.#mayMean.has(key));
   }
 
   has(key: string): boolean {
@@ -57,7 +82,7 @@ export class Fields {
   /** As `node`; reports a missing key. */
   required(key: string, like: string): Node | undefined {
     const node = this.node(key);
-    if (node === undefined)
+    if (node === undefined && !this.mayMisspell(key) && !this.#findings.misplaced.has(key))
       this.#findings.error('RULES_MISSING_KEY', this.place, `${this.#what} needs ${key}: ${like}`);
     return node;
   }
@@ -124,8 +149,13 @@ export class Fields {
 
 /** `status:403`, which YAML reads as one text. */
 function gluedHint(key: string, known: readonly string[]): string | undefined {
+  const name = gluedKey(key, known);
+  return name === undefined ? undefined : `; write a space after ${name}:`;
+}
+
+function gluedKey(key: string, known: readonly string[]): string | undefined {
   const name = /^([\w-]+):./.exec(key)?.[1];
-  return name !== undefined && known.includes(name) ? `; write a space after ${name}:` : undefined;
+  return name !== undefined && known.includes(name) ? name : undefined;
 }
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
@@ -150,14 +180,18 @@ export function listOfNodes(node: Node, what: string, findings: Findings): ListN
 
 const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
-/** Reports a name that is not lower-case words with hyphens. */
-export function checkName(name: string, place: Place, what: string, findings: Findings): boolean {
-  if (KEBAB.test(name)) return true;
-  const better = name
+/** The name in lower-case words with hyphens. */
+export const kebab = (name: string): string =>
+  name
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-+|-+$/g, '');
+
+/** Reports a name that is not lower-case words with hyphens. */
+export function checkName(name: string, place: Place, what: string, findings: Findings): boolean {
+  if (KEBAB.test(name)) return true;
+  const better = kebab(name);
   findings.error(
     'RULES_NAME',
     place,

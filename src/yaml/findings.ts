@@ -1,5 +1,5 @@
 import { type Position, positionText } from './source-text.ts';
-import type { Place } from './nodes.ts';
+import type { Node, Place } from './nodes.ts';
 import type { RulesErrorCode } from '../core/rules/errors.ts';
 
 export type Severity = 'error' | 'warning';
@@ -35,6 +35,11 @@ export class Findings {
   readonly #seen = new Set<string>();
   /** Attributes whose declaration has an error; their uses are not reported again. */
   readonly undeclared: Set<string> = new Set();
+  /** Names of handlers whose declaration stands in the wrong place; their uses are not reported again. */
+  readonly misplaced: Set<string> = new Set();
+  /** Beginnings of values with an error; a reader that expects another value there is not reported again. */
+  readonly #explained = new Set<string>();
+  readonly #repeats = new Map<string, { readonly at: number; readonly others: Position[] }>();
   #errors = 0;
   #warnings = 0;
 
@@ -43,7 +48,37 @@ export class Findings {
   }
 
   sorted(files: readonly string[]): readonly Finding[] {
-    return sortedFindings(this.#found, files);
+    const found = [...this.#found];
+    for (const { at, others } of this.#repeats.values()) {
+      const first = found[at];
+      if (first !== undefined && others.length > 0)
+        found[at] = { ...first, message: `${first.message} (also at ${placesText(others, first.position.file)})` };
+    }
+    return sortedFindings(found, files);
+  }
+
+  /** What stands under a key that is not known: uses of handlers and attributes declared there are not reported as well. */
+  misplace(key: string, value: Node): void {
+    for (const name of [key, ...(value.kind === 'map' ? value.entries.keys() : [])]) {
+      this.misplaced.add(name);
+      if (name.startsWith('my.')) this.undeclared.add(name);
+    }
+  }
+
+  /** An error at this value is reported: others that begin at it are its consequences. */
+  explain({ source, start }: Place): void {
+    this.#explained.add(`${source.file}:${start}`);
+  }
+
+  /** As `error`; one finding for all places with the same `mistake`, such as all uses of a name that is not declared. */
+  once(mistake: string, code: string, place: Place, message: string): void {
+    const known = this.#repeats.get(mistake);
+    const position = place.source.positionAt(place.start);
+    if (known === undefined) {
+      this.#repeats.set(mistake, { at: this.#found.length, others: [] });
+      this.add('error', code, place, message);
+    } else if (![this.#found[known.at]?.position, ...known.others].some((one) => isSame(one, position)))
+      known.others.push(position);
   }
 
   error(code: RulesErrorCode, place: Place, message: string): void {
@@ -56,6 +91,7 @@ export class Findings {
 
   /** Also for codes of other areas, such as expressions. */
   add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
+    if (this.#explained.has(`${source.file}:${start}`)) return;
     if (severity === 'warning' && ++this.#warnings > MAX_WARNINGS) {
       if (this.#warnings === MAX_WARNINGS + 1)
         this.#push({
@@ -94,6 +130,21 @@ export class Findings {
     if (finding.severity === 'error') this.#errors++;
     this.#found.push(finding);
   }
+}
+
+const isSame = (one: Position | undefined, { file, line, column }: Position): boolean =>
+  one?.line === line && one.column === column && one.file === file;
+
+const SHOWN_PLACES = 3;
+
+/** `34:43, 50:37 and 2 more`; with the file's name where it is another one. */
+function placesText(places: readonly Position[], file: string): string {
+  const shown = places
+    .slice(0, SHOWN_PLACES)
+    .map((place) => (place.file === file ? `${place.line}:${place.column}` : positionText(place)));
+  return places.length > SHOWN_PLACES
+    ? `${shown.join(', ')} and ${places.length - SHOWN_PLACES} more`
+    : shown.join(', ');
 }
 
 const MORE_WARNINGS: RulesErrorCode = 'RULES_MORE_WARNINGS';

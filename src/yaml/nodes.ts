@@ -86,6 +86,9 @@ export function nodeAt(
   return { node: current, entry, whole: true };
 }
 
+/** Nothing stands after the colon of its key. */
+export const isEmpty = (node: Node): boolean => node.kind === 'scalar' && node.value === null && node.written === '';
+
 /** A description of a node, for messages. */
 export function nodeText(node: Node): string {
   if (node.kind === 'map') return 'a map';

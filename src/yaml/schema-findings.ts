@@ -5,9 +5,10 @@
 import type { z } from 'zod';
 import { messageOf } from '../text/message-of.ts';
 import { meant } from '../text/nearest.ts';
-import { schemaParts, type SchemaParts } from '../text/schema-parts.ts';
+import { schemaParts } from '../text/schema-parts.ts';
 import type { Findings } from './findings.ts';
 import { type Node, nodeAt } from './nodes.ts';
+import { grouped, type SchemaFault } from './schema-faults.ts';
 
 export interface ParseOptions {
   /** Nodes with an error that is already reported. */
@@ -36,19 +37,19 @@ export function parsedBy(
     return undefined;
   }
   if (parsed.success) return { value: parsed.data };
-  for (const issue of parsed.error.issues) {
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
-    for (const path of keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path]) {
-      const { node: at, entry, whole } = nodeAt(node, path);
-      if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
-      const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
-      const name = path.length === 0 ? what : `${what}, ${shown(path.map(String).join('.'))}`;
-      const why =
-        keys.length > 0
-          ? `unknown key${meant(String(path.at(-1)), keysAt(schema, issue.path))}`
-          : shown(issueText(issue, whole));
-      findings.add('error', code, place, `${name}: ${why}`);
-    }
+  for (const [fault, ...others] of grouped(parsed.error.issues, schema, node, findings.misplaced)) {
+    const { node: at, entry, whole } = nodeAt(node, fault.path);
+    if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
+    const names = [fault, ...others].map(({ path }) => shown(path.map(String).join('.')));
+    const name = fault.path.length === 0 ? what : `${what}, ${names.join(', ')}`;
+    if (fault.empty !== undefined) findings.explain(fault.empty.value.place);
+    const why =
+      fault.kind === 'unknown'
+        ? `unknown key${others.length > 0 ? 's' : ''}${hintOf(fault, others.length > 0)}`
+        : others.length > 0
+          ? 'they are missing'
+          : shown(issueText(fault.issue, whole));
+    findings.add('error', code, fault.kind === 'unknown' ? (entry?.keyPlace ?? at.place) : at.place, `${name}: ${why}`);
   }
   return undefined;
 }
@@ -68,23 +69,10 @@ function tryParse(schema: z.ZodType, value: unknown): z.ZodSafeParseResult<unkno
   }
 }
 
-/** The keys that a schema has at a path, if it consists of objects and lists only. */
-function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
-  let at = unwrapped(schema);
-  for (const step of path) {
-    const { shape, element } = at;
-    at = unwrapped(shape?.[String(step)] ?? element);
-  }
-  return Object.keys(at.shape ?? {});
-}
-
-/** Without what makes it optional or gives it a default. */
-function unwrapped(schema: unknown): SchemaParts {
-  const parts = schema === undefined ? {} : schemaParts(schema);
-  return parts.shape === undefined && parts.element === undefined && parts.innerType !== undefined
-    ? unwrapped(parts.innerType)
-    : parts;
-}
+const hintOf = ({ path, empty, known }: SchemaFault, areSeveral: boolean): string =>
+  empty === undefined
+    ? meant(areSeveral ? '' : String(path.at(-1)), known)
+    : `; if ${areSeveral ? 'they belong' : 'it belongs'} to ${empty.key}, indent ${areSeveral ? 'them' : 'it'} deeper`;
 
 /** JavaScript's types in the words of YAML. */
 const WORDS: ReadonlyMap<string, string> = new Map([

@@ -1,4 +1,5 @@
 import { KEYS } from './keys.ts';
+import { Fields } from '../../yaml/fields.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { isConfigOfIstio, retired } from '../../text/config-istio.ts';
 import { visible } from '../../text/lookalikes.ts';
@@ -48,21 +49,19 @@ export function documentKind({ source, root }: Document, findings: Findings): Do
     findings.error(peer.code, first?.keyPlace ?? root.place, peer.message);
     return REFUSED;
   }
-  const kind = root.entries.has('cases') ? 'cases' : 'policy';
-  const known: readonly string[] = KEYS[kind];
+  if (!root.entries.has('cases')) {
+    new Fields(root, 'a policy', findings).only(KEYS.policy);
+    return { kind: 'policy', root };
+  }
+  const known: readonly string[] = KEYS.cases;
   for (const { key, keyPlace } of root.entries.values()) {
     if (known.includes(key)) continue;
-    const elsewhere =
-      kind === 'cases' && (KEYS.policy as readonly string[]).includes(key)
-        ? '; put it into a separate document (after a line ---)'
-        : meant(key, known);
-    findings.error(
-      'RULES_UNKNOWN_KEY',
-      keyPlace,
-      `${kind === 'cases' ? 'a document of cases' : 'a policy'} has no key ${visible(key)}${elsewhere}`,
-    );
+    const elsewhere = (KEYS.policy as readonly string[]).includes(key)
+      ? '; put it into a separate document (after a line ---)'
+      : meant(key, known);
+    findings.error('RULES_UNKNOWN_KEY', keyPlace, `a document of cases has no key ${visible(key)}${elsewhere}`);
   }
-  return { kind, root };
+  return { kind: 'cases', root };
 }
 
 /** An item without a version would be read as a policy. */

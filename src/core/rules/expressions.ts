@@ -35,7 +35,7 @@ export function expressionOf(
     return undefined;
   }
   const expected = options.isQuota === true ? 'ratelimit.descriptor[' : undefined;
-  const { compiled } = reported(compile(String(node.value), attributes, options), node, findings, expected);
+  const { compiled } = reported(compile(String(node.value), attributes, options), node, attributes, findings, expected);
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn(
       'RULES_PATH_AS_SENT',
@@ -64,7 +64,7 @@ export function textOfNode(
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;
-  const { compiled } = reported(compileText(text, attributes, options), node, findings, 'verdict.id ');
+  const { compiled } = reported(compileText(text, attributes, options), node, attributes, findings, 'verdict.id ');
   return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 
@@ -80,16 +80,21 @@ const NONE: readonly never[] = [];
 function reported<C extends { readonly warnings: readonly Problem[] }>(
   compilation: Compilation<C>,
   node: ScalarNode,
+  attributes: Attributes,
   findings: Findings,
   present?: string,
 ): Compilation<C> {
   for (const problem of compilation.problems) {
-    if (
-      problem.code === 'EXPRESSION_UNKNOWN_ATTRIBUTE' &&
-      isUndeclared(String(node.value).slice(problem.start, problem.end), findings)
-    )
-      continue;
-    findings.add('error', problem.code, placeOf(node, problem), problem.message);
+    const written = String(node.value).slice(problem.start, problem.end);
+    const isUnknown = problem.code === 'EXPRESSION_UNKNOWN_ATTRIBUTE';
+    if (isUnknown && isUndeclared(written, findings)) continue;
+    const place = placeOf(node, problem);
+    // An attribute of the policy lacks one declaration; another name is misspelt in each expression, such as a variable.
+    if (!isUnknown) findings.add('error', problem.code, place, problem.message);
+    else if (written.startsWith('my.'))
+      findings.once(declaresAny(attributes) ? written : 'no attributes', problem.code, place, problem.message);
+    else
+      findings.once(`${node.place.source.file}:${node.place.start} ${written}`, problem.code, place, problem.message);
   }
   for (const warning of compilation.compiled?.warnings ?? []) {
     if (present !== undefined && warning.message.startsWith(present)) continue;
@@ -97,6 +102,8 @@ function reported<C extends { readonly warnings: readonly Problem[] }>(
   }
   return compilation;
 }
+
+const declaresAny = (attributes: Attributes): boolean => [...attributes.names()].some((name) => name.startsWith('my.'));
 
 function isUndeclared(written: string, { undeclared }: Findings): boolean {
   const name = written.replaceAll('?', '');

@@ -171,7 +171,9 @@ async function loadBy(
     { adapters, someAreMissing, dialled, undeclared, spool: settings.spool, env, readText, unsetEnv },
     findings,
   );
-  for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
+  for (const node of sections.handlers)
+    if (isMap(node, 'handlers', findings)) handlers.read(node);
+    else handlers.isIncomplete = true;
   const imported =
     istio.length === 0
       ? NOTHING_IMPORTED
@@ -186,7 +188,9 @@ async function loadBy(
   if (one !== undefined)
     ruleLists.push({ node: { kind: 'list', place: one.place, items: imported.rules }, later: [], isImported: true });
   const attributes = new AttributesSection(settings.attributes, findings);
-  for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
+  for (const node of sections.attributes)
+    if (isMap(node, 'attributes', findings)) attributes.read(node);
+    else findings.undeclared.add('my');
   for (const node of imported.attributes) attributes.read(node);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);
   const carriage = new Carriage(() => attributes.attributes);
@@ -197,7 +201,6 @@ async function loadBy(
   rules.end();
   settings.checkCount(rules.rules.length);
   settings.checkMasks(attributes.attributes);
-  handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
   const isOnlyCases = cases.length > 0 && policies === 0;
@@ -209,6 +212,7 @@ async function loadBy(
         ? 'the policy has no rule; write at least one under rules:'
         : 'no file of this folder ends in .yaml or .yml; only such files are read',
     );
+  handlers.end();
   const names = files.files.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;
   const policy: Policy | undefined = hasPolicy

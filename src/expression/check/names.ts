@@ -98,9 +98,11 @@ function unknown(name: string, node: Node, scope: Scope): Typed {
   const hint =
     near.length > 0
       ? `did you mean ${near.join(' or ')}?`
-      : name.includes('.')
-        ? 'docs/attributes.md lists all attributes'
-        : `a constant is written '"${name}"'`;
+      : name.startsWith('my.')
+        ? 'declare it under attributes:'
+        : name.includes('.')
+          ? 'docs/attributes.md lists all attributes'
+          : `a constant is written '"${name}"'`;
   const constant = near.length > 0 && !name.includes('.') ? `; a constant is written '"${name}"'` : '';
   return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
 }

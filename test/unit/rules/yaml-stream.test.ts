@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Document as YamlDocument, parseAllDocuments } from 'yaml';
-import { parseDocuments, reportYaml } from '../../../src/yaml/document.ts';
+import { parseDocuments } from '../../../src/yaml/document.ts';
 import { Findings } from '../../../src/yaml/findings.ts';
+import { reportYaml } from '../../../src/yaml/report-yaml.ts';
 import { plain } from '../../../src/yaml/nodes.ts';
 import { SourceText } from '../../../src/yaml/source-text.ts';
 import { TimeSlice } from '../../../src/time/time-slice.ts';

@@ -121,7 +121,7 @@ export class ActionReader {
 
   #inputs(fields: Fields, shape: Shape | 'any', defaults: Readonly<Record<string, string>> = {}): Inputs {
     const { attributes, findings } = this.#context;
-    return inputsOf(fields.node('input'), fields.place, shape, attributes, findings, { given: this.#given, defaults });
+    return inputsOf(fields, shape, attributes, findings, { given: this.#given, defaults });
   }
 
   #report(node: Node): ReadAction | undefined {
@@ -175,6 +175,13 @@ export class ActionReader {
 
   #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {
     const fields = fieldsOf(node, 'enrich', this.#context.findings)?.only(KEYS.enrich);
+    const as = fields?.required('as', 'the name of its outputs, such as my.tenant');
+    if (as !== undefined && as.kind !== 'scalar')
+      this.#context.findings.error(
+        'RULES_VALUE',
+        as.place,
+        `as must be a name such as my.tenant; found ${nodeText(as)}`,
+      );
     const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'enrich');
     if (fields === undefined || use === undefined) return undefined;
     const shape = this.#context.handlers.shape('input', use.serves.input, use, fields.place);

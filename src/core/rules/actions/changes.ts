@@ -100,7 +100,8 @@ export class ChangesReader {
           `${what} has ${name} twice (header names are case-insensitive); ` +
             (mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'),
         );
-      if (name !== undefined) names.add(name);
+      if (name === undefined) this.#findings.explain(value.place);
+      else names.add(name);
       if (areHeaders && !mayBeLists && value.kind === 'list') {
         this.#findings.error(
           'RULES_VALUE',

@@ -23,6 +23,8 @@ export interface DeclaredHandlers {
   readonly handlers: ReadonlyMap<string, HandlerSpec>;
   /** All names, including handlers with errors, so that rules that use them are not reported as well. */
   readonly names: ReadonlyMap<string, Place | undefined>;
+  /** A section could not be read: no name of a handler is unknown. */
+  readonly isIncomplete: boolean;
   /** Names that rules use. */
   readonly used: Set<string>;
   /** Secrets that stand in the policy itself. */
@@ -58,11 +60,13 @@ export class HandlerUses {
     const place = fields.node('handler')?.place ?? fields.place;
     if (name === undefined) return undefined;
     if (!this.#handlers.names.has(name)) {
-      this.#findings.error(
-        'RULES_UNKNOWN_HANDLER',
-        place,
-        `no handler is named ${name}${meant(name, this.#handlers.names.keys()) || '; declare it under handlers:'}`,
-      );
+      if (!this.#handlers.isIncomplete && !this.#findings.misplaced.has(name))
+        this.#findings.once(
+          this.#handlers.names.size === 0 ? 'no handlers' : `handler ${name}`,
+          'RULES_UNKNOWN_HANDLER',
+          place,
+          `no handler is named ${name}${meant(name, this.#handlers.names.keys()) || '; declare it under handlers:'}`,
+        );
       return undefined;
     }
     this.#handlers.used.add(name);
@@ -71,7 +75,8 @@ export class HandlerUses {
     const serves = spec.implementation.serves;
     const served = serves[capability];
     if (served !== undefined) return { handler: name, serves: served, spec };
-    this.#findings.error(
+    this.#findings.once(
+      `${capability} of ${name}`,
       'RULES_CAPABILITY',
       place,
       `${name} is a ${spec.adapter}, which serves ${Object.keys(serves).join(', ')}, not ${capability}`,
@@ -85,6 +90,7 @@ export class HandlerUses {
     schema: Parameters<typeof parsedBy>[0] | undefined,
   ): { readonly value: unknown } | undefined {
     const node = fields.node('params');
+    if (node === undefined && fields.mayMisspell('params')) return undefined;
     if (schema === undefined) {
       if (node !== undefined) this.#findings.error('RULES_PARAMS', node.place, 'this adapter takes no params');
       return { value: undefined };
@@ -150,7 +156,12 @@ export class HandlerUses {
     try {
       return { value: (make as (config: unknown, params: unknown) => unknown)(use.spec.config, use.params) };
     } catch (error) {
-      this.#wrong(use, `the function of its ${what} threw an error: ${messageOf(error)}`, place);
+      this.#findings.error(
+        'RULES_ADAPTER_SHAPE',
+        place,
+        `${use.spec.adapter} makes no ${what} of this config and these params: ${use.spec.secrets.text(messageOf(error))}; ` +
+          'correct them, or report it to the author of the plugin if they are right',
+      );
       return undefined;
     }
   }

@@ -10,8 +10,9 @@ import { type Compiled, FAILED } from '../../../expression/index.ts';
 import { isTaken, toShape, wantedBy } from './convert.ts';
 import { expressionOf } from '../expressions.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { meant } from '../../../text/nearest.ts';
-import type { MapNode, Node, Place } from '../../../yaml/nodes.ts';
+import { meant, nearest } from '../../../text/nearest.ts';
+import type { Fields } from '../../../yaml/fields.ts';
+import { type MapNode, type Node, nodeText, type Place } from '../../../yaml/nodes.ts';
 import type { FieldsMaker, InputMaker } from '../rule.ts';
 
 interface Part {
@@ -36,25 +37,29 @@ interface InputsOptions {
 
 /** `shape` with names like `labels.method` is written nested in YAML, and reaches the adapter under the dotted name. */
 export function inputsOf(
-  node: Node | undefined,
-  at: Place,
+  fields: Fields,
   shape: Shape | 'any',
   attributes: Attributes,
   findings: Findings,
   { given, defaults = {} }: InputsOptions = {},
 ): Inputs {
   const parts: Part[] = [];
-  const written =
-    node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
-  const leaves = [...written, ...defaultLeaves(defaults, new Set(written.map(({ name }) => name)), at)];
+  const { place: at } = fields;
+  const node = fields.node('input');
+  const known = Object.keys(shape === 'any' ? {} : shape);
+  const written = node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : known);
+  // Each may be one that is missing.
+  let isUnreadable =
+    written === undefined || (node === undefined && (fields.mayMisspell('input') || findings.misplaced.has('input')));
+  const mayMean = new Set<string>();
+  const named = new Set(written?.map(({ name }) => name));
+  const leaves = [...(written ?? []), ...defaultLeaves(defaults, named, at)];
   for (const { name, value, place } of leaves) {
     const declared = shape === 'any' ? 'any' : shape[name];
     if (declared === undefined) {
-      findings.error(
-        'RULES_UNKNOWN_INPUT',
-        place,
-        `the adapter has no input ${name}${meant(name, Object.keys(shape))}`,
-      );
+      const near = reportUnknown(name, value, place, known, findings);
+      if (near === undefined) isUnreadable = true;
+      else mayMean.add(near);
       continue;
     }
     const optional = declared.endsWith('?');
@@ -70,19 +75,45 @@ export function inputsOf(
     parts.push({ name, shape: type, optional, compiled, place: value.place });
   }
   const names = new Set(leaves.map(({ name }) => name));
-  for (const [name, type] of shape === 'any' ? [] : Object.entries(shape)) {
-    if (!type.endsWith('?') && !names.has(name))
-      findings.error(
-        'RULES_MISSING_INPUT',
-        at,
-        `the adapter needs the input ${name} (${type}); write input: { ${name}: EXPRESSION }`,
-      );
-  }
+  const missing = Object.entries(shape === 'any' ? {} : shape).filter(
+    ([name, type]) =>
+      !type.endsWith('?') &&
+      !names.has(name) &&
+      !beginnings(name).some((one) => mayMean.has(one) || findings.misplaced.has(one)),
+  );
+  if (missing.length > 0 && !isUnreadable)
+    findings.error(
+      'RULES_MISSING_INPUT',
+      at,
+      `the adapter needs the ${missing.length === 1 ? 'input' : 'inputs'} ` +
+        `${missing.map(([name, type]) => `${name} (${type})`).join(', ')}; ` +
+        `write input: { ${missing.map(([name]) => `${name}: EXPRESSION`).join(', ')} }`,
+    );
   return {
     parts,
     compiled: parts.map(({ compiled }) => compiled),
     shape: shape === 'any' ? Object.fromEntries(parts.map(({ name }) => [name, 'any' as const])) : shape,
   };
+}
+
+/** Returns the input that is meant, if one is near. */
+function reportUnknown(
+  name: string,
+  value: Node,
+  place: Place,
+  known: readonly string[],
+  findings: Findings,
+): string | undefined {
+  const within = known.filter(under(name));
+  if (within.length > 0) {
+    const wanted = `a map of names to expressions: ${within.join(', ')}`;
+    findings.error('RULES_UNKNOWN_INPUT', place, `the input ${name} is ${nodeText(value)}; expected ${wanted}`);
+    return name;
+  }
+  const near = nearest(name, new Set(known.flatMap(beginnings)));
+  const hint = near === undefined ? meant(name, known) : `; did you mean ${near}?`;
+  findings.error('RULES_UNKNOWN_INPUT', place, `the adapter has no input ${name}${hint}`);
+  return near;
 }
 
 /** Of the adapter, at the place of the action, since no text of the policy has them. */
@@ -105,24 +136,32 @@ interface Leaf {
   readonly place: Place;
 }
 
-function leavesOf(node: Node, findings: Findings, known: ReadonlySet<string> | undefined): Leaf[] {
+/** `a`, `a.b` of `a.b`. */
+const beginnings = (name: string): string[] => name.split('.').map((_, at, parts) => parts.slice(0, at + 1).join('.'));
+
+/** `undefined`: they cannot be read. A map under a name that no input begins with is one leaf, of which one finding is enough. */
+function leavesOf(node: Node, findings: Findings, known: readonly string[] | undefined): Leaf[] | undefined {
   if (node.kind !== 'map') {
     findings.error(
       'RULES_VALUE',
       node.place,
       'input must be a map of names to expressions, such as { value: origin.ip }',
     );
-    return [];
+    return undefined;
   }
   const walk = (map: MapNode, prefix: string): Leaf[] =>
     [...map.entries.values()].flatMap(({ key, keyPlace, value }) => {
       const name = `${prefix}${key}`;
-      return value.kind === 'map' && known?.has(name) !== true
+      return value.kind === 'map' && known?.includes(name) !== true && known?.some(under(name)) !== false
         ? walk(value, `${name}.`)
         : [{ name, value, place: keyPlace }];
     });
   return walk(node, '');
 }
+const under =
+  (name: string) =>
+  (one: string): boolean =>
+    one.startsWith(`${name}.`);
 
 export function inputMaker({ parts }: Inputs): InputMaker {
   // A plugin sees no field of an optional input that is absent.

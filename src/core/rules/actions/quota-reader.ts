@@ -126,8 +126,10 @@ function periodOf(
   const zone = fields.text('zone');
   const zonePlace = fields.node('zone')?.place ?? fields.place;
   if (period === undefined) {
-    if (zone !== undefined) findings.error('RULES_MISPLACED', zonePlace, `zone requires per: ${CALENDAR.join(', ')}`);
-    return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms'], CALENDAR), calendar: undefined, zone: '' };
+    const perMs = fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms'], CALENDAR);
+    if (zone !== undefined && perMs !== undefined)
+      findings.error('RULES_MISPLACED', zonePlace, `zone requires per: ${CALENDAR.join(', ')}`);
+    return { perMs, calendar: undefined, zone: '' };
   }
   const name = zone ?? 'UTC';
   if (!isZone(name)) {
@@ -163,13 +165,13 @@ function checkTogether(
   }: { readonly algorithm: Algorithm | undefined; readonly isCalendar: boolean; readonly partial: boolean },
   findings: Findings,
 ): void {
-  if (fields.has('burst') && algorithm !== 'gcra')
+  if (fields.has('burst') && algorithm !== undefined && algorithm !== 'gcra')
     findings.error(
       'RULES_MISPLACED',
       fields.entry('burst')?.keyPlace ?? fields.place,
       'burst requires algorithm: gcra',
     );
-  if (isCalendar && algorithm !== 'fixed')
+  if (isCalendar && algorithm !== undefined && algorithm !== 'fixed')
     findings.error(
       'RULES_MISPLACED',
       fields.node('per')?.place ?? fields.place,

@@ -56,6 +56,8 @@ export class AcrossRules {
 
   /** After all documents: a rule may name a group that a later one fills. */
   end(): void {
+    // A rule with an error is not here, and may be what the others lack.
+    if (this.#findings.hasErrors) return;
     if (!this.#refusesPartialBodies)
       for (const { rule, place } of this.#bodies)
         this.#findings.warn(
@@ -105,7 +107,7 @@ export class AcrossRules {
   #checkLocal({ handler: name, algorithm }: QuotaAction, place: Place): void {
     const { handlers } = this.#handlers;
     const own = handlers.get(name);
-    if (own === undefined) return;
+    if (own === undefined || this.#handlers.brokenLocals.has(name)) return;
     if (own.local === undefined)
       return this.#findings.error(
         'RULES_ON_ERROR',

@@ -14,7 +14,7 @@ import { expressionOf } from '../expressions.ts';
 import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
-import { type MapNode, type Node, type Place, nodeText, plain } from '../../../yaml/nodes.ts';
+import { isEmpty, type MapEntry, type MapNode, type Node, type Place, nodeText, plain } from '../../../yaml/nodes.ts';
 
 interface Named {
   readonly name: string;
@@ -35,15 +35,17 @@ export class AttributesSection {
   }
 
   read(section: MapNode): void {
-    for (const { key, keyPlace, value } of section.entries.values()) {
+    let empty: MapEntry | undefined;
+    const entries = [...section.entries.values()];
+    for (const [at, entry] of entries.entries()) {
+      const { key, keyPlace, value } = entry;
       if (!NAME.test(key)) {
-        this.#findings.error(
-          'RULES_ATTRIBUTE_NAME',
-          keyPlace,
-          `${key} is not a valid name of a policy's attribute; it must begin with my., such as my.tier`,
-        );
+        this.#misnamed(entry, empty);
         continue;
       }
+      const next = entries[at + 1];
+      empty = isEmpty(value) && next !== undefined && !NAME.test(next.key) ? entry : undefined;
+      if (empty !== undefined) this.#findings.explain(value.place);
       if (this.attributes.slotOf(key) !== undefined || this.#named.has(key)) {
         this.#findings.error(
           'RULES_DUPLICATE',
@@ -56,6 +58,24 @@ export class AttributesSection {
       if (fields !== undefined) this.#one(key, fields, keyPlace);
       if (this.attributes.slotOf(key) === undefined && !this.#named.has(key)) this.#findings.undeclared.add(key);
     }
+  }
+
+  /** Keys that are indented too far or too little are all here by that one mistake. */
+  #misnamed({ key, keyPlace, value }: MapEntry, empty: MapEntry | undefined): void {
+    this.#findings.misplace(key, value);
+    this.#findings.undeclared.add(key.charAt(0).toLowerCase() + key.slice(1));
+    const isSection = (KEYS.policy as readonly string[]).includes(key);
+    this.#findings.once(
+      'names of attributes',
+      'RULES_ATTRIBUTE_NAME',
+      keyPlace,
+      isSection
+        ? `${key} stands in attributes; indent it as attributes`
+        : `${key} is not a valid name of a policy's attribute` +
+            (empty === undefined
+              ? '; it must begin with my., such as my.tier'
+              : `; if it belongs to ${empty.key}, indent it deeper`),
+    );
   }
 
   #one(name: string, fields: Fields, place: Place): void {
@@ -73,15 +93,16 @@ export class AttributesSection {
       this.#named.set(name, { name, node: is, place, secret });
       return;
     }
+    if (!fields.has('type') && !fields.has('from') && !fields.mayMisspell('is', 'type', 'from'))
+      this.#findings.error(
+        'RULES_MISSING_KEY',
+        fields.place,
+        'an attribute needs is: EXPRESSION, or type and from, such as type: string, from: { contextExtension: tier }',
+      );
     const typeText = fields.text('type');
-    fields.required('from', '{ contextExtension: tier }, or is: EXPRESSION');
+    if (fields.has('type')) fields.required('from', '{ contextExtension: tier }, or is: EXPRESSION');
     if (typeText === undefined) {
-      if (!fields.has('type'))
-        this.#findings.error(
-          'RULES_MISSING_KEY',
-          fields.place,
-          'an attribute with from needs a type, such as string, int, bool or list(string)',
-        );
+      if (fields.has('from')) fields.required('type', 'such as string, int, bool or list(string)');
       return;
     }
     const type = parseType(typeText);
@@ -95,9 +116,11 @@ export class AttributesSection {
       return;
     }
     const from = fields.node('from');
-    const written =
-      from === undefined ? [] : from.kind === 'map' ? [from] : (listOfNodes(from, 'from', this.#findings)?.items ?? []);
-    const carriers = written.flatMap((item) => this.#carrier(item));
+    const written = from === undefined || from.kind === 'map' ? from : listOfNodes(from, 'from', this.#findings);
+    if (written === undefined) return; // reported
+    const listed = written.kind === 'list' ? written.items : [written];
+    const carriers = listed.flatMap((item) => this.#carrier(item));
+    if (carriers.length < listed.length) return;
     this.add({
       name,
       type,
@@ -119,11 +142,12 @@ export class AttributesSection {
     const kind = KEYS.carrier.find((name) => fields?.has(name) === true);
     if (fields === undefined) return [];
     if (kind === undefined) {
-      this.#findings.error(
-        'RULES_MISSING_KEY',
-        node.place,
-        `a carrier must be one of ${KEYS.carrier.join(', ')}; found ${nodeText(node)}`,
-      );
+      if (!fields.mayMisspell(...KEYS.carrier))
+        this.#findings.error(
+          'RULES_MISSING_KEY',
+          node.place,
+          `a carrier must be one of ${KEYS.carrier.join(', ')}; found ${nodeText(node)}`,
+        );
       return [];
     }
     if (kind === 'metadata') {
@@ -132,7 +156,9 @@ export class AttributesSection {
       const path = metadata?.node('path');
       const parts = path === undefined ? undefined : plain(path);
       if (namespace === undefined || !Array.isArray(parts)) {
-        this.#findings.error('RULES_MISSING_KEY', node.place, 'metadata needs { namespace: NAME, path: [a, b] }');
+        const isReported = metadata === undefined || metadata.has('namespace') === (namespace === undefined);
+        if (!isReported && !metadata.mayMisspell('namespace', 'path'))
+          this.#findings.error('RULES_MISSING_KEY', node.place, 'metadata needs { namespace: NAME, path: [a, b] }');
         return [];
       }
       return [{ kind, namespace, path: parts.map(String) }];

@@ -11,7 +11,7 @@ import { TYPE_OF } from '../actions/convert.ts';
 import { Fields } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import { type Node, nodeText } from '../../../yaml/nodes.ts';
+import type { Node } from '../../../yaml/nodes.ts';
 import type { EnrichOutput, Rule } from '../rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
 import type { TimeSlice } from '../../../time/time-slice.ts';
@@ -44,23 +44,23 @@ function declareOf(
 ): void {
   const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
   const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
-  if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') return;
+  if (enrich === undefined) return;
+  const asNode = enrich.kind === 'map' ? enrich.entries.get('as')?.value : undefined;
+  const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
+  if (enrich.kind !== 'map' || asNode === undefined || as === undefined || nameNode?.kind !== 'scalar') {
+    findings.undeclared.add(as ?? 'my');
+    return;
+  }
   // Errors in here are reported when the rule itself is read.
   const fields = new Fields(enrich, 'enrich', findings);
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
   const serves = handler?.implementation.serves.enrich;
-  const asNode = fields.required('as', 'the name of its outputs, such as my.tenant');
-  if (asNode === undefined) return;
-  if (asNode.kind !== 'scalar') {
-    findings.error('RULES_VALUE', asNode.place, `as must be a name such as my.tenant; found ${nodeText(asNode)}`);
-    return;
-  }
-  const as = String(asNode.value);
   if (handler === undefined || serves === undefined) {
     findings.undeclared.add(as);
     return;
   }
   if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
+    findings.undeclared.add('my');
     findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `as must begin with my., such as my.tenant; found ${as}`);
     return;
   }

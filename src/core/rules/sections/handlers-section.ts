@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { Registry } from '../../../adapters/registry.ts';
-import { type Fields, checkName, fieldsOf } from '../../../yaml/fields.ts';
+import { type Fields, checkName, fieldsOf, kebab } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
@@ -50,6 +50,10 @@ export class HandlersSection implements DeclaredHandlers {
   readonly names = new Map<string, Place | undefined>();
   readonly used = new Set<string>();
   readonly written: SecretText[] = [];
+  /** A section could not be read: no name of a handler is unknown. */
+  isIncomplete = false;
+  /** Handlers whose `local` has an error. */
+  readonly brokenLocals: Set<string> = new Set();
   /** Metrics on the common page, by name, with their handlers. */
   readonly #metrics = new Map<string, string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
@@ -96,7 +100,7 @@ export class HandlersSection implements DeclaredHandlers {
       }
       this.names.set(key, keyPlace);
       this.handlers.delete(key);
-      checkName(key, keyPlace, 'a handler', this.#findings);
+      if (!checkName(key, keyPlace, 'a handler', this.#findings)) this.#findings.misplaced.add(kebab(key));
       const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS.handler);
       if (fields !== undefined) this.#handler(key, fields, value);
     }
@@ -105,6 +109,8 @@ export class HandlersSection implements DeclaredHandlers {
   /** After all rules. */
   end(): void {
     for (const { of, name, place } of this.#locals) this.#checkLocal(of, name, place);
+    // A rule with an error may use the handler, by a name that could not be read.
+    if (this.#findings.hasErrors) return;
     for (const [name, place] of this.names)
       if (place !== undefined && !this.used.has(name))
         this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or use it in a rule`);
@@ -115,6 +121,7 @@ export class HandlersSection implements DeclaredHandlers {
     const adapterName = fields.text('adapter');
     const breaker = fields.map('breaker', 'breaker')?.only(KEYS.breaker);
     const local = this.#local(name, fields);
+    if (local === undefined && (fields.has('local') || fields.mayMisspell('local'))) this.brokenLocals.add(name);
     const batch = fields.map('batch', 'batch')?.only(KEYS.batch);
     const cache = fields.map('cache', 'cache')?.only(KEYS.cache);
     const batchSpec = {
@@ -142,6 +149,7 @@ export class HandlersSection implements DeclaredHandlers {
         );
       return;
     }
+    if (!fields.has('config') && fields.mayMisspell('config')) return;
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     const before = this.#findings.hasErrors;
     const written = this.#values.resolvedFor(adapter, configNode);
@@ -237,8 +245,10 @@ export class HandlersSection implements DeclaredHandlers {
   }
 
   #checkLocal(of: string, name: string, place: Place): void {
+    if (!this.names.has(name) && this.#findings.misplaced.has(name)) return;
     if (!this.names.has(name))
-      return this.#findings.error(
+      return this.#findings.once(
+        `handler ${name}`,
         'RULES_UNKNOWN_HANDLER',
         place,
         `no handler is named ${name}${meant(name, this.names.keys())}`,
@@ -247,7 +257,8 @@ export class HandlersSection implements DeclaredHandlers {
     if (name === of)
       this.#findings.error('RULES_VALUE', place, `${name} cannot be its own fallback; name another handler`);
     else if (handler !== undefined && handler.implementation.serves.quota === undefined)
-      this.#findings.error(
+      this.#findings.once(
+        `quota of ${name}`,
         'RULES_CAPABILITY',
         place,
         `${name} is a ${handler.adapter}, which serves ${Object.keys(handler.implementation.serves).join(', ')}, not quota`,

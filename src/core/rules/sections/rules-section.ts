@@ -3,6 +3,7 @@
  * **In**: the lists of all documents, attributes and handlers. **Out**: rules, compiled, in order. **Fails**: with findings.
  */
 import type { Attributes } from '../../../attributes/attributes.ts';
+import type { RuleCall } from '../../../attributes/carrier.ts';
 import { BOOL } from '../../../attributes/types.ts';
 import type { Read } from '../../../expression/index.ts';
 import type { TimeSlice } from '../../../time/time-slice.ts';
@@ -22,6 +23,7 @@ import { OutputSets } from '../actions/outputs.ts';
 import type { ReadAction } from '../actions/read-action.ts';
 import { type Action, addedBy, type Changes, type DenyAnswer, type EnrichOutput, type Rule, textsOf } from '../rule.ts';
 import { MAX_HEADERS } from '../../text-bounds.ts';
+import { ANY_ATTRIBUTE, presentInDenial } from './present.ts';
 import { Secrecy } from '../actions/secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { FOREIGN_KEYS, KEYS } from '../keys.ts';
@@ -44,12 +46,8 @@ export interface RulesContext {
   readonly findings: Findings;
 }
 
-/** What a match with an error may prove to be present: warnings of its rule would be consequences of that error. */
-const ANY_ATTRIBUTE: ReadonlySet<string> = new (class extends Set<string> {
-  override has(): boolean {
-    return true;
-  }
-})(['any']);
+/** Of a rule without an effect, whose kind would say which calls may ask it. */
+const NO_CALLS: ReadonlySet<RuleCall> = new Set();
 
 export class RulesSection {
   readonly rules: Rule[] = [];
@@ -120,20 +118,27 @@ export class RulesSection {
             isQuota: kind === 'quota',
             withGuards: true,
           });
-    const proves = matchNode !== undefined && match === undefined ? ANY_ATTRIBUTE : match?.proves;
+    const hasNoMatch = matchNode === undefined && !fields.mayMisspell('match');
+    const proves = match === undefined && !hasNoMatch ? ANY_ATTRIBUTE : match?.proves;
     const actionNode = actionKind === undefined ? undefined : fields.node(actionKind);
     const read =
       actionKind === undefined || actionNode === undefined
         ? undefined
         : this.#actions.read(actionKind, actionNode, name, enrichOutputs, proves);
-    this.#checkPlaced(fields, actionKind);
+    const lacksAction = actionKind === undefined && (fields.has('onDeny') || fields.mayMisspell(...ACTION_KINDS));
+    const hasEffect = actionKind !== undefined || (fields.has('onAllow') && !lacksAction);
+    if (hasEffect) this.#checkPlaced(fields, actionKind);
     const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read, proves);
-    if (actionKind === undefined && !fields.has('onAllow'))
+    // What it would declare is not known either.
+    if (!hasEffect) findings.undeclared.add('my');
+    if (!hasEffect && !fields.mayMisspell(...ACTION_KINDS, 'onAllow'))
       findings.error(
         'RULES_NO_EFFECT',
         fields.place,
-        `the rule ${name} has neither an action nor onAllow; ` +
-          `add ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove the rule`,
+        fields.has('onDeny')
+          ? `the rule ${name} has onDeny and no action that it answers for; add check or quota`
+          : `the rule ${name} has neither an action nor onAllow; ` +
+              `add ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove the rule`,
       );
     const reads = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])].flatMap((one) => one.reads);
     if (kind === 'enrich') {
@@ -146,13 +151,18 @@ export class RulesSection {
       name,
       description: fields.text('description'),
       position: fields.place.source.positionAt(fields.place.start),
-      calls: this.#calls.of(fields, kind, reads, onAllow),
+      calls: hasEffect ? this.#calls.of(fields, kind, reads, onAllow) : NO_CALLS,
       match,
       action,
       onAllow,
       onDeny,
       onError: this.#shared(
-        onErrorOf(fields.node('onError'), kind, kind !== 'allow' || action?.handler !== undefined, findings),
+        onErrorOf(
+          hasEffect ? fields.node('onError') : undefined,
+          kind,
+          kind !== 'allow' || action?.handler !== undefined,
+          findings,
+        ),
       ),
       mode: modeOf(fields, kind, attributes, findings),
       sample: sampleOf(fields, attributes, findings),
@@ -229,8 +239,15 @@ export class RulesSection {
     const changes = new ChangesReader(attributes, this.#context.findings, this.#secrecy, handed);
     const onAllowNode = fields.node('onAllow');
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(KEYS.onDeny, FOREIGN_KEYS.answer);
-    const answer = onDenyFields === undefined ? read?.answer : changes.denyAnswer(onDenyFields, present);
+    // What an action with an error would give is not known.
+    if (read === undefined && (kind !== undefined || fields.has('onDeny') || fields.mayMisspell(...ACTION_KINDS)))
+      this.#context.findings.undeclared.add('out');
+    const answer =
+      onDenyFields === undefined
+        ? read?.answer
+        : changes.denyAnswer(onDenyFields, presentInDenial(kind, read, present));
     const onAllow = onAllowNode === undefined ? undefined : changes.onAllow(onAllowNode, present);
+    this.#context.findings.undeclared.delete('out');
     this.#checkCount('onAllow', fields, onAllow === undefined ? 0 : addedBy(onAllow));
     this.#checkCount(fields.has('onDeny') ? 'onDeny' : 'deny', fields, answer?.headers.length ?? 0);
     const isPlain = answer !== undefined && answer.headers.length === 0 && answer.body === undefined;

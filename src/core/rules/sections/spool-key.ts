@@ -83,6 +83,8 @@ export function spoolOf(
   if (written === undefined) return IN_MEMORY;
   const problem = problemOf(name, adapter, written.kind === 'disk' && settings.folder === undefined);
   if (adapter.serves.report === undefined || (written.kind === 'disk' && problem !== undefined)) {
+    // The folder may stand in settings with an error.
+    if (problem === NO_FOLDER && findings.hasErrors) return IN_MEMORY;
     findings.error('RULES_SPOOL', node.place, problem ?? '');
     return IN_MEMORY;
   }
@@ -116,12 +118,12 @@ function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written
   };
 }
 
+const NO_FOLDER = 'a spool on disk needs a folder; write settings: { spool: { folder: /var/lib/sluice/spool } }';
+
 function problemOf(name: string, adapter: Adapter, hasNoFolder: boolean): string | undefined {
   if (adapter.serves.report === undefined)
     return `${name} is a ${adapter.name}, which serves no reports; only reports are spooled, so remove spool`;
   if (adapter.serves.report.counts === true)
     return `${name} is a ${adapter.name}, which counts its entries in this process at once; entries from a disk would be counted twice after a restart, so remove spool`;
-  return hasNoFolder
-    ? 'a spool on disk needs a folder; write settings: { spool: { folder: /var/lib/sluice/spool } }'
-    : undefined;
+  return hasNoFolder ? NO_FOLDER : undefined;
 }
