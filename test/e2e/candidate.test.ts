@@ -383,7 +383,7 @@ rules: [{ name: audit, report: { handler: audit, input: { path: request.path } }
 
 test('SIGTERM ends a server whose candidate has a full backlog', async () => {
   const silent = await silentServer();
-  const again = await serveSluice(ADMIN_RULE(), {
+  await using again = await serveSluice(ADMIN_RULE(), {
     args: ['--candidate', next(), '--candidate-share', '100%'],
   });
   try {

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => redis.stop());
 
 test.each(['memory', 'redis'])('%s: a cost is charged in full, though it exceeds what was left', async (kind) => {
-  const sluice: ServedSluice = await serveSluice(
+  await using sluice: ServedSluice = await serveSluice(
     policy(
       kind === 'memory'
         ? '{ adapter: quota-memory, config: {} }'
@@ -69,7 +69,7 @@ rules:
 test.each(['memory', 'redis'])(
   '%s: limits concurrent requests, and admits the next when one has been answered',
   async (kind) => {
-    const sluice: ServedSluice = await serveSluice(
+    await using sluice: ServedSluice = await serveSluice(
       AT_ONCE(
         kind === 'memory'
           ? '{ adapter: quota-memory, config: {} }'
@@ -110,7 +110,7 @@ rules:
 `;
 
 test('a penalty for callers that retry although they are denied', async () => {
-  const sluice = await serveSluice(PENALTY);
+  await using sluice = await serveSluice(PENALTY);
   const to = `127.0.0.1:${sluice.grpcPort}`;
   const of = (more: object = {}): string =>
     JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-user': 'ann' }, ...more });

@@ -2,6 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { killAtExit } from '../parts/child.ts';
 import { COMMAND, ROOT } from '../parts/command-path.ts';
 
 export { ROOT };
@@ -63,6 +64,7 @@ export async function program(args: readonly string[], ready: RegExp, options: S
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
+  killAtExit(child);
   const out = text(child.stdout);
   const err = text(child.stderr);
   const ended = once(child, 'close').then(([code]) => code as number | null);

@@ -36,7 +36,7 @@ rules:
 `;
 
 test('counters are counted, across streams that are ended for their age, and histograms have their parts', async () => {
-  const sluice = await serveSluice(POLICY, { args: ['--max-stream-age', '1'] });
+  await using sluice = await serveSluice(POLICY, { args: ['--max-stream-age', '1'] });
   onTestFinished(async () => {
     await sluice.stop();
   });

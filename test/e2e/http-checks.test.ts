@@ -211,7 +211,7 @@ test('a server that drains answers the call in flight, closes its connection and
 
 test('all workers serve it', async () => {
   const [http, rules] = [await freePort(), 'rules: [{ name: no, match: request.url_path == "/denied", deny: {} }]'];
-  const crew = await serveSluice(rules, { args: ['--http', `127.0.0.1:${http}`, '--workers', '2'] });
+  await using crew = await serveSluice(rules, { args: ['--http', `127.0.0.1:${http}`, '--workers', '2'] });
   try {
     const statuses = await Promise.all(
       Array.from({ length: 200 }, async (_, at) => {

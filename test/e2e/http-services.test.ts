@@ -193,7 +193,7 @@ rules:
       if (lines === undefined) response.writeHead(503).end();
       else response.writeHead(200, { 'content-length': Buffer.byteLength(lines) }).end(lines);
     });
-    const served = await serveSluice(policy(lists.url));
+    await using served = await serveSluice(policy(lists.url));
     const caller = peerClient(`127.0.0.1:${served.grpcPort}`);
     onTestFinished(async () => {
       caller.close();

@@ -59,7 +59,7 @@ test('allowed, denied, failed and limited requests carry their verdicts, and a m
 }, 60_000);
 
 test('a request that no check was asked for has no verdict', async () => {
-  const sluice = await serveSluice(POLICY);
+  await using sluice = await serveSluice(POLICY);
   onTestFinished(async () => {
     await sluice.stop('SIGKILL');
   });

@@ -112,7 +112,7 @@ test('an entry has the same attributes by OTLP, over gRPC and HTTP, as by an acc
   const upstream = await startUpstream();
   onTestFinished(() => upstream.stop());
   const otlpHttp = await freePort();
-  const sluice = await serveSluice(POLICY, { args: ['--otlp-http', `127.0.0.1:${otlpHttp}`] });
+  await using sluice = await serveSluice(POLICY, { args: ['--otlp-http', `127.0.0.1:${otlpHttp}`] });
   onTestFinished(async () => {
     await sluice.stop();
   });

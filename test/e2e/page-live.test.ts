@@ -133,26 +133,24 @@ test('while calls stream in, the rows in view and the one that was chosen stay w
 });
 
 test('a server that goes, drains or returns is announced, and the stream begins again', async () => {
-  const first = await serveSluice(POLICY);
+  await using first = await serveSluice(POLICY);
   const admin = ['--admin', `127.0.0.1:${first.adminPort}`];
   await using page = await served.open('decisions', DESKTOP, first);
   await page.getByText('live', { exact: true }).waitFor();
   await first.stop();
   await page.getByText(/The server does not answer/).waitFor();
   await page.getByText('connecting again').waitFor();
-  const second = await serveSluice(POLICY, { args: admin });
-  const peer = peerClient(`127.0.0.1:${second.grpcPort}`);
+  await using second = await serveSluice(POLICY, { args: admin });
+  using peer = peerClient(`127.0.0.1:${second.grpcPort}`);
   await page.getByText(/The server does not answer/).waitFor({ state: 'detached' });
   await page.getByText('live', { exact: true }).waitFor();
   await peer.check({ path: '/admin/again' });
   await page.getByText('/admin/again').waitFor();
-  peer.close();
-  await second.stop();
 });
 
 test('a server that hangs is announced, though it closes nothing, and its page goes on when it does', async () => {
-  const hung = await serveSluice(POLICY);
-  const peer = peerClient(`127.0.0.1:${hung.grpcPort}`);
+  await using hung = await serveSluice(POLICY);
+  using peer = peerClient(`127.0.0.1:${hung.grpcPort}`);
   await using page = await served.open('decisions', DESKTOP, hung);
   await page.getByText('live', { exact: true }).waitFor();
   hung.child.kill('SIGSTOP');
@@ -161,8 +159,6 @@ test('a server that hangs is announced, though it closes nothing, and its page g
   await page.getByText(/The server does not answer/).waitFor({ state: 'detached' });
   await peer.check({ path: '/admin/again' });
   await page.getByText('/admin/again').waitFor();
-  peer.close();
-  await hung.stop();
 });
 
 test('a stream on which nothing arrives, not even a sign of life, begins again', async () => {
@@ -179,13 +175,11 @@ test('a stream on which nothing arrives, not even a sign of life, begins again',
 test('a large answer arrives through a slow tunnel, in which readiness waits behind it', async () => {
   const match = `request.host == "${'h'.repeat(800)}"`;
   const rules = Array.from({ length: 1000 }, (_, at) => `  - { name: team-${at}, match: '${match}', deny: {} }`);
-  const many = await serveSluice(`rules:\n${rules.join('\n')}`);
-  const tunnel = await startNarrowTunnel(many.adminPort, 100_000);
+  await using many = await serveSluice(`rules:\n${rules.join('\n')}`);
+  await using tunnel = await startNarrowTunnel(many.adminPort, 100_000);
   await using page = await served.open('rules', DESKTOP, { ...many, adminPort: tunnel.port });
   const loaded = page.getByText('1,000 rules').waitFor();
   const gone = page.getByText(/The server does not answer/).waitFor();
   gone.catch(() => undefined); // the page is closed before
   expect(await Promise.race([loaded.then(() => 'loaded'), gone.then(() => 'given up')])).toBe('loaded');
-  await tunnel.stop();
-  await many.stop();
 });

@@ -121,8 +121,8 @@ test('a decision is tried again with another policy and another request, and bec
 });
 
 test('a decision of an earlier policy is tried with the attributes that rules read, and the page says so', async () => {
-  const own = await serveSluice(POLICY);
-  const calls = peerClient(`127.0.0.1:${own.grpcPort}`);
+  await using own = await serveSluice(POLICY);
+  using calls = peerClient(`127.0.0.1:${own.grpcPort}`);
   await calls.check({ path: '/admin/users', host: 'shop.example', headers: { 'x-unread': 'yes' } });
   const kept = async (): Promise<{ verdicts: { id: string }[] }> =>
     (await own.admin('/verdicts?outcome=deny')).json() as never;
@@ -135,6 +135,4 @@ test('a decision of an earlier policy is tried with the attributes that rules re
   await page.locator('.verdict').nth(1).getByText('no-admin').waitFor();
   expect(await page.getByLabel('Request').inputValue()).not.toContain('x-unread');
   expect(await accessibilityFindings(page)).toEqual([]);
-  calls.close();
-  await own.stop();
 });

@@ -49,7 +49,7 @@ export interface LimitAnswer {
   readonly statuses: readonly { readonly code: string; readonly limit_remaining: number }[];
 }
 
-export interface PeerClient {
+export interface PeerClient extends Disposable {
   check(http: Readonly<Record<string, unknown>>, deadlineMs?: number, principal?: string): Promise<CheckAnswer>;
   limit(domain: string, entries: Readonly<Record<string, string>>): Promise<LimitAnswer>;
   /** Sends any bytes to any path; resolves with the gRPC status code. */
@@ -81,7 +81,12 @@ export function peerClient(address: string): PeerClient {
     });
   }
 
+  const close = (): void => {
+    for (const client of [authorization, limits, logs]) client.close();
+  };
   return {
+    close,
+    [Symbol.dispose]: close,
     check: (http, deadlineMs = 5000, principal = '') =>
       call<CheckAnswer>(
         authorization,
@@ -131,8 +136,5 @@ export function peerClient(address: string): PeerClient {
         stream.on('error', () => undefined);
         stream.write(Buffer.from([0x12, 0x00]), () => stream.cancel()); // an empty http_logs, then a cancel
       }),
-    close() {
-      for (const client of [authorization, limits, logs]) client.close();
-    },
   };
 }

@@ -17,7 +17,7 @@ import { serveSluice, until } from './sluice.ts';
 const SOON_MS = 15_000;
 
 test('without Kafka, queued reports are given up in time, and logged', async () => {
-  const sluice = await serveSluice(`
+  await using sluice = await serveSluice(`
 handlers: { audit: { adapter: log-kafka, config: { brokers: ["127.0.0.1:${await freePort()}"], topic: audit } } }
 rules: [{ name: written, calls: [http], report: { handler: audit, input: { path: request.path } } }]
 `);
@@ -38,7 +38,7 @@ test('with a hung Redis, calls end by their onError, reloads work, the outage is
 handlers: { limits: { adapter: quota-redis, config: { url: "${redis.url}" } } }
 rules: [{ name: limited, quota: { handler: limits, limit: ${limit}, per: 1h, key: [] }, onError: { handler: deny } }]
 `;
-  const sluice = await serveSluice(policy(1000));
+  await using sluice = await serveSluice(policy(1000));
   onTestFinished(async () => {
     await sluice.stop('SIGKILL');
   });
@@ -85,7 +85,7 @@ test.each([[[]], [['--workers', '2']]])(
     onTestFinished(() => {
       door.close();
     });
-    const sluice = await serveSluice(
+    await using sluice = await serveSluice(
       `
 handlers: { door: { adapter: check-http, config: { url: "http://127.0.0.1:${(door.address() as AddressInfo).port}/" }, deadline: 10s } }
 rules: [{ name: door, match: request.url_path == "/in-flight", check: { handler: door } }]

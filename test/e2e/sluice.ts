@@ -5,9 +5,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { killAtExit } from '../parts/child.ts';
 import { COMMAND } from '../parts/command-path.ts';
 
-export interface ServedSluice {
+/** `await using` stops it, also when a test fails. */
+export interface ServedSluice extends AsyncDisposable {
   readonly child: ChildProcess;
   readonly folder: string;
   /** The policy's file; a write reloads it. */
@@ -56,6 +58,7 @@ export async function serveSluice(
       env: { ...process.env, ...options.env },
     },
   );
+  killAtExit(child);
   const written: Readonly<Record<string, unknown>>[] = [];
   const log: string[] = [];
   const ports = new Promise<{ grpcPort: number; adminPort: number; httpPort: number | undefined }>(
@@ -81,6 +84,16 @@ export async function serveSluice(
     },
   );
   const { grpcPort, adminPort, httpPort } = await ports;
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      child.kill('SIGCONT'); // a test that failed may have left it stopped
+      await ended;
+    }
+    await rm(folder, { recursive: true, force: true });
+    return child.exitCode;
+  };
   return {
     child,
     folder,
@@ -91,14 +104,9 @@ export async function serveSluice(
     written,
     log,
     admin: async (path) => fetch(`http://127.0.0.1:${adminPort}${path}`),
-    stop: async (signal = 'SIGTERM') => {
-      if (child.exitCode === null && child.signalCode === null) {
-        const ended = once(child, 'exit');
-        child.kill(signal);
-        await ended;
-      }
-      await rm(folder, { recursive: true, force: true });
-      return child.exitCode;
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      await stop();
     },
   };
 }

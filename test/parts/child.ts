@@ -39,6 +39,16 @@ function killChildrenAtExit(): void {
   }
 }
 
+/** A test that fails or is interrupted before it stops a child does not leave it behind. */
+export function killAtExit(child: ChildProcess): void {
+  const kill = (): void => {
+    child.kill('SIGKILL'); // of an exited child it does nothing
+  };
+  killChildrenAtExit();
+  killers.add(kill);
+  child.once('exit', () => killers.delete(kill));
+}
+
 const MAX_PRINTED = 200_000;
 
 export function startChild(
@@ -57,12 +67,7 @@ export function startChild(
     printed += `\n${error.message}`;
   });
   const isRunning = (): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
-  const killLast = (): void => {
-    if (isRunning()) child.kill('SIGKILL');
-  };
-  killChildrenAtExit();
-  killers.add(killLast);
-  child.once('exit', () => killers.delete(killLast));
+  killAtExit(child);
   const ended = async (): Promise<void> => {
     if (isRunning()) await once(child, 'exit');
   };

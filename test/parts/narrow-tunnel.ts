@@ -10,7 +10,7 @@ const TURN_MS = 50;
 export async function startNarrowTunnel(
   toPort: number,
   bytesPerSecond: number,
-): Promise<{ readonly port: number; stop(): Promise<void> }> {
+): Promise<{ readonly port: number } & AsyncDisposable> {
   const queue: { readonly to: Socket; bytes: Buffer }[] = [];
   const sockets = new Set<Socket>();
   const timer = setInterval(() => {
@@ -40,7 +40,7 @@ export async function startNarrowTunnel(
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    stop: async () => {
+    [Symbol.asyncDispose]: async () => {
       clearInterval(timer);
       for (const socket of sockets) socket.destroy();
       server.close();
