@@ -12,9 +12,11 @@ import { addDeadLetters, type LettersSettled } from './dead-letters.ts';
 import { addLimits, type ResetDone } from './limits.ts';
 import { sendMetrics } from './metrics-reply.ts';
 import { addPage } from './page-route.ts';
-import { handlersPage, policyPage, rulesPage } from './pages.ts';
+import { handlersPage, policyPage } from './pages.ts';
 import { addPlayground } from './playground.ts';
+import { addRules } from './rules.ts';
 import type { AdminSources } from './sources.ts';
+import { addTags } from './tags.ts';
 import { recordOf } from '../core/history/summary.ts';
 import { FILTERS, type Query, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
 
@@ -42,7 +44,10 @@ const PAGES = {
   '/policy/rollback': 'puts a policy before this one in force: POST, from this machine, ?steps=1',
   '/candidate': 'the policy of --candidate: how it decides the same calls, by rule, with samples',
   '/candidate/promote': 'puts it in force: POST, from this machine, ?revision=R',
-  '/rules': 'the rules in force, in order, with how often each applied, denied and failed, and when it last did',
+  '/rules':
+    'the rules in force, in order, with how often each applied, denied and failed, and when it last did; ?from=N: some, without counts',
+  '/rules/counts':
+    'the counts alone, of rules that have applied: [position, applied, denied, failed, shadowDenied, lastAt]',
   '/handlers': 'the handlers: readiness, breaker, running and waiting calls',
   '/deadletters': 'reports that a backend refused, of handlers whose reports wait in memory: ?handler=',
   '/deadletters/show': 'one of them with its values: ?id=, from this machine',
@@ -75,7 +80,9 @@ export async function startAdmin({
   requestTimeoutMs,
 }: AdminOptions): Promise<HttpPort> {
   const app = makeAdminApp(host, { requestTimeoutMs });
+  addTags(app);
   addRoutes(app, sources);
+  addRules(app, sources);
   addLimits(app, sources, onReset);
   addFeeds(app, sources);
   addDeadLetters(app, sources, onLetters);
@@ -112,7 +119,6 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   });
   app.get('/metrics', (request, reply) => sendMetrics(sources.metrics(), request, reply));
   app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
-  app.get('/rules', async () => rulesPage(sources.policy(), await sources.ruleCounts()));
   app.get('/policy/envoy', async (_request, reply) => {
     const policy = sources.policy();
     if (policy === undefined) return reply.code(404).send({ error: 'no policy is in force' });

@@ -42,6 +42,24 @@ const JSON_ONLY = { accept: 'application/json' };
 export const ask = async <T>(path: string, init: RequestInit = {}): Promise<T> =>
   JSON.parse(await textOf(await answered(path, { headers: JSON_ONLY, ...init }))) as T;
 
+/** An answer and the tag of its text. */
+export interface Tagged<T> {
+  readonly data: T;
+  readonly tag: string | null;
+}
+
+/** As {@link ask}; the value that is kept, if the server's is still the same: then nothing is sent or parsed. */
+export async function askAgain<T>(path: string, kept: Tagged<T> | undefined, of: AbortSignal): Promise<Tagged<T>> {
+  const condition = typeof kept?.tag === 'string' ? { 'if-none-match': kept.tag } : {};
+  const response = await fetch(path, { headers: { ...JSON_ONLY, ...condition }, signal: of });
+  if (response.status === 304 && kept !== undefined) {
+    heard();
+    return kept;
+  }
+  if (!response.ok) throw new HttpError(response.status, await errorOf(response));
+  return { data: JSON.parse(await textOf(response)) as T, tag: response.headers.get('etag') };
+}
+
 export const askText = async (path: string): Promise<string> => textOf(await answered(path, {}));
 
 /** A large answer takes its time on a slow network, where readiness waits behind it. */
@@ -167,7 +185,7 @@ export interface Resource<T> {
   readonly reload: () => void;
 }
 
-/** A server with 10 000 rules needs longer for its answer; it is asked the less often. */
+/** Of a server that needs long for its answer, which is asked the less often. */
 const SHARE_OF_TIME = 50;
 
 /** Loads `path` at once, then every `everyMs` while the page is visible. */
@@ -183,11 +201,15 @@ export function useResource<T>(path: string | undefined, everyMs = 3000): Resour
   useEffect(() => {
     if (path === undefined || !isAsked) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let kept: Tagged<T> | undefined;
     const controller = new AbortController();
     const load = async (): Promise<void> => {
       const beganAt = performance.now();
       if (!document.hidden) {
-        const next = await loaded<T>(path, controller.signal);
+        const next = await loaded<T>(async () => {
+          kept = await askAgain(path, kept, controller.signal);
+          return kept.data;
+        });
         if (controller.signal.aborted) return;
         setAnswer((last) => ({ of: path, answer: merged(last.of === path ? last.answer : LOADING, next) }));
       }
@@ -205,9 +227,10 @@ export function useResource<T>(path: string | undefined, everyMs = 3000): Resour
   };
 }
 
-async function loaded<T>(path: string, signalOfView: AbortSignal): Promise<Loaded<T> | undefined> {
+/** `undefined`: the server is away. */
+export async function loaded<T>(request: () => Promise<T>): Promise<Loaded<T> | undefined> {
   try {
-    return { state: 'ready', data: await ask<T>(path, { signal: signalOfView }), isStale: false };
+    return { state: 'ready', data: await request(), isStale: false };
   } catch (error) {
     if (isOutage(error)) return undefined;
     const { status, message } = error as HttpError;
@@ -217,4 +240,10 @@ async function loaded<T>(path: string, signalOfView: AbortSignal): Promise<Loade
 
 /** The last answer stays while the server is away. */
 const merged = <T>(last: Loaded<T>, next: Loaded<T> | undefined): Loaded<T> =>
-  next ?? (last.state === 'ready' ? { ...last, isStale: true } : last);
+  next === undefined
+    ? last.state === 'ready'
+      ? { ...last, isStale: true }
+      : last
+    : last.state === 'ready' && next.state === 'ready' && last.data === next.data && !last.isStale
+      ? last // nothing is drawn again
+      : next;

@@ -1,14 +1,15 @@
 /** The page of the admin port, in a real Chromium against a real server. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtPage, PAGE_FILE } from '../../scripts/build-page.ts';
 import { accessibilityFindings, DESKTOP, PHONE } from '../parts/browser.ts';
+import { peerClient } from './peer-client.ts';
 import { servedPage } from './served-page.ts';
-import { serveSluice } from './sluice.ts';
+import { serveSluice, until } from './sluice.ts';
 
 const MANY = 10_000;
 const LONG = 'a-rule-whose-name-says-everything-about-the-service-the-team-the-ticket-and-the-weather';
@@ -35,6 +36,13 @@ ${more}`;
 const manyRules = Array.from(
   { length: MANY },
   (_, at) => `  - { name: team-${at}, match: request.host == "svc-${at}.example", deny: { status: 403 } }`,
+).join('\n');
+const longRules = Array.from(
+  { length: 5000 },
+  (_, at) => `  - name: team-${at}
+    description: ${'Why this path is closed, for whom, and until when. '.repeat(10)}
+    match: request.path == "/long/${at}" && request.host != "${'a-very-long-host.'.repeat(12)}example"
+    deny: { status: 403 }`,
 ).join('\n');
 
 const served = servedPage(policyOf(''));
@@ -119,16 +127,76 @@ describe('rules', () => {
   });
 
   test('of ten thousand a window is drawn, and the last is one key away', async () => {
-    const many = await serveSluice(policyOf(manyRules));
+    await using many = await serveSluice(policyOf(manyRules));
     await using page = await served.open('rules', DESKTOP, many);
-    await page.getByText('10,004 rules').waitFor();
+    await page.getByText('10,004 rules', { exact: true }).waitFor();
     const grid = page.getByRole('grid', { name: 'Rules' });
     expect(await grid.getAttribute('aria-rowcount')).toBe('10005');
     expect(await grid.locator('.row').count()).toBeLessThan(60);
     await grid.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
     await grid.getByRole('row', { name: /team-9999/ }).waitFor();
     expect(await grid.locator('.row').count()).toBeLessThan(60);
-    await many.stop();
+  });
+
+  test('their texts come once in slices, and after that only counts that changed', async () => {
+    await using many = await serveSluice(policyOf(longRules));
+    using calls = peerClient(`127.0.0.1:${many.grpcPort}`);
+    await using page = await served.open('policy', DESKTOP, many);
+    const answers: { path: string; status: number; bytes: number }[] = [];
+    page.on('response', (response) => {
+      const { pathname, search } = new URL(response.url());
+      if (!pathname.startsWith('/rules')) return;
+      const bytes = response.status() === 304 ? 0 : Number(response.headers()['content-length']);
+      answers.push({ path: pathname + search, status: response.status(), bytes });
+    });
+    await page.keyboard.press('g');
+    await page.keyboard.press('r');
+    const grid = page.getByRole('grid', { name: 'Rules' });
+    await page.getByText('5,004 rules', { exact: true }).waitFor();
+    const polls = (status: number): number =>
+      answers.filter((one) => one.path === '/rules/counts' && one.status === status).length;
+    await until('a poll that found nothing new', () => (polls(304) > 0 ? true : undefined));
+    const slices = answers.filter(({ path }) => path.startsWith('/rules?from='));
+    expect(slices.length).toBeGreaterThan(20);
+    for (const { path, bytes } of slices) expect(bytes, path).toBeLessThan(256 * 1024);
+    const before = polls(200);
+    await calls.check({ path: '/long/4999' });
+    await page.getByRole('searchbox').fill('team-4999');
+    await grid.getByRole('row', { name: /team-4999.*\b1\b/ }).waitFor();
+    expect(polls(200)).toBe(before + 1);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('g');
+    await page.keyboard.press('p');
+    await page.keyboard.press('g');
+    await page.keyboard.press('r');
+    await page.getByText('5,004 rules', { exact: true }).waitFor();
+    expect(answers.filter(({ path }) => path.startsWith('/rules?from=')).length).toBe(slices.length);
+    for (const one of answers.filter(({ path }) => path === '/rules/counts')) expect(one.bytes).toBeLessThan(1000);
+  });
+
+  test('of a policy that is replaced while its slices arrive no rule is shown', async () => {
+    await using many = await serveSluice(policyOf(longRules));
+    await using page = await served.open('policy', DESKTOP, many);
+    await page.getByText('5,004', { exact: false }).or(page.locator('.facts')).first().waitFor();
+    let slices = 0;
+    await page.route(/\/rules\?from=/, async (route) => {
+      if (++slices === 10) {
+        const { revision } = (await (await many.admin('/policy')).json()) as { revision: string };
+        await writeFile(many.policyFile, policyOf('').replaceAll('no-path-tricks', 'the-policy-after'));
+        await until('the next policy', async () =>
+          ((await (await many.admin('/policy')).json()) as { revision: string }).revision === revision
+            ? undefined
+            : true,
+        );
+      }
+      await route.continue();
+    });
+    await page.keyboard.press('g');
+    await page.keyboard.press('r');
+    await page.getByText('4 rules', { exact: true }).waitFor();
+    await page.getByRole('row', { name: /the-policy-after/ }).waitFor();
+    expect(slices).toBeGreaterThan(9);
+    expect(await page.getByRole('row', { name: /no-path-tricks|team-\d/ }).count()).toBe(0);
   });
 });
 

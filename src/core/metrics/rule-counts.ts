@@ -55,6 +55,16 @@ export function summedCounts(all: readonly RuleCounts[]): RuleCounts | undefined
   return { revision: first.revision, numbers };
 }
 
+/** What grows whenever a rule applies or fails: the counts without the times, as bytes. */
+export function tallies({ numbers }: RuleCounts): Uint8Array {
+  const counts = numbers.slice();
+  for (let at = LAST_AT; at < counts.length; at += FIELDS) counts[at] = 0;
+  return new Uint8Array(counts.buffer);
+}
+
+/** How many rules are counted. */
+export const countedRules = ({ numbers }: RuleCounts): number => numbers.length / FIELDS;
+
 /** `index`: the position of the rule in its policy. */
 export function countsAt({ numbers }: RuleCounts, index: number): CountsOfRule {
   const [applied = 0, denied = 0, failed = 0, shadowDenied = 0, lastAtMs = 0] = numbers.subarray(

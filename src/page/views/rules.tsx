@@ -1,7 +1,7 @@
 /** The rules in force, with their counts. */
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { RuleRow, RulesAnswer, Values } from '../api.ts';
+import type { RuleRow, Values } from '../api.ts';
 import { withFilter } from '../filters.ts';
 import { ago, count, dateAndTime } from '../format.ts';
 import { Choices, FilterBox } from '../parts/filter-box.tsx';
@@ -10,8 +10,8 @@ import { Loaded, NotServed, Note } from '../parts/states.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Badge, Text, ValueList } from '../parts/text.tsx';
 import { linkTo, route, setQuery } from '../route.ts';
+import { type RulesInForce, useRules } from '../rules-in-force.ts';
 import { now } from '../screen.ts';
-import { useResource } from '../server.ts';
 
 const KINDS = [
   ['all', 'All'],
@@ -123,23 +123,24 @@ const textOf = ({ name, at, description, match }: RuleRow): string =>
   `${name}\n${at}\n${description ?? ''}\n${match === true ? '' : match}`.toLowerCase();
 
 export function Rules(): JSX.Element {
-  const resource = useResource<RulesAnswer>('/rules', 5000);
   return (
-    <Loaded resource={resource} missing={() => <NotServed endpoint="/rules" />}>
-      {({ rules }) => <RulesOf rules={rules} />}
+    <Loaded resource={useRules()} missing={() => <NotServed endpoint="/rules" />}>
+      {(inForce) => <RulesOf inForce={inForce} />}
     </Loaded>
   );
 }
 
-function RulesOf({ rules }: { readonly rules: readonly RuleRow[] }): JSX.Element {
+function RulesOf({ inForce: { rules, total, revision } }: { readonly inForce: RulesInForce }): JSX.Element {
   const { q = '', show = 'all', sort = '', rule } = route.value.query;
   const kind = KINDS.find(([value]) => value === show)?.[0] ?? 'all';
+  /** In lower case, by position; counts change more often. */
+  const texts = useMemo((): string[] => [], [revision]);
   const rows = useMemo(() => {
     const words = q.toLowerCase().split(/\s+/).filter(Boolean);
-    return rules.filter((row) => {
+    return rules.filter((row, at) => {
       if (!IS_OF[kind](row)) return false;
       if (words.length === 0) return true;
-      const text = textOf(row);
+      const text = (texts[at] ??= textOf(row));
       return words.every((word) => text.includes(word));
     });
   }, [rules, q, kind]);
@@ -155,7 +156,9 @@ function RulesOf({ rules }: { readonly rules: readonly RuleRow[] }): JSX.Element
         />
         <Choices label="Show" choices={KINDS} chosen={kind} onChoose={(choice) => setQuery({ show: choice })} />
         <span class="total" role="status">
-          {rows.length === rules.length ? count(rules.length) : `${count(rows.length)} of ${count(rules.length)}`} rules
+          {rows.length === total ? count(total) : `${count(rows.length)} of ${count(total)}`}{' '}
+          {total === 1 ? 'rule' : 'rules'}
+          {rules.length < total && ', loading'}
         </span>
       </div>
       <div class="split">
