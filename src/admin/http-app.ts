@@ -9,6 +9,8 @@ export interface HttpAppOptions {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
+/** A filter by the name of a rule, which an imported document may write in 4 Ki letters, each of six characters in a URL. */
+const MAX_HEADER_SIZE = 64 * 1024;
 
 export const makeHttpApp = ({ requestTimeoutMs = REQUEST_TIMEOUT_MS, ...options }: HttpAppOptions): FastifyInstance =>
   fastify({
@@ -16,7 +18,11 @@ export const makeHttpApp = ({ requestTimeoutMs = REQUEST_TIMEOUT_MS, ...options 
     forceCloseConnections: true,
     requestTimeout: requestTimeoutMs,
     // Node's defaults: a check for late requests every 30 s, and a minute for headers.
-    http: { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs },
+    http: {
+      connectionsCheckingInterval: Math.min(1000, requestTimeoutMs),
+      headersTimeout: requestTimeoutMs,
+      maxHeaderSize: MAX_HEADER_SIZE,
+    },
     // No route has a schema; with these stubs fastify does not load its schema compilers, which are larger than itself.
     schemaController: { compilersFactory: { buildValidator: withoutSchemas, buildSerializer: withoutSchemas } },
   });

@@ -6,13 +6,18 @@
 import { signal } from '@preact/signals';
 import type { Decision } from './api.ts';
 import { ask, backOffMs, errorOf, heard, HttpError, Silence } from './server.ts';
+import { seen, Unseen } from './unseen.ts';
 
 export const MAX_ROWS = 500;
 /** The server says at least every 15 s that it lives. */
 const SILENT_MS = 40_000;
+/** A browser has six connections to a server for all its tabs; a stream that nobody sees gives its own back. */
+const UNSEEN_MS = 60_000;
 
 export type StreamState =
-  | { readonly state: 'connecting' | 'live' | 'waiting' }
+  | { readonly state: 'connecting' | 'live' }
+  /** `why`: the server's reason; `undefined` if it did not answer. */
+  | { readonly state: 'waiting'; readonly why: string | undefined }
   | { readonly state: 'refused' | 'missing'; readonly why: string };
 
 export class DecisionStream {
@@ -47,8 +52,12 @@ export class DecisionStream {
   async #run(): Promise<void> {
     const { signal: ended } = this.#ended;
     for (let failures = 0; !ended.aborted; failures++) {
+      await seen(ended);
+      if (ended.aborted) return;
       const silence = new Silence(SILENT_MS);
-      const either = AbortSignal.any([ended, silence.signal]);
+      const unseen = new Unseen(UNSEEN_MS);
+      const either = AbortSignal.any([ended, silence.signal, unseen.signal]);
+      let why: string | undefined;
       try {
         if (this.rows.value.length === 0) await this.#loadKept(either);
         const response = await fetch(`/verdicts/stream?${this.#query}`, {
@@ -65,13 +74,17 @@ export class DecisionStream {
           this.state.value = { state: error.status === 404 ? 'missing' : 'refused', why: error.message };
           return;
         }
+        if (error instanceof HttpError) why = error.message;
       } finally {
         silence.over();
+        unseen.over();
       }
-      this.state.value = { state: 'waiting' };
-      await new Promise((resolve) => {
-        setTimeout(resolve, backOffMs(failures));
-      });
+      this.state.value = { state: 'waiting', why };
+      if (unseen.signal.aborted) failures = -1; // it is asked again at once when the page is seen
+      else
+        await new Promise((resolve) => {
+          setTimeout(resolve, backOffMs(failures));
+        });
     }
   }
 

@@ -172,6 +172,44 @@ test('a stream on which nothing arrives, not even a sign of life, begins again',
   await page.getByText('live', { exact: true }).waitFor();
 });
 
+test('a tab that nobody sees gives its connection back after a minute, and is live again when it is seen', async () => {
+  await using page = await served.open('rules');
+  await page.clock.install();
+  await page.goto(`${served.base}/#/decisions?q=${encodeURIComponent('host:unseen.example')}`);
+  await page.getByText('live', { exact: true }).waitFor();
+  const turn = (isHidden: boolean): Promise<void> =>
+    page.evaluate(
+      `Object.defineProperty(document, 'hidden', { configurable: true, value: ${isHidden} }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  const ended = page.waitForEvent('requestfailed', (request) => request.url().includes('/verdicts/stream'));
+  await turn(true);
+  let again = 0;
+  page.on('request', (request) => void (again += request.url().includes('/verdicts/stream') ? 1 : 0));
+  await page.clock.runFor(61_000);
+  await ended;
+  await page.getByText('connecting again').waitFor();
+  await page.clock.runFor(60_000);
+  expect(again).toBe(0);
+  await turn(false);
+  await page.getByText('live', { exact: true }).waitFor();
+  await served.envoy.check({ path: '/admin/seen-again', host: 'unseen.example' });
+  await page.getByText('/admin/seen-again').waitFor();
+});
+
+test('a reader more than the server admits is told so', async () => {
+  const leave = new AbortController();
+  await using page = await served.open('rules');
+  const readers = Array.from({ length: 8 }, () => fetch(`${served.base}/verdicts/stream`, { signal: leave.signal }));
+  try {
+    await Promise.all(readers);
+    await page.goto(`${served.base}/#/decisions`);
+    await page.getByText('connecting again: 8 readers are attached; close one of them').waitFor();
+  } finally {
+    leave.abort();
+  }
+  await page.getByText('live', { exact: true }).waitFor();
+});
+
 test('a large answer arrives through a slow tunnel, in which readiness waits behind it', async () => {
   const match = `request.host == "${'h'.repeat(800)}"`;
   const rules = Array.from({ length: 1000 }, (_, at) => `  - { name: team-${at}, match: '${match}', deny: {} }`);

@@ -1,6 +1,6 @@
 /** Values of requests as text: a stranger wrote them. */
 import type { JSX } from 'preact';
-import { parts, plain } from '../format.ts';
+import { parts, plain, valueText } from '../format.ts';
 
 /** Longer texts of a row are cut before the browser lays them out; the title has the whole. */
 const MAX_IN_ROW = 300;
@@ -40,10 +40,16 @@ export function Badge({ tone, children }: { readonly tone: Tone; readonly childr
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d={ICONS[tone]} />
       </svg>
-      {children}
+      <span>{children}</span>
     </span>
   );
 }
+
+/** Longer values scroll, by the keyboard too. */
+const MAX_AT_ONCE = 240;
+const MAX_LINES = 8;
+const isLong = (text: string): boolean =>
+  text.length > MAX_AT_ONCE || text.split('\n', MAX_LINES + 1).length > MAX_LINES;
 
 /** Attribute names and their values. */
 export function ValueList({ values }: { readonly values: Readonly<Record<string, unknown>> }): JSX.Element | null {
@@ -52,19 +58,21 @@ export function ValueList({ values }: { readonly values: Readonly<Record<string,
   return (
     <dl class="values">
       {entries.map(([name, value]) => (
-        <div key={name}>
-          <dt>
-            <Text value={name} isBlock />
-          </dt>
-          <dd>
-            {value === null || value === undefined ? (
-              <span class="absent">absent</span>
-            ) : (
-              <Text value={typeof value === 'string' ? value : JSON.stringify(value)} isBlock class="mono" />
-            )}
-          </dd>
-        </div>
+        <Value key={name} name={name} text={value === null || value === undefined ? null : valueText(value)} />
       ))}
     </dl>
+  );
+}
+
+function Value({ name, text }: { readonly name: string; readonly text: string | null }): JSX.Element {
+  return (
+    <div>
+      <dt>
+        <Text value={name} isBlock />
+      </dt>
+      <dd tabIndex={text !== null && isLong(text) ? 0 : undefined}>
+        {text === null ? <span class="absent">absent</span> : <Text value={text} isBlock class="mono" />}
+      </dd>
+    </div>
   );
 }

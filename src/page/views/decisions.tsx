@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Decision, Outcome } from '../api.ts';
 import { parseFilters, withFilter } from '../filters.ts';
-import { count, dateAndTime, duration, timeOfDay } from '../format.ts';
+import { count, dateAndTime, duration, plain, timeOfDay } from '../format.ts';
 import { useCommands } from '../keys.ts';
 import { Choices, FilterBox } from '../parts/filter-box.tsx';
 import { Loading, NotServed, Note } from '../parts/states.tsx';
@@ -71,8 +71,8 @@ function RuleOf({ row: { rule, shadow } }: { readonly row: Decision }): JSX.Elem
   const [first, ...others] = shadow;
   if (rule !== null || first === undefined) return <Text value={rule} />;
   return (
-    <span title={`${shadow.join(', ')} would have denied`}>
-      <Badge tone="shadow">{others.length === 0 ? first.slice(0, 40) : `${shadow.length} would deny`}</Badge>
+    <span title={plain(`${shadow.join(', ')} would have denied`)}>
+      <Badge tone="shadow">{others.length === 0 ? plain(first) : `${shadow.length} would deny`}</Badge>
     </span>
   );
 }
@@ -159,7 +159,8 @@ function Status({
 }): JSX.Element {
   const isPaused = stream?.isPaused.value === true;
   const missed = stream?.missed.value ?? 0;
-  const state = stream?.state.value.state ?? 'connecting';
+  const { state, ...more } = stream?.state.value ?? { state: 'connecting' as const };
+  const why = state === 'waiting' && 'why' in more ? more.why : undefined;
   return (
     <div class="stream">
       {missed > 0 && (
@@ -168,7 +169,11 @@ function Status({
         </span>
       )}
       <span class={`dot ${isPaused ? 'paused' : state}`} role="status">
-        {isPaused ? `paused, ${count(stream?.held.value ?? 0)} new` : state === 'waiting' ? 'connecting again' : state}
+        {isPaused
+          ? `paused, ${count(stream?.held.value ?? 0)} new`
+          : state === 'waiting'
+            ? `connecting again${why === undefined ? '' : `: ${why}`}`
+            : state}
       </span>
       <button type="button" onClick={onToggle} aria-pressed={isPaused} title="Pause or resume (p)">
         {isPaused ? 'Resume' : 'Pause'}

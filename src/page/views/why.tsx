@@ -12,6 +12,7 @@ import { shortPlace } from './rules.tsx';
 
 /** A decision does not change; the entry of the access log may come later. */
 const EVERY_MS = 5000;
+const MAX_LINK = 60;
 /** Rules without effect that are listed. */
 const MAX_LISTED = 200;
 
@@ -51,7 +52,9 @@ function Request({ of }: { readonly of: Decision }): JSX.Element {
   const { id, time, host, path, client, principal, requestId, status, tookMs, rule, shadow } = of;
   const filter = (name: 'rule' | 'host' | 'principal', value: string | null): ComponentChildren =>
     value === null ? null : (
-      <a href={linkTo('decisions', { q: withFilter('', { [name]: value }), id })}>{`${name}:${value.slice(0, 60)}`}</a>
+      <a href={linkTo('decisions', { q: withFilter('', { [name]: value }), id })}>
+        <Text value={`${name}:${value.slice(0, MAX_LINK)}`} isBlock />
+      </a>
     );
   return (
     <>
