@@ -1,7 +1,7 @@
 /**
  * `/rules`: the rules in force, and how often each applied.
- * **In**: the policy, its counts, the place of a slice. **Out**: the whole in pieces, a slice without counts, or the counts alone, each with
- * a tag, so that a client that has it already gets 304. **Fails**: with 400 for a place that is no number.
+ * **In**: the policy, its counts, the place of a slice. **Out**: the whole in pieces, a slice without counts, or the counts alone, each
+ * with a tag, so that a client that has it already gets 304. **Fails**: with 400 for a place that is no number.
  *
  * Thousands of rules are megabytes of text: neither one turn of the event loop nor a client that shows counts should have them all.
  */
