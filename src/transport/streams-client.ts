@@ -28,6 +28,8 @@ const AT_ONCE = 'it was closed at once';
 export interface StreamEvents {
   /** In memory that the receiver may keep. */
   readonly message: (bytes: Buffer) => void;
+  /** GOAWAY: the connection takes no more streams; this one goes on until the other side ends it. */
+  readonly goingAway?: () => void;
   /**
    * Once, unless it was cancelled. The code is {@link Status.OK} where the other side has ended the stream without an error.
    * `isItsOwn`: the other side has sent this status.
@@ -140,12 +142,16 @@ class Http2Streams implements StreamsClient {
   readonly #session: ClientHttp2Session;
   readonly #where: string;
   #isGoingAway = false;
+  /** Streams that want to know. */
+  readonly #told = new Set<() => void>();
 
   constructor(session: ClientHttp2Session, where: string) {
     this.#session = session;
     this.#where = where;
     session.on('goaway', () => {
+      if (this.#isGoingAway) return; // a server that drains sends a second one
       this.#isGoingAway = true;
+      for (const goingAway of this.#told) goingAway();
     });
   }
 
@@ -158,6 +164,11 @@ class Http2Streams implements StreamsClient {
       { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' },
       { endStream: false },
     );
+    const { goingAway } = events;
+    if (goingAway !== undefined) {
+      this.#told.add(goingAway);
+      stream.on('close', () => this.#told.delete(goingAway));
+    }
     return new Http2Stream(stream, this.#where, maxMessageBytes, events);
   }
 
@@ -281,9 +292,12 @@ class Http2Stream implements OutgoingStream {
     const incomplete = this.#queue.isEmpty
       ? undefined
       : new GrpcError(Status.INTERNAL, `${this.#where} ended the stream inside a message`);
+    // RFC 9113: it has begun nothing of it; the connection is going away, or has as many streams as it takes.
+    const isRefused = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM && !this.#isItsOwn;
+    const status = isRefused ? new GrpcError(Status.UNAVAILABLE, `${this.#where} refuses the stream`) : this.#status;
     this.#events.over(
-      incomplete ?? this.#status ?? new GrpcError(Status.UNAVAILABLE, `the connection to ${this.#where} broke`),
-      incomplete === undefined && this.#isItsOwn,
+      incomplete ?? status ?? new GrpcError(Status.UNAVAILABLE, `the connection to ${this.#where} broke`),
+      incomplete === undefined && (this.#isItsOwn || isRefused),
     );
   }
 }

@@ -199,6 +199,43 @@ test('the quota of the example in Python: a burst passes its limit and no more, 
   expect(await second.ask('bob')).toBe('allowed');
 });
 
+/** The server of grpcio sends connections away at their age, and breaks off what is left after the grace. */
+const AGED = `
+import grpc, runpy, sys
+of_grpc = grpc.server
+def server(*given, options=(), **more):
+    aged = [("grpc.max_connection_age_ms", 700), ("grpc.max_connection_age_grace_ms", 100)]
+    return of_grpc(*given, options=[*options, *aged], **more)
+grpc.server = server
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+`;
+
+test('a server with max_connection_age and a short grace: no call fails, and nothing is logged', async () => {
+  const policy = readFileSync(join(EXAMPLES, 'plugin-python/policy.yaml'), 'utf8');
+  workspace = makeWorkspace({
+    'policy.yaml': policy.replace('adapter: check-revoked', 'adapter: check-revoked\n    deadline: 4s'),
+    'revoked.txt': 'bob\n',
+  });
+  await start({ ...python, args: ['-c', AGED, ...python.args] });
+  await describePlugin();
+  const { served, ask } = await host();
+  const opened = async (): Promise<number> => {
+    const page = await (await fetch(`http://${served.admin}/metrics`)).text();
+    return Number(/sluice_plugin_revoked_reloads_total\{handler="revoked"\} (\d+)/.exec(page)?.[1] ?? 0);
+  };
+  const answers = new Map<string, number>();
+  let asked = 0;
+  // Each opening of the handler reads the list once.
+  while ((await opened()) < 5)
+    for (const answer of await Promise.all(Array.from({ length: 20 }, async () => ask(`user-${asked++}`))))
+      answers.set(answer, (answers.get(answer) ?? 0) + 1);
+  expect(answers).toEqual(new Map([['allowed', asked]]));
+  await expect.poll(() => linesOf('log.jsonl').length, { timeout: 20_000 }).toBe(asked);
+  expect(served.err()).not.toMatch(/"level":(50|40|"error"|"warn")/);
+});
+
 test("the README of the example in Python, followed in a folder of one's own beside an installed Sluice", async () => {
   workspace = makeWorkspace({
     'bin/sluice': `#!/bin/sh\nexec '${process.execPath}' '${COMMAND}' "$@"\n`,

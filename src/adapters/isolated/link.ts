@@ -1,70 +1,71 @@
 /**
- * The host's end of a channel, made again whenever it goes.
- * **In**: messages for the handler. **Out**: its messages; those of one turn of the event loop leave in one write.
+ * The host's end of the channels to one handler: opened again whenever it goes, and moved to another channel when the other side sends this
+ * one away: then calls that run end where they began, while new ones go to the new channel.
+ * **In**: messages for the handler. **Out**: its messages.
  * **Fails**: to open the first time, with an {@link AdapterError}. Later the handler is away for a while: it is opened again with
  * exponential back-off and jitter.
  */
-import { AdapterError, type AdapterErrorCode } from '../errors.ts';
+import { AdapterError } from '../errors.ts';
 import { Unavailable } from '../contract.ts';
-import { openLate } from '../open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
-import { settlesWithin } from '../../time/settles-within.ts';
-import type { Channel, ChannelEvents, FromHandler, Open, OpenChannel, Opened, ToHandler } from './protocol.ts';
+import { Attachment, type AttachmentOptions } from './attachment.ts';
+import type { Opened, ToHandler } from './protocol.ts';
 
-export interface LinkOptions {
-  readonly openChannel: OpenChannel;
-  readonly open: Open;
+export interface LinkOptions extends Omit<AttachmentOptions, 'leaving' | 'gone'> {
   /** Aborts opening. */
   readonly signal: AbortSignal | undefined;
   /** First back-off. */
   readonly restartAfterMs?: number | undefined;
   /** The longest back-off, but for its jitter. */
   readonly longestPauseMs: number;
-  /** What follows {@link Open} on each channel. */
-  readonly replay: () => readonly ToHandler[];
-  readonly received: (message: FromHandler) => void;
-  /** The handler is open, or open again. */
-  readonly opened: (opened: Opened) => void;
+  /** For a handler to close after it has moved. */
+  readonly closeWithinMs: number;
+  /** The handler is open, or open again; `on`: where calls go now. */
+  readonly opened: (opened: Opened, on: Attachment) => void;
   /** The channel went, or could not be opened again. */
   readonly gone: (why: string) => void;
-  /** A message that cannot be cloned or encoded, so it was not sent. */
-  readonly unsendable: (message: ToHandler, error: unknown) => void;
+  /** A channel went with the calls that run on it. `wasSentAway`: the other side had announced it. */
+  readonly cut: (on: Attachment, why: string, wasSentAway: boolean) => void;
 }
 
 const FIRST_PAUSE_MS = 100;
 /** Open for this long, the handler counts as recovered: the next back-off is the first one again. */
 const RECOVERED_AFTER_MS = 10_000;
-/** Time for the messages of closing to pass. */
-const CLOSE_SLACK_MS = 250;
+/** A channel that is sent away sooner is one of a server that sends each of them away; it is not dialled in a loop. */
+const MOVED_AT_ONCE_AFTER_MS = 500;
+/** Channels with running calls that wait to be closed; of a server that sends channels away and never ends them. */
+const MAX_LEFT = 4;
 
 export class Link {
   /** Attempts to open it again. */
   restarts = 0;
-  /** Why no call is sent; `undefined` while it is open. */
+  /** Why no call is sent; `undefined` while it is open, or is moving. */
   awayWhy: string | undefined = 'it is being opened';
   readonly #options: LinkOptions;
-  #channel: Channel | undefined;
-  #out: ToHandler[] = [];
+  #current: Attachment | undefined;
+  /** Being opened. */
+  #next: Attachment | undefined;
+  /** Moved away from, with calls that run. */
+  readonly #left = new Set<Attachment>();
   #pauseMs: number;
-  #openedAtMs = 0;
   #retry: NodeJS.Timeout | undefined;
   /** Ends the current attempt to open. */
   #attempt = new AbortController();
-  #failOpening: ((why: string) => void) | undefined;
-  #closing: PromiseWithResolvers<void> | undefined;
+  #isClosing = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#pauseMs = options.restartAfterMs ?? FIRST_PAUSE_MS;
   }
 
+  /** Whether calls are taken. */
   get isOpen(): boolean {
     return this.awayWhy === undefined;
   }
 
-  /** Whether messages can be sent: the channel is there, perhaps before the handler is open. */
-  get isConnected(): boolean {
-    return this.#channel !== undefined;
+  /** Where calls are sent; `undefined` between two channels of a move. */
+  get current(): Attachment | undefined {
+    return this.#current;
   }
 
   /** The first time. If the other side is `Unavailable`, it counts as gone and is tried again. */
@@ -79,116 +80,95 @@ export class Link {
     }
   }
 
+  /** What is no call: to where calls go, and to where they will go. */
   send(message: ToHandler): void {
-    if (this.#channel === undefined) return;
-    if (this.#out.push(message) === 1) queueMicrotask(() => this.#flush());
+    this.#current?.send(message);
+    this.#next?.send(message);
   }
 
-  /** Asks the handler to close, waits for it, then ends the channel. */
+  /** Asks the handler to close, waits for it, then ends the channels. */
   async close(withinMs: number): Promise<void> {
+    this.#isClosing = true;
     clearTimeout(this.#retry);
     this.#attempt.abort();
-    this.#closing = Promise.withResolvers<void>();
-    if (this.isOpen) {
-      this.awayWhy = 'it is closed';
-      this.send({ kind: 'close', withinMs });
-      await settlesWithin(withinMs + CLOSE_SLACK_MS, this.#closing.promise);
-    }
     this.awayWhy = 'it is closed';
-    this.#channel?.end('the handler is closed');
-    this.#channel = undefined;
+    const open = [...this.#left, ...(this.#current === undefined ? [] : [this.#current])];
+    await Promise.all(open.map(async (one) => one.close(withinMs)));
+    this.#current = undefined;
   }
 
-  #flush(): void {
-    const messages = this.#out;
-    this.#out = [];
-    const channel = this.#channel;
-    if (channel === undefined || messages.length === 0) return;
-    try {
-      channel.send(messages);
-    } catch {
-      for (const message of messages) {
-        try {
-          channel.send([message]);
-        } catch (error) {
-          if (message.kind === 'open') this.#failOpening?.(`its config cannot be passed on: ${messageOf(error)}`);
-          else this.#options.unsendable(message, error);
-        }
-      }
-    }
-  }
-
-  /** Opens a channel and the handler behind it. Rejects with a message that does not name them. */
+  /** Opens a channel, which is the current one then. Rejects with a message that does not name the handler. */
   async #connect(): Promise<void> {
-    const { openChannel, open, signal } = this.#options;
+    const { signal } = this.#options;
     const attempt = (this.#attempt = new AbortController());
-    const { promise: answer, resolve, reject } = Promise.withResolvers<Opened>();
-    answer.catch(() => undefined); // it may fail before it is awaited
-    const fail = (why: string, code: AdapterErrorCode = 'ADAPTER_OPEN_FAILED'): void =>
-      reject(new AdapterError(code, why));
-    const late = setTimeout(() => fail(openLate(open.openWithinMs), 'ADAPTER_OPEN_LATE'), open.openWithinMs);
     const giveUp = AbortSignal.any(signal === undefined ? [attempt.signal] : [attempt.signal, signal]);
-    const givenUp = (): void => fail('given up while opening');
-    giveUp.addEventListener('abort', givenUp, { once: true });
-    if (giveUp.aborted) givenUp();
-    let channel: Channel | undefined;
-    let isOver = false;
-    const events: ChannelEvents = {
-      received: (messages) => {
-        for (const message of messages) {
-          if (isOver) return;
-          if (message.kind === 'opened') resolve(message);
-          else if (message.kind === 'openFailed') fail(message.why, message.code);
-          else this.#received(message);
-        }
-      },
-      gone: (why, isAway = false) => {
-        if (isOver) return;
-        isOver = true;
-        if (isAway) reject(new Unavailable(why));
-        else fail(why);
-        if (channel === undefined || this.#channel !== channel) return;
-        this.#channel = undefined;
-        if (this.isOpen || this.#closing !== undefined) this.#gone(why);
-      },
-    };
+    const attachment = new Attachment({
+      ...this.#options,
+      leaving: (one) => this.#sentAway(one),
+      gone: (one, why) => this.#lost(one, why),
+    });
+    this.#next = attachment;
+    let opened: Opened;
     try {
-      const opening = openChannel(events, giveUp);
-      opening.then((opened) => isOver && opened.end('given up while opening')).catch(() => undefined);
-      channel = (await Promise.race([opening, answer])) as Channel; // the answer only fails before there is a channel
-      if (isOver) await answer;
-      this.#channel = channel;
-      this.#failOpening = fail;
-      this.#out = [open, ...this.#options.replay()];
-      this.#flush();
-      const opened = await answer;
-      this.#openedAtMs = performance.now();
-      this.awayWhy = undefined;
-      this.#options.opened(opened);
-    } catch (error) {
-      isOver = true;
-      if (this.#channel === channel) this.#channel = undefined;
-      channel?.end(messageOf(error));
-      throw error;
+      opened = await attachment.open(giveUp);
     } finally {
-      clearTimeout(late);
-      giveUp.removeEventListener('abort', givenUp);
+      this.#next = undefined;
+    }
+    if (this.#isClosing) return attachment.end('the handler is closed');
+    const before = this.#current;
+    this.#current = attachment;
+    this.awayWhy = undefined;
+    this.#options.opened(opened, attachment);
+    if (before !== undefined) void this.#leave(before);
+    if (attachment.isLeaving) this.#sentAway(attachment);
+  }
+
+  #sentAway(attachment: Attachment): void {
+    if (attachment !== this.#current || this.#next !== undefined || this.#isClosing) return;
+    const openForMs = performance.now() - attachment.openedAtMs;
+    this.#recovered(openForMs);
+    if (openForMs >= MOVED_AT_ONCE_AFTER_MS) void this.#move();
+    else this.#later(() => void this.#move());
+  }
+
+  async #move(): Promise<void> {
+    try {
+      await this.#connect();
+    } catch (error) {
+      if (this.#isClosing) return;
+      // What is open serves until it ends.
+      if (this.#current === undefined) this.#gone(messageOf(error));
+      else this.#later(() => void this.#move());
     }
   }
 
-  #received(message: FromHandler): void {
-    if (message.kind === 'closed') this.#closing?.resolve();
-    else this.#options.received(message);
+  /** Ends it after its last call. */
+  async #leave(attachment: Attachment): Promise<void> {
+    this.#left.add(attachment);
+    const [oldest] = this.#left;
+    if (this.#left.size > MAX_LEFT && oldest !== undefined) {
+      oldest.end('too many channels wait for their calls');
+      this.#lost(oldest, 'it sends channels away and does not answer their calls');
+    }
+    await attachment.idle();
+    await attachment.close(this.#options.closeWithinMs);
+    this.#left.delete(attachment);
+  }
+
+  #lost(attachment: Attachment, why: string): void {
+    this.#left.delete(attachment);
+    const isCurrent = attachment === this.#current;
+    if (isCurrent) this.#current = undefined;
+    const isMoving = !isCurrent || (attachment.isLeaving && this.#next !== undefined);
+    this.#options.cut(attachment, why, isMoving && !this.#isClosing);
+    if (isMoving || this.#isClosing) return;
+    this.#recovered(performance.now() - attachment.openedAtMs);
+    this.#gone(why);
   }
 
   #gone(why: string): void {
-    if (this.#closing !== undefined) return this.#closing.resolve();
-    if (this.isOpen && performance.now() - this.#openedAtMs >= RECOVERED_AFTER_MS)
-      this.#pauseMs = this.#options.restartAfterMs ?? FIRST_PAUSE_MS;
     this.awayWhy = why;
-    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2);
-    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.longestPauseMs);
-    this.#retry = setTimeout(() => void this.#reopen(), pauseMs).unref();
+    this.#later(() => void this.#reopen());
     this.#options.gone(why);
   }
 
@@ -197,7 +177,18 @@ export class Link {
     try {
       await this.#connect();
     } catch (error) {
-      this.#gone(messageOf(error));
+      if (!this.#isClosing) this.#gone(messageOf(error));
     }
+  }
+
+  #recovered(openForMs: number): void {
+    if (openForMs >= RECOVERED_AFTER_MS) this.#pauseMs = this.#options.restartAfterMs ?? FIRST_PAUSE_MS;
+  }
+
+  #later(attempt: () => void): void {
+    clearTimeout(this.#retry);
+    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.longestPauseMs);
+    this.#retry = setTimeout(attempt, pauseMs).unref();
   }
 }

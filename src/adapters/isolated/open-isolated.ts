@@ -29,6 +29,8 @@ import type {
   AnswerKind,
   Counted,
   Answered,
+  CallFields,
+  CallMessage,
   ErrorFields,
   FromHandler,
   OpenChannel,
@@ -68,7 +70,6 @@ export async function openIsolated(
   const metrics = environment.metrics.forHandler(name, secrets);
   const counters = new Map<string, ReturnType<typeof metrics.counter>>();
   const openWithinMs = environment.openWithinMs ?? 10_000;
-  let notReady: string | undefined;
   let hasPage = false;
   let lastWhy: { readonly why: string; readonly atMs: number } | undefined;
 
@@ -86,22 +87,27 @@ export async function openIsolated(
     signal: environment.signal,
     restartAfterMs: environment.restartAfterMs,
     longestPauseMs,
+    closeWithinMs: environment.closeWithinMs ?? 5000,
     replay: () => slots.replay(),
     received,
-    opened({ has }) {
+    opened({ has }, on) {
       if (has.reset) handler.reset = (asks) => inspect('reset', asks);
       if (has.look) handler.look = (asks, leases) => inspect('look', asks, leases);
       slots.opened();
+      answers.sendWaiting(on);
       outage.succeeded('a handler runs again');
     },
     gone(said) {
       const why = secrets.text(said);
       lastWhy = { why, atMs: Date.now() };
-      notReady = undefined;
       if (outage.failed('a handler ended; its calls fail until it is open again', why)) reasons.logged(why);
       else if (reasons.isNews(why)) log.warn('a handler cannot be opened again', { runs: where, why });
       slots.lost(why);
-      answers.failAll(new Away(`it ended: ${why}`));
+      answers.failWaiting(new Away(`it ended: ${why}`));
+    },
+    cut(on, said, wasSentAway) {
+      answers.cut(on, new Away(`it ended: ${secrets.text(said)}`), wasSentAway);
+      if (link.current !== undefined) answers.sendWaiting(link.current);
     },
     unsendable,
   });
@@ -114,7 +120,7 @@ export async function openIsolated(
       }),
   );
   const answers = new PendingAnswers({
-    onAbandoned: (number, why) => link.send({ kind: 'cancel', number, why }),
+    onAbandoned: (number, why, on) => on.send({ kind: 'cancel', number, why }),
     onIgnored: () => counter('ignored_answers', 'Answers of a handler that no call waits for any more.').add(),
   });
 
@@ -142,9 +148,6 @@ export async function openIsolated(
         return answers.failed(message.number, errorOf(message.error));
       case 'prepared':
         return slots.answered(message.slot, message.why);
-      case 'readiness':
-        notReady = message.ready ? undefined : (message.why ?? 'it reports that it is not ready');
-        return undefined;
       case 'log':
         return lines[message.level](message.message, message.fields);
       case 'counted':
@@ -158,7 +161,8 @@ export async function openIsolated(
       case 'opened':
       case 'openFailed':
       case 'closed':
-        return undefined; // of the link
+      case 'readiness':
+        return undefined; // of its channel
     }
   }
 
@@ -178,25 +182,22 @@ export async function openIsolated(
 
   const away = (): Away => new Away(`it is not running: ${link.awayWhy}`);
 
-  function pendingAnswer(call: Call, expects: AnswerKind): ReturnType<typeof answers.add> {
+  function asked(call: Call, expects: AnswerKind, message: (call: CallFields) => CallMessage): Promise<unknown> {
     if (!link.isOpen) throw away();
-    return answers.add(call, expects);
+    return answers.ask(call, expects, link.current, message);
   }
 
   function ask(slot: PreparedSlot, input: Readonly<Record<string, unknown>>, call: Call): Promise<unknown> {
     if (slot.state === 'rejected') throw faultOfPlugin(slot.why ?? 'it refused the rule');
     if (slot.state === 'suspect') throw new Away('it is not running: it prepares the rule again');
     const expects = slot.message.capability === 'check' ? 'check' : 'lookup';
-    const { fields: callFields, promise } = pendingAnswer(call, expects);
-    link.send({ kind: 'ask', call: callFields, slot: slot.message.slot, input });
-    return promise;
+    return asked(call, expects, (fields) => ({ kind: 'ask', call: fields, slot: slot.message.slot, input }));
   }
 
   async function page(): Promise<string> {
     if (!link.isOpen) return '';
-    const { fields: callFields, promise } = answers.add(callOf(PAGE_MS), 'page', 0);
-    link.send({ kind: 'renderPage', call: callFields });
-    return String(await promise);
+    const rendered = (call: CallFields): CallMessage => ({ kind: 'renderPage', call });
+    return String(await answers.ask(callOf(PAGE_MS), 'page', link.current, rendered, 0));
   }
 
   const prepared = (capability: Capability, rule: RuleFields): unknown =>
@@ -207,9 +208,9 @@ export async function openIsolated(
     );
 
   function inspect(kind: 'look' | 'reset', asks: readonly unknown[], leases?: LeasePage): Promise<never> {
-    const { fields: callFields, promise } = pendingAnswer(callOf(PAGE_MS), kind === 'look' ? 'look' : 'done');
-    link.send({ kind, call: callFields, asks: asks as never, leases });
-    return promise as Promise<never>;
+    const expects = kind === 'look' ? 'look' : 'done';
+    const message = (call: CallFields): CallMessage => ({ kind, call, asks: asks as never, leases });
+    return asked(callOf(PAGE_MS), expects, message) as Promise<never>;
   }
 
   const { serves } = adapter;
@@ -220,21 +221,15 @@ export async function openIsolated(
       ? {}
       : {
           bucket: (rule) => prepared('quota', rule),
-          charge(asks, call) {
-            const { fields: callFields, promise } = pendingAnswer(call, 'charge');
-            link.send({ kind: 'charge', call: callFields, asks: asks as never });
-            return promise as Promise<never>;
-          },
+          charge: (asks, call) =>
+            asked(call, 'charge', (made) => ({ kind: 'charge', call: made, asks: asks as never })) as Promise<never>,
         }),
     ...(serves.report === undefined
       ? {}
       : {
           sink: (rule) => prepared('report', rule),
-          write(entries, call) {
-            const { fields: callFields, promise } = pendingAnswer(call, 'done');
-            link.send({ kind: 'write', call: callFields, entries: entries as never });
-            return promise as Promise<never>;
-          },
+          write: (entries, call) =>
+            asked(call, 'done', (made) => ({ kind: 'write', call: made, entries: entries as never })) as Promise<never>,
         }),
     forget(made) {
       const slot: Slot | undefined = slots.forget(made);
@@ -261,7 +256,7 @@ export async function openIsolated(
   return {
     handler,
     readiness() {
-      const why = link.isOpen ? (notReady ?? refusal()) : `it is not running: ${link.awayWhy}`;
+      const why = link.isOpen ? (link.current?.notReady ?? refusal()) : `it is not running: ${link.awayWhy}`;
       return { ready: why === undefined, why: why === undefined ? undefined : secrets.text(why) };
     },
     rejected: () => slots.rejected(openWithinMs * OPENINGS_TO_PREPARE, () => !link.isOpen),

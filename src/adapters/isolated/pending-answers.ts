@@ -4,8 +4,10 @@
  * time after its end; answers without a call are reported and ignored.
  */
 import { type Call, Unavailable } from '../contract.ts';
+import type { Attachment } from './attachment.ts';
 import { faultOfPlugin } from './error-fields.ts';
-import type { AnswerKind, CallFields, CallNumber } from './protocol.ts';
+import type { AnswerKind, CallFields, CallMessage, CallNumber } from './protocol.ts';
+import { isRepeatable } from './repeatable.ts';
 
 /** Learns that a call was abandoned: its time is over, or its caller has gone. */
 export interface CallObserver {
@@ -32,7 +34,7 @@ const MESSAGES: Readonly<Record<AnswerKind, string>> = {
 
 export interface PendingAnswersOptions {
   /** Called once for a call that was abandoned before it was answered. */
-  readonly onAbandoned: (number: CallNumber, why: string) => void;
+  readonly onAbandoned: (number: CallNumber, why: string, on: Attachment) => void;
   /** An answer to no call, or a second one. */
   readonly onIgnored: () => void;
 }
@@ -51,16 +53,29 @@ export class PendingAnswers {
     return this.#calls.size;
   }
 
-  /** `settledAfterMs`: how long after its end an answer is waited for, to the second. */
-  add(call: Call, expects: AnswerKind, settledAfterMs: number = SETTLED_AFTER_MS): PendingAnswer {
-    const { id, remainingMs } = call;
-    const fields = { number: ++this.#lastNumber, id, remainingMs };
-    const pending = new PendingAnswer(fields, expects, performance.now() + remainingMs + settledAfterMs, this.#options);
-    this.#calls.set(pending.fields.number, pending);
+  /**
+   * Sends a call. `on`: where; without it the call waits for {@link sendWaiting}. `settledAfterMs`: how long after its end an answer is
+   * waited for, to the second.
+   */
+  ask(
+    call: Call,
+    expects: AnswerKind,
+    on: Attachment | undefined,
+    message: (fields: CallFields) => CallMessage,
+    settledAfterMs: number = SETTLED_AFTER_MS,
+  ): Promise<unknown> {
+    const number = ++this.#lastNumber;
+    const made = message({ number, id: call.id, remainingMs: call.remainingMs });
+    const endsAtMs = performance.now() + call.remainingMs;
+    const pending = new PendingAnswer(made, expects, endsAtMs, endsAtMs + settledAfterMs, (why) =>
+      this.#abandoned(pending, why),
+    );
+    this.#calls.set(number, pending);
+    if (on !== undefined) pending.send(on);
     if (isObservable(call)) call.observe(pending);
     else pending.watch(call.signal);
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
-    return pending;
+    return pending.promise;
   }
 
   /** `by`: the kind of the answer, if the channel tells; another one than the call expects is a fault of the plugin. */
@@ -74,10 +89,38 @@ export class PendingAnswers {
     this.#take(number)?.reject(error);
   }
 
+  /** The channel went with the calls on it. `mayRepeat`: those that may be asked twice wait to be sent once more, and do not fail. */
+  cut(on: Attachment, error: Error, mayRepeat: boolean): void {
+    for (const [number, call] of this.#calls) {
+      if (call.on !== on || (mayRepeat && call.waitsAgain())) continue;
+      this.#calls.delete(number);
+      call.reject(error);
+    }
+  }
+
+  sendWaiting(on: Attachment): void {
+    for (const call of this.#calls.values()) if (call.on === undefined) call.send(on);
+  }
+
+  failWaiting(error: Error): void {
+    for (const [number, call] of this.#calls) {
+      if (call.on !== undefined) continue;
+      this.#calls.delete(number);
+      call.reject(error);
+    }
+  }
+
   failAll(error: Error): void {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.reject(error);
+  }
+
+  #abandoned(call: PendingAnswer, why: string): void {
+    const { number } = call.message.call;
+    if (call.on !== undefined) return this.#options.onAbandoned(number, why, call.on);
+    this.#calls.delete(number);
+    call.reject(new Unavailable(`it was not asked: ${why}`));
   }
 
   #take(number: CallNumber): PendingAnswer | undefined {
@@ -101,26 +144,55 @@ export class PendingAnswers {
 }
 
 class PendingAnswer implements CallObserver {
-  readonly fields: CallFields;
+  readonly message: CallMessage;
   readonly expects: AnswerKind;
   /** When it is no longer waited for, by `performance.now()`. */
   readonly settledAtMs: number;
   readonly promise: Promise<unknown>;
-  readonly #options: PendingAnswersOptions;
+  /** Where it was sent; `undefined`: it waits to be sent. */
+  on: Attachment | undefined;
+  readonly #endsAtMs: number;
+  readonly #onAbandoned: (why: string) => void;
   readonly #resolve: (answer: unknown) => void;
   readonly #reject: (error: Error) => void;
+  /** Answered, or abandoned. */
   #isOver = false;
+  #isRepeated = false;
   #unwatch: (() => void) | undefined;
 
-  constructor(fields: CallFields, expects: AnswerKind, settledAtMs: number, options: PendingAnswersOptions) {
-    this.fields = fields;
+  constructor(
+    message: CallMessage,
+    expects: AnswerKind,
+    endsAtMs: number,
+    settledAtMs: number,
+    onAbandoned: (why: string) => void,
+  ) {
+    this.message = message;
     this.expects = expects;
+    this.#endsAtMs = endsAtMs;
     this.settledAtMs = settledAtMs;
-    this.#options = options;
+    this.#onAbandoned = onAbandoned;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  send(on: Attachment): void {
+    this.on = on;
+    on.callBegan();
+    const { message } = this;
+    if (!this.#isRepeated) return on.send(message);
+    const remainingMs = Math.max(1, this.#endsAtMs - performance.now());
+    on.send({ ...message, call: { ...message.call, remainingMs } });
+  }
+
+  /** Whether it is sent once more. */
+  waitsAgain(): boolean {
+    if (this.#isOver || this.#isRepeated || !isRepeatable(this.message)) return false;
+    this.#isRepeated = true;
+    this.#leave();
+    return true;
   }
 
   watch(signal: AbortSignal): void {
@@ -133,17 +205,24 @@ class PendingAnswer implements CallObserver {
   abandoned(why: string): void {
     if (this.#isOver) return;
     this.#over();
-    this.#options.onAbandoned(this.fields.number, why);
+    this.#onAbandoned(why);
   }
 
   resolve(answer: unknown): void {
     this.#over();
+    this.#leave();
     this.#resolve(answer);
   }
 
   reject(error: Error): void {
     this.#over();
+    this.#leave();
     this.#reject(error);
+  }
+
+  #leave(): void {
+    this.on?.callEnded();
+    this.on = undefined;
   }
 
   #over(): void {

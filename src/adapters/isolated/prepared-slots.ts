@@ -98,17 +98,12 @@ export class PreparedSlots {
       this.answered(tried.message.slot, `the handler ended twice while it prepared the rule: ${why}`);
     }
     for (const slot of this.#unanswered) slot.state = 'suspect';
-    for (const slot of this.#slots.values()) {
-      if (slot.state !== 'rejected' || slot.isFatal || !slot.isAccepted) continue;
-      // The next opening may be of another release.
-      slot.state = 'sent';
-      slot.why = undefined;
-      this.#unanswered.add(slot);
-    }
+    this.#tryRefused();
   }
 
   /** The messages of all slots but suspects. */
   replay(): readonly Prepare[] {
+    this.#tryRefused();
     const messages: Prepare[] = [];
     for (const { message, state } of this.#slots.values())
       if (state === 'sent' || state === 'prepared') messages.push(message);
@@ -140,6 +135,16 @@ export class PreparedSlots {
       else slot.isAccepted = true;
     }
     return rejected;
+  }
+
+  /** The next opening may be of another release. */
+  #tryRefused(): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.state !== 'rejected' || slot.isFatal || !slot.isAccepted) continue;
+      slot.state = 'sent';
+      slot.why = undefined;
+      this.#unanswered.add(slot);
+    }
   }
 
   #trySuspect(): void {

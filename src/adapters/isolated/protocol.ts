@@ -104,7 +104,9 @@ export interface Close {
   readonly kind: 'close';
   readonly withinMs: number;
 }
-export type ToHandler = Open | Prepare | Forget | Ask | Charge | Write | Inspect | Cancel | RenderPage | Close;
+/** What is answered by its number. */
+export type CallMessage = Ask | Charge | Write | Inspect | RenderPage;
+export type ToHandler = CallMessage | Open | Prepare | Forget | Cancel | Close;
 
 /** `has`: optional methods and pages that exist, so that the host offers no more. */
 export interface Opened {
@@ -210,6 +212,8 @@ export interface Channel {
 /** What a channel tells its host. */
 export interface ChannelEvents {
   received(messages: readonly FromHandler[]): void;
+  /** The other side takes no more channels where this one is, and ends this one some time: the host moves to another one. */
+  leaving(): void;
   /**
    * Once: the process exited, the connection broke, or the other side broke the protocol. Not after `end`. `isAway`: it could not be asked,
    * so a handler that was being opened is away; else opening has failed.

@@ -98,6 +98,9 @@ class StreamChannel implements Channel {
     this.#write = hostMessageWriter(new ProtobufWriter(), (slot) => this.#shapes.of(slot));
     this.#stream = connection.client.open(`/${Plugin.typeName}/Handle`, MAX_MESSAGE_BYTES, {
       message: (bytes) => this.#received(bytes),
+      goingAway: () => {
+        if (!this.#isOver) this.#events.leaving();
+      },
       over: (why, isItsOwn) => this.#gone(whyOver(why), isItsOwn && AWAY.has(why.code)),
     });
     this.#listening = setInterval(() => this.#listen(listenEveryMs), listenEveryMs).unref();

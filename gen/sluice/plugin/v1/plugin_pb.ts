@@ -16,6 +16,11 @@
 // A stream that breaks ends its handler: the plugin releases what it opened; the host connects again with back-off, and sends Open and
 // every Prepare once more. Nothing else is kept over a reconnect: numbers of calls and slots begin anew.
 //
+// GOAWAY. A server that sends a connection away gets another stream for the handler on a new connection, with Open and every Prepare, beside
+// the one that it has: calls that run there are answered there, new ones come on the new stream, and Close follows the last answer. If the
+// old stream breaks off before, an Ask is asked once more on the new one; so is a Charge whose asks are looks, or spends and releases with an
+// idempotency key. Any other Charge fails at the host.
+//
 // BATCHES. A HandleRequest carries all messages of one turn of the host's event loop, so that many calls at once cost one write. The plugin
 // may do the same, or send each answer alone. The order of messages is kept in both directions; answers may overtake one another.
 //
@@ -1659,7 +1664,7 @@ export type QuotaAnswer = Message<"sluice.plugin.v1.QuotaAnswer"> & {
   resetMs: number;
 
   /**
-   * Of a partial spend that was granted.
+   * Of a partial spend that was granted: at most its cost.
    *
    * @generated from field: optional double charged = 5;
    */
@@ -1955,7 +1960,8 @@ export const ReadinessSchema: GenMessage<Readiness> = /*@__PURE__*/
   messageDesc(file_sluice_plugin_v1_plugin, 51);
 
 /**
- * A line for the host's log; the host adds the names of handler and adapter. Secrets do not belong here.
+ * A line for the host's log; the host adds the names of handler and adapter. Secrets do not belong here. Of each level 150 lines are written,
+ * then 15 a second (of debug ten times as many); a line counts once more for each 4 KiB, and fields of more than 64 KiB are not read.
  *
  * @generated from message sluice.plugin.v1.LogLine
  */
