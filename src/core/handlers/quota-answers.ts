@@ -6,25 +6,35 @@ import { kindOf } from '../../text/kind-of.ts';
 export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length)
     return `charge() must return one answer for each of its ${asks.length} asks`;
-  for (const answer of answers as readonly QuotaAnswer[]) if (!isRight(answer)) return problemOf(answer);
+  for (let at = 0; at < asks.length; at++) {
+    const answer = answers[at] as QuotaAnswer | undefined;
+    const cost = costOf(asks[at] as QuotaAsk);
+    if (!isRight(answer, cost)) return problemOf(answer, cost);
+  }
   return undefined;
 }
 
 /** Clients are shown these numbers. A `resetMs` below 0 is time that has passed, as clocks of two machines have it, and counts as 0. */
-const isRight = (answer: QuotaAnswer | undefined): boolean =>
+const isRight = (answer: QuotaAnswer | undefined, cost: number): boolean =>
   typeof answer?.granted === 'boolean' &&
   isAmount(answer.limit) &&
   isAmount(answer.remaining) &&
   Number.isFinite(answer.resetMs) &&
-  (answer.charged === undefined || isAmount(answer.charged));
+  (answer.charged === undefined || (isAmount(answer.charged) && answer.charged <= cost));
+
+/** What may be charged at most. */
+const costOf = (ask: QuotaAsk): number => ('cost' in ask ? ask.cost : 0);
 
 const isAmount = (value: number): boolean => Number.isFinite(value) && value >= 0;
 
-function problemOf(answer: QuotaAnswer | undefined): string {
+function problemOf(answer: QuotaAnswer | undefined, cost: number): string {
   if (typeof answer?.granted !== 'boolean') return 'each answer of charge() must have granted: true or false';
   const name = (['limit', 'remaining', 'charged'] as const).find(
     (one) => !(one === 'charged' && answer.charged === undefined) && !isAmount(answer[one] as number),
   );
+  const { charged = 0 } = answer;
+  if (name === undefined && charged > cost)
+    return `charged of an answer of charge() is at most the cost of its ask, ${cost}; not ${shown(charged)}`;
   return name === undefined
     ? `resetMs of an answer of charge() is a finite number of milliseconds; not ${shown(answer.resetMs)}`
     : `${name} of an answer of charge() is a finite number from 0; not ${shown(answer[name])}`;

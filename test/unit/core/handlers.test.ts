@@ -356,6 +356,7 @@ rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: {
     [{ remaining: undefined }, 'remaining of an answer of charge() is a finite number from 0; not undefined'],
     [{ remaining: '4' }, 'remaining of an answer of charge() is a finite number from 0; not a string'],
     [{ limit: Number.NaN }, 'limit of an answer of charge() is a finite number from 0; not NaN'],
+    [{ charged: 2 }, 'charged of an answer of charge() is at most the cost of its ask, 1; not 2'],
     [{ charged: -Infinity }, 'charged of an answer of charge() is a finite number from 0; not -Infinity'],
     [{ resetMs: -Infinity }, 'resetMs of an answer of charge() is a finite number of milliseconds; not -Infinity'],
     [{ resetMs: Number.NaN }, 'resetMs of an answer of charge() is a finite number of milliseconds; not NaN'],
