@@ -14,7 +14,7 @@ import {
   Unavailable,
 } from '../contract.ts';
 import { handlerLog } from '../log/handler-log.ts';
-import { ratedLog, RECEIVED_LINES } from '../log/line-rate.ts';
+import { ratedLog, RECEIVED_LINES, type ReceivedLine } from '../log/line-rate.ts';
 import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, secretsOf } from '../open-handler.ts';
 import { OutageLog } from '../outage-log.ts';
 import { isCounterName, MAX_COUNTERS } from '../plugin-metrics.ts';
@@ -149,7 +149,9 @@ export async function openIsolated(
       case 'prepared':
         return slots.answered(message.slot, message.why);
       case 'log':
-        return lines[message.level](message.message, message.fields);
+        return 'octets' in message
+          ? lines.received(message as ReceivedLine)
+          : lines[message.level](message.message, message.fields);
       case 'counted':
         return counted(message);
       case 'hasPage':

@@ -174,6 +174,8 @@ export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
   readonly fields: LogFields;
+  /** Where the channel decodes message and fields when they are read: of how much. */
+  readonly octets?: number;
 }
 /** What was added to a counter since the last message. */
 export interface Counted {

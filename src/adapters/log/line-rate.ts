@@ -3,7 +3,8 @@
  * **In**: its lines. **Out**: of each level a burst, then so many a second; how many were left out, once a period. **Fails**: never; of a
  * line that is left out nothing is read.
  */
-import type { Log } from '../contract.ts';
+import type { Log, LogFields } from '../contract.ts';
+import { logByLevel } from './by-level.ts';
 
 export interface LineRate {
   readonly burst: number;
@@ -17,26 +18,38 @@ const DEBUG_TIMES = 10;
 /** For lines of another process, which has bounded them by {@link PLUGIN_LINES} if it is one of ours: with its own lines beside. */
 export const RECEIVED_LINES: LineRate = { burst: 150, perSecond: 15 };
 
+/** What a line of another process may have in octets, to count as one; a longer one counts as several. */
+const OCTETS_OF_LINE = 4096;
+/** Of many lines that are left out, one is read at most this often. */
+const READ_EVERY_MS = 1000;
+
 const PERIOD_MS = 10_000;
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+/** A line of another process, whose message and fields are decoded when they are read. */
+export interface ReceivedLine {
+  readonly level: keyof Log;
+  /** How much is decoded, at most. */
+  readonly octets: number;
+  readonly message: string;
+  readonly fields: LogFields;
+}
 
 export interface RatedLog extends Log {
+  /** Reads the line if it is written. */
+  received(line: ReceivedLine): void;
   /** Says what was left out until now: the handler is closed. */
   end(): void;
 }
 
 export function ratedLog(log: Log, rate: LineRate = PLUGIN_LINES): RatedLog {
   const times = (by: number): LineRate => ({ burst: rate.burst * by, perSecond: rate.perSecond * by });
-  const levels = LEVELS.map((level) => new Lines(log, level, level === 'debug' ? times(DEBUG_TIMES) : rate));
-  const [debug, info, warn, error] = levels.map((lines) => lines.write) as [Write, Write, Write, Write];
+  const lines = (level: keyof Log): Lines => new Lines(log, level, level === 'debug' ? times(DEBUG_TIMES) : rate);
+  const levels = { debug: lines('debug'), info: lines('info'), warn: lines('warn'), error: lines('error') };
   return {
-    debug,
-    info,
-    warn,
-    error,
+    ...logByLevel((level) => levels[level].write),
+    received: (line) => levels[line.level].received(line),
     end() {
-      for (const lines of levels) lines.end();
+      for (const one of Object.values(levels)) one.end();
     },
   };
 }
@@ -53,6 +66,7 @@ class Lines {
   #countedAtMs = performance.now();
   #leftOut = 0;
   #leftOutSinceMs = 0;
+  #readAtMs = -READ_EVERY_MS;
   #last: unknown;
   #timer: NodeJS.Timeout | undefined;
 
@@ -64,21 +78,35 @@ class Lines {
   }
 
   readonly write: Write = (message, fields) => {
+    if (this.#isAdmitted(1)) this.#log[this.#level](message, fields);
+    else this.#last = message;
+  };
+
+  received(line: ReceivedLine): void {
+    if (this.#isAdmitted(1 + Math.floor(line.octets / OCTETS_OF_LINE))) {
+      this.#log[this.#level](line.message, line.fields);
+      return;
+    }
+    if (this.#countedAtMs < this.#readAtMs + READ_EVERY_MS) return;
+    this.#readAtMs = this.#countedAtMs;
+    this.#last = line.message;
+  }
+
+  #isAdmitted(cost: number): boolean {
     const { burst, perSecond } = this.#rate;
     const nowMs = performance.now();
     this.#admitted = Math.min(burst, this.#admitted + ((nowMs - this.#countedAtMs) * perSecond) / 1000);
     this.#countedAtMs = nowMs;
-    if (this.#admitted >= 1) {
-      this.#admitted--;
-      this.#log[this.#level](message, fields);
-      return;
+    if (this.#admitted >= cost) {
+      this.#admitted -= cost;
+      return true;
     }
     if (this.#leftOut++ === 0) {
       this.#leftOutSinceMs = nowMs;
       this.#timer = setTimeout(() => this.end(), PERIOD_MS).unref();
     }
-    this.#last = message;
-  };
+    return false;
+  }
 
   end(): void {
     clearTimeout(this.#timer);

@@ -5,7 +5,8 @@ import type { QuotaAnswer, QuotaLease, QuotaPlace } from '../../contract.ts';
 import type { Closed, Counted, HasPage, LogLine, OpenFailed, Prepared, Readiness } from '../../isolated/protocol.ts';
 import type { Variants } from './batch.ts';
 import { double, flag, list, maybe, message, optional, text, whole, wholes, word } from './fields.ts';
-import { maybeValuesBy, valuesBy } from './values.ts';
+import { LOG_LINE } from './log-line.ts';
+import { maybeValuesBy } from './values.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -94,7 +95,6 @@ export type PluginMessage =
 type Bare<M> = Omit<M, 'kind'>;
 type Named<K extends PluginMessage['kind']> = Bare<Extract<PluginMessage, { readonly kind: K }>>;
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const HOLDER = message<{ readonly who: string; readonly units: number }>({ who: [1, text], units: [2, double] });
 const LEASE = message<QuotaLease>({
   id: [1, optional(text)],
@@ -175,14 +175,7 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
   opened: [7, message<Named<'opened'>>({ look: [1, flag], reset: [2, flag] })],
   openFailed: [8, message<Omit<Named<'openFailed'>, 'code'>>({ why: [1, text] })],
   readiness: [9, message<Named<'readiness'>>({ ready: [1, flag], why: [2, optional(text)] })],
-  log: [
-    10,
-    message<Named<'log'>>({
-      level: [1, word(LEVELS, 'info')],
-      message: [2, text],
-      fields: [3, valuesBy(() => 'any')],
-    }),
-  ],
+  log: [10, LOG_LINE],
   counted: [11, message<Named<'counted'>>({ name: [1, text], help: [2, text], amount: [3, double] })],
   look: [
     12,

@@ -79,8 +79,6 @@ function toHost(read: PluginMessage): FromHandler | Pong {
     case 'prepared':
     case 'readiness':
       return read.why === undefined ? read : { ...read, why: boundedText(read.why) };
-    case 'log':
-      return { ...read, message: boundedText(read.message) };
     default:
       return read;
   }

@@ -510,6 +510,48 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
     expect(opened.logged.map(({ message }) => message.length)).toEqual([4099]);
   });
 
+  test('a flood of long log lines: what is left out is not decoded, and calls are answered', async () => {
+    const deep = { mapValue: { fields: { a: { kind: { case: 'stringValue', value: 'x'.repeat(8000) } } } } };
+    const fields = Object.fromEntries(
+      Array.from({ length: 4 }, (_, n) => [`f${n}`, { kind: { case: 'mapValue', value: deep.mapValue } }]),
+    );
+    const lines = Array.from({ length: 120 }, (_, n) => ({
+      kind: { case: 'log', value: { level: 3, message: `line ${n}`, fields } },
+    }));
+    const flood = toBinary(HandleResponseSchema, create(HandleResponseSchema, { messages: lines } as never));
+    expect(flood.length).toBeGreaterThan(3_800_000);
+    // Its fields are no protobuf; decoding them would end the stream.
+    const unreadable = new Uint8Array([0x0a, 0x0b, 0x52, 0x09, 8, 3, 0x12, 1, 0x6e, 0x1a, 2, 0xff, 0xff]);
+    const tooLong = {
+      level: 4,
+      message: 'm',
+      fields: { all: { kind: { case: 'stringValue', value: 'x'.repeat(70_000) } } },
+    };
+    const { address } = await serve(
+      plugin((number, send) => {
+        for (let n = 0; n < 20; n++) send(flood);
+        send(reply({ case: 'log', value: tooLong }));
+        send(unreadable);
+        send(answered(number));
+      }, {}),
+    );
+    const opened = await open(revoked, address);
+    const check = await prepared(opened);
+    expect(await check({ user: 'ann' }, testCall(20_000))).toMatchObject({ kind: 'allow' });
+    const written = opened.logged.filter(({ message }) => /^line |^n$/.test(message)); // the last one is short enough
+    expect(written.length).toBeGreaterThan(5);
+    expect(written.length).toBeLessThan(40); // of 150 lines, since each is as long as nine
+    expect(opened.logged.find(({ message }) => message === 'm')?.fields['problem']).toMatch(
+      /^the fields of this line have 70\d{3} octets; 65536 are read$/,
+    );
+    await opened.close();
+    expect(opened.logged.find(({ message }) => message.startsWith('log lines of a plugin'))?.fields).toMatchObject({
+      of: 'warn',
+      lines: 2401 - written.length,
+      last: expect.stringMatching(/^line \d+$/),
+    });
+  });
+
   test('two answers: the second is counted and ignored', async () => {
     const { first, problems, opened } = await once((number, send) => {
       send(answered(number));
