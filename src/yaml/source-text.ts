@@ -1,3 +1,5 @@
+import { nearest } from '../text/nearest.ts';
+
 /** A position in a file, as shown to people: lines and columns count from 1. */
 export interface Position {
   readonly file: string;
@@ -5,9 +7,13 @@ export interface Position {
   readonly column: number;
 }
 
-/** `password: hunter2`, in block or flow style; a reference (`{ $env: NAME }`) is not a secret. */
-const SECRET_VALUE =
-  /\b(\w*(?:password|secret|token)\w*["']?\s*:\s+)(?!(?:true|false)\b)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
+/** `key: value`, in block or flow style; a reference (`{ $env: NAME }`) is not a secret. */
+const KEY_AND_VALUE =
+  /(?<![\w-])(([\w-]+)["']?\s*:\s+)(?!(?:true|false)\b)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
+const SECRET_KEY = /password|passphrase|passwd|secret|token|credential|(?:api|private)[-_]?key/i;
+/** What a misspelt key may have been meant to be. */
+const SECRET_KEYS = ['password', 'passphrase', 'passwd', 'secret', 'token', 'credentials', 'apikey'];
+const isSecretKey = (key: string): boolean => SECRET_KEY.test(key) || nearest(key, SECRET_KEYS) !== undefined;
 
 /** `redis://user:password@host`. */
 const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;
@@ -18,7 +24,10 @@ const KEY = /()(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE 
 /** Keeps the length, so that carets stay aligned. */
 function withoutSecrets(line: string): string {
   const hidden = (_: string, before: string, value: string): string => `${before}${'*'.repeat(value.length)}`;
-  return [SECRET_VALUE, URL_CREDENTIALS, KEY].reduce((text, pattern) => text.replaceAll(pattern, hidden), line);
+  const named = line.replaceAll(KEY_AND_VALUE, (all: string, before: string, key: string, value: string) =>
+    isSecretKey(key) ? hidden(all, before, value) : all,
+  );
+  return [URL_CREDENTIALS, KEY].reduce((text, pattern) => text.replaceAll(pattern, hidden), named);
 }
 
 /** The text of a file, with offsets mapped to lines and columns. */
@@ -27,6 +36,8 @@ export class SourceText {
   readonly text: string;
   /** Of a size known beforehand: a list of the lines of many rules would be copied over and over while it grows. */
   readonly #lineStarts: Uint32Array;
+  /** Ranges that no excerpt shows. */
+  readonly #hidden: { readonly start: number; readonly end: number }[] = [];
 
   constructor(file: string, text: string) {
     this.file = file;
@@ -43,6 +54,11 @@ export class SourceText {
     return { file: this.file, line: line + 1, column: offset - this.#startOf(line) + 1 };
   }
 
+  /** No excerpt shows this range. */
+  hide(start: number, end: number): void {
+    this.#hidden.push({ start, end });
+  }
+
   /** The line at `start`, and under it carets up to `end` or the line's end. */
   excerpt(start: number, end: number): string | undefined {
     const lineStart = this.#startOf(this.#lineOf(start));
@@ -51,7 +67,17 @@ export class SourceText {
     if (line.trim() === '') return undefined;
     const before = line.slice(0, start - lineStart).replaceAll(/[^\t]/g, ' ');
     const carets = Math.max(1, Math.min(end - start, line.length - (start - lineStart)));
-    return `${withoutSecrets(line)}\n${before}${'^'.repeat(carets)}`;
+    return `${withoutSecrets(this.#withoutHidden(line, lineStart))}\n${before}${'^'.repeat(carets)}`;
+  }
+
+  #withoutHidden(line: string, lineStart: number): string {
+    let shown = line;
+    for (const { start, end } of this.#hidden) {
+      const from = Math.max(0, start - lineStart);
+      const to = Math.min(line.length, end - lineStart);
+      if (from < to) shown = shown.slice(0, from) + '*'.repeat(to - from) + shown.slice(to);
+    }
+    return shown;
   }
 
   #startOf(line: number): number {

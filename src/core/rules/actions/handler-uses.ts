@@ -12,6 +12,7 @@ import { meant } from '../../../text/nearest.ts';
 import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
 import type { Fields } from '../../../yaml/fields.ts';
 import type { HandlerSpec } from '../policy.ts';
+import { hideLikelySecrets } from '../../../yaml/likely-secrets.ts';
 import { parsedBy } from '../../../yaml/schema-findings.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { type Place, plain } from '../../../yaml/nodes.ts';
@@ -96,6 +97,7 @@ export class HandlerUses {
       return { value: undefined };
     }
     const value = node === undefined ? {} : plain(node);
+    if (node !== undefined) hideLikelySecrets(schema, node);
     const parsed = parsedBy(
       schema,
       value,

@@ -14,6 +14,7 @@ import { declaredAt, type MapNode, type Node, nodeAt, type Place } from '../../.
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
 import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
+import { hideLikelySecrets } from '../../../yaml/likely-secrets.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../../../yaml/schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
@@ -151,6 +152,7 @@ export class HandlersSection implements DeclaredHandlers {
     }
     if (!fields.has('config') && fields.mayMisspell('config')) return;
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
+    hideLikelySecrets(adapter.config, configNode);
     const before = this.#findings.hasErrors;
     const written = this.#values.resolvedFor(adapter, configNode);
     const marked = secretsOfConfig(adapter.config, written.value);
