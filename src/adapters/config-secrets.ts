@@ -24,6 +24,12 @@ function markedTexts(schema: unknown, value: unknown): readonly string[] {
   return [...same, ...Object.entries(value).flatMap(([key, one]) => markedTexts(shape?.[key] ?? valueType, one))];
 }
 
+/** Names of the members that are secret, or have a part that is. */
+export const secretMembers = (schema: unknown, value: unknown): readonly string[] =>
+  typeof value !== 'object' || value === null
+    ? []
+    : Object.entries(value).flatMap(([name, one]) => (markedTexts(schema, { [name]: one }).length > 0 ? [name] : []));
+
 function textsIn(value: unknown): readonly string[] {
   if (typeof value === 'string') return [value];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];

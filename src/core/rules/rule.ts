@@ -112,6 +112,8 @@ export interface ReportAction {
   readonly shape: Shape;
   /** Names of inputs that read a secret in the clear. */
   readonly reveals: readonly string[];
+  /** Names of params that are secret. */
+  readonly secretParams: readonly string[];
 }
 
 export interface EnrichAction {

@@ -340,3 +340,16 @@ test('the config that an operator sees has none, also in maps of any keys', asyn
     headers: { 'x-key': '(secret)' },
   });
 });
+
+test('a dead letter is shown without the secret params of its rule, and is replayed with them', async () => {
+  const { engine, log } = await engineWith({ write: (said) => new Rejected(said) }, RULES.write);
+  void log({ 'request.path': '/a' });
+  await engine.flush();
+  const ask = (request: object) => engine.letters({ handler: undefined, ...request } as never);
+  const { rows } = await ask({ kind: 'list' });
+  expect(rows).toHaveLength(1);
+  const { shown = '' } = await ask({ kind: 'show', id: rows[0]?.id });
+  expect(JSON.parse(shown)).toMatchObject({ params: { key: '(secret)' } });
+  expectNone(shown);
+  expect(await ask({ kind: 'replay' })).toMatchObject({ settled: [rows[0]?.id], failed: [] });
+});

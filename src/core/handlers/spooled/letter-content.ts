@@ -1,15 +1,23 @@
 /** What a dead letter holds, for people. */
+import { HIDDEN } from '../../../attributes/secrets.ts';
 import { messageOf } from '../../../text/message-of.ts';
-import { decodeReport } from './record.ts';
+import { decodeReport, type SinkDefinition } from './record.ts';
 
 /** The record itself, in base64, if this version cannot read it. */
 export function contentOf(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     const { timeMs, input, definition } = decodeReport(bytes);
-    return { reported: new Date(timeMs).toISOString(), values: input, params: definition?.params };
+    return { reported: new Date(timeMs).toISOString(), values: input, params: shownParams(definition) };
   } catch (error) {
     return { unreadable: messageOf(error), record: Buffer.from(bytes).toString('base64') };
   }
+}
+
+/** The letter keeps them, since a replay makes its sink of them. */
+function shownParams(definition: SinkDefinition | undefined): unknown {
+  if (definition === undefined || definition.secretParams.length === 0) return definition?.params;
+  const { params, secretParams } = definition;
+  return { ...(params as object), ...Object.fromEntries(secretParams.map((name) => [name, HIDDEN])) };
 }
 
 /** For JSON.stringify: bytes as base64, and numbers that JSON lacks as text. */

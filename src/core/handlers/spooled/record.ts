@@ -23,6 +23,8 @@ export interface SinkDefinition {
   readonly shape: Shape;
   /** Names of fields that may have a secret in the clear. */
   readonly reveals: readonly string[];
+  /** Names of params that are secret. */
+  readonly secretParams: readonly string[];
 }
 
 export interface EncodedDefinition extends SinkDefinition {
@@ -47,6 +49,7 @@ const definitionCodec = message<SinkDefinition>({
   params: [2, anyValue],
   shape: [3, shape as FieldCodec<Shape>],
   reveals: [4, texts],
+  secretParams: [5, texts],
 });
 
 const encodedMessage: FieldCodec<Uint8Array | undefined> = {
@@ -68,12 +71,12 @@ const storedCodec = message<Stored>({
 
 const writer = new ProtobufWriter();
 
-export function encodeDefinition({ rule, params, shape: input, reveals }: SinkDefinition): EncodedDefinition {
+export function encodeDefinition(definition: SinkDefinition): EncodedDefinition {
   writer.start();
-  definitionCodec.write(writer, { rule, params, shape: input, reveals });
+  definitionCodec.write(writer, definition);
   const encoded = writer.finish();
   const key = createHash('sha256').update(encoded).digest('base64url').slice(0, 12);
-  return { rule, params, shape: input, reveals, key, encoded };
+  return { ...definition, key, encoded };
 }
 
 const known = new WeakMap<Rule, EncodedDefinition>();
@@ -83,8 +86,9 @@ export function definitionOf(rule: Rule): EncodedDefinition {
   let definition = known.get(rule);
   if (definition === undefined) {
     if (rule.action?.kind !== 'report') throw new TypeError(`${rule.name} is not a report rule`);
-    const { params, shape: input, reveals } = rule.action;
-    known.set(rule, (definition = encodeDefinition({ rule: rule.name, params, shape: input, reveals })));
+    const { params, shape: input, reveals, secretParams } = rule.action;
+    definition = encodeDefinition({ rule: rule.name, params, shape: input, reveals, secretParams });
+    known.set(rule, definition);
   }
   return definition;
 }
@@ -122,6 +126,5 @@ export function decodeReport(record: Uint8Array): StoredReport & {
 
 function decoded(key: string, encoded: Uint8Array): EncodedDefinition {
   const bytes = Buffer.from(encoded); // a copy, since it outlives the buffer that was read
-  const { rule, params, shape: input, reveals } = definitionCodec.read(bytes, 0, bytes.length);
-  return { key, encoded: bytes, rule, params, shape: input, reveals };
+  return { key, encoded: bytes, ...definitionCodec.read(bytes, 0, bytes.length) };
 }

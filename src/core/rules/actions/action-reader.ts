@@ -3,6 +3,7 @@
  * **In**: the fields of a rule, the handlers. **Out**: the action, its expressions, the outputs of its handler.
  * **Fails**: with findings; the action is then `undefined`.
  */
+import { secretMembers } from '../../../adapters/config-secrets.ts';
 import type { Shape } from '../../../adapters/contract.ts';
 import type { ActionKind } from '../../actions.ts';
 import { Fields, fieldsOf } from '../../../yaml/fields.ts';
@@ -146,6 +147,7 @@ export class ActionReader {
         inputs: inputs.compiled,
         shape: inputs.shape,
         reveals,
+        secretParams: secretMembers(use.serves.params, params),
       },
       compiled: inputs.compiled,
       output: {},
