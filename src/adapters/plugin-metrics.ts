@@ -1,9 +1,11 @@
 /** Counters and metrics pages of plugins, for /metrics. */
 import { settlesWithin } from '../time/settles-within.ts';
 import { kindOf } from '../text/kind-of.ts';
+import { messageOf } from '../text/message-of.ts';
 import { type SecretTexts, NO_SECRETS } from '../text/secret-texts.ts';
 import type { Counter, Host, Log, PageText } from './contract.ts';
 import { boundedText } from './log/bounded-fields.ts';
+import { boundedLines, PAGE_BOUNDS, type PageBounds, PageRoom } from './page-lines.ts';
 
 export interface PluginMetrics {
   /**
@@ -59,13 +61,18 @@ export async function* piecesOf(render: RenderPage, withinMs = PIECE_WITHIN_MS):
   let last = '\n';
   let pieces: AsyncIterator<string> | undefined;
   try {
-    const page = await inTime(render());
+    const page: unknown = await inTime(render());
     if (typeof page === 'string') {
       if (page !== '') yield (last = page);
     } else {
-      pieces = page[Symbol.asyncIterator]();
-      for (let next = await inTime(pieces.next()); next.done !== true; next = await inTime(pieces.next()))
+      if (!isAsyncIterable(page))
+        throw new Error(`its page is ${kindOf(page)}; it returns a text, or texts by async function*`);
+      pieces = page[Symbol.asyncIterator]() as AsyncIterator<string>;
+      for (let next = await inTime(pieces.next()); next.done !== true; next = await inTime(pieces.next())) {
+        if (typeof next.value !== 'string')
+          throw new Error(`a piece of its page is ${kindOf(next.value)}, and no text`);
         if (next.value !== '') yield (last = next.value);
+      }
     }
   } catch (error) {
     if (!last.endsWith('\n')) yield '\n';
@@ -75,6 +82,9 @@ export async function* piecesOf(render: RenderPage, withinMs = PIECE_WITHIN_MS):
   }
   if (!last.endsWith('\n')) yield '\n';
 }
+
+const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 
 export async function joined(pieces: AsyncIterable<string>): Promise<string> {
   let text = '';
@@ -93,10 +103,22 @@ const TOO_MANY =
   'a name must not depend on the request';
 const UNCOUNTED: Counter = { add() {} };
 
-export function createPluginMetrics(log: Log): PluginMetrics {
+interface Opening {
+  readonly pages: RenderPage[];
+  readonly secrets: SecretTexts;
+  /** Counts what a page could not show; made when there is something. */
+  readonly dropped: () => Counter;
+  /** What was wrong with the page when it was shown last, so that a line is written once and not at each scrape. */
+  why: string | undefined;
+}
+
+const TOO_LARGE = 'error in a plugin: its metrics page is too large, and the rest of it is left out';
+
+/** `bounds`: of the pages of each handler. */
+export function createPluginMetrics(log: Log, bounds: PageBounds = PAGE_BOUNDS): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
-  const openings = new Map<string, { readonly pages: RenderPage[]; readonly secrets: SecretTexts }[]>();
+  const openings = new Map<string, Opening[]>();
 
   /** By handler. */
   const kept = new Map<string, Map<string, unknown>>();
@@ -114,13 +136,27 @@ export function createPluginMetrics(log: Log): PluginMetrics {
     }, refused);
   }
 
-  async function* page(handler: string, render: RenderPage, secrets: SecretTexts): AsyncGenerator<string> {
-    try {
-      yield* piecesOf(render);
-    } catch (error) {
-      log.warn('the metrics page of a handler failed and is left out', { handler, error: secrets.value(error) });
+  async function* pagesOf(handler: string, opening: Opening): AsyncGenerator<string> {
+    const { pages, secrets, dropped } = opening;
+    const room = new PageRoom(bounds);
+    let why: string | undefined;
+    for (const render of pages) {
+      try {
+        yield* boundedLines(piecesOf(render), room, secrets);
+      } catch (error) {
+        why = secrets.text(messageOf(error));
+        if (why !== opening.why)
+          log.warn('the metrics page of a handler failed and is left out', { handler, error: secrets.value(error) });
+        yield `${INCOMPLETE}\n`;
+      }
+    }
+    if (room.droppedSeries > 0) {
+      dropped().add(room.droppedSeries);
+      if (opening.why !== TOO_LARGE) log.error(TOO_LARGE, { handler, droppedSeries: room.droppedSeries, ...bounds });
+      why = TOO_LARGE;
       yield `${INCOMPLETE}\n`;
     }
+    opening.why = why;
   }
 
   async function* pieces(): AsyncGenerator<string> {
@@ -130,15 +166,21 @@ export function createPluginMetrics(log: Log): PluginMetrics {
       yield `# HELP ${full} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${full} counter\n${lines.join('')}`;
     }
     for (const [handler, stack] of openings) {
-      const { pages = [], secrets = NO_SECRETS } = stack.at(-1) ?? {};
-      for (const render of pages) yield* page(handler, render, secrets);
+      const newest = stack.at(-1);
+      if (newest !== undefined) yield* pagesOf(handler, newest);
     }
   }
 
   return {
     forHandler(handler, secrets = NO_SECRETS) {
       const pages: RenderPage[] = [];
-      const opening = { pages, secrets };
+      const opening: Opening = {
+        pages,
+        secrets,
+        dropped: () =>
+          counter(handler, 'dropped_series', 'Series of a metrics page beyond its bounds.', () => undefined),
+        why: undefined,
+      };
       const names = new Set<string>();
       let isRefused = false;
       let hasTooMany = false;
