@@ -24,15 +24,19 @@ export class OutageLog {
     this.#lines = new Throttle({ nowMs });
   }
 
+  /** It has stopped; why is not known yet, and nothing is logged. */
+  began(): void {
+    if (this.#isDown) return;
+    this.#isDown = true;
+    this.#isLogged = false;
+    this.#downSinceMs = this.#nowMs();
+    this.#failures = 0;
+  }
+
   /** `more`: fields that are read if a line is written. Returns whether one is. */
   failed(message: string, why: string, more?: () => LogFields): boolean {
+    this.began();
     const nowMs = this.#nowMs();
-    if (!this.#isDown) {
-      this.#isDown = true;
-      this.#isLogged = false;
-      this.#downSinceMs = nowMs;
-      this.#failures = 0;
-    }
     this.#failures++;
     if (this.#lines.admit() === 0) return false;
     this.#isLogged = true;

@@ -11,8 +11,10 @@ import { MAX_HITS } from '../algorithms.ts';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
 import { corkForTurn, InFlight } from './in-flight.ts';
-import { type Command, type Count, type ExpiryS, type Increment, placeOf, RedisPipe } from './pipe.ts';
-import { reasonOf, Upkeep } from './upkeep.ts';
+import { KeptPipe } from './kept-pipe.ts';
+import { type Command, type Count, type ExpiryS, type Increment, placeOf } from './pipe.ts';
+import { reasonOf } from './reason.ts';
+import { Upkeep } from './upkeep.ts';
 
 export interface Connection {
   /** `read` throws if the reply does not match the command; the server is then not Redis, and the call fails with Unavailable. */
@@ -38,6 +40,8 @@ export interface ConnectionOptions {
   readonly onReady: (isReady: boolean, why?: string) => void;
   /** Counts go over a pipe of their own, not through ioredis; not to a cluster, which has many servers. */
   readonly hasPipe?: boolean;
+  /** The pipe is refused, though the connection is open: counts go over that one. `undefined`: it is open again. */
+  readonly onPipe?: (why: string | undefined) => void;
 }
 
 /** A hung node is found when the others have taken over its slots. */
@@ -47,20 +51,20 @@ const SLOTS_REFRESH_MS = 5000;
  * outage; so this ends only what hangs. How long a call may wait is up to its handler's deadline.
  */
 const CLUSTER_COMMAND_MS = 1000;
-const REOPEN_PIPE_MS = 200;
 
 export function openConnection({
   redis: { shown = '', cluster, ...options },
   timeoutMs,
   onReady,
   hasPipe = false,
+  onPipe = () => {},
 }: ConnectionOptions): Connection {
   const label = shown === '' ? 'Redis' : `Redis at ${shown}`;
   const connections = { total: 0, active: 0, closed: 0 };
   /** RESP 2: proxies do not know HELLO. */
   const each = { ...options, protocol: 2 as const, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
-  let pipe: RedisPipe | undefined;
   let isClosed = false;
+  const pipe = hasPipe && cluster === undefined ? new KeptPipe(onPipe) : undefined;
   const firstTry = Promise.withResolvers<void>();
   const greets = cluster === undefined && options.sentinels === undefined;
   const upkeep = new Upkeep({
@@ -71,7 +75,7 @@ export function openConnection({
       if (isUp) {
         connections.total++;
         connections.active = 1;
-        openPipe();
+        if (!isClosed) pipe?.open(placeOf(redis as Redis));
         onReady(true);
       } else {
         connections.closed += connections.active;
@@ -105,20 +109,6 @@ export function openConnection({
   });
   const { redis } = upkeep;
   onReady(false, `${label}: ${upkeep.why}`);
-
-  /** The pipe connects to the server that ioredis has found, and is closed with that connection. */
-  function openPipe(): void {
-    if (!hasPipe || isClosed || redis instanceof Cluster) return;
-    pipe?.close();
-    const opened: RedisPipe = new RedisPipe(placeOf(redis), () => {
-      if (pipe !== opened) return;
-      pipe = undefined;
-      setTimeout(() => {
-        if (upkeep.isUp && pipe === undefined) openPipe();
-      }, REOPEN_PIPE_MS).unref();
-    });
-    pipe = opened;
-  }
 
   const unavailable = (reason: string, cause?: unknown): Unavailable =>
     new Unavailable(`${label}: ${reason}`, 0, { cause });

@@ -34,7 +34,7 @@ const OF_A_PROXY =
   /^(no upstream host|upstream (failure|protocol error)|ERR (Connection (refused|timed out|reset by peer)|No route to host|Host is down|Broken pipe))/i;
 
 /** `READONLY You can't ...`, and of Redis 6 and older `ERR Error running script ...: -READONLY You can't ...`. */
-export function codeOf(reply: string): string {
+function codeOf(reply: string): string {
   const [, inScript] = /^ERR Error running script .*?-([A-Z]+) /.exec(reply) ?? [];
   return inScript ?? /^[A-Z]+/.exec(reply)?.[0] ?? '';
 }
@@ -65,3 +65,8 @@ export function isServing(role: unknown, refusal: string): boolean {
       return true;
   }
 }
+
+export const hasCode = (reply: string): boolean => !['', 'ERR'].includes(codeOf(reply));
+
+/** Of PING: an ACL without it, or a disk that is full; the next command decides. */
+export const isPassing = (reply: string): boolean => hasCode(reply) && !givesUpConnection(reply, 'server');

@@ -8,7 +8,7 @@
  * command is sent at a time, and the next connection is not asked again.
  */
 import { type Redis, ReplyError } from 'ioredis';
-import { codeOf, givesUpConnection } from './error-reply.ts';
+import { hasCode, isPassing } from './error-reply.ts';
 
 export class Greeter {
   #isProbing = false;
@@ -22,7 +22,7 @@ export class Greeter {
     try {
       await redis.ping();
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!isReply(error) || !isPassing(error.message)) throw error;
     }
     if (isProxy) return true;
     this.#isProbing = true;
@@ -31,7 +31,7 @@ export class Greeter {
       return false;
     } catch (error) {
       if (!isReply(error)) throw error;
-      return !hasCode(error);
+      return !hasCode(error.message); // proxies refuse without one
     } finally {
       this.#isProbing = false;
     }
@@ -45,10 +45,3 @@ export class Greeter {
 }
 
 const isReply = (error: unknown): error is Error => error instanceof ReplyError;
-
-/** Proxies refuse without one. */
-const hasCode = ({ message }: Error): boolean => !['', 'ERR'].includes(codeOf(message));
-
-/** An ACL without PING, or a disk that is full: the next command decides. */
-const isPassing = (error: unknown): boolean =>
-  isReply(error) && hasCode(error) && !givesUpConnection(error.message, 'server');

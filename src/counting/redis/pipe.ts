@@ -9,7 +9,8 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { type Redis, ReplyError } from 'ioredis';
 import { MAX_HITS } from '../algorithms.ts';
-import { isOfServer } from './error-reply.ts';
+import { isOfServer, isPassing } from './error-reply.ts';
+import { CLOSED, reasonOf } from './reason.ts';
 
 export interface PipePlace {
   readonly host?: string;
@@ -80,6 +81,16 @@ const [CR, MINUS, COLON] = [0x0d, 0x2d, 0x3a];
 /** Of one reply; an error of Redis takes less. */
 const MAX_LINE_BYTES = 64 * 1024;
 
+export interface PipeEvents {
+  ready(): void;
+  /** `why` holds no secret. */
+  closed(wasReady: boolean, why: string): void;
+}
+
+/** A password that the server does not ask for; ioredis goes on, too. */
+const isNoPassword = (reply: string): boolean =>
+  /no password is set|without any password configured for the default user/.test(reply);
+
 export class RedisPipe {
   readonly #socket: Socket;
   readonly #batches: Batch[] = [];
@@ -87,13 +98,13 @@ export class RedisPipe {
   /** Of the last hit; most are alike. */
   #words: HitWords = wordsOf(1, 0);
   #isReady = false;
-  #isGreeted: boolean;
-  readonly #onClose: () => void;
+  /** Replies to come before it is ready: to AUTH, and to PING. */
+  #greetings: ('AUTH' | 'PING')[] = [];
+  readonly #onEvent: PipeEvents;
 
-  constructor(place: PipePlace, onClose: () => void) {
+  constructor(place: PipePlace, onEvent: PipeEvents) {
     const { host = '127.0.0.1', port = 6379, path, tls, username, password } = place;
-    this.#onClose = onClose;
-    this.#isGreeted = password === undefined;
+    this.#onEvent = onEvent;
     const socket =
       path !== undefined
         ? connectTcp({ path })
@@ -102,8 +113,12 @@ export class RedisPipe {
           : connectTls({ host, port, ...tls });
     this.#socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
-      if (password === undefined) this.#isReady = true;
-      else socket.write(commandText(username === undefined ? ['AUTH', password] : ['AUTH', username, password]));
+      if (password !== undefined) {
+        this.#greetings.push('AUTH');
+        socket.write(commandText(username === undefined ? ['AUTH', password] : ['AUTH', username, password]));
+      }
+      this.#greetings.push('PING'); // a server with too many clients refuses it, and closes the connection
+      socket.write(commandText(['PING']));
     });
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -112,8 +127,9 @@ export class RedisPipe {
         socket.destroy(error instanceof Error ? error : undefined);
       }
     });
-    socket.on('error', () => {}); // close follows
-    socket.on('close', () => this.#closed());
+    let why = CLOSED;
+    socket.on('error', (error) => (why = reasonOf(error)));
+    socket.on('close', () => this.#closed(why));
   }
 
   /** The server accepts commands. */
@@ -124,7 +140,7 @@ export class RedisPipe {
   /** Replies to `beside` are awaited only if nothing is counted. */
   count(increments: readonly Increment[], expiryS: ExpiryS, beside: readonly Command[]): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
-      if (!this.#isReady) return reject(new Error('the connection is closed'));
+      if (!this.#isReady) return reject(new Error(CLOSED));
       let text = '';
       let words = this.#words;
       for (const { key, cost, perMs } of increments) {
@@ -156,15 +172,22 @@ export class RedisPipe {
       let end = at;
       while (end < bytes.length && bytes[end] !== CR) end++; // a line has a few bytes: faster than indexOf
       if (end + 1 >= bytes.length) break;
-      if (this.#isGreeted) this.#reply(bytes, at, end);
-      else {
-        if (bytes[at] === MINUS) throw new ReplyError(bytes.toString('utf8', at + 1, end));
-        this.#isGreeted = this.#isReady = true;
-      }
+      if (this.#isReady) this.#reply(bytes, at, end);
+      else this.#greeted(bytes.toString('utf8', at, end));
       at = end + 2;
     }
     this.#rest = bytes.subarray(at);
     if (this.#rest.length > MAX_LINE_BYTES) throw new Error('Redis sent no end of a line');
+  }
+
+  #greeted(reply: string): void {
+    const command = this.#greetings.shift();
+    if (command === undefined) throw new ReplyError(reply.slice(1));
+    if (reply.startsWith('-') && !(command === 'AUTH' ? isNoPassword(reply) : isPassing(reply.slice(1))))
+      throw new ReplyError(reply.slice(1));
+    if (this.#greetings.length > 0) return;
+    this.#isReady = true;
+    this.#onEvent.ready();
   }
 
   #reply(bytes: Buffer, from: number, to: number): void {
@@ -177,10 +200,11 @@ export class RedisPipe {
     batch.done(counts ?? []);
   }
 
-  #closed(): void {
+  #closed(why: string): void {
+    const wasReady = this.#isReady;
     this.#isReady = false;
-    for (const { failed } of this.#batches.splice(0)) failed(new Error('the connection is closed'));
-    this.#onClose();
+    for (const { failed } of this.#batches.splice(0)) failed(new Error(CLOSED));
+    this.#onEvent.closed(wasReady, why);
   }
 }
 

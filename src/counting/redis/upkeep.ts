@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { Cluster, type Redis, ReplyError } from 'ioredis';
 import { givesUpConnection, isServing, type ServerKind } from './error-reply.ts';
 import { Greeter } from './greeting.ts';
+import { CLOSED, reasonOf } from './reason.ts';
 
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1000;
@@ -147,7 +148,7 @@ export class Upkeep {
     if (this.#why !== undefined && this.#why !== NOT_YET) return this.#why;
     const command = this.#closedBefore;
     if (this.#why === NOT_YET) return command === undefined ? CLOSED_EARLY : closedFor(command);
-    if (this.#isAnswered || !this.#isProxy || command === undefined) return 'the connection is closed';
+    if (this.#isAnswered || !this.#isProxy || command === undefined) return CLOSED;
     this.#refusals++; // each new connection would end so
     return closedFor(command);
   }
@@ -215,22 +216,3 @@ const waitingCommand = (redis: Redis | Cluster): string | undefined => {
   };
   return commandQueue?.peekFront()?.command.name.toUpperCase();
 };
-
-/** Redis 7 appends this to an error within a script; it does not help operators. */
-const BACK_OFF = / Retrying from scratch after [\d.]+ms\./;
-const IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
-
-/**
- * Message of an error, with its cause. For a host with several addresses Node throws an AggregateError without a message; ioredis puts the
- * error of a cluster's node beside the message, and its back-off into that of sentinels.
- */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.message !== '') {
-    const { lastNodeError } = error as { readonly lastNodeError?: unknown };
-    const message = error.message.replace(IN_SCRIPT, '').replace(BACK_OFF, '');
-    return lastNodeError === undefined ? message : `${message.replace(/\.$/, '')}: ${reasonOf(lastNodeError)}`;
-  }
-  const [first] = error instanceof AggregateError ? (error.errors as unknown[]) : [];
-  return first === undefined ? ((error as NodeJS.ErrnoException).code ?? error.name) : reasonOf(first);
-}

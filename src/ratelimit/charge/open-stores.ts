@@ -71,12 +71,14 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
   }
   const { replica = replicaName(), worker = 0 } = shared ?? {};
   const openAt = (setting: 'REDIS' | 'REDIS_PERSECOND', gauge: string): RedisPool => {
+    const outageLog = (): OutageLog | undefined => log && new OutageLog(log, { pool: gauge });
     const pool = asSetting(setting, () =>
       redisPool({
         settings,
         setting,
         nowMs,
-        outage: log === undefined ? undefined : new OutageLog(log, { pool: gauge }),
+        outage: outageLog(),
+        pipeOutage: outageLog(),
         around: (store) => aroundRedis(store, setting === 'REDIS' ? 'others' : 'per second'),
         replica,
         worker,

@@ -3,6 +3,7 @@
  * **In**: successes and failures of round trips. **Out**: a log line when an outage begins, goes on, and ends. **Fails**: never.
  */
 import type { OutageLog } from '../../adapters/outage-log.ts';
+import { CLOSED } from '../../counting/redis/reason.ts';
 
 /** Failures closer than this are one event. A partial outage ends after this time without a failure, or after several of its pauses. */
 const QUIET_MS = 1000;
@@ -12,6 +13,9 @@ const LONGEST_QUIET_MS = 60_000;
 const FORGOTTEN_MS = 600_000;
 /** Failures of one event that are an outage in part, and the least time from the first to the last. */
 const EVENT = { failures: 5, windowMs: 100 };
+
+/** A server that closes a connection tells the next one why: another password, too many clients. */
+const UNTOLD_MS = 250;
 
 const STOPPED = 'Redis does not answer';
 const STOPPED_IN_PART = 'Redis does not answer some calls';
@@ -28,6 +32,8 @@ export class RedisOutage {
   #isConfirmed = false;
   #quietMs = QUIET_MS;
   #isOut = false;
+  /** The connection is closed, and nothing is logged yet. */
+  #untold: { readonly why: string; readonly timer: NodeJS.Timeout } | undefined;
 
   constructor(log: OutageLog | undefined) {
     this.#log = log;
@@ -35,11 +41,30 @@ export class RedisOutage {
 
   /** Connected; no command was sent yet. */
   connected(): void {
+    this.#tell();
     this.#log?.succeeded(ANSWERS_AGAIN);
   }
 
   disconnected(why: string): void {
+    if (why.endsWith(CLOSED)) {
+      this.#log?.began();
+      this.#untold ??= { why, timer: setTimeout(() => this.#tell(), UNTOLD_MS).unref() };
+      return;
+    }
+    this.close();
     this.#log?.failed(STOPPED, why);
+  }
+
+  /** Logs no more. */
+  close(): void {
+    clearTimeout(this.#untold?.timer);
+    this.#untold = undefined;
+  }
+
+  #tell(): void {
+    const why = this.#untold?.why;
+    this.close();
+    if (why !== undefined) this.#log?.failed(STOPPED, why);
   }
 
   /** `wasOpen`: this success closed the breaker. */

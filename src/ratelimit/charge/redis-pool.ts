@@ -26,6 +26,8 @@ export interface RedisPoolOptions {
   readonly setting: 'REDIS' | 'REDIS_PERSECOND';
   readonly nowMs: () => number;
   readonly outage: OutageLog | undefined;
+  /** Of the connection for counts alone. */
+  readonly pipeOutage?: OutageLog | undefined;
   /** Put around what asks Redis: a tracer. */
   readonly around: (store: ChargeStore) => ChargeStore;
   /** Name of this process for others, and the number of this thread. */
@@ -40,7 +42,7 @@ export interface RedisPool extends RedisStore {
 }
 
 export function redisPool(options: RedisPoolOptions): RedisPool {
-  const { settings, setting, nowMs, outage, around, replica, worker } = options;
+  const { settings, setting, nowMs, outage, pipeOutage, around, replica, worker } = options;
   const deadlineMs = settings.SLUICE_REDIS_DEADLINE;
   const keyPrefix = settings.CACHE_KEY_PREFIX;
   const guard = new Guard({ timeoutMs: deadlineMs, outage });
@@ -53,6 +55,10 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
       else if (isOpen) guard.outage.disconnected(why);
     },
     hasPipe: true,
+    onPipe(why) {
+      if (why === undefined) pipeOutage?.succeeded('Redis takes its second connection again');
+      else pipeOutage?.failed('Redis refuses its second connection; counts go over the first', why);
+    },
   });
   isOpen = true;
   const escrowed = { taken: 0, returned: 0, stranded: 0 };
@@ -73,5 +79,9 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     around,
     escrow: settings.SLUICE_ESCROW ? { replica, worker, nowMs, onUnits } : undefined,
   });
-  return { ...store, connection, guard, escrowed };
+  const close = (): void | Promise<void> => {
+    guard.outage.close();
+    return store.close();
+  };
+  return { ...store, close, connection, guard, escrowed };
 }

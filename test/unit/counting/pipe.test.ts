@@ -1,12 +1,12 @@
 /** The pipe, and what counts over it, at a real Redis: replies in pieces, refusals, and connections that end in the middle. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
 import { Redis, ReplyError } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 import { MAX_HITS } from '../../../src/counting/algorithms.ts';
-import { type Connection, openConnection } from '../../../src/counting/redis/connection.ts';
+import type { RedisAddress } from '../../../src/counting/redis/config.ts';
+import { type Connection, type ConnectionOptions, openConnection } from '../../../src/counting/redis/connection.ts';
 import { RedisPipe, type Count, type Increment, type PipePlace } from '../../../src/counting/redis/pipe.ts';
 import { type RedisPart, startRedis } from '../../parts/redis.ts';
 import { type HeldLink, startHeldLink } from './held-link.ts';
@@ -42,7 +42,7 @@ async function linked(): Promise<HeldLink> {
 }
 
 async function opened(place: Partial<PipePlace> = {}): Promise<RedisPipe> {
-  const pipe = new RedisPipe({ host, port: redis.port, ...place }, () => {});
+  const pipe = new RedisPipe({ host, port: redis.port, ...place }, { ready() {}, closed() {} });
   ends.push(() => pipe.close());
   await eventually(() => expect(pipe.isReady).toBe(true));
   return pipe;
@@ -112,18 +112,31 @@ test('all that wait fail when the connection ends', async () => {
 });
 
 test('a refused password closes it', async () => {
-  let isClosed = false;
-  const pipe = new RedisPipe({ host, port: redis.port, username: 'no-hash', password: 'wrong' }, () => {
-    isClosed = true;
-  });
-  await eventually(() => expect(isClosed).toBe(true));
+  const closed: unknown[] = [];
+  const place = { host, port: redis.port, username: 'no-hash', password: 'wrong' };
+  const pipe = new RedisPipe(place, { ready() {}, closed: (...how) => closed.push(how) });
+  await eventually(() => expect(closed).toEqual([[false, expect.stringMatching(/^WRONGPASS /)]]));
   expect(pipe.isReady).toBe(false);
+});
+
+test('a password that the server does not ask for is no refusal', async () => {
+  const pipe = await opened({ password: 'unasked' });
+  expect(told(await pipe.count([hit('k')], inSeconds, []))).toEqual([1]);
+});
+
+test('a user without PING may count', async () => {
+  await admin.call('ACL', 'SETUSER', 'no-ping', 'on', '>word', '~*', '+@all', '-ping');
+  const pipe = await opened({ username: 'no-ping', password: 'word' });
+  expect(told(await pipe.count([hit('k')], inSeconds, []))).toEqual([1]);
 });
 
 test('a server that ends no line is left', async () => {
   const server = createServer((socket) => {
     socket.on('error', () => {}); // the pipe closes it
-    socket.once('data', () => socket.write('x'.repeat(1_000_000)));
+    socket.once('data', () => {
+      socket.write('+PONG\r\n');
+      socket.once('data', () => socket.write('x'.repeat(1_000_000)));
+    });
   });
   server.listen(0, host);
   await once(server, 'listening');
@@ -133,25 +146,23 @@ test('a server that ends no line is left', async () => {
 });
 
 describe('a connection with a pipe', () => {
-  async function connected(address: object = {}, hasPipe = true): Promise<Connection> {
+  type Address = Partial<RedisAddress> & Pick<ConnectionOptions, 'onPipe'>;
+  async function connected({ onPipe, ...address }: Address = {}, hasPipe = true): Promise<Connection> {
+    let isPiped = !hasPipe;
     const connection = openConnection({
       redis: { shown: '', db: 0, connectTimeout: 5000, host, port: redis.port, ...address },
+      onPipe(why) {
+        if (why === undefined) isPiped = true;
+        onPipe?.(why);
+      },
       timeoutMs: 10_000,
       onReady() {},
       hasPipe,
     });
     ends.push(() => connection.close());
-    await eventually(() => expect(connection.why).toBeUndefined());
+    await eventually(() => expect([connection.why, isPiped]).toEqual([undefined, true]));
     return connection;
   }
-  /** Commands of ioredis and counts go over different connections once the pipe is there. */
-  async function piped(connection: Connection, user: string): Promise<void> {
-    const pipes = new RegExp(`user=${user} .*`, 'g');
-    await eventually(async () => expect(String(await admin.client('LIST')).match(pipes)).toHaveLength(2));
-    await turn();
-    await connection.count([hit('own:first')], inSeconds, []).catch(() => undefined);
-  }
-
   test('that Redis closes alone: calls in flight fail once, others are counted, and the pipe is opened again', async () => {
     const link = await linked();
     const connection = await connected({ port: link.port });
@@ -174,18 +185,55 @@ describe('a connection with a pipe', () => {
     expect(connection.connections.total).toBe(1);
   });
 
+  const REFUSALS: Readonly<Record<string, readonly [why: RegExp, begin: () => unknown, end: () => unknown]>> = {
+    'another password': [
+      /^WRONGPASS /,
+      () => admin.call('ACL', 'SETUSER', 'piped', 'resetpass', '>other'),
+      () => admin.call('ACL', 'SETUSER', 'piped', 'resetpass', '>word'),
+    ],
+    'too many clients': [
+      /^ERR max number of clients reached/,
+      () => admin.config('SET', 'maxclients', '2'), // this one, and that of ioredis
+      () => admin.config('SET', 'maxclients', '1000'),
+    ],
+  };
+  test.each(Object.entries(REFUSALS))(
+    'that is refused alone, by %s: no call fails, it is tried with a back-off, and the cause is told',
+    async (_name, [why, begin, end]) => {
+      await admin.call('ACL', 'SETUSER', 'piped', 'on', '>word', '~*', '+@all');
+      const told: (string | undefined)[] = [];
+      const address = { username: 'piped', password: 'word', onPipe: (cause: string | undefined) => told.push(cause) };
+      const connection = await connected(address);
+      expect(told).toEqual([undefined]);
+      await begin();
+      const before = Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
+      const opened = String(await admin.client('LIST'))
+        .split('\n')
+        .filter((one) => one.includes('user=piped'));
+      await admin.client('KILL', 'ID', Math.max(...opened.map((one) => Number(/id=(\d+)/.exec(one)?.[1])))); // the later one
+      await eventually(() => expect(told.length).toBeGreaterThan(2));
+      for (let call = 0; call < 20; call++)
+        expect(typeof (await connection.count([hit('own:k')], inSeconds, []))[0]).toBe('number');
+      expect(told[1]).toMatch(why);
+      const after = Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
+      expect(after - before).toBeLessThan(6);
+      await end();
+      await eventually(() => expect(told.at(-1)).toBeUndefined());
+      expect(connection.connections.total).toBe(1);
+    },
+    30_000,
+  );
+
   test.each([
     ['over the pipe', true],
     ['over ioredis', false],
   ])('%s: an ACL without EXPIRE fails the calls, since their counters would stay for ever', async (_name, hasPipe) => {
     const connection = await connected({ username: 'no-expire', password: 'word' }, hasPipe);
-    if (hasPipe) await piped(connection, 'no-expire');
     await expect(connection.count([hit('k')], inSeconds, [])).rejects.toThrow(/NOPERM .*expire/);
   });
 
   test('an ACL without hashes fails nothing', async () => {
     const connection = await connected({ username: 'no-hash', password: 'word' });
-    await piped(connection, 'no-hash');
     const record = [['HSET', 'h', 'f', 'v'] as const, ['EXPIRE', 'h', '5'] as const];
     expect(await connection.count([], inSeconds, record)).toEqual([]);
     expect(told(await connection.count([hit('k')], inSeconds, record))).toEqual([1]);
@@ -193,7 +241,6 @@ describe('a connection with a pipe', () => {
 
   test('an ACL that allows some keys refuses the others alone', async () => {
     const connection = await connected({ username: 'some-keys', password: 'word' });
-    await piped(connection, 'some-keys');
     const counts = await connection.count([hit('own:k'), hit('other'), hit('own:k')], inSeconds, []);
     expect(told(counts)).toEqual([1, expect.stringContaining('NOPERM'), 2]);
     expect(counts[1]).toBeInstanceOf(ReplyError);

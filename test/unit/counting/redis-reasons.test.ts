@@ -1,6 +1,6 @@
 import { Cluster, Redis } from 'ioredis';
 import { expect, test } from 'vitest';
-import { reasonOf } from '../../../src/counting/redis/upkeep.ts';
+import { reasonOf } from '../../../src/counting/redis/reason.ts';
 import { freePort } from '../../parts/free-port.ts';
 
 const firstError = (redis: Redis | Cluster): Promise<unknown> =>
