@@ -42,11 +42,13 @@ export interface Exchange {
   credit(bytes: number): void;
   /** Counts bytes that are held in memory for the request; negative releases them. False: more than its connection may hold. */
   hold(bytes: number): boolean;
+  /** The bytes that `Receiver.data` gets in this turn are read after it, until the reply. */
+  retain(): void;
 }
 
 /** Receives the events of a request. */
 export interface Receiver {
-  /** Bytes of the body. They are not reused, so they may be kept. */
+  /** Bytes of the body. Their memory is reused after this turn, unless {@link Exchange.retain} is called. */
   data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void;
   /** There is room for another message after `send` returned false. */
   writable(): void;

@@ -100,6 +100,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
       return;
     }
     if (!(reply instanceof Promise)) return this.#answer(reply);
+    this.exchange.retain();
     this.startTimer();
     reply.then(
       (late) => this.#answer(late),

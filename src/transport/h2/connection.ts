@@ -80,17 +80,21 @@ export class Connection implements StreamsHost {
 
   // ---------------------------------------------------------- turns
 
-  receive(chunk: Uint8Array): void {
-    if (this.#isOver) return;
+  /** `length`: of what was received, from the start of the chunk. True: a call goes on reading the chunk, so its memory must not change. */
+  receive(chunk: Uint8Array, length = chunk.length): boolean {
+    if (this.#isOver) return false;
+    const streams = this.#streams;
     this.#isInTurn = true;
-    this.#streams.turnAtMs = this.#nowMs();
+    streams.isChunkRetained = false;
+    streams.turnAtMs = this.#nowMs();
     try {
-      this.#reader.read(chunk);
+      this.#reader.read(chunk, length);
     } catch (error) {
       this.#fail(error);
     }
     this.#isInTurn = false;
     this.flush();
+    return streams.isChunkRetained;
   }
 
   get isFull(): boolean {

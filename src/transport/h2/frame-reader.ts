@@ -27,17 +27,18 @@ export class FrameReader {
     this.#isStopped = true;
   }
 
-  read(chunk: Uint8Array): void {
-    let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
-    if (this.#partial !== undefined) from = this.#complete(chunk, from);
+  /** `length`: of what was received, from the start of the chunk, whose memory may change afterwards. */
+  read(chunk: Uint8Array, length: number): void {
+    let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk, length) : 0;
+    if (this.#partial !== undefined) from = this.#complete(chunk, from, length);
     if (this.#partial !== undefined) return;
-    from = this.#frames(chunk, from);
-    if (from < chunk.length && !this.#isStopped) this.#stash(chunk, from);
+    from = this.#frames(chunk, from, length);
+    if (from < length && !this.#isStopped) this.#stash(chunk, from, length);
   }
 
-  #preface(chunk: Uint8Array): number {
+  #preface(chunk: Uint8Array, to: number): number {
     let from = 0;
-    while (from < chunk.length && this.#prefaceAt < PREFACE.length) {
+    while (from < to && this.#prefaceAt < PREFACE.length) {
       if (chunk[from++] !== PREFACE[this.#prefaceAt++])
         throw new ConnectionError(
           ErrorCode.PROTOCOL_ERROR,
@@ -47,9 +48,8 @@ export class FrameReader {
     return from;
   }
 
-  #frames(bytes: Uint8Array, from: number): number {
+  #frames(bytes: Uint8Array, from: number, to: number): number {
     const handler = this.#handler;
-    const to = bytes.length;
     let at = from;
     while (to - at >= FRAME_HEAD_BYTES) {
       const payload = at + FRAME_HEAD_BYTES;
@@ -63,11 +63,11 @@ export class FrameReader {
   }
 
   /** Completes the split frame and passes it on. Its buffer is not reused, so its reader may keep it. */
-  #complete(chunk: Uint8Array, from: number): number {
+  #complete(chunk: Uint8Array, from: number, to: number): number {
     let at = from;
-    while (this.#partial !== undefined && at < chunk.length) {
+    while (this.#partial !== undefined && at < to) {
       const partial: Uint8Array = this.#partial;
-      const taken = Math.min(partial.length - this.#partialLength, chunk.length - at);
+      const taken = Math.min(partial.length - this.#partialLength, to - at);
       partial.set(chunk.subarray(at, at + taken), this.#partialLength);
       this.#partialLength += taken;
       at += taken;
@@ -84,12 +84,12 @@ export class FrameReader {
     return at;
   }
 
-  #stash(chunk: Uint8Array, from: number): void {
-    const have = chunk.length - from;
+  #stash(chunk: Uint8Array, from: number, to: number): void {
+    const have = to - from;
     this.#partial = new Uint8Array(
       have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from),
     );
-    this.#partial.set(chunk.subarray(from));
+    this.#partial.set(chunk.subarray(from, to));
     this.#partialLength = have;
   }
 }

@@ -144,6 +144,10 @@ export class Stream implements Exchange {
     return this.#streams.hold(bytes);
   }
 
+  retain(): void {
+    this.#streams.isChunkRetained = true;
+  }
+
   /** Consecutive ticks in which its reply has waited without progress. */
   stalledTicks(): number {
     const left = this.#waiting?.[0];

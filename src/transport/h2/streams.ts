@@ -50,6 +50,8 @@ export class Streams {
   sendWindow = DEFAULT_WINDOW_BYTES;
   /** Arrival of the current chunk. */
   turnAtMs = 0;
+  /** A call goes on reading the bytes of the current chunk. */
+  isChunkRetained = false;
   readonly #serve: Serve;
   readonly #budget: IdleBudget;
   readonly #table = new StreamTable();

@@ -118,6 +118,9 @@ export class NodeExchange implements Exchange {
     return true;
   }
 
+  /** Node reuses no memory. */
+  retain(): void {}
+
   /** The reply is complete; the rest of the request is not needed. */
   #resetUnlessEnded(): void {
     const stream = this.#stream;

@@ -8,7 +8,7 @@ import { peerText } from '../raw-sockets.ts';
 import { runServer } from '../run-server.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
-import { reportStranger } from './strangers.ts';
+import { strangerKind } from './strangers.ts';
 
 export const listen: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
@@ -20,10 +20,12 @@ export const listen: Listen = async (methods, options) => {
       onFault: (error) => options.onFault('HTTP/2', error),
       onClose: () => connections.delete(connection),
       ...(options.maxConnectionAgeMs === undefined ? {} : { maxAgeMs: options.maxConnectionAgeMs }),
+      onFirstBytes: (first, peer) => {
+        const kind = options.tls === undefined ? strangerKind(first) : undefined;
+        if (kind !== undefined) options.onStranger?.({ kind, peer });
+      },
     });
     connections.add(connection);
-    if (options.onStranger !== undefined && options.tls === undefined)
-      reportStranger(socket, connection.peer.address, options.onStranger);
   };
   return runServer(serverOf(options, take), options, grpc, {
     tick: (nowMs) => {

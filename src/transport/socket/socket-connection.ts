@@ -5,6 +5,7 @@ import { ErrorCode, PREFACE } from '../h2/frames.ts';
 import type { Limits } from '../limits.ts';
 import { MAX_AFTER_AGE_MS } from '../raw-sockets.ts';
 import { SocketPeer } from '../socket-peer.ts';
+import { readInto } from './read-into.ts';
 
 export interface SocketConnectionOptions {
   readonly serve: Serve;
@@ -13,6 +14,8 @@ export interface SocketConnectionOptions {
   readonly onClose: () => void;
   /** At this age the connection is drained, so that its peer reconnects, perhaps to another server. At twice the age it is closed. */
   readonly maxAgeMs?: number;
+  /** Called once, before the connection reads them. `peer`: its address. */
+  readonly onFirstBytes?: (first: Uint8Array, peer: string) => void;
 }
 
 /** Reading pauses while more than this waits to be sent. */
@@ -32,27 +35,30 @@ export class SocketConnection implements Outlet {
   readonly #connection: Connection;
   readonly #maxAtMs: number;
   readonly #endsAtMs: number;
+  #onFirstBytes: SocketConnectionOptions['onFirstBytes'];
   readonly #openedAtMs = performance.now();
   #receivedAtMs = performance.now();
   #receivedBytes = 0;
   #pingedAtMs: number | undefined;
   #fullSinceMs: number | undefined;
 
-  constructor(socket: Socket, { serve, limits, onFault, onClose, maxAgeMs = Infinity }: SocketConnectionOptions) {
+  constructor(socket: Socket, { onClose, onFirstBytes, maxAgeMs = Infinity, ...options }: SocketConnectionOptions) {
     this.#socket = socket;
     // 5 % jitter either way, so that connections opened together do not all close together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
     this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MAX_AFTER_AGE_MS);
     this.peer = new SocketPeer(socket);
     this.#connection = new Connection({
+      ...options,
       outlet: this,
-      serve,
-      limits,
       peer: this.peer,
-      onFault,
       nowMs: () => performance.now(),
     });
-    socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
+    this.#onFirstBytes = onFirstBytes;
+    readInto(socket, (bytes, length) => {
+      if (this.#onFirstBytes !== undefined) this.#first(bytes.subarray(0, length));
+      return this.#connection.receive(bytes, length);
+    });
     socket.on('drain', () => this.#drained());
     socket.on('end', () => {
       this.#connection.lost();
@@ -63,6 +69,11 @@ export class SocketConnection implements Outlet {
       this.#connection.lost();
       onClose();
     });
+  }
+
+  #first(bytes: Uint8Array): void {
+    this.#onFirstBytes?.(bytes, this.peer.address);
+    this.#onFirstBytes = undefined;
   }
 
   // ---------------------------------------------------------- the outlet

@@ -1,6 +1,5 @@
-import type { Socket } from 'node:net';
 import { PREFACE } from '../h2/frames.ts';
-import type { Stranger, StrangerKind } from '../transport.ts';
+import type { StrangerKind } from '../transport.ts';
 
 const TLS_HANDSHAKE = 0x16;
 const TLS_MAJOR = 0x03;
@@ -19,12 +18,4 @@ export function strangerKind(first: Uint8Array): StrangerKind | undefined {
   )
     ? 'http1'
     : 'unknown';
-}
-
-/** Reports a peer that does not speak HTTP/2. Reads only the first chunk, so that later ones cost nothing. */
-export function reportStranger(socket: Socket, peer: string, onStranger: (stranger: Stranger) => void): void {
-  socket.once('data', (first: Buffer) => {
-    const kind = strangerKind(first);
-    if (kind !== undefined) onStranger({ kind, peer });
-  });
 }
