@@ -4,6 +4,7 @@
  */
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../text/nearest.ts';
+import { checkGateways } from './check-gateways.ts';
 import { checkMutualTls } from './check-mutual-tls.ts';
 import { checkRouting } from './check-routing.ts';
 import { checkTokenRouting } from './check-token-routing.ts';
@@ -24,6 +25,7 @@ export function checkReferences(mesh: Mesh, findings: Findings): void {
   for (const rule of mesh.rules.Policy)
     for (const [at, { name }] of rule.spec.targets.entries()) checker.host(rule, name, ['spec', 'targets', at, 'name']);
   checkRouting(mesh, findings);
+  checkGateways(mesh, findings);
   checkMutualTls(mesh, findings);
   checkTokenRouting(mesh, findings);
   checkVirtualServices(mesh, findings);

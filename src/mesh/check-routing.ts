@@ -1,14 +1,14 @@
 /**
  * Rules of routing that have no effect beside others.
- * **In**: a mesh. **Out**: warnings at delegates that are not used, services whose port another one has, and failover and
- * ejection that never happen. **Fails**: never.
+ * **In**: a mesh. **Out**: warnings at delegates that are not used, services whose port another one has, and warm-up,
+ * failover and ejection that never happen. **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';
 import { hasLabels, type Mesh } from './model/mesh.ts';
 import { isHttp, oldestFirst, type Service } from './model/model.ts';
 import { delegateOf, joinedRoutes } from './resolve/delegates.ts';
 import { completeHost } from './resolve/hosts.ts';
-import type { TrafficPolicy } from './rules/destination-rule.ts';
+import type { PortPolicy, TrafficPolicy } from './rules/destination-rule.ts';
 import { type MeshObject, placeAt } from './sources/objects.ts';
 
 type Path = readonly (string | number)[];
@@ -16,13 +16,16 @@ type Path = readonly (string | number)[];
 export function checkRouting(mesh: Mesh, findings: Findings): void {
   checkDelegates(mesh, findings);
   checkPorts(mesh, findings);
-  checkServers(mesh, findings);
   for (const rule of mesh.rules.DestinationRule) {
     const { trafficPolicy, subsets } = rule.spec;
     checkFailover(rule, trafficPolicy, ['spec', 'trafficPolicy'], findings);
+    checkWarmup(rule, trafficPolicy, ['spec', 'trafficPolicy'], findings);
     checkEjection(rule, mesh, findings);
-    for (const [at, subset] of subsets.entries())
-      checkFailover(rule, subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy'], findings, trafficPolicy);
+    for (const [at, subset] of subsets.entries()) {
+      const path = ['spec', 'subsets', at, 'trafficPolicy'];
+      checkFailover(rule, subset.trafficPolicy, path, findings, trafficPolicy);
+      checkWarmup(rule, subset.trafficPolicy, path, findings);
+    }
   }
 }
 
@@ -73,30 +76,35 @@ function checkPorts({ services }: Mesh, findings: Findings): void {
     }
 }
 
-/** Servers of one port are told apart by their names in TLS. */
-function checkServers({ rules: { Gateway } }: Mesh, findings: Findings): void {
-  const owners = new Map<string, MeshObject<'Gateway'>>();
-  for (const gateway of Gateway)
-    for (const [at, { port, bind = '', hosts, tls }] of gateway.spec.servers.entries()) {
-      if (tls?.mode === undefined || tls.mode === 'PASSTHROUGH') continue;
-      for (const { host } of hosts) {
-        const key = JSON.stringify([
-          Object.entries(gateway.spec.selector).toSorted(([a], [b]) => (a < b ? -1 : 1)),
-          bind,
-          port.number,
-          host,
-        ]);
-        const owner = owners.get(key);
-        if (owner === undefined) owners.set(key, gateway);
-        else
-          findings.add(
-            'warning',
-            'MESH_UNUSED',
-            placeAt(gateway, ['spec', 'servers', at, 'hosts']),
-            `TLS to ${host} at port ${port.number} goes to the older server of ${owner.origin.namespace}/${owner.origin.name}; this one is left out`,
-          );
-      }
-    }
+/** A policy, and those of single ports in it. */
+const partsOf = (
+  policy: TrafficPolicy | undefined,
+  path: Path,
+): readonly (readonly [PortPolicy | undefined, Path])[] => [
+  [policy, path],
+  ...(policy?.portLevelSettings ?? []).map((one, at) => [one, [...path, 'portLevelSettings', at]] as const),
+];
+
+/** Envoy's load balancers of random, hashed and own choice give a new endpoint its whole share at once. */
+function checkWarmup(
+  rule: MeshObject<'DestinationRule'>,
+  policy: TrafficPolicy | undefined,
+  path: Path,
+  findings: Findings,
+): void {
+  for (const [part, at] of partsOf(policy, path)) {
+    const { simple, consistentHash, warmup, warmupDurationSecs } = part?.loadBalancer ?? {};
+    if (warmup === undefined && warmupDurationSecs === undefined) continue;
+    const ignoring = consistentHash === undefined ? simple : 'consistentHash';
+    if (ignoring !== 'RANDOM' && ignoring !== 'PASSTHROUGH' && ignoring !== 'consistentHash') continue;
+    const field = warmup === undefined ? 'warmupDurationSecs' : 'warmup';
+    findings.add(
+      'warning',
+      'MESH_RULE',
+      placeAt(rule, [...at, 'loadBalancer', field]),
+      `with ${ignoring} new endpoints get their whole share at once, so ${field} has no effect; use ROUND_ROBIN or LEAST_REQUEST, or remove it`,
+    );
+  }
 }
 
 function checkFailover(
@@ -106,11 +114,7 @@ function checkFailover(
   findings: Findings,
   outer?: TrafficPolicy,
 ): void {
-  const parts = [
-    [policy, path] as const,
-    ...(policy?.portLevelSettings ?? []).map((one, at) => [one, [...path, 'portLevelSettings', at]] as const),
-  ];
-  for (const [part, at] of parts) {
+  for (const [part, at] of partsOf(policy, path)) {
     const setting = part?.loadBalancer?.localityLbSetting;
     if (setting === undefined || setting.failover.length + setting.failoverPriority.length === 0) continue;
     if ((part?.outlierDetection ?? outer?.outlierDetection) === undefined)
@@ -131,11 +135,7 @@ function checkEjection(rule: MeshObject<'DestinationRule'>, mesh: Mesh, findings
   const { host, trafficPolicy, subsets } = rule.spec;
   const endpoints = mesh.endpoints.get(completeHost(host, rule.origin.namespace, mesh.settings.domain)) ?? [];
   const check = (policy: TrafficPolicy | undefined, path: Path, count: number): void => {
-    const parts = [
-      [policy, path] as const,
-      ...(policy?.portLevelSettings ?? []).map((one, at) => [one, [...path, 'portLevelSettings', at]] as const),
-    ];
-    for (const [part, at] of parts) {
+    for (const [part, at] of partsOf(policy, path)) {
       const own = part?.outlierDetection;
       const most = (own?.maxEjectionPercent ?? own?.http?.maxEjectionPercent) || EJECTED_AT_MOST;
       if (own === undefined || count === 0 || count * most >= 100) continue;

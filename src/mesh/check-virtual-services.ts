@@ -1,7 +1,7 @@
 /**
  * Parts of VirtualServices that no call can reach.
- * **In**: a mesh. **Out**: warnings at routes behind one that takes every call, at paths that no call has, and at hosts that no server of
- * their gateways takes. **Fails**: never.
+ * **In**: a mesh. **Out**: warnings at routes behind one that takes every call, at matches that stand twice, at paths that no call has,
+ * and at hosts that no server of their gateways takes. **Fails**: never.
  */
 import type { Findings } from '../yaml/findings.ts';
 import type { Mesh } from './model/mesh.ts';
@@ -15,6 +15,7 @@ type Rule = MeshObject<'VirtualService'>;
 export function checkVirtualServices(mesh: Mesh, findings: Findings): void {
   for (const rule of mesh.rules.VirtualService) {
     checkOrder(rule, findings);
+    checkRepeated(rule, findings);
     checkPaths(rule, findings);
     checkServers(rule, mesh, findings);
   }
@@ -39,6 +40,24 @@ function checkOrder(rule: Rule, findings: Findings): void {
 }
 
 const NO_TEST = '{"destinationSubnets":[],"sourceLabels":{}}';
+
+/** A match that stands before in the same list: its calls go to that route. */
+function checkRepeated(rule: Rule, findings: Findings): void {
+  const seen = new Map<string, string>();
+  for (const [at, { match = [] }] of rule.spec.http.entries())
+    for (const [nth, { name: _name, statPrefix: _statPrefix, ...tests }] of match.entries()) {
+      const [key, place] = [JSON.stringify(tests), `http[${at}].match[${nth}]`];
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, place);
+      else
+        warn(
+          rule,
+          ['spec', 'http', at, 'match', nth],
+          `no call comes so far: ${first} before it is the same`,
+          findings,
+        );
+    }
+}
 
 /** At each port and gateway, of each caller. */
 function takesAll(match: HttpMatch): boolean {

@@ -27,18 +27,22 @@ const tcp = z.strictObject({
   maxConnectionDuration: duration.optional(),
   tcpKeepalive: tcpKeepalive.optional(),
 });
-const http = z.strictObject({
-  http1MaxPendingRequests: count().optional(),
-  http2MaxRequests: count().optional(),
-  maxRequestsPerConnection: count().optional(),
-  maxRetries: count().optional(),
-  idleTimeout: duration.optional(),
-  h2UpgradePolicy: z.enum(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']).optional(),
-  useClientProtocol: z.boolean().optional(),
-  maxConcurrentStreams: count(1, 2_147_483_647).optional(),
-  /** Pings on connections of HTTP/2. */
-  http2KeepAlive: z.strictObject({ interval: duration, timeout: duration }).optional(),
-});
+const http = z
+  .strictObject({
+    http1MaxPendingRequests: count().optional(),
+    http2MaxRequests: count().optional(),
+    maxRequestsPerConnection: count().optional(),
+    maxRetries: count().optional(),
+    idleTimeout: duration.optional(),
+    h2UpgradePolicy: z.enum(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']).optional(),
+    useClientProtocol: z.boolean().optional(),
+    maxConcurrentStreams: count(1, 2_147_483_647).optional(),
+    /** Pings on connections of HTTP/2. */
+    http2KeepAlive: z.strictObject({ interval: duration, timeout: duration }).optional(),
+  })
+  .refine(({ h2UpgradePolicy, useClientProtocol }) => h2UpgradePolicy !== 'UPGRADE' || useClientProtocol !== true, {
+    message: 'expected one of h2UpgradePolicy UPGRADE (HTTP/2 always) and useClientProtocol (as the client does)',
+  });
 
 export const connectionPool = z.strictObject({ tcp: tcp.optional(), http: http.optional() });
 
@@ -67,6 +71,11 @@ const consistentHash = z
     ({ httpHeaderName, httpQueryParameterName, httpCookie, useSourceIp }) =>
       [httpHeaderName, httpQueryParameterName, httpCookie, useSourceIp].filter((one) => one !== undefined).length === 1,
     { message: 'expected exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName' },
+  )
+  .refine(
+    ({ minimumRingSize, ringHash, maglev }) =>
+      [minimumRingSize, ringHash, maglev].filter((one) => one !== undefined).length <= 1,
+    { message: 'expected one of ringHash and maglev; minimumRingSize beside them belongs into ringHash' },
   );
 
 const loadBalancer = z.strictObject({
@@ -84,27 +93,36 @@ const loadBalancer = z.strictObject({
   localityLbSetting: localityLbSetting.optional(),
 });
 
-const outlierDetection = z.strictObject({
-  /** 1.0.2: errors of gateways, 502 to 504, alone. */
-  consecutiveErrors: count().optional(),
-  consecutive5xxErrors: count().optional(),
-  consecutiveGatewayErrors: count().optional(),
-  splitExternalLocalOriginErrors: z.boolean().optional(),
-  consecutiveLocalOriginFailures: count().optional(),
-  interval: duration.optional(),
-  baseEjectionTime: duration.optional(),
-  maxEjectionPercent: z.int().min(0).max(100).optional(),
-  minHealthPercent: z.int().min(0).max(100).optional(),
-  /** 1.0.2. */
-  http: z
-    .strictObject({
-      consecutiveErrors: count().optional(),
-      interval: duration.optional(),
-      baseEjectionTime: duration.optional(),
-      maxEjectionPercent: z.int().min(0).max(100).optional(),
-    })
-    .optional(),
-});
+const outlierDetection = z
+  .strictObject({
+    /** 1.0.2: errors of gateways, 502 to 504, alone. */
+    consecutiveErrors: count().optional(),
+    consecutive5xxErrors: count().optional(),
+    consecutiveGatewayErrors: count().optional(),
+    splitExternalLocalOriginErrors: z.boolean().optional(),
+    consecutiveLocalOriginFailures: count().optional(),
+    interval: duration.optional(),
+    baseEjectionTime: duration.optional(),
+    maxEjectionPercent: z.int().min(0).max(100).optional(),
+    minHealthPercent: z.int().min(0).max(100).optional(),
+    /** 1.0.2. */
+    http: z
+      .strictObject({
+        consecutiveErrors: count().optional(),
+        interval: duration.optional(),
+        baseEjectionTime: duration.optional(),
+        maxEjectionPercent: z.int().min(0).max(100).optional(),
+      })
+      .optional(),
+  })
+  .superRefine(({ splitExternalLocalOriginErrors, consecutiveLocalOriginFailures = 0 }, context) => {
+    if (consecutiveLocalOriginFailures > 0 && splitExternalLocalOriginErrors !== true)
+      context.addIssue({
+        code: 'custom',
+        path: ['consecutiveLocalOriginFailures'],
+        message: 'local failures are counted apart only with splitExternalLocalOriginErrors: true; write it, too',
+      });
+  });
 
 const tls = z
   .strictObject({
@@ -121,10 +139,8 @@ const tls = z
     insecureSkipVerify: z.boolean().nullish(),
   })
   .refine(
-    ({ mode, clientCertificate, privateKey, credentialName }) =>
-      mode !== 'MUTUAL' ||
-      credentialName !== undefined ||
-      (clientCertificate !== undefined && privateKey !== undefined),
+    ({ mode, clientCertificate = '', privateKey = '', credentialName }) =>
+      mode !== 'MUTUAL' || credentialName !== undefined || (clientCertificate !== '' && privateKey !== ''),
     { message: 'mode MUTUAL needs credentialName, or clientCertificate and privateKey' },
   )
   .refine(

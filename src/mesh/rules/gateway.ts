@@ -103,9 +103,15 @@ const server = z
     const isTls = protocol === 'HTTPS' || protocol === 'TLS';
     for (const [at, { host }] of hosts.entries())
       if (isTls && !isServerName(host)) context.addIssue({ code: 'custom', path: ['hosts', at], message: SERVER_NAME });
+    if (isTls && tls?.httpsRedirect === true)
+      context.addIssue({
+        code: 'custom',
+        path: ['tls', 'httpsRedirect'],
+        message: `calls of protocol ${protocol} have TLS already; set it at the server of HTTP that should redirect`,
+      });
     if (isTls && tls === undefined)
       context.addIssue({ code: 'custom', message: `a server of protocol ${protocol} needs tls` });
-    if (!isTls && tls !== undefined && tls.httpsRedirect !== true && tls.mode !== undefined)
+    if (!isTls && tls?.mode !== undefined)
       context.addIssue({ code: 'custom', path: ['tls'], message: `a server of protocol ${protocol} has no tls.mode` });
   });
 export type GatewayServer = z.output<typeof server>;
@@ -133,6 +139,9 @@ const ingress = z.strictObject({
   defaultEndpoint: z
     .string()
     .regex(/^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):\d+$|^unix:\/\/.+$/, 'expected 127.0.0.1:PORT or unix:///PATH')
+    .refine((text) => text.startsWith('unix:') || port.safeParse(Number(/\d+$/.exec(text)?.[0])).success, {
+      message: 'expected a port of 1 to 65535',
+    })
     .optional(),
   connectionPool: connectionPool.optional(),
 });
@@ -142,6 +151,9 @@ const ingress = z.strictObject({
 const egressHost = z
   .string()
   .regex(/^[^/]+\/[^/]+$/, 'expected namespace/host, such as ./* or istio-system/*')
+  .refine((text) => wildcardHost.safeParse(text.slice(text.indexOf('/') + 1)).success, {
+    message: 'expected the name of a host after the /; * may stand for its beginning, as in *.example.com',
+  })
   .transform((text) => {
     const [isExcluded, slash] = [text.startsWith('~'), text.indexOf('/')];
     return {
@@ -157,16 +169,35 @@ const egress = z.strictObject({
   hosts: z.array(egressHost).min(1),
 });
 
-export const sidecar = z.strictObject({
-  workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
-  ingress: z.array(ingress).default([]),
-  egress: z.array(egress).default([]),
-  /** Of calls to the workload, in place of that of DestinationRules. */
-  inboundConnectionPool: connectionPool.optional(),
-  outboundTrafficPolicy: z
-    .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('REGISTRY_ONLY') })
-    .optional(),
-});
+type Listener = Pick<z.output<typeof egress>, 'bind'> & { readonly port?: z.output<typeof portSpec> | undefined };
+
+/** One opens each port once. */
+function checkPorts(part: string, listeners: readonly Listener[], context: z.RefinementCtx): void {
+  const keys = listeners.map(({ port: own, bind = '' }) => (own === undefined ? undefined : `${bind} ${own.number}`));
+  for (const [at, key] of keys.entries())
+    if (key !== undefined && keys.indexOf(key) < at)
+      context.addIssue({
+        code: 'custom',
+        path: [part, at, 'port', 'number'],
+        message: `${part}[${keys.indexOf(key)}] has this port, too; put the hosts of both into one, or give each a bind`,
+      });
+}
+
+export const sidecar = z
+  .strictObject({
+    workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
+    ingress: z.array(ingress).default([]),
+    egress: z.array(egress).default([]),
+    /** Of calls to the workload, in place of that of DestinationRules. */
+    inboundConnectionPool: connectionPool.optional(),
+    outboundTrafficPolicy: z
+      .strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).default('REGISTRY_ONLY') })
+      .optional(),
+  })
+  .superRefine((one, context) => {
+    checkPorts('ingress', one.ingress, context);
+    checkPorts('egress', one.egress, context);
+  });
 export type Sidecar = z.output<typeof sidecar>;
 export type SidecarIngress = z.output<typeof ingress>;
 export type SidecarEgress = z.output<typeof egress>;

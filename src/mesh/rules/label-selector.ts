@@ -3,20 +3,15 @@
  * (kubernetes.io/docs/concepts/overview/working-with-objects/labels).
  */
 import { z } from 'zod';
+import { LABEL_KEY, labels, labelValue, NOT_A_KEY } from './values.ts';
 
-const NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';
-const KEY = new RegExp(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?${NAME}$`);
-const NOT_A_KEY = 'expected the key of a label, such as app or example.com/team';
-const key = z.string().regex(KEY, NOT_A_KEY);
-const value = z
-  .string()
-  .regex(new RegExp(`^(${NAME})?$`), 'expected the value of a label: letters, digits, hyphens and dots, at most 63');
+const key = z.string().regex(LABEL_KEY, NOT_A_KEY);
 
 const expression = z
   .strictObject({
     key,
     operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-    values: z.array(value).default([]),
+    values: z.array(labelValue).default([]),
   })
   .superRefine(({ operator, values }, context) => {
     const needsValues = operator === 'In' || operator === 'NotIn';
@@ -27,13 +22,7 @@ const expression = z
 
 /** Without a condition it selects everything. */
 export const labelSelector = z.strictObject({
-  matchLabels: z
-    .record(z.string(), value)
-    .superRefine((labels, context) => {
-      for (const name of Object.keys(labels))
-        if (!KEY.test(name)) context.addIssue({ code: 'custom', path: [name], message: NOT_A_KEY });
-    })
-    .default({}),
+  matchLabels: labels.default({}),
   matchExpressions: z.array(expression).default([]),
 });
 export type LabelSelector = z.output<typeof labelSelector>;

@@ -8,6 +8,17 @@ const pattern = z
   .string()
   .regex(/^(\*|[^/*]+(\/[^/*]+){0,2}(\/\*)?)$/, 'expected region/zone/sub-zone; the last part may be *');
 
+/** Whether one has all endpoints of the other. */
+function areNested(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((name) => `${name.replace(/\/?\*$/, '')}/`) as [string, string];
+  return one === '/' || other === '/' || one.startsWith(other) || other.startsWith(one);
+}
+
+/** Of an endpoint. */
+export const locality = z
+  .string()
+  .regex(/^([^/*]+(\/[^/*]+){0,2})?$/, 'expected region, region/zone or region/zone/sub-zone');
+
 export const localityLbSetting = z
   .strictObject({
     enabled: z.boolean().nullish(),
@@ -23,6 +34,16 @@ export const localityLbSetting = z
     for (const [at, { to }] of distribute.entries()) {
       const sum = Object.values(to).reduce((total, share) => total + share, 0);
       if (sum !== 100) refuse(['distribute', at, 'to'], `the shares come to ${sum}; expected 100`);
+      const names = Object.keys(to);
+      for (const [nth, name] of names.entries()) {
+        const other = names.slice(0, nth).find((one) => areNested(one, name));
+        if (other !== undefined)
+          refuse(['distribute', at, 'to', name], `${other} and ${name} have endpoints in common`);
+      }
+    }
+    for (const [at, { from }] of distribute.entries()) {
+      const same = distribute.findIndex((one) => one.from === from);
+      if (same < at) refuse(['distribute', at, 'from'], `distribute[${same}] is from ${from}, too, and holds`);
     }
     for (const [at, { from, to }] of failover.entries())
       if (from === to) refuse(['failover', at, 'to'], 'expected another region than from');

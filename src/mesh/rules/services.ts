@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { PROTOCOLS } from '../model/model.ts';
+import { locality } from './locality.ts';
 import { count } from './proxy-values.ts';
 import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
 
@@ -14,6 +15,8 @@ const protocol = z
   .refine((text) => [...PROTOCOLS, 'udp', 'http_proxy'].includes(text.toLowerCase() as never), {
     message: `expected a protocol: ${PROTOCOLS.map((one) => one.toUpperCase()).join(', ')}`,
   });
+/** Calls by these say for which host they are. */
+const NAMES_HOST: ReadonlySet<string> = new Set(['http', 'http2', 'grpc', 'grpc-web', 'http_proxy', 'https', 'tls']);
 const servicePort = z.strictObject({
   number: port,
   name: z.string().min(1),
@@ -21,16 +24,25 @@ const servicePort = z.strictObject({
   targetPort: port.optional(),
 });
 
+/** Of an address, a name of DNS, or a socket. */
+const address = z
+  .string()
+  .min(1)
+  .refine((text) => text.startsWith('unix:') || !/[*/]/.test(text), {
+    message: 'an endpoint is one address or name; write it without * and /',
+  })
+  .refine((text) => !text.startsWith('unix://') || /^unix:\/\/[/@]/.test(text), {
+    message: 'expected the whole path of the socket, as in unix:///run/app.sock',
+  });
 const workload = {
-  address: z.string().min(1).optional(),
-  ports: z.record(z.string(), port).default({}),
+  ports: z.record(z.string().min(1), port).default({}),
   labels: labels.default({}),
   network: unsupported('remove it'),
-  locality: z.string().optional(),
+  locality: locality.optional(),
   weight: count().optional(),
   serviceAccount: z.string().optional(),
 };
-const entryEndpoint = z.strictObject({ ...workload, address: z.string().min(1) });
+const entryEndpoint = z.strictObject({ ...workload, address });
 
 export const serviceEntry = z
   .strictObject({
@@ -69,11 +81,19 @@ export const serviceEntry = z
     if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1)
       refuse(['endpoints'], 'resolution DNS_ROUND_ROBIN takes one endpoint; use resolution DNS for several');
     if (resolution === 'NONE' && endpoints.length > 0) refuse(['endpoints'], 'resolution NONE has no endpoints');
+    const shared = ports.find((one) => !NAMES_HOST.has(one.protocol.toLowerCase()));
+    if (hosts.length > 1 && resolution !== 'NONE' && shared !== undefined)
+      refuse(
+        ['hosts', 1],
+        `connections to port ${shared.number} do not say for which host they are; write a ServiceEntry for each host`,
+      );
     if (workloadSelector !== undefined && endpoints.length > 0)
       refuse(['endpoints'], 'expected one of endpoints and workloadSelector');
     for (const [at, { address, ports: own }] of endpoints.entries()) {
       if (resolution === 'STATIC' && isIP(address) === 0 && !address.startsWith('unix://'))
         refuse(['endpoints', at, 'address'], 'resolution STATIC takes addresses; use resolution DNS for names');
+      if (address.startsWith('unix://') && (resolution.startsWith('DNS') || Object.keys(own).length > 0))
+        refuse(['endpoints', at, 'address'], 'a socket needs resolution STATIC, and has no ports');
       for (const name of Object.keys(own))
         if (!ports.some((one) => one.name === name))
           refuse(['endpoints', at, 'ports', name], `no port is named ${name}`);
@@ -81,7 +101,7 @@ export const serviceEntry = z
   });
 export type ServiceEntry = z.output<typeof serviceEntry>;
 
-export const workloadEntry = z.strictObject({ ...workload, address: z.string().min(1) });
+export const workloadEntry = z.strictObject({ ...workload, address });
 export type WorkloadEntry = z.output<typeof workloadEntry>;
 
 // Objects of Kubernetes have many more fields; those that say nothing about traffic are not read.

@@ -23,7 +23,12 @@ export const unsupported = (instead: string) =>
     .optional();
 
 export const port = z.int().min(1).max(65_535);
-export const percent = z.number().min(0).max(100);
+/** Envoy counts in millionths; less than one of them would be none. */
+export const percent = z
+  .number()
+  .min(0)
+  .max(100)
+  .refine((value) => value === 0 || value >= 0.0001, { message: 'expected 0, or at least 0.0001' });
 /** `{ value: 12.5 }`, as today, or 1.0.2's whole number beside it. */
 export const percentage = z.strictObject({ value: percent.default(0) }).transform(({ value }) => value);
 
@@ -80,7 +85,18 @@ export const label = z
 /** Of Kubernetes. */
 export const secretName = z.string().regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'expected the name of a Secret');
 
-export const labels = z.record(z.string(), z.string());
+const LABEL = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';
+export const LABEL_KEY = new RegExp(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?${LABEL}$`);
+export const NOT_A_KEY = 'expected the key of a label, such as app or example.com/team';
+export const labelValue = z
+  .string()
+  .regex(new RegExp(`^(${LABEL})?$`), 'expected the value of a label: letters, digits, hyphens and dots, at most 63');
+
+/** Of Kubernetes; others are on no pod. */
+export const labels = z.record(z.string(), labelValue).superRefine((all, context) => {
+  for (const name of Object.keys(all))
+    if (!LABEL_KEY.test(name)) context.addIssue({ code: 'custom', path: [name], message: NOT_A_KEY });
+});
 
 /** A name of DNS, complete or short. */
 export const host = z

@@ -1,7 +1,9 @@
 /** VirtualService of networking.istio.io: how calls to hosts are routed. */
 import { z } from 'zod';
 import { changedHeaders, plainName, requestName } from './header-operations.ts';
-import { count, headerValue, isCount, oneLine, patternOf, regex, retryOn } from './proxy-values.ts';
+import { corsPolicy } from './cors-policy.ts';
+import { count, headerValue, isCount, retryOn } from './proxy-values.ts';
+import { redirect, rewrite } from './rewrites.ts';
 import { isClaimName, routingClaim } from './routing-claim.ts';
 import {
   duration,
@@ -86,69 +88,23 @@ const abort = z
     message: 'expected one of httpStatus and grpcStatus',
   });
 
-export const retries = z.strictObject({
-  attempts: count().default(0),
-  perTryTimeout: duration.optional(),
-  retryOn: retryOn.optional(),
-  retryRemoteLocalities: z.boolean().nullish(),
-  retryIgnorePreviousHosts: z.boolean().nullish(),
-  backoff: duration.optional(),
-});
-
-const rewrite = z
+export const retries = z
   .strictObject({
-    uri: oneLine.min(1).optional(),
-    authority: oneLine.min(1).optional(),
-    uriRegexRewrite: z
-      .strictObject({ match: regex, rewrite: oneLine })
-      .superRefine(({ match, rewrite: text }, context) => {
-        const pattern = patternOf(match);
-        const groups = typeof pattern === 'string' ? 9 : pattern.groupCount();
-        for (const [reference, group] of text.matchAll(/\\([^\\]|$|\\)/g))
-          if (group !== '\\' && (!/^\d$/.test(group ?? '') || Number(group) > groups))
-            context.addIssue({
-              code: 'custom',
-              path: ['rewrite'],
-              message: `${reference} stands for no group of the pattern; it has \\0 to \\${groups}`,
-            });
-      })
-      .optional(),
+    attempts: count().default(0),
+    perTryTimeout: duration.optional(),
+    retryOn: retryOn.optional(),
+    retryRemoteLocalities: z.boolean().nullish(),
+    retryIgnorePreviousHosts: z.boolean().nullish(),
+    backoff: duration.optional(),
   })
-  .refine(({ uri, uriRegexRewrite }) => uri === undefined || uriRegexRewrite === undefined, {
-    message: 'expected one of uri and uriRegexRewrite',
+  .superRefine(({ attempts, ...others }, context) => {
+    if (attempts === 0 && Object.values(others).some((one) => one !== undefined && one !== null))
+      context.addIssue({
+        code: 'custom',
+        path: ['attempts'],
+        message: 'without attempts nothing is tried again; write how many there are, or remove the other fields',
+      });
   });
-
-const redirect = z
-  .strictObject({
-    uri: oneLine.optional(),
-    prefixRewrite: oneLine.min(1).optional(),
-    authority: oneLine.optional(),
-    port: port.optional(),
-    derivePort: z.enum(['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']).optional(),
-    scheme: z.enum(['http', 'https']).optional(),
-    redirectCode: z
-      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
-      .default(301),
-  })
-  .refine((one) => one.port === undefined || one.derivePort === undefined, {
-    message: 'expected one of port and derivePort',
-  })
-  .refine((one) => one.uri === undefined || one.prefixRewrite === undefined, {
-    message: 'expected one of uri and prefixRewrite',
-  });
-
-const corsPolicy = z.strictObject({
-  /** 1.0.2. */
-  allowOrigin: z.array(z.string()).optional(),
-  allowOrigins: z.array(stringMatch).optional(),
-  allowMethods: z.array(z.string()).default([]),
-  allowHeaders: z.array(z.string()).default([]),
-  exposeHeaders: z.array(z.string()).default([]),
-  maxAge: duration.optional(),
-  allowCredentials: z.boolean().optional(),
-  /** Whether the application gets a preflight of an origin that is not allowed. */
-  unmatchedPreflights: z.enum(['UNSPECIFIED', 'FORWARD', 'IGNORE']).optional(),
-});
 
 /** Of Envoy's direct responses, as tables of routes set it. */
 export const MAX_BODY_BYTES = 1 << 20;
@@ -156,6 +112,16 @@ const bodyLength = (text: string, base64: string): number =>
   Buffer.byteLength(text) + Buffer.byteLength(base64, 'base64');
 
 const mirror = z.strictObject({ destination, percentage: percentage.optional() });
+
+interface Weighted {
+  readonly weight?: number | undefined;
+}
+function checkWeights(route: readonly Weighted[] = [], context: z.RefinementCtx): void {
+  const weights = route.map((one) => one.weight ?? 0);
+  const refuse = (message: string): void => context.addIssue({ code: 'custom', path: ['route'], message });
+  if (weights.length > 1 && weights.every((one) => one === 0)) refuse('the sum of the weights must be above 0');
+  if (!isCount(weights.reduce((sum, one) => sum + one, 0))) refuse('the sum of the weights is more than 32 bits hold');
+}
 
 const httpRoute = z
   .strictObject({
@@ -180,7 +146,10 @@ const httpRoute = z
     rewrite: rewrite.optional(),
     timeout: durationOr('; without the field there is no timeout').optional(),
     retries: retries.optional(),
-    fault: z.strictObject({ delay: delay.optional(), abort: abort.optional() }).optional(),
+    fault: z
+      .strictObject({ delay: delay.optional(), abort: abort.optional() })
+      .refine((one) => (one.delay ?? one.abort) !== undefined, { message: 'expected delay or abort' })
+      .optional(),
     mirror: destination.optional(),
     mirrorPercent: percent.optional(),
     mirrorPercentage: percentage.optional(),
@@ -203,11 +172,9 @@ const httpRoute = z
     if (answers !== 1) refuse([], 'expected exactly one of route, redirect, directResponse and delegate');
     if (route.redirect !== undefined && (route.fault ?? route.rewrite) !== undefined)
       refuse(['redirect'], 'a redirect has neither fault nor rewrite');
-    const weights = route.route?.map((one) => one.weight ?? 0) ?? [];
-    if (weights.length > 1 && weights.every((one) => one === 0))
-      refuse(['route'], 'the sum of the weights must be above 0');
-    if (!isCount(weights.reduce((sum, one) => sum + one, 0)))
-      refuse(['route'], 'the sum of the weights is more than 32 bits hold');
+    if (route.mirror !== undefined && route.mirrors.length > 0)
+      refuse(['mirror'], 'expected one of mirror and mirrors; mirrors take several');
+    checkWeights(route.route, context);
   });
 export type HttpRetries = z.output<typeof retries>;
 export type HttpRoute = z.output<typeof httpRoute>;
@@ -227,14 +194,18 @@ const l4Match = {
 const l4Destination = z.strictObject({ destination, weight: weight.optional() });
 
 const serverName = wildcardHost.refine(isServerName, { message: SERVER_NAME });
-const tlsRoute = z.strictObject({
-  match: z.array(z.strictObject({ sniHosts: z.array(serverName).min(1), ...l4Match })).min(1),
-  route: z.array(l4Destination).min(1),
-});
-const tcpRoute = z.strictObject({
-  match: z.array(z.strictObject(l4Match)).min(1).optional(),
-  route: z.array(l4Destination).min(1),
-});
+const tlsRoute = z
+  .strictObject({
+    match: z.array(z.strictObject({ sniHosts: z.array(serverName).min(1), ...l4Match })).min(1),
+    route: z.array(l4Destination).min(1),
+  })
+  .superRefine(({ route }, context) => checkWeights(route, context));
+const tcpRoute = z
+  .strictObject({
+    match: z.array(z.strictObject(l4Match)).min(1).optional(),
+    route: z.array(l4Destination).min(1),
+  })
+  .superRefine(({ route }, context) => checkWeights(route, context));
 export type TlsRoute = z.output<typeof tlsRoute>;
 export type TcpRoute = z.output<typeof tcpRoute>;
 export type L4Match = NonNullable<TcpRoute['match']>[number];
@@ -263,6 +234,8 @@ export const virtualService = z
       context.addIssue({ code: 'custom', path: [...path], message });
     if (http.length + tls.length + tcp.length === 0) refuse([], 'expected http, tls or tcp');
     if (hosts.length === 0) {
+      if (gateways.some((name) => name !== MESH_GATEWAY))
+        refuse(['gateways'], 'a delegate has the gateways of the rule that delegates to it; remove the field');
       if (tls.length + tcp.length > 0) refuse([], 'expected hosts; a delegate, which has none, has http routes alone');
       for (const [at, { delegate }] of http.entries())
         if (delegate !== undefined) refuse(['http', at, 'delegate'], 'a delegate does not delegate');
