@@ -3,7 +3,7 @@ import { changesBetween, versionOf } from './changes.ts';
 import { encodeDelta } from './encode.ts';
 import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, type View } from './subscription.ts';
+import { NOTHING, type Subscription, type Unanswered, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -29,6 +29,7 @@ export class Differences implements Subscription {
   accepted: string | undefined;
   readonly #refusals: Refusals;
   isSettled = true;
+  unanswered: Unanswered | undefined;
   hasOwn = false;
 
   constructor(typeUrl: string) {
@@ -48,6 +49,7 @@ export class Differences implements Subscription {
     const { responseNonce, errorDetail, resourceNamesSubscribe, resourceNamesUnsubscribe } = request;
     if (responseNonce !== '' && responseNonce === this.#nonce) {
       this.isSettled = true;
+      this.unanswered = undefined;
       if (errorDetail === undefined) this.accepted = this.sent;
       this.#refusals.answered(this.#last, undefined, errorDetail?.message);
       this.#last = [];
@@ -86,12 +88,16 @@ export class Differences implements Subscription {
     this.hasOwn = this.#others.size > 0;
   }
 
-  #isAskedFor(name: string): boolean {
+  get named(): Iterable<string> {
+    return this.#names;
+  }
+
+  asksFor(name: string): boolean {
     return this.#isAll || this.#names.has(name);
   }
 
   repeat(names: Iterable<string>): void {
-    for (const name of names) if (this.#isAskedFor(name)) this.#due.add(name);
+    for (const name of names) if (this.asksFor(name)) this.#due.add(name);
   }
 
   response(view: View): Uint8Array | undefined {
@@ -105,19 +111,20 @@ export class Differences implements Subscription {
     this.#last = changed;
     this.#nonce = String(++this.#count);
     this.sent = versionOf(view.resources);
+    if (this.isSettled) this.unanswered = { sinceMs: performance.now(), resources: this.#last };
     this.isSettled = false;
     return encodeDelta({ typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce }, changed, removed);
   }
 
   #differences(view: View): { readonly changed: readonly Resource[]; readonly removed: readonly string[] } {
     const { changed: newer, gone } = changesBetween(this.#base, view.resources);
-    const names = [...newer, ...gone].filter((name) => this.#isAskedFor(name));
+    const names = [...newer, ...gone].filter((name) => this.asksFor(name));
     const changed: Resource[] = [];
     const removed: string[] = [];
     for (const name of new Set([...names, ...this.#due, ...this.#others.keys()])) {
       const isDue = this.#due.has(name);
       const wanted = this.#wanted(name, view);
-      const known = this.#others.get(name) ?? (this.#isAskedFor(name) ? this.#base.get(name)?.version : undefined);
+      const known = this.#others.get(name) ?? (this.asksFor(name) ? this.#base.get(name)?.version : undefined);
       this.#others.delete(name);
       if (wanted !== undefined) {
         if (known !== wanted.version || isDue) changed.push(wanted);
@@ -129,7 +136,7 @@ export class Differences implements Subscription {
   }
 
   #wanted(name: string, view: View): Resource | undefined {
-    if (!this.#isAskedFor(name)) return undefined;
+    if (!this.asksFor(name)) return undefined;
     return view.resources.get(name) ?? (this.#names.has(name) ? view.absent(name) : undefined);
   }
 }

@@ -10,33 +10,16 @@
 import { settlesWithin } from '../time/settles-within.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import { changesBetween, united } from './changes.ts';
-import { heldBack } from './held-routes.ts';
+import { heldBack, MissingClusters } from './held-routes.ts';
+import type { PushTimes, XdsMeters } from './push.ts';
 import type { Refusal, Resources, SourceOfProxy } from './resource.ts';
-import { NOTHING, type Subscription, type View } from './subscription.ts';
+import { areSettled, NOTHING, type Subscription, type View } from './subscription.ts';
 import { CLUSTER, ENDPOINTS, inOrder, isOrdered, LISTENER, ROUTES, SECRET } from './type-urls.ts';
 import { Wake } from './wake.ts';
+import { UnacceptedClusters, type Warming } from './warming.ts';
 
-export interface PushTimes {
-  /** For the proxy to accept clusters before its routes change, and routes before the old clusters go. Then the push goes on. */
-  readonly acceptMs: number;
-  /** From then on a newer state takes the place of one that the proxy has not accepted, so that its endpoints do not wait. */
-  readonly yieldMs: number;
-  /** Before the old clusters go, since requests that were routed before may still choose them: Envoy answers these with an empty 503. */
-  readonly lingerMs: number;
-}
-
-/** Called once for each. */
-export interface XdsMeters {
-  /** A stream that is not served, by the gRPC code of its refusal. */
-  readonly streamRefused?: (code: number) => void;
-  /** A response was made. */
-  readonly pushed?: (typeUrl: string) => void;
-  /** A proxy has accepted everything that a change has brought it. */
-  readonly accepted?: (sinceChangeMs: number) => void;
-}
-
-/** `superseded`: a newer state is to be pushed in its place. */
-type Outcome = 'accepted' | 'refused' | 'superseded';
+/** `superseded`: a newer state is to be pushed in its place; `unanswered`: the proxy said nothing in time. */
+type Outcome = 'accepted' | 'refused' | 'superseded' | 'unanswered';
 
 export class ProxyStream {
   readonly #source: SourceOfProxy;
@@ -59,8 +42,12 @@ export class ProxyStream {
   #isOver = false;
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
-  /** Clusters that the proxy has refused, and has in no older version. */
-  readonly #missing = new Set<string>();
+  readonly #missing = new MissingClusters();
+  /** Clusters of the last answer of the proxy. */
+  #answeredClusters: Resources = NOTHING;
+  /** The push waits no longer for answers that are still to come. */
+  #isLate = false;
+  readonly unaccepted: UnacceptedClusters;
   /** Types that may have a response due: asked for, or shown anew, since they were looked at. */
   readonly #due = new Set<string>();
   readonly #toSend = new Wake();
@@ -68,11 +55,19 @@ export class ProxyStream {
   readonly #progress = new Wake();
   readonly #changed = new Wake();
 
-  constructor(source: SourceOfProxy, times: PushTimes, turn: () => Promise<void>, meters: XdsMeters = {}) {
+  constructor(
+    source: SourceOfProxy,
+    times: PushTimes,
+    turn: () => Promise<void>,
+    meters: XdsMeters = {},
+    onWarming: (clusters: readonly Warming[]) => void = () => undefined,
+  ) {
     this.#source = source;
     this.#times = times;
     this.#turn = turn;
     this.#meters = meters;
+    const { subscriptions } = this;
+    this.unaccepted = new UnacceptedClusters({ shown: this.#shown, subscriptions }, times.acceptMs, onWarming);
   }
 
   /** The source has newer resources. Those of several calls are pushed together. */
@@ -96,12 +91,19 @@ export class ProxyStream {
 
   /** A request was given to its subscription. */
   received(typeUrl: string): void {
+    const isAnswered = this.subscriptions.get(typeUrl)?.isSettled === true;
+    const clusters = this.#shown.get(CLUSTER) ?? NOTHING;
+    if (typeUrl === CLUSTER && isAnswered && !this.#due.has(CLUSTER)) this.#answeredClusters = clusters;
     this.#mayBeDue([typeUrl]);
     this.#progress.now();
+    // What waited for these answers may go on.
+    if (this.#isLate && isAnswered && areSettled(this.subscriptions, [CLUSTER, ...ROUTING]))
+      this.changed(this.#changedAtMs);
   }
 
   end(): void {
     this.#isOver = true;
+    this.unaccepted.end();
     this.#toSend.now();
     this.#progress.now();
     this.#changed.now();
@@ -123,8 +125,6 @@ export class ProxyStream {
       [...this.subscriptions.values()].every(({ isSettled }) => isSettled)
     );
   }
-
-  // ---------------------------------------------------------- responses
 
   async *responses(): AsyncGenerator<Uint8Array, void, undefined> {
     while (!this.#isOver) {
@@ -161,6 +161,7 @@ export class ProxyStream {
       const response = isShown ? this.subscriptions.get(typeUrl)?.response(this.#view(typeUrl)) : undefined;
       if (response !== undefined) {
         this.#meters.pushed?.(typeUrl);
+        if (typeUrl === CLUSTER) this.unaccepted.sent();
         return response;
       }
       this.#due.delete(typeUrl);
@@ -177,8 +178,6 @@ export class ProxyStream {
       keepsOld: this.#keepsOld,
     };
   }
-
-  // ---------------------------------------------------------- pushes
 
   /** Pushes one state after the other, always the newest, until the stream ends. */
   async push(): Promise<void> {
@@ -221,8 +220,8 @@ export class ProxyStream {
       if (ahead === 'superseded') return ahead;
     }
     this.#show(byType, new Set([CLUSTER, LISTENER, ...byType.keys()]));
-    if (ahead === 'refused' || !this.#keepsOld) return ahead;
-    const routes = await this.#answered([LISTENER, ROUTES]);
+    if (ahead !== 'accepted' || !this.#keepsOld) return ahead;
+    const routes = await this.#answered([...ROUTING]);
     if (routes !== 'accepted') return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
@@ -245,12 +244,14 @@ export class ProxyStream {
     // Routes to clusters that were refused, or are not there yet, would answer 503: these stay until the clusters are right.
     let ahead = await this.#answered([CLUSTER]);
     if (ahead === 'superseded') return ahead;
-    if (![...this.#refusedClusters].some((name) => clusters.has(name))) ahead = 'accepted'; // those go
+    if (ahead === 'refused' && ![...this.#refusedClusters].some((name) => clusters.has(name))) ahead = 'accepted'; // those go
     const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
-    this.#findMissing(before);
-    this.#show(heldBack(this.#missing, this.#shown, byType), new Set([LISTENER, ROUTES, ...others]));
-    if (ahead === 'refused' || !hasOld) return ahead;
-    const routes = await this.#answered([LISTENER, ROUTES]);
+    const cold = this.unaccepted.clusters.filter(({ name }) => !this.#answeredClusters.has(name));
+    const missing = this.#missing.now(this.#refusedClusters, before, cold);
+    const held = heldBack(missing, this.#shown, byType);
+    this.#show(held, new Set([...ROUTING, ...others]));
+    if (ahead !== 'accepted' || !hasOld) return ahead;
+    const routes = await this.#answered([...ROUTING]);
     if (routes !== 'accepted' || this.#isOver) return routes;
     await settlesWithin(this.#times.lingerMs, this.#ended());
     this.#keepsOld = false;
@@ -262,37 +263,35 @@ export class ProxyStream {
     return this.subscriptions.get(CLUSTER)?.refused ?? NO_NAMES;
   }
 
-  /** Those that the proxy has in no version. */
-  #findMissing(before: Resources): void {
-    const refused = this.#refusedClusters;
-    for (const name of this.#missing) if (!refused.has(name)) this.#missing.delete(name);
-    for (const name of refused) if (!before.has(name)) this.#missing.add(name);
-  }
-
   async #ended(): Promise<void> {
     while (!this.#isOver) await this.#changed.next();
   }
 
-  /** Of the proxy to what it was shown of these types, once it asks. One that does not in time is taken to have accepted. */
+  /** Of the proxy to what it was shown of these types, once it asks. */
   async #answered(typeUrls: readonly string[], asks: () => boolean = () => true): Promise<Outcome> {
     const subscriptions = (): Subscription[] => typeUrls.flatMap((typeUrl) => this.subscriptions.get(typeUrl) ?? []);
     const isOpen = (): boolean => !asks() || this.#due.size > 0 || subscriptions().some(({ isSettled }) => !isSettled);
     const nowMs = performance.now();
     this.#unacceptedSinceMs ??= nowMs;
-    const endsAtMs = this.#unacceptedSinceMs + this.#times.acceptMs;
+    const endsAtMs = this.#unacceptedSinceMs + (this.#isLate ? this.#times.yieldMs : this.#times.acceptMs);
     const yieldsAtMs = nowMs + this.#times.yieldMs;
     while (!this.#isOver && isOpen()) {
       const [toEndMs, toYieldMs] = [endsAtMs - performance.now(), yieldsAtMs - performance.now()];
-      if (toEndMs <= 0) break;
+      if (toEndMs <= 0) {
+        this.#unacceptedSinceMs = undefined;
+        this.#isLate = true;
+        return 'unanswered';
+      }
       if (toYieldMs <= 0 && this.#hasChanged) return 'superseded';
       await settlesWithin(toYieldMs > 0 ? Math.min(toEndMs, toYieldMs) : toEndMs, this.#progress.next());
     }
     this.#unacceptedSinceMs = undefined;
+    this.#isLate = false;
     return subscriptions().every(({ refusal }) => refusal === undefined) ? 'accepted' : 'refused';
   }
 }
 
-/** Types on one stream; Envoy has about ten. */
-const MAX_TYPES = 32;
+const MAX_TYPES = 32; // on one stream; Envoy has about ten
 const NO_NAMES: ReadonlySet<string> = new Set();
 const AHEAD: ReadonlySet<string> = new Set([SECRET, CLUSTER, ENDPOINTS]);
+const ROUTING: ReadonlySet<string> = new Set([LISTENER, ROUTES]);

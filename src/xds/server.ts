@@ -10,10 +10,12 @@ import { TimeSlice } from '../time/time-slice.ts';
 import { type CallContext, GrpcError, type Method, type Methods, Status } from '../transport/index.ts';
 import { Differences } from './differences.ts';
 import { readPlainRequest } from './plain-request.ts';
-import { ProxyStream, type PushTimes, type XdsMeters } from './proxy-stream.ts';
+import { ProxyStream } from './proxy-stream.ts';
+import type { PushTimes, XdsMeters } from './push.ts';
 import type { Proxy, Refusal, ResourceSource, SourceOfProxy } from './resource.ts';
 import { StateOfTheWorld } from './state-of-the-world.ts';
 import { shortName } from './type-urls.ts';
+import type { Warming } from './warming.ts';
 
 export interface XdsServerOptions {
   readonly source: ResourceSource;
@@ -28,6 +30,8 @@ export interface XdsServerOptions {
   readonly meters?: XdsMeters;
   /** Called once for each response that a proxy refuses. */
   readonly onRefused?: (proxy: Proxy, refusal: Refusal) => void;
+  /** A proxy has not accepted clusters in time, and has not refused them; called once for each time. */
+  readonly onWarming?: (proxy: Proxy, clusters: readonly Warming[]) => void;
   /** A push failed inside of the server: the proxy keeps what it has, and its stream ends. */
   readonly onFault?: (proxy: Proxy, error: unknown) => void;
 }
@@ -49,6 +53,8 @@ export interface ProxyState {
   readonly version: string | undefined;
   readonly isSynced: boolean;
   readonly types: readonly TypeState[];
+  /** Clusters that it has not accepted in time, and not refused. */
+  readonly warming: readonly Warming[];
 }
 
 interface Open {
@@ -90,6 +96,7 @@ export class XdsServer {
       connectedAtMs,
       version: stream.pushing ?? stream.inForce,
       isSynced: stream.isSynced,
+      warming: stream.unaccepted.clusters,
       types: [...stream.subscriptions.values()].map(({ typeUrl, sent, accepted, refusal, isSettled }) => ({
         type: shortName(typeUrl),
         state: refusal !== undefined ? 'refused' : sent === undefined ? 'not sent' : isSettled ? 'synced' : 'stale',
@@ -187,7 +194,14 @@ export class XdsServer {
       throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${maxStreams} proxies are connected; the limit is reached`);
     const proxy: Proxy = { ...node, peer: context.peer, identity };
     const own = source.connect(proxy, () => stream.changed());
-    const stream = new ProxyStream(own, this.#times, () => this.#turn(), meters);
+    const { onWarming } = this.#options;
+    const stream = new ProxyStream(
+      own,
+      this.#times,
+      () => this.#turn(),
+      meters,
+      (clusters) => onWarming?.(proxy, clusters),
+    );
     const open: Open = { proxy, form, stream, connectedAtMs: Date.now() };
     this.#open.add(open);
     return { asked, open, own };

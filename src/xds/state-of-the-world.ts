@@ -3,7 +3,7 @@ import { encodePlain } from './encode.ts';
 import type { NameSet, PlainRequest } from './plain-request.ts';
 import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, type View } from './subscription.ts';
+import { NOTHING, type Subscription, type Unanswered, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -30,6 +30,7 @@ export class StateOfTheWorld implements Subscription {
   accepted: string | undefined;
   readonly #refusals: Refusals;
   isSettled = true;
+  unanswered: Unanswered | undefined;
   hasOwn = false;
 
   constructor(typeUrl: string) {
@@ -53,6 +54,7 @@ export class StateOfTheWorld implements Subscription {
     if (isFirst) this.hasOwn = versionInfo !== '';
     else {
       this.isSettled = true;
+      this.unanswered = undefined;
       if (errorDetail === undefined) this.accepted = this.sent;
       this.#refusals.answered(this.#last, this.#isComplete ? this.#base : undefined, errorDetail?.message);
       this.#last = [];
@@ -78,17 +80,21 @@ export class StateOfTheWorld implements Subscription {
     for (const name of this.#due) if (!names.has(name)) this.#due.delete(name);
   }
 
-  #isAskedFor(name: string): boolean {
+  get named(): Iterable<string> {
+    return this.#names ?? [];
+  }
+
+  asksFor(name: string): boolean {
     return this.#names === undefined || this.#names.has(name);
   }
 
   repeat(names: Iterable<string>): void {
-    for (const name of names) if (this.#isAskedFor(name)) this.#due.add(name);
+    for (const name of names) if (this.asksFor(name)) this.#due.add(name);
   }
 
   response(view: View): Uint8Array | undefined {
     const { changed, gone } = changesBetween(this.#base, view.resources);
-    const names = new Set([...changed, ...gone].filter((name) => this.#isAskedFor(name)).concat(...this.#due));
+    const names = new Set([...changed, ...gone].filter((name) => this.asksFor(name)).concat(...this.#due));
     const resources: Resource[] = [];
     for (const name of names) {
       const resource = this.#wanted(name, view);
@@ -97,7 +103,7 @@ export class StateOfTheWorld implements Subscription {
       this.#due.delete(name);
     }
     // A complete set is due even if it is empty; a name that does not exist is answered when it does.
-    const isDue = this.#isComplete && (this.#isDue || gone.some((name) => this.#isAskedFor(name)));
+    const isDue = this.#isComplete && (this.#isDue || gone.some((name) => this.asksFor(name)));
     this.#isDue = false;
     this.#base = view.resources;
     this.#refusals.keep(view.resources);
@@ -105,6 +111,7 @@ export class StateOfTheWorld implements Subscription {
     this.#last = resources;
     this.#nonce = String(++this.#count);
     this.sent = versionOf(view.resources);
+    if (this.isSettled) this.unanswered = { sinceMs: performance.now(), resources: this.#last };
     this.isSettled = false;
     const head = { typeUrl: this.typeUrl, version: this.sent, nonce: this.#nonce };
     if (!this.#isComplete) return encodePlain(head, resources);

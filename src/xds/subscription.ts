@@ -14,12 +14,24 @@ export interface View {
   readonly keepsOld: boolean;
 }
 
+export interface Unanswered {
+  /** By performance.now(). */
+  readonly sinceMs: number;
+  /** What was new in it. */
+  readonly resources: readonly Resource[];
+}
+
 export interface Subscription {
   readonly typeUrl: string;
   /** The next response, encoded; it counts as sent. `undefined`: the proxy has all it asked for. */
   response(view: View): Uint8Array | undefined;
   /** Sends these again even if they are unchanged. */
   repeat(names: Iterable<string>): void;
+  asksFor(name: string): boolean;
+  /** The names that it asks for; not those of a subscription to all. */
+  readonly named: Iterable<string>;
+  /** The oldest response without an answer. */
+  readonly unanswered: Unanswered | undefined;
   /** The proxy has resources from an earlier stream. */
   readonly hasOwn: boolean;
   /** Every response was accepted or refused. */
@@ -32,6 +44,14 @@ export interface Subscription {
   readonly sent: string | undefined;
   readonly accepted: string | undefined;
 }
+
+type ByType = ReadonlyMap<string, Subscription>;
+
+export const areSettled = (all: ByType, typeUrls: Iterable<string>): boolean =>
+  [...typeUrls].every((typeUrl) => all.get(typeUrl)?.isSettled !== false);
+
+export const hasAccepted = (all: ByType, typeUrls: Iterable<string>): boolean =>
+  areSettled(all, typeUrls) && [...typeUrls].every((typeUrl) => all.get(typeUrl)?.refusal === undefined);
 
 /** Envoy's text can hold the whole resource, and that of a secret its key. */
 const MAX_WHY = 4096;

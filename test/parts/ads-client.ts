@@ -19,6 +19,8 @@ export interface AdsClientOptions {
   /** Tables of routes that it asks for after its listeners. */
   readonly routes?: readonly string[];
   readonly refuses?: boolean;
+  /** It neither accepts nor refuses. */
+  readonly isSilent?: boolean;
   /** Each response, before its ACK. */
   readonly onResponse?: (typeUrl: string, bytes: Buffer) => void;
   readonly onOver?: (why: GrpcError) => void;
@@ -53,6 +55,7 @@ export class AdsClient {
     const { isDelta, routes, onResponse } = this.#options;
     const { typeUrl, version, nonce, resources, removed } = readResponse(bytes, isDelta);
     onResponse?.(typeUrl, bytes);
+    if (this.#options.isSilent === true) return;
     if (typeUrl === CLUSTER) {
       const clusters = resources.map((one) => nameOfEds(one.value)).filter((name) => name !== '');
       const before = this.#clusters;

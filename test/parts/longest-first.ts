@@ -27,6 +27,7 @@ export const LONG: readonly string[] = [
   'test/e2e/candidate.test.ts',
   'plugins/quota-redis/quota-redis.test.ts',
   'test/e2e/xds.test.ts',
+  'test/e2e/xds-late.test.ts',
   'test/e2e/mesh-restarts.test.ts',
   'test/e2e/no-loss-kafka.test.ts',
   'plugins/enrich-kubernetes/enrich-kubernetes.test.ts',

@@ -166,6 +166,7 @@ interface ProxyRow {
   readonly version: string | null;
   readonly types: Readonly<Record<string, string>>;
   readonly refusals: readonly { readonly type: string; readonly why: string; readonly of: readonly string[] }[];
+  readonly warming?: readonly { readonly name: string; readonly of: string | null; readonly why: string }[];
   readonly refusedCredentials?: readonly { readonly credential: string; readonly why: string; readonly add: string }[];
 }
 
@@ -192,11 +193,16 @@ export async function meshStatus({ to, json }: MeshViewFlags): Promise<ExitCode>
       .join(', '),
   ]);
   for (const line of columns([['proxy', 'state', 'version', 'types'], ...rows], [paintOut.name])) printOut(line);
-  for (const { name, refusals, refusedCredentials = [] } of page.proxies) {
+  for (const { name, refusals, warming = [], refusedCredentials = [] } of page.proxies) {
     for (const { type, why, of } of refusals) {
       printOut();
       printOut(`${paintOut.name(safeLine(name))} refuses ${type}: ${safeLine(why)}`);
       for (const object of of) printOut(`  ${safeLine(object)}`);
+    }
+    for (const { name: cluster, of, why } of warming) {
+      printOut();
+      printOut(`${paintOut.name(safeLine(name))} has not accepted the cluster ${safeLine(cluster)}: ${safeLine(why)}`);
+      if (of !== null) printOut(`  ${safeLine(of)}`);
     }
     for (const { credential, why, add } of refusedCredentials) {
       printOut();

@@ -36,7 +36,7 @@ const PAGES = {
   '/readyz': '200 while a mesh is in force; 503 while lists of the Kubernetes API are missing, and which',
   '/metrics': 'metrics of the control plane, its authority and its process, for Prometheus',
   '/mesh': 'the mesh in force, since when, its findings, and the errors of newer files that were refused',
-  '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses and why',
+  '/mesh/proxies': 'each proxy: connected since, what it has accepted, what it refuses or keeps cold, and why',
   '/mesh/identity': 'the certificate authority: its roots and when they end, certificates issued, callers refused',
   '/mesh/proxies/POD.NAMESPACE/TYPE': 'its clusters, routes, listeners or endpoints as the control plane makes them',
 } as const;
@@ -143,7 +143,7 @@ export const stateOf = ({ types, isSynced }: ProxyState): 'refused' | 'synced' |
   types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale';
 
 const rowOf = (state: ProxyState, mesh: Mesh): object => {
-  const { proxy, form, connectedAtMs, version, types } = state;
+  const { proxy, form, connectedAtMs, version, types, warming } = state;
   const member = memberOf(proxy, mesh);
   const refused = 'wrong' in member ? [] : refusedCredentials({ mesh, member });
   return {
@@ -156,6 +156,9 @@ const rowOf = (state: ProxyState, mesh: Mesh): object => {
     version: version ?? null,
     state: stateOf(state),
     types: Object.fromEntries(types.map(({ type, state }) => [type, state])),
+    ...(warming.length === 0
+      ? {}
+      : { warming: warming.map(({ name, origin, why }) => ({ name, of: origin ?? null, why })) }),
     ...(refused.length === 0 ? {} : { refusedCredentials: refused }),
     refusals: types.flatMap(({ type, refusal }) =>
       refusal === undefined

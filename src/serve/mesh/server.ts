@@ -86,6 +86,14 @@ export async function startMeshServer(options: MeshServerOptions, signal: AbortS
         why,
       });
     },
+    onWarming: (proxy, clusters) =>
+      log.warn('a proxy has not accepted clusters, and refuses none: routes to them wait, and its old clusters stay', {
+        proxy: proxy.id,
+        clusters: clusters
+          .slice(0, MAX_NAMED)
+          .map(({ name, origin, why }) => ({ name, ...(origin && { of: origin }), why })),
+        ...(clusters.length > MAX_NAMED ? { more: clusters.length - MAX_NAMED } : {}),
+      }),
     onFault: (proxy, error) =>
       log.error('internal error while making the configuration of a proxy', {
         proxy: proxy.id,
