@@ -11,9 +11,10 @@ import { settlesWithin } from '../time/settles-within.ts';
 import { GrpcError, Status } from '../transport/index.ts';
 import { changesBetween, united } from './changes.ts';
 import { heldBack, MissingClusters } from './held-routes.ts';
+import { boundedOld } from './old-clusters.ts';
 import type { PushTimes, XdsMeters } from './push.ts';
 import type { Refusal, Resources, SourceOfProxy } from './resource.ts';
-import { areSettled, NOTHING, type Subscription, type View } from './subscription.ts';
+import { areSettled, hasAccepted, NOTHING, type Subscription, type View } from './subscription.ts';
 import { CLUSTER, ENDPOINTS, inOrder, isOrdered, LISTENER, ROUTES, SECRET } from './type-urls.ts';
 import { Wake } from './wake.ts';
 import { UnacceptedClusters, type Warming } from './warming.ts';
@@ -43,8 +44,9 @@ export class ProxyStream {
   /** Clusters that the proxy has from an earlier stream stay, until its routes have moved. */
   #keepsOld = false;
   readonly #missing = new MissingClusters();
-  /** Clusters of the last answer of the proxy. */
+  /** Clusters of the last answer of the proxy, and of the last state whose routes it has accepted. */
   #answeredClusters: Resources = NOTHING;
+  #routedClusters: Resources = NOTHING;
   /** The push waits no longer for answers that are still to come. */
   #isLate = false;
   readonly unaccepted: UnacceptedClusters;
@@ -94,6 +96,7 @@ export class ProxyStream {
     const isAnswered = this.subscriptions.get(typeUrl)?.isSettled === true;
     const clusters = this.#shown.get(CLUSTER) ?? NOTHING;
     if (typeUrl === CLUSTER && isAnswered && !this.#due.has(CLUSTER)) this.#answeredClusters = clusters;
+    if (ROUTING.has(typeUrl) && hasAccepted(this.subscriptions, ROUTING)) this.#routedClusters = clusters;
     this.#mayBeDue([typeUrl]);
     this.#progress.now();
     // What waited for these answers may go on.
@@ -231,7 +234,7 @@ export class ProxyStream {
 
   async #replace(byType: ReadonlyMap<string, Resources>): Promise<Outcome> {
     const clusters = byType.get(CLUSTER) ?? NOTHING;
-    const before = this.#shown.get(CLUSTER) ?? NOTHING;
+    const before = boundedOld(this.#shown.get(CLUSTER) ?? NOTHING, clusters, this.#routedClusters);
     const { changed, gone } = changesBetween(before, clusters);
     const hasOld = this.#keepsOld || gone.length > 0;
     const endpoints = byType.get(ENDPOINTS) ?? NOTHING;

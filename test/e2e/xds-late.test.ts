@@ -130,6 +130,39 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     await until(async () => ((await envoy.stats())['cluster.cold.upstream_rq_200'] ?? 0) > 10);
     for (const one of calls) await expectNoneLost(one, { envoy });
   });
+
+  test('old clusters of routes that stay refused are bounded, and those of the routes in force stay', async () => {
+    const at = await upstreamPort();
+    const port = await freePort();
+    const state = (to: string, table: Resource): State => ({
+      [CLUSTER]: [cluster(to)],
+      [ENDPOINTS]: [endpoints(to, [at])],
+      [LISTENER]: [listener('in', port, 'table')],
+      [ROUTES]: [table],
+    });
+    const wrong = resource(ROUTES, 'table', {
+      name: 'table',
+      virtual_hosts: ['one', 'two'].map((name) => ({ name, domains: ['*'], routes: [] })),
+    });
+    const mesh = await plane(api, state('old', routes('table', 'old')), 10_000);
+    const { envoy, server } = mesh;
+    await until(async () => (await call(port)).status === 200);
+    const calls = load(port);
+    const CHANGES = 140;
+    for (let change = 1; change <= CHANGES; change++) {
+      mesh.put(state(`v${change}`, wrong));
+      await until(() => server.proxies()[0]?.version === String(change));
+    }
+    await until(async () => `cluster.v${CHANGES}.upstream_cx_total` in (await envoy.stats()));
+    const names = Object.keys(await envoy.stats()).filter((name) =>
+      /^cluster\.(v\d+|old)\.upstream_cx_total$/.test(name),
+    );
+    expect(names).toContain('cluster.old.upstream_cx_total');
+    expect(names.length).toBeLessThanOrEqual(110);
+    mesh.put(state('new', routes('table', 'new')));
+    await until(async () => !('cluster.old.upstream_cx_total' in (await envoy.stats())));
+    await expectNoneLost(calls, { envoy });
+  });
 });
 
 test('a cluster that waits for a secret is named with it', async () => {
