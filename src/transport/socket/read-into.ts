@@ -21,8 +21,7 @@ const ONREAD = ['kBuffer', 'kBufferCb', 'kBufferGen'] as const;
  * be done.
  */
 export function readInto(socket: Socket, receive: Receive): void {
-  if ('encrypted' in socket || !reads(socket, receive))
-    socket.on('data', (chunk: Buffer) => void receive(chunk, chunk.length));
+  if (!reads(socket, receive)) socket.on('data', (chunk: Buffer) => void receive(chunk, chunk.length));
 }
 
 /** False: this Node has not the members that it needs. */

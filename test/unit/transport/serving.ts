@@ -8,6 +8,7 @@ import {
   Status,
   type GrpcClient,
   type Method,
+  type TlsOptions,
   type Transport,
 } from '../../../src/transport/index.ts';
 
@@ -29,16 +30,18 @@ export async function serve(
   listenAt: Listen,
   methods: Readonly<Record<string, Method>>,
   maxMessageBytes = 64 * 1024,
+  tls?: TlsOptions,
 ): Promise<Serving> {
   const faults: Serving['faults'] = [];
   const transport = await listenAt(new Map(Object.entries(methods)), {
     host: '127.0.0.1',
     port: 0,
     maxMessageBytes,
+    ...(tls === undefined ? {} : { tls }),
     onFault: (path, error) => void faults.push({ path, error }),
   });
   const address = `127.0.0.1:${transport.port}`;
-  const client = dialGrpc(address);
+  const client = dialGrpc(address, tls === undefined ? {} : { tls: { ca: Buffer.from(tls.cert) } });
   return {
     transport,
     client,
