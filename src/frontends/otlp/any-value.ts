@@ -21,16 +21,22 @@ const WIRE_TYPES = [
   WireType.LEN,
 ];
 /** Of an ArrayValue and of a KeyValueList. */
-const VALUES = 1;
+export const VALUES = 1;
 const STRING_TAG = (AnyCase.STRING << 3) | WireType.LEN;
 /** Of lists and maps in each other. */
-const MAX_DEPTH = 32;
+export const MAX_DEPTH = 32;
 
 /** The set member of an AnyValue and its range; shared, as {@link KEY_VALUE} is. */
 class AnyValueCursor {
   case = 0;
   from = 0;
   to = 0;
+  /** Set when one was read whose array or map was sent in parts, of which the range is the last; merged-record.ts resets it. */
+  hasParts = false;
+
+  isMember(field: number, type: number): boolean {
+    return WIRE_TYPES[field] === type;
+  }
 
   read(bytes: Uint8Array, from: number, to: number): void {
     if (from + 1 < to && bytes[from] === STRING_TAG) {
@@ -50,7 +56,8 @@ class AnyValueCursor {
     this.case = AnyCase.NONE;
     const fields = new FieldScan(bytes, from, to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (WIRE_TYPES[field] !== fields.type) continue;
+      if (!this.isMember(field, fields.type)) continue;
+      if (field === this.case && (field === AnyCase.ARRAY || field === AnyCase.KVLIST)) this.hasParts = true;
       this.case = field;
       this.from = fields.type === WireType.I64 ? fields.at - 8 : fields.from;
       this.to = fields.type === WireType.I64 ? fields.at : fields.to;

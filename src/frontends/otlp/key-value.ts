@@ -4,7 +4,7 @@
  */
 import { FieldScan, WireType } from '../../protobuf/scan.ts';
 
-const [KEY, VALUE] = [1, 2];
+export const [KEY, VALUE] = [1, 2];
 const KEY_TAG = (KEY << 3) | WireType.LEN;
 const VALUE_TAG = (VALUE << 3) | WireType.LEN;
 
@@ -15,6 +15,8 @@ class KeyValueCursor {
   /** Equal to `valueTo` if it has no value. */
   valueFrom = 0;
   valueTo = 0;
+  /** Set when one was read whose value was sent in parts, of which the range is the last; merged-record.ts resets it. */
+  hasParts = false;
 
   read(bytes: Uint8Array, from: number, to: number): void {
     // The common form: a short key, and a value whose length takes one or two bytes.
@@ -39,6 +41,7 @@ class KeyValueCursor {
 
   #any(bytes: Uint8Array, from: number, to: number): void {
     this.keyFrom = this.keyTo = this.valueFrom = this.valueTo = to;
+    let values = 0;
     const fields = new FieldScan(bytes, from, to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (fields.type !== WireType.LEN) continue;
@@ -46,6 +49,7 @@ class KeyValueCursor {
         this.keyFrom = fields.from;
         this.keyTo = fields.to;
       } else if (field === VALUE) {
+        if (++values > 1) this.hasParts = true;
         this.valueFrom = fields.from;
         this.valueTo = fields.to;
       }

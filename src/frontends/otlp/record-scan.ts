@@ -5,6 +5,7 @@
 import { FieldScan, WireType } from '../../protobuf/scan.ts';
 import { checkAnyValue } from './any-value.ts';
 import { KEY_VALUE } from './key-value.ts';
+import { hasParts, mergedMessage, startLookingForParts } from './merged-record.ts';
 import type { RecordOwner } from './request-scan.ts';
 
 const Field = {
@@ -34,6 +35,7 @@ const noRange = (): FieldRange => ({ from: 0, to: 0 });
 export const RANGE_PARTS = 4;
 
 export class RecordScan {
+  /** The record's, or a copy in which values that were sent in parts are whole. */
   readonly bytes: Buffer;
   readonly resource: RecordOwner;
   readonly scope: RecordOwner;
@@ -51,12 +53,22 @@ export class RecordScan {
   readonly attributes: number[] = [];
   /** The index in {@link attributes} of `sluice.call`; negative: it is not an entry of an access log. */
   callAt = -1;
+  #bodies = 0;
 
   constructor(bytes: Buffer, from: number, to: number, resource: RecordOwner, scope: RecordOwner) {
     this.bytes = bytes;
     this.resource = resource;
     this.scope = scope;
-    const fields = new FieldScan(bytes, from, to);
+    startLookingForParts();
+    this.#read(from, to);
+    if (this.#bodies < 2 && !hasParts()) return;
+    this.bytes = mergedMessage(bytes, from, to, Field.ATTRIBUTES, Field.BODY);
+    this.attributes.length = 0;
+    this.#read(0, this.bytes.length);
+  }
+
+  #read(from: number, to: number): void {
+    const fields = new FieldScan(this.bytes, from, to);
     for (let field = fields.next(); field !== 0; field = fields.next()) this.#take(field, fields);
   }
 
@@ -79,7 +91,10 @@ export class RecordScan {
         if (type === WireType.I32) this.flags = this.bytes.readUInt32LE(fields.at - 4);
         return;
       case Field.BODY:
-        if (type === WireType.LEN) checkAnyValue(this.bytes, from, to);
+        if (type === WireType.LEN) {
+          checkAnyValue(this.bytes, from, to);
+          this.#bodies++;
+        }
         return setRange(this.body, fields);
       case Field.SEVERITY_TEXT:
         return setRange(this.severityText, fields);

@@ -6,6 +6,7 @@
 import type { Value } from '../../attributes/values.ts';
 import { FieldScan, WireType } from '../../protobuf/scan.ts';
 import { addDyn, checkKeyValue } from './any-value.ts';
+import { hasParts, mergedMessage, startLookingForParts } from './merged-record.ts';
 
 const RESOURCE_LOGS = 1;
 /** Of a ResourceLogs, and of a ScopeLogs. */
@@ -58,9 +59,9 @@ export class RecordOwner {
 /** Throws a `Malformed` if the request cannot be walked. */
 export function checkRequest(bytes: Buffer, from: number, to: number): void {
   for (const resource of ranges(bytes, from, to, RESOURCE_LOGS)) {
-    ownerOf(bytes, resource, RESOURCE_ATTRIBUTES).each((at, end) => checkKeyValue(bytes, at, end));
+    ownerOf(bytes, resource, RESOURCE_ATTRIBUTES);
     for (const scope of ranges(bytes, resource.from, resource.to, CHILDREN)) {
-      ownerOf(bytes, scope, SCOPE_ATTRIBUTES).each((at, end) => checkKeyValue(bytes, at, end));
+      ownerOf(bytes, scope, SCOPE_ATTRIBUTES);
       const records = new FieldScan(bytes, scope.from, scope.to);
       while (records.next() !== 0);
     }
@@ -97,7 +98,10 @@ function* ranges(bytes: Buffer, from: number, to: number, wanted: number): Gener
     if (field === wanted && fields.type === WireType.LEN) yield fields;
 }
 
-/** The resource of a ResourceLogs, or the scope of a ScopeLogs, which may follow its children. Two of them are merged, as protobuf says. */
+/**
+ * The resource of a ResourceLogs, or the scope of a ScopeLogs, which may follow its children. Two of them are merged, as protobuf says.
+ * Throws a `Malformed`.
+ */
 function ownerOf(bytes: Buffer, { from, to }: Range, attributes: number): RecordOwner {
   let found: Range | undefined;
   let merged: Buffer | undefined;
@@ -106,7 +110,16 @@ function ownerOf(bytes: Buffer, { from, to }: Range, attributes: number): Record
       merged = Buffer.concat([merged ?? bytes.subarray(found.from, found.to), bytes.subarray(one.from, one.to)]);
     found = { from: one.from, to: one.to };
   }
-  return merged === undefined
-    ? new RecordOwner(bytes, found?.from ?? 0, found?.to ?? 0, attributes)
-    : new RecordOwner(merged, 0, merged.length, attributes);
+  const owner =
+    merged === undefined
+      ? new RecordOwner(bytes, found?.from ?? 0, found?.to ?? 0, attributes)
+      : new RecordOwner(merged, 0, merged.length, attributes);
+  startLookingForParts();
+  owner.each((at, end) => checkKeyValue(owner.bytes, at, end));
+  if (!hasParts()) return owner;
+  const whole = merged ?? bytes.subarray(found?.from, found?.to);
+  const copy = mergedMessage(whole, 0, whole.length, attributes);
+  const ownerOfCopy = new RecordOwner(copy, 0, copy.length, attributes);
+  ownerOfCopy.each((at, end) => checkKeyValue(copy, at, end));
+  return ownerOfCopy;
 }
