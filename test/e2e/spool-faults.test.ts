@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../src/adapters/testing/index.ts';
 import { missing, outOfOrder, sendStreams, Streams } from '../parts/numbered-streams.ts';
 import type { SinkFault } from '../parts/sink/adapter.ts';
+import { type SmallDisk, smallDisk } from '../parts/small-disk.ts';
 import { makeWorkspace, type Workspace } from '../parts/workspace.ts';
 import { peerClient } from './peer-client.ts';
 import { program, type Program, type Serving, serving } from './command.ts';
@@ -16,7 +17,7 @@ const SINK = join(import.meta.dirname, '../parts/sink/adapter.ts');
 let workspace: Workspace;
 let server: Serving;
 let streams: Streams;
-let mounted: string | undefined;
+let disk: SmallDisk | undefined;
 const running: Program[] = [];
 beforeEach(() => {
   workspace = makeWorkspace();
@@ -24,8 +25,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(running.splice(0).map((one) => one.stop()));
-  if (mounted !== undefined) spawnSync('umount', ['-l', mounted]);
-  mounted = undefined;
+  await disk?.unmount();
+  disk = undefined;
   workspace.remove();
 });
 
@@ -129,14 +130,12 @@ test('a worker that crashes with a batch is replaced, and its successor sends wh
   await allArrive(10);
 }, 60_000);
 
-/** A spool on a disk of 1 MiB; `false` if this machine does not allow to mount one. */
-function smallDisk(): boolean {
+/** A spool on a disk of 1 MiB. */
+async function onSmallDisk(): Promise<void> {
   const folder = workspace.path('spool');
   workspace.write('spool/.keep', '');
   rmSync(join(folder, '.keep'));
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).status !== 0) return false;
-  mounted = folder;
-  return true;
+  disk = await smallDisk(folder, '1m');
 }
 
 const queued = async (): Promise<number> => {
@@ -144,8 +143,8 @@ const queued = async (): Promise<number> => {
   return page.handlers[0]?.queued ?? 0;
 };
 
-test('a full disk holds the streams back, says so, and goes on when the sink works again', async (context) => {
-  if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+test('a full disk holds the streams back, says so, and goes on when the sink works again', async () => {
+  await onSmallDisk();
   fault('away');
   await start('inline');
   const load = sendStreams(server.grpc, streams, 4);
@@ -164,8 +163,8 @@ test('a full disk holds the streams back, says so, and goes on when the sink wor
   expect(server.err().match(/a spool cannot be written/g)).toHaveLength(1);
 }, 60_000);
 
-test('a server that starts on a full disk answers checks, holds the streams back, and sends what its predecessor left', async (context) => {
-  if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+test('a server that starts on a full disk answers checks, holds the streams back, and sends what its predecessor left', async () => {
+  await onSmallDisk();
   const rules = `${RECEIVED}\n  - { name: closed, calls: [http], deny: { status: 403 } }`;
   fault('away');
   await start('inline', ['--grace', '1'], rules);
@@ -218,8 +217,8 @@ describe('a decision log with a spool on disk', () => {
     expect(readFileSync(workspace.path('out'), 'utf8')).toMatch(/"by":"closed"/);
   }, 120_000);
 
-  test('on a full disk delays no check; what it cannot take is dropped, counted and logged', async (context) => {
-    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+  test('on a full disk delays no check; what it cannot take is dropped, counted and logged', async () => {
+    await onSmallDisk();
     fault('away');
     await start('inline', [], DECIDED);
     const dropped = async (): Promise<number> =>

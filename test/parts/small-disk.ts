@@ -1,9 +1,65 @@
+/**
+ * A file system that fills up, at a folder.
+ * **In**: a folder, whose file system it becomes, and a size (`1m`). **Out**: a tmpfs: mounted at the folder by root; for others in a
+ * user namespace, to which the folder then is a link. **Fails**: where neither is allowed; a test that is skipped proves nothing.
+ */
 import { spawnSync } from 'node:child_process';
-import { onTestFinished, type TestContext } from 'vitest';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startChild, untilReady } from './child.ts';
 
-/** Mounts a file system of `size` (`1m`) at the folder until the test ends. Where the machine allows no mount, the test is skipped. */
-export function mountSmallDisk(context: TestContext, folder: string, size: string): void {
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder]).status !== 0)
-    context.skip('mounting a tmpfs is not allowed here');
-  onTestFinished(() => void spawnSync('umount', ['-l', folder]));
+export interface SmallDisk {
+  readonly remountReadOnly: () => void;
+  /** The folder is empty then, and on its own file system. Idempotent. */
+  readonly unmount: () => Promise<void>;
+}
+
+const done = (program: string, ...args: readonly string[]): void => {
+  const { status, stderr, error } = spawnSync(program, args);
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? String(stderr).trim()}`);
+};
+
+/** `isRoot`: whether it mounts at the folder itself; by default if it may. */
+export async function smallDisk(folder: string, size: string, isRoot = mayMount(folder, size)): Promise<SmallDisk> {
+  if (!isRoot) return inNamespace(folder, size);
+  let isMounted = true;
+  return {
+    remountReadOnly: () => done('mount', '-o', 'remount,ro', folder),
+    unmount: async () => {
+      if (isMounted) done('umount', '-l', folder);
+      isMounted = false;
+    },
+  };
+}
+
+const mayMount = (folder: string, size: string): boolean =>
+  spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder]).status === 0;
+
+/** Processes of the same user see what another has mounted below its root in /proc (proc(5)). */
+async function inNamespace(folder: string, size: string): Promise<SmallDisk> {
+  const at = mkdtempSync(join(tmpdir(), 'sluice-disk-'));
+  const script = 'mount -t tmpfs -o "size=$0" tmpfs "$1" && echo mounted && exec sleep 100000';
+  const holder = startChild('unshare', ['--user', '--map-root-user', '--mount', 'sh', '-c', script, size, at]);
+  try {
+    await untilReady('a small disk', holder, async () => holder.printed().includes('mounted'));
+  } catch (error) {
+    rmSync(at, { recursive: true, force: true });
+    throw new Error('a full disk needs a file system of its own: run as root, or allow user namespaces', {
+      cause: error,
+    });
+  }
+  rmdirSync(folder);
+  symlinkSync(`/proc/${holder.pid}/root${at}`, folder);
+  const inside = ['--target', String(holder.pid), '--user', '--mount', '--preserve-credentials'];
+  return {
+    remountReadOnly: () => done('nsenter', ...inside, 'mount', '-o', 'remount,bind,ro', at),
+    unmount: async () => {
+      if (!holder.isRunning()) return;
+      await holder.kill();
+      unlinkSync(folder);
+      mkdirSync(folder);
+      rmdirSync(at);
+    },
+  };
 }

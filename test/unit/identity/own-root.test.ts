@@ -1,5 +1,4 @@
 /** Roots in a folder, and in memory. */
-import { spawnSync } from 'node:child_process';
 import { createPublicKey, randomUUID, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
@@ -16,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type SmallDisk, smallDisk } from '../../parts/small-disk.ts';
 import { Authority, type SigningSource } from '../../../src/identity/authority.ts';
 import { newKey } from '../../../src/identity/certificate.ts';
 import { openOwnRoot, type OwnRootOptions } from '../../../src/identity/own-root.ts';
@@ -27,7 +27,7 @@ const LIMITS = { defaultMs: DAY, maxMs: 90 * DAY };
 const ID = 'spiffe://cluster.local/ns/default/sa/a';
 
 let folder: string;
-let isMounted = false;
+let mounted: SmallDisk | undefined;
 let log = lines();
 const open: SigningSource[] = [];
 beforeEach(() => {
@@ -36,8 +36,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((source) => source.close()));
-  if (isMounted) spawnSync('umount', ['-l', join(folder, 'ca')]);
-  isMounted = false;
+  await mounted?.unmount();
+  mounted = undefined;
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -206,12 +206,9 @@ describe('a root in a folder', () => {
 
 describe('a folder that cannot be written', () => {
   const disk = (): string => join(folder, 'ca');
-  const mount = (...options: readonly string[]): boolean =>
-    spawnSync('mount', [...options, 'tmpfs', disk()]).status === 0;
-  /** A file system of 64 KiB; `false` where mounting is not allowed. */
-  function smallDisk(): boolean {
+  async function onSmallDisk(): Promise<void> {
     mkdirSync(disk());
-    return (isMounted = mount('-t', 'tmpfs', '-o', 'size=64k'));
+    mounted = await smallDisk(disk(), '64k');
   }
   /** The root is due to be replaced, and ends in two years. */
   const due = { nowMs: () => Date.now() + 2921 * DAY };
@@ -224,8 +221,8 @@ describe('a folder that cannot be written', () => {
     }
   }
 
-  test('as its disk is full stops a start without a root, and nothing half-written stays', async (context) => {
-    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+  test('as its disk is full stops a start without a root, and nothing half-written stays', async () => {
+    await onSmallDisk();
     fill();
     await expect(opened()).rejects.toThrow(/ca-1\.pem cannot be written: ENOSPC.*free space on its disk/);
     expect(readdirSync(disk())).toEqual(['filler']);
@@ -233,8 +230,8 @@ describe('a folder that cannot be written', () => {
     await opened();
   });
 
-  test('as its disk is full lets the root in force sign, and the next one is made when there is space', async (context) => {
-    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+  test('as its disk is full lets the root in force sign, and the next one is made when there is space', async () => {
+    await onSmallDisk();
     let nowMs = Date.now();
     const source = await opened({ nowMs: () => nowMs });
     const { roots } = source.current;
@@ -255,12 +252,12 @@ describe('a folder that cannot be written', () => {
     expect(log.of('cannot be written')).toHaveLength(1);
   });
 
-  test('as it is read-only is no hindrance while nothing is due, and later costs one line', async (context) => {
-    if (!smallDisk()) return context.skip('mounting a tmpfs is not allowed here');
+  test('as it is read-only is no hindrance while nothing is due, and later costs one line', async () => {
+    await onSmallDisk();
     const first = await opened();
     const { roots } = first.current;
     await first.close();
-    expect(mount('-o', 'remount,ro')).toBe(true);
+    mounted?.remountReadOnly();
     log = lines();
     expect((await opened()).current.roots).toEqual(roots);
     expect(log.all).toEqual([]);

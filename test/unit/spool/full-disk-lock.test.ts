@@ -5,14 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
-import { mountSmallDisk } from '../../parts/small-disk.ts';
+import { smallDisk } from '../../parts/small-disk.ts';
 import { inspectSpool, openSpool, type Spool } from '../../../src/spool/index.ts';
 
 const disk = mkdtempSync(join(tmpdir(), 'sluice-spool-'));
 
-test('a full disk takes the lock without its owner, who is written when there is space', async (context) => {
+test('a full disk takes the lock without its owner, who is written when there is space', async () => {
   onTestFinished(() => rmSync(disk, { recursive: true, force: true }));
-  mountSmallDisk(context, disk, '1m');
+  const { unmount } = await smallDisk(disk, '1m');
+  onTestFinished(unmount);
   const folder = join(disk, 'log');
   const lock = join(folder, 'lock');
   const lines: string[] = [];

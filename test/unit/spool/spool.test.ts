@@ -21,7 +21,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SILENT_MS } from '../../../src/spool/lock.ts';
 import { openSpool, type Spool, type SpoolOptions, type SpoolRecord } from '../../../src/spool/index.ts';
 import { eventually } from '../../../src/adapters/testing/index.ts';
-import { mountSmallDisk } from '../../parts/small-disk.ts';
+import { smallDisk } from '../../parts/small-disk.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
 
@@ -491,9 +491,9 @@ test.for([
   ['of one segment', 16 * 1024 * 1024],
 ] as const)(
   'a full disk %s holds back, also its cursor, and goes on when records are acknowledged',
-  async ([, segmentBytes], context) => {
+  async ([, segmentBytes]) => {
     const disk = scratch();
-    mountSmallDisk(context, disk, '2m');
+    onTestFinished((await smallDisk(disk, '2m')).unmount);
     const folder = join(disk, 'log');
     const spool = await opened(folder, { segmentBytes, maxBytes: 1e9, windowBytes: 0 });
     let written = 0;
