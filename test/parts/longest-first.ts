@@ -17,6 +17,8 @@ export const LONG: readonly string[] = [
   'test/e2e/workers.test.ts',
   'test/e2e/spool-faults.test.ts',
   'test/e2e/burst.test.ts',
+  'test/e2e/remote-kills.test.ts',
+  'test/e2e/hostile-report-plugins.test.ts',
   'test/e2e/plugin-examples.test.ts',
   'test/e2e/ratelimit-algorithms.test.ts',
   'test/unit/adapters/kit.test.ts',
