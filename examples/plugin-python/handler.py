@@ -27,6 +27,13 @@ def deny(code, reason, valid_for_ms=None, output=None):
     return v1.Deny(code=code, reason=reason, valid_for_ms=valid_for_ms, output=to_values(output or {}))
 
 
+class Found:
+    """What a lookup returns where its answer holds for a while: values by name, empty if nothing is known."""
+
+    def __init__(self, output=None, valid_for_ms=None, uses=None):
+        self.output, self.valid_for_ms, self.uses = output or {}, valid_for_ms, uses
+
+
 class Handler:
     """An adapter; one object of it is a handler of a policy. Override what it serves."""
 
@@ -34,6 +41,7 @@ class Handler:
     summary = ""
     config = {"type": "object", "additionalProperties": False}
     check_params = check_input = check_output = None
+    enrich_params = enrich_input = enrich_output = None
     report_params = report_input = report_batch = None
     quota_params = None
     quota_algorithms = ()
@@ -43,6 +51,10 @@ class Handler:
 
     def prepare_check(self, rule, params):
         """Returns a function (values, call) that returns allow() or deny()."""
+        raise NotImplementedError
+
+    def prepare_lookup(self, rule, params):
+        """Returns a function (values, call) that returns values by name, None if nothing is known, or Found()."""
         raise NotImplementedError
 
     def prepare_report(self, rule, params):

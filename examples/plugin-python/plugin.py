@@ -1,4 +1,5 @@
-"""Adapters for Sluice, in a process of their own: a check by a list of revoked users, a report to a file, and the quota of windows.py.
+"""Adapters for Sluice, in a process of their own: a check by a list of revoked users, a report to a file, the quota of windows.py, and the
+lookup of teams.py.
 
 The list is a file with a user a line, which may change at any time. The reference is protos/sluice/plugin/v1/plugin.proto; the part that
 every plugin needs is in serve.py, handler.py and values.py.
@@ -11,6 +12,7 @@ import time
 
 from handler import Handler, Rejected, Unavailable, allow, deny
 from serve import serve
+from teams import Teams
 from windows import FixedWindows
 
 PERMISSION_DENIED = 7
@@ -139,4 +141,4 @@ class LinesInAFile(Handler):
 
 
 if __name__ == "__main__":
-    serve([Revoked, LinesInAFile, FixedWindows], software="plugin-python 1.0")
+    serve([Revoked, LinesInAFile, FixedWindows, Teams], software="plugin-python 1.0")

@@ -16,7 +16,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from handler import Rejected, Unavailable
+from handler import Found, Rejected, Unavailable
 from values import described, from_value, from_values, plugin_pb2_grpc, to_values, v1
 
 CONTRACT = 1
@@ -28,6 +28,7 @@ SERVICE = "sluice.plugin.v1.Plugin"
 END = object()
 PREPARE = {
     v1.CAPABILITY_CHECK: "prepare_check",
+    v1.CAPABILITY_ENRICH: "prepare_lookup",
     v1.CAPABILITY_REPORT: "prepare_report",
     v1.CAPABILITY_QUOTA: "prepare_quota",
 }
@@ -75,6 +76,7 @@ class Stream:
         self.out = queue.SimpleQueue()
         self.handler = None
         self.made = {}
+        self.lookups = set()  # their slots: an Ask does not say what is asked
         self.waiting = set()
         self.lock = threading.Lock()
 
@@ -136,6 +138,8 @@ class Stream:
     def on_prepare(self, message):
         try:
             params = from_value(message.rule.params) or {}
+            if message.capability == v1.CAPABILITY_ENRICH:
+                self.lookups.add(message.slot)
             self.made[message.slot] = getattr(self.handler, PREPARE[message.capability])(message.rule, params)
             self.send(prepared=v1.Prepared(slot=message.slot))
         except Exception as error:  # noqa: BLE001
@@ -143,14 +147,26 @@ class Stream:
 
     def on_forget(self, message):
         self.made.pop(message.slot, None)
+        self.lookups.discard(message.slot)
 
     def on_ask(self, message):
+        if message.slot in self.lookups:
+            return self.run(message.call, lambda: self.look_up(message))
+
         def answer():
             decision = self.made[message.slot](from_values(message.input), message.call)
             member = "allow" if isinstance(decision, v1.Allow) else "deny"
             self.send(check=v1.CheckAnswer(number=message.call.number, **{member: decision}))
 
         self.run(message.call, answer)
+
+    def look_up(self, message):
+        found = self.made[message.slot](from_values(message.input), message.call)
+        if not isinstance(found, Found):
+            found = Found(found)
+        self.send(lookup=v1.LookupAnswer(
+            number=message.call.number, output=to_values(found.output), valid_for_ms=found.valid_for_ms, uses=found.uses
+        ))
 
     def on_charge(self, message):
         def answer():

@@ -57,7 +57,7 @@ class PluginTest(unittest.TestCase):
 
     def test_it_describes_its_adapters(self):
         described = self.plugin.Describe(v1.DescribeRequest(contract=1))
-        self.assertEqual([one.name for one in described.adapters], ["check-revoked", "log-lines", "quota-windows"])
+        self.assertEqual([one.name for one in described.adapters], ["check-revoked", "log-lines", "quota-windows", "enrich-teams"])
         self.assertEqual(described.contract, 1)
 
     def test_users_on_the_list_are_refused(self):
@@ -85,6 +85,21 @@ class PluginTest(unittest.TestCase):
         _, ask = self.open("check-revoked", {"file": "revoked.txt", "contact": "ops"})
         prepared = ask(("prepared",), prepare=v1.Prepare(slot=1, capability=v1.CAPABILITY_CHECK, rule=v1.Rule(params=to_value({"ignore": [""]}))))
         self.assertEqual(prepared.why, "ignore has an empty name")
+
+    def test_a_team_is_looked_up_with_its_types_and_may_be_unknown(self):
+        Path(self.folder.name, "teams.csv").write_text("ann,payments,2024-05-06\nbob,search,\n", encoding="utf-8")
+        _, ask = self.open("enrich-teams", {"file": "teams.csv"})
+        ask(("prepared",), prepare=v1.Prepare(slot=1, capability=v1.CAPABILITY_ENRICH, rule=v1.Rule(rule="r")))
+        look_up = lambda number, user: ask(  # noqa: E731
+            ("lookup", "failed"),
+            ask=v1.Ask(call=v1.Call(number=number, remaining_ms=1000), slot=1, input=to_values({"user": user})),
+        )
+        ann = look_up(1, "ann")
+        self.assertEqual(from_values(ann.output)["team"], "payments")
+        self.assertEqual(from_values(ann.output)["since"].isoformat(), "2024-05-06T00:00:00+00:00")
+        self.assertGreater(ann.valid_for_ms, 0)
+        self.assertEqual(from_values(look_up(2, "bob").output), {"team": "search"})
+        self.assertEqual(from_values(look_up(3, "eve").output), {})
 
     def test_reports_are_written_before_they_are_answered(self):
         _, ask = self.open("log-lines", {"path": "log.jsonl"})

@@ -88,6 +88,9 @@ def described(adapter):
         result.check.CopyFrom(v1.Check(params_schema=schema(adapter.check_params), input=input_of(adapter.check_input)))
         if adapter.check_output is not None:
             result.check.output.CopyFrom(shape(adapter.check_output))
+    if adapter.enrich_input is not None:
+        result.enrich.CopyFrom(v1.Enrich(params_schema=schema(adapter.enrich_params), input=input_of(adapter.enrich_input)))
+        result.enrich.output.CopyFrom(shape(adapter.enrich_output))
     if adapter.report_input is not None:
         result.report.CopyFrom(v1.Report(params_schema=schema(adapter.report_params), input=input_of(adapter.report_input)))
         result.report.batch.CopyFrom(v1.BatchDefaults(**(adapter.report_batch or {})))

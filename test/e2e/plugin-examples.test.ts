@@ -199,6 +199,30 @@ test('the quota of the example in Python: a burst passes its limit and no more, 
   expect(await second.ask('bob')).toBe('allowed');
 });
 
+test('the lookup of the example in Python: types, what is unknown, a file that changes, and one that is away', async () => {
+  const teams = readFileSync(join(EXAMPLES, 'plugin-python/teams.yaml'), 'utf8').replace('150ms', '4s');
+  const since = teams.replace(
+    '"for payments alone"',
+    `'for payments alone\${has(my.user.since) ? " since " + string(my.user.since.getFullYear()) : ""}'`,
+  );
+  expect(since).not.toBe(teams);
+  workspace = makeWorkspace({
+    'policy.yaml': since,
+    'teams.csv': 'ann,payments,2024-05-06\nbob,search,2023-01-02\n',
+  });
+  await start(python);
+  await describePlugin();
+  const { ask, served } = await host();
+  expect([await ask('ann'), await ask('eve')]).toEqual(['allowed', 'Forbidden: for payments alone']);
+  expect(await ask('bob')).toBe('Forbidden: for payments alone since 2023');
+  workspace.write('teams.csv', 'eve,payments,\n');
+  await expect.poll(async () => ask('eve'), { timeout: 10_000 }).toBe('allowed');
+  await expect.poll(async () => ask('ann'), { timeout: 10_000 }).toMatch(/^Forbidden/);
+  workspace.write('teams.csv', 'eve\n'); // the last good one stays
+  await served.said(/the teams cannot be read; the last ones stay/);
+  expect(await ask('eve')).toBe('allowed');
+});
+
 /** The server of grpcio sends connections away at their age, and breaks off what is left after the grace. */
 const AGED = `
 import grpc, runpy, sys
