@@ -56,7 +56,7 @@ export class EscapedErrors {
   }
 
   #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
-    const error = withoutSecretsInUse(thrown);
+    const error = withoutSecretsInUse(thrown) ?? messageOf(thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':

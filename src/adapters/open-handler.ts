@@ -17,6 +17,7 @@ import {
 } from './contract.ts';
 import { AdapterError } from './errors.ts';
 import type { EscapedErrors } from './escaped-errors.ts';
+import { logByLevel } from './log/by-level.ts';
 import { handlerLog } from './log/handler-log.ts';
 import { ratedLog } from './log/line-rate.ts';
 import { withInstallAdvice } from './missing-package.ts';
@@ -114,8 +115,24 @@ export async function openHandler(
   const metrics = environment.metrics.forHandler(name, secrets);
   let notReady: string | undefined;
 
+  let isEnded = false;
+  let isLate = false;
+  function late(last: string): void {
+    if (isLate) return;
+    isLate = true;
+    log.warn(
+      'a plugin goes on after its handler was closed; end its timers and listeners in close(), or at host.signal',
+      {
+        last,
+      },
+    );
+  }
+
   const host: Host = {
-    log: lines,
+    log: logByLevel((level) => (message, fields): void => {
+      if (isEnded) late(message);
+      else lines[level](message, fields);
+    }),
     signal,
     folder,
     clock: environment.clock ?? PROCESS_CLOCK,
@@ -137,6 +154,7 @@ export async function openHandler(
     // The handler needs time to flush even if background work used all of it.
     await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
     lines.end();
+    isEnded = true;
     metrics.withdraw();
     isClosed();
   }

@@ -329,6 +329,21 @@ const FAULTS: readonly (readonly [what: string, named: string, files: Files, say
     { 'function.js': 'export default () => {};' },
     /PLUGIN_NO_ADAPTER .*the default export is not an adapter but a function/,
   ],
+  [
+    'a class as default',
+    './class.js',
+    { 'class.js': 'export default class Hours { open() {} }' },
+    /PLUGIN_NO_ADAPTER .*the default export is not an adapter but a class; expected defineAdapter/,
+  ],
+  [
+    'an adapter inside of module.exports',
+    './inside.ts',
+    {
+      'inside.ts':
+        esModule('check-inside').replace('export default', 'const hours =') + '\nexport default { hours };\n',
+    },
+    /PLUGIN_NO_ADAPTER .*its adapter is hours of the default export; write `export default hours`, or `module\.exports = hours`/,
+  ],
   ['an empty list', './list.js', { 'list.js': 'export default [];' }, /PLUGIN_NO_ADAPTER .*is an empty list/],
   [
     'something else in its list',

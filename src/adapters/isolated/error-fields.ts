@@ -1,5 +1,6 @@
 /** Errors as messages, whatever was thrown. */
 import type { LogFields } from '../contract.ts';
+import { messageOf } from '../../text/message-of.ts';
 import type { ErrorFields } from './protocol.ts';
 
 const LONGEST = 65_536;
@@ -8,7 +9,7 @@ const DEEPEST = 8;
 /** Never throws, since a plugin may throw anything. */
 export function errorFields(thrown: unknown): ErrorFields {
   try {
-    if (!(thrown instanceof Error)) return { name: 'Error', message: cut(String(thrown)) };
+    if (!(thrown instanceof Error)) return { name: 'Error', message: cut(messageOf(thrown)) };
     const { name, message, stack } = thrown;
     const { retryAfterMs, entries } = thrown as { readonly retryAfterMs?: unknown; readonly entries?: unknown };
     return {

@@ -70,7 +70,7 @@ export async function importAdapters(
   const adapters = values.map((value) => {
     const version = versionOf(value);
     if (version !== undefined && version !== CONTRACT_VERSION) throw otherVersion(who, version);
-    return { adapter: value as Adapter, problems: problemsOf(value, file) };
+    return { adapter: value as Adapter, problems: problemsOf(value) };
   });
   const names = new Set(adapters.flatMap(({ adapter: { name } }) => (typeof name === 'string' ? [name] : [])));
   notePlace(path, [...names].join(', ') || who);
@@ -98,7 +98,7 @@ function exportedBy(module: Readonly<Record<string, unknown>>, file: string): re
   const value = unwrapped(module['default']);
   const none = (why: string): AdapterError => new AdapterError('PLUGIN_NO_ADAPTER', `${file}: ${why}`);
   if (value === undefined) {
-    const named = Object.keys(module).find((name) => versionOf(module[name]) !== undefined);
+    const named = adapterIn(module);
     throw none(
       named === undefined
         ? 'it has no default export; write `export default defineAdapter({ ... })`'
@@ -107,12 +107,26 @@ function exportedBy(module: Readonly<Record<string, unknown>>, file: string): re
   }
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (values.length === 0) throw none('its default export is an empty list; expected adapters');
+  const inside = Array.isArray(value) || isLikeAdapter(value) ? undefined : adapterIn(value);
+  if (inside !== undefined)
+    throw none(
+      `its adapter is ${inside} of the default export; write \`export default ${inside}\`, or \`module.exports = ${inside}\``,
+    );
   const at = values.findIndex((one) => !isLikeAdapter(one));
   if (at >= 0)
     throw none(
       `${Array.isArray(value) ? `item ${at} of the default export` : 'the default export'} is not an adapter but ${exportedKind(values[at])}; expected defineAdapter({ ... })`,
     );
   return values;
+}
+
+/** The name of a member that is one. */
+function adapterIn(value: unknown): string | undefined {
+  try {
+    return Object.entries(value ?? {}).find(([, one]) => versionOf(one) !== undefined)?.[0];
+  } catch {
+    return undefined; // a getter threw
+  }
 }
 
 /** A module in CommonJS made from TypeScript or from ES modules has its default export one level below. */
@@ -126,11 +140,12 @@ const isLikeAdapter = (value: unknown): boolean =>
 
 function exportedKind(value: unknown): string {
   const kind = kindOf(value);
+  if (typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))) return 'a class';
   return kind === 'an object' ? 'an object without open, serves and config' : kind;
 }
 
 /** The description is a plugin's value and may have any shape. */
-function problemsOf(value: unknown, file: string): readonly AdapterError[] {
+function problemsOf(value: unknown): readonly AdapterError[] {
   const adapter = value as Adapter;
   const wrong = (why: string): AdapterError =>
     new AdapterError('PLUGIN_WRONG_SHAPE', `adapter ${adapter.name}: ${why}`);
@@ -150,9 +165,11 @@ function problemsOf(value: unknown, file: string): readonly AdapterError[] {
     ];
   } catch (error) {
     return [
-      new AdapterError('PLUGIN_WRONG_SHAPE', `${file}: an adapter's description cannot be read: ${messageOf(error)}`, {
-        cause: error,
-      }),
+      new AdapterError(
+        'PLUGIN_WRONG_SHAPE',
+        `its description cannot be read: ${messageOf(error)}; config, params and all that is in them are schemas of zod`,
+        { cause: error },
+      ),
     ];
   }
 }

@@ -1,6 +1,7 @@
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
+import { messageOf } from '../../text/message-of.ts';
 import { shortened } from '../../text/shortened.ts';
 import { MAX_REASON } from '../text-bounds.ts';
 
@@ -66,7 +67,7 @@ function readFailure(thrown: unknown, label: string, shown: Shown): Failure {
     const { message, entries } = thrown as Rejected;
     return new Failure('rejected', `[${label}] ${said(message, shown)}`, { entries });
   }
-  const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : messageOf(thrown);
   return new Failure('fault', `[${label}] error in the plugin: ${said(text, shown)}`, { cause: thrown });
 }
 

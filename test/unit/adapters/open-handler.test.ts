@@ -143,6 +143,25 @@ describe('an open handler', () => {
     ]);
   });
 
+  test('that goes on after it was closed has one line of it, and no others', async () => {
+    const env = environment();
+    let host: Host | undefined;
+    const opened = await openHandler(adapterOf({ open: (given) => void (host = given) }), named(), env);
+    host?.log.info('early');
+    await opened.close();
+    for (let n = 0; n < 3; n++) host?.log.info(`late ${n}`);
+    expect(env.logged.map(({ message }) => message)).toEqual([
+      'early',
+      expect.stringMatching(
+        /^a plugin goes on after its handler was closed; end its timers and listeners in close\(\)/,
+      ),
+    ]);
+    expect(env.logged[1]).toMatchObject({
+      level: 'warn',
+      fields: { handler: 'one', adapter: 'check-example', last: 'late 0' },
+    });
+  });
+
   test('is closed with the process', async () => {
     const over = new AbortController();
     let host: Host | undefined;

@@ -295,6 +295,18 @@ describe('faults of a plugin', () => {
       '[check-script/h] error in the plugin: oh',
     ], // eslint-disable-line no-throw-literal
     [
+      'throws nothing',
+      () => {
+        throw undefined; // eslint-disable-line no-throw-literal
+      },
+      '[check-script/h] error in the plugin: undefined was thrown, in the place of an error',
+    ],
+    [
+      'rejects with nothing',
+      () => Promise.reject(),
+      '[check-script/h] error in the plugin: undefined was thrown, in the place of an error',
+    ],
+    [
       'answers true',
       () => true,
       '[check-script/h] error in the plugin: a check must return allow() or deny(), and returned true',
