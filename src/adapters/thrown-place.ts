@@ -26,6 +26,14 @@ export function saidBy(thrown: unknown, message: string = messageOf(thrown)): st
   return place === undefined ? message : `${message} (thrown at ${place})`;
 }
 
+/** A bucket or a sink, which may be any value but a promise: calls would get the promise. */
+export function notPromised<T>(method: 'bucket' | 'sink', made: T): T {
+  if (kindOf(made) !== 'a promise') return made;
+  (made as unknown as Promise<unknown>).then(undefined, () => undefined); // it is not used, so its failure is nobody's
+  const gets = method === 'bucket' ? 'charge()' : 'write()';
+  throw new Error(`${method}(rule) returned a promise; it must return, at once, what ${gets} gets for the rule`);
+}
+
 /** What is wrong with a rule whose check or lookup the plugin did not make. */
 export const noFunction = (method: 'check' | 'lookup', made: unknown): string =>
   `${method}(rule) returned ${kindOf(made)}; it must return, at once, the function that answers the calls of the rule`;

@@ -1,6 +1,6 @@
 /** What a handler makes of a rule, once, before its calls. */
 import type { AnyHandler } from '../contract.ts';
-import { noFunction } from '../thrown-place.ts';
+import { noFunction, notPromised } from '../thrown-place.ts';
 import type { Prepare } from './protocol.ts';
 import type { SessionCall } from './session-call.ts';
 
@@ -19,8 +19,8 @@ export function madeBy(handler: AnyHandler, capability: Prepare['capability'], r
         : { why: noFunction(capability === 'check' ? 'check' : 'lookup', made) };
     }
     case 'quota':
-      return { value: handler.bucket?.(rule as never) };
+      return { value: notPromised('bucket', handler.bucket?.(rule as never)) };
     case 'report':
-      return { value: handler.sink?.(rule as never) };
+      return { value: notPromised('sink', handler.sink?.(rule as never)) };
   }
 }

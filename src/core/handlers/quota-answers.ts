@@ -5,7 +5,7 @@ import { kindOf } from '../../text/kind-of.ts';
 /** `undefined` if nothing is wrong. In the path of each request with a quota: compares, and makes no text unless something is wrong. */
 export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length)
-    return `charge() must return one answer for each of its ${asks.length} asks`;
+    return `charge() must return a list with one answer for each ask, ${asks.length} here; it returned ${Array.isArray(answers) ? answers.length : kindOf(answers)}`;
   for (let at = 0; at < asks.length; at++) {
     const answer = answers[at] as QuotaAnswer | undefined;
     const cost = costOf(asks[at] as QuotaAsk);

@@ -1,6 +1,6 @@
 /** **In**: a rule, open handlers. **Out**: the rule prepared for calls. **Fails**: by throwing the error of its handler, with its name. */
 import type { CheckAnswer, LookupAnswer } from '../../adapters/contract.ts';
-import { noFunction, saidBy } from '../../adapters/thrown-place.ts';
+import { noFunction, notPromised, saidBy } from '../../adapters/thrown-place.ts';
 import { ACTIONS } from '../actions.ts';
 import type { RuleAnswers } from '../handlers/answer-cache.ts';
 import { LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
@@ -106,12 +106,18 @@ function madeByHandler(rule: Rule, live: LiveHandler, preparations: Preparations
         if (handler.bucket === undefined) throw new Error('it does not serve quota');
         const { params, algorithm, perMs } = action;
         const counter = counterOf(action, mode);
-        return { ...NOTHING, bucket: noted(handler.bucket({ rule: name, params, counter, algorithm, perMs })) };
+        return {
+          ...NOTHING,
+          bucket: noted(notPromised('bucket', handler.bucket({ rule: name, params, counter, algorithm, perMs }))),
+        };
       }
       case 'report': {
         if (handler.sink === undefined) throw new Error('it does not serve report');
         live.reports?.prepare(rule);
-        return { ...NOTHING, sink: noted(handler.sink({ rule: name, params: action.params, input: action.shape })) };
+        return {
+          ...NOTHING,
+          sink: noted(notPromised('sink', handler.sink({ rule: name, params: action.params, input: action.shape }))),
+        };
       }
       case 'deny':
       case undefined:

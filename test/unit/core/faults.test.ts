@@ -437,3 +437,27 @@ test('a call of many descriptors costs in proportion to them', async () => {
   // 5 times as many: 25 times the work if it grew with the square.
   expect((await costOf(20_000)) / (await costOf(4000))).toBeLessThan(12);
 });
+
+test.each(['bucket', 'sink'] as const)(
+  'an adapter whose %s(rule) is async is refused with the rule',
+  async (method) => {
+    const adapter = defineAdapter({
+      name: 'quota-late',
+      summary: 'Makes it too late.',
+      config: z.strictObject({}),
+      serves: { quota: { algorithms: ['fixed'] }, report: { input: 'any' } },
+      open: async () => ({
+        bucket: () => (method === 'bucket' ? Promise.reject(new Error('late')) : 1),
+        charge: () => [],
+        sink: async () => (method === 'sink' ? Promise.reject(new Error('late')) : 1),
+        write: () => undefined,
+      }),
+    });
+    const rule =
+      method === 'bucket' ? 'quota: { handler: h, limit: 1, per: 1m, key: [] }' : 'report: { handler: h, input: {} }';
+    const policy = `handlers: { h: { adapter: quota-late } }\nrules: [{ name: r, ${rule} }]\n`;
+    await expect(engineOf(policy, {}, {}, [adapter])).rejects.toThrow(
+      `[quota-late/h] ${method}(rule) returned a promise; it must return, at once, what ${method === 'bucket' ? 'charge()' : 'write()'} gets`,
+    );
+  },
+);
