@@ -3,9 +3,8 @@
  * **In**: the tls of a config. **Out**: a function that connects. **Fails**: on open if a file cannot be read, or if cert and key do not
  * belong together; later never: the last good ones stay.
  */
-import { isIP } from 'node:net';
-import { checkServerIdentity, type ConnectionOptions, createSecureContext } from 'node:tls';
-import { type Host, type WatchedFile, watchedFile } from 'sluice/plugin';
+import { createSecureContext } from 'node:tls';
+import { type Host, namedBy, type WatchedFile, watchedFile } from 'sluice/plugin';
 import type { buildConnector } from 'undici';
 import type { ServerConfig, TlsConfig } from './config.ts';
 
@@ -23,7 +22,7 @@ export async function connectorOf(
       allowH2: false, // in HTTP/1.1 an aborted request ends its connection, and no other request is on it
       timeout: connectTimeoutMs,
       ...pems,
-      ...namedBy(tls?.serverName),
+      ...(tls?.serverName === undefined ? {} : namedBy(tls.serverName)),
     });
   if (tls === undefined) {
     const connector = make({});
@@ -38,14 +37,6 @@ export async function connectorOf(
     pems = now;
     return (connector = make(now));
   };
-}
-
-/** The name that the server is asked for and verified by; an address is verified alone, since it is no name for TLS (RFC 6066). */
-function namedBy(name: string | undefined): Pick<ConnectionOptions, 'servername' | 'checkServerIdentity'> {
-  if (name === undefined) return {};
-  return isIP(name) === 0
-    ? { servername: name }
-    : { checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate) };
 }
 
 /** The certificates that are on disk now, one object while they stay; the last good ones while cert and key do not belong together. */

@@ -4,7 +4,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
 import { OrderedBatches } from '../batches/ordered-batches.ts';
 import type { Sink } from './chunk.ts';
-import { defineAdapter, type Host, report, type ReportEntry, Unavailable } from 'sluice/plugin';
+import { defineAdapter, type Host, namedBy, report, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { certificatesOf } from '../http/connector.ts';
 import { Readiness } from '../http/readiness.ts';
 
@@ -113,11 +113,11 @@ export default defineAdapter({
 /** Options with the certificates that are on disk now. */
 async function tlsOptions(
   tls: z.output<typeof config>['tls'],
-  serverName: string,
+  address: string,
   host: Host,
 ): Promise<(() => TlsOptions) | undefined> {
   if (tls === undefined) return undefined;
   const current = await certificatesOf(tls, host);
-  const servername = tls.serverName === undefined ? {} : { servername: tls.serverName };
-  return () => ({ ...current(), ...servername, host: serverName });
+  const named = namedBy(tls.serverName ?? address);
+  return () => ({ ...current(), ...named });
 }

@@ -4,6 +4,7 @@ export { type Turn, type WatchedFile, type WatchedFileOptions, watchedFile } fro
 export { SharedLock } from './shared-lock.ts';
 export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';
 export { tlsProblem } from '../transport/tls-problem.ts';
+export { namedBy } from '../text/server-name.ts';
 export { withoutServerName } from '../transport/without-server-name.ts';
 export { goDurationMs } from '../time/duration.ts';
 export { hostOf } from '../attributes/host.ts';

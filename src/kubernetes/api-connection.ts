@@ -1,6 +1,7 @@
 /** Requests to an API server, over kept connections. */
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
+import { namedBy } from '../text/server-name.ts';
 import type { ApiServer } from './api-server.ts';
 
 export interface PostOptions {
@@ -63,7 +64,7 @@ export class ApiConnection {
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
       ...(tls.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls.key === undefined ? {} : { key: tls.key }),
-      ...(tls.servername === undefined ? {} : { servername: tls.servername }),
+      ...(tls.servername === undefined ? {} : namedBy(tls.servername)),
       rejectUnauthorized: tls.rejectUnauthorized !== false,
     });
   }

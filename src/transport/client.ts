@@ -90,7 +90,7 @@ async function openClient(address: string, tls: DialTls | undefined): Promise<Op
   const { Client, credentials, Metadata } = await import('@grpc/grpc-js');
   const secured = ({ ca, key, cert, serverName }: DialTls): ChannelCredentials => {
     const made = credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
-    return serverName === undefined && isIP(hostOf(address)) !== 0 ? withoutServerName(made) : made;
+    return isIP(serverName ?? hostOf(address)) !== 0 ? withoutServerName(made) : made;
   };
   const client = new Client(address, tls === undefined ? credentials.createInsecure() : secured(tls), {
     ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),

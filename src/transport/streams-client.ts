@@ -7,6 +7,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { namedBy } from '../text/server-name.ts';
 import { type Address, addressText, socketPath } from './address.ts';
 import { asBuffer } from './byte-range.ts';
 import type { DialTls } from './client.ts';
@@ -115,7 +116,7 @@ function socketTo(address: Address, tls: DialTls | undefined): Socket {
     ALPNProtocols: ['h2'],
     minVersion: MIN_TLS,
     host: to.path === undefined ? address.host : name,
-    ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
+    ...namedBy(name),
   }).setNoDelay();
 }
 

@@ -1,9 +1,9 @@
 /** Config of a Redis, for every adapter that uses one. */
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
+import { namedBy } from '../../text/server-name.ts';
 
 const tlsSchema = z.strictObject({
   ca: z.string().min(1).optional().describe('File of trusted CA certificates (PEM). Default: those of Node.'),
@@ -142,7 +142,7 @@ export async function connectionOptions(config: RedisConfig, folder: string): Pr
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
-    ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls?.serverName === undefined ? {} : namedBy(tls.serverName)),
     ...(tls?.anyName === true ? { checkServerIdentity: () => undefined } : {}),
   };
   const isTls = protocol === 'rediss:';
@@ -171,7 +171,7 @@ export async function connectionOptions(config: RedisConfig, folder: string): Pr
     host,
     port: at,
     ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }),
-    ...(isTls ? { tls: { ...(isIP(host) === 0 ? { servername: host } : {}), ...secure } } : {}), // an address is no SNI (RFC 6066)
+    ...(isTls ? { tls: { ...namedBy(host), ...secure } } : {}),
   };
 }
 

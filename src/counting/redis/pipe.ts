@@ -5,9 +5,10 @@
  *
  * A connection of its own beside that of ioredis, which finds the server, follows it when it moves, and does all else.
  */
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { type Redis, ReplyError } from 'ioredis';
+import { namedBy } from '../../text/server-name.ts';
 import { MAX_HITS } from '../algorithms.ts';
 import { isOfServer, isPassing } from './error-reply.ts';
 import { CLOSED, reasonOf } from './reason.ts';
@@ -26,7 +27,7 @@ export function placeOf({ options, stream }: Redis): PipePlace {
   const { username, password, tls, host, path } = options;
   const { remoteAddress, remotePort } = stream as Socket;
   const isUnix = remoteAddress === undefined || remotePort === undefined;
-  const named = isUnix || host === undefined ? {} : { servername: isIP(host) === 0 ? host : '' };
+  const named = isUnix || host === undefined ? {} : namedBy(host);
   return {
     ...(isUnix ? { path: path ?? '' } : { host: remoteAddress, port: remotePort }),
     ...(tls === undefined ? {} : { tls: { ...named, ...tls } }),

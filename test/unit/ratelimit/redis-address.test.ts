@@ -74,6 +74,7 @@ test('TLS: files are read, and any name passes where the settings say so; withou
     REDIS_TLS_SKIP_HOSTNAME_VERIFICATION: 'true',
   };
   expect(address({ ...TCP, REDIS_URL: 'redis.local:1', REDIS_TLS: 'true', ...files }).tls).toEqual({
+    servername: 'redis.local',
     ca: Buffer.from('ca.pem'),
     cert: Buffer.from('own.pem'),
     key: Buffer.from('own.key'),

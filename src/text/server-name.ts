@@ -1,0 +1,12 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
+
+/**
+ * The name that a TLS server is asked for and verified by. An address is verified alone: it is no name for the handshake (RFC 6066
+ * section 3), and Node warns of it (DEP0123).
+ */
+export function namedBy(name: string): Pick<ConnectionOptions, 'servername' | 'checkServerIdentity'> {
+  return isIP(name) === 0
+    ? { servername: name }
+    : { servername: '', checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate) };
+}
