@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Rejected } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
-import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
+import { type RedisPart, startRedis, startRedisWithClient } from '../../test/parts/redis.ts';
 import adapter from './adapter.ts';
 import { Cache } from './cache.ts';
 
@@ -11,15 +11,11 @@ const COLUMNS = { plan: 'string', limit: 'int', until: 'timestamp' };
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
   await admin.hset('t:ann', { plan: 'gold', limit: '20', other: 'x' });
   await admin.hset('t:odd', { plan: 'gold', limit: 'many' });
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 testAdapter(adapter, {
   runner: { describe, test },

@@ -6,19 +6,15 @@ import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { startLink } from '../../test/parts/link.ts';
 import { startRedisCluster, startRedisSentinel, startRedisTls } from '../../test/parts/redis-kinds.ts';
-import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
+import { type RedisPart, startRedis, startRedisWithClient } from '../../test/parts/redis.ts';
 import adapter from './adapter.ts';
 
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();

@@ -1,13 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { startLink } from '../../test/parts/link.ts';
-import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
+import { type RedisPart, startRedis, startRedisWithClient } from '../../test/parts/redis.ts';
 import {
   type RedisClusterPart,
   startRedisCluster,
@@ -19,13 +19,9 @@ import adapter from './adapter.ts';
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 const bad = (config: object, says: RegExp) => ({ config: { url: 'redis://127.0.0.1:1', ...config }, says });
 testAdapter(adapter, {

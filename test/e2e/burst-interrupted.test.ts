@@ -1,9 +1,9 @@
 /** Escrow leases units while a burst is interrupted: Redis has counted what passed in the end, and nothing else. */
 import { writeFile } from 'node:fs/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { burstOfChecks } from '../parts/burst.ts';
-import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { type RedisPart, startRedisWithClient } from '../parts/redis.ts';
 import { serveSluice, type ServedSluice, until } from './sluice.ts';
 
 const CALLS = 2000;
@@ -13,13 +13,9 @@ const ALL_PASS = { passed: CALLS, refused: 0, failed: {} };
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 /** `timeoutMs` of the handler, which decides whether a reload keeps it. */
 const policy = (timeoutMs: number, limit: number): string => `

@@ -18,7 +18,7 @@ import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../gen/g
 import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
-import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { type RedisPart, startRedis, startRedisWithClient } from '../parts/redis.ts';
 import { run } from './command.ts';
 import { until } from './sluice.ts';
 
@@ -37,15 +37,13 @@ let admin: Redis;
 let folder: string;
 const running: RateLimitPart[] = [];
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
   folder = await mkdtemp(join(tmpdir(), 'sluice-ratelimit-'));
 });
 afterEach(async () => {
   for (const part of running.splice(0)) await part.stop();
 });
 afterAll(async () => {
-  admin.disconnect();
   await redis.stop();
   await rm(folder, { recursive: true });
 });

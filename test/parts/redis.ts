@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { type Part, startChild, untilReady } from './child.ts';
 import { redisServer } from './fetch.ts';
 import { freePort } from './free-port.ts';
@@ -41,6 +42,17 @@ export async function startRedis(
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** With a client of its own, which its end disconnects. */
+export async function startRedisWithClient(): Promise<{ readonly redis: RedisPart; readonly admin: Redis }> {
+  const redis = await startRedis();
+  const admin = new Redis(redis.url);
+  const stop = async (graceMs?: number): Promise<void> => {
+    admin.disconnect();
+    await redis.stop(graceMs);
+  };
+  return { redis: { ...redis, stop }, admin };
 }
 
 /** Any reply counts: a server that wants a password is ready, too. */

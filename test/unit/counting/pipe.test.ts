@@ -1,14 +1,14 @@
 /** The pipe, and what counts over it, at a real Redis: replies in pieces, refusals, and connections that end in the middle. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { Redis, ReplyError } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 import { MAX_HITS } from '../../../src/counting/algorithms.ts';
 import type { RedisAddress } from '../../../src/counting/redis/config.ts';
 import { type Connection, type ConnectionOptions, openConnection } from '../../../src/counting/redis/connection.ts';
 import { RedisPipe, type Count, type Increment, type PipePlace } from '../../../src/counting/redis/pipe.ts';
-import { type RedisPart, startRedis } from '../../parts/redis.ts';
+import { type RedisPart, startRedisWithClient } from '../../parts/redis.ts';
 import { type HeldLink, startHeldLink } from './held-link.ts';
 
 const MINUTE_MS = 60_000;
@@ -18,16 +18,12 @@ const inSeconds = (perMs: number): number => perMs / 1000;
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
   await admin.call('ACL', 'SETUSER', 'no-expire', 'on', '>word', '~*', '+@all', '-expire');
   await admin.call('ACL', 'SETUSER', 'no-hash', 'on', '>word', '~*', '+@all', '-@hash');
   await admin.call('ACL', 'SETUSER', 'some-keys', 'on', '>word', '~own:*', '+@all');
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 const ends: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

@@ -1,6 +1,6 @@
 /** An ask of an escrow finds units that the same escrow is returning, whatever overtakes the return on its way. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eventually, fakeClock } from '../../../src/adapters/testing/index.ts';
 import type { Spend } from '../../../src/adapters/contract.ts';
@@ -11,7 +11,7 @@ import { SCRIPT } from '../../../src/counting/redis/lua.ts';
 import { RedisCounters } from '../../../src/counting/redis/redis-counters.ts';
 import type { CounterAnswer } from '../../../src/counting/store.ts';
 import { windowEnd } from '../../../src/counting/window.ts';
-import { type RedisPart, startRedis } from '../../parts/redis.ts';
+import { type RedisPart, startRedisWithClient } from '../../parts/redis.ts';
 import { startHeldLink } from './held-link.ts';
 
 const DAY_MS = 86_400_000;
@@ -20,13 +20,9 @@ const IDLE_MS = 250;
 let redis: RedisPart;
 let admin: Redis;
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
+  ({ redis, admin } = await startRedisWithClient());
 });
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 const ends: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
