@@ -77,7 +77,8 @@ export class FrameHandler {
     let begin = from;
     let end = to;
     if ((flags & Flag.PADDED) !== 0) {
-      if (length === 0 || (bytes[from] as number) >= length) throw protocolError('DATA has more padding than bytes');
+      if (length === 0) throw frameSizeError('DATA');
+      if ((bytes[from] as number) >= length) throw protocolError('DATA has more padding than bytes');
       end -= bytes[from] as number;
       begin += 1;
     }
@@ -94,7 +95,7 @@ export class FrameHandler {
     }
     let dependsOnItself = false;
     if ((flags & Flag.PRIORITY) !== 0) {
-      if (end - begin < 5) throw frameSizeError('HEADERS');
+      if (to - begin < 5) throw frameSizeError('HEADERS');
       dependsOnItself = (uint32At(bytes, begin) & 0x7fff_ffff) === id;
       begin += 5;
     }

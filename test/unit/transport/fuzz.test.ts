@@ -75,7 +75,14 @@ function randomFrames(random: Random): Buffer {
             Buffer.alloc(8),
             Buffer.concat([uint32(id), Buffer.from([1])]),
             Buffer.from([0, 4, ...uint32(random.below(70_000))]),
-          ][random.below(4)],
+            Buffer.from([
+              0,
+              random.below(8),
+              ...uint32([0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1][random.below(5)] ?? 0),
+            ]),
+            uint32(2 ** 31 - 1 - random.below(70_000)), // a window that is full, nearly or too full
+            Buffer.concat([Buffer.from([random.below(12)]), Buffer.alloc(random.below(12))]), // padding that fits or not
+          ][random.below(7)],
         ),
       );
   }
