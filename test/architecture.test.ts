@@ -201,7 +201,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // The API client knows neither the engine nor plugins: whatever watches Kubernetes uses it.
   'src/kubernetes': ['src/text', 'src/time'],
-  'src/transport': ['src/time/timer-wheel.ts', 'src/time/settles-within.ts'],
+  'src/transport': ['src/text/server-name.ts', 'src/time/timer-wheel.ts', 'src/time/settles-within.ts'],
   // gRPC and HTTP/2 meet at the exchange alone.
   'src/transport/h2': [...SEAM_OF_TRANSPORT, 'src/transport/limits.ts', 'src/transport/percent.ts'],
   'src/transport/grpc': [
