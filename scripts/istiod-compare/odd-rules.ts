@@ -32,7 +32,7 @@ export const ODD_RULES = [
   routed(
     'odd-headers',
     `  - match: [{ uri: { prefix: /a } }]
-    headers: { request: { set: { ":authority": auth.example, x-percent: "100%" , x-empty: "" }, remove: [cookie] }, response: { set: { server: none }, remove: [x-envoy-upstream-service-time] } }
+    headers: { request: { set: { ":authority": auth.example, x-percent: "100%%", x-empty: "" }, remove: [cookie] }, response: { set: { server: none }, remove: [x-envoy-upstream-service-time] } }
     ${to('odd-headers')}
   - match: [{ uri: { prefix: /b } }]
     rewrite: { authority: rewritten.example }
@@ -72,7 +72,7 @@ export const ODD_RULES = [
     `  - { match: [{ uri: { prefix: /a } }], retries: { attempts: 10, retryOn: "retriable-4xx,409,reset-before-request" }, ${to('odd-retry')} }
   - { match: [{ uri: { prefix: /b } }], retries: { attempts: 2, retryRemoteLocalities: true, retryIgnorePreviousHosts: true, perTryTimeout: 250ms }, timeout: 1s, ${to('odd-retry')} }
   - { match: [{ uri: { prefix: /c } }], retries: { attempts: 2, backoff: 25ms, retryOn: "cancelled,unavailable" }, ${to('odd-retry')} }
-  - { match: [{ uri: { prefix: /d } }], retries: { attempts: 0, retryOn: 5xx }, timeout: 2s, ${to('odd-retry')} }
+  - { match: [{ uri: { prefix: /d } }], retries: { attempts: 0 }, timeout: 2s, ${to('odd-retry')} }
   - { retries: {}, ${to('odd-retry')} }`,
   ),
   routed(
