@@ -3,7 +3,7 @@ import { changesBetween, versionOf } from './changes.ts';
 import { encodeDelta } from './encode.ts';
 import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, type Unanswered, type View } from './subscription.ts';
+import { NOTHING, notNamed, type Subscription, type Unanswered, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -52,6 +52,9 @@ export class Differences implements Subscription {
       this.unanswered = undefined;
       if (errorDetail === undefined) this.accepted = this.sent;
       this.#refusals.answered(this.#last, undefined, errorDetail?.message);
+      // Envoy ends at the first that it refuses, in any order; of listeners and clusters it tries all.
+      if (errorDetail !== undefined && !isComplete(this.typeUrl))
+        this.repeat(notNamed(this.#last, this.#refusals.last));
       this.#last = [];
     }
     const isFirst = this.#isFirst;

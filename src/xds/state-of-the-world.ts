@@ -3,7 +3,7 @@ import { encodePlain } from './encode.ts';
 import type { NameSet, PlainRequest } from './plain-request.ts';
 import { Refusals } from './refusals.ts';
 import type { Refusal, Resource, Resources } from './resource.ts';
-import { NOTHING, type Subscription, type Unanswered, type View } from './subscription.ts';
+import { NOTHING, notNamed, type Subscription, type Unanswered, type View } from './subscription.ts';
 import { isComplete } from './type-urls.ts';
 
 const ALL = '*';
@@ -57,6 +57,8 @@ export class StateOfTheWorld implements Subscription {
       this.unanswered = undefined;
       if (errorDetail === undefined) this.accepted = this.sent;
       this.#refusals.answered(this.#last, this.#isComplete ? this.#base : undefined, errorDetail?.message);
+      // Envoy ends at the first that it refuses, in any order; of complete sets it tries all.
+      if (errorDetail !== undefined && !this.#isComplete) this.repeat(notNamed(this.#last, this.#refusals.last));
       this.#last = [];
     }
     const asked = request.names(this.#asked); // each ACK repeats the names

@@ -80,3 +80,9 @@ export function refusalOf(
     resources: (named.length > 0 ? named : resources).map(({ name, origin }) => ({ name, origin })),
   };
 }
+
+/** Names of those in a refused response that the refusal does not name, if it names some. */
+export function notNamed(sent: readonly Resource[], refusal: Refusal | undefined): readonly string[] {
+  const named = new Set(refusal?.resources.map(({ name }) => name));
+  return sent.map(({ name }) => name).filter((name) => !named.has(name));
+}

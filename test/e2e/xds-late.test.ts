@@ -131,6 +131,36 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     for (const one of calls) await expectNoneLost(one, { envoy });
   });
 
+  test('tables beside one that is refused are sent again without it, since Envoy ends there', async () => {
+    const at = await upstreamPort();
+    const ports = await Promise.all(Array.from({ length: 8 }, () => freePort()));
+    const wrong = resource(ROUTES, 't2', {
+      name: 't2',
+      virtual_hosts: ['one', 'two'].map((name) => ({ name, domains: ['*'], routes: [] })),
+    });
+    const state = (to: string, second: Resource): State => ({
+      [CLUSTER]: [cluster('old'), cluster('new')],
+      [ENDPOINTS]: ['old', 'new'].map((name) => endpoints(name, [at])),
+      [LISTENER]: ports.map((port, nth) => listener(`l${nth}`, port, `t${nth}`)),
+      [ROUTES]: ports.map((_port, nth) => (nth === 2 ? second : routes(`t${nth}`, to))),
+    });
+    const mesh = await plane(api, state('old', routes('t2', 'old')), 10_000);
+    const { server, envoy, refusals } = mesh;
+    const tablesOf = async (count: number): Promise<readonly string[]> => {
+      const stats = await envoy.stats();
+      return ports.flatMap((_port, nth) =>
+        stats[`http.l${nth}.rds.t${nth}.config_reload`] === count ? [`t${nth}`] : [],
+      );
+    };
+    await until(async () => (await tablesOf(1)).length === ports.length);
+    await until(() => server.proxies().every(({ isSynced }) => isSynced));
+    mesh.put(state('new', wrong));
+    await until(async () => (await tablesOf(2)).length === ports.length - 1);
+    expect(await tablesOf(1)).toEqual(['t2']);
+    expect(refusals).toMatchObject([{ resources: [{ name: 't2' }] }]);
+    expect(server.proxies()[0]?.types.find(({ type }) => type === 'RouteConfiguration')?.state).toBe('refused');
+  });
+
   test('old clusters of routes that stay refused are bounded, and those of the routes in force stay', async () => {
     const at = await upstreamPort();
     const port = await freePort();
