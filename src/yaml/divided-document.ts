@@ -38,7 +38,7 @@ export async function parseDivided(
       },
       slice,
     );
-    if (!isSound) return undefined;
+    if (!isSound || builder.hasDuplicates) return undefined;
     if (root === undefined) continue;
     const rules = root.kind === 'map' ? root.entries.get('rules')?.value : undefined;
     const list = rules?.kind === 'list' ? lists.find(({ start }) => start === rules.place.start) : undefined;
@@ -88,7 +88,7 @@ class PartItems implements LaterItems {
     const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
     const items = builder.items(document);
     // Anchors of other parts are not known here.
-    if (builder.hasAnchors || document.contents.anchor !== undefined || items.length !== count)
+    if (builder.hasAnchors || builder.hasDuplicates || document.contents.anchor !== undefined || items.length !== count)
       throw new IndivisibleError();
     return items;
   }

@@ -62,6 +62,7 @@ async function documentsIn(source: SourceText, findings: Findings, slice: TimeSl
       },
       slice,
     );
+    sound &&= !builder.hasDuplicates;
     if (sound && root !== undefined) documents.push({ source, root, laterRules: [] });
     broken ||= !sound;
   }
@@ -97,6 +98,8 @@ const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
 };
 
 export class TreeBuilder {
+  /** A map has a key twice, which is reported. */
+  hasDuplicates = false;
   /** An anchor or alias was found. */
   hasAnchors = false;
   readonly #source: SourceText;
@@ -124,6 +127,7 @@ export class TreeBuilder {
     for (const { key, value } of node.items) {
       const before = isSeq(value) ? await earlier(value) : [];
       const entry = this.#entry(key, value, place);
+      if (entry !== undefined) this.#checkNew(entry, entries);
       if (entry?.value.kind === 'list')
         entries.set(entry.key, { ...entry, value: { ...entry.value, items: [...before, ...entry.value.items] } });
       else if (entry !== undefined) entries.set(entry.key, entry);
@@ -153,9 +157,18 @@ export class TreeBuilder {
     const entries = new Map<string, MapEntry>();
     for (const { key, value } of items) {
       const entry = this.#entry(key, value, place);
-      if (entry !== undefined) entries.set(entry.key, entry);
+      if (entry === undefined) continue;
+      this.#checkNew(entry, entries);
+      entries.set(entry.key, entry);
     }
     return { kind: 'map', place, entries };
+  }
+
+  #checkNew({ key, keyPlace }: MapEntry, before: ReadonlyMap<string, MapEntry>): void {
+    if (!before.has(key)) return;
+    this.hasDuplicates = true;
+    const message = `${key} occurs twice in one map; put all into one of the two, or remove one`;
+    this.#findings.error('RULES_DUPLICATE', keyPlace, message);
   }
 
   #entry(key: YamlNode, value: YamlNode | null, place: Place): MapEntry | undefined {

@@ -22,19 +22,9 @@ export function reportYaml(
     const { line } = source.positionAt(pos[0]);
     // One mistake causes several errors: on its line, and wherever the lines after it no longer fit.
     const isNear = lines.has(line - 1) || lines.has(line - 2);
-    const isConsequence =
-      lines.has(line) ||
-      (isNear && (code === 'DUPLICATE_KEY' || !INDEPENDENT.has(code))) ||
-      (lines.has(BROKEN) && !INDEPENDENT.has(code));
+    const isConsequence = lines.has(line) || (!INDEPENDENT.has(code) && (isNear || lines.has(BROKEN)));
     lines.add(line);
     if (!OF_A_SCALAR.has(code)) lines.add(BROKEN);
-    if (code === 'DUPLICATE_KEY') {
-      const key = KEY_TEXT.exec(source.text.slice(pos[0], pos[0] + 200))?.[0] ?? 'this key';
-      const place = { source, start: pos[0], end: pos[0] + key.length };
-      const message = `${key} occurs twice in one map; put all into one of the two, or remove one`;
-      if (!isConsequence) findings.error('RULES_DUPLICATE', place, message);
-      continue;
-    }
     if (isConsequence) continue;
     const { start, end, message, isLast } = yamlMistake(error, source.text);
     findings.error('RULES_YAML', { source, start, end }, message);
@@ -55,7 +45,7 @@ export function reportYaml(
 }
 
 /** Of errors that no other error causes. */
-const INDEPENDENT: ReadonlySet<ErrorCode> = new Set(['TAB_AS_INDENT', 'DUPLICATE_KEY', 'BAD_DQ_ESCAPE']);
+const INDEPENDENT: ReadonlySet<ErrorCode> = new Set(['TAB_AS_INDENT', 'BAD_DQ_ESCAPE']);
 /** After these the rest of the document is read as it is meant. */
 const OF_A_SCALAR: ReadonlySet<ErrorCode> = new Set([
   'DUPLICATE_KEY',
@@ -63,4 +53,3 @@ const OF_A_SCALAR: ReadonlySet<ErrorCode> = new Set([
   'BAD_SCALAR_START',
   'BAD_ALIAS',
 ]);
-const KEY_TEXT = /^(?:"[^"]*"|'[^']*'|[^\s:,{}[\]]+)/;

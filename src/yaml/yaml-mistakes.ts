@@ -49,7 +49,8 @@ const BLANK_THAT_COUNTS = new RegExp(`(?:^[ \\t-]*|:)([${LOOKALIKE_BLANKS}])`, '
 /** Characters that are no YAML; the library's error may stand on the next line. */
 function characterMistake(line: Line, text: string): Found | undefined {
   const { start } = line;
-  if (text.includes('\r') && !text.includes('\n'))
+  // Without a newline all is one line.
+  if (line.text.includes('\r') && line.start === 0 && !text.includes('\n'))
     return [
       text.indexOf('\r'),
       text.indexOf('\r') + 1,

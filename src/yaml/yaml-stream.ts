@@ -4,6 +4,7 @@
  * composes the others on request. **Fails**: never; each document has its errors.
  */
 import { Composer, type CST, type Document, Lexer, Parser, type YAMLSeq } from 'yaml';
+import { withFewerEmptyLines } from './empty-lines.ts';
 import type { TimeSlice } from '../time/time-slice.ts';
 
 export interface YamlDocument {
@@ -15,7 +16,8 @@ export interface YamlDocument {
 type List = CST.BlockSequence | CST.FlowCollection;
 type Item = List['items'][number];
 
-const OPTIONS = { prettyErrors: false, logLevel: 'silent' } as const;
+/** Each pair of keys of a map would be compared; the builder of the tree finds keys that occur twice. */
+const OPTIONS = { prettyErrors: false, logLevel: 'silent', uniqueKeys: false } as const;
 /** Few enough to compose within a slice, many enough to amortize a composer. */
 const ITEMS_OF_PART = 32;
 /** Reading the clock after each lexeme would cost too much. */
@@ -47,7 +49,7 @@ export function yamlDocument(text: string): Document.Parsed | undefined {
 async function* tokensOf(text: string, slice: TimeSlice): AsyncGenerator<CST.Token> {
   const parser = new Parser();
   let lexemes = 0;
-  for (const lexeme of new Lexer().lex(text)) {
+  for (const lexeme of withFewerEmptyLines(new Lexer().lex(text))) {
     for (const token of parser.next(lexeme)) yield token; // yield* of an async generator would await each lexeme
     if (++lexemes % LEXEMES_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
   }

@@ -25,13 +25,25 @@ interface Named {
 const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
 
 export class AttributesSection {
-  attributes: Attributes;
+  #attributes: Attributes;
+  /** Rows that are not among the attributes yet: an extension copies all rows. */
+  #later = new Map<string, Attribute>();
   readonly #named = new Map<string, Named>();
   readonly #findings: Findings;
 
   constructor(settings: AttributeSettings, findings: Findings) {
-    this.attributes = new Attributes(VOCABULARY, settings);
+    this.#attributes = new Attributes(VOCABULARY, settings);
     this.#findings = findings;
+  }
+
+  get attributes(): Attributes {
+    if (this.#later.size > 0) this.#attributes = this.#attributes.extend(this.#later.values());
+    if (this.#later.size > 0) this.#later = new Map();
+    return this.#attributes;
+  }
+
+  has(name: string): boolean {
+    return this.#attributes.slotOf(name) !== undefined || this.#later.has(name);
   }
 
   read(section: MapNode): void {
@@ -46,7 +58,7 @@ export class AttributesSection {
       const next = entries[at + 1];
       empty = isEmpty(value) && next !== undefined && !NAME.test(next.key) ? entry : undefined;
       if (empty !== undefined) this.#findings.explain(value.place);
-      if (this.attributes.slotOf(key) !== undefined || this.#named.has(key)) {
+      if (this.has(key) || this.#named.has(key)) {
         this.#findings.error(
           'RULES_DUPLICATE',
           keyPlace,
@@ -56,7 +68,7 @@ export class AttributesSection {
       }
       const fields = fieldsOf(value, 'an attribute', this.#findings)?.only(KEYS.attribute);
       if (fields !== undefined) this.#one(key, fields, keyPlace);
-      if (this.attributes.slotOf(key) === undefined && !this.#named.has(key)) this.#findings.undeclared.add(key);
+      if (!this.has(key) && !this.#named.has(key)) this.#findings.undeclared.add(key);
     }
   }
 
@@ -174,8 +186,10 @@ export class AttributesSection {
     return [{ kind: kind as 'header', name: kind === 'header' ? name.toLowerCase() : name }];
   }
 
-  add(row: Attribute): void {
-    this.attributes = this.attributes.extend([row]);
+  /** Returns its slot. */
+  add(row: Attribute): number {
+    this.#later.set(row.name, row);
+    return this.#attributes.size + this.#later.size - 1;
   }
 
   /** Compiles the named expressions, ordered by dependency. */
@@ -186,7 +200,11 @@ export class AttributesSection {
       for (const one of left.values()) {
         if (usesOf(one, left).length > 0) continue;
         left.delete(one.name);
-        this.#compile(one, carriage);
+        const areKnown = namesIn(one).every((names) =>
+          names.some((name) => this.#attributes.slotOf(name) !== undefined),
+        );
+        const known = areKnown ? this.#attributes : this.attributes;
+        this.#compile(one, known, carriage);
         isProgress = true;
       }
     }
@@ -200,8 +218,8 @@ export class AttributesSection {
     }
   }
 
-  #compile({ name, node, secret }: Named, carriage: Carriage): void {
-    const compiled = expressionOf(node, name, this.attributes, this.#findings);
+  #compile({ name, node, secret }: Named, attributes: Attributes, carriage: Carriage): void {
+    const compiled = expressionOf(node, name, attributes, this.#findings);
     carriage.isMadeOf(name, compiled?.reads ?? []);
     const type: Type = compiled?.type ?? { kind: 'dyn' };
     this.add({
@@ -225,12 +243,19 @@ export class AttributesSection {
 }
 
 /** Names in the text that are not compiled yet. */
-function usesOf({ node }: Named, left: ReadonlyMap<string, Named>): string[] {
+const usesOf = (one: Named, left: ReadonlyMap<string, Named>): string[] => [
+  ...new Set(namesIn(one).flatMap((names) => names.filter((name) => left.has(name)))),
+];
+
+/** Of each name in the text what may be the attribute: of `my.a.b` that is `my.a`, too. */
+function namesIn({ node }: Named): string[][] {
   const text = node.kind === 'scalar' ? String(node.value) : '';
-  const found = new Set(
-    (text.match(/\bmy(?:\.\??[A-Za-z_][A-Za-z0-9_]*)+/g) ?? []).map((name) => name.replaceAll('?', '')),
-  );
-  return [...left.keys()].filter((name) => [...found].some((used) => used === name || used.startsWith(`${name}.`)));
+  return [...text.matchAll(/\bmy(?:\.\??[A-Za-z_][A-Za-z0-9_]*)+/g)].map(([written]) => {
+    const name = written.replaceAll('?', '');
+    const names = [name];
+    for (let dot = name.indexOf('.', 3); dot >= 0; dot = name.indexOf('.', dot + 1)) names.push(name.slice(0, dot));
+    return names;
+  });
 }
 
 /** A proxy sends text or JSON; numbers and booleans may come as text. */

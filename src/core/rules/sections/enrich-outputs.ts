@@ -88,7 +88,7 @@ function outputsOf(
 ): EnrichOutput[] {
   return Object.entries(shape).flatMap(([name, type]) => {
     const full = `${as}.${name}`;
-    if (section.attributes.slotOf(full) !== undefined) {
+    if (section.has(full)) {
       findings.error('RULES_ENRICH_OUTPUT', asNode.place, `${full} is already declared; give this rule another as`);
       return [];
     }
@@ -101,8 +101,7 @@ function outputsOf(
       always: false,
       secret: false,
     };
-    section.add(row);
-    return [{ name, slot: section.attributes.slotOf(full) ?? -1, convert: outputConvert(type) }];
+    return [{ name, slot: section.add(row), convert: outputConvert(type) }];
   });
 }
 
