@@ -6,6 +6,7 @@ import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
 import { safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
+import { grouped } from '../text/counted.ts';
 import { type Paint, paintErr } from '../text/paint.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */
@@ -30,6 +31,46 @@ export function findingText({ severity, position, code, message, excerpt }: Find
   return `${paint.strong(place)} ${word} ${safeText(message)}${below}`;
 }
 
+/** As many as a person reads. */
+const MOST_SHOWN = 50;
+
+interface ShownFindings {
+  /** In their order. */
+  readonly shown: readonly Finding[];
+  /** Of each code how many are left out: `and 1950 more of RULES_UNKNOWN_KEY`. */
+  readonly rest: readonly string[];
+}
+
+/** At most {@link MOST_SHOWN}: errors before warnings, and of each code as many as of the others, so that none hides another. */
+export function shownFindings(findings: readonly Finding[]): ShownFindings {
+  if (findings.length <= MOST_SHOWN) return { shown: findings, rest: [] };
+  const byCode = new Map<string, Finding[]>();
+  for (const finding of findings.toSorted(
+    (a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'),
+  )) {
+    const ofCode = byCode.get(finding.code);
+    if (ofCode === undefined) byCode.set(finding.code, [finding]);
+    else ofCode.push(finding);
+  }
+  const taken = new Set<Finding>();
+  for (let turn = 0; taken.size < MOST_SHOWN; turn++)
+    for (const ofCode of byCode.values()) {
+      const finding = ofCode[turn];
+      if (finding !== undefined && taken.size < MOST_SHOWN) taken.add(finding);
+    }
+  const rest = [...byCode].flatMap(([code, ofCode]) => {
+    const left = ofCode.filter((finding) => !taken.has(finding)).length;
+    return left === 0 ? [] : [`and ${grouped(left)} more of ${code}`];
+  });
+  return { shown: findings.filter((finding) => taken.has(finding)), rest };
+}
+
+/** The findings as text for people. */
+export function findingLines(findings: readonly Finding[], paint: Paint, areAll = false): readonly string[] {
+  const { shown, rest } = areAll ? { shown: findings, rest: [] } : shownFindings(findings);
+  return [...shown.map((finding) => findingText(finding, paint)), ...rest];
+}
+
 /** For programs. JSON escapes control characters. */
 export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
   ...rest,
@@ -41,18 +82,19 @@ export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
 export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
   if (findings.length === 0) return;
   if (format === 'text') {
-    for (const finding of findings) writeLog(`${findingText(finding, paintErr)}\n`);
-    return writeLog(`${findingsCount(findings)}\n\n`);
+    return writeLog(`${[...findingLines(findings, paintErr), findingsCount(findings)].join('\n')}\n\n`);
   }
+  const { shown, rest } = shownFindings(findings);
   for (const {
     severity,
     position: { file, line, column },
     code,
     message,
-  } of findings) {
+  } of shown) {
     const fields = { code, file, line, column };
     const text = `${shownPosition({ file, line, column })} ${code} ${message}`;
     if (severity === 'error') log.error(text, fields);
     else log.warn(text, fields);
   }
+  for (const text of rest) log.warn(text, {});
 }

@@ -9,7 +9,7 @@ import { type LoadedPolicy, loadPolicy } from '../core/rules/load.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { unopened } from './cases/handlers.ts';
 import { StartError } from '../serve/errors.ts';
-import { findingText } from './findings.ts';
+import { findingLines } from './findings.ts';
 import { SILENT } from '../log/log.ts';
 import { handlerOpener } from '../serve/policy/handler-opener.ts';
 import { paintErr } from '../text/paint.ts';
@@ -54,7 +54,7 @@ export async function loadAndTry(configs: readonly string[], registry: Registry,
 /** Prints the findings. Throws if there are errors. */
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
-  for (const finding of findings) printErr(findingText(finding, paintErr));
+  for (const line of findingLines(findings, paintErr)) printErr(line);
   if (policy === undefined) throw new StartError('CLI_POLICY', `the policy has ${findingsCount(findings)}`);
   return policy;
 }

@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
+import { counted } from '../../text/counted.ts';
 import { builtIns } from '../../adapters/loading/built-in.ts';
 import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingText, shownPath } from '../findings.ts';
+import { findingLines, findingRow, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
 import { checkLimits, holdLimits } from '../limits/limit-files.ts';
 import { paintOut } from '../../text/paint.ts';
@@ -13,6 +14,7 @@ import { columns, printOut } from '../terminal.ts';
 
 export interface LintFlags {
   readonly quiet?: true;
+  readonly all?: true;
   readonly json?: true;
   readonly lenient?: true;
   /** Files of recorded calls. */
@@ -55,12 +57,12 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
     );
     return exit;
   }
-  sayFindings(findings);
+  sayFindings(findings, flags);
   traffic?.printNotes();
   if (policy === undefined || flags.quiet === true) return exit;
   if (findings.length > 0) printOut();
   printOut(
-    `${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`,
+    `${paintOut.good('good')}  revision ${policy.revision}: ${counted(policy.rules.length, 'rule')}, ${counted(policy.handlers.size, 'handler')}. Which calls each rule answers:`,
   );
   const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
     name,
@@ -89,7 +91,7 @@ async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<E
     );
     return exit;
   }
-  sayFindings(findings);
+  sayFindings(findings, flags);
   if (exit !== EXIT.ok || flags.quiet === true) return exit;
   if (findings.length > 0) printOut();
   printOut(
@@ -100,10 +102,9 @@ async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<E
 
 const exitOf = (findings: readonly Finding[]): ExitCode =>
   findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
-const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-function sayFindings(findings: readonly Finding[]): void {
-  for (const finding of findings) printOut(findingText(finding, paintOut));
+function sayFindings(findings: readonly Finding[], { all }: LintFlags): void {
+  for (const line of findingLines(findings, paintOut, all)) printOut(line);
   if (findings.length > 0) printOut(findingsCount(findings));
 }
 

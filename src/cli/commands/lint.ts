@@ -20,6 +20,7 @@ export const lint: CommandSpec = {
   ],
   flags: [
     new Option('--quiet', 'only the errors and warnings'),
+    new Option('--all', 'every finding; without it, 50 at most and how many more there are of each code'),
     new Option(
       '--traffic <file...>',
       'recorded calls or JSON access logs of Envoy: warns of rules, hosts and limits that do not fit them',
