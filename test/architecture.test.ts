@@ -343,6 +343,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/page': [],
   // Envoy's side of a policy: what it needs, as configuration, and compared with an existing one.
   'src/envoy': [
+    'src/text',
     'src/text/context-header.ts',
     'src/text/received-header.ts',
     'src/time/time-slice.ts',

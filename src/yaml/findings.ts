@@ -1,3 +1,4 @@
+import { counted } from '../text/counted.ts';
 import { type Position, positionText } from './source-text.ts';
 import type { Node, Place } from './nodes.ts';
 import type { RulesErrorCode } from '../core/rules/errors.ts';
@@ -159,7 +160,7 @@ export function findingText({ severity, position, code, message, excerpt }: Find
 export function findingsCount(findings: readonly Finding[]): string {
   const count = (severity: Finding['severity'], word: string): string => {
     const { length } = findings.filter((finding) => finding.severity === severity);
-    return `${length} ${word}${length === 1 ? '' : 's'}`;
+    return counted(length, word);
   };
   const errors = findings.some(({ severity }) => severity === 'error');
   const warnings = findings.some(({ severity }) => severity === 'warning');

@@ -174,7 +174,7 @@ describe('a mesh of a cluster', () => {
     api.always = () => undefined;
     envoy = await starting;
     ends.push(() => envoy.stop());
-    await plane.said(/serves 1 services/);
+    await plane.said(/serves 1 service of/);
   });
   afterAll(async () => {
     for (const end of ends.toReversed()) await end();

@@ -2,6 +2,7 @@
  * `sluice deadletter list|show|replay|drop`: reports that a backend refused. A running server is asked for those in its memory and on its
  * disk; those in a folder are read and settled beside it.
  */
+import { counted } from '../../text/counted.ts';
 import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
 import type { LetterRow } from '../../core/handlers/letter-desk.ts';
 import { contentOf, jsonValue } from '../../core/handlers/spooled/letter-content.ts';
@@ -146,7 +147,7 @@ async function settleAt(
 const DONE = { replay: 'sent again', drop: 'dropped' };
 
 const printSettled = (how: 'replay' | 'drop', settled: number): void =>
-  printOut(`${settled} dead letter${settled === 1 ? '' : 's'} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
+  printOut(`${counted(settled, 'dead letter')} ${how === 'replay' ? 'will be sent again' : 'dropped'}`);
 
 async function handlersOf(flags: DeadLetterFlags): Promise<readonly SpooledHandler[]> {
   const handlers = await handlersIn(flags);

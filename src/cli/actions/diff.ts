@@ -3,6 +3,7 @@
  * **In**: two policies, or one and the recorded verdicts; files of calls. **Out**: the differences, in groups with samples, on stdout.
  * **Fails**: with a CliError if no call can be read, and with a SnapshotError if a handler cannot be opened.
  */
+import { counted, grouped } from '../../text/counted.ts';
 import { builtIns } from '../../adapters/loading/built-in.ts';
 import { safeLine } from '../../log/safe-text.ts';
 import { paintOut } from '../../text/paint.ts';
@@ -12,7 +13,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { loadOrStop } from '../load.ts';
 import { printOut } from '../terminal.ts';
-import { counted, openReplay, requestText, share, Traffic, type TrafficFlags } from './replay.ts';
+import { openReplay, requestText, share, Traffic, type TrafficFlags } from './replay.ts';
 
 export interface DiffFlags extends TrafficFlags {
   readonly recorded?: true;
@@ -69,16 +70,16 @@ const jsonOf = ({ compared, differing, notCompared, groups }: Diff): object => (
 
 function printDiff({ compared, differing, notCompared, groups }: Diff): void {
   for (const group of groups) printGroup(group, compared);
-  const without = notCompared === 0 ? '' : `; ${counted(notCompared)} without a recorded verdict`;
+  const without = notCompared === 0 ? '' : `; ${grouped(notCompared)} without a recorded verdict`;
   printOut(
     differing === 0
-      ? `${paintOut.good('nothing changes')} for ${counted(compared)} calls${without}`
-      : `${paintOut.strong(`${counted(differing)} of ${counted(compared)} calls change`)} (${share(differing, compared)})${without}`,
+      ? `${paintOut.good('nothing changes')} for ${counted(compared, 'call')}${without}`
+      : `${paintOut.strong(`${grouped(differing)} of ${counted(compared, 'call')} ${differing === 1 ? 'changes' : 'change'}`)} (${share(differing, compared)})${without}`,
   );
 }
 
 function printGroup({ text, calls, samples }: Group, compared: number): void {
-  printOut(`${paintOut.strong(safeLine(text))}  ${counted(calls)} calls (${share(calls, compared)})`);
+  printOut(`${paintOut.strong(safeLine(text))}  ${counted(calls, 'call')} (${share(calls, compared)})`);
   for (const sample of samples) printSample(sample);
   printOut();
 }

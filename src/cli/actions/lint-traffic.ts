@@ -3,6 +3,7 @@
  * **In**: a policy, files of calls. **Out**: warnings at the places of its rules, and how much of each limit was used.
  * **Fails**: with a CliError if no call can be read, and with a SnapshotError if a handler cannot be opened.
  */
+import { counted, grouped } from '../../text/counted.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../yaml/findings.ts';
@@ -10,7 +11,7 @@ import { paintOut } from '../../text/paint.ts';
 import { Coverage } from '../../traffic/policy-coverage/coverage.ts';
 import { coverageFindings, numberText } from '../../traffic/policy-coverage/findings.ts';
 import { columns, printOut } from '../terminal.ts';
-import { counted, openReplay, Traffic, type TrafficFlags } from './replay.ts';
+import { openReplay, Traffic, type TrafficFlags } from './replay.ts';
 
 export interface PolicyTraffic {
   readonly coverage: Coverage;
@@ -58,11 +59,11 @@ export async function policyTraffic(
 export function printLimits({ calls, limits }: Coverage): void {
   if (limits.size === 0) return;
   printOut();
-  printOut(`Limits in ${counted(calls)} recorded calls:`);
+  printOut(`Limits in ${counted(calls, 'recorded call')}:`);
   const rows = [...limits].map(([name, { asks, over, maxUsed, limit }]) => [
     name,
-    counted(asks),
-    counted(over),
+    grouped(asks),
+    grouped(over),
     `${numberText(maxUsed)} of ${numberText(limit)}`,
   ]);
   for (const line of columns([['rule', 'asked', 'over', 'most used'], ...rows], [paintOut.name])) printOut(line);

@@ -1,5 +1,6 @@
 /** `sluice mesh`: the control plane, and views of a running one. */
 import { resolve } from 'node:path';
+import { counted } from '../../text/counted.ts';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import { fromKubeconfig, inCluster } from '../../kubernetes/index.ts';
 import { makeLog } from '../../log/log.ts';
@@ -104,7 +105,9 @@ export async function serveMesh(configs: readonly string[], flags: MeshFlags): P
         return;
       }
       const line = (text: string): void => writeLog(`${text}\n`);
-      line(`${paintErr.strong('sluice mesh')} serves ${plane.mesh.services.size} services of version ${plane.version}`);
+      line(
+        `${paintErr.strong('sluice mesh')} serves ${counted(plane.mesh.services.size, 'service')} of version ${plane.version}`,
+      );
       line(`  xDS    ${paintErr.name(addressText(at))}  for Envoy: ADS, state of the world and delta`);
       if (securedAt !== undefined)
         line(
@@ -150,8 +153,8 @@ export async function lintMesh(configs: readonly string[], flags: MeshLintFlags)
   if (mesh !== undefined) {
     const { VirtualService, DestinationRule, Gateway, Sidecar } = mesh.rules;
     printOut(
-      `${paintOut.good('good')}  version ${version}: ${mesh.services.size} services, ${VirtualService.length} VirtualServices, ` +
-        `${DestinationRule.length} DestinationRules, ${Gateway.length} Gateways, ${Sidecar.length} Sidecars`,
+      `${paintOut.good('good')}  version ${version}: ${counted(mesh.services.size, 'service')}, ${counted(VirtualService.length, 'VirtualService')}, ` +
+        `${counted(DestinationRule.length, 'DestinationRule')}, ${counted(Gateway.length, 'Gateway')}, ${counted(Sidecar.length, 'Sidecar')}`,
     );
   }
   return exit;

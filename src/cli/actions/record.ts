@@ -3,6 +3,7 @@
  * **In**: an admin port. **Out**: a file of calls, and a summary on stderr. **Fails**: with a CliError if the server cannot be reached at
  * first, or the file cannot be written; what was written until then stays, and ends with a whole line.
  */
+import { counted, grouped } from '../../text/counted.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { addressText } from '../../transport/index.ts';
 import { CallFile } from '../../traffic/record/call-file.ts';
@@ -12,7 +13,6 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { parseAddress, parseBytes, parseDuration, parsePercent } from '../flag-values.ts';
 import { printErr } from '../terminal.ts';
-import { counted } from './replay.ts';
 
 export interface RecordFlags {
   readonly to: string;
@@ -63,7 +63,7 @@ export async function record(flags: RecordFlags): Promise<ExitCode> {
     clearTimeout(timer);
     process.off('SIGINT', stop).off('SIGTERM', stop);
     await file.close();
-    printErr(`${tally.text} in ${flags.to}, ${sizeText(file.written)} in ${file.rotations + 1} files`);
+    printErr(`${tally.text} in ${flags.to}, ${sizeText(file.written)} in ${counted(file.rotations + 1, 'file')}`);
   }
   return EXIT.ok;
 }
@@ -98,8 +98,8 @@ class Tally {
   }
 
   get text(): string {
-    const skipped = `${this.#isSkippedKnown ? '' : 'at least '}${counted(this.#skipped)} that did not fit`;
-    return `${counted(this.#calls)} calls, without ${skipped},`;
+    const skipped = `${this.#isSkippedKnown ? '' : 'at least '}${grouped(this.#skipped)} that did not fit`;
+    return `${counted(this.#calls, 'call')}, without ${skipped},`;
   }
 }
 

@@ -4,6 +4,7 @@
  * **Fails**: with a CliError if no call can be read, and with a SnapshotError if a handler cannot be opened.
  */
 import { once } from 'node:events';
+import { counted, grouped } from '../../text/counted.ts';
 import { builtIns } from '../../adapters/loading/built-in.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { RequestBag } from '../../attributes/bag.ts';
@@ -64,8 +65,8 @@ export async function replay(config: string, files: readonly string[], flags: Re
       );
     else {
       if (flags.summary !== true) printOut();
-      printOut(paintOut.strong(`${counted(calls)} calls`));
-      for (const line of columns(byVerdict.map(([name, count]) => [`  ${counted(count)}`, share(count, calls), name])))
+      printOut(paintOut.strong(counted(calls, 'call')));
+      for (const line of columns(byVerdict.map(([name, count]) => [`  ${grouped(count)}`, share(count, calls), name])))
         printOut(line);
     }
     traffic.printNotes(replayed);
@@ -120,7 +121,7 @@ export class Traffic {
     const { skipped, isSkippedKnown } = this.#problems;
     if (skipped > 0 || !isSkippedKnown)
       printErr(
-        `the files lack ${isSkippedKnown ? '' : 'at least '}${counted(skipped)} calls that did not fit the buffer of the recorded server`,
+        `the files lack ${isSkippedKnown ? '' : 'at least '}${counted(skipped, 'call')} that did not fit the buffer of the recorded server`,
       );
     if (this.#log.unknown.size > 0)
       printErr(
@@ -130,7 +131,7 @@ export class Traffic {
       );
     for (const { rule, handler, calls } of unansweredOf(replays))
       printErr(
-        `no recorded answer: ${counted(calls)} calls of the rule ${rule}, whose handler ${handler} failed for them; --ask-handlers asks the real one`,
+        `no recorded answer: ${counted(calls, 'call')} of the rule ${rule}, whose handler ${handler} failed for them; --ask-handlers asks the real one`,
       );
   }
 }
@@ -190,8 +191,5 @@ const jsonOf = ({ file, line, call }: ReadCall, verdict: Verdict | LimitVerdict)
     recorded: call.verdict === undefined ? null : { outcome: call.verdict.outcome, rule: call.verdict.rule },
   });
 };
-
-/** `12 345`. */
-export const counted = (count: number): string => String(count).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
 
 export const share = (part: number, all: number): string => `${((part / Math.max(1, all)) * 100).toFixed(1)}%`;

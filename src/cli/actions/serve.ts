@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { counted } from '../../text/counted.ts';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress, parseSeconds } from '../flag-values.ts';
 import { type LogFlags, type TlsFlags, tlsFilesOf } from '../server-flags.ts';
@@ -142,7 +143,7 @@ function httpChecksOf({ http, httpRoute }: ServeFlags): HttpChecks | undefined {
 function greet(server: Server, scheme: 'http' | 'https'): void {
   const line = (text: string): void => writeLog(`${text}\n`);
   const policy = server.policy();
-  line(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
+  line(`${paintErr.strong('sluice')} serves ${counted(policy.rules.length, 'rule')} of revision ${policy.revision}`);
   line(
     `  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, OTLP logs, health`,
   );

@@ -3,6 +3,7 @@
  * **In**: files of calls. **Out**: YAML on stdout, with the evidence in comments; or the proposal as JSON.
  * **Fails**: with exit code 1 if no rule can be proposed; lines that cannot be read are reported on stderr.
  */
+import { counted } from '../../text/counted.ts';
 import { type Grouping, Observations } from '../../traffic/suggest/observations.ts';
 import { policyText } from '../../traffic/suggest/policy-text.ts';
 import { proposalOf } from '../../traffic/suggest/proposal.ts';
@@ -10,7 +11,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { printErr, printOut } from '../terminal.ts';
 import { parseDuration } from '../flag-values.ts';
-import { counted, Traffic } from './replay.ts';
+import { Traffic } from './replay.ts';
 
 export interface SuggestFlags {
   readonly groupBy: Grouping;
@@ -42,7 +43,7 @@ export async function suggest(files: readonly string[], flags: SuggestFlags): Pr
   else if (proposal.rules.length > 0) printOut(policyText(proposal).trimEnd());
   if (proposal.rules.length > 0) return EXIT.ok;
   const why = proposal.leftOut.map((left) => `${left.why}: ${left.calls}`).join('; ');
-  printErr(`no rule to propose from ${counted(proposal.calls)} calls${why === '' ? '' : `; left out: ${why}`}`);
+  printErr(`no rule to propose from ${counted(proposal.calls, 'call')}${why === '' ? '' : `; left out: ${why}`}`);
   return EXIT.findings;
 }
 

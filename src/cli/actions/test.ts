@@ -1,3 +1,4 @@
+import { counted } from '../../text/counted.ts';
 import { CliError } from '../cli-error.ts';
 import { casesOf } from '../cases/index.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -27,6 +28,6 @@ export async function test(paths: readonly string[], flags: TestFlags): Promise<
     printOut(`${paintOut.bad('failed')}  ${name}  ${shownPath(position.file)}:${position.line}`);
     for (const failure of failures) printOut(`        ${failure}`);
   }
-  printOut(`\n${count} cases, ${failed === 0 ? 'all passed' : `${failed} failed`}`);
+  printOut(`\n${counted(count, 'case')}, ${failed === 0 ? 'all passed' : `${failed} failed`}`);
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }

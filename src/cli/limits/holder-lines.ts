@@ -1,4 +1,5 @@
 /** Prints who holds units of a counter: replicas with units taken in advance, and leases. */
+import { counted } from '../../text/counted.ts';
 import type { QuotaPlace } from '../../adapters/contract.ts';
 import { paintOut } from '../../text/paint.ts';
 import { columns } from '../terminal.ts';
@@ -18,7 +19,7 @@ export function* leaseLines({
   yield* columns(
     leases.map(({ id, units, heldMs, endsInMs }) => [
       `    ${id ?? '(not kept)'}`,
-      `${units} unit${units === 1 ? '' : 's'}`,
+      counted(units, 'unit'),
       `held for ${seconds(heldMs)}`,
       `ends within ${seconds(endsInMs)}`,
     ]),

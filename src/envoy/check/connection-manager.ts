@@ -1,4 +1,5 @@
 /** Checks of the settings of a connection manager by which Envoy reads requests: proxies in front, forwarded certificates, paths. */
+import { counted } from '../../text/counted.ts';
 import type { Report } from './report.ts';
 import type { View } from './view.ts';
 
@@ -35,7 +36,7 @@ function checkHops(report: Report, manager: View): void {
       report.lacks(
         'ENVOY_HOPS',
         at,
-        `Envoy trusts ${hops} proxies in front of it, and the policy has no settings.trustedHops, so origin.ip is the last proxy`,
+        `Envoy trusts ${counted(hops, 'proxy', 'proxies')} in front of it, and the policy has no settings.trustedHops, so origin.ip is the last proxy`,
         why,
         `write settings: { trustedHops: ${hops} } into the policy`,
       );
@@ -53,7 +54,7 @@ function checkHops(report: Report, manager: View): void {
     report.lacks(
       'ENVOY_HOPS',
       at,
-      `Envoy trusts ${hops} proxies in front of it, and settings.trustedHops of the policy is ${trustedHops}`,
+      `Envoy trusts ${counted(hops, 'proxy', 'proxies')} in front of it, and settings.trustedHops of the policy is ${trustedHops}`,
       why,
       `write xff_num_trusted_hops: ${trustedHops}, or change the setting`,
     );

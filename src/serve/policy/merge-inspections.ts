@@ -2,6 +2,7 @@
  * Merges the quota inspections of several workers: rules and counters are equal in all, leases differ.
  * **In**: the answer of each worker; `undefined` if it did not answer. **Out**: one answer; `undefined` if no worker answered.
  */
+import { counted } from '../../text/counted.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import type { CounterInspection, QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 
@@ -31,7 +32,7 @@ export function resetInspections(
       if (resets.length === 0 && (silent === 0 || !isCounted(inspection))) return inspection;
       const failure =
         resets.find(({ reset }) => reset === false)?.failure ??
-        (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
+        (silent === 0 ? undefined : `${silent} of ${counted(answers.length, 'worker')} did not answer`);
       return failure === undefined ? { ...inspection, reset: true } : { ...inspection, reset: false, failure };
     }),
   };

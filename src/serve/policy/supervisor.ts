@@ -2,6 +2,7 @@
  * Several engines as one: a crew of workers with the same policy in force.
  * **In**: policies, as texts. **Out**: a {@link PolicyService} whose pages sum all workers. **Fails**: as its workers do.
  */
+import { counted } from '../../text/counted.ts';
 import { familiesText, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
@@ -45,7 +46,7 @@ class NoAnswer extends Error {
   readonly statusCode = 503;
   constructor(silent: number, asked: number) {
     super(
-      `${silent} of ${asked} workers gave no answer within ${LETTERS_MS / 1000} s, and may still do what was asked; ` +
+      `${silent} of ${counted(asked, 'worker')} gave no answer within ${LETTERS_MS / 1000} s, and may still do what was asked; ` +
         'list the dead letters again',
     );
   }
