@@ -114,6 +114,8 @@ interface Opening {
 
 const TOO_LARGE = 'error in a plugin: its metrics page is too large, and the rest of it is left out';
 
+const DROPPED_SERIES = 'Series of a metrics page beyond its bounds: 500 000 series or 64 MiB of a handler.';
+
 /** `bounds`: of the pages of each handler. */
 export function createPluginMetrics(log: Log, bounds: PageBounds = PAGE_BOUNDS): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
@@ -135,6 +137,11 @@ export function createPluginMetrics(log: Log, bounds: PageBounds = PAGE_BOUNDS):
       if (value !== undefined) values.set(handler, value + amount); // else the handler is closed
     }, refused);
   }
+
+  /** Beside the counters of the plugin itself, and not among their number. */
+  const ofHost = (handler: string): Pick<Host['metrics'], 'counter'> => ({
+    counter: (name, help) => counter(handler, name, help, () => undefined),
+  });
 
   async function* pagesOf(handler: string, opening: Opening): AsyncGenerator<string> {
     const { pages, secrets, dropped } = opening;
@@ -177,8 +184,7 @@ export function createPluginMetrics(log: Log, bounds: PageBounds = PAGE_BOUNDS):
       const opening: Opening = {
         pages,
         secrets,
-        dropped: () =>
-          counter(handler, 'dropped_series', 'Series of a metrics page beyond its bounds.', () => undefined),
+        dropped: () => ofHost(handler).counter('dropped_series', DROPPED_SERIES),
         why: undefined,
       };
       const names = new Set<string>();
