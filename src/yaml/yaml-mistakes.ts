@@ -79,6 +79,8 @@ function characterMistake(line: Line, text: string): Found | undefined {
 function grammarMistake({ code, pos, message }: YamlProblem, line: Line, text: string): Found | undefined {
   const [start, end] = pos;
   const rest = line.start + line.text.trimEnd().length;
+  if (message.startsWith('Maximum call stack'))
+    return [line.content, line.content + 1, 'its values are nested too deeply to be read; write them flatter', true];
   if (code === 'TAB_AS_INDENT') return [start, end, 'a tab stands in an indentation; indent with spaces'];
   const closing = /end with a ([}\]])$/.exec(message)?.[1];
   if (closing !== undefined) return unclosed(closing, start, text);

@@ -34,6 +34,12 @@ const MISTAKES: readonly (readonly [mistake: string, policy: string, place: stri
   ['an item further right', beside('    deny: {}\n   - name: c\n     deny: {}'), '4:4', INDENTATION],
   ['an item among keys', beside('    deny: {}\n    - name: c'), '4:5', INDENTATION],
   ['a first key further right', ' handlers: {}\nrules: []\n', '2:1', INDENTATION],
+  [
+    'thousands of brackets within each other',
+    `rules: ${'['.repeat(10_000)}${']'.repeat(10_000)}\n`,
+    '1:1',
+    'its values are nested too deeply to be read; write them flatter',
+  ],
   ['a tab', beside('\tdeny: {}'), '3:1', 'a tab stands in an indentation; indent with spaces'],
   [
     'no space after a hyphen',
