@@ -57,7 +57,7 @@ export interface SpoolOnDisk {
 
 export async function inspectSpool(folder: string): Promise<SpoolOnDisk> {
   const segments = await listSegments(folder).catch(orIfNone([]));
-  const last = await lastSequence(folder, segments, SILENT, false);
+  const last = await lastSequence(folder, segments, SILENT);
   const records = readRecords(folder);
   const oldest = await records.next();
   await records.return(undefined);

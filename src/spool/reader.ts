@@ -50,6 +50,8 @@ export class SegmentReader {
   #buffer = Buffer.alloc(0);
   #bufferAt = 0;
   #failures = 0;
+  /** Offsets that were counted: a batch that is retried may be read again. */
+  readonly #noted = new WeakMap<Segment, Set<number>>();
   cutTails = 0;
   damaged = 0;
 
@@ -202,6 +204,7 @@ export class SegmentReader {
   /** Goes on at the next valid frame, or at the end of the segment. */
   async #stepOver(segment: Segment): Promise<void> {
     const from = this.#offset;
+    const isNew = this.#isNew(segment, from);
     let budget = CHECKS_PER_BYTE * segment.bytes;
     let at = from + 1;
     while (at < segment.bytes && budget > 0) {
@@ -215,18 +218,27 @@ export class SegmentReader {
       at = this.#bufferAt + found;
       const head = await this.#headAt(segment, at);
       if (head !== undefined) {
-        this.damaged++;
-        await this.#keep(segment, from, at);
+        if (isNew) this.damaged++;
+        if (isNew) await this.#keep(segment, from, at);
         this.#offset = at;
         return;
       }
       budget -= FRAME_HEAD_BYTES + Math.min(claimedBytes(this.#buffer, at - this.#bufferAt), segment.bytes - at);
       at++;
     }
-    if (budget <= 0) this.damaged++;
-    else this.cutTails++;
-    await this.#keep(segment, from, segment.bytes);
+    if (isNew) {
+      if (budget <= 0) this.damaged++;
+      else this.cutTails++;
+      await this.#keep(segment, from, segment.bytes);
+    }
     this.#offset = segment.bytes;
+  }
+
+  /** Whether the damage there was not counted before. */
+  #isNew(segment: Segment, at: number): boolean {
+    const noted = this.#noted.get(segment) ?? new Set();
+    this.#noted.set(segment, noted);
+    return noted.size < noted.add(at).size;
   }
 
   /** Copies damaged octets aside, so that somebody may look at them. */
@@ -249,16 +261,13 @@ export class SegmentReader {
 }
 
 /** Reads the last segment, since a crash may have ended it anywhere; the sequences of the others follow from their heads. */
-export async function lastSequence(
-  folder: string,
-  segments: readonly Segment[],
-  log: SpoolLog,
-  keepsDamage = true,
-): Promise<number> {
+export async function lastSequence(folder: string, segments: readonly Segment[], log: SpoolLog): Promise<number> {
   let last = Math.max(0, ...segments.map((segment) => (segment.last === Infinity ? 0 : segment.last)));
   // Without a head, the segments before it have to be read as well.
   const unknown = segments.findLastIndex(({ first }) => first !== undefined);
-  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log, { keepsDamage });
+  const reader = new SegmentReader(folder, segments.slice(Math.max(0, unknown)), () => undefined, log, {
+    keepsDamage: false, // who reads the records does
+  });
   for (let frame = await reader.next(); frame !== undefined; frame = await reader.next())
     last = Math.max(last, frame.first + frame.count - 1);
   await reader.close();

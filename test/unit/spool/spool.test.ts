@@ -372,6 +372,25 @@ describe('damage', () => {
     }
   }, 120_000);
 
+  test('what is read again, since a batch is retried, is counted and logged once', async () => {
+    const folder = await filled(4);
+    const file = segmentsOf(folder)[0] ?? '';
+    const size = readFileSync(file).length;
+    const bytes = readFileSync(file);
+    bytes[40] = (bytes[40] ?? 0) ^ 0x41;
+    writeFileSync(file, bytes.subarray(0, size - 3));
+    const lines: string[] = [];
+    const log = { ...SILENT, warn: (message: string) => void lines.push(message) };
+    const spool = await openSpool<string>(optionsOf(folder, { windowBytes: 0, log }));
+    onTestFinished(() => spool.close(1000));
+    for (let times = 0; times < 3; times++) {
+      expect(numbersOf(await drained(spool, false))).toEqual(range(5, 15));
+      spool.rewind();
+    }
+    expect(lines).toEqual(Array.from({ length: 2 }, () => 'damaged octets in a spool are stepped over'));
+    expect([spool.state.damaged, spool.state.cutTails]).toEqual([1, 1]);
+  });
+
   test('any changed octet costs its frame at most, and what follows is read', async () => {
     const folder = await filled(3);
     const bytes = readFileSync(segmentsOf(folder)[0] ?? '');
