@@ -81,6 +81,9 @@ function wordsOf(cost: number, expiryS: number): HitWords {
 const [CR, MINUS, COLON] = [0x0d, 0x2d, 0x3a];
 /** Of one reply; an error of Redis takes less. */
 const MAX_LINE_BYTES = 64 * 1024;
+/** Replies to a thousand hits. */
+const READ_BYTES = 16 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 export interface PipeEvents {
   ready(): void;
@@ -95,7 +98,7 @@ const isNoPassword = (reply: string): boolean =>
 export class RedisPipe {
   readonly #socket: Socket;
   readonly #batches: Batch[] = [];
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer = NOTHING;
   /** Of the last hit; most are alike. */
   #words: HitWords = wordsOf(1, 0);
   #isReady = false;
@@ -106,12 +109,16 @@ export class RedisPipe {
   constructor(place: PipePlace, onEvent: PipeEvents) {
     const { host = '127.0.0.1', port = 6379, path, tls, username, password } = place;
     this.#onEvent = onEvent;
+    const onread = {
+      buffer: Buffer.allocUnsafe(READ_BYTES),
+      callback: (length: number, buffer: Uint8Array) => this.#received(buffer as Buffer, length),
+    };
     const socket =
       path !== undefined
-        ? connectTcp({ path })
+        ? connectTcp({ path, onread })
         : tls === undefined
-          ? connectTcp({ host, port, noDelay: true })
-          : connectTls({ host, port, ...tls });
+          ? connectTcp({ host, port, noDelay: true, onread })
+          : connectTls({ host, port, ...tls, onread } as ConnectionOptions); // its types lack onread
     this.#socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       if (password !== undefined) {
@@ -121,13 +128,7 @@ export class RedisPipe {
       this.#greetings.push('PING'); // a server with too many clients refuses it, and closes the connection
       socket.write(commandText(['PING']));
     });
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        this.#read(chunk);
-      } catch (error) {
-        socket.destroy(error instanceof Error ? error : undefined);
-      }
-    });
+    socket.resume(); // reads to the end of the connection
     let why = CLOSED;
     socket.on('error', (error) => (why = reasonOf(error)));
     socket.on('close', () => this.#closed(why));
@@ -165,19 +166,32 @@ export class RedisPipe {
     this.#socket.destroy();
   }
 
+  /** The buffer is used again for the next read. */
+  #received(buffer: Buffer, length: number): boolean {
+    try {
+      if (this.#rest.length === 0) this.#read(buffer, length);
+      else {
+        const bytes = Buffer.concat([this.#rest, buffer.subarray(0, length)]);
+        this.#read(bytes, bytes.length);
+      }
+    } catch (error) {
+      this.#socket.destroy(error instanceof Error ? error : undefined);
+    }
+    return true;
+  }
+
   /** Each reply is a line: `:5`, `+OK` or `-ERR why` (Redis serialization protocol). */
-  #read(chunk: Buffer): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+  #read(bytes: Buffer, length: number): void {
     let at = 0;
     for (;;) {
       let end = at;
-      while (end < bytes.length && bytes[end] !== CR) end++; // a line has a few bytes: faster than indexOf
-      if (end + 1 >= bytes.length) break;
+      while (end < length && bytes[end] !== CR) end++; // a line has a few bytes: faster than indexOf
+      if (end + 1 >= length) break;
       if (this.#isReady) this.#reply(bytes, at, end);
       else this.#greeted(bytes.toString('utf8', at, end));
       at = end + 2;
     }
-    this.#rest = bytes.subarray(at);
+    this.#rest = at === length ? NOTHING : Buffer.from(bytes.subarray(at, length));
     if (this.#rest.length > MAX_LINE_BYTES) throw new Error('Redis sent no end of a line');
   }
 
