@@ -20,6 +20,7 @@ const WORDS_OF_ISTIO: ReadonlySet<string> = new Set([
   'ISTIO_IN_REDIRECT',
   'ISTIO_DIVERT',
   'ISTIO_TPROXY',
+  'ISTIO_DELTA_XDS',
 ]);
 
 let tables: ErrorTable[] = [];
