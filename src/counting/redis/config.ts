@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
-import { namedBy } from '../../text/server-name.ts';
+import { named, namedBy } from '../../text/server-name.ts';
 
 const tlsSchema = z.strictObject({
   ca: z.string().min(1).optional().describe('File of trusted CA certificates (PEM). Default: those of Node.'),
@@ -171,7 +171,7 @@ export async function connectionOptions(config: RedisConfig, folder: string): Pr
     host,
     port: at,
     ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }),
-    ...(isTls ? { tls: { ...namedBy(host), ...secure } } : {}),
+    ...(isTls ? { tls: { ...named(host), ...secure } } : {}),
   };
 }
 

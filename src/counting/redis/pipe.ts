@@ -8,7 +8,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { type Redis, ReplyError } from 'ioredis';
-import { namedBy } from '../../text/server-name.ts';
+import { named } from '../../text/server-name.ts';
 import { MAX_HITS } from '../algorithms.ts';
 import { isOfServer, isPassing } from './error-reply.ts';
 import { CLOSED, reasonOf } from './reason.ts';
@@ -27,10 +27,10 @@ export function placeOf({ options, stream }: Redis): PipePlace {
   const { username, password, tls, host, path } = options;
   const { remoteAddress, remotePort } = stream as Socket;
   const isUnix = remoteAddress === undefined || remotePort === undefined;
-  const named = isUnix || host === undefined ? {} : namedBy(host);
+  const ofHost = isUnix || host === undefined ? {} : named(host);
   return {
     ...(isUnix ? { path: path ?? '' } : { host: remoteAddress, port: remotePort }),
-    ...(tls === undefined ? {} : { tls: { ...named, ...tls } }),
+    ...(tls === undefined ? {} : { tls: { ...ofHost, ...tls } }),
     ...(typeof password !== 'string' ? {} : { password, ...(typeof username === 'string' ? { username } : {}) }),
   };
 }
@@ -121,12 +121,14 @@ export class RedisPipe {
           : connectTls({ host, port, ...tls, onread } as ConnectionOptions); // its types lack onread
     this.#socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+      // A server with too many clients says so and closes the connection. In one write: a second one would fail before that is read.
+      let text = '';
       if (password !== undefined) {
         this.#greetings.push('AUTH');
-        socket.write(commandText(username === undefined ? ['AUTH', password] : ['AUTH', username, password]));
+        text = commandText(username === undefined ? ['AUTH', password] : ['AUTH', username, password]);
       }
-      this.#greetings.push('PING'); // a server with too many clients refuses it, and closes the connection
-      socket.write(commandText(['PING']));
+      this.#greetings.push('PING');
+      socket.write(text + commandText(['PING']));
     });
     socket.resume(); // reads to the end of the connection
     let why = CLOSED;

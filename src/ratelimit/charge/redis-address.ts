@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisAddress } from '../../counting/redis/config.ts';
-import { namedBy } from '../../text/server-name.ts';
+import { named } from '../../text/server-name.ts';
 import type { Settings } from '../settings/settings.ts';
 
 type Credentials = Pick<RedisAddress, 'username' | 'password'>;
@@ -53,7 +53,7 @@ export function redisAddress(settings: Settings, setting: 'REDIS' | 'REDIS_PERSE
   const own = { ...common, ...among('AUTH', auth, parts) };
   if (type === 'CLUSTER') return { ...own, cluster: parts.map(hostPortOf) };
   const { host, port } = hostPortOf(first);
-  return { ...own, ...(own.tls === undefined ? {} : { tls: { ...namedBy(host), ...own.tls } }), host, port };
+  return { ...own, ...(own.tls === undefined ? {} : { tls: { ...named(host), ...own.tls } }), host, port };
 }
 
 function checkPath(url: string, parts: readonly Part[], setting: string): void {

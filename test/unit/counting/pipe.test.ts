@@ -207,13 +207,16 @@ describe('a connection with a pipe', () => {
         .split('\n')
         .filter((one) => one.includes('user=piped'));
       await admin.client('KILL', 'ID', Math.max(...opened.map((one) => Number(/id=(\d+)/.exec(one)?.[1])))); // the later one
-      await eventually(() => expect(told.length).toBeGreaterThan(2));
-      for (let call = 0; call < 20; call++)
-        expect(typeof (await connection.count([hit('own:k')], inSeconds, []))[0]).toBe('number');
-      expect(told[1]).toMatch(why);
-      const after = Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
-      expect(after - before).toBeLessThan(6);
-      await end();
+      try {
+        await eventually(() => expect(told.length).toBeGreaterThan(2));
+        for (let call = 0; call < 20; call++)
+          expect(typeof (await connection.count([hit('own:k')], inSeconds, []))[0]).toBe('number');
+        expect(told[1]).toMatch(why);
+        const after = Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
+        expect(after - before).toBeLessThan(6);
+      } finally {
+        await end();
+      }
       await eventually(() => expect(told.at(-1)).toBeUndefined());
       expect(connection.connections.total).toBe(1);
     },

@@ -1,7 +1,7 @@
 /** TLS clients of servers at an IP address: no name in the handshake (RFC 6066), and a certificate for that address. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -101,6 +101,37 @@ test.each(Object.entries(CLIENTS))('%s', async (_name, connect) => {
   expect(await nameOf(connect, '127.0.0.1', '127.0.0.1')).toBe(false);
   expect(await nameOf(connect, '127.0.0.1', 'localhost')).toBe('localhost');
   expect(await nameOf(connect, 'localhost')).toBe('localhost');
+});
+
+// A client takes no connection whose certificate is for another name than the one it was given, whatever its address.
+test.each(Object.entries(CLIENTS))('%s: the certificate is verified for the given name', async (_name, connect) => {
+  const pems = { cert: readFileSync(files.cert), key: readFileSync(files.key) };
+  const server = createServer({ ...pems, ALPNProtocols: ['h2', 'http/1.1'] });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ca = { caFile: authority.ca, ca: readFileSync(authority.ca, 'utf8') };
+  try {
+    for (const serverName of ['elsewhere.example', '127.0.0.9']) {
+      const ends = new AbortController();
+      const received: Buffer[] = [];
+      const take = (socket: Socket): void =>
+        void socket.on('data', (chunk: Buffer) => received.push(chunk)).on('error', () => {});
+      server.on('secureConnection', take);
+      const arrived = once(server, 'connection');
+      Promise.resolve(connect({ host: '127.0.0.1', port, ...ca, serverName }, ends.signal)).catch(() => undefined);
+      const [raw] = (await arrived) as [Socket];
+      await once(
+        raw.on('error', () => {}),
+        'close',
+      );
+      server.off('secureConnection', take);
+      expect([serverName, Buffer.concat(received).toString('latin1')]).toEqual([serverName, '']);
+      ends.abort();
+    }
+  } finally {
+    server.close();
+  }
 });
 
 test.each([
