@@ -82,7 +82,8 @@ export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
 export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
   if (findings.length === 0) return;
   if (format === 'text') {
-    return writeLog(`${[...findingLines(findings, paintErr), findingsCount(findings)].join('\n')}\n\n`);
+    for (const text of findingLines(findings, paintErr)) writeLog(`${text}\n`); // each alone, since a log that is full drops it whole
+    return writeLog(`${findingsCount(findings)}\n\n`);
   }
   const { shown, rest } = shownFindings(findings);
   for (const {

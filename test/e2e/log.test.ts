@@ -12,9 +12,9 @@ import { peerClient } from './peer-client.ts';
 import { until } from './sluice.ts';
 
 const POLICY = 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n';
-/** Each is a finding of some 800 bytes: fewer different lines than the log takes at once exceed a pipe and the buffer. */
-const ERRORS = 1900;
-const UNKNOWN = 'x'.repeat(600);
+/** As many findings as are shown, of some 40 KB each: together they exceed a pipe and the buffer. */
+const ERRORS = 50;
+const UNKNOWN = 'x'.repeat(40_000);
 const WRONG = `rules:\n${Array.from({ length: ERRORS }, (_, nth) => `  - { name: r${nth}, match: request.${UNKNOWN} == "${nth}", deny: {} }\n`).join('')}`;
 
 let folder: string;

@@ -543,7 +543,6 @@ describe('plugins with faults', () => {
       expect(said, command[0]).toEqual([
         '1:22 ADAPTER_LOAD_FAILED',
         '1:33 PLUGIN_NOT_FOUND',
-        expect.stringMatching(/^\d+:\d+ RULES_NO_EFFECT$/),
         expect.stringMatching(/^\d+:\d+ RULES_UNKNOWN_KEY$/),
       ]);
     }
