@@ -139,6 +139,7 @@ beforeAll(async () => {
   upstream = await startUpstream();
   const methods = frontendMethods({
     check: (call, wire) => {
+      wire.keep(); // read after the call
       const path = String(read(wire, 'request.url_path') as string | undefined);
       if (call === 'http') CARRIED.http.set(path, wire);
       else CARRIED.tcp.push(wire);
