@@ -249,7 +249,7 @@ export class ProxyStream {
     if (ahead === 'superseded') return ahead;
     if (ahead === 'refused' && ![...this.#refusedClusters].some((name) => clusters.has(name))) ahead = 'accepted'; // those go
     const others = [...byType.keys(), ...this.#shown.keys()].filter((type) => !AHEAD.has(type));
-    const cold = this.unaccepted.clusters.filter(({ name }) => !this.#answeredClusters.has(name));
+    const cold = this.unaccepted.unanswered.filter(({ name }) => !this.#answeredClusters.has(name));
     const missing = this.#missing.now(this.#refusedClusters, before, cold);
     const held = heldBack(missing, this.#shown, byType);
     this.#show(held, new Set([...ROUTING, ...others]));

@@ -36,14 +36,16 @@ export class UnacceptedClusters {
     return this.#seen.subscriptions.get(CLUSTER)?.unanswered;
   }
 
+  /** Those that it has had long enough. */
   get clusters(): readonly Warming[] {
-    const { sinceMs = Infinity, resources = [] } = this.#open ?? {};
-    if (performance.now() - sinceMs < this.#acceptMs) return [];
+    const { sinceMs = Infinity } = this.#open ?? {};
+    return performance.now() - sinceMs < this.#acceptMs ? [] : this.unanswered;
+  }
+
+  /** Those that it has not answered. A push that waits no longer counts its time from before they were sent. */
+  get unanswered(): readonly Warming[] {
     const now = this.#seen.shown.get(CLUSTER) ?? NOTHING;
-    return warmingOf(
-      resources.filter(({ name }) => now.has(name)),
-      this.#seen,
-    );
+    return warmingOf(this.#open?.resources.filter(({ name }) => now.has(name)) ?? [], this.#seen);
   }
 
   /** A response of clusters was made. */

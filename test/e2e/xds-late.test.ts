@@ -121,6 +121,7 @@ describe.for(['GRPC', 'DELTA_GRPC'] as const)('%s', (api) => {
     const reloads = async (table: string): Promise<number> =>
       (await envoy.stats())[`http.${table === 'table' ? 'in' : table}.rds.${table}.config_reload`] ?? 0;
     await until(async () => (await reloads('beside')) === 2);
+    await until(() => mesh.warming.length > 0);
     expect(mesh.warming).toMatchObject([{ name: 'cold', why: expect.stringContaining('the first check of health') }]);
     expect(server.proxies()[0]).toMatchObject({ isSynced: false, warming: [{ name: 'cold' }] });
     expect(await reloads('table')).toBe(1);
