@@ -11,20 +11,18 @@ import { namedBy } from '../text/server-name.ts';
 import { type Address, addressText, socketPath } from './address.ts';
 import { asBuffer } from './byte-range.ts';
 import type { DialTls } from './client.ts';
-import { tlsProblem } from './tls-problem.ts';
 import { framed } from './framed.ts';
 import { MessageQueue } from './grpc/message-queue.ts';
 import { percentDecoded } from './percent.ts';
 import { MIN_TLS } from './tls.ts';
 import { GrpcError, Status } from './transport.ts';
+import { AT_ONCE, whyNotConnected } from './why-not-connected.ts';
 
 /** Room for a large batch, so that it does not wait for a round trip. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
 /** Of Node's own bound on what waits in a connection; each stream has its own. */
 const MAX_SESSION_MEGABYTES = 1024;
-
-const AT_ONCE = 'it was closed at once';
 
 export interface StreamEvents {
   /** In memory that the receiver may keep. */
@@ -123,28 +121,11 @@ function socketTo(address: Address, tls: DialTls | undefined): Socket {
 const authorityOf = (address: Address): string =>
   socketPath(address) === undefined ? addressText(address) : 'localhost';
 
-function whyNotConnected(where: string, error: unknown, isLate: boolean, isTls: boolean): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ECONNREFUSED')
-    return `nothing listens at ${where}; start it, or correct the address`;
-  if (isLate) return `${where} does not answer; it may hang, or speak no gRPC ${isTls ? 'over TLS' : 'in cleartext'}`;
-  if (code === 'ERR_HTTP2_ERROR' && !isTls)
-    return `${where} speaks no HTTP/2 there; it may speak HTTP/1 or TLS: correct the address, or set tls`;
-  if (code === 'ECONNRESET' || message === AT_ONCE)
-    return `${where} closes connections at once; ${
-      isTls
-        ? 'it may refuse the client certificate of tls.cert, or ask for one'
-        : 'it may speak TLS: set tls, or correct the address'
-    }`;
-  return `${where} cannot be reached${isTls ? ' over TLS' : ''}: ${(isTls ? tlsProblem(message) : undefined) ?? message}`;
-}
-
 class Http2Streams implements StreamsClient {
   readonly #session: ClientHttp2Session;
   readonly #where: string;
   #isGoingAway = false;
-  /** Streams that want to know. */
-  readonly #told = new Set<() => void>();
+  readonly #onGoingAway = new Set<() => void>();
 
   constructor(session: ClientHttp2Session, where: string) {
     this.#session = session;
@@ -152,7 +133,7 @@ class Http2Streams implements StreamsClient {
     session.on('goaway', () => {
       if (this.#isGoingAway) return; // a server that drains sends a second one
       this.#isGoingAway = true;
-      for (const goingAway of this.#told) goingAway();
+      for (const goingAway of this.#onGoingAway) goingAway();
     });
   }
 
@@ -167,8 +148,8 @@ class Http2Streams implements StreamsClient {
     );
     const { goingAway } = events;
     if (goingAway !== undefined) {
-      this.#told.add(goingAway);
-      stream.on('close', () => this.#told.delete(goingAway));
+      this.#onGoingAway.add(goingAway);
+      stream.on('close', () => this.#onGoingAway.delete(goingAway));
     }
     return new Http2Stream(stream, this.#where, maxMessageBytes, events);
   }

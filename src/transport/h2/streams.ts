@@ -50,8 +50,7 @@ export class Streams {
   sendWindow = DEFAULT_WINDOW_BYTES;
   /** Arrival of the current chunk. */
   turnAtMs = 0;
-  /** A call goes on reading the bytes of the current chunk. */
-  isChunkRetained = false;
+  isChunkRetained = false; // a call goes on reading its bytes
   readonly #serve: Serve;
   readonly #budget: IdleBudget;
   readonly #table = new StreamTable();
