@@ -8,19 +8,19 @@ export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly Q
     return `charge() must return a list with one answer for each ask, ${asks.length} here; it returned ${Array.isArray(answers) ? answers.length : kindOf(answers)}`;
   for (let at = 0; at < asks.length; at++) {
     const answer = answers[at] as QuotaAnswer | undefined;
-    const cost = costOf(asks[at] as QuotaAsk);
-    if (!isRight(answer, cost)) return problemOf(answer, cost);
+    const ask = asks[at] as QuotaAsk;
+    if (!isRight(answer, ask)) return problemOf(answer, costOf(ask));
   }
   return undefined;
 }
 
 /** Clients are shown these numbers. A `resetMs` below 0 is time that has passed, as clocks of two machines have it, and counts as 0. */
-const isRight = (answer: QuotaAnswer | undefined, cost: number): boolean =>
+const isRight = (answer: QuotaAnswer | undefined, ask: QuotaAsk): boolean =>
   typeof answer?.granted === 'boolean' &&
   isAmount(answer.limit) &&
   isAmount(answer.remaining) &&
   Number.isFinite(answer.resetMs) &&
-  (answer.charged === undefined || (isAmount(answer.charged) && answer.charged <= cost));
+  (answer.charged === undefined || (isAmount(answer.charged) && answer.charged <= costOf(ask)));
 
 /** What may be charged at most. */
 const costOf = (ask: QuotaAsk): number => ('cost' in ask ? ask.cost : 0);
