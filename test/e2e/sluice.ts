@@ -132,3 +132,7 @@ export async function until<T>(
     });
   }
 }
+
+/** Named by its source in the error. */
+export const untilHolds = (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<true> =>
+  until(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);

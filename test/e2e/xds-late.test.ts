@@ -23,14 +23,12 @@ import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap, byName, cluster, endpoints, listener, resource, routes } from '../parts/xds-envoy.ts';
 import { program, run } from './command.ts';
-import { until as untilFound } from './sluice.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
-const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
 
 type State = Readonly<Record<string, readonly Resource[]>>;
 

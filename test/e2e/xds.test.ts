@@ -27,15 +27,12 @@ import { newRoot } from '../parts/identity/test-roots.ts';
 import { expectNoneLost, type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap, byName, cluster, endpoints, listener, resource, routes } from '../parts/xds-envoy.ts';
-import { until as untilFound } from './sluice.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
-
-const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
 
 interface Mesh {
   readonly server: XdsServer;
