@@ -1,10 +1,10 @@
 /** Prints findings for people: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
 import { type Finding, findingsCount } from '../yaml/findings.ts';
-import { type Position, positionText } from '../yaml/source-text.ts';
+import { type Position, positionText, shortExcerpt } from '../yaml/source-text.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
-import { safeText } from '../log/safe-text.ts';
+import { safeLine, safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
 import { grouped } from '../text/counted.ts';
 import { type Paint, paintErr } from '../text/paint.ts';
@@ -24,11 +24,11 @@ export function findingText({ severity, position, code, message, excerpt }: Find
   const below =
     excerpt === undefined
       ? ''
-      : `\n${safeText(excerpt)
+      : `\n${safeText(shortExcerpt(excerpt))
           .split('\n')
           .map((line) => `    ${line}`)
           .join('\n')}`;
-  return `${paint.strong(place)} ${word} ${safeText(message)}${below}`;
+  return `${paint.strong(safeLine(place))} ${word} ${safeText(message)}${below}`;
 }
 
 /** As many as a person reads. */
@@ -75,7 +75,7 @@ export function findingLines(findings: readonly Finding[], paint: Paint, areAll 
 export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
   ...rest,
   message: withoutCredentials(message),
-  excerpt: excerpt === undefined ? null : withoutCredentials(excerpt),
+  excerpt: excerpt === undefined ? null : withoutCredentials(shortExcerpt(excerpt)),
 });
 
 /** Writes findings to the log of a server: as text for people, or as one JSON line each. */

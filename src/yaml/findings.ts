@@ -1,5 +1,6 @@
+import { bounded } from '../text/bounded.ts';
 import { counted } from '../text/counted.ts';
-import { type Position, positionText } from './source-text.ts';
+import { type Position, positionText, shortExcerpt } from './source-text.ts';
 import type { Node, Place } from './nodes.ts';
 import type { RulesErrorCode } from '../core/rules/errors.ts';
 
@@ -119,7 +120,8 @@ export class Findings {
   }
 
   /** A finding is reported once per position; aliases repeat their nodes. */
-  #push(finding: Finding): void {
+  #push(given: Finding): void {
+    const finding = { ...given, message: bounded(given.message) };
     const {
       position: { file, line, column },
       code,
@@ -152,8 +154,8 @@ const MORE_WARNINGS: RulesErrorCode = 'RULES_MORE_WARNINGS';
 
 /** `file:line:col CODE message`, and the excerpt under it. */
 export function findingText({ severity, position, code, message, excerpt }: Finding): string {
-  const head = `${positionText(position)} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
-  return excerpt === undefined ? head : `${head}\n${excerpt.replaceAll(/^/gm, '  ')}`;
+  const head = `${bounded(positionText(position))} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
+  return excerpt === undefined ? head : `${head}\n${shortExcerpt(excerpt).replaceAll(/^/gm, '  ')}`;
 }
 
 /** `2 errors and 1 warning`. */

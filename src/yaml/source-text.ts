@@ -1,3 +1,4 @@
+import { replacedControls } from '../text/controls.ts';
 import { nearest } from '../text/nearest.ts';
 
 /** A position in a file, as shown to people: lines and columns count from 1. */
@@ -20,6 +21,26 @@ const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;
 
 /** A private key in PEM whose lines stand on one, and text that long is rarely anything but one in base64. */
 const KEY = /()(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|[A-Za-z0-9+/]{48,}={0,2})/g;
+
+/** As much of a line is searched for secrets to the left and to the right of an error. */
+const EXCERPT_REACH = 600;
+/** As much of a line is shown. */
+const SHOWN = 160;
+const SHOWN_BEFORE = 60;
+
+/** Of a long line what stands around the carets. Only after secrets are masked: a part of one would not be found. */
+export function shortExcerpt(excerpt: string): string {
+  const newline = excerpt.lastIndexOf('\n');
+  const line = excerpt.slice(0, newline);
+  if (newline < 0 || line.length <= SHOWN) return excerpt;
+  const carets = excerpt.slice(newline + 1);
+  const column = carets.indexOf('^');
+  const from = Math.max(0, Math.min(column - SHOWN_BEFORE, line.length - SHOWN));
+  const to = from + SHOWN;
+  const left = from > 0 ? '...' : '';
+  const shown = `${left}${line.slice(from, to)}${to < line.length ? '...' : ''}`.toWellFormed();
+  return `${shown}\n${' '.repeat(left.length)}${carets.slice(from, to)}`;
+}
 
 /** Keeps the length, so that carets stay aligned. */
 function withoutSecrets(line: string): string {
@@ -59,22 +80,27 @@ export class SourceText {
     this.#hidden.push({ start, end });
   }
 
-  /** The line at `start`, and under it carets up to `end` or the line's end. */
+  /** The line at `start`, and under it carets up to `end` or the line's end; of a very long line a part. */
   excerpt(start: number, end: number): string | undefined {
     const lineStart = this.#startOf(this.#lineOf(start));
     const newline = this.text.indexOf('\n', lineStart);
-    const line = this.text.slice(lineStart, newline < 0 ? undefined : newline).replace(/\r$/, '');
+    const lineEnd = newline < 0 ? this.text.length : newline;
+    // A document may stand on one line, and have a thousand findings.
+    const from = Math.max(lineStart, start - EXCERPT_REACH);
+    const to = Math.min(lineEnd, start + EXCERPT_REACH);
+    const line = this.text.slice(from, to).replace(/\r$/, '');
     if (line.trim() === '') return undefined;
-    const before = line.slice(0, start - lineStart).replaceAll(/[^\t]/g, ' ');
-    const carets = Math.max(1, Math.min(end - start, line.length - (start - lineStart)));
-    return `${withoutSecrets(this.#withoutHidden(line, lineStart))}\n${before}${'^'.repeat(carets)}`;
+    const before = line.slice(0, start - from).replaceAll(/[^\t]/g, ' ');
+    const carets = Math.max(1, Math.min(end - start, line.length - (start - from)));
+    const shown = replacedControls(withoutSecrets(this.#withoutHidden(line, from)));
+    return `${shown}\n${before}${'^'.repeat(carets)}`;
   }
 
-  #withoutHidden(line: string, lineStart: number): string {
+  #withoutHidden(line: string, at: number): string {
     let shown = line;
     for (const { start, end } of this.#hidden) {
-      const from = Math.max(0, start - lineStart);
-      const to = Math.min(line.length, end - lineStart);
+      const from = Math.max(0, start - at);
+      const to = Math.min(line.length, end - at);
       if (from < to) shown = shown.slice(0, from) + '*'.repeat(to - from) + shown.slice(to);
     }
     return shown;

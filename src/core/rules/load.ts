@@ -22,7 +22,7 @@ import type { HandlerSpec, Policy } from './policy.ts';
 import { loadedPlugins, type PolicyPlugins } from './sections/plugins-section.ts';
 import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
-import { SourceText, type Position } from '../../yaml/source-text.ts';
+import { shortExcerpt, SourceText, type Position } from '../../yaml/source-text.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import type { Translated } from '../../importers/istio/index.ts';
 import { type SecretText, SecretTexts } from '../../text/secret-texts.ts';
@@ -234,11 +234,11 @@ async function loadBy(
 
 /** The lines of the policy under its errors: a terminal and a log have more readers than the policy. */
 function withoutSecrets(findings: readonly Finding[], written: readonly SecretText[]): readonly Finding[] {
-  if (findings.length === 0 || written.length === 0) return findings;
+  if (findings.length === 0) return findings;
   // Of the same length, so that carets stay aligned.
   const secrets = new SecretTexts(written.map(({ text }) => ({ text, shown: '*'.repeat(text.length) })));
   return findings.map((finding) =>
-    finding.excerpt === undefined ? finding : { ...finding, excerpt: secrets.text(finding.excerpt) },
+    finding.excerpt === undefined ? finding : { ...finding, excerpt: shortExcerpt(secrets.text(finding.excerpt)) },
   );
 }
 

@@ -1,3 +1,4 @@
+import { bounded } from '../../text/bounded.ts';
 import type { Finding, Severity } from '../../yaml/findings.ts';
 import type { Position, SourceText } from '../../yaml/source-text.ts';
 import type { RatelimitErrorCode } from './errors.ts';
@@ -41,7 +42,7 @@ export class FileFindings {
     this.#findings.push({
       severity,
       code,
-      message,
+      message: bounded(message),
       position: this.#source.positionAt(start),
       excerpt: this.#source.excerpt(start, end),
     });
