@@ -10,7 +10,7 @@ import { withoutSecretsInUse } from '../adapters/secrets-in-use.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
 import { exitOf, isExpected } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
-import { findingText } from './findings.ts';
+import { findingLines } from './findings.ts';
 import { makeProgram } from './program.ts';
 import { safeText } from '../log/safe-text.ts';
 import { messageOf } from '../text/message-of.ts';
@@ -54,7 +54,7 @@ function explainFault(error: unknown): number {
   }
   if (error instanceof SnapshotError) {
     // thrown by commands that open handlers
-    for (const finding of error.findings) printErr(findingText(finding, paintErr));
+    for (const line of findingLines(error.findings, paintErr)) printErr(line);
     return EXIT.unable;
   }
   if (error instanceof AdapterError) {

@@ -12,7 +12,7 @@ import { paintErr, paintOut } from '../../text/paint.ts';
 import { durationMs } from '../../time/duration.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingText } from '../findings.ts';
+import { findingLines, findingRow } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
 import { checkLimits, holdLimits, readLimitFiles } from '../limits/limit-files.ts';
 import { loadOrStop } from '../load.ts';
@@ -74,7 +74,7 @@ async function needsOfPaths(paths: readonly string[]): Promise<Needs> {
 
 async function descriptorsOfLimits(paths: readonly string[]): Promise<ReturnType<typeof descriptorsOfFiles>> {
   const { findings } = await checkLimits(paths);
-  for (const finding of findings) printErr(findingText(finding, paintErr));
+  for (const line of findingLines(findings, paintErr)) printErr(line);
   if (findings.some(({ severity }) => severity === 'error'))
     throw new StartError('CLI_POLICY', `the limits have ${findingsCount(findings)}`);
   const { files } = await readLimitFiles(paths);
@@ -90,7 +90,7 @@ async function check(file: string, needs: Needs, options: EnvoyOptions, { json }
   const isWrong = findings.some(({ severity }) => severity === 'error');
   if (json === true) printOut(JSON.stringify({ ok: !isWrong, findings: findings.map(findingRow) }, null, 2));
   else {
-    for (const finding of findings) printOut(findingText(finding, paintOut));
+    for (const line of findingLines(findings, paintOut)) printOut(line);
     printOut(
       findings.length > 0 ? findingsCount(findings) : `${paintOut.good('good')}  ${file} has all that the policy needs`,
     );

@@ -4,14 +4,14 @@ import type { LoadedPolicy } from '../../core/rules/load.ts';
 import { type Node, plain } from '../../yaml/nodes.ts';
 import { paintErr } from '../../text/paint.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingText } from '../findings.ts';
+import { findingLines } from '../findings.ts';
 import { load } from '../load.ts';
 import { printErr, printOut } from '../terminal.ts';
 
 /** Prints what Istio's documents in these files come to, as a policy of Sluice's own language. */
 export async function importIstio(configs: readonly string[]): Promise<ExitCode> {
   const { policy, findings, imported } = await load(configs, builtIns());
-  for (const finding of findings) printErr(findingText(finding, paintErr));
+  for (const line of findingLines(findings, paintErr)) printErr(line);
   if (policy === undefined) return EXIT.findings;
   printOut(nativeText(imported).trimEnd());
   return EXIT.ok;

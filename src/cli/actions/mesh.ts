@@ -16,7 +16,7 @@ import { paintErr, paintOut } from '../../text/paint.ts';
 import { type Address, addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingText, logFindings } from '../findings.ts';
+import { findingLines, findingRow, logFindings } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
 import type { LogFlags } from '../server-flags.ts';
 import { columns, printOut } from '../terminal.ts';
@@ -39,6 +39,7 @@ export interface MeshFlags extends MeshIdentityFlags, MeshServingFlags, LogFlags
 }
 export interface MeshLintFlags extends MeshSettingsFlags {
   readonly secure?: true;
+  readonly all?: true;
   readonly json?: true;
 }
 export interface MeshViewFlags {
@@ -125,10 +126,10 @@ const textOf = (at: Address | undefined): string | null => (at === undefined ? n
 const ANY_IDENTITIES = { identities: { trustDomain: 'cluster.local', trustDomainAliases: [] } };
 
 export async function lintMesh(configs: readonly string[], flags: MeshLintFlags): Promise<ExitCode> {
-  const { domain, secure, json } = flags;
+  const { domain, secure, all, json } = flags;
   const ofConfig: Finding[] = [];
   const { settings } = await meshConfigOf(flags, (findings) => ofConfig.push(...findings)).catch((error: unknown) => {
-    for (const finding of ofConfig) printOut(findingText(finding, paintOut));
+    for (const line of findingLines(ofConfig, paintOut, all)) printOut(line);
     throw error;
   });
   const paths = configs.map((path) => resolve(path));
@@ -148,7 +149,7 @@ export async function lintMesh(configs: readonly string[], flags: MeshLintFlags)
     printOut(JSON.stringify({ ok: exit === EXIT.ok, version, findings: findings.map(findingRow) }, null, 2));
     return exit;
   }
-  for (const finding of findings) printOut(findingText(finding, paintOut));
+  for (const line of findingLines(findings, paintOut, all)) printOut(line);
   if (findings.length > 0) printOut(findingsCount(findings));
   if (mesh !== undefined) {
     const { VirtualService, DestinationRule, Gateway, Sidecar } = mesh.rules;

@@ -7,7 +7,7 @@ import type { PolicyPlugins } from '../../core/rules/sections/plugins-section.ts
 import type { Finding } from '../../yaml/findings.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingText, shownPath } from '../findings.ts';
+import { findingLines, findingRow, shownPath } from '../findings.ts';
 import { load } from '../load.ts';
 import { pluginPage } from '../plugin-page.ts';
 import { meant } from '../../text/nearest.ts';
@@ -44,7 +44,7 @@ export async function listPlugins(configs: readonly string[], flags: PluginsFlag
     printOut(`${paintOut.bad(name)}  broken`);
     for (const { code, message } of problems) printOut(`  ${paintOut.bad(code)} ${safeText(message)}`);
   }
-  for (const finding of findings) printOut(findingText(finding, paintOut));
+  for (const line of findingLines(findings, paintOut)) printOut(line);
   return exit;
 }
 
@@ -52,7 +52,7 @@ export async function showPlugin(name: string, configs: readonly string[]): Prom
   const { builtIn, registry, findings, found } = await adaptersOf(configs);
   const adapter = registry.get(name);
   if (adapter === undefined) {
-    for (const finding of findings) printErr(findingText(finding, paintErr));
+    for (const line of findingLines(findings, paintErr)) printErr(line);
     const [broken] = registry.broken.filter((one) => one.name === name).flatMap(({ problems }) => problems);
     if (broken !== undefined) throw broken;
     throw new CliError(

@@ -2,7 +2,7 @@ import type { Adapter } from '../../adapters/contract.ts';
 import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingText } from '../findings.ts';
+import { findingLines } from '../findings.ts';
 import { load } from '../load.ts';
 import type { Schema } from '../schema/json-schema.ts';
 import { documentSchema } from '../schema/policy-schema.ts';
@@ -21,7 +21,7 @@ export async function schema(configs: readonly string[]): Promise<ExitCode> {
   }
   const { plugins, policy, findings } = await load(configs, builtIn);
   const errors = findings.filter(({ severity }) => severity === 'error');
-  for (const error of errors) printErr(findingText(error, paintErr));
+  for (const line of findingLines(errors, paintErr)) printErr(line);
   const dialled = [...(policy?.handlers.values() ?? [])].map(({ implementation }) => implementation);
   const adapters = new Map([...dialled, ...adaptersOf(plugins.registry)].map((adapter) => [adapter.name, adapter]));
   print(process.stdout, schemaText(documentSchema([...adapters.values()], { isComplete: errors.length === 0 })));

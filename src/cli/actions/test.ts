@@ -2,7 +2,7 @@ import { counted } from '../../text/counted.ts';
 import { CliError } from '../cli-error.ts';
 import { casesOf } from '../cases/index.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingText, shownPath } from '../findings.ts';
+import { findingLines, shownPath } from '../findings.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
 import { printOut, printErr } from '../terminal.ts';
 
@@ -12,7 +12,7 @@ export interface TestFlags {
 
 export async function test(paths: readonly string[], flags: TestFlags): Promise<ExitCode> {
   const { findings, count, results } = await casesOf(paths, flags);
-  for (const finding of findings) printErr(findingText(finding, paintErr));
+  for (const line of findingLines(findings, paintErr)) printErr(line);
   if (count === 0 && findings.length === 0)
     throw new CliError(
       'CLI_NO_CASES',

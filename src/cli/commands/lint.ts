@@ -1,6 +1,6 @@
 import { Argument, Option } from 'commander';
 import type { LintFlags } from '../actions/lint.ts';
-import { type CommandSpec, jsonOption, lenientOption } from '../command.ts';
+import { allFindingsOption, type CommandSpec, jsonOption, lenientOption } from '../command.ts';
 import { mapOption } from './replay.ts';
 
 export const lint: CommandSpec = {
@@ -20,7 +20,7 @@ export const lint: CommandSpec = {
   ],
   flags: [
     new Option('--quiet', 'only the errors and warnings'),
-    new Option('--all', 'every finding; without it, 50 at most and how many more there are of each code'),
+    allFindingsOption(),
     new Option(
       '--traffic <file...>',
       'recorded calls or JSON access logs of Envoy: warns of rules, hosts and limits that do not fit them',

@@ -1,6 +1,6 @@
 import { Argument, Option } from 'commander';
 import type { MeshFlags, MeshLintFlags, MeshViewFlags } from '../actions/mesh.ts';
-import { type CommandSpec, jsonOption } from '../command.ts';
+import { allFindingsOption, type CommandSpec, jsonOption } from '../command.ts';
 import { logOptions } from '../server-flags.ts';
 
 const CONFIGS = 'files and folders with objects of Istio and Kubernetes, in YAML';
@@ -93,6 +93,7 @@ SIGTERM or Ctrl-C stops it; proxies go on with what they have.`,
       flags: [
         domain(),
         new Option('--secure', 'for a control plane with --secure: rules of mutual TLS have an effect'),
+        allFindingsOption(),
         jsonOption(),
         meshConfigFile(),
       ],

@@ -1,8 +1,13 @@
 /** As many findings as a person reads, none of whose codes hides another one. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findingLines, shownFindings } from '../../../src/cli/findings.ts';
 import { counted } from '../../../src/text/counted.ts';
 import { paintOut } from '../../../src/text/paint.ts';
+import { SOURCE_COMMAND } from '../../parts/command-path.ts';
+import { run } from '../../e2e/command.ts';
 import type { Finding } from '../../../src/yaml/findings.ts';
 
 const many = (count: number, code: string, severity: Finding['severity'], from: number): Finding[] =>
@@ -46,4 +51,23 @@ test('a count has its noun in the right number', () => {
     '12 345 rules',
   ]);
   expect([1, 2].map((count) => counted(count, 'proxy', 'proxies'))).toEqual(['1 proxy', '2 proxies']);
+});
+
+test('those of a mesh, too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-shown-'));
+  const file = join(folder, 'mesh.yaml');
+  const service = (at: number): string =>
+    `---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: v${at}, namespace: a }\n` +
+    `spec: { hosts: [x${at}.example.com], http: [{ rout: 1 }] }\n`;
+  writeFileSync(file, Array.from({ length: 60 }, (_, at) => service(at)).join(''));
+  try {
+    const [some, all] = await Promise.all(
+      [[], ['--all']].map((flags) => run(['mesh', 'lint', file, ...flags], { bin: SOURCE_COMMAND })),
+    );
+    expect(some?.out.split('MESH_FIELD ')).toHaveLength(51);
+    expect(some?.out).toMatch(/and 10 more of MESH_FIELD\n60 errors\n$/);
+    expect(all?.out.split('MESH_FIELD ')).toHaveLength(61);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
