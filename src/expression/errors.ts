@@ -53,6 +53,11 @@ export const EXPRESSION_ERRORS = {
     means: 'The expression reads an attribute or a key that a request may lack, and fails then.',
     fix: 'Write `map[?"key"].orValue(...)`, or guard it with `"key" in map &&`.',
   },
+  EXPRESSION_NOT_REPLACED: {
+    means:
+      'A warning: a text seems to name a value, but not by `${...}`: `$request.path}`, `{request.path}`, `$(request.path)`, an operator of Envoy such as `%REQ(:path)%`, the name alone, or `${...}` in a string of an expression or in the config of a handler. It is sent as it stands.',
+    fix: 'Write `${request.path}` in a text, the name alone in an expression, and `{ $env: NAME }` in a config.',
+  },
   EXPRESSION_PATTERN_FIRST: {
     means:
       "A warning: a constant text is tested by a pattern that the call gives. In Mixer's language the pattern stands first; here it is the argument.",

@@ -10,6 +10,7 @@ import { shortened } from '../text/shortened.ts';
 import { compile } from './compile.ts';
 import type { Compilation, Compiled, CompiledText, TextOptions } from './compiled.ts';
 import { FAILED } from './closures/evaluate.ts';
+import { nearMiss, NOT_REPLACED } from './near-misses.ts';
 import type { Problem } from './parse/problem.ts';
 import { textOf } from './values/scalar-text.ts';
 
@@ -37,10 +38,14 @@ export function compileText(
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   let literal = '';
+  const literals: [start: number, end: number][] = [];
+  let literalFrom = 0;
   for (let at = 0; at < source.length;) {
     if (source.startsWith('$${', at)) {
+      literals.push([literalFrom, at]);
       literal += '${';
       at += 3;
+      literalFrom = at;
       continue;
     }
     if (!source.startsWith('${', at)) {
@@ -54,7 +59,13 @@ export function compileText(
     const from = at + 2;
     const end = closingBraceOf(source, from);
     if (end === undefined) return { compiled: undefined, problems: [unclosed(at)] };
-    const { compiled, problems: found } = compile(source.slice(from, end), attributes, options);
+    const expression = source.slice(from, end);
+    const { compiled, problems: found } = compile(expression, attributes, options);
+    // The quotes of JSON hide the end of this one, and the } is that of the next.
+    if (compiled === undefined && expression.includes('${')) return { compiled: undefined, problems: [unclosed(at)] };
+    literals.push([literalFrom, at]);
+    literalFrom = end + 1;
+    if (source[at - 1] === '\\') warnings.push(backslash(at - 1));
     problems.push(...found.map((problem) => shifted(problem, from)));
     if (compiled !== undefined) {
       warnings.push(...compiled.warnings.map((warning) => shifted(warning, from)));
@@ -68,6 +79,9 @@ export function compileText(
   const { length } = parts.filter((part) => typeof part === 'string').join('');
   if (length > maxCharacters) problems.push(tooLong(length, maxCharacters));
   if (problems.length > 0) return { compiled: undefined, problems };
+  literals.push([literalFrom, source.length]);
+  const miss = nearMiss(source, literals, attributes);
+  if (miss !== undefined) warnings.push(miss);
   return { compiled: textOfParts(source, parts, warnings, maxCharacters), problems: [] };
 }
 
@@ -87,6 +101,14 @@ const unclosed = (at: number): Problem => ({
   message: 'the ${ that begins here has no closing }; write $${ for the two characters themselves',
   start: at,
   end: at + 2,
+});
+
+const backslash = (at: number): Problem => ({
+  code: NOT_REPLACED,
+  message:
+    'a backslash is sent as it stands, and the ${ after it is replaced; write $${ for the two characters themselves',
+  start: at,
+  end: at + 3,
 });
 
 const tooLong = (length: number, most: number): Problem => ({

@@ -9,6 +9,7 @@ import {
   type TextOptions,
   compile,
   compileText,
+  textInString,
 } from '../../expression/index.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import { oddHosts } from './host-form.ts';
@@ -44,6 +45,8 @@ export function expressionOf(
         'compare request.url_path',
     );
   }
+  const miss = compiled === undefined ? undefined : textInString(compiled.source, attributes);
+  if (miss !== undefined) findings.add('warning', miss.code, placeOf(node, miss), miss.message);
   for (const message of compiled === undefined ? [] : oddHosts(compiled.source))
     findings.warn('RULES_HOST_FORM', node.place, message);
   for (const message of compiled === undefined ? [] : oddPrincipals(compiled.source))

@@ -24,7 +24,7 @@ const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 const HINTS: Readonly<Record<string, string>> = {
   '=': '; equality is ==',
   '&': '; "and" is &&',
-  $: '; ${...} is for texts, not for expressions',
+  $: '; ${...} is for texts, and in an expression an attribute is its name alone; texts are joined by +',
   '“': '; a text stands in plain quotes, "..."',
   '”': '; a text stands in plain quotes, "..."',
   '‘': '; a text stands in plain quotes, "..."',

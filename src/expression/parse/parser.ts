@@ -288,6 +288,11 @@ class Parser extends TokenCursor {
     while (!this.is('}')) {
       const optional = this.take('?');
       const key = this.#expression();
+      if (entries.length === 0 && this.is('}'))
+        throw this.unexpected(
+          this.peek(),
+          'expected :, as in {"key": value}; an attribute is its name, without braces',
+        );
       this.expect(':');
       entries.push({ key, value: this.#expression(), optional });
       if (!this.take(',')) break;

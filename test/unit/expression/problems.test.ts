@@ -235,7 +235,14 @@ describe('syntax', () => {
     ['', '0-1 expected an expression; found nothing'],
     ['request.method = "a"', '15-16 "=" is not part of any expression; equality is =='],
     ['true & true', '5-6 "&" is not part of any expression; "and" is &&'],
-    ['${request.method}', '0-1 "$" is not part of any expression; ${...} is for texts, not for expressions'],
+    [
+      '${request.method}',
+      '0-1 "$" is not part of any expression; ${...} is for texts, and in an expression an attribute is its name alone; texts are joined by +',
+    ],
+    [
+      '{request.method}',
+      '15-16 } does not fit here; expected :, as in {"key": value}; an attribute is its name, without braces',
+    ],
     ['"a', '0-2 the text that begins here has no closing "'],
     ['(1', '2-3 the expression ends here; expected )'],
     ['1 +', '3-4 the expression ends here; expected a value'],

@@ -53,6 +53,19 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote the whole value: '...'`,
   ],
   [
+    alone('{ name: a, deny: { body: "no $request.path}", headers: { x-a: request.path } } }'),
+    '2:34 EXPRESSION_NOT_REPLACED $request.path} is sent as it stands; write ${request.path} for its value',
+    '2:67 EXPRESSION_NOT_REPLACED request.path is sent as these words; write ${request.path} for its value',
+  ],
+  [
+    alone(`{ name: a, match: '"\${request.path}" == "/a"', deny: {} }`),
+    '2:25 EXPRESSION_NOT_REPLACED ${request.path} stands in a string of an expression, and is not replaced; join texts by +: "..." + request.path',
+  ],
+  [
+    `handlers: { h: { adapter: quota-redis, config: { url: "redis://\${REDIS_HOST}:1" } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1m, key: [] } }')}`,
+    '1:55 EXPRESSION_NOT_REPLACED ${REDIS_HOST} is not replaced in a config; write { $env: REDIS_HOST } as the whole value',
+  ],
+  [
     alone('{ name: a, match: null, deny: {} }'),
     `2:23 RULES_QUOTE_IT match must be an expression; found nothing. If YAML takes a part of it for its own syntax, quote the whole expression: '...'`,
   ],

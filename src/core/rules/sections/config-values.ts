@@ -9,7 +9,7 @@ import type { SecretText } from '../../../text/secret-texts.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../text/system-reason.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import type { Node } from '../../../yaml/nodes.ts';
+import type { Node, ScalarNode } from '../../../yaml/nodes.ts';
 import { isAccepted } from '../../../yaml/schema-findings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,6 +32,9 @@ interface Resolved {
 /** Stand-ins for a variable that is not set; the first that the adapter's schema accepts is used. */
 const STAND_INS = ['unset', '127.0.0.1:1', 'http://127.0.0.1:1', 'redis://127.0.0.1:1', '1'];
 
+/** In the manner of shells. */
+const VARIABLE = /\$\{(?:env[:.])?([A-Z][A-Z0-9_]+)(?::-[^}]*)?\}/;
+
 export class ConfigValues {
   /** Files that configs name. */
   readonly files: string[] = [];
@@ -53,6 +56,7 @@ export class ConfigValues {
   }
 
   #resolve(node: Node): Resolved {
+    if (node.kind === 'scalar') this.#checkVariable(node);
     if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false, secrets: [] };
     if (node.kind === 'list') {
       const items = node.items.map((item) => this.#resolve(item));
@@ -86,6 +90,18 @@ export class ConfigValues {
       failed: entries.some(({ failed }) => failed),
       secrets: entries.flatMap(({ secrets }) => secrets),
     };
+  }
+
+  /** A password may hold `$`, and hardly the name of a variable in braces. */
+  #checkVariable({ value, place }: ScalarNode): void {
+    const name = (typeof value === 'string' ? VARIABLE.exec(value) : null)?.[1];
+    if (name !== undefined)
+      this.#findings.add(
+        'warning',
+        'EXPRESSION_NOT_REPLACED',
+        place,
+        `\${${name}} is not replaced in a config; write { $env: ${name} } as the whole value`,
+      );
   }
 
   resolvedFor(adapter: Adapter, node: Node): Resolved {
