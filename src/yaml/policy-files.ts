@@ -2,10 +2,13 @@
  * **In**: paths of files and folders. **Out**: the files of the policy with their text, in the order they are read,
  * and what to watch. **Fails**: with a finding in it for each file or folder that cannot be read.
  */
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Findings, type Finding } from './findings.ts';
+import { grouped } from '../text/counted.ts';
 import { systemReason } from '../text/system-reason.ts';
+import { readTextFile } from './text-files.ts';
 
 /** Plain data, so that one thread can read a policy and others load the same texts (`structuredClone`). */
 export interface PolicyFiles {
@@ -25,8 +28,13 @@ export interface PolicyFile {
 export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
   const reader = new FolderReader();
   for (const path of paths) await reader.named(path);
-  return reader.read;
+  return reader.read();
 }
+
+/** Far more than policies have; a folder that is not meant, such as / or a home, has more, and links can lead around in it. */
+const MOST_FILES = 10_000;
+const MOST_FOLDERS = 10_000;
+const MOST_BYTES = 256 * 1024 ** 2;
 
 class FolderReader {
   readonly #files: PolicyFile[] = [];
@@ -34,49 +42,73 @@ class FolderReader {
   readonly #watched: string[] = [];
   readonly #findings = new Findings();
   readonly #read = new Set<string>();
+  #folders = 0;
+  #bytes = 0;
+  /** A bound is passed, which is reported. */
+  #isFull = false;
 
-  get read(): PolicyFiles {
-    return { files: this.#files, found: this.#found, watched: this.#watched, findings: this.#findings.sorted([]) };
+  /** The files that were found; none if they are too many. */
+  async read(): Promise<PolicyFiles> {
+    for (const path of this.#isFull ? [] : this.#read) await this.#readFile(path);
+    return {
+      files: this.#isFull ? [] : this.#files,
+      found: this.#found,
+      watched: this.#watched,
+      findings: this.#findings.sorted([]),
+    };
   }
 
   async named(path: string): Promise<void> {
     const info = await this.#try(path, () => stat(path));
     if (info === undefined) return;
-    await (info.isDirectory() ? this.#folder(path, new Set()) : this.#file(path));
+    if (info.isDirectory()) await this.#folder(path, new Set());
+    else this.#file(path);
   }
 
   /** `above`: real paths of the folders on the way here, since a link may lead back. */
   async #folder(folder: string, above: ReadonlySet<string>): Promise<void> {
     this.#watched.push(folder);
+    if (++this.#folders > MOST_FOLDERS) return this.#full(folder, `${grouped(MOST_FOLDERS)} folders`);
     const real = await this.#try(folder, () => realpath(folder));
-    const names = await this.#try(folder, () => readdir(folder));
-    if (real === undefined || names === undefined || above.has(real)) return;
-    for (const name of names.filter((one) => !one.startsWith('.')).toSorted()) {
-      const path = join(folder, name);
+    const entries = await this.#try(folder, () => readdir(folder, { withFileTypes: true }));
+    if (real === undefined || entries === undefined || above.has(real)) return;
+    for (const entry of entries.filter(({ name }) => !name.startsWith('.')).toSorted(byName)) {
+      if (this.#isFull) return;
+      const path = join(folder, entry.name);
+      const isPolicy = /\.ya?ml$/.test(entry.name);
+      if (entry.isFile() && !isPolicy) continue;
       const info = await this.#try(path, () => stat(path));
       if (info?.isDirectory() === true) await this.#folder(path, new Set([...above, real]));
-      else if (info !== undefined && /\.ya?ml$/.test(name)) {
+      else if (info !== undefined && isPolicy) {
         this.#found.add(path);
-        await this.#file(path);
+        this.#file(path);
       }
     }
   }
 
-  async #file(path: string): Promise<void> {
-    if (this.#read.has(path)) return;
+  #file(path: string): void {
+    if (this.#read.size === MOST_FILES) return this.#full(path, `${grouped(MOST_FILES)} files`);
     this.#read.add(path);
+  }
+
+  async #readFile(path: string): Promise<void> {
+    if (this.#isFull) return;
     this.#watched.push(path);
-    const bytes = await this.#try(path, async () => {
-      // The open of a pipe waits for a writer, perhaps for ever.
-      if ((await stat(path)).isFIFO()) throw new Error('it is a named pipe; write a file, or name a folder of files');
-      return readFile(path);
-    });
-    if (bytes === undefined) return;
-    try {
-      this.#files.push({ file: path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) });
-    } catch {
-      this.#findings.file('RULES_FILE_UNREADABLE', path, 'is not UTF-8 text; save it as UTF-8');
-    }
+    const read = await this.#try(path, () => readTextFile(path));
+    if (read === undefined) return;
+    this.#bytes += read.bytes;
+    if (this.#bytes > MOST_BYTES) return this.#full(path, `${MOST_BYTES / 1024 ** 2} MiB`);
+    this.#files.push({ file: path, text: read.text });
+  }
+
+  #full(path: string, bound: string): void {
+    if (!this.#isFull)
+      this.#findings.file(
+        'RULES_FILE_UNREADABLE',
+        path,
+        `a policy has at most ${bound}, and this is beyond; name the folder of the policy alone`,
+      );
+    this.#isFull = true;
   }
 
   async #try<T>(path: string, read: () => Promise<T>): Promise<T | undefined> {
@@ -88,3 +120,6 @@ class FolderReader {
     }
   }
 }
+
+/** As `toSorted` orders texts. */
+const byName = (a: Dirent, b: Dirent): number => (a.name < b.name ? -1 : Number(a.name > b.name));

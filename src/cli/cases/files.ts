@@ -2,13 +2,13 @@
  * **In**: paths of case files and folders. **Out**: every case with its policy, each policy loaded once.
  * **Fails**: with findings: of policies with errors, and of cases with a wrong form.
  */
-import { readdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Registry } from '../../adapters/registry.ts';
 import { type CasesDocument, type LoadedPolicy, loadPolicy } from '../../core/rules/load.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { CliErrorCode } from '../errors.ts';
 import { type Case, parseCase } from './schema.ts';
+import { readPolicyFiles } from '../../yaml/policy-files.ts';
 import type { Position } from '../../yaml/source-text.ts';
 import type { Finding } from '../../yaml/findings.ts';
 
@@ -33,7 +33,9 @@ export async function findCases(paths: readonly string[], registry: Registry): P
   };
   for (const path of paths) {
     const whole = await load(resolve(path));
-    for (const file of await yamlFiles(resolve(path))) {
+    const read = await readPolicyFiles([resolve(path)]);
+    findings.push(...read.findings);
+    for (const { file } of read.files) {
       const own = await load(file);
       for (const document of own.cases) {
         const about =
@@ -79,19 +81,6 @@ function collect(document: CasesDocument, policy: Policy, cases: FoundCase[], fi
     for (const { path, message } of parsed.problems)
       findings.push(problem(document.positionOf([index, ...path]), message));
   }
-}
-
-async function yamlFiles(path: string): Promise<string[]> {
-  const info = await stat(path).catch(() => undefined);
-  if (info === undefined || !info.isDirectory()) return [path];
-  const names = (await readdir(path)).filter((name) => !name.startsWith('.')).toSorted();
-  const found = await Promise.all(
-    names.map(async (name) => {
-      const inner = join(path, name);
-      return (await stat(inner)).isDirectory() ? yamlFiles(inner) : /\.ya?ml$/.test(name) ? [inner] : [];
-    }),
-  );
-  return found.flat();
 }
 
 function unique(findings: readonly Finding[]): Finding[] {

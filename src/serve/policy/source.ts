@@ -4,12 +4,12 @@
  * {@link StartError}; later never: errors are logged and recorded, and the last good policy stays in force.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { FoundPlugin, Registry } from '../../adapters/registry.ts';
 import { SnapshotError } from '../../core/snapshot/errors.ts';
 import { loadPolicyFiles } from '../../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../../yaml/policy-files.ts';
+import { readValueFile } from '../../yaml/text-files.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import { StartError, type StartErrorCode } from '../errors.ts';
@@ -181,7 +181,7 @@ export class PolicySource {
       isLenient,
       readText: (file) => {
         named.set(file, ''); // watched even if it is missing
-        const text = readFileSync(file, 'utf8');
+        const text = readValueFile(file);
         named.set(file, text);
         return text;
       },
@@ -236,7 +236,7 @@ export function findingsOf(error: unknown): readonly Finding[] {
 
 function textOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readValueFile(file);
   } catch {
     return '';
   }
@@ -250,7 +250,7 @@ export async function loadTexts(
   const { policy, findings } = await loadPolicyFiles(files, {
     isLenient,
     adapters: { ...registry, withPlugins: (entries) => registry.withPlugins(entries, plugins) },
-    readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
+    readText: (file) => named.get(file) ?? readValueFile(file),
   });
   if (policy === undefined) throw new PolicyError('policy', findings);
   return policy;

@@ -3,13 +3,13 @@
  * **In**: a config as written. **Out**: its values, and a version to show, with unresolved references.
  * **Fails**: with a finding at the reference.
  */
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { SecretText } from '../../../text/secret-texts.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../text/system-reason.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import type { Node, ScalarNode } from '../../../yaml/nodes.ts';
+import { readValueFile } from '../../../yaml/text-files.ts';
 import { isAccepted } from '../../../yaml/schema-findings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -50,7 +50,7 @@ export class ConfigValues {
 
   constructor({ env, readText, unsetEnv }: ValueSources, findings: Findings) {
     this.#environment = env;
-    this.#readText = readText ?? ((file) => readFileSync(file, 'utf8'));
+    this.#readText = readText ?? readValueFile;
     this.#mayLackEnv = unsetEnv === 'warning';
     this.#findings = findings;
   }
