@@ -1,7 +1,7 @@
 /**
  * Texts that seem to name a value and do not: `$request.path}`, `{request.path}`, `%REQ(:path)%`.
- * **In**: a text, and the attributes. **Out**: the first of them, as a warning. **Fails**: never. JSON, prices and scripts are none: the name
- * must be that of an attribute.
+ * **In**: a text, and the attributes. **Out**: the first of them, as a warning. **Fails**: never.
+ * JSON, prices and scripts are none: the name must be that of an attribute.
  */
 import type { Attributes } from '../attributes/attributes.ts';
 import type { Problem } from './parse/problem.ts';
