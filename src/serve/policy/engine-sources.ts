@@ -118,8 +118,8 @@ const HANDLERS: readonly StateRow<HandlerState>[] = [
   [
     'gauge',
     'sluice_handler_breaker_open',
-    '1 while the breaker is open: the handler failed too often and is not called.',
-    ({ breaker }) => Number(breaker === 'open'),
+    '1 from when the breaker opens until a probe is answered: the handler failed too often and is hardly called.',
+    ({ breaker }) => Number(breaker !== 'closed'), // between probes of a quiet server it is half-open for most of the time
   ],
   [
     'counter',
