@@ -6,6 +6,7 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** Files of more than 14 s in a whole run on two cores, the longest first; the order need not be exact. */
 export const LONG: readonly string[] = [
+  'test/e2e/alerts.test.ts',
   'test/e2e/package.test.ts',
   'test/e2e/faulty-plugins.test.ts',
   'test/e2e/ratelimit-redis.test.ts',
@@ -16,6 +17,7 @@ export const LONG: readonly string[] = [
   'test/e2e/ratelimit-workers.test.ts',
   'test/e2e/workers.test.ts',
   'test/e2e/spool-faults.test.ts',
+  'test/e2e/alerts-mesh.test.ts',
   'test/e2e/burst.test.ts',
   'test/e2e/remote-kills.test.ts',
   'test/e2e/hostile-report-plugins.test.ts',

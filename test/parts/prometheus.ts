@@ -15,15 +15,22 @@ export interface PrometheusSample {
   readonly value: readonly [time: number, value: string];
 }
 
-/** A real Prometheus that scrapes one target each second. */
-export async function startPrometheus(target: string): Promise<PrometheusPart> {
+/** A real Prometheus that scrapes targets as the job `sluice`, each second by default. `rules`: the text of a file of rules. */
+export async function startPrometheus(
+  targets: string | readonly string[],
+  { rules, intervalMs = 1000 }: { readonly rules?: string; readonly intervalMs?: number } = {},
+): Promise<PrometheusPart> {
   const program = await prometheusProgram();
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-prometheus-'));
   const config = join(folder, 'prometheus.yml');
+  await writeFile(join(folder, 'rules.yaml'), rules ?? 'groups: []\n');
   await writeFile(
     config,
-    `global: { scrape_interval: 1s }\nscrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["${target}"] }] }]\n`,
+    `global: { scrape_interval: ${intervalMs}ms, evaluation_interval: ${intervalMs}ms }
+rule_files: [rules.yaml]
+scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ${JSON.stringify([targets].flat())} }] }]
+`,
   );
   const part = startChild(program, [
     `--config.file=${config}`,

@@ -29,6 +29,11 @@ function leak(make: () => unknown): Promise<never> {
 const FAULTS: Readonly<Record<string, () => unknown>> = {
   hang: never,
   loop,
+  busy() {
+    const endAtMs = performance.now() + 150;
+    while (performance.now() < endAtMs);
+    return allow();
+  },
   throw() {
     throw new TypeError('thrown by the check');
   },
