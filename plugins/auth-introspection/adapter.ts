@@ -107,7 +107,8 @@ export default defineAdapter({
     function verify(token: string): Active | Refused | Promise<Active | Refused> {
       if (!/^[\w.~+/=-]+$/.test(token) || token.length > maxTokenBytes) return MALFORMED;
       const known = good.get(token) ?? bad.get(token);
-      if (known !== undefined && known.untilMs > host.clock.nowMs()) return known.answer;
+      const leftMs = (known?.untilMs ?? 0) - host.clock.nowMs();
+      if (known !== undefined && leftMs > 0 && leftMs <= cacheMs) return known.answer; // no longer after the clock was set back
       const asked = running.get(token);
       if (asked !== undefined) return asked;
       const asking = ask(token).finally(() => running.delete(token));

@@ -79,6 +79,16 @@ test('an answer is kept for cacheMs, and no longer than the token is valid', asy
   expect(service.requests.length).toBe(before + 2);
 });
 
+test('after the clock was set back, an answer is kept no longer than cacheMs', async () => {
+  const { ask, clock } = await opened({ cacheMs: 60_000 });
+  await ask('good');
+  const before = service.requests.length;
+  clock.set(NOW_MS - 3_600_000);
+  expect(await ask('good')).toMatchObject({ kind: 'allow' });
+  expect(ask('good')).toMatchObject({ kind: 'allow' });
+  expect(service.requests.length).toBe(before + 1);
+});
+
 test('the answer to a bad token has the challenge', async () => {
   const { ask } = await opened();
   expect(await ask('bad')).toMatchObject({

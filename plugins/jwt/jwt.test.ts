@@ -242,6 +242,15 @@ describe('jwt', () => {
     await close();
   });
 
+  test('a token that was refused by a clock that was ahead is good once the clock is right', async () => {
+    const { ask, clock, close } = await opened();
+    clock.set(NOW_MS + 3_600_000);
+    expect(await ask(bearer(good))).toMatchObject({ kind: 'deny', reason: 'the token is expired' });
+    clock.set(NOW_MS);
+    expect(await ask(bearer(good))).toMatchObject({ kind: 'allow' });
+    await close();
+  });
+
   test('a forged token with the signature of a good one is not taken for it, nor takes its place', async () => {
     const { ask, close } = await opened();
     const together = [good, spliced({ alg: 'RS256', kid: 'r' }, { ...CLAIMS, sub: 'root' }), good].map(async (token) =>

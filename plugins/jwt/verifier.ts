@@ -101,7 +101,10 @@ export class Verifier {
   }
 
   #holds(kept: Kept, token: string): boolean {
-    return kept.token === token && kept.untilMs > this.#options.nowMs() && kept.from.issuer.keys.current === kept.keys;
+    if (kept.token !== token || kept.from.issuer.keys.current !== kept.keys) return false;
+    const leftMs = kept.untilMs - this.#options.nowMs();
+    // A clock that was set back must not refuse a good token for as long as it was ahead.
+    return leftMs > 0 && (leftMs <= REFUSED_FOR_MS || !(kept.proof instanceof Refused));
   }
 
   #begin(token: string, key: string, location: number): Proof | Promise<Proof> {
