@@ -255,7 +255,7 @@ export class Escrow {
   /** To be called every {@link LOOK_EVERY_MS}: looks at all leases within a second. */
   giveBackIdle(): void {
     const nowMs = this.#options.nowMs();
-    for (const lease of this.#leases.turn()) {
+    for (const lease of this.#leases.turn(nowMs)) {
       if (lease.taking !== undefined) continue;
       if (isOfWindow(lease.ask) && lease.resetAtMs <= nowMs) {
         this.#strand(lease);

@@ -110,6 +110,13 @@ export function record(
   return stranded;
 }
 
+/** The clock was set back: units are not idle, nor a counter full, for as long as it was ahead. */
+function settleAfterSetBack(lease: Lease, nowMs: number): void {
+  lease.spentAtMs = Math.min(lease.spentAtMs, nowMs);
+  lease.takenAtMs = Math.min(lease.takenAtMs, nowMs);
+  lease.fullUntilMs = Math.min(lease.fullUntilMs, nowMs + FULL_MS);
+}
+
 /** Units of a window end with it, those of `gcra` and `sliding` a second after they were taken. */
 export function spendableUntilMs({ ask, held, resetAtMs, heldSinceMs }: Lease): number {
   const { algorithm } = ask.bucket;
@@ -122,6 +129,8 @@ export class Leases {
   readonly #windows = new Map<string, Lease>();
   /** Of {@link turn}: goes down, so that the lease that fills a gap, the last one, was looked at already. */
   #place = 0;
+  /** A time of day may be set back since. */
+  #turnedAtMs = NEVER;
 
   get size(): number {
     return this.#all.length;
@@ -160,7 +169,9 @@ export class Leases {
   }
 
   /** Goes round all leases: continues where it stopped, with a sixteenth of them, or {@link LOOKED_AT}. */
-  *turn(): Generator<Lease> {
+  *turn(nowMs: number): Generator<Lease> {
+    if (nowMs < this.#turnedAtMs) for (const lease of this.#all) settleAfterSetBack(lease, nowMs);
+    this.#turnedAtMs = nowMs;
     const { length } = this.#all;
     for (let looked = Math.min(length, Math.max(LOOKED_AT, length >> 4)); looked > 0; looked--) {
       if (this.#place <= 0 || this.#place > this.#all.length) this.#place = this.#all.length;

@@ -200,6 +200,26 @@ describe('a window', () => {
     expect((await store?.add([ask('k', 1, 1000)]))?.[0]).toBeLessThanOrEqual(1000);
   });
 
+  test('gives idle units back, and asks again for a full counter, though the clock was set back meanwhile', async () => {
+    const {
+      own: [store, other],
+      ask,
+      counters,
+      pass,
+      clock,
+    } = fleet(2, new Random(1));
+    clock.nowMs = (WINDOW_S - 1) * 1000;
+    for (let n = 0; n < 50; n++) await store?.add([ask('k', 1, 1000)]);
+    expect(store?.held).toBeGreaterThan(0);
+    expect((await other?.add([ask('k', 1000, 1000)]))?.[0]).toBeGreaterThan(1000);
+    await pass(1);
+    await pass(-50_000);
+    await pass(250);
+    expect(store?.held).toBe(0);
+    expect(counters.look([ask('k', 0, 1000).key])).toEqual([50]);
+    expect(await other?.add([ask('k', 950, 1000)])).toEqual([1000]);
+  });
+
   test('gives nothing back to counters that were flushed', async () => {
     const {
       own: [store],
