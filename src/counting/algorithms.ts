@@ -32,11 +32,7 @@ export function askCounter(
  * After the clock was set back, a counter may end later than any charge made now could end. Its usage stays, but the counter ends as if it
  * had been used now, so callers are not refused for the time by which the clock was ahead.
  */
-export function settleAfterSetBack(
-  counter: Counter,
-  { bucket, limit, burst, perMs, endsAtMs }: CounterAsk,
-  nowMs: number,
-): void {
+export function settleAfterSetBack(counter: Counter, { bucket, perMs, endsAtMs }: CounterAsk, nowMs: number): void {
   if (endsAtMs !== undefined || counter.endsAtMs - nowMs <= perMs) return;
   switch (bucket.algorithm) {
     case 'fixed':
@@ -45,9 +41,8 @@ export function settleAfterSetBack(
     case 'sliding':
       if (counter.endsAtMs - nowMs > 2 * perMs) counter.endsAtMs = windowEnd(nowMs, perMs) + perMs;
       break;
-    case 'gcra':
-      if (limit > 0 && counter.endsAtMs - nowMs > (perMs / limit) * burst + (MAX_DEBT_PERIODS + 1) * perMs)
-        counter.endsAtMs = nowMs;
+    case 'gcra': // a debt is as far ahead as a clock that was set back; when it was charged tells them apart
+      if (counter.endsAtMs - counter.usedBefore - nowMs > perMs) counter.endsAtMs = nowMs + counter.usedBefore;
       break;
     case 'log': // see `lasts`
     case 'concurrency':
@@ -196,6 +191,7 @@ function askGcra(counter: Counter, ask: CounterAsk, nowMs: number): CounterAnswe
   if (granted) {
     const wholeMs = Math.ceil(nextMs);
     counter.endsAtMs = nowMs + wholeMs;
+    counter.usedBefore = wholeMs;
     counter.roundedUpMs = wholeMs - nextMs;
   }
   const left = Math.floor((sizeMs - (granted ? nextMs : aheadMs)) / unitMs + ROUNDING);

@@ -16,7 +16,7 @@ export interface Counter {
   endsAtMs: number;
   /** `fixed`, `sliding`, `window`: used in this window. */
   used: number;
-  /** `sliding`: used in the window before. */
+  /** `sliding`: used in the window before. `gcra`: by how much the arrival time was ahead when it was written, in ms. */
   usedBefore: number;
   /**
    * `gcra`: the rounding error of the arrival time. Stored separately: beside a present-day timestamp a double keeps only a few digits of a

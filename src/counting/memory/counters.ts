@@ -152,7 +152,8 @@ export class Counters {
     if (idempotencyKey === undefined || ask.kind === 'release') return false;
     if (!keepsEntries(bucket.algorithm)) {
       const mark = markOf(ask);
-      return (this.#table.find(mark)?.endsAtMs ?? 0) > this.#table.nowMs(mark.bucket.algorithm);
+      const leftMs = (this.#table.find(mark)?.endsAtMs ?? 0) - this.#table.nowMs(mark.bucket.algorithm);
+      return leftMs > 0 && leftMs <= 2 * perMs; // as an entry of a log lasts
     }
     const owner = this.#table.ownerOf(idempotencyKey);
     const nowMs = this.#table.nowMs(bucket.algorithm);

@@ -19,13 +19,13 @@ import { createHash } from 'node:crypto';
  * |---|---|
  * | fixed | END USED |
  * | sliding | END-OF-NEXT USED USED-BEFORE |
- * | gcra | ARRIVAL-TIME ROUNDED-UP: the time in whole milliseconds, and what rounding added to it |
+ * | gcra | ARRIVAL-TIME ROUNDED-UP:AHEAD: in whole milliseconds, what rounding added, how far it was ahead when it was written |
  * | log | LAST UNTIL:COST:OWNER,... |
  * | window | USED, as INCRBY keeps it |
  * | mark | until when it counts |
  *
  * A key lives 2 s longer than it counts, for clocks that differ. A time further ahead than any charge could set it comes from a clock that
- * was set back since: the counter is over. Writes nothing if one ask is refused.
+ * was set back since: the counter is over. A debt is as far ahead; AHEAD tells them apart. Writes nothing if one ask is refused.
  *
  * Reply, for each ask: granted (1 or 0), remaining, reset in ms, charged (-1: all of the cost; numbers that leave a script have no
  * fractions), end of its window in ms, used (of a window).
@@ -71,10 +71,10 @@ function window.ask(state, ask)
 end
 
 function gcra.read(value)
-  local ends, rounded = string.match(value, '^(%S+) ?(%S*)$')
-  return { ends = tonumber(ends) or 0, rounded = tonumber(rounded) or 0 }
+  local ends, rounded, whole = string.match(value, '^(%S+) ?([^:]*):?(%S*)$')
+  return { ends = tonumber(ends) or 0, rounded = tonumber(rounded) or 0, whole = tonumber(whole) }
 end
-function gcra.write(state) return exact(state.ends) .. ' ' .. exact(state.rounded) end
+function gcra.write(state) return exact(state.ends) .. ' ' .. exact(state.rounded) .. ':' .. exact(state.whole) end
 function gcra.ask(state, ask)
   if ask.limit <= 0 or ask.burst <= 0 then return ask.forced or ask.change <= 0, 0, ask.per, state end
   local unit = ask.per / ask.limit
@@ -82,14 +82,15 @@ function gcra.ask(state, ask)
   local rounding = unit * 0.000001
   local most = size + MAX_DEBT_PERIODS * ask.per
   local ahead = math.max(0, state.ends - now - (state.rounded or 0))
-  if ahead > most + ask.per then ahead = 0 end
+  local setBack = ahead - (state.whole or most)
+  if setBack > math.max(ask.per, HELD_LONGER_MS) then ahead = 0 end
   ahead = math.min(most, ahead)
   local after = math.min(most, math.max(0, ahead + unit * ask.change))
   local granted = ask.forced or after <= size + rounding
   if granted then
     ahead = after
     local whole = math.ceil(ahead)
-    state = { ends = now + whole, rounded = whole - ahead }
+    state = { ends = now + whole, rounded = whole - ahead, whole = whole }
   end
   local remaining = math.max(0, math.floor((size - ahead) / unit + 0.000001))
   return granted, remaining, math.max(0, math.ceil((granted and ahead or after - size) - rounding)), state
@@ -215,7 +216,8 @@ for at = 1, (#ARGV - 1) / 8 do
     repeats = ask.once ~= '-' and not ask.releases and log.has(before[key], ask)
   elseif ask.once ~= '0' then
     ask.mark = KEYS[tonumber(ask.once)]
-    repeats = (tonumber(redis.call('GET', ask.mark) or '0') or 0) > now
+    local till = tonumber(redis.call('GET', ask.mark) or '0') or 0
+    repeats = till > now and till <= now + 2 * ask.per
   end
   if repeats then
     ask.owed = ask.owed or ask.change >= 0
