@@ -1,5 +1,7 @@
 /** Plugins that a policy names (docs/plugins.md): every way to write one loads, in every command; every fault has its own error. */
+
 import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SOURCE_COMMAND } from '../parts/command-path.ts';
 import {
@@ -875,6 +877,7 @@ describe('serve --watch-plugins', () => {
         while (!isOver) {
           const body = await answerTo('/check-folder').catch(String);
           if (!/^\d of helper \d$/.test(body ?? '')) odd.push(body);
+          await sleep(2); // without it the calls take the CPU from the reloads
         }
       })();
       const expectAnswer = (path: string, body: string): Promise<void> =>
