@@ -84,9 +84,10 @@ const YAML_1_1: ReadonlyMap<string, string> = new Map([
 ]);
 
 function unknown(name: string, node: Node, scope: Scope): Typed {
-  const foreign = foreignAttribute(name);
+  const constant = name.includes('.') ? '' : `; a constant is written '"${name}"'`;
+  const foreign = foreignAttribute(name, (other) => isDeclared(other, scope.attributes));
   if (foreign !== undefined)
-    return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; write ${foreign}`, node);
+    return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${foreign}${constant}`, node);
   const meaning = YAML_1_1.get(name.toLowerCase());
   if (meaning !== undefined)
     return scope.problem(
@@ -97,18 +98,21 @@ function unknown(name: string, node: Node, scope: Scope): Typed {
   const near = nearestOf(name, scope.attributes.names());
   const hint =
     near.length > 0
-      ? `did you mean ${near.join(' or ')}?`
+      ? `; did you mean ${near.join(' or ')}?`
       : name.startsWith('my.')
-        ? 'declare it under attributes:'
+        ? '; declare it under attributes:'
         : name.includes('.')
-          ? 'docs/attributes.md lists all attributes'
-          : `a constant is written '"${name}"'`;
-  const constant = near.length > 0 && !name.includes('.') ? `; a constant is written '"${name}"'` : '';
-  return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
+          ? '; docs/attributes.md lists all attributes'
+          : '';
+  return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}${hint}${constant}`, node);
 }
 
 /** Some attribute's name begins with this one and a dot. */
 export const isPrefix = (name: string, attributes: Attributes): boolean => prefixesOf(attributes).has(name);
+
+/** An attribute has this name, or {@link isPrefix}. */
+const isDeclared = (name: string, attributes: Attributes): boolean =>
+  attributes.slotOf(name) !== undefined || isPrefix(name, attributes);
 
 /** `a`, `a.b` of `a.b.c`; computed once for each vocabulary. */
 const prefixes = new WeakMap<Attributes, ReadonlySet<string>>();

@@ -1,7 +1,10 @@
 /** Problems of an expression and their positions. */
 import { describe, expect, test } from 'vitest';
 import { BOOL, INT, STRING } from '../../../src/attributes/types.ts';
-import { compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
+import { compile } from '../../../src/expression/index.ts';
+import { DECLARED_FOR } from '../../../src/expression/check/foreign-names.ts';
+import { ATTRIBUTES, compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
+import { filledAttributes } from './filled-attributes.ts';
 
 describe('names', () => {
   test.each([
@@ -86,6 +89,46 @@ describe('names', () => {
     ],
   ])('a name of Envoy, Istio, Mixer or OPA: %s', (source, problem) => {
     expect(problemsOf(source)[0]).toContain(`EXPRESSION_UNKNOWN_ATTRIBUTE ${problem}`);
+  });
+
+  test.each([
+    ['response.status == 500', '0-15 unknown attribute response.status; write response.code'],
+    ['http.method == "GET"', '0-11 unknown attribute http.method; write request.method'],
+    ['req.path == "/"', '0-8 unknown attribute req.path; write request.path'],
+    ['req.uri == "/"', '0-7 unknown attribute req.uri; write request.url_path, or request.path with its query'],
+    ['upstream.port == 1', '0-13 unknown attribute upstream.port; write context.upstream.port'],
+    ['upstream.address == "a"', '0-16 unknown attribute upstream.address; write context.upstream.ip, and'],
+    ['request.ip == "a"', '0-10 unknown attribute request.ip; write source.ip, or origin.ip behind proxies of yours'],
+    [
+      'jwt.claims.sub == "a"',
+      '0-14 unknown attribute jwt.claims.sub; write request.auth.claims["NAME"], or the output',
+    ],
+    [
+      'headers["a"] == "a"',
+      `0-7 unknown attribute headers; write request.headers["name"]; a constant is written '"headers"'`,
+    ],
+    ['response.body == "a"', '0-13 unknown attribute response.body; Envoy sends no bodies of responses'],
+  ])('a name of gateways, OpenTelemetry or programs: %s', (source, problem) => {
+    expect(problemsOf(source)[0]).toContain(`EXPRESSION_UNKNOWN_ATTRIBUTE ${problem}`);
+  });
+
+  test('a misspelt member of a declared family is no name of elsewhere', () => {
+    const attributes = ATTRIBUTES.extend(filledAttributes({ 'user.role': STRING }));
+    expect(compile('user.rol == "a"', attributes).problems.map(({ message }) => message)).toEqual([
+      'unknown attribute user.rol; did you mean user.role?',
+    ]);
+  });
+
+  test('the attributes that are written in place of names of elsewhere are declared', () => {
+    const written = [...DECLARED_FOR.values()].flatMap((phrase) => phrase.match(/[a-z]+(?:\.\w+)+/gi) ?? []);
+    expect(written.length).toBeGreaterThan(60);
+    const isDeclared = (name: string): boolean =>
+      [...ATTRIBUTES.names()].some((known) => `${name}.`.startsWith(`${known}.`) || known.startsWith(`${name}.`));
+    expect([...new Set(written)].filter((name) => !isDeclared(name)).toSorted()).toEqual([
+      'json.decode',
+      'my.NAME',
+      'settings.trustedHops',
+    ]);
   });
 
   test.each([
