@@ -13,6 +13,11 @@ import {
   type ScalarNode,
 } from './nodes.ts';
 
+/** The least and the most, both included. */
+type Range = readonly [least: number, most: number];
+/** In ms; ten years. */
+const ANY_TIME: Range = [1, 3660 * 86_400_000];
+
 /** Reads plain values from a map; an unexpected value becomes a finding and reads as `undefined`. */
 export class Fields {
   readonly place: Place;
@@ -95,26 +100,23 @@ export class Fields {
     return this.#scalar(key, 'true or false', (value) => (typeof value === 'boolean' ? value : undefined));
   }
 
-  wholeNumber(key: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
-    const wanted =
-      most === Number.MAX_SAFE_INTEGER
-        ? `a whole number of at least ${least}`
-        : `a whole number from ${least} to ${most}`;
-    return this.#scalar(key, wanted, (value) =>
+  wholeNumber(key: string, [least, most]: Range): number | undefined {
+    return this.#scalar(key, `a whole number from ${least} to ${most}`, (value) =>
       typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most ? value : undefined,
     );
   }
 
   /** A number of bytes, or text such as `64MiB`. */
-  bytes(key: string, least: number): number | undefined {
-    return this.#scalar(key, `a number of bytes of at least ${least}, such as ${least} or 64MiB`, (value) => {
-      const [, amount, unit = ''] = /^(\d+)(KiB|MiB|GiB)?$/.exec(String(value)) ?? [];
+  bytes(key: string, [least, most]: Range): number | undefined {
+    const wanted = `a number of bytes from ${byteText(least)} to ${byteText(most)}, such as 64MiB or ${64 * 1024 ** 2}`;
+    return this.#scalar(key, wanted, (value) => {
+      const [, amount, unit = ''] = /^(\d+)(KiB|MiB|GiB|TiB)?$/.exec(String(value)) ?? [];
       const bytes = Number(amount) * (UNIT_BYTES[unit] ?? NaN);
-      return bytes >= least && Number.isSafeInteger(bytes) ? bytes : undefined;
+      return bytes >= least && bytes <= most ? bytes : undefined;
     });
   }
 
-  number(key: string, least: number, most: number): number | undefined {
+  number(key: string, [least, most]: Range): number | undefined {
     return this.#scalar(key, `a number from ${least} to ${most}`, (value) =>
       typeof value === 'number' && value >= least && value <= most ? value : undefined,
     );
@@ -124,12 +126,22 @@ export class Fields {
     return this.#scalar(key, `one of ${words.join(', ')}`, (value) => words.find((word) => word === value));
   }
 
-  /** A duration in ms, of one number and one of these units. */
-  /** `others`: words that the caller accepts in its place, for the message. */
-  durationMs(key: string, units: readonly DurationUnit[], others: readonly string[] = []): number | undefined {
+  /** A duration in ms, of one number and one of these units. `others`: words that the caller accepts in its place, for the message. */
+  durationMs(
+    key: string,
+    units: readonly DurationUnit[],
+    [least, most]: Range = ANY_TIME,
+    others: readonly string[] = [],
+  ): number | undefined {
+    const node = this.node(key);
+    const hasForm = node?.kind === 'scalar' && typeof node.value === 'string' && hasFormOfDuration(node.value, units);
     const examples = units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ');
-    const wanted = `a duration such as ${examples}${others.length === 0 ? '' : `, or ${others.join(', ')}`}`;
-    return this.#scalar(key, wanted, (value) => (typeof value === 'string' ? durationMs(value, units) : undefined));
+    const form = hasForm ? `a duration from ${timeText(least)} to ${timeText(most)}` : `a duration such as ${examples}`;
+    const wanted = `${form}${others.length === 0 ? '' : `, or ${others.join(', ')}`}`;
+    return this.#scalar(key, wanted, (value) => {
+      const found = typeof value === 'string' ? durationMs(value, units) : undefined;
+      return found !== undefined && found >= least && found <= most ? found : undefined;
+    });
   }
 
   map(key: string, what: string): Fields | undefined {
@@ -158,7 +170,35 @@ function gluedKey(key: string, known: readonly string[]): string | undefined {
   return name !== undefined && known.includes(name) ? name : undefined;
 }
 
-const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
+
+/** Whether it has the form of a duration, be it 0 or longer than can be counted. */
+const hasFormOfDuration = (text: string, units: readonly DurationUnit[]): boolean =>
+  units.includes((/^\d+(?:\.\d+)?([a-z]+)$/.exec(text)?.[1] ?? '') as DurationUnit);
+
+/** In the largest unit that divides it. */
+function byteText(bytes: number): string {
+  const [unit = '', size = 1] =
+    Object.entries(UNIT_BYTES).findLast(([, one]) => bytes >= one && bytes % one === 0) ?? [];
+  return `${bytes / size}${unit}`;
+}
+
+function timeText(ms: number): string {
+  for (const [unit, size] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ] as const)
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+  return `${ms}ms`;
+}
 
 const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
 

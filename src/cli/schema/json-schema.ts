@@ -1,5 +1,5 @@
 /** Parts of JSON Schema (draft 2020-12) that describe values as the readers of `src/core/rules` take them. */
-import { KEYS, type KeyTable } from '../../core/rules/keys.ts';
+import { KEYS, type KeyTable, type Range, RANGES } from '../../core/rules/keys.ts';
 import type { DurationUnit } from '../../time/duration.ts';
 
 export type Schema = Readonly<Record<string, unknown>>;
@@ -23,7 +23,7 @@ export const FLAG: Schema = { type: 'boolean' };
 /** YAML's numbers and booleans are expressions, too. */
 export const EXPRESSION: Schema = { type: ['string', 'number', 'boolean'], minLength: 1 };
 /** Units: an expression, or a number. */
-export const AMOUNT: Schema = { ...EXPRESSION, minimum: 0 };
+export const AMOUNT: Schema = { ...EXPRESSION, minimum: RANGES.amount[0], maximum: RANGES.amount[1] };
 /** Text with `${...}`. */
 export const TEMPLATE: Schema = { type: ['string', 'number', 'boolean'] };
 /** Lower-case words with hyphens. */
@@ -31,11 +31,7 @@ export const NAME: Schema = { type: 'string', pattern: '^[a-z0-9]+(-[a-z0-9]+)*$
 /** An attribute of the policy. */
 export const MY_NAME = '^my(\\.[A-Za-z_][A-Za-z0-9_]*)+$';
 
-export const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER): Schema => ({
-  type: 'integer',
-  minimum,
-  maximum,
-});
+export const wholeNumber = ([minimum, maximum]: Range): Schema => ({ type: 'integer', minimum, maximum });
 export const oneOfWords = (words: readonly string[]): Schema => ({ enum: words });
 export const listOf = (items: Schema): Schema => ({ type: 'array', items });
 /** A map of any names. */
@@ -47,10 +43,10 @@ export const duration = (units: readonly DurationUnit[]): Schema => ({
 });
 
 /** A number of bytes, or text such as `64MiB`; the text has no lower bound here. */
-export const bytes = (minimum: number): Schema => ({
+export const bytes = ([minimum, maximum]: Range): Schema => ({
   anyOf: [
-    { type: 'integer', minimum },
-    { type: 'string', pattern: '^\\d+(KiB|MiB|GiB)?$' },
+    { type: 'integer', minimum, maximum },
+    { type: 'string', pattern: '^\\d+(KiB|MiB|GiB|TiB)?$' },
   ],
 });
 

@@ -4,7 +4,7 @@
  * loading accepts, and refuses wrong keys and values. Expressions, names and references between parts are checked by loading alone.
  */
 import type { Adapter } from '../../adapters/contract.ts';
-import { KEYS, WORDS } from '../../core/rules/keys.ts';
+import { KEYS, RANGES, WORDS } from '../../core/rules/keys.ts';
 import { MASK_FORM } from '../../core/rules/sections/decision-masks.ts';
 import { caseDefs } from '../cases/schema.ts';
 import {
@@ -31,7 +31,6 @@ import {
 import { type PluginSchemas, pluginSchemas } from './plugin-schemas.ts';
 import { ruleDefs } from './rule-schema.ts';
 
-const MIB = 1024 ** 2;
 const AGE = duration(['s', 'm', 'h', 'd']);
 
 export interface SchemaOptions {
@@ -82,11 +81,11 @@ export function documentSchema(adapters: readonly Adapter[], { isComplete }: Sch
 const SETTINGS = mapOf('settings', {
   trustedHops: described(
     'Proxies in front of Envoy whose X-Forwarded-For entries are trusted; default 0.',
-    wholeNumber(0, 100),
+    wholeNumber(RANGES.hops),
   ),
   trustedCertificateHops: described(
     "Trusts x-forwarded-client-cert: elements to the right of the client's; without it the header is not read.",
-    wholeNumber(0, 100),
+    wholeNumber(RANGES.hops),
   ),
   trustDomainAliases: described('Trust domains of SPIFFE IDs that read as another one.', namesTo(TEXT)),
   path: described('How request.url_path is normalised, as in Istio; default MERGE_SLASHES.', oneOfWords(WORDS.path)),
@@ -96,15 +95,15 @@ const SETTINGS = mapOf('settings', {
   ),
   rules: described(
     'The number of rules; another number is an error, since a file may have been truncated.',
-    wholeNumber(1),
+    wholeNumber(RANGES.rules),
   ),
   spool: described(
     'The logs on disk of handlers with spool: disk.',
     mapOf('settingsSpool', {
       folder: described('A folder for each handler is made in it.', TEXT),
-      maxBytes: described('Of one handler, in one worker; default 1GiB.', bytes(MIB)),
+      maxBytes: described('Of one handler, in one worker; default 1GiB.', bytes(RANGES.spoolBytes)),
       maxAge: described('Older reports are dropped.', AGE),
-      segmentBytes: described('The size of a file; default 16MiB.', bytes(MIB)),
+      segmentBytes: described('The size of a file; default 16MiB.', bytes(RANGES.spoolBytes)),
       sync: described('always, never, or the time between writes to the disk; default 50ms.', {
         anyOf: [oneOfWords(['always', 'never']), duration(['ms', 's'])],
       }),
@@ -207,12 +206,12 @@ const handlerOf = (adapters: readonly Adapter[], { handler }: PluginSchemas, isC
       adapter: described('The adapter; `sluice plugins` lists them.', isComplete ? known : { anyOf: [known, TEXT] }),
       config: described("The adapter's config; `sluice plugins show ADAPTER` explains it.", {}),
       deadline: described('For one call; default 50ms, for reports 30s.', duration(['ms', 's'])),
-      concurrency: described('Calls at once; default 256.', wholeNumber(1)),
-      queue: described('Calls, or reports, that wait; default 16384.', wholeNumber(0)),
+      concurrency: described('Calls at once; default 256.', wholeNumber(RANGES.concurrency)),
+      queue: described('Calls, or reports, that wait; default 16384.', wholeNumber(RANGES.queue)),
       breaker: described(
         'The circuit breaker.',
         mapOf('breaker', {
-          failures: described('It opens after so many failures in a row; default 10.', wholeNumber(1)),
+          failures: described('It opens after so many failures in a row; default 10.', wholeNumber(RANGES.failures)),
           openFor: described('Default 1s.', duration(['ms', 's', 'm'])),
           window: described('The failures span at least this time; default 250ms.', duration(['ms', 's', 'm'])),
         }),
@@ -220,23 +219,26 @@ const handlerOf = (adapters: readonly Adapter[], { handler }: PluginSchemas, isC
       batch: described(
         'Batches of reports.',
         mapOf('batch', {
-          max: described('Reports of a batch.', wholeNumber(1)),
+          max: described('Reports of a batch.', wholeNumber(RANGES.batchMax)),
           maxAge: described('A report waits at most this time for others.', duration(['ms', 's', 'm'])),
-          maxBytes: described('The size of a batch.', wholeNumber(1)),
+          maxBytes: described('The size of a batch.', bytes(RANGES.batchBytes)),
         }),
       ),
       local: described(
         'The handler that counts while this one is unavailable, for rules with onError: { handler: local }.',
         mapOf(
           'local',
-          { handler: TEXT, replicas: described('Servers that share a limit; each admits its part.', wholeNumber(1)) },
+          {
+            handler: TEXT,
+            replicas: described('Servers that share a limit; each admits its part.', wholeNumber(RANGES.replicas)),
+          },
           { required: ['handler', 'replicas'] },
         ),
       ),
       run: described('Where the handler runs; default inline.', RUN),
       cache: described(
         'Answers that stay valid.',
-        mapOf('cache', { maxBytes: described('Default 8388608; 0 keeps none.', wholeNumber(0)) }),
+        mapOf('cache', { maxBytes: described('Default 8MiB; 0 keeps none.', bytes(RANGES.cacheBytes)) }),
       ),
       spool: described('Where reports wait: in memory, or in a log on disk.', SPOOL),
     },
@@ -282,7 +284,7 @@ const SPOOL: Schema = {
       {
         kind: oneOfWords(WORDS.spool),
         whenFull: described('Default block: the stream of access logs is not read.', oneOfWords(WORDS.whenFull)),
-        maxBytes: described('Default: that of settings.spool.', bytes(MIB)),
+        maxBytes: described('Default: that of settings.spool.', bytes(RANGES.spoolBytes)),
         maxAge: described('Older reports are dropped.', AGE),
       },
       {

@@ -2,7 +2,7 @@
 import { RULE_CALLS } from '../../attributes/carrier.ts';
 import { CALENDAR } from '../../counting/calendar.ts';
 import { ACTION_KINDS, ACTIONS, type RuleKind } from '../../core/actions.ts';
-import { KEYS, WORDS } from '../../core/rules/keys.ts';
+import { KEYS, RANGES, WORDS } from '../../core/rules/keys.ts';
 import {
   described,
   duration,
@@ -37,7 +37,7 @@ const HANDLER = described('A handler, by its name under handlers.', TEXT);
 const INPUT = described('What the handler is given: names to expressions.', ref('inputs'));
 
 const ANSWER: SchemaOf<'onDeny'> = {
-  status: described('The HTTP status of the refusal.', wholeNumber(300, 599)),
+  status: described('The HTTP status of the refusal.', wholeNumber(RANGES.status)),
   headers: described('Headers of the refusal; several values are a list.', TEXTS_OR_LISTS),
   body: described('The body of the refusal: text with ${expressions}.', TEMPLATE),
 };

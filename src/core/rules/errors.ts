@@ -146,6 +146,10 @@ export const RULES_ERRORS = {
     means: 'Two quota rules share a counter with different periods or algorithms.',
     fix: 'Make `per` and `algorithm` equal, or give one rule another `counter`.',
   },
+  RULES_NEVER_GRANTED: {
+    means: 'A warning: a call costs more than the limit (with `gcra`, the burst) of its quota, so none ever passes.',
+    fix: 'Raise the limit, lower the cost, or write `partial: true`. For a quota that refuses all write `limit: 0`, or a deny.',
+  },
   RULES_HEADER_NAME: {
     means: 'The header may not be changed, or its name is not valid in HTTP.',
     fix:

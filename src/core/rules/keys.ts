@@ -117,3 +117,35 @@ export const WORDS = {
   whenFull: ['block', 'drop-oldest'],
   algorithm: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] satisfies readonly Algorithm[],
 } as const;
+
+/** The least and the most. */
+export type Range = readonly [least: number, most: number];
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const MIB = 1024 ** 2;
+
+/** The range of each number and duration, both ends included; durations in ms. Beyond it a value is a slip, or does not fit a timer. */
+export const RANGES = {
+  hops: [0, 100],
+  rules: [1, 10_000_000],
+  percent: [0, 100],
+  status: [300, 599],
+  spoolBytes: [MIB, 2 ** 50],
+  spoolAge: [1000, 3650 * DAY_MS],
+  sync: [1, HOUR_MS],
+  deadline: [1, HOUR_MS],
+  concurrency: [1, 1_000_000],
+  queue: [0, 10_000_000],
+  failures: [1, 1_000_000],
+  breakerTime: [1, DAY_MS],
+  batchMax: [1, 1_000_000],
+  batchAge: [1, HOUR_MS],
+  batchBytes: [1, 1024 * MIB],
+  cacheBytes: [0, 2 ** 40],
+  replicas: [1, 100_000],
+  memory: [32 * MIB, 2 ** 40],
+  per: [1, 3660 * DAY_MS],
+  /** Of a quota's limit, cost and burst; fractions count. */
+  amount: [0, Number.MAX_SAFE_INTEGER],
+} as const satisfies Readonly<Record<string, Range>>;

@@ -125,14 +125,14 @@ const OF_SHAPE =
 const ONLY_LOADING = [
   /is not a type; expected/,
   /is not a time zone/,
-  /expected 32MiB or more/,
+  /expected 32MiB to /,
   /expected unix:PATH with/,
   /cannot be its own fallback/,
   /expected the name of a trust domain/,
   /which is an alias itself/,
-  /a number of bytes of at least .*/,
+  /a number of bytes from .*/,
   /must not$/,
-  /^(deadline|openFor|window|maxAge|per|sync) is 0/,
+  /expected a duration from /,
   /this adapter takes no params/,
   /^input .* must be an expression; found a map/,
 ];

@@ -66,6 +66,10 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:55 EXPRESSION_NOT_REPLACED ${REDIS_HOST} is not replaced in a config; write { $env: REDIS_HOST } as the whole value',
   ],
   [
+    rule('{ name: a, quota: { handler: mem, limit: 3, cost: 4, per: 1m, key: [] } }'),
+    '11:55 RULES_NEVER_GRANTED a call costs 4, and the limit is 3, so none ever passes; raise the limit, or write partial: true',
+  ],
+  [
     alone('{ name: a, match: null, deny: {} }'),
     `2:23 RULES_QUOTE_IT match must be an expression; found nothing. If YAML takes a part of it for its own syntax, quote the whole expression: '...'`,
   ],
@@ -202,7 +206,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `handlers: { h: { adapter: quota-memory, run: { worker: { memory: 4MiB } } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
-    '1:66 RULES_VALUE memory is the text "4MiB"; expected 32MiB or more, such as 256MiB or 2GiB',
+    '1:66 RULES_VALUE memory is the text "4MiB"; expected 32MiB to 1024GiB, such as 256MiB or 2GiB',
   ],
   [
     `handlers: { h: { adapter: quota-memory, run: { wroker: {} } } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
@@ -231,7 +235,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   [
     `settings: { spool: { folder: spool, sync: often, maxBytes: 5 } }\nhandlers:\n  x: { adapter: quota-memory, spool: disk, config: {} }\n  m: { adapter: metrics-prometheus, spool: { kind: disk }, config: { metrics: { calls: { kind: counter, help: Calls. } } } }\n${alone('{ name: a, report: { handler: m, params: { metric: calls } } }')}`,
     '1:43 RULES_VALUE sync is the text "often"; expected always, never, or a duration such as 50ms',
-    '1:60 RULES_VALUE maxBytes is the number 5; expected a number of bytes of at least 1048576, such as 1048576 or 64MiB',
+    '1:60 RULES_VALUE maxBytes is the number 5; expected a number of bytes from 1MiB to 1024TiB, such as 64MiB or 67108864',
     '3:38 RULES_SPOOL x is a quota-memory, which serves no reports; only reports are spooled, so remove spool',
     '4:44 RULES_SPOOL m is a metrics-prometheus, which counts its entries in this process at once; entries from a disk would be counted twice after a restart, so remove spool',
   ],

@@ -8,7 +8,7 @@ import { Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { type Node, type Place, nodeText } from '../../../yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
-import { KEYS } from '../keys.ts';
+import { KEYS, RANGES } from '../keys.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from '../rule.ts';
 
 interface TextsOptions {
@@ -42,7 +42,7 @@ export class ChangesReader {
     this.#present = present;
     const body = fields.node('body');
     return {
-      status: fields.wholeNumber('status', 300, 599),
+      status: fields.wholeNumber('status', RANGES.status),
       headers: this.#texts(fields.node('headers'), 'headers', {
         areHeaders: true,
         mayBeLists: true,

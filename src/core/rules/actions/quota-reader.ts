@@ -11,7 +11,7 @@ import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { FOREIGN_KEYS, KEYS, WORDS } from '../keys.ts';
+import { FOREIGN_KEYS, KEYS, RANGES, WORDS } from '../keys.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
@@ -48,14 +48,20 @@ export function quotaOf(
     );
   const number = (what: string, value: Node | undefined): Compiled | undefined => {
     if (value === undefined) return undefined;
-    if (value.kind === 'scalar' && typeof value.value === 'number' && value.value < 0)
-      findings.error('RULES_VALUE', value.place, `${what} is ${nodeText(value)}; expected a number of at least 0`);
-    return expressionOf(value, what, attributes, findings, {
-      given,
-      isQuota: true,
-      accept: ({ kind }) => NUMBERS.has(kind),
-      wanted: 'a number',
-    });
+    const isOutOfRange = value.kind === 'scalar' && typeof value.value === 'number' && !isAmount(value.value);
+    const compiled = isOutOfRange
+      ? undefined
+      : expressionOf(value, what, attributes, findings, {
+          given,
+          isQuota: true,
+          accept: ({ kind }) => NUMBERS.has(kind),
+          wanted: 'a number',
+        });
+    const constant = constantOf(compiled);
+    if (!isOutOfRange && (constant === undefined || isAmount(constant))) return compiled;
+    const found = constant ?? nodeText(value);
+    findings.error('RULES_VALUE', value.place, `${what} is ${found}; expected a number from 0 to ${RANGES.amount[1]}`);
+    return undefined;
   };
   const limit = number('limit', limitNode);
   const cost = number('cost', fields.node('cost'));
@@ -74,6 +80,8 @@ export function quotaOf(
           wanted: 'a text or a number',
         });
   const partial = fields.flag('partial') ?? false;
+  if (!partial && limitNode !== undefined && (cost !== undefined || !fields.has('cost')))
+    checkGrants(fields, { limit, cost, burst }, limitNode, findings);
   checkTogether(fields, { algorithm, isCalendar: calendar !== undefined, partial }, findings);
   const policy = policyNameOf(fields, findings);
   const params = use === undefined ? undefined : handlers.params(fields, use.spec, use.serves.params);
@@ -112,6 +120,32 @@ export function quotaOf(
   };
 }
 
+const isAmount = (value: number): boolean => value >= RANGES.amount[0] && value <= RANGES.amount[1];
+
+/** Of an expression that reads nothing. */
+function constantOf(compiled: Compiled | undefined): number | undefined {
+  const value = compiled?.constant;
+  return typeof value === 'bigint' ? Number(value) : typeof value === 'number' ? value : undefined;
+}
+
+/** A limit of 0 is a way to refuse all; a cost that no counter ever has is none. */
+function checkGrants(
+  fields: Fields,
+  { limit, cost, burst }: Readonly<Record<'limit' | 'cost' | 'burst', Compiled | undefined>>,
+  limitNode: Node,
+  findings: Findings,
+): void {
+  const name = fields.has('burst') ? 'burst' : 'limit';
+  const most = constantOf(name === 'burst' ? burst : limit);
+  const units = cost === undefined ? 1 : constantOf(cost);
+  if (most === undefined || units === undefined || most === 0 || units <= most) return;
+  findings.warn(
+    'RULES_NEVER_GRANTED',
+    (fields.node('cost') ?? fields.node(name) ?? limitNode).place,
+    `a call costs ${units}, and the ${name} is ${most}, so none ever passes; raise the ${name}, or write partial: true`,
+  );
+}
+
 /** A counter's name reaches the backend and operators, so secrets in it are digests. */
 const withoutSecrets = (compiled: Compiled, secrecy: Secrecy): Compiled =>
   secrecy.exposedBy(compiled.reads).length === 0 ? compiled : digested(compiled);
@@ -126,7 +160,7 @@ function periodOf(
   const zone = fields.text('zone');
   const zonePlace = fields.node('zone')?.place ?? fields.place;
   if (period === undefined) {
-    const perMs = fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms'], CALENDAR);
+    const perMs = fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms'], RANGES.per, CALENDAR);
     if (zone !== undefined && perMs !== undefined)
       findings.error('RULES_MISPLACED', zonePlace, `zone requires per: ${CALENDAR.join(', ')}`);
     return { perMs, calendar: undefined, zone: '' };

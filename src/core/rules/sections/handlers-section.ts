@@ -20,7 +20,7 @@ import { parsedBy, withoutSecrets } from '../../../yaml/schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
 import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
-import { KEYS } from '../keys.ts';
+import { KEYS, RANGES } from '../keys.ts';
 import { type SpoolSettings, spoolOf } from './spool-key.ts';
 
 /** The adapters that handlers name, before the handlers are read. */
@@ -126,9 +126,9 @@ export class HandlersSection implements DeclaredHandlers {
     const batch = fields.map('batch', 'batch')?.only(KEYS.batch);
     const cache = fields.map('cache', 'cache')?.only(KEYS.cache);
     const batchSpec = {
-      max: batch?.wholeNumber('max', 1),
-      maxAgeMs: batch?.durationMs('maxAge', ['ms', 's', 'm']),
-      maxBytes: batch?.wholeNumber('maxBytes', 1),
+      max: batch?.wholeNumber('max', RANGES.batchMax),
+      maxAgeMs: batch?.durationMs('maxAge', ['ms', 's', 'm'], RANGES.batchAge),
+      maxBytes: batch?.bytes('maxBytes', RANGES.batchBytes),
     };
     if (adapterName === undefined) return;
     const isDialled = this.#dialled.has(node);
@@ -187,14 +187,14 @@ export class HandlersSection implements DeclaredHandlers {
       secrets,
       folder,
       position: fields.place.source.positionAt(fields.place.start),
-      deadlineMs: fields.durationMs('deadline', ['ms', 's']),
-      concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
-      queue: fields.wholeNumber('queue', 0) ?? 16_384,
-      cacheBytes: cache?.wholeNumber('maxBytes', 0) ?? DEFAULT_CACHE_BYTES,
+      deadlineMs: fields.durationMs('deadline', ['ms', 's'], RANGES.deadline),
+      concurrency: fields.wholeNumber('concurrency', RANGES.concurrency) ?? 256,
+      queue: fields.wholeNumber('queue', RANGES.queue) ?? 16_384,
+      cacheBytes: cache?.bytes('maxBytes', RANGES.cacheBytes) ?? DEFAULT_CACHE_BYTES,
       breaker: {
-        failures: breaker?.wholeNumber('failures', 1) ?? 10,
-        openForMs: breaker?.durationMs('openFor', ['ms', 's', 'm']) ?? 1000,
-        windowMs: breaker?.durationMs('window', ['ms', 's', 'm']) ?? 250,
+        failures: breaker?.wholeNumber('failures', RANGES.failures) ?? 10,
+        openForMs: breaker?.durationMs('openFor', ['ms', 's', 'm'], RANGES.breakerTime) ?? 1000,
+        windowMs: breaker?.durationMs('window', ['ms', 's', 'm'], RANGES.breakerTime) ?? 250,
       },
       local,
       spool,
@@ -239,7 +239,7 @@ export class HandlersSection implements DeclaredHandlers {
     local.required('handler', 'the handler that counts while this one is unavailable, such as one of quota-memory');
     local.required('replicas', 'the number of servers that share a limit; each admits its part');
     const handler = local.text('handler');
-    const replicas = local.wholeNumber('replicas', 1);
+    const replicas = local.wholeNumber('replicas', RANGES.replicas);
     if (handler === undefined || replicas === undefined) return undefined;
     this.used.add(handler);
     this.#locals.push({ of: name, name: handler, place: local.node('handler')?.place ?? local.place });

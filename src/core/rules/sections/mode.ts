@@ -7,7 +7,7 @@ import { expressionOf } from '../expressions.ts';
 import type { Fields } from '../../../yaml/fields.ts';
 import type { Mode, Rule } from '../rule.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { KEYS } from '../keys.ts';
+import { KEYS, RANGES } from '../keys.ts';
 import { nodeText } from '../../../yaml/nodes.ts';
 
 const ENFORCE: Mode = { kind: 'enforce' };
@@ -27,7 +27,7 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
     return ENFORCE;
   }
   percentage.required('percent', 'a number from 0 to 100');
-  const percent = percentage.number('percent', 0, 100);
+  const percent = percentage.number('percent', RANGES.percent);
   const keyExpression = keyExpressionOf(percentage, attributes, findings);
   if (
     keyExpression !== undefined &&
@@ -50,7 +50,7 @@ export function sampleOf(fields: Fields, attributes: Attributes, findings: Findi
   if (sample === undefined) return undefined;
   sample.required('percent', 'a number from 0 to 100');
   return {
-    percent: sample.number('percent', 0, 100) ?? 100,
+    percent: sample.number('percent', RANGES.percent) ?? 100,
     keyExpression: keyExpressionOf(sample, attributes, findings),
   };
 }

@@ -4,7 +4,7 @@ import type { AdapterOrigin, DialTarget } from '../../../adapters/registry.ts';
 import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { parseAddress } from '../../../text/parse-address.ts';
-import { KEYS, WORDS } from '../keys.ts';
+import { KEYS, RANGES, WORDS } from '../keys.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 export type HandlerRun =
@@ -55,17 +55,15 @@ function memoryOf(worker: Fields | undefined, findings: Findings): number | unde
   if (node === undefined) return undefined;
   const [, amount, unit = ''] = (node.kind === 'scalar' && /^(\d+)(MiB|GiB)$/.exec(String(node.value))) || [];
   const bytes = Number(amount) * (UNIT_BYTES[unit] ?? NaN);
-  if (bytes >= LEAST_MEMORY_BYTES) return bytes;
+  const [least, most] = RANGES.memory;
+  if (bytes >= least && bytes <= most) return bytes;
   findings.error(
     'RULES_VALUE',
     node.place,
-    `memory is ${nodeText(node)}; expected 32MiB or more, such as 256MiB or 2GiB`,
+    `memory is ${nodeText(node)}; expected 32MiB to 1024GiB, such as 256MiB or 2GiB`,
   );
   return undefined;
 }
-
-/** A thread takes about 10 MiB before it does anything. */
-const LEAST_MEMORY_BYTES = 32 * 1024 ** 2;
 
 function dialOf(node: Node, findings: Findings): HandlerRun {
   const fields = fieldsOf(node, 'run', findings)?.only(KEYS.runDial);

@@ -8,7 +8,7 @@ import { spiffeId } from '../../../attributes/spiffe.ts';
 import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
-import { KEYS, WORDS } from '../keys.ts';
+import { KEYS, RANGES, WORDS } from '../keys.ts';
 import type { DecisionSettings } from '../policy.ts';
 import { checkMasks, DEFAULT_DECISIONS, masksOf, mergedMasks, type WrittenMask } from './decision-masks.ts';
 import { DEFAULT_ISTIO_SETTINGS, istioSettings, withTrustDomainAliases, type IstioSettings } from './istio-settings.ts';
@@ -40,8 +40,9 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
     if (fields === undefined) continue;
     checkSame(fields, known, findings);
     attributes = {
-      trustedHops: fields.wholeNumber('trustedHops', 0, 100) ?? attributes.trustedHops,
-      trustedCertificateHops: fields.wholeNumber('trustedCertificateHops', 0, 100) ?? attributes.trustedCertificateHops,
+      trustedHops: fields.wholeNumber('trustedHops', RANGES.hops) ?? attributes.trustedHops,
+      trustedCertificateHops:
+        fields.wholeNumber('trustedCertificateHops', RANGES.hops) ?? attributes.trustedCertificateHops,
       trustDomainAliases: aliasesOf(fields.node('trustDomainAliases'), findings) ?? attributes.trustDomainAliases,
       path: fields.word('path', WORDS.path) ?? attributes.path,
       pathParameters: fields.word('pathParameters', WORDS.pathParameters) ?? attributes.pathParameters,
@@ -54,9 +55,9 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
     const decided = fields.map('decisions', 'settings.decisions')?.only(KEYS.settingsDecisions);
     if (decided !== undefined) {
       written = masksOf(decided.node('mask'), findings);
-      decisions = { sample: decided.number('sample', 0, 100) ?? 0, masks: mergedMasks(written) };
+      decisions = { sample: decided.number('sample', RANGES.percent) ?? 0, masks: mergedMasks(written) };
     }
-    wantedRules = fields.wholeNumber('rules', 1) ?? wantedRules;
+    wantedRules = fields.wholeNumber('rules', RANGES.rules) ?? wantedRules;
   }
   return {
     attributes,

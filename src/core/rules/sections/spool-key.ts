@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { type Fields, fieldsOf } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { KEYS, WORDS } from '../keys.ts';
+import { KEYS, RANGES, WORDS } from '../keys.ts';
 import { type Node, nodeText } from '../../../yaml/nodes.ts';
 
 /** `settings.spool`. */
@@ -39,7 +39,6 @@ export type HandlerSpool =
 export const IN_MEMORY: HandlerSpool = { kind: 'memory' };
 
 const AGE_UNITS = ['s', 'm', 'h', 'd'] as const;
-const LEAST_BYTES = 1024 ** 2;
 
 export function spoolSettings(fields: Fields | undefined, before: SpoolSettings, findings: Findings): SpoolSettings {
   if (fields === undefined) return before;
@@ -48,9 +47,9 @@ export function spoolSettings(fields: Fields | undefined, before: SpoolSettings,
   const place = fields.node('folder')?.place ?? fields.place;
   return {
     folder: folder === undefined ? before.folder : resolve(dirname(place.source.file), folder),
-    maxBytes: fields.bytes('maxBytes', LEAST_BYTES) ?? before.maxBytes,
-    segmentBytes: fields.bytes('segmentBytes', LEAST_BYTES) ?? before.segmentBytes,
-    maxAgeMs: fields.durationMs('maxAge', AGE_UNITS) ?? before.maxAgeMs,
+    maxBytes: fields.bytes('maxBytes', RANGES.spoolBytes) ?? before.maxBytes,
+    segmentBytes: fields.bytes('segmentBytes', RANGES.spoolBytes) ?? before.segmentBytes,
+    maxAgeMs: fields.durationMs('maxAge', AGE_UNITS, RANGES.spoolAge) ?? before.maxAgeMs,
     syncEveryMs: syncOf(fields, findings) ?? before.syncEveryMs,
   };
 }
@@ -60,7 +59,8 @@ function syncOf(fields: Fields, findings: Findings): number | undefined {
   if (node === undefined) return undefined;
   if (node.kind === 'scalar' && node.value === 'always') return 0;
   if (node.kind === 'scalar' && node.value === 'never') return Infinity;
-  if (node.kind === 'scalar' && /^\d/.test(String(node.value))) return fields.durationMs('sync', ['ms', 's']);
+  if (node.kind === 'scalar' && /^\d/.test(String(node.value)))
+    return fields.durationMs('sync', ['ms', 's'], RANGES.sync);
   findings.error(
     'RULES_VALUE',
     node.place,
@@ -112,8 +112,8 @@ function ofMap(node: Node, settings: SpoolSettings, findings: Findings): Written
   return {
     ...settings,
     kind,
-    maxBytes: map.bytes('maxBytes', LEAST_BYTES) ?? settings.maxBytes,
-    maxAgeMs: map.durationMs('maxAge', AGE_UNITS) ?? settings.maxAgeMs,
+    maxBytes: map.bytes('maxBytes', RANGES.spoolBytes) ?? settings.maxBytes,
+    maxAgeMs: map.durationMs('maxAge', AGE_UNITS, RANGES.spoolAge) ?? settings.maxAgeMs,
     whenFull: map.word('whenFull', WORDS.whenFull) ?? 'block',
   };
 }
