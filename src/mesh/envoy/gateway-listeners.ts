@@ -3,7 +3,7 @@
  * **In**: what it sees of the mesh. **Out**: listeners and route tables. **Fails**: never.
  */
 import { originText } from '../model/model.ts';
-import { gatewaysOf } from '../resolve/gateways.ts';
+import { gatewaysOf, openedPort } from '../resolve/gateways.ts';
 import { completeGateway, completeHost, hostsFor, isServed } from '../resolve/hosts.ts';
 import type { Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
@@ -23,18 +23,21 @@ import { serverSocket } from './gateway-tls.ts';
 interface Served {
   readonly gateway: MeshObject<'Gateway'>;
   readonly server: GatewayServer;
+  /** The port of the listener; rules name that of the server. */
+  readonly opened: number;
 }
 
 export function gatewayListeners(scope: Scope): Listening {
   const served = gatewaysOf(scope).flatMap((gateway): Served[] =>
-    gateway.spec.servers.map((server) => ({ gateway, server })),
+    gateway.spec.servers.map((server) => ({ gateway, server, opened: openedPort(server.port.number, scope) })),
   );
   const listeners: Made[] = [];
   const tables: Made[] = [];
-  const byAddress = Map.groupBy(served, ({ server }) => listenerName(server.bind ?? '0.0.0.0', server.port.number));
+  const byAddress = Map.groupBy(served, ({ server, opened }) => listenerName(server.bind ?? '0.0.0.0', opened));
   for (const all of byAddress.values()) {
     const [first] = all as [Served];
-    const { bind = '0.0.0.0', port } = first.server;
+    const { bind = '0.0.0.0' } = first.server;
+    const { opened } = first;
     const plain = all.filter(({ server }) => isHttpName(server.port.protocol) && server.tls?.mode === undefined);
     const chains: Json[] = [];
     const taken = new Set<string>();
@@ -45,8 +48,8 @@ export function gatewayListeners(scope: Scope): Listening {
       if (table !== undefined) tables.push(table);
     }
     if (plain.length > 0) {
-      const name = gatewayRoutes(port.number, first.server.bind);
-      tables.push(gatewayTable(scope, port.number, plain.map(partOf), name));
+      const name = gatewayRoutes(opened, first.server.bind);
+      tables.push(gatewayTable(scope, plain.map(partOf), name));
       chains.push({
         filters: [
           gatewayManager(
@@ -58,9 +61,7 @@ export function gatewayListeners(scope: Scope): Listening {
       });
     }
     if (chains.length === 0) continue;
-    listeners.push(
-      listener(bind, port.number, chains, { traffic_direction: 'OUTBOUND' }, originText(first.gateway.origin)),
-    );
+    listeners.push(listener(bind, opened, chains, { traffic_direction: 'OUTBOUND' }, originText(first.gateway.origin)));
   }
   return { listeners, tables };
 }
@@ -68,8 +69,10 @@ export function gatewayListeners(scope: Scope): Listening {
 /** A client that does not end its TLS handshake holds a connection no longer. */
 const HANDSHAKE = seconds(15_000);
 
-const partOf = ({ gateway, server }: Served): GatewayPart => ({
+const partOf = ({ gateway, server, opened }: Served): GatewayPart => ({
   gateway,
+  port: server.port.number,
+  opened,
   hosts: server.hosts,
   redirects: server.tls?.httpsRedirect === true,
 });
@@ -107,12 +110,12 @@ function securedChains(served: Served, taken: Set<string>, scope: Scope): Secure
   const name = tlsGatewayRoutes(port.number, port.name ?? 'https', origin.name, origin.namespace, server.bind);
   return {
     chains: [{ filter_chain_match: match, filters: [gatewayManager(name, [server], scope)], ...secured }],
-    table: gatewayTable(scope, port.number, [partOf(served)], name),
+    table: gatewayTable(scope, [partOf(served)], name),
   };
 
   function chainOf({ to, match: of }: Matched): Json {
     const chain = tcpChain(to, 'gateway', scope, Object.keys(of).length === 0 ? undefined : of);
-    return checkedChain(chain, port.number, 'gateway', scope);
+    return checkedChain(chain, served.opened, 'gateway', scope);
   }
 }
 

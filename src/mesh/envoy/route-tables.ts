@@ -145,14 +145,19 @@ const TABLE: Json = {
 /** A server of a Gateway object, with the name of its gateway. */
 export interface GatewayPart {
   readonly gateway: MeshObject<'Gateway'>;
+  /** That rules name. */
+  readonly port: number;
+  /** Of the listener. */
+  readonly opened: number;
   readonly hosts: readonly GatewayHost[];
   /** Answers plain requests by a redirect to HTTPS. */
   readonly redirects: boolean;
 }
 
-/** Of the servers of one port: hosts of the VirtualServices that name one of their gateways. */
-export function gatewayTable(scope: Scope, port: number, parts: readonly GatewayPart[], name: string): Made {
+/** Of the servers of one listener: hosts of the VirtualServices that name one of their gateways. */
+export function gatewayTable(scope: Scope, parts: readonly GatewayPart[], name: string): Made {
   const { mesh } = scope;
+  const { port = 0, opened = port } = parts[0] ?? {};
   const byHost = new Map<string, { routes: Json[]; redirects: boolean }>();
   const origins: string[] = [];
   for (const rule of mesh.rules.VirtualService) {
@@ -187,7 +192,7 @@ export function gatewayTable(scope: Scope, port: number, parts: readonly Gateway
         ...ATTEMPTS,
         routes: catchAllsLast(routes),
         require_tls: redirects ? 'ALL' : undefined,
-        ...askedWith(scope, port),
+        ...askedWith(scope, opened),
       }),
     );
   const blackHole = { name: `blackhole:${port}`, domains: ['*'] };

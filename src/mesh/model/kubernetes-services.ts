@@ -10,6 +10,7 @@ import { protocolOf } from './port-protocol.ts';
 import type { Workload, Workloads } from './workloads.ts';
 
 const EXPORT_TO = 'networking.istio.io/exportTo';
+const KEEPS_GATEWAY_PORTS = 'experimental.istio.io/disable-gateway-port-translation';
 
 export function kubernetesServiceOf({ origin, spec }: MeshObject<'Service'>, domain: string): Service | undefined {
   if (spec.type === 'ExternalName') return undefined;
@@ -28,6 +29,7 @@ export function kubernetesServiceOf({ origin, spec }: MeshObject<'Service'>, dom
     isExternal: false,
     isHeadless: spec.clusterIP === 'None',
     subjectAltNames: [],
+    ...(origin.labels.has(KEEPS_GATEWAY_PORTS) ? { keepsGatewayPorts: true } : {}),
     exportTo: origin.annotations
       .get(EXPORT_TO)
       ?.split(',')

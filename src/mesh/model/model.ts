@@ -82,6 +82,8 @@ export interface Service {
   readonly isHeadless: boolean;
   /** Of the certificates of its servers, where a rule of TLS names none. */
   readonly subjectAltNames: readonly string[];
+  /** Gateways open its ports as Gateway objects name them, though its endpoints have others. */
+  readonly keepsGatewayPorts?: boolean;
   /** Namespaces that see it: names, `*` for all, `.` for its own, `~` for none. */
   readonly exportTo: readonly string[] | undefined;
   readonly origin: Origin;
