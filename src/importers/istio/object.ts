@@ -114,10 +114,24 @@ export function selection(
       : `${quoted(workload.labels.get(label) ?? '')} == ${quoted(value)}`;
   const selector = spec.map('selector', 'selector')?.only(['matchLabels']);
   const one = spec.node('targetRef');
-  const targets = [...itemsOf(spec, 'targetRefs', findings), ...(one === undefined ? [] : [one])];
-  if (selector !== undefined && targets.length > 0)
-    report(findings, 'ISTIO_VALUE', place, `${kind} ${name} has a selector and targetRefs; keep one of the two`);
+  const listed = itemsOf(spec, 'targetRefs', findings);
+  const targets = [...listed, ...(one === undefined ? [] : [one])];
+  const [first, second] = [
+    ...(selector === undefined ? [] : ['a selector']),
+    ...(one === undefined ? [] : ['targetRef']),
+    ...(listed.length === 0 ? [] : ['targetRefs']),
+  ];
+  if (second !== undefined)
+    report(findings, 'ISTIO_VALUE', place, `${kind} ${name} has ${first} and ${second}; keep one of the two`);
   const labels = textMap(selector?.node('matchLabels'), 'selector.matchLabels', findings);
+  for (const [label, value] of labels)
+    if (label === '' || /\*/.test(label + value))
+      report(
+        findings,
+        'ISTIO_VALUE',
+        selector?.node('matchLabels')?.place ?? place,
+        `the label ${label}=${value} of the selector is on no workload; write a name and a value, without *`,
+      );
   const tests = [...isIn, ...[...labels].map(([label, value]) => labelTest(label, value))];
   const meant = targets.flatMap((target) => targetTest(target, { namespace, findings, labelTest }));
   if (targets.length > 0) tests.push(meant.length === 0 ? 'false' : anyOf(meant));

@@ -6,9 +6,11 @@
 import { type Fields, fieldsOf } from '../../yaml/fields.ts';
 import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import { mapNode, type Plain } from './nodes.ts';
+import { goDurationMs } from '../../time/duration.ts';
 import { type IstioObject, itemsOf, report, selection, type Translation } from './object.ts';
 import { texts } from '../../yaml/texts.ts';
 import { allOf, quoted } from './tests.ts';
+import { type Location, locationsOf } from './token-locations.ts';
 
 const FIELDS = [
   'issuer',
@@ -26,28 +28,6 @@ const FIELDS = [
   'timeout',
 ];
 
-/** Where a token may be: its text in CEL, and the change that removes it. */
-interface Location {
-  readonly config: Readonly<Record<string, string>>;
-  readonly token: string | undefined;
-  readonly remove: Readonly<Record<string, Plain>> | undefined;
-}
-
-const headerLocation = (name: string, prefix: string): Location => {
-  const text = `request.headers[?${quoted(name.toLowerCase())}].orValue("")`;
-  return {
-    config: { header: name, prefix },
-    token: text,
-    remove: { request: { remove: [name] } },
-  };
-};
-const queryLocation = (name: string): Location => ({
-  config: { query: name },
-  token: `request.query[?${quoted(name)}].orValue("")`,
-  remove: { query: { remove: [name] } },
-});
-/** Envoy leaves cookies as they are. */
-const cookieLocation = (cookie: string): Location => ({ config: { cookie }, token: undefined, remove: undefined });
 /** The claims of one object: their attribute, and how conditions read them. */
 interface Claims {
   readonly name: string;
@@ -55,7 +35,6 @@ interface Claims {
 }
 /** Whether one of the objects that select the workload accepts a token of the call. */
 const IS_VERIFIED = 'my.istio.isVerified';
-const DEFAULT_LOCATIONS = [headerLocation('authorization', 'Bearer '), queryLocation('access_token')];
 
 export class RequestAuthentications {
   readonly rules: Node[] = [];
@@ -109,7 +88,7 @@ export class RequestAuthentications {
     const handler = `istio-jwt-${namespace}-${name}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
     const as = `my.istio.jwt${this.#claims.length}`;
     const id = `ns[${namespace}]-authentication[${name}]`;
-    const parts = rules.map((fields) => ({ fields, locations: this.#locations(fields) }));
+    const parts = rules.map((fields) => ({ fields, locations: locationsOf(fields, this.#translation.findings) }));
     const items = parts.map(({ fields, locations }) => this.#issuer(fields, locations));
     const issuers: Node = { kind: 'list', place: node?.place ?? place, items };
     this.handlers.push(mapNode({ [handler]: { adapter: 'jwt', config: { issuers } } }, place));
@@ -159,13 +138,7 @@ export class RequestAuthentications {
         fields.node('jwks_uri')?.place ?? fields.place,
         'jwksUri and jwks_uri are the same field; keep one of the two',
       );
-    if (fields.has('timeout') && fields.durationMs('timeout', ['ms', 's', 'm', 'h']) !== undefined)
-      report(
-        findings,
-        'ISTIO_NEVER',
-        fields.node('timeout')?.place ?? fields.place,
-        'timeout has no effect: a call waits for keys until the deadline of its handler; remove it',
-      );
+    this.#timeout(fields);
     if (uri !== undefined && keys !== undefined)
       report(
         findings,
@@ -186,21 +159,25 @@ export class RequestAuthentications {
     );
   }
 
-  #locations(fields: Fields): readonly Location[] {
-    const { findings } = this.#translation;
-    const found = [
-      ...itemsOf(fields, 'fromHeaders', findings).flatMap((item) => {
-        const header = fieldsOf(item, 'an item of fromHeaders', findings)?.only(['name', 'prefix']);
-        header?.required('name', 'the name of a header');
-        const name = header?.text('name');
-        return name === undefined
-          ? []
-          : [headerLocation(name, header?.has('prefix') === true ? (header.text('prefix') ?? '') : '')];
-      }),
-      ...texts(fields.node('fromParams'), 'fromParams', findings).map(queryLocation),
-      ...texts(fields.node('fromCookies'), 'fromCookies', findings).map(cookieLocation),
-    ];
-    return found.length === 0 ? DEFAULT_LOCATIONS : found;
+  #timeout(fields: Fields): void {
+    const text = fields.text('timeout');
+    if (text === undefined) return;
+    const ms = goDurationMs(text);
+    const place = fields.node('timeout')?.place ?? fields.place;
+    if (ms === undefined || ms < 1)
+      report(
+        this.#translation.findings,
+        'ISTIO_VALUE',
+        place,
+        `timeout is ${text}; expected a duration of at least 1ms, such as 5s`,
+      );
+    else
+      report(
+        this.#translation.findings,
+        'ISTIO_NEVER',
+        place,
+        'timeout has no effect: a call waits for keys until the deadline of its handler; remove it',
+      );
   }
 
   /** `suffix`, `match`, `onAllow` of the rules that change a request with a valid token of this issuer. */
@@ -254,6 +231,15 @@ export class RequestAuthentications {
       claim?.required('claim', 'the name of a claim');
       const [header, name] = [claim?.text('header'), claim?.text('claim')];
       if (header === undefined || name === undefined) return [];
+      if (!/^[-_A-Za-z0-9]*$/.test(header)) {
+        report(
+          findings,
+          'ISTIO_VALUE',
+          claim?.node('header')?.place ?? item.place,
+          `${header} is no header for a claim; expected letters, digits, hyphens and underscores`,
+        );
+        return [];
+      }
       const [first = '', ...rest] = name.split('.');
       const value = rest.reduce(
         (of, key) => `${of}.optFlatMap(part, type(part) == map ? part[?${quoted(key)}] : optional.none())`,

@@ -10,7 +10,7 @@ import { CLUSTER } from '../../xds/index.ts';
 import { isHttp, originText } from '../model/model.ts';
 import { routingTokens } from '../resolve/token-routing.ts';
 import type { Scope } from '../resolve/scope.ts';
-import type { JwtRule } from '../rules/request-authentication.ts';
+import { type JwtRule, keysAt } from '../rules/request-authentication.ts';
 import { type Made, made } from './made.ts';
 import { outboundCluster } from './names.ts';
 import { any, compact, CONNECT_MS, type Json, madeOf, seconds, socketAddress } from './parts.ts';
@@ -43,13 +43,17 @@ export function tokenFilter(scope: Scope): Json | undefined {
 }
 
 /** Proxies look for no keys at an issuer that only names itself. */
-export const hasKeys = ({ jwks, jwksUri }: JwtRule): boolean => (jwks ?? jwksUri) !== undefined;
+export const hasKeys = (rule: JwtRule): boolean => (rule.jwks ?? keysAt(rule)) !== undefined;
+
+const KEYS_WITHIN_MS = 5000;
 
 /** Of which the text is a list of words, as everywhere in Istio. */
 const WORDS = ['permission', 'scope'];
 
 function providerOf(rule: JwtRule, scope: Scope): Json {
-  const { issuer, audiences, jwks, jwksUri = '', fromHeaders, fromParams, fromCookies, spaceDelimitedClaims } = rule;
+  const { issuer, audiences, jwks, fromHeaders, fromParams, fromCookies, spaceDelimitedClaims } = rule;
+  const { timeout = KEYS_WITHIN_MS } = rule;
+  const uri = keysAt(rule) ?? '';
   return compact({
     issuer,
     audiences,
@@ -63,7 +67,7 @@ function providerOf(rule: JwtRule, scope: Scope): Json {
     ...(jwks === undefined
       ? {
           remote_jwks: {
-            http_uri: { uri: jwksUri, cluster: keyServer(jwksUri, scope).cluster, timeout: seconds(5000) },
+            http_uri: { uri, cluster: keyServer(uri, scope).cluster, timeout: seconds(timeout) },
             cache_duration: seconds(300_000),
           },
         }
@@ -74,9 +78,10 @@ function providerOf(rule: JwtRule, scope: Scope): Json {
 /** Servers of keys that are no services of the mesh. */
 export function keyClusters(scope: Scope): readonly Made[] {
   return routingTokens(scope).flatMap(({ origin, spec }) =>
-    spec.jwtRules.flatMap(({ jwks, jwksUri }) => {
-      if (jwks !== undefined || jwksUri === undefined) return [];
-      const server = keyServer(jwksUri, scope);
+    spec.jwtRules.flatMap((rule) => {
+      const uri = keysAt(rule);
+      if (rule.jwks !== undefined || uri === undefined) return [];
+      const server = keyServer(uri, scope);
       if (server.isOfMesh) return [];
       const json = { ...keyCluster(server, scope), metadata: madeOf(origin) };
       return [made(CLUSTER, json, originText(origin))];

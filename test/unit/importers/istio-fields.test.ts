@@ -201,7 +201,29 @@ test.each<readonly [kind: string, spec: Spec, code: string]>([
     jwt({ jwks_uri: 'https://a.example/k' }),
     'ISTIO_VALUE jwksUri and jwks_uri are the same field',
   ],
-  ['RequestAuthentication', jwt({ timeout: 'soon' }), 'RULES_VALUE timeout is the text "soon"; expected a duration'],
+  ['RequestAuthentication', jwt({ timeout: 'soon' }), 'ISTIO_VALUE timeout is soon; expected a duration'],
+  ['RequestAuthentication', jwt({ timeout: '0s' }), 'ISTIO_VALUE timeout is 0s; expected a duration of at least 1ms'],
+  ['RequestAuthentication', jwt({ timeout: '0.0005s' }), 'ISTIO_VALUE timeout is 0.0005s; expected a duration of at'],
+  [
+    'RequestAuthentication',
+    jwt({ outputClaimToHeaders: [{ header: 'x-jwt.foo', claim: 'foo' }] }),
+    'ISTIO_VALUE x-jwt.foo is no header for a claim; expected letters',
+  ],
+  [
+    'RequestAuthentication',
+    { ...jwt({}), targetRef: TARGET, targetRefs: [TARGET] },
+    'ISTIO_VALUE RequestAuthentication a has targetRef and targetRefs; keep one of the two',
+  ],
+  [
+    'AuthorizationPolicy',
+    { rules: [{}], selector: { matchLabels: { app: 'web*' } } },
+    'ISTIO_VALUE the label app=web* of the selector is on no workload',
+  ],
+  [
+    'AuthorizationPolicy',
+    { rules: [{}], selector: { matchLabels: { '': 'web' } } },
+    'ISTIO_VALUE the label =web of the selector is on no workload',
+  ],
   [
     'AuthorizationPolicy',
     { rules: [{}], targetRefs: [{ ...TARGET, group: 'networking.istio.io' }] },
@@ -222,8 +244,8 @@ test.each<readonly [kind: string, spec: Spec, code: string]>([
   expect(errors).toEqual([expect.stringContaining(message)]);
 });
 
-test('a timeout has no effect, of which loading warns', async () => {
-  const { errors, warnings } = await loaded('RequestAuthentication', jwt({ timeout: '1.5s' }));
+test.each(['1.5s', '1m30s'])('a timeout has no effect, of which loading warns: %s', async (timeout) => {
+  const { errors, warnings } = await loaded('RequestAuthentication', jwt({ timeout }));
   expect([errors, warnings.filter((one) => one.includes('timeout'))]).toEqual([
     [],
     ['ISTIO_NEVER timeout has no effect: a call waits for keys until the deadline of its handler; remove it'],

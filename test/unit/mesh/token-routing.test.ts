@@ -113,3 +113,47 @@ test.each(['@request.auth.claims', '@request.auth.claims.', '@request.auth.claim
     expect(findings.join()).toContain('expected the name of a claim, as in @request.auth.claims.groups');
   },
 );
+
+const KEYS = `jwks: '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}'`;
+test.each([
+  ['jwksUri: "https://a.example/k", timeout: 10s', '"timeout":"10s"'],
+  ['jwks_uri: "https://a.example/k"', '"uri":"https://a.example/k"'],
+  [
+    'audiences: [shop], forwardOriginalToken: true, outputPayloadToHeader: x-payload, jwksUri: "https://a.example/k"',
+    '"audiences":["shop"]',
+  ],
+])('a rule of tokens may say: %s', async (rule, expected) => {
+  expect((await gateway(routed(CLAIM) + tokens(`{ issuer: a.example, ${rule} }`))).listener).toContain(expected);
+});
+
+// As istiod refuses them.
+test.each([
+  ["jwks: 'none'", 'jwtRules.0.jwks: expected a JSON Web Key Set: {"keys": [...]}; this is no JSON'],
+  ["jwks: '[]'", 'jwtRules.0.jwks: expected a JSON Web Key Set: {"keys": [...]}'],
+  [`jwks: '{"keys":[]}'`, 'jwtRules.0.jwks: the key set has no keys'],
+  [`jwks: '{"keys":[{"kid":"a"}]}'`, 'jwtRules.0.jwks: keys[0] of the key set is no key: it has no kty'],
+  [`${KEYS}, jwksUri: "https://a.example/k"`, 'jwtRules.0.jwks: a rule has jwksUri or jwks, not both'],
+  ['jwks_uri: "https://a.example/k", jwksUri: "https://a.example/k"', 'jwksUri and jwks_uri are the same field'],
+  [`${KEYS}, audiences: [""]`, 'jwtRules.0.audiences.0: expected a text that is not empty'],
+  [`${KEYS}, outputClaimToHeaders: [{ header: "x-a b", claim: b }]`, 'expected the name of a header for a claim'],
+  [`${KEYS}, outputClaimToHeaders: [{ header: x-a, claim: "" }]`, 'claim: expected a text that is not empty'],
+  ['jwksUri: "https://a.example/k", timeout: 0s', 'jwtRules.0.timeout: expected a duration of at least 1ms'],
+  [`${KEYS}, fromHeader: [{ name: x }]`, 'jwtRules.0.fromHeader: unknown key; did you mean fromHeaders?'],
+])('a rule of tokens that says %s is an error', async (rule, expected) => {
+  const { findings } = await readMesh({ 'mesh.yaml': tokens(`{ issuer: a.example, ${rule} }`) });
+  expect(findings).toEqual([expect.stringContaining(expected)]);
+});
+
+test.each([
+  [`{ ${KEYS} }`, '', 'jwtRules.0.issuer: it is missing; expected the iss of its tokens'],
+  [
+    INLINE,
+    'selector: {}, targetRefs: [{ kind: Service, name: a }],',
+    'expected one of selector, targetRef and targetRefs',
+  ],
+  [INLINE, 'targetRefs: [{ kind: Gateway, name: a }],', 'expected a kind of /Service, core/Service'],
+  [INLINE, 'targetRefs: [{ kind: Service, name: a, namespace: b }],', 'a target is in the namespace of its rule'],
+])('a RequestAuthentication of %s and %s is an error', async (rule, more, expected) => {
+  const { findings } = await readMesh({ 'mesh.yaml': tokens(rule, more) });
+  expect(findings).toEqual([expect.stringContaining(expected)]);
+});
