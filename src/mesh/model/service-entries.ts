@@ -1,4 +1,5 @@
 /** **In**: a ServiceEntry. **Out**: the service of each of its hosts, and where it runs. **Fails**: never. */
+import { isIPv6 } from 'node:net';
 import type { MeshObject } from '../sources/objects.ts';
 import type { ServiceEntry } from '../rules/services.ts';
 import type { EndpointSource } from './kubernetes-services.ts';
@@ -14,11 +15,17 @@ const RESOLUTIONS = { NONE: 'original', STATIC: 'endpoints', DNS: 'dns', DNS_ROU
 /** Names of DNS are equal in either case, and with a dot at their end. */
 export const hostOf = (written: string): string => written.toLowerCase().replace(/\.$/, '');
 
+/** A range of one address is that address, which has a listener of its own and stands in tables of routes. */
+const withoutWholeMask = (range: string): string => {
+  const [address = '', bits] = range.split('/');
+  return Number(bits) === (isIPv6(address) ? 128 : 32) ? address : range;
+};
+
 export function entryService({ origin, spec }: MeshObject<'ServiceEntry'>, host: string): Service {
   return {
     host,
     namespace: origin.namespace,
-    addresses: spec.addresses,
+    addresses: spec.addresses.map(withoutWholeMask),
     ports: entryPorts(spec),
     resolution: RESOLUTIONS[spec.resolution],
     isExternal: spec.location === 'MESH_EXTERNAL',

@@ -425,6 +425,14 @@ spec: { hosts: [a-younger.example.com], resolution: DNS, ports: [{ number: 5000,
     expect(chainsOf(await resourcesOf({}, both(older, younger)), '0.0.0.0_5000')).toEqual([REFUSED, [{}, cluster]]);
   });
 
+  test.each(['192.0.2.9/32', '2001:db8::9/128'])('a range of one address is that address: %s', async (range) => {
+    const own = both('HTTP', 'TCP').replace('hosts: [a-', `addresses: ["${range}"], hosts: [a-`);
+    const [address] = range.split('/');
+    expect(chainsOf(await resourcesOf({}, own), `${address}_5000`)).toEqual([
+      [{}, 'outbound|5000||a-younger.example.com'],
+    ]);
+  });
+
   test('TLS is told apart by server names, and other connections go to the older', async () => {
     const all = await resourcesOf({}, both('TLS', 'TCP'));
     expect(chainsOf(all, '0.0.0.0_5000')).toEqual([
