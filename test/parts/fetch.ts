@@ -187,7 +187,7 @@ export async function chromiumProgram(): Promise<string> {
 
 /** A program of a Debian package, which is named alike unless it is given. */
 export async function debianProgram(
-  name: 'zsh' | 'fish' | 'mandoc' | 'iptables' | 'ip',
+  name: 'zsh' | 'fish' | 'mandoc' | 'iptables' | 'ip' | 'curl',
   packageName: string = name,
 ): Promise<string> {
   const found = await debian(name, packageName);

@@ -58,6 +58,7 @@ export const LONG: readonly string[] = [
   'test/unit/spool/spool.test.ts',
   'test/e2e/demo.test.ts',
   'test/e2e/interception.test.ts',
+  'test/e2e/istio-tasks.test.ts',
   'test/e2e/mesh.test.ts',
   'test/e2e/isolation.test.ts',
   'test/e2e/kafka-audit.test.ts',

@@ -1,6 +1,8 @@
 /** A process of network-namespace.ts: it becomes the user whose id is its argument, then listens and calls as its parent says. */
 import { once } from 'node:events';
-import { createServer as createHttpServer, type IncomingMessage, request } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage, request, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 
@@ -14,6 +16,8 @@ interface Asked {
   readonly path?: string;
   readonly service?: string;
   readonly closes?: boolean;
+  readonly shows?: readonly string[];
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
 }
 
 const TIMEOUT_MS = 2000;
@@ -48,11 +52,26 @@ async function open({ host, port, from }: Asked): Promise<string> {
   return text(socket);
 }
 
-async function serve({ host, port, name, closes }: Asked): Promise<string> {
-  const server = createHttpServer(({ url, headers, socket }, response) => {
+async function serve({ host, port, name, closes, shows = [], tls }: Asked): Promise<string> {
+  const answer: RequestListener = ({ url = '', headers, socket }, response) => {
     if (closes === true) response.setHeader('connection', 'close');
-    response.end(`${name} from ${socket.remoteAddress} for ${headers.host}${url}`);
-  });
+    const shown = shows.map((header) => ` ${header}=${String(headers[header])}`).join('');
+    const text = `${name} from ${socket.remoteAddress} for ${headers.host}${url}${shown}`;
+    const [, status, ms] = /^\/(?:status\/(\d+)|delay\/(\d+))/.exec(url) ?? [];
+    if (shows.length === 0) response.end(text);
+    else setTimeout(() => response.writeHead(Number(status ?? 200)).end(text), Number(ms ?? 0));
+  };
+  const server =
+    tls === undefined
+      ? createHttpServer(answer)
+      : createHttpsServer(
+          {
+            cert: readFileSync(tls.cert),
+            key: readFileSync(tls.key),
+            ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca), requestCert: true }),
+          },
+          answer,
+        );
   server.listen({ host, port });
   await once(server, 'listening');
   return '';

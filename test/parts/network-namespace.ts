@@ -27,12 +27,18 @@ export interface Agent {
   listen(at: { readonly host: string; readonly port: number; readonly name: string }): Promise<void>;
   /** The answer, or the code of the error. */
   connect(to: { readonly host: string; readonly port: number; readonly from?: string }): Promise<string>;
-  /** Answers each request of HTTP with `NAME from CLIENT for HOST/PATH`, and `closes` its connection. */
+  /**
+   * Answers each request of HTTP with `NAME from CLIENT for HOST/PATH`, and `closes` its connection. One that `shows` headers adds them,
+   * ` NAME=VALUE`, and answers `/status/CODE` by that code and `/delay/MS` after that time. `tls`: files in PEM; with `ca` clients need a
+   * certificate.
+   */
   serve(at: {
     readonly host: string;
     readonly port: number;
     readonly name: string;
     readonly closes?: boolean;
+    readonly shows?: readonly string[];
+    readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
   }): Promise<void>;
   /** `STATUS BODY`, or the code of the error; `service` is the Host header. */
   get(to: {
