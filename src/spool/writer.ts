@@ -10,37 +10,16 @@ import { type FileHandle, rm } from 'node:fs/promises';
 import { settlesWithin } from '../time/settles-within.ts';
 import { DiskRetry } from './disk-retry.ts';
 import { FRAME_HEAD_BYTES, MAX_FRAME_BYTES, recordBytes, writeFrame } from './frame.ts';
-import { createSegment, FULL, type Segment, writeWhole } from './segment.ts';
-import { MAX_RECORD_BYTES, type SpoolLog, type SpoolRecord } from './types.ts';
+import { createSegment, FULL, type Segment, SEGMENT_HEAD_BYTES, writeWhole } from './segment.ts';
+import { MAX_RECORD_BYTES, type SpoolRecord } from './types.ts';
 import { UnsyncedFrames } from './unsynced.ts';
+import type { WriterOptions } from './writer-options.ts';
 
 const GIVE_UP_MS = 500;
 /** Written octets that wait for a sync; above it, writing waits for the sync. */
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
 /** Octets of records that wait to be written; above it, there is no room. */
 const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-
-export interface WriterOptions<T> {
-  readonly folder: string;
-  readonly segmentBytes: number;
-  readonly syncEveryMs: number;
-  readonly log: SpoolLog;
-  readonly nowMs: () => number;
-  /** Extended by each new segment. */
-  readonly segments: Segment[];
-  readonly nextSequence: number;
-  readonly nextNumber: number;
-  /** Records are written: their first sequence, and where their frame begins. */
-  readonly onWritten: (records: readonly SpoolRecord<T>[], first: number, segment: Segment, offset: number) => void;
-  /** Called when the disk begins to fail, and when it works again. */
-  readonly onChange: () => void;
-  /** No record up to this one is needed any more. */
-  readonly isAcknowledged: (sequence: number) => boolean;
-  /** Removes the sealed segments that nobody needs. */
-  readonly makeSpace: () => Promise<void>;
-  /** Throws when this process must not write any more. */
-  readonly assertOwned: () => void;
-}
 
 interface Pending<T> {
   readonly records: readonly SpoolRecord<T>[];
@@ -59,6 +38,8 @@ export class Writer<T> {
   #flushing: Promise<void> | undefined;
   #next: number;
   #nextNumber: number;
+  /** Fewer than it was opened with where files may not become as large (`ulimit -f`). */
+  #segmentBytes: number;
   readonly unsynced: UnsyncedFrames;
   /** The file is sealed by an error: `unsynced` goes to a new segment first. */
   #isBroken = false;
@@ -72,6 +53,7 @@ export class Writer<T> {
     this.#options = options;
     this.#next = options.nextSequence;
     this.#nextNumber = options.nextNumber;
+    this.#segmentBytes = options.segmentBytes;
     this.unsynced = new UnsyncedFrames(options.nextSequence - 1);
     this.retry = new DiskRetry(options.folder, options.log, options.onChange);
   }
@@ -213,7 +195,7 @@ export class Writer<T> {
     if (active.last < (active.first ?? 0)) return active;
     // A segment may fill the disk before it has its size; once its records are acknowledged, its space is all that is needed.
     const isInTheWay = this.retry.error !== undefined && this.#options.isAcknowledged(active.last);
-    if (!isInTheWay && active.bytes + bytes <= this.#options.segmentBytes) return active;
+    if (!isInTheWay && active.bytes + bytes <= this.#segmentBytes) return active;
     await this.syncWritten();
     if (this.#isBroken) return this.#begin();
     await this.#seal();
@@ -225,6 +207,7 @@ export class Writer<T> {
   async #begin(): Promise<Segment> {
     this.retry.throwIfGivenUp();
     await this.#seal();
+    await this.#syncing?.catch(() => undefined); // of the file before
     const again = this.unsynced.frames();
     const first = again.length === 0 ? this.#next : this.unsynced.synced + 1;
     // The number is used up even if this fails: what is left of the file must not be in the way.
@@ -239,6 +222,7 @@ export class Writer<T> {
         segment.last = last;
         segment.lastAtMs = atMs;
       }
+      await this.unsynced.sync(file); // else a write that fails again would make another copy of them
     } catch (error) {
       await this.#seal();
       this.#options.segments.pop();
@@ -291,8 +275,11 @@ export class Writer<T> {
 
   #persistently<R>(work: () => Promise<R>): Promise<R> {
     return this.retry.persist(work, (error) => {
+      const { code } = error as NodeJS.ErrnoException;
       // On a full disk the place is still good; a later write to it may succeed.
-      if (!FULL.has((error as NodeJS.ErrnoException).code)) this.#isBroken = true;
+      if (!FULL.has(code)) this.#isBroken = true;
+      const { bytes = 0 } = this.active ?? {};
+      if (code === 'EFBIG' && bytes > SEGMENT_HEAD_BYTES) this.#segmentBytes = bytes;
     });
   }
 }
