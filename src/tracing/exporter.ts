@@ -14,10 +14,15 @@ export interface TracingLog {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Logs warnings of the libraries while `open` runs: environment variables that are replaced by a default. */
+/** From the scheme of a URL to its last @. */
+const CREDENTIALS = /:\/\/\S*@/g;
+
+/** Logs warnings of the libraries while `open` runs: environment variables that are replaced by a default, without passwords of URLs. */
 export async function withStartupWarnings<T>(log: TracingLog, open: () => Promise<T>): Promise<T> {
   const warn = (why: string): void =>
-    log.warn('an environment variable of tracing (OTEL_...) is invalid; its default is used', { why });
+    log.warn('an environment variable of tracing (OTEL_...) is invalid; its default is used', {
+      why: why.replace(CREDENTIALS, '://*****@'),
+    });
   diag.setLogger(
     { error: warn, warn, info() {}, debug() {}, verbose() {} },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
