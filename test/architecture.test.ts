@@ -147,6 +147,7 @@ const SERVE_GROUND = [
   'grpc-listener',
   'http-listener',
   'refused-connections',
+  'certificate-validity',
   'tls-files',
   'watch-files',
   'one-at-a-time',

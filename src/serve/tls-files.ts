@@ -9,7 +9,11 @@ import { stampsOf, startWatching } from '../files/watch.ts';
 import type { Log } from '../adapters/contract.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { TlsOptions } from '../transport/index.ts';
+import { logInvalid } from './certificate-validity.ts';
 import { StartError } from './errors.ts';
+
+/** How often a certificate that is not valid is logged. */
+const INVALID_EVERY_MS = 300_000;
 
 export interface TlsFiles {
   readonly cert: string;
@@ -52,6 +56,9 @@ export function watchTls(
 ): { close(): void } {
   const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
   let last = served;
+  const lookAtValidity = (): void => logInvalid(last.cert, files.cert, log);
+  lookAtValidity();
+  const looking = setInterval(lookAtValidity, INVALID_EVERY_MS).unref();
   const onChange = async (): Promise<void> => {
     try {
       const tls = await readTls(files);
@@ -59,9 +66,16 @@ export function watchTls(
       await renew(tls);
       last = tls;
       log.info('the certificate was renewed');
+      lookAtValidity();
     } catch (error) {
       log.error('the certificate could not be renewed; the last good one stays', { why: messageOf(error) });
     }
   };
-  return startWatching({ stamp: () => stampsOf(paths), onChange });
+  const watching = startWatching({ stamp: () => stampsOf(paths), onChange });
+  return {
+    close() {
+      clearInterval(looking);
+      void watching.close();
+    },
+  };
 }

@@ -13,6 +13,7 @@ import type { LogFormat, LogLevel, OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address } from '../../transport/index.ts';
 import { atAddress } from '../grpc-listener.ts';
+import { certificateFamilies } from '../certificate-validity.ts';
 import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
 import type { HttpChecks } from './http-checks.ts';
 import { InTurn } from '../../time/in-turn.ts';
@@ -89,6 +90,7 @@ const GRACE_MS = 10_000;
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log, escaped, graceMs = GRACE_MS, transport = { kind: 'own' }, workers, candidate } = options;
   const tls = options.tls === undefined ? undefined : await readTls(options.tls);
+  let served = tls;
   const registry = builtIns();
   const loads = new Loads();
   const candidateLoads = new Loads(0); // a rollback is of the policy in force
@@ -101,7 +103,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     graceMs,
     log,
     escaped,
-    families: [...policyFamilies(loads), ...(candidate === undefined ? [] : [candidateInfo(candidateLoads)])],
+    families: [
+      ...policyFamilies(loads),
+      ...certificateFamilies(() => served?.cert),
+      ...(candidate === undefined ? [] : [candidateInfo(candidateLoads)]),
+    ],
     candidateShare: candidate?.share,
   };
   const service = workers === undefined ? serveInThread(serving) : serveByCrew({ ...serving, workers });
@@ -184,7 +190,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   if (options.watch === true) source.follow();
   if (candidateSource !== undefined) startCandidate(candidateSource, options.watch === true, log);
   if (options.tls !== undefined && tls !== undefined) {
-    const watching = watchTls(options.tls, tls, (renewed) => service.renewTls(renewed), log);
+    const watching = watchTls(
+      options.tls,
+      tls,
+      async (renewed) => {
+        await service.renewTls(renewed);
+        served = renewed;
+      },
+      log,
+    );
     stack.defer(() => watching.close());
   }
 

@@ -7,14 +7,16 @@ import type { Log } from '../../adapters/contract.ts';
 import { type HttpPort, listenAt, makeAdminApp } from '../../admin/http-app.ts';
 import { sendMetrics } from '../../admin/metrics-reply.ts';
 import { metricsPage } from '../../admin/metrics.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
 import { stampsOf, startWatching } from '../../files/watch.ts';
 import type { Injector } from '../../inject/admission/review.ts';
 import { messageOf } from '../../text/message-of.ts';
-import type { Address } from '../../transport/index.ts';
+import type { Address, TlsOptions } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import { atAddress } from '../grpc-listener.ts';
 import { listenHttp } from '../http-listener.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
+import { certificateFamilies } from '../certificate-validity.ts';
 import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
 import { WebhookMeters } from './meters.ts';
 import { injectHandler } from './requests.ts';
@@ -47,6 +49,7 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
   const { readInjector, files, log, graceMs, everyMs, requestMs } = options;
   const meters = new WebhookMeters();
   const tls = await readTls(options.tls);
+  let served = tls;
   let isDraining = false;
   const stamp = (): Promise<string> => stampsOf(files);
   const known = await stamp();
@@ -64,7 +67,11 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
     handle: injectHandler({ injector: () => injector, meters, isDraining: () => isDraining, log }),
   });
   stack.defer(() => listener.drain(0));
-  const admin = await startAdmin(options.admin, meters, () => !isDraining);
+  const admin = await startAdmin(
+    options.admin,
+    [...meters.families, ...certificateFamilies(() => served.cert)],
+    () => !isDraining,
+  );
   stack.defer(() => admin.close());
 
   const reload = oneAtATime(async () => {
@@ -88,7 +95,11 @@ export async function startWebhook(options: WebhookOptions): Promise<WebhookServ
     },
     everyMs,
   });
-  const certificate = watchTls(options.tls, tls, (renewed) => listener.renewTls(renewed), log);
+  const renew = (renewed: TlsOptions): void => {
+    listener.renewTls(renewed);
+    served = renewed;
+  };
+  const certificate = watchTls(options.tls, tls, renew, log);
   const kept = stack.move();
   return {
     address: { host: listener.host, port: listener.port },
@@ -110,9 +121,9 @@ function warnOfPolicy({ decision: { policy } }: Injector, log: Log): void {
     log.warn('the policy is neither enabled nor disabled, so no pod is injected', { policy });
 }
 
-function startAdmin(at: Address, meters: WebhookMeters, isReady: () => boolean): Promise<HttpPort> {
+function startAdmin(at: Address, families: readonly MetricFamily[], isReady: () => boolean): Promise<HttpPort> {
   const app = makeAdminApp(at.host);
-  const metrics = metricsPage(meters.families);
+  const metrics = metricsPage(families);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => reply.code(isReady() ? 200 : 503).send({ ready: isReady() }));
   app.get('/metrics', async (request, reply) => sendMetrics(metrics.pieces(), request, reply));

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { SILENT } from '../../../src/log/log.ts';
+import { logInvalid, validityOf } from '../../../src/serve/certificate-validity.ts';
 import { readTls, type TlsFiles, watchTls } from '../../../src/serve/tls-files.ts';
 import type { TlsOptions } from '../../../src/transport/index.ts';
 
@@ -55,4 +56,27 @@ test('a renewed certificate is passed on; an equal one is not, a bad one is logg
   await vi.waitFor(() => expect(renewed.at(-1)?.cert).toBe(cert), 20_000);
   watching.close();
   expect(renewed).toHaveLength(1);
+});
+
+test('a certificate that has ended, or has not begun, is logged; a valid one is not', async () => {
+  const chain = `${await readFile(at('old.pem'), 'utf8')}${await readFile(at('new.pem'), 'utf8')}`;
+  const validity = validityOf(chain) ?? { fromMs: 0, toMs: 0 };
+  expect(validity.toMs - validity.fromMs).toBe(2 * 86_400_000);
+  const loggedAt = (nowMs: number): string[] => {
+    const lines: string[] = [];
+    logInvalid(
+      chain,
+      'served.pem',
+      { error: (line, fields) => void lines.push(`${line} ${JSON.stringify(fields)}`) },
+      nowMs,
+    );
+    return lines;
+  };
+  expect(loggedAt(Date.now() + 1000)).toEqual([]);
+  expect(loggedAt(validity.toMs - 1)).toEqual([]);
+  const ended = new Date(validity.toMs).toISOString();
+  expect(loggedAt(validity.toMs)).toEqual([
+    `the certificate has ended, so that clients refuse it; renew it {"file":"served.pem","ended":"${ended}"}`,
+  ]);
+  expect(loggedAt(validity.fromMs - 1)).toEqual([expect.stringContaining('not valid yet')]);
 });
