@@ -16,6 +16,8 @@ export const dateAndTime = (time: string | number): string => {
   return `${day.format(date)} ${clock.format(date).slice(0, 8)}`;
 };
 export const count = (value: number): string => whole.format(value);
+/** `1 rule`, `2 rules`. */
+export const counted = (value: number, one: string): string => `${count(value)} ${one}${value === 1 ? '' : 's'}`;
 
 const UNITS = [
   ['d', 86_400_000],

@@ -13,6 +13,8 @@ export const MAX_ROWS = 500;
 const SILENT_MS = 40_000;
 /** A browser has six connections to a server for all its tabs; a stream that nobody sees gives its own back. */
 const UNSEEN_MS = 60_000;
+/** Names of locks: so many tabs have a stream at once, which leaves two connections for what all of them ask. */
+const PLACES = ['1', '2', '3', '4'];
 
 export type StreamState =
   | { readonly state: 'connecting' | 'live' }
@@ -60,14 +62,16 @@ export class DecisionStream {
       let why: string | undefined;
       try {
         if (this.rows.value.length === 0) await this.#loadKept(either);
-        const response = await fetch(`/verdicts/stream?${this.#query}`, {
-          headers: { accept: 'text/event-stream' },
-          signal: either,
+        await inPlace(async () => {
+          const response = await fetch(`/verdicts/stream?${this.#query}`, {
+            headers: { accept: 'text/event-stream' },
+            signal: either,
+          });
+          if (!response.ok) throw new HttpError(response.status, await errorOf(response));
+          failures = 0;
+          this.state.value = { state: 'live' };
+          await this.#read(response, silence);
         });
-        if (!response.ok) throw new HttpError(response.status, await errorOf(response));
-        failures = 0;
-        this.state.value = { state: 'live' };
-        await this.#read(response, silence);
       } catch (error) {
         if (ended.aborted) return;
         if (error instanceof HttpError && error.status < 500) {
@@ -135,4 +139,18 @@ export class DecisionStream {
         : this.rows.value.filter(({ id }) => !known.has(id));
     this.rows.value = [...fresh, ...before].slice(0, MAX_ROWS);
   }
+}
+
+/** Throws if other tabs have all places. A page that came by http from another machine has no locks. */
+async function inPlace(read: () => Promise<void>): Promise<void> {
+  const { locks } = navigator as { locks?: LockManager };
+  if (locks === undefined) return read();
+  for (const name of PLACES) {
+    const hasRead = await locks.request(name, { ifAvailable: true }, async (lock) => {
+      if (lock !== null) await read();
+      return lock !== null;
+    });
+    if (hasRead) return undefined;
+  }
+  throw new HttpError(503, `${PLACES.length} other tabs are live; close one of them`);
 }

@@ -196,6 +196,27 @@ test('a tab that nobody sees gives its connection back after a minute, and is li
   await page.getByText('/admin/seen-again').waitFor();
 });
 
+test('seven tabs that are seen leave connections for what they ask, and take turns at being live', async () => {
+  await using first = await served.open('decisions');
+  await first.getByText('live', { exact: true }).waitFor();
+  const tabs = [first];
+  for (let at = 0; at < 6; at++) {
+    const tab = await first.context().newPage();
+    await tab.goto(`${served.base}/#/decisions`);
+    await tab.getByText(/^(live|connecting again: 4 other tabs are live; close one of them)$/).waitFor();
+    tabs.push(tab as typeof first);
+  }
+  const live = await Promise.all(tabs.map((tab) => tab.getByText('live', { exact: true }).isVisible()));
+  expect(live).toEqual([true, true, true, true, false, false, false]);
+  for (const tab of tabs.slice(4)) {
+    await tab.goto(`${served.base}/#/rules`);
+    await tab.getByText('blue-team-only').first().waitFor();
+  }
+  await tabs[6]?.goto(`${served.base}/#/decisions`);
+  await tabs[1]?.close();
+  await tabs[6]?.getByText('live', { exact: true }).waitFor();
+}, 60_000);
+
 test('a reader more than the server admits is told so', async () => {
   const leave = new AbortController();
   await using page = await served.open('rules');

@@ -1,7 +1,7 @@
 /** A candidate policy beside the one in force: what it would decide otherwise. */
 import type { JSX } from 'preact';
 import type { CandidateAnswer, CandidateSample } from '../api.ts';
-import { ago, count, dateAndTime } from '../format.ts';
+import { ago, count, counted, dateAndTime } from '../format.ts';
 import { Confirmed } from '../parts/confirmed.tsx';
 import { Copyable } from '../parts/copyable.tsx';
 import { Findings } from '../parts/findings.tsx';
@@ -66,7 +66,7 @@ function Compared({ of, onPromoted }: { readonly of: CandidateAnswer; readonly o
             'Loaded',
             loadedAt === null ? 'not yet' : <span title={dateAndTime(loadedAt)}>{ago(loadedAt, now.value)}</span>,
           ],
-          ['Compared', `${count(compared)} calls${share < 100 ? `, ${share} % of all` : ''}`],
+          ['Compared', `${counted(compared, 'call')}${share < 100 ? `, ${share} % of all` : ''}`],
           [
             'Decided otherwise',
             <span
@@ -166,7 +166,9 @@ function Differences({
           </table>
         </div>
       )}
-      {otherDifferences > 0 && <p class="muted">{count(otherDifferences)} calls more, of kinds that are not listed.</p>}
+      {otherDifferences > 0 && (
+        <p class="muted">{counted(otherDifferences, 'call')} more, of kinds that are not listed.</p>
+      )}
     </Section>
   );
 }

@@ -6,7 +6,7 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import type { LimitHolders } from '../api.ts';
-import { count, duration } from '../format.ts';
+import { count, counted, duration } from '../format.ts';
 import { Section } from '../parts/panel.tsx';
 import { Loaded } from '../parts/states.tsx';
 import { Text } from '../parts/text.tsx';
@@ -35,7 +35,7 @@ export function Holders({ id, hasLeases }: { readonly id: string; readonly hasLe
                 <p class="muted">
                   {leaseCount === 0
                     ? 'No call holds a unit now.'
-                    : `${count(leaseCount)} ${leaseCount === 1 ? 'lease' : 'leases'}, the oldest first. Each ends with its call, or when its time is over.`}
+                    : `${counted(leaseCount, 'lease')}, the oldest first. Each ends with its call, or when its time is over.`}
                 </p>
                 {leases.length > 0 && (
                   <Rows label="Leases" head={['Call', 'Units', 'Held', 'Ends in']}>
