@@ -11,6 +11,7 @@ import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import { mayChange, RESET_REFUSED, whoAsks } from './change-access.ts';
 import { FROM_REFUSED, leasesFrom } from './lease-query.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
+import { counted } from '../text/counted.ts';
 import { messageOf } from '../text/message-of.ts';
 
 /** For requests written by hand. */
@@ -116,7 +117,9 @@ function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
     );
   const [keys, values] = [[key].flat(), [value].flat()];
   if (keys.length !== values.length)
-    throw new BadRequest(`expected one value per key; found ${keys.length} keys and ${values.length} values`);
+    throw new BadRequest(
+      `expected one value per key; found ${counted(keys.length, 'key')} and ${counted(values.length, 'value')}`,
+    );
   return {
     call: 'limit',
     requests: [

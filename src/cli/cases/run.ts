@@ -12,6 +12,7 @@ import { CASE_MS, type Driver, inProcess } from './driver.ts';
 import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
 import type { Observed, ObservedReport } from './observed.ts';
+import { counted } from '../../text/counted.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Position } from '../../yaml/source-text.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
@@ -121,7 +122,7 @@ function inTurn(one: Case): Want[] {
   const last = one.wants.at(-1);
   if (one.wants.length === 1 && last !== undefined) return Array.from({ length: calls }, () => last);
   if (listed.length !== calls)
-    throw new Error(`times is ${calls}, but want lists ${listed.length} calls; make them equal`);
+    throw new Error(`times is ${calls}, but want lists ${counted(listed.length, 'call')}; make them equal`);
   return listed;
 }
 

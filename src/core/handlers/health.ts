@@ -10,6 +10,7 @@ import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import { OutageLog } from '../../adapters/outage-log.ts';
+import { counted } from '../../text/counted.ts';
 import { thrownAt } from '../../adapters/thrown-place.ts';
 import { ThrottledLine } from './throttled-line.ts';
 
@@ -100,7 +101,7 @@ export class Health {
   /** The same for a call that it admitted, and that waited in the queue until the breaker was open. */
   refusal(): Failure {
     const { waitMs, spec } = this.breaker;
-    const why = `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${spec.failures} times in a row`;
+    const why = `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${counted(spec.failures, 'time')} in a row`;
     return new Failure('breaker', why, { retryAfterMs: waitMs });
   }
 

@@ -107,7 +107,7 @@ describe('invalid requests', () => {
   test.each([
     ['explain', undefined, /^expected one domain: \?domain=D&key=K&value=V/],
     ['explain?domain=a&domain=b', undefined, /^expected one domain/],
-    ['explain?domain=a&key=k', undefined, /^expected one value per key; found 1 keys and 0 values$/],
+    ['explain?domain=a&key=k', undefined, /^expected one value per key; found 1 key and 0 values$/],
     ['explain', '{', /^the body is not JSON: /],
     ['explain', '[]', /^the body must be a JSON object, such as/],
     [

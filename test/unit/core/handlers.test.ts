@@ -141,7 +141,7 @@ describe('room', () => {
     const calls = Array.from({ length: 4 }, () => http({}, patient));
     expect(engine.handlers()[0]).toMatchObject({ running: 2, waiting: 1 });
     expect(why(await (calls[3] as Promise<Verdict>))).toBe(
-      '[check-script/h] was not asked: 2 calls run and 1 wait, the most that concurrency and queue allow',
+      '[check-script/h] was not asked: as many calls run (2) and wait (1) as concurrency and queue allow',
     );
     expect(answers).toHaveLength(2);
     answers[0]?.(allow());
