@@ -13,13 +13,28 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   return best;
 }
 
-/** `; did you mean X?`, or all known names if they are few, or empty. */
+/** Known names that a hint lists; an adapter's config has up to 24. */
+const MAX_LISTED = 24;
+
+/** `; did you mean X?`; or the known names, of many those that have a word of the written one; or empty. */
 export function meant(written: string, known: Iterable<string>): string {
   const names = [...known];
   const name = nearest(written, names);
   if (name !== undefined) return `; did you mean ${name}?`;
-  return names.length > 0 && names.length <= 12 ? `; known are ${names.join(', ')}` : '';
+  const words = wordsOf(written);
+  const related = (other: string): boolean => wordsOf(other).some((word) => words.includes(word));
+  const listed = (names.length <= MAX_LISTED ? names : names.filter(related)).slice(0, MAX_LISTED);
+  if (listed.length === 0) return '';
+  return `; known are ${listed.join(', ')}${listed.length < names.length ? ' ...' : ''}`;
 }
+
+/** `max`, `keys` and `bytes` of `maxKeysBytes` and of `max_keys_bytes`. */
+const wordsOf = (name: string): string[] =>
+  name
+    .replaceAll(/(?<=[a-z\d])(?=[A-Z])/g, ' ')
+    .toLowerCase()
+    .split(/[^a-z\d]+/)
+    .filter((word) => word.length > 2);
 
 /** Edit distance with swaps of neighbours; `limit` if it is at least that. */
 function edits(a: string, b: string, limit: number): number {

@@ -9,7 +9,7 @@ import type { Registry } from '../../../adapters/registry.ts';
 import { type Fields, checkName, fieldsOf, kebab } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { messageOf } from '../../../text/message-of.ts';
-import { meant } from '../../../text/nearest.ts';
+import { meant, nearest } from '../../../text/nearest.ts';
 import { declaredAt, type MapNode, type Node, nodeAt, type Place } from '../../../yaml/nodes.ts';
 import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
@@ -142,12 +142,15 @@ export class HandlersSection implements DeclaredHandlers {
           fields.node('adapter')?.place ?? fields.place,
           `the plugin of ${adapterName} cannot be loaded: ${broken}; fix the plugin, or use another adapter`,
         );
-      else if (!this.#someAreMissing)
+      else if (!this.#someAreMissing) {
+        const near = nearest(adapterName, this.#adapters.names());
+        const hint = near === undefined ? 'if a plugin has it, name the plugin in plugins:' : `did you mean ${near}?`;
         this.#findings.error(
           'RULES_UNKNOWN_ADAPTER',
           fields.node('adapter')?.place ?? fields.place,
-          `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names()) || '; if a plugin has it, name the plugin in plugins:'}`,
+          `no adapter is named ${adapterName}; ${hint}`,
         );
+      }
       return;
     }
     if (!fields.has('config') && fields.mayMisspell('config')) return;
