@@ -5,7 +5,7 @@
 import { originText } from '../model/model.ts';
 import { gatewaysOf, openedPort } from '../resolve/gateways.ts';
 import { completeGateway, completeHost, hostsFor, isServed } from '../resolve/hosts.ts';
-import type { Scope } from '../resolve/scope.ts';
+import { rulesExportedTo, type Scope } from '../resolve/scope.ts';
 import type { GatewayServer } from '../rules/gateway.ts';
 import type { L4Match } from '../rules/virtual-service.ts';
 import type { MeshObject } from '../sources/objects.ts';
@@ -167,12 +167,12 @@ function tcpRoutes(served: Served, match: Json, scope: Scope): readonly Matched[
 const ANY: GatewayTest = {};
 
 /** VirtualServices that name the gateway, and a host of the server. */
-const rulesFor = ({ gateway, server }: Served, { mesh }: Scope): readonly MeshObject<'VirtualService'>[] =>
-  mesh.rules.VirtualService.filter(({ origin, spec }) => {
+const rulesFor = ({ gateway, server }: Served, scope: Scope): readonly MeshObject<'VirtualService'>[] =>
+  rulesExportedTo(scope).filter(({ origin, spec }) => {
     const hosts = hostsFor(server.hosts, gateway.origin.namespace, origin.namespace);
     return (
       spec.gateways.some((name) => completeGateway(name, origin.namespace) === gatewayName(gateway)) &&
-      spec.hosts.some((host) => isServed(completeHost(host, origin.namespace, mesh.settings.domain), hosts))
+      spec.hosts.some((host) => isServed(completeHost(host, origin.namespace, scope.mesh.settings.domain), hosts))
     );
   });
 

@@ -17,7 +17,7 @@ import type { GatewayHost } from '../rules/gateway.ts';
 import { MAX_BODY_BYTES, MESH_GATEWAY } from '../rules/virtual-service.ts';
 import { idOf } from '../revisions.ts';
 import { ruleFor } from '../resolve/rule-for.ts';
-import type { Scope } from '../resolve/scope.ts';
+import { rulesExportedTo, type Scope } from '../resolve/scope.ts';
 import type { MeshObject } from '../sources/objects.ts';
 import { askedWith } from './http-manager.ts';
 import { type RouteContext, routesOf } from './http-routes.ts';
@@ -160,7 +160,7 @@ export function gatewayTable(scope: Scope, parts: readonly GatewayPart[], name: 
   const { port = 0, opened = port } = parts[0] ?? {};
   const byHost = new Map<string, { routes: Json[]; redirects: boolean }>();
   const origins: string[] = [];
-  for (const rule of mesh.rules.VirtualService) {
+  for (const rule of rulesExportedTo(scope)) {
     if (rule.spec.http.length === 0) continue;
     const named = new Set(rule.spec.gateways.map((one) => completeGateway(one, rule.origin.namespace)));
     const bound = parts.filter(({ gateway }) => named.has(gatewayName(gateway)));

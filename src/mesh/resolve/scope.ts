@@ -50,17 +50,25 @@ export function scopeOf(mesh: Mesh, member: Member, sidecar = sidecarOf(mesh, me
  * For calls within the mesh: those that a namespace keeps to itself, then those for this one by its name, then those for all; the
  * oldest first.
  */
-function rulesFor({ rules, settings }: Mesh, member: Member): readonly MeshObject<'VirtualService'>[] {
-  const exportOf = ({ spec }: MeshObject<'VirtualService'>): readonly string[] =>
-    spec.exportTo ?? settings.exportTo?.virtualService ?? ['*'];
+function rulesFor(mesh: Mesh, member: Member): readonly MeshObject<'VirtualService'>[] {
   const rank = (rule: MeshObject<'VirtualService'>): number => {
-    if (exportOf(rule).includes('*')) return 2;
+    if (exportOf(rule, mesh).includes('*')) return 2;
     return rule.origin.namespace === member.namespace ? 0 : 1;
   };
-  return rules.VirtualService.filter(
-    (rule) => rule.spec.gateways.includes(MESH_GATEWAY) && isExported(exportOf(rule), rule.origin.namespace, member),
-  ).toSorted((a, b) => rank(a) - rank(b));
+  return rulesExportedTo({ mesh, member })
+    .filter((rule) => rule.spec.gateways.includes(MESH_GATEWAY))
+    .toSorted((a, b) => rank(a) - rank(b));
 }
+
+const exportOf = ({ spec }: MeshObject<'VirtualService'>, { settings }: Mesh): readonly string[] =>
+  spec.exportTo ?? settings.exportTo?.virtualService ?? ['*'];
+
+/** The VirtualServices that a proxy sees, be it a sidecar or a gateway. */
+export const rulesExportedTo = ({
+  mesh,
+  member,
+}: Pick<Scope, 'mesh' | 'member'>): readonly MeshObject<'VirtualService'>[] =>
+  mesh.rules.VirtualService.filter((rule) => isExported(exportOf(rule, mesh), rule.origin.namespace, member));
 
 /** Its own by labels, else that of its namespace, else that of the root namespace. */
 export function sidecarOf(

@@ -1,4 +1,4 @@
-/** A Gateway names ports of the gateway's service; its proxy opens those to which the service sends calls. */
+/** The listeners of gateways: at the target ports of their service, with the rules of namespaces that export them. */
 import { expect, test } from 'vitest';
 import { LISTENER, ROUTES } from '../../../src/xds/index.ts';
 import { readMesh } from '../../parts/mesh/read-mesh.ts';
@@ -63,4 +63,21 @@ test.each([
     text !== '' && !text.includes('disable'),
   );
   expect(await validate(all)).toContain('OK');
+});
+
+test.each([
+  ['["*"]', true],
+  ['["."]', false],
+  ['[default]', true],
+  ['[shop]', false],
+])('a gateway serves rules that are exported to its namespace: %s', async (to, isServed) => {
+  const rules = RULES.replace(/(kind: VirtualService\nmetadata: \{ name: web, namespace: )default/, '$1far')
+    .replace('gateways: [shop]', `exportTo: ${to}, gateways: [default/shop]`)
+    .replaceAll('host: web }', 'host: web.default.svc.cluster.local }');
+  const { mesh } = await readMesh({ 'mesh.yaml': rules + service() });
+  const all = resourcesFor(mesh, 'router~10.1.0.9~gate-1.default~default.svc.cluster.local', {
+    LABELS: { istio: 'gate' },
+  });
+  expect(JSON.stringify(named(all, ROUTES, 'http.8080')).includes('outbound|80||web')).toBe(isServed);
+  expect(names(all, LISTENER).includes('0.0.0.0_31400')).toBe(isServed);
 });
