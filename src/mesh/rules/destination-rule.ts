@@ -185,6 +185,7 @@ const trafficPolicy = z.strictObject({
   ...portPolicy,
   retryBudget: retryBudget.optional(),
   proxyProtocol: proxyProtocol.optional(),
+  tunnel: unsupported('applications ask the proxy for a tunnel themselves, at a ServiceEntry of protocol TCP'),
   portLevelSettings: z.array(z.strictObject({ port: z.strictObject({ number: port }), ...portPolicy })).default([]),
 });
 export type TrafficPolicy = z.output<typeof trafficPolicy>;

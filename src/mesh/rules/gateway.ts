@@ -3,7 +3,17 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { connectionPool } from './destination-rule.ts';
 import { cipherSuite } from './proxy-values.ts';
-import { isServerName, label, labels, port, secretName, SERVER_NAME, unsupported, wildcardHost } from './values.ts';
+import {
+  isServerName,
+  label,
+  labels,
+  port,
+  secretName,
+  SERVER_NAME,
+  unsupported,
+  wildcardHost,
+  wordOf,
+} from './values.ts';
 
 const PROTOCOLS = [
   'HTTP',
@@ -31,7 +41,9 @@ const portSpec = z.strictObject({
 const serverTls = z
   .strictObject({
     httpsRedirect: z.boolean().optional(),
-    mode: z.enum(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL']).optional(),
+    mode: wordOf(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL'], {
+      AUTO_PASSTHROUGH: 'it joins several networks; write PASSTHROUGH, and a VirtualService with tls routes',
+    }).optional(),
     serverCertificate: z.string().optional(),
     privateKey: z.string().optional(),
     caCertificates: z.string().optional(),
@@ -39,6 +51,10 @@ const serverTls = z
     caCrl: z.string().optional(),
     /** Of a Secret in the namespace of the gateway's workload; it goes before files. */
     credentialName: secretName.optional(),
+    credentialNames: unsupported('name one Secret by credentialName'),
+    caCertCredentialName: unsupported('put ca.crt into the Secret of credentialName, or into one named NAME-cacert'),
+    tlsCertificates: unsupported('write serverCertificate and privateKey'),
+    insecureSkipVerify: unsupported('mode SIMPLE asks clients for no certificate'),
     subjectAltNames: z.array(z.string()).default([]),
     /** Digests of certificates of clients, or of their keys (base64), one of which a certificate must have. */
     verifyCertificateSpki: z
@@ -144,6 +160,7 @@ const ingress = z.strictObject({
     })
     .optional(),
   connectionPool: connectionPool.optional(),
+  tls: unsupported('end TLS at a gateway, or in the application, at a port whose PeerAuthentication has mode DISABLE'),
 });
 /**
  * `namespace/host`, where the namespace may be `.` (its own) or `*` (any); `~` before it leaves out what it names, and `~/*` everything.
@@ -188,6 +205,7 @@ export const sidecar = z
     workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
     ingress: z.array(ingress).default([]),
     egress: z.array(egress).default([]),
+    egressProxy: unsupported('route calls to hosts outside through a gateway by VirtualServices'),
     /** Of calls to the workload, in place of that of DestinationRules. */
     inboundConnectionPool: connectionPool.optional(),
     outboundTrafficPolicy: z

@@ -78,6 +78,8 @@ const CORE_KINDS = ['ServiceAccount', 'ConfigMap', 'PersistentVolume', 'Persiste
 /** Enforced by the network of a cluster. */
 const NETWORK_POLICY = 'NetworkPolicy';
 
+/** It has a Gateway, too. */
+const GATEWAY_API = 'gateway.networking.k8s.io/';
 const ROUTES = 'write a Gateway and a VirtualService of networking.istio.io instead';
 /** What to write in place of kinds that users of Istio know. */
 const INSTEAD: ReadonlyMap<string, string> = new Map([
@@ -90,8 +92,8 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ['TrafficExtension', 'a plugin of `sluice serve` decides about calls instead (docs/plugins.md)'],
   ['ProxyConfig', 'write defaultConfig in a MeshConfig instead'],
   ['WorkloadGroup', 'write a WorkloadEntry for each workload instead'],
+  ['IstioOperator', 'write its meshConfig into a file for --meshConfigFile'],
   ['Ingress', ROUTES],
-  ...['HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute'].map((kind) => [kind, ROUTES] as const),
 ]);
 
 export type KindOf =
@@ -111,13 +113,14 @@ export function kindOf({ kind, apiVersion }: Pick<ObjectHead, 'kind' | 'apiVersi
   return {
     kind: 'unknown',
     why:
-      versions === undefined
+      versions === undefined || apiVersion.startsWith(GATEWAY_API)
         ? `the control plane does not know ${kind} of ${apiVersion}; ${insteadOf(kind, apiVersion)}`
         : `${kind} has the apiVersion ${apiVersion}; expected ${versions.join(', ')}`,
   };
 }
 
 function insteadOf(kind: string, apiVersion: string): string {
+  if (apiVersion.startsWith(GATEWAY_API)) return ROUTES;
   if (isConfigOfIstio(apiVersion)) return `write ${retired(kind).instead}`;
   return INSTEAD.get(kind) ?? `it reads ${Object.keys(KINDS).join(', ')}`;
 }

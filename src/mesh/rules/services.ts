@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { PROTOCOLS } from '../model/model.ts';
 import { locality } from './locality.ts';
 import { count } from './proxy-values.ts';
-import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost } from './values.ts';
+import { exportTo, isAddressRange, labels, port, unsupported, wildcardHost, wordOf } from './values.ts';
 
 /** Anything else would be taken for TCP. */
 const protocol = z
@@ -56,7 +56,10 @@ export const serviceEntry = z
       .default([]),
     ports: z.array(servicePort).min(1),
     location: z.enum(['MESH_EXTERNAL', 'MESH_INTERNAL']).default('MESH_EXTERNAL'),
-    resolution: z.enum(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN']).default('NONE'),
+    resolution: wordOf(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN'], {
+      DYNAMIC_DNS:
+        'write NONE, by which sidecars call the address that was asked for, or a ServiceEntry of resolution DNS for each host',
+    }).default('NONE'),
     endpoints: z.array(entryEndpoint).default([]),
     workloadSelector: z.strictObject({ labels: labels.default({}) }).optional(),
     exportTo,

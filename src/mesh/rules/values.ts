@@ -22,6 +22,18 @@ export const unsupported = (instead: string) =>
     .refine((value) => value === undefined, { message: `this control plane does not support the field; ${instead}` })
     .optional();
 
+/** One of several words; `missing`: those of Istio that this control plane does not act on, each with what to write in its place. */
+export const wordOf = <const W extends string>(words: readonly W[], missing: Readonly<Record<string, string>>) =>
+  z.string().transform((text, context): W => {
+    const word = words.find((one) => one === text);
+    if (word !== undefined) return word;
+    const message = Object.hasOwn(missing, text)
+      ? `this control plane does not support ${text}; ${missing[text]}`
+      : `expected one of ${words.map((one) => JSON.stringify(one)).join('|')}`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
 export const port = z.int().min(1).max(65_535);
 /** Envoy counts in millionths; less than one of them would be none. */
 export const percent = z
