@@ -63,22 +63,34 @@ async function startServer(command: string): Promise<void> {
 
 let endRecording: (() => Promise<void>) | undefined;
 
+/** Another caller than the page's: `limit: 3` would refuse that one after three tries. */
+const TRIAL = 'request.method: POST\nrequest.path: /trial\n';
+
 /** Returns when calls are recorded, not when the recorder begins to ask for them. */
 async function startRecording(command: string): Promise<void> {
   const child = spawn('bash', ['-c', `exec ${command}`], { cwd: folder, env, stdio: 'ignore' });
   const ended = once(child, 'close');
-  endRecording = async () => {
+  const recorded = (what: string, before?: () => Promise<unknown>): Promise<true> =>
+    until(`a recorded call with ${what}`, async () => {
+      if (child.exitCode !== null) throw new Error('the recorder ended');
+      await before?.();
+      const text = await readFile(join(folder, 'calls.ndjson'), 'utf8').catch(() => '');
+      return text.includes(what) || undefined;
+    });
+  const end = async (): Promise<void> => {
     endRecording = undefined;
     child.kill('SIGINT');
     await ended;
   };
-  ending.unshift(async () => endRecording?.());
-  await until('a recorded call', async () => {
-    if (child.exitCode !== null) throw new Error('the recorder ended');
-    await outputOf(withPorts('npx sluice call check --to 127.0.0.1:9091 --request request.yaml'));
-    const text = await readFile(join(folder, 'calls.ndjson'), 'utf8').catch(() => '');
-    return text.includes('"call":"http"') || undefined;
-  });
+  ending.unshift(end);
+  endRecording = async () => {
+    await recorded('old/1.0'); // the page's call
+    await end();
+  };
+  await writeFile(join(folder, '.trial.yaml'), TRIAL);
+  await recorded('/trial', () =>
+    outputOf(withPorts('npx sluice call check --to 127.0.0.1:9091 --request .trial.yaml')),
+  );
 }
 
 async function writeFileOf(name: string, text: string): Promise<void> {
