@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type RedisPart } from '../parts/redis.ts';
 import { run } from './command.ts';
+import { peerClient } from './peer-client.ts';
 import { type ServedSluice, serveSluice, until } from './sluice.ts';
 
 const policy = (handler: string): string => `
@@ -30,12 +31,9 @@ test.each(['memory', 'redis'])('%s: a cost is charged in full, though it exceeds
     ),
   );
   const to = `127.0.0.1:${sluice.grpcPort}`;
-  const check = async (user: string): Promise<number | null> =>
-    (
-      await run(['call', 'check', '--to', to, '--request', '-'], {
-        stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user } }),
-      })
-    ).code;
+  using client = peerClient(to);
+  const passes = async (user: string): Promise<boolean> =>
+    (await client.check({ path: '/complete', headers: { 'x-user': user } })).http_response === 'ok_response';
   const answered = async (user: string, tokens: number): Promise<void> => {
     const { code, err } = await run(['call', 'log', '--to', to, '--request', '-'], {
       stdin: JSON.stringify({
@@ -46,12 +44,12 @@ test.each(['memory', 'redis'])('%s: a cost is charged in full, though it exceeds
     });
     expect([code, err]).toEqual([0, '']);
   };
-  expect(await check('ann')).toBe(0);
+  expect(await passes('ann')).toBe(true);
   await answered('ann', 60);
-  expect(await check('ann')).toBe(0);
+  expect(await passes('ann')).toBe(true);
   await answered('ann', 60); // 120 of 100: the request was allowed, so it is charged
-  await until('she is refused', async () => ((await check('ann')) === 1 ? true : undefined));
-  expect(await check('bob')).toBe(0);
+  await until('she is refused', async () => ((await passes('ann')) ? undefined : true));
+  expect(await passes('bob')).toBe(true);
   await sluice.stop();
 });
 
@@ -77,17 +75,17 @@ test.each(['memory', 'redis'])(
       ),
     );
     const to = `127.0.0.1:${sluice.grpcPort}`;
-    const of = (id: string): string =>
-      JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': id } });
+    using client = peerClient(to);
     const passes = async (id: string): Promise<boolean> =>
-      (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
+      (await client.check({ path: '/', headers: { 'x-request-id': id } })).http_response === 'ok_response';
     expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([
       true,
       true,
       false,
       true,
     ]);
-    expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of('a') })).code).toBe(0);
+    const ended = JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': 'a' } });
+    expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: ended })).code).toBe(0);
     await until('a place is free', async () => ((await passes('c')) ? true : undefined));
     expect(await passes('d')).toBe(false);
     await sluice.stop();
@@ -112,18 +110,20 @@ rules:
 test('a penalty for callers that retry although they are denied', async () => {
   await using sluice = await serveSluice(PENALTY);
   const to = `127.0.0.1:${sluice.grpcPort}`;
-  const of = (more: object = {}): string =>
-    JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-user': 'ann' }, ...more });
+  using client = peerClient(to);
   const refusedBy = async (): Promise<string | undefined> => {
-    const { outcome, response } = JSON.parse(
-      (await run(['call', 'check', '--json', '--to', to, '--request', '-'], { stdin: of() })).out,
-    ) as { outcome: string; response: { status?: { message?: string } } };
-    return outcome === 'deny' ? response.status?.message : undefined;
+    const { http_response, status } = await client.check({ path: '/', headers: { 'x-user': 'ann' } });
+    return http_response === 'denied_response' ? status?.message : undefined;
   };
+  const retried = JSON.stringify({
+    'request.path': '/',
+    'request.headers': { 'x-user': 'ann' },
+    'response.code': 429,
+  });
   expect(await refusedBy()).toBeUndefined();
   for (let times = 0; times < 3; times++) {
     expect(await refusedBy()).toBe('per-user');
-    await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of({ 'response.code': 429 }) });
+    await run(['call', 'log', '--to', to, '--request', '-'], { stdin: retried });
   }
   await until('it is the penalty', async () => ((await refusedBy()) === 'penalty' ? true : undefined));
   await sluice.stop();

@@ -280,10 +280,14 @@ test('while the worker that has the disk is restarted, lists and settlings say t
   const two = await serving([own.path('policy.yaml')], { args: ['--workers', '2'] });
   onTestFinished(async () => void (await two.stop()));
   const at = (...args: string[]) => run(['deadletter', ...args, '--to', two.admin]);
-  const letters = async (): Promise<readonly Letter[]> => JSON.parse((await at('list', '--json')).out) as Letter[];
+  const page = async () =>
+    (await (await fetch(`http://${two.admin}/deadletters`)).json()) as {
+      letters: readonly Letter[];
+      incomplete: string;
+    };
   await sendStreams(two.grpc, new Streams(), 1, PER_STREAM).stop();
-  await eventually(async () => expect(await letters()).toHaveLength(PER_STREAM));
-  const [first] = await letters();
+  await eventually(async () => expect((await page()).letters).toHaveLength(PER_STREAM));
+  const [first] = JSON.parse((await at('list', '--json')).out) as Letter[];
 
   const endOf = async (): Promise<number> => {
     const after = two.err().length;
@@ -305,10 +309,7 @@ test('while the worker that has the disk is restarted, lists and settlings say t
   const list = await at('list');
   expect([list.code, list.out]).toEqual([3, '']);
   expect(list.err).toMatch(incomplete);
-  const { letters: none, incomplete: why } = (await (await fetch(`http://${two.admin}/deadletters`)).json()) as {
-    letters: readonly unknown[];
-    incomplete: string;
-  };
+  const { letters: none, incomplete: why } = await page();
   expect([none, `incomplete: ${why}`]).toEqual([[], expect.stringMatching(incomplete)]);
   const shown = await at('show', first?.id ?? '');
   expect([shown.code, shown.err]).toEqual([3, expect.stringContaining('worker 1, which has the dead letters')]);
@@ -318,6 +319,6 @@ test('while the worker that has the disk is restarted, lists and settlings say t
   expect(dropped.err).toContain('others may not have been dropped: worker 1');
 
   becomes('none');
-  await eventually(async () => expect((await letters()).map(({ id }) => id)).toContain(first?.id));
+  await eventually(async () => expect((await page()).letters.map(({ id }) => id)).toContain(first?.id));
   expect((await at('list')).code).toBe(0);
 }, 180_000);
