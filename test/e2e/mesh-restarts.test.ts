@@ -1,24 +1,22 @@
 /** Members of a mesh, run by `sluice sidecar`, through the ends of others: control planes that are killed, and members that stop. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { Agent, get } from 'node:http';
+import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { envoyProgram } from '../parts/fetch.ts';
 import { freeNet, freePort } from '../parts/free-port.ts';
-import { type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
+import { answerOf, type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
 import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { type Program, program } from './command.ts';
-import { until as untilFound } from './sluice.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const ends: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
-const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
 
 const PORT = 9080;
 
@@ -38,7 +36,8 @@ interface Members {
   /** The proxies that the control plane knows are these, and have its newest mesh. */
   synced(count: number): Promise<true>;
   version(): Promise<string>;
-  member(name: string, at: number, flags?: readonly string[]): Promise<Member>;
+  /** It drains for `drainS` at its end. */
+  member(name: string, at: number, drainS?: number): Promise<Member>;
 }
 
 interface Status {
@@ -76,7 +75,7 @@ async function members(): Promise<Members> {
       ends.push(() => started.stop());
       return started;
     },
-    member: async (name, at, flags = []) => {
+    member: async (name, at, drainS = 1) => {
       const adminPort = await freePort();
       const labels = { app: name };
       await writeFile(
@@ -102,7 +101,8 @@ spec:
           String(adminPort),
           '--concurrency',
           '1',
-          ...flags,
+          '--drainDuration',
+          `${drainS}s`,
         ],
         /starts Envoy/,
         {
@@ -122,13 +122,7 @@ spec:
 }
 
 const calling = (agent: Agent, host: string, to: string, path = '/'): Promise<LoadAnswer> =>
-  new Promise((resolve, reject) => {
-    get({ host, port: PORT, agent, path, headers: { host: to } }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject);
-    }).on('error', reject);
-  });
+  answerOf({ host, port: PORT, agent, path, headers: { host: to } });
 
 function load(host: string, to: string, clients: number): LastingLoad {
   const agent = new Agent({ keepAlive: true, maxSockets: clients });
@@ -192,7 +186,7 @@ test('a member that is stopped under traffic drains: no call to it, through it, 
   await mesh.put('services.yaml', serviceEntry('reviews', [2, 3].map(endpointAt)));
   await mesh.plane();
   await mesh.member('productpage', 1);
-  const stopping = await mesh.member('reviews', 2, ['--drainDuration', '5s']);
+  const stopping = await mesh.member('reviews', 2, 5);
   await mesh.member('reviews-too', 3);
   await mesh.synced(3);
   const calls = load(mesh.outAt(1), 'reviews', 4);

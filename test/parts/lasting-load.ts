@@ -1,4 +1,5 @@
 /** Requests without pause, for as long as a test changes something; a request that is lost says why. */
+import { get, type RequestOptions } from 'node:http';
 import { expect } from 'vitest';
 import type { EnvoyPart } from './envoy.ts';
 
@@ -16,6 +17,16 @@ export interface LastingLoad {
   /** Ends when the last answer is there. */
   stop(): Promise<Readonly<Record<string, number>>>;
 }
+
+/** To one GET. */
+export const answerOf = (options: RequestOptions): Promise<LoadAnswer> =>
+  new Promise((resolve, reject) => {
+    get(options, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject);
+    }).on('error', reject);
+  });
 
 /** By so many clients at a time. `keyOf` counts answers apart that a test tells apart. */
 export function lastingLoad<A extends LoadAnswer>(
