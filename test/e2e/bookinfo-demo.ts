@@ -5,10 +5,7 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ROOT, run } from './command.ts';
-import { until as untilFound } from './sluice.ts';
-
-export const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
+import { untilHolds as until } from './sluice.ts';
 
 export interface Bookinfo {
   /** Of the gateway. */

@@ -1,7 +1,8 @@
 /** Bookinfo with `--mtls`: certificates for all, who may call whom, and renewals while calls flow. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Bookinfo, startBookinfo, until } from './bookinfo-demo.ts';
+import { type Bookinfo, startBookinfo } from './bookinfo-demo.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const RED = /<font color="red"/;
 

@@ -1,6 +1,7 @@
 /** Bookinfo as `npm run bookinfo` starts it: seven Envoys run by `sluice sidecar`, the page, and the tours. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Bookinfo, startBookinfo, until } from './bookinfo-demo.ts';
+import { type Bookinfo, startBookinfo } from './bookinfo-demo.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const STARS = {
   black: /<font color="black"[^>]*>(<span class="glyphicon glyphicon-star">)/,

@@ -13,7 +13,7 @@ import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
 import { readMesh } from '../parts/mesh/read-mesh.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
-import { until as untilFound } from './sluice.ts';
+import { until } from './sluice.ts';
 
 const ends: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
@@ -94,8 +94,8 @@ async function apply(text: string): Promise<void> {
   plane.use(mesh, String(++version));
   for (const server of servers) server.changed();
   const proxies = () => servers.flatMap((server) => server.proxies());
-  await untilFound('the proxies to have the newest state', async () =>
-    proxies().every((one) => one.isSynced && one.version === String(version)) ? true : undefined,
+  await until('the proxies to have the newest state', () =>
+    proxies().every((one) => one.isSynced && one.version === String(version)),
   );
 }
 

@@ -18,10 +18,7 @@ import { readMesh } from '../parts/mesh/read-mesh.ts';
 import { ADS, SDS, secretsOf } from '../parts/secret-client.ts';
 import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
-import { until as untilFound } from './sluice.ts';
-
-const until = (what: string, holds: () => boolean | Promise<boolean>): Promise<true> =>
-  untilFound(what, async () => ((await holds()) ? true : undefined), 20_000);
+import { until } from './sluice.ts';
 
 interface Pair {
   readonly certificate: string;

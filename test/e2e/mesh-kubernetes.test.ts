@@ -14,10 +14,7 @@ import { freeNet, freePort } from '../parts/free-port.ts';
 import { installIstio, type Manifest, NETWORKING, put } from '../parts/mesh/kubernetes.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { type Program, program, run } from './command.ts';
-import { until as untilFound } from './sluice.ts';
-
-const until = (holds: () => boolean | Promise<boolean>): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), 20_000);
+import { untilHolds as until } from './sluice.ts';
 
 const NET = await freeNet();
 /** Where the Envoy of the client listens. */

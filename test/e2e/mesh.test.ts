@@ -12,10 +12,7 @@ import { expectNoneLost, lastingLoad } from '../parts/lasting-load.ts';
 import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { bootstrap } from '../parts/xds-envoy.ts';
 import { type Program, program, run } from './command.ts';
-import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
-
-const until = (holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
-  untilFound(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
+import { serveSluice, type ServedSluice, untilHolds as until } from './sluice.ts';
 
 const NET = await freeNet();
 const IN = (at: number): string => `${NET}.${at}`;

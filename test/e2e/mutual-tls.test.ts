@@ -26,10 +26,7 @@ import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { idOf, type Issued, issued } from '../parts/mesh/workload-certificates.ts';
 import { startUpstream, type Upstream } from '../parts/upstream.ts';
 import { run } from './command.ts';
-import { serveSluice, type ServedSluice, until as untilFound } from './sluice.ts';
-
-const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
-  untilFound(what, async () => ((await holds()) ? true : undefined), timeoutMs);
+import { serveSluice, type ServedSluice, until } from './sluice.ts';
 
 const NET = await freeNet();
 const IN = (at: number): string => `${NET}.${at}`;

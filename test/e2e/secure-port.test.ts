@@ -15,10 +15,7 @@ import { asked } from '../parts/identity/asked.ts';
 import { created, type Issuer, ISSUER, tokenIssuer } from '../parts/identity/secure-port.ts';
 import { serviceEntry } from '../parts/mesh/service-entry.ts';
 import { type Program, program, run } from './command.ts';
-import { until as untilFound } from './sluice.ts';
-
-const until = (what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<true> =>
-  untilFound(what, async () => ((await holds()) ? true : undefined), timeoutMs);
+import { until } from './sluice.ts';
 
 const MESH = serviceEntry('reviews', [{ address: '127.0.0.1' }]);
 

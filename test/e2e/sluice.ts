@@ -116,16 +116,16 @@ function portIn(pattern: RegExp, line: string): number | undefined {
   return port === undefined ? undefined : Number(port);
 }
 
-/** Waits until `look` returns a value; fails with the name of the condition. */
+/** Waits until `look` returns a value that is neither undefined nor false; fails with the name of the condition. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
   timeoutMs = 30_000,
-): Promise<T> {
+): Promise<Exclude<T, false>> {
   const endAt = Date.now() + timeoutMs;
   for (;;) {
     const found = await look();
-    if (found !== undefined) return found;
+    if (found !== undefined && found !== false) return found as Exclude<T, false>;
     if (Date.now() > endAt) throw new Error(`waited ${timeoutMs} ms for ${what}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 25);
@@ -135,4 +135,4 @@ export async function until<T>(
 
 /** Named by its source in the error. */
 export const untilHolds = (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<true> =>
-  until(String(holds), async () => ((await holds()) ? true : undefined), timeoutMs);
+  until(String(holds), holds, timeoutMs);

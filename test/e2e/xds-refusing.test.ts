@@ -4,14 +4,12 @@ import { connectStreams, listen, type StreamsClient } from '../../src/transport/
 import { CLUSTER, ENDPOINTS, type Resource, XdsServer } from '../../src/xds/index.ts';
 import { AdsClient } from '../parts/ads-client.ts';
 import { byName, cluster, endpoints } from '../parts/xds-envoy.ts';
-import { until as untilFound } from './sluice.ts';
+import { untilHolds as until } from './sluice.ts';
 
 const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
-const until = (holds: () => boolean, timeoutMs = 60_000): Promise<true> =>
-  untilFound(String(holds), async () => (holds() ? true : undefined), timeoutMs);
 
 interface Crowd {
   readonly server: XdsServer;

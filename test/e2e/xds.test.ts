@@ -1,6 +1,6 @@
 /** The discovery service with real Envoys, in both forms. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Agent, get } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -24,7 +24,7 @@ import {
 import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
 import { newRoot } from '../parts/identity/test-roots.ts';
-import { expectNoneLost, type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
+import { answerOf, expectNoneLost, type LastingLoad, lastingLoad, type LoadAnswer } from '../parts/lasting-load.ts';
 import { startUpstream } from '../parts/upstream.ts';
 import { bootstrap, byName, cluster, endpoints, listener, resource, routes } from '../parts/xds-envoy.ts';
 import { untilHolds as until } from './sluice.ts';
@@ -96,14 +96,7 @@ async function envoyOf(
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-const call = (port: number): Promise<LoadAnswer> =>
-  new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, agent, path: '/' }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject);
-    }).on('error', reject);
-  });
+const call = (port: number): Promise<LoadAnswer> => answerOf({ host: '127.0.0.1', port, agent, path: '/' });
 const statusOf = async (port: number): Promise<number> => (await call(port)).status;
 
 const load = (port: number, clients: number): LastingLoad => lastingLoad(() => call(port), { clients });

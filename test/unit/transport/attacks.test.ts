@@ -16,7 +16,7 @@ import {
   Type,
   uint32,
 } from './raw-peer.ts';
-import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
+import { expectOthersServed, serve, type Serving, waitUntil } from './serving.ts';
 
 let serving: Serving;
 let asked: number;
@@ -62,9 +62,7 @@ afterEach(async () => {
   await serving.stop();
 });
 
-const others = async (): Promise<void> => {
-  expect(text(await serving.client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 20_000 }))).toBe('served');
-};
+const others = (): Promise<void> => expectOthersServed(serving);
 const times = (count: number, make: (at: number) => Uint8Array): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
 const reset = (stream: number): Buffer => frame(Type.RST_STREAM, 0, stream, uint32(ErrorCode.CANCEL));

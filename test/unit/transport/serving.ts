@@ -68,6 +68,12 @@ export async function failureOf(call: Promise<unknown>): Promise<GrpcError> {
   throw new Error('the call ended with OK');
 }
 
+/** What a hostile peer must not hinder: another client's call of `/t.T/Echo`. */
+export async function expectOthersServed({ client }: Serving): Promise<void> {
+  const answer = text(await client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 20_000 }));
+  if (answer !== 'served') throw new Error(`/t.T/Echo answered ${answer}`);
+}
+
 export async function all(replies: AsyncIterable<Uint8Array>): Promise<string[]> {
   const seen: string[] = [];
   for await (const reply of replies) seen.push(text(reply));

@@ -3,12 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { connectStreams, GrpcError, listen, Status } from '../../../src/transport/index.ts';
 import { CLUSTER, ENDPOINTS, type ProxyState, XdsServer, type XdsServerOptions } from '../../../src/xds/index.ts';
-import { until as untilFound } from '../../e2e/sluice.ts';
+import { untilHolds as until } from '../../e2e/sluice.ts';
 import { AdsClient } from '../../parts/ads-client.ts';
 import { byName, cluster, endpoints } from '../../parts/xds-envoy.ts';
-
-const until = (holds: () => boolean): Promise<true> =>
-  untilFound(String(holds), async () => (holds() ? true : undefined), 10_000);
 
 const ends: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
