@@ -1,7 +1,8 @@
 /** The Kafka client: an idempotent producer that retries while the broker may have a message. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { murmur2, type ProduceResult, type produceV11 } from '@platformatic/kafka';
+import { murmur2 } from '@platformatic/kafka';
+import { acknowledged } from './acknowledged.ts';
 import type { KafkaConfig } from './config.ts';
 import type { Outcome } from './batch-sender.ts';
 import type { Message } from './message.ts';
@@ -67,10 +68,9 @@ export function openProducer(
       idempotent: true,
       acks: -1,
       retries: true,
-      // The client keeps the error of every attempt in memory, so attempts become rarer.
       retryDelay: (_client, _operation, attempt, _retries, error) => {
         failing(error);
-        return attempt < 8 ? Math.min(50 * 2 ** attempt, 1000) : attempt < 300 ? 1000 : 5000;
+        return Math.min(50 * 2 ** attempt, 1000);
       },
       connectTimeout: CONNECT_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -131,20 +131,6 @@ function* within(error: unknown): Generator<Error> {
   if (error instanceof AggregateError) yield* within(error.errors.at(-1));
   if (error.cause !== undefined) yield* within(error.cause);
   yield error;
-}
-
-/** Partitions that have their records although the slice failed: those of other brokers, and others of the same request. */
-function* acknowledged(error: unknown): Generator<number> {
-  if (!(error instanceof Error)) return;
-  const { produced, response } = error as {
-    readonly produced?: ProduceResult;
-    readonly response?: Partial<produceV11.ProduceResponse>;
-  };
-  for (const { partition } of produced?.offsets ?? []) yield partition;
-  for (const { partitionResponses } of response?.responses ?? [])
-    for (const { index, errorCode } of partitionResponses) if (errorCode === 0) yield index;
-  for (const inner of error instanceof AggregateError ? error.errors : []) yield* acknowledged(inner);
-  yield* acknowledged(error.cause);
 }
 
 function kafkaCodes(error: unknown): string[] {

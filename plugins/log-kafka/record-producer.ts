@@ -5,12 +5,15 @@
 import {
   type API,
   type Callback,
+  type CallbackWithPromise,
   type Connection,
   kGetApi,
+  kPerformWithRetry,
   Producer,
   type ProducerOptions,
   Writer,
 } from '@platformatic/kafka';
+import { forgetOlder } from './acknowledged.ts';
 import { type Compression, type RecordBody, recordBatch } from './record-batch.ts';
 import { Sequences } from './sequences.ts';
 
@@ -49,6 +52,20 @@ export class RecordProducer extends Producer<Buffer, PartitionRecords, string, B
     super[kGetApi]<Arguments, Reply>(name, (error, api) => {
       callback(error, api && (this.#withOwnRequest(api) as unknown as API<A, Reply>));
     });
+  }
+
+  /** The client keeps the errors of all attempts, some 10 KB for each broker, and an outage has no end. */
+  override [kPerformWithRetry]<Result>(
+    operationId: string,
+    operation: (callback: Callback<Result>, attempt: number) => void,
+    callback: CallbackWithPromise<Result>,
+    attempt?: number,
+    errors: Error[] = [],
+    shouldSkipRetry?: (error: Error) => boolean,
+    retryLimit?: number,
+  ): void | Promise<Result> {
+    forgetOlder(errors);
+    return super[kPerformWithRetry](operationId, operation, callback, attempt, errors, shouldSkipRetry, retryLimit);
   }
 
   /** The client's API of a version, whose request is written by us: its connection swaps the request. */
