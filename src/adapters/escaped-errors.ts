@@ -8,6 +8,7 @@ import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
 import { withoutReload } from './loading/reload-url.ts';
+import { runningPlugin } from './running-plugin.ts';
 import { withoutSecretsInUse } from './secrets-in-use.ts';
 
 /** Messages may differ each time; above this many causes, all further ones share one line. */
@@ -35,13 +36,15 @@ export class EscapedErrors {
   /** `of`: the adapter whose own thread or process did not catch it. */
   take(error: unknown, kind: 'rejection' | 'throw', of?: string): void {
     let origin = originOf(error);
+    const started = origin.kind === 'unattributed' ? runningPlugin() : undefined;
     if (of !== undefined) origin = { kind: 'plugin', plugin: of, frame: frameOf(origin) };
+    else if (started !== undefined) origin = { kind: 'plugin', plugin: started.adapter, frame: '' };
     const plugin = origin.kind === 'plugin' ? origin.plugin : '';
     this.#countOf(origin.kind, plugin).count++;
     const times = this.#linesOf(causeKey(error, origin)).admit();
     if (times === 0) return;
     try {
-      this.#say(error, kind, origin, times);
+      this.#say(error, kind, origin, times, started?.handler);
     } catch {
       // The log itself cannot be written; it is counted all the same.
     }
@@ -55,17 +58,19 @@ export class EscapedErrors {
     return [...this.#counts.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
+  /** `handler`: the one that started what failed, where no frame says whose code that is. */
+  #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number, handler?: string): void {
     const error = withoutSecretsInUse(thrown) ?? messageOf(thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':
         return this.#log.error('uncaught error in a plugin; Sluice goes on serving', {
           plugin: origin.plugin,
-          at: placeOf(origin.frame),
+          ...(handler === undefined ? { at: placeOf(origin.frame) } : { handler, mend: NO_LISTENER }),
           how,
           error,
           times,
+          ...(handler === undefined ? {} : { stack: stackOf(error) }),
         });
       case 'sluice':
         return this.#log.error('internal error outside of any call; Sluice goes on serving, please report it', {
@@ -100,6 +105,9 @@ export class EscapedErrors {
   }
 }
 
+const NO_LISTENER =
+  'give each socket, stream and EventEmitter that it opens a listener of error, and catch what its promises reject';
+
 const frameOf = (origin: Origin): string => ('frame' in origin ? origin.frame : '');
 
 /** The place of a known origin; else the message. */
@@ -117,7 +125,7 @@ function nameOf(error: unknown): string {
 }
 
 /** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */
-const placeOf = (frame: string): string =>
+export const placeOf = (frame: string): string =>
   withoutReload(frame.replace(/^at (?:.* \()?(?:file:\/\/)?/, '').replace(/\)$/, ''));
 function stackOf(error: unknown): string | undefined {
   try {

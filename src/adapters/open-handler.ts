@@ -16,6 +16,8 @@ import {
   type LogFields,
 } from './contract.ts';
 import { AdapterError } from './errors.ts';
+import { guardedHandler } from './guarded-handler.ts';
+import { runAs } from './running-plugin.ts';
 import type { EscapedErrors } from './escaped-errors.ts';
 import { logByLevel } from './log/by-level.ts';
 import { handlerLog } from './log/handler-log.ts';
@@ -138,8 +140,12 @@ export async function openHandler(
     clock: environment.clock ?? PROCESS_CLOCK,
     metrics,
     worker: environment.worker ?? { number: 1, count: 1 },
-    background: (work, run) => background.start(work, run),
+    background: (work, run) => {
+      if (isEnded) late(`background ${work}`);
+      else background.start(work, run);
+    },
     ready: (isReady, why) => {
+      if (isEnded) return late(`ready(${isReady})`);
       notReady = isReady ? undefined : (why ?? 'it reports that it is not ready');
       environment.onReadiness?.();
     },
@@ -159,19 +165,23 @@ export async function openHandler(
     isClosed();
   }
 
-  let handler: AnyHandler;
+  const plugin = { adapter: adapter.name, handler: name };
+  let own: AnyHandler;
   try {
-    handler = await opened(adapter, name, config, host, secrets, environment.openWithinMs ?? 10_000, end);
+    own = await runAs(plugin, () =>
+      opened(adapter, name, config, host, secrets, environment.openWithinMs ?? 10_000, end),
+    );
   } catch (error) {
     await end(undefined);
     throw error;
   }
-  const wrong = methodProblem(adapter, handler);
+  const wrong = methodProblem(adapter, own);
   if (wrong !== undefined) {
-    await end(handler);
+    await end(own);
     throw new AdapterError('ADAPTER_METHOD_MISSING', `[${adapter.name}/${name}] ${wrong}`);
   }
 
+  const handler = guardedHandler(own, plugin, lines);
   let ending: Promise<void> | undefined;
   return {
     handler,

@@ -1,5 +1,6 @@
 import { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { Log } from '../adapters/contract.ts';
+import { guardProcess } from '../adapters/process-guards.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
 import { counter } from './families.ts';
 
@@ -9,10 +10,10 @@ import { counter } from './families.ts';
  */
 export function containErrors(log: Log): EscapedErrors {
   const escaped = new EscapedErrors(log);
-  // Includes rejections, since `unhandledRejection` has no listener.
-  process.on('uncaughtException', (error, origin) =>
-    escaped.take(error, origin === 'unhandledRejection' ? 'rejection' : 'throw'),
-  );
+  process.on('uncaughtException', (error) => escaped.take(error, 'throw'));
+  // Without it, a listener that a plugin adds would be the only one to know.
+  process.on('unhandledRejection', (error) => escaped.take(error, 'rejection'));
+  guardProcess(log);
   return escaped;
 }
 

@@ -32,7 +32,7 @@ export default defineAdapter({
         if (path === '/busy') busy(2000);
         if (path === '/busy-later') return sleep(1).then(() => busy(2000)).then(() => allow());
         if (path === '/forgotten-await') void refused();
-        if (path === '/end-of-the-worker') process.exit(); // of its thread
+        if (path === '/end-of-the-worker') process.reallyExit(); // of its thread
         if (path === '/timer') setTimeout(() => { throw new RangeError('thrown in a timer'); }, 1);
         if (path === '/text') void Promise.reject('no error at all'); // oxlint-disable-line
         if (path === '/later') void sleep(1).then(refused);

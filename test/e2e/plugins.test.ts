@@ -818,7 +818,7 @@ describe('a reload', () => {
       'node_modules/there/package.json': manifest('there', { main: 'main.js' }),
       'node_modules/there/main.js': commonJsModule('check-there').replace(
         '=> (path ===',
-        "=> path === '/end' ? process.exit() : (path ===",
+        "=> path === '/end' ? process.reallyExit() : (path ===",
       ),
       'policy.yaml': policyOf(['there'], ['check-there']),
     });

@@ -205,15 +205,15 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
 function refuseExit(url: string): Disposable {
   const before = Object.getOwnPropertyDescriptor(process, 'exit') ?? {};
   const exit = process.exit.bind(process);
-  const instead = (code?: number | string | null): never => {
+  const instead = (...given: [code?: number | string | null]): never => {
     const at = new Error();
     Error.captureStackTrace(at, instead);
     const origin = originOf(at);
-    if (origin.kind !== 'plugin') return exit(code);
+    if (origin.kind !== 'plugin') return exit(...given); // an undefined code would replace process.exitCode
     const place = /(\/[^()]*:\d+:\d+)\)?$/.exec(withoutReload(origin.frame.replace('file://', '')))?.[1] ?? pathOf(url);
     throw new AdapterError(
       'ADAPTER_LOAD_FAILED',
-      `${place}: it calls process.exit(${code ?? ''}) while it loads; a plugin must not end the process, so throw an error`,
+      `${place}: it calls process.exit(${given[0] ?? ''}) while it loads; a plugin must not end the process, so throw an error`,
     );
   };
   process.exit = instead;
