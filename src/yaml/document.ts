@@ -4,6 +4,7 @@
  */
 import {
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
@@ -22,6 +23,9 @@ import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-str
 
 /** Bound on nodes from aliases in one file; a few kilobytes of nested aliases can expand to billions. */
 const MAX_ALIASED_NODES = 100_000;
+
+/** Reading the clock for each item would cost too much. */
+const ITEMS_BETWEEN_LOOKS = 64;
 
 export interface ParsedFile {
   readonly documents: readonly Document[];
@@ -78,15 +82,16 @@ export async function rootOf(
 ): Promise<Node | undefined> {
   if (contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined))
     return undefined;
-  return builder.root(contents as YamlNode, async (list) => {
+  const earlierItems = async (list: YAMLSeq): Promise<Node[]> => {
     const items: Node[] = [];
-    for (const part of earlier(list)) {
+    for await (const part of earlier(list)) {
       onPart(part);
       items.push(...builder.items(part));
       if (slice.isOver) await slice.next();
     }
     return items;
-  });
+  };
+  return builder.root(contents as YamlNode, earlierItems, slice);
 }
 
 const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
@@ -119,18 +124,50 @@ export class TreeBuilder {
   }
 
   /** `earlier`: the earlier items of a top-level list. */
-  async root(node: YamlNode, earlier: (list: YAMLSeq) => Promise<Node[]>): Promise<Node> {
-    if (!isMap<YamlNode, YamlNode | null>(node)) return this.build(node, undefined);
+  async root(node: YamlNode, earlier: (list: YAMLSeq) => Promise<Node[]>, slice: TimeSlice): Promise<Node> {
+    if (!isMap<YamlNode, YamlNode | null>(node)) return this.#grown(node, undefined, slice);
     const place = this.#place(node, undefined);
     this.#anchored(node);
     const entries = new Map<string, MapEntry>();
     for (const { key, value } of node.items) {
       const before = isSeq(value) ? await earlier(value) : [];
-      const entry = this.#entry(key, value, place);
-      if (entry !== undefined) this.#checkNew(entry, entries);
-      if (entry?.value.kind === 'list')
-        entries.set(entry.key, { ...entry, value: { ...entry.value, items: [...before, ...entry.value.items] } });
-      else if (entry !== undefined) entries.set(entry.key, entry);
+      const named = this.#key(key, place);
+      if (named === undefined) continue;
+      const built = await this.#grown(value, named.keyPlace, slice);
+      const entry: MapEntry = {
+        ...named,
+        value: built.kind === 'list' ? { ...built, items: [...before, ...built.items] } : built,
+      };
+      this.#checkNew(entry, entries);
+      entries.set(entry.key, entry);
+    }
+    return { kind: 'map', place, entries };
+  }
+
+  /** As {@link build}, in time slices. */
+  async #grown(node: YamlNode | null, key: Place | undefined, slice: TimeSlice): Promise<Node> {
+    if (!isMap<YamlNode, YamlNode | null>(node) && !isSeq<YamlNode>(node)) return this.build(node, key);
+    this.#anchored(node);
+    const place = this.#place(node, key);
+    let looks = 0;
+    if (isSeq<YamlNode>(node)) {
+      const items: Node[] = [];
+      for (const item of node.items) {
+        items.push(isCollection(item) ? await this.#grown(item, undefined, slice) : this.build(item, undefined));
+        if (++looks % ITEMS_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
+      }
+      return { kind: 'list', place, items };
+    }
+    const entries = new Map<string, MapEntry>();
+    for (const { key: keyNode, value } of node.items) {
+      const named = this.#key(keyNode, place);
+      if (named === undefined) continue;
+      const { keyPlace } = named;
+      const built = isCollection(value) ? await this.#grown(value, keyPlace, slice) : this.build(value, keyPlace);
+      const entry: MapEntry = { ...named, value: built };
+      this.#checkNew(entry, entries);
+      entries.set(entry.key, entry);
+      if (++looks % ITEMS_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
     }
     return { kind: 'map', place, entries };
   }
@@ -156,8 +193,9 @@ export class TreeBuilder {
   #map(items: readonly { key: YamlNode; value: YamlNode | null }[], place: Place): MapNode {
     const entries = new Map<string, MapEntry>();
     for (const { key, value } of items) {
-      const entry = this.#entry(key, value, place);
-      if (entry === undefined) continue;
+      const named = this.#key(key, place);
+      if (named === undefined) continue;
+      const entry: MapEntry = { ...named, value: this.build(value, named.keyPlace) };
       this.#checkNew(entry, entries);
       entries.set(entry.key, entry);
     }
@@ -171,7 +209,7 @@ export class TreeBuilder {
     this.#findings.error('RULES_DUPLICATE', keyPlace, message);
   }
 
-  #entry(key: YamlNode, value: YamlNode | null, place: Place): MapEntry | undefined {
+  #key(key: YamlNode, place: Place): Omit<MapEntry, 'value'> | undefined {
     const keyPlace = this.#place(key, place);
     if (!isScalar(key)) {
       const isTemplate = this.#source.text.startsWith('{{', keyPlace.start - 1);
@@ -182,8 +220,7 @@ export class TreeBuilder {
       return undefined;
     }
     this.#anchored(key);
-    const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
-    return { key: name, keyPlace, value: this.build(value, keyPlace) };
+    return { key: typeof key.value === 'string' ? key.value : (key.source ?? String(key.value)), keyPlace };
   }
 
   #anchored(node: YamlNode | null): void {

@@ -5,39 +5,45 @@
  */
 import { Composer, type CST, type Document, Lexer, Parser, type YAMLSeq } from 'yaml';
 import { withFewerEmptyLines } from './empty-lines.ts';
+import { type Cuts, cutLong, documentOf, filled, OPTIONS, partOf, partsOf } from './long-collections.ts';
 import type { TimeSlice } from '../time/time-slice.ts';
 
 export interface YamlDocument {
   readonly yaml: Document.Parsed;
   /** The earlier items of a list, in order, as documents that each are a list. */
-  readonly earlier: (list: YAMLSeq) => Iterable<Document.Parsed>;
+  readonly earlier: (list: YAMLSeq) => AsyncIterable<Document.Parsed>;
 }
 
 type List = CST.BlockSequence | CST.FlowCollection;
-type Item = List['items'][number];
 
-/** Each pair of keys of a map would be compared; the builder of the tree finds keys that occur twice. */
-const OPTIONS = { prettyErrors: false, logLevel: 'silent', uniqueKeys: false } as const;
-/** Few enough to compose within a slice, many enough to amortize a composer. */
-const ITEMS_OF_PART = 32;
 /** Reading the clock after each lexeme would cost too much. */
 const LEXEMES_BETWEEN_LOOKS = 64;
 
 export async function* yamlDocuments(text: string, slice: TimeSlice): AsyncGenerator<YamlDocument> {
   const composer = new Composer(OPTIONS);
-  const divided: ReadonlyMap<number, readonly List[]>[] = []; // of each document, in order
-  const documentOf = (yaml: Document.Parsed): YamlDocument => {
-    const lists = divided.shift();
-    return { yaml, earlier: (list) => composed(lists?.get(list.range?.[0] ?? -1) ?? []) };
+  const divided: Divided[] = []; // of each document, in order
+  const wholeOf = async (yaml: Document.Parsed): Promise<YamlDocument> => {
+    const { token, lists, cuts } = divided.shift() ?? {};
+    return {
+      yaml: token === undefined || cuts === undefined ? yaml : await filled(yaml, token, cuts, slice),
+      earlier: (list) => composed(lists?.get(list.range?.[0] ?? -1) ?? [], slice),
+    };
   };
   let hasDirectives = false;
   for await (const token of tokensOf(text, slice)) {
     hasDirectives ||= token.type === 'directive'; // parts would be composed without them
-    if (token.type === 'document') divided.push(hasDirectives ? new Map() : divide(token));
-    for (const yaml of composer.next(token)) yield documentOf(yaml as Document.Parsed);
+    if (token.type === 'document')
+      divided.push(hasDirectives ? {} : { token, lists: divide(token), cuts: cutLong(token) });
+    for (const yaml of composer.next(token)) yield await wholeOf(yaml as Document.Parsed);
     if (slice.isOver) await slice.next();
   }
-  for (const yaml of composer.end()) yield documentOf(yaml as Document.Parsed);
+  for (const yaml of composer.end()) yield await wholeOf(yaml as Document.Parsed);
+}
+
+interface Divided {
+  readonly token?: CST.Document;
+  readonly lists?: ReadonlyMap<number, readonly List[]>;
+  readonly cuts?: Cuts;
 }
 
 /** The single document of a text, composed at once; `undefined` if there are more or none. */
@@ -56,10 +62,12 @@ async function* tokensOf(text: string, slice: TimeSlice): AsyncGenerator<CST.Tok
   for (const token of parser.end()) yield token;
 }
 
-function* composed(lists: readonly List[]): Generator<Document.Parsed> {
-  for (const value of lists) {
-    const token: CST.Document = { type: 'document', offset: value.offset, start: [], value };
-    yield* new Composer(OPTIONS).compose([token]) as Generator<Document.Parsed>;
+async function* composed(lists: readonly List[], slice: TimeSlice): AsyncGenerator<Document.Parsed> {
+  for (const list of lists) {
+    const token = documentOf(list);
+    const cuts = cutLong(token);
+    for (const part of new Composer(OPTIONS).compose([token]))
+      yield await filled(part as Document.Parsed, token, cuts, slice);
   }
 }
 
@@ -74,7 +82,7 @@ function divide({ value: top }: CST.Document): ReadonlyMap<number, readonly List
     if (last === undefined || parts.length === 0) continue;
     divided.set(
       value.offset,
-      parts.map((items) => listOf(value, items)),
+      parts.map((items) => partOf(value, items) as List),
     );
     value.items = last as CST.BlockSequence['items'];
   }
@@ -83,29 +91,3 @@ function divide({ value: top }: CST.Document): ReadonlyMap<number, readonly List
 
 const isList = (token: CST.Token | undefined | null): token is List =>
   token?.type === 'block-seq' || (token?.type === 'flow-collection' && token.start.source === '[');
-
-function partsOf({ type, items }: List): Item[][] {
-  const parts: Item[][] = [];
-  let part: Item[] = [];
-  for (const item of items) {
-    // Only between two complete items, so that errors between items are reported in their context.
-    if (
-      part.length >= ITEMS_OF_PART &&
-      item.value !== undefined &&
-      part.at(-1)?.value !== undefined &&
-      (type === 'block-seq' || commas(item) === 1)
-    ) {
-      parts.push(part);
-      part = [type === 'block-seq' ? item : { ...item, start: item.start.filter((token) => token.type !== 'comma') }];
-    } else part.push(item);
-  }
-  return [...parts, part];
-}
-
-const commas = ({ start }: Item): number => start.filter(({ type }) => type === 'comma').length;
-
-function listOf(list: List, items: readonly Item[]): List {
-  if (list.type === 'block-seq') return { ...list, items: items as CST.BlockSequence['items'] };
-  const { offset, indent } = list;
-  return { ...list, items: [...items], end: [{ type: 'flow-seq-end', offset, indent, source: ']' }] };
-}

@@ -172,7 +172,7 @@ async function loadBy(
     findings,
   );
   for (const node of sections.handlers)
-    if (isMap(node, 'handlers', findings)) handlers.read(node);
+    if (isMap(node, 'handlers', findings)) await handlers.read(node, slice);
     else handlers.isIncomplete = true;
   const imported =
     istio.length === 0
@@ -183,7 +183,7 @@ async function loadBy(
           findings,
         );
   handlers.useAdapters(await adapters.including(adaptersNamedIn(imported.handlers)));
-  for (const node of imported.handlers) handlers.read(node);
+  for (const node of imported.handlers) await handlers.read(node, slice);
   const [one] = imported.rules;
   if (one !== undefined)
     ruleLists.push({ node: { kind: 'list', place: one.place, items: imported.rules }, later: [], isImported: true });
@@ -194,7 +194,7 @@ async function loadBy(
   for (const node of imported.attributes) attributes.read(node);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);
   const carriage = new Carriage(() => attributes.attributes);
-  attributes.compileNamed(carriage);
+  await attributes.compileNamed(carriage, slice);
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
   // Each list is released once read: the trees of many rules are larger than the compiled rules.
   for (let list = ruleLists.shift(); list !== undefined; list = ruleLists.shift()) await rules.read(list, slice);

@@ -9,6 +9,7 @@ import { type Type, parseType } from '../../../attributes/types.ts';
 import type { Value } from '../../../attributes/values.ts';
 import { VOCABULARY } from '../../../attributes/vocabulary.ts';
 import { FAILED } from '../../../expression/index.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 import type { Carriage } from '../carriage.ts';
 import { expressionOf } from '../expressions.ts';
 import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
@@ -193,7 +194,7 @@ export class AttributesSection {
   }
 
   /** Compiles the named expressions, ordered by dependency. */
-  compileNamed(carriage: Carriage): void {
+  async compileNamed(carriage: Carriage, slice: TimeSlice): Promise<void> {
     const left = new Map(this.#named);
     for (let isProgress = true; isProgress && left.size > 0;) {
       isProgress = false;
@@ -206,6 +207,7 @@ export class AttributesSection {
         const known = areKnown ? this.#attributes : this.attributes;
         this.#compile(one, known, carriage);
         isProgress = true;
+        if (slice.isOver) await slice.next();
       }
     }
     for (const one of left.values()) {

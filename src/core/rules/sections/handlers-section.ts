@@ -21,6 +21,7 @@ import type { HandlerSpec } from '../policy.ts';
 import type { DialledHandlers } from './dialled-handlers.ts';
 import { runOf } from './run-key.ts';
 import { KEYS, RANGES } from '../keys.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 import { type SpoolSettings, spoolOf } from './spool-key.ts';
 
 /** The adapters that handlers name, before the handlers are read. */
@@ -91,7 +92,7 @@ export class HandlersSection implements DeclaredHandlers {
     return this.#values.files;
   }
 
-  read(section: MapNode): void {
+  async read(section: MapNode, slice: TimeSlice): Promise<void> {
     for (const { key, keyPlace, value } of section.entries.values()) {
       const first = this.names.get(key);
       if (first !== undefined) {
@@ -103,7 +104,8 @@ export class HandlersSection implements DeclaredHandlers {
       this.handlers.delete(key);
       if (!checkName(key, keyPlace, 'a handler', this.#findings)) this.#findings.misplaced.add(kebab(key));
       const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS.handler);
-      if (fields !== undefined) this.#handler(key, fields, value);
+      if (fields !== undefined) await this.#handler(key, fields, value, slice);
+      if (slice.isOver) await slice.next();
     }
   }
 
@@ -117,7 +119,8 @@ export class HandlersSection implements DeclaredHandlers {
         this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or use it in a rule`);
   }
 
-  #handler(name: string, fields: Fields, node: Node): void {
+  /** A config may have thousands of values: each step takes them all. */
+  async #handler(name: string, fields: Fields, node: Node, slice: TimeSlice): Promise<void> {
     fields.required('adapter', 'the name of an adapter, such as quota-memory');
     const adapterName = fields.text('adapter');
     const breaker = fields.map('breaker', 'breaker')?.only(KEYS.breaker);
@@ -157,11 +160,13 @@ export class HandlersSection implements DeclaredHandlers {
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     hideLikelySecrets(adapter.config, configNode);
     const before = this.#findings.hasErrors;
+    if (slice.isOver) await slice.next();
     const written = this.#values.resolvedFor(adapter, configNode);
     const marked = secretsOfConfig(adapter.config, written.value);
     const referred = new Set(written.secrets.map(({ text }) => text));
     this.written.push(...marked.filter(({ text }) => !referred.has(text)));
     const secrets = new SecretTexts([...marked, ...written.secrets]);
+    if (slice.isOver) await slice.next();
     const config = parsedBy(
       adapter.config,
       written.value,
@@ -172,6 +177,7 @@ export class HandlersSection implements DeclaredHandlers {
       { reported: this.#values.unresolved, shown: (text) => secrets.text(text) },
     );
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
+    if (slice.isOver) await slice.next();
     const folder = dirname(fields.place.source.file);
     const origin = this.#adapters.origin(adapterName);
     const run = runOf(fields, origin, this.#findings);
