@@ -281,7 +281,7 @@ const VALUES: readonly (readonly [mistake: string, policy: string, ...said: stri
   [
     'a limit below 0',
     'handlers:\n  l: { adapter: quota-memory, config: {} }\nrules:\n  - { name: a, quota: { handler: l, limit: -3, per: 1m, key: [] } }\n',
-    '4:44 RULES_VALUE limit is the number -3; expected a number of at least 0',
+    '4:44 RULES_VALUE limit is the number -3; expected a number from 0 to 9007199254740991',
   ],
   [
     'braces of Helm in a value',
