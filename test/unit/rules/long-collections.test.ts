@@ -123,5 +123,5 @@ test.each([
     const { longest, total } = await longestTurn(load);
     shares.push(longest / total);
   }
-  expect(Math.min(...shares)).toBeLessThan(0.22);
+  expect(Math.min(...shares)).toBeLessThan(0.17);
 });
