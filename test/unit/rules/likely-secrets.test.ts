@@ -7,6 +7,12 @@ import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { findingText } from '../../../src/yaml/findings.ts';
 
 const secret = z.string().optional().describe('A secret.').meta({ secret: true });
+const group = z.strictObject({
+  pin: secret,
+  get groups(): z.ZodType {
+    return z.array(group).optional().describe('Groups within.');
+  },
+});
 const ADAPTERS = [
   defineAdapter({
     name: 'check-secret',
@@ -22,6 +28,7 @@ const ADAPTERS = [
         .union([z.string(), z.strictObject({ pin: secret })])
         .optional()
         .describe('Either.'),
+      group: group.optional().describe('A group.'),
     }),
     serves: { check: { params: z.strictObject({ pin: secret }), input: { value: 'string' } } },
     open: async () => ({ check: () => () => allow() }),
@@ -54,6 +61,7 @@ test.each([
   ['a short secret', policy('check-secret', '{ singer: h2 }').replace('h2', 'hunter2'.slice(0, 7))],
   ['in a list', policy('check-secret', '{ users: [{ pni: hunter2, name: ann }] }')],
   ['in a union', policy('check-secret', '{ either: { pinn: hunter2 } }')],
+  ['in a schema that has itself', policy('check-secret', '{ group: { groups: [{ pni: hunter2 }] } }')],
   ['on lines of their own', policy('check-secret', '\n      mode: three\n      singer:\n        - hunter2')],
   ['as a block', policy('check-secret', '\n      singer: |\n        hunter2\n      mode: three')],
   ['in params', policy('check-secret', '{}', '{ pinn: hunter2 }')],
