@@ -248,10 +248,12 @@ export class TreeBuilder {
           : this.#open.has(target)
             ? 'refers to a value that contains it'
             : `expands to more than ${MAX_ALIASED_NODES} values`;
-      this.#findings.error(
+      const written = this.#source.text.slice(...this.#range(alias));
+      this.#findings.once(
+        `alias ${written} ${this.#source.file}`,
         'RULES_YAML',
         this.#place(alias, key),
-        `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if it is part of an expression, quote it`,
+        `the alias ${written} ${why}; if it is part of an expression, quote it`,
       );
       const empty = this.#empty(this.#place(alias, key));
       this.#findings.explain(empty.place);

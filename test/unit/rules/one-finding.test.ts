@@ -159,6 +159,13 @@ test('a name that several rules use and none declares has one finding, with all 
   ]);
 });
 
+test('an anchor that is deleted has one finding, with all aliases', async () => {
+  const rules = ['a', 'b'].map((name) => `  - { name: ${name}, deny: {}, match: *inside }\n`).join('');
+  expect(await said(`rules:\n${rules}`)).toEqual([
+    '2:33 RULES_YAML the alias *inside refers to no anchor; if it is part of an expression, quote it (also at 3:33)',
+  ]);
+});
+
 test('keys under a key without a value are taken for its own', async () => {
   expect(await said(POLICY.replace('    config:\n      metrics:', '    config:\n    metrics:'))).toEqual([
     '16:5 RULES_UNKNOWN_KEY a handler has no key metrics; if it belongs to config, indent it deeper',
