@@ -143,7 +143,6 @@ const OF_REMOTE_HANDLERS = ['src/transport', 'src/protobuf', 'gen'];
 const SERVE_GROUND = [
   'contain-errors',
   'errors',
-  'families',
   'grpc-listener',
   'http-listener',
   'refused-connections',

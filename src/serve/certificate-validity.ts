@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Log } from '../adapters/contract.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
 import { messageOf } from '../text/message-of.ts';
-import { gauge } from './families.ts';
+import { gauge } from '../core/metrics/family.ts';
 
 export interface Validity {
   readonly fromMs: number;

@@ -2,7 +2,7 @@ import { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { Log } from '../adapters/contract.ts';
 import { guardProcess } from '../adapters/process-guards.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
-import { counter } from './families.ts';
+import { counter } from '../core/metrics/family.ts';
 
 /**
  * From now on an uncaught error is logged and counted, and this thread continues: a forgotten `await` in one plugin must not stop

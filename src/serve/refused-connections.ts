@@ -7,7 +7,7 @@ import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { Log } from '../adapters/contract.ts';
 import { Throttle } from '../time/throttle.ts';
-import { counter } from './families.ts';
+import { counter } from '../core/metrics/family.ts';
 
 /**
  * The flag or setting that turns TLS on; or the flag of the port beside this one, which speaks TLS if this is cleartext, and the reverse.

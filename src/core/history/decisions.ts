@@ -11,7 +11,7 @@ import { TimeSlice } from '../../time/time-slice.ts';
 import type { LimitVerdict, Verdict } from '../call.ts';
 import type { ReportWriter } from '../dispatch/write-reports.ts';
 import { frameOf, ThrottledLine } from '../handlers/throttled-line.ts';
-import type { MetricFamily } from '../metrics/families.ts';
+import { counter } from '../metrics/family.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { decisionBag } from './decision-wire.ts';
 import type { Decided } from './summary.ts';
@@ -49,12 +49,11 @@ export class Decisions {
     this.#errors = new ThrottledLine(log, 'error', 'internal error while reporting a decision');
   }
 
-  readonly family: MetricFamily = {
-    kind: 'counter',
-    name: 'sluice_decisions_dropped_total',
-    help: 'Decisions that no rule reported because too many waited.',
-    read: () => [{ labels: {}, value: this.dropped }],
-  };
+  readonly family = counter(
+    'sluice_decisions_dropped_total',
+    'Decisions that no rule reported because too many waited.',
+    () => this.dropped,
+  );
 
   /** Called with each verdict, before its answer leaves; all else comes after. `timeMs`: wall clock. */
   offer(

@@ -9,7 +9,7 @@ import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { LimitVerdict, Verdict } from '../call.ts';
 import { BriefRefusals } from './brief-refusals.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
-import type { MetricFamily } from '../metrics/families.ts';
+import { counter } from '../metrics/family.ts';
 import type { QuotaEntry, RuleOutcome } from '../outcome.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { callBytes } from './verdict-size.ts';
@@ -82,12 +82,11 @@ export class KeptVerdicts {
     );
   }
 
-  readonly family: MetricFamily = {
-    kind: 'counter',
-    name: 'sluice_verdicts_skipped_total',
-    help: 'Refusals and shadow hits that /verdicts does not keep because too many came at once.',
-    read: () => [{ labels: {}, value: this.skipped }],
-  };
+  readonly family = counter(
+    'sluice_verdicts_skipped_total',
+    'Refusals and shadow hits that /verdicts does not keep because too many came at once.',
+    () => this.skipped,
+  );
 
   /** Refusals and shadow hits that were not kept because too many came at once. */
   get skipped(): number {

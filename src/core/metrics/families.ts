@@ -1,6 +1,7 @@
 /** The engine's metrics, read when the page is requested. */
 import { unreadable } from '../../attributes/derive.ts';
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
+import { counter, gauge, samples } from './family.ts';
 import { FAILURE_KINDS } from './meters.ts';
 
 export interface MetricSample {
@@ -92,54 +93,45 @@ const HANDLER_COUNTERS: readonly (readonly [name: string, help: string, read: (m
 
 export function metricFamilies(meters: Meters): readonly MetricFamily[] {
   const { calls } = meters;
-  const perRule = RULE_COUNTERS.map(([name, help, read]): MetricFamily => ({
-    kind: 'counter',
-    name,
-    help,
-    *read() {
+  const perRule = RULE_COUNTERS.map(([name, help, read]) =>
+    counter(name, help, function* () {
       for (const [rule, own] of meters.read().rules) yield { labels: { rule }, value: read(own) };
-    },
-  }));
-  const perHandler = HANDLER_COUNTERS.map(([name, help, read]): MetricFamily => ({
-    kind: 'counter',
-    name,
-    help,
-    read: () => [...meters.read().handlers].map(([handler, own]) => ({ labels: { handler }, value: read(own) })),
-  }));
+    }),
+  );
+  const ofHandlers = (read: (own: Readonly<HandlerMeters>) => number): MetricSample[] =>
+    [...meters.read().handlers].map(([handler, own]) => ({ labels: { handler }, value: read(own) }));
+  const perHandler = HANDLER_COUNTERS.map(([name, help, read]) => counter(name, help, () => ofHandlers(read)));
   return [
-    {
-      kind: 'counter',
-      name: 'sluice_calls_total',
-      help: 'Calls answered, by kind and outcome.',
-      read: () =>
-        [...calls].flatMap(([call, { outcomes }]) =>
-          Object.entries(outcomes).map(([outcome, value]) => ({ labels: { call, outcome }, value })),
-        ),
-    },
+    counter('sluice_calls_total', 'Calls answered, by kind and outcome.', () =>
+      [...calls].flatMap(([call, { outcomes }]) =>
+        Object.entries(outcomes).map(([outcome, value]) => ({ labels: { call, outcome }, value })),
+      ),
+    ),
     {
       kind: 'histogram',
       name: 'sluice_call_duration_seconds',
       help: 'Time from the arrival of a call to its verdict.',
       read: () => [...calls].flatMap(([call, { latency }]) => histogramSamples({ call }, latency)),
     },
-    {
-      kind: 'counter',
-      name: 'sluice_forwarded_for_unreadable_total',
-      help: "Requests whose X-Forwarded-For entry at settings.trustedHops is not an address; origin.ip is the peer's.",
-      read: () => [{ labels: {}, value: unreadable.forwardedFor }],
-    },
-    {
-      kind: 'counter',
-      name: 'sluice_forwarded_for_short_total',
-      help: "Requests whose X-Forwarded-For has fewer entries than settings.trustedHops needs; origin.ip is the peer's.",
-      read: () => [{ labels: {}, value: unreadable.forwardedForShort }],
-    },
-    {
-      kind: 'counter',
-      name: 'sluice_calls_without_policy_total',
-      help: 'Calls answered with an error and log entries dropped because no policy was in force.',
-      read: () => [...calls].map(([call, { withoutPolicy }]) => ({ labels: { call }, value: withoutPolicy })),
-    },
+    counter(
+      'sluice_forwarded_for_unreadable_total',
+      "Requests whose X-Forwarded-For entry at settings.trustedHops is not an address; origin.ip is the peer's.",
+      () => unreadable.forwardedFor,
+    ),
+    counter(
+      'sluice_forwarded_for_short_total',
+      "Requests whose X-Forwarded-For has fewer entries than settings.trustedHops needs; origin.ip is the peer's.",
+      () => unreadable.forwardedForShort,
+    ),
+    counter(
+      'sluice_calls_without_policy_total',
+      'Calls answered with an error and log entries dropped because no policy was in force.',
+      () =>
+        samples(
+          'call',
+          [...calls].map(([call, { withoutPolicy }]) => [call, withoutPolicy]),
+        ),
+    ),
     ...perRule,
     ...perHandler,
     {
@@ -149,22 +141,14 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
       read: () =>
         [...meters.read().handlers].flatMap(([handler, { latency }]) => histogramSamples({ handler }, latency)),
     },
-    {
-      kind: 'gauge',
-      name: 'sluice_handler_cache_bytes',
-      help: 'Estimated size of the answers in the cache of the handler.',
-      read: () =>
-        [...meters.read().handlers].map(([handler, { cacheBytes }]) => ({ labels: { handler }, value: cacheBytes })),
-    },
-    {
-      kind: 'counter',
-      name: 'sluice_handler_failures_total',
-      help: 'Failed calls to the handler, by kind.',
-      read: () =>
-        [...meters.read().handlers].flatMap(([handler, { failures }]) =>
-          FAILURE_KINDS.map((kind) => ({ labels: { handler, kind }, value: failures[kind] })),
-        ),
-    },
+    gauge('sluice_handler_cache_bytes', 'Estimated size of the answers in the cache of the handler.', () =>
+      ofHandlers(({ cacheBytes }) => cacheBytes),
+    ),
+    counter('sluice_handler_failures_total', 'Failed calls to the handler, by kind.', () =>
+      [...meters.read().handlers].flatMap(([handler, { failures }]) =>
+        FAILURE_KINDS.map((kind) => ({ labels: { handler, kind }, value: failures[kind] })),
+      ),
+    ),
   ];
 }
 

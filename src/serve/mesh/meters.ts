@@ -20,7 +20,7 @@ import {
   shortName,
   type XdsMeters,
 } from '../../xds/index.ts';
-import { counter, gauge, samples } from '../families.ts';
+import { counter, gauge, samples } from '../../core/metrics/family.ts';
 import { stateOf } from './admin.ts';
 import type { MeshLoading } from './mesh-loader.ts';
 import type { RootConfigMapsState } from './root-config-maps.ts';

@@ -7,7 +7,7 @@ import type { OwnLog } from '../../log/log.ts';
 import type { RefusedCredential } from '../../mesh/resolve/gateways.ts';
 import { Throttle } from '../../time/throttle.ts';
 import type { Proxy } from '../../xds/index.ts';
-import { counter } from '../families.ts';
+import { counter } from '../../core/metrics/family.ts';
 
 /** Then all are forgotten: an identity may get another line within the minute. */
 const MAX_IDENTITIES = 1000;

@@ -14,7 +14,7 @@ import type { Policy } from '../../core/rules/policy.ts';
 import { whyOf } from '../../explain/why.ts';
 import { lineOf } from '../../traffic/write-call.ts';
 import { escapedFamily } from '../contain-errors.ts';
-import { counter } from '../families.ts';
+import { counter } from '../../core/metrics/family.ts';
 import type { Feeds } from './feeds.ts';
 import type { TopLimits } from './top-limits.ts';
 import type { EngineSources } from './thread.ts';

@@ -1,7 +1,7 @@
 import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../yaml/findings.ts';
-import { counter, gauge, samples } from '../families.ts';
+import { counter, gauge, samples } from '../../core/metrics/family.ts';
 import type { PolicyTexts } from './source.ts';
 
 /** Why the policy that was read last is not in force. */

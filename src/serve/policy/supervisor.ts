@@ -14,7 +14,7 @@ import { summedCounts } from '../../core/metrics/rule-counts.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import { CandidateCrew } from './candidate-crew.ts';
 import { escapedFamily } from '../contain-errors.ts';
-import { counter, gauge } from '../families.ts';
+import { counter, gauge } from '../../core/metrics/family.ts';
 import { Crew } from '../crew/crew.ts';
 import type { ListenAt } from '../crew/protocol.ts';
 import { mergedHolders, mergedInspections, resetInspections } from './merge-inspections.ts';

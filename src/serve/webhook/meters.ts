@@ -3,7 +3,7 @@ import { histogramSamples, type MetricFamily } from '../../core/metrics/families
 import { CALL_BOUNDS_MS, Latency } from '../../core/metrics/meters.ts';
 import { SKIP_REASONS } from '../../inject/admission/decision.ts';
 import type { Reviewed } from '../../inject/admission/review.ts';
-import { counter, samples } from '../families.ts';
+import { counter, samples } from '../../core/metrics/family.ts';
 
 export class WebhookMeters {
   readonly #durations = new Latency(CALL_BOUNDS_MS);

@@ -1,5 +1,5 @@
-/** Families of the metrics page. */
-import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
+/** How families of the metrics page are made. */
+import type { MetricFamily, MetricSample } from './families.ts';
 
 /** Samples; or one value without labels, `undefined` while there is none. */
 type Read = () => Iterable<MetricSample> | number | undefined;
