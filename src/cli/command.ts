@@ -32,5 +32,5 @@ export const lenientOption = (): Option =>
 export const jsonOption = (): Option => new Option('--json', 'as JSON, for programs');
 export const allFindingsOption = (): Option =>
   new Option('--all', 'every finding; without it, 50 at most and how many more there are of each code');
-export const adminOption = (): Option =>
-  new Option('--admin <host:port>', 'the admin port of `sluice serve`, on this machine').default('127.0.0.1:15014');
+export const askedOption = (): Option =>
+  new Option('--to <host:port>', 'the admin port of `sluice serve`, on this machine').default('127.0.0.1:15014');

@@ -277,7 +277,7 @@ withEnds('policies that differ, and a server that ends', { timeout: 120_000 }, a
   own.push(() => both.stop());
   policy('b');
   await Promise.all([one, other].map((each) => each.said(/"msg":"policy loaded"/)));
-  expect(await run(['rollback', '--admin', one.admin])).toMatchObject({ code: 0 });
+  expect(await run(['rollback', '--to', one.admin])).toMatchObject({ code: 0 });
   await untilFiring(['SluicePoliciesDiffer'], undefined, both);
   expect(await both.fired()).toEqual(['SluicePoliciesDiffer']);
   policy('c');

@@ -349,7 +349,7 @@ test('a rollback goes back step by step, and ten policies are kept', async () =>
     status: 409,
     body: { error: 'there is no policy 9 steps back: 8 earlier policies are kept, of at most 10' },
   });
-  const printed = await run(['rollback', '--steps', '8', '--admin', `127.0.0.1:${server.adminPort}`]);
+  const printed = await run(['rollback', '--steps', '8', '--to', `127.0.0.1:${server.adminPort}`]);
   expect(printed).toMatchObject({ code: 0, out: `revision ${revisions[10]} is in force\n` });
   // A change of the files takes over.
   await writeFile(live(), policy(99));

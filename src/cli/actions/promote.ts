@@ -2,9 +2,9 @@ import type { ExitCode } from '../exit-codes.ts';
 import { changePolicy } from '../change-policy.ts';
 
 export interface PromoteFlags {
-  readonly admin: string;
+  readonly to: string;
   readonly revision?: string;
 }
 
-export const promote = ({ admin, revision }: PromoteFlags): Promise<ExitCode> =>
-  changePolicy(admin, '/candidate/promote', revision === undefined ? {} : { revision }, 'sluice promote');
+export const promote = ({ to, revision }: PromoteFlags): Promise<ExitCode> =>
+  changePolicy(to, '/candidate/promote', revision === undefined ? {} : { revision }, 'sluice promote');

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { PromoteFlags } from '../actions/promote.ts';
-import { adminOption, type CommandSpec } from '../command.ts';
+import { askedOption, type CommandSpec } from '../command.ts';
 
 export const promote: CommandSpec = {
   name: 'promote',
@@ -15,7 +15,7 @@ export const promote: CommandSpec = {
       '--revision <revision>',
       'refuse if the candidate has changed since: the revision that /candidate showed',
     ),
-    adminOption(),
+    askedOption(),
   ],
   run: async (flags: PromoteFlags) => (await import('../actions/promote.ts')).promote(flags),
 };

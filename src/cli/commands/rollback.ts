@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { RollbackFlags } from '../actions/rollback.ts';
-import { adminOption, type CommandSpec } from '../command.ts';
+import { askedOption, type CommandSpec } from '../command.ts';
 
 export const rollback: CommandSpec = {
   name: 'rollback',
@@ -12,7 +12,7 @@ export const rollback: CommandSpec = {
   },
   flags: [
     new Option('--steps <n>', 'how many policies back; 1 is the one before that in force').default('1'),
-    adminOption(),
+    askedOption(),
   ],
   run: async (flags: RollbackFlags) => (await import('../actions/rollback.ts')).rollback(flags),
 };
