@@ -242,6 +242,7 @@ describe('a warning is', () => {
   });
 
   test.for([
+    ['RANDOM without warm-up', balanced('simple: RANDOM')],
     ['warm-up with ROUND_ROBIN', balanced('simple: ROUND_ROBIN, warmup: { duration: 10s }')],
     [
       'hosts of two Gateways under one wildcard',

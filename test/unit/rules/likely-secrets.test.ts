@@ -34,6 +34,18 @@ const ADAPTERS = [
     open: async () => ({ check: () => () => allow() }),
   }),
   defineAdapter({
+    name: 'check-list',
+    summary: 'Has secrets in a list alone.',
+    config: z.strictObject({
+      users: z
+        .array(z.strictObject({ pin: secret }))
+        .optional()
+        .describe('Users.'),
+    }),
+    serves: { check: { input: { value: 'string' } } },
+    open: async () => ({ check: () => () => allow() }),
+  }),
+  defineAdapter({
     name: 'check-plain',
     summary: 'Has none.',
     config: z.strictObject({ mode: z.string().optional().describe('A mode.') }),
@@ -60,6 +72,8 @@ test.each([
   ['a key that nothing is like', policy('check-secret', '{ mode: three, other: "hunter2" }')],
   ['a short secret', policy('check-secret', '{ singer: h2 }').replace('h2', 'hunter2'.slice(0, 7))],
   ['in a list', policy('check-secret', '{ users: [{ pni: hunter2, name: ann }] }')],
+  ['in a list, where no other is', policy('check-list', '{ users: [{ pni: hunter2 }] }')],
+  ['in a map under an unknown key', policy('check-secret', '{ other: { any: hunter2 } }')],
   ['in a union', policy('check-secret', '{ either: { pinn: hunter2 } }')],
   ['in a schema that has itself', policy('check-secret', '{ group: { groups: [{ pni: hunter2 }] } }')],
   ['on lines of their own', policy('check-secret', '\n      mode: three\n      singer:\n        - hunter2')],
