@@ -22,7 +22,7 @@ export function guardedHandler(handler: AnyHandler, plugin: RunningPlugin, log: 
     ...(has('check') && { check: (rule) => known(handler.check?.(rule) as CheckFunction) }),
     ...(has('lookup') && { lookup: (rule) => known(handler.lookup?.(rule) as LookupFunction) }),
     ...(has('bucket') && { bucket: (rule) => handler.bucket?.(rule) }),
-    ...(has('charge') && { charge: (asks, call) => handler.charge?.(asks, call) ?? [] }),
+    ...(has('charge') && { charge: (asks, call) => handler.charge?.(asks, call) as never }),
     ...(has('reset') && { reset: (asks) => handler.reset?.(asks) }),
     ...(has('look') && { look: (asks, leases) => handler.look?.(asks, leases) ?? [] }),
     ...(has('sink') && { sink: (rule) => handler.sink?.(rule) }),

@@ -5,6 +5,7 @@
 import { type LookupAnswer, valuesOf } from '../../adapters/contract.ts';
 import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
+import { messageOf } from '../../text/message-of.ts';
 import { nextId } from '../call-id.ts';
 import { NO_CALLER } from '../call.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
@@ -82,15 +83,20 @@ function fill(
   gate: Gate,
   scope: CallScope,
 ): void {
-  for (const { name, slot, convert } of outputs) {
-    const value = values[name];
-    const converted = convert(value);
-    bag.fill(slot, converted);
-    if (converted === undefined && value !== undefined && value !== null)
-      gate.leftOut(() => ofOtherType(name, value), scope);
+  try {
+    for (const { name, slot, convert } of outputs) {
+      const value = values[name];
+      const converted = convert(value);
+      bag.fill(slot, converted);
+      if (converted === undefined && value !== undefined && value !== null)
+        gate.leftOut(() => ofOtherType(name, value), scope);
+    }
+    const other = undeclaredName(values, outputs);
+    if (other !== undefined) gate.leftOut(() => undeclared(other, outputs), scope);
+  } catch (error) {
+    gate.leftOut(() => `its answer cannot be read: ${messageOf(error)}`, scope);
+    throw error;
   }
-  const other = undeclaredName(values, outputs);
-  if (other !== undefined) gate.leftOut(() => undeclared(other, outputs), scope);
 }
 
 /** A request as rules see it, for operators. */

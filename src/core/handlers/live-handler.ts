@@ -103,7 +103,7 @@ export class LiveHandler {
       SILENT_LOG,
     );
     const { handler } = open;
-    this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
+    this.charge = (asks, call) => handler.charge?.(asks, call) as readonly QuotaAnswer[]; // anything else is reported
     if (handler.write !== undefined) {
       const delivery = new BatchDelivery(
         this.gate,

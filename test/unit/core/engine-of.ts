@@ -85,8 +85,9 @@ function adapters(scripts: Scripts): Adapter[] {
         return {
           bucket: ({ counter }) => ({ counter }),
           charge: (asks, call) =>
-            script.charge?.(asks as never, call) ??
-            asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 })),
+            script.charge === undefined
+              ? asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }))
+              : script.charge(asks as never, call),
           ...(script.reset === undefined
             ? {}
             : { reset: (asks: readonly QuotaAsk[]) => script.reset?.(asks as never) }),

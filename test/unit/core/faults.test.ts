@@ -187,6 +187,9 @@ test('an enrich that answers with what it does not declare is logged once, and t
   const wrong = await engineOf(policy, { e: { lookup: () => ({ plan: 7 }) as never } });
   await wrong.http(headers);
   expect(JSON.stringify(wrong.logged)).toContain('and not of the type that is declared');
+  const throwing = await engineOf(policy, { e: { lookup: () => Object.defineProperty({}, 'plan', { get: boom }) } });
+  expect((await throwing.http(headers)).outcome).toBe('allow');
+  expect(JSON.stringify(throwing.logged)).toContain('its answer cannot be read: boom');
   const none = await engineOf(policy, { e: { lookup: () => ({ plan: 'gold', more: null }) as never } });
   await none.http(headers);
   expect(none.logged).toEqual([]);

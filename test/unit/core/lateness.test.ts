@@ -235,8 +235,8 @@ test('an observer of a call learns once that the caller left or the call was lat
   expect(told).toEqual(['the caller is gone', 'late']);
 });
 
-test('a deadline beyond the range of timers does not fire early', async () => {
-  const { http } = await engineOf(quota(', deadline: 3000000s'), {
+test('the longest deadline does not fire early', async () => {
+  const { http } = await engineOf(quota(', deadline: 3600s'), {
     q: {
       charge: async () => {
         await pause(30);
