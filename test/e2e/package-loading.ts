@@ -10,7 +10,7 @@ interface Package {
   readonly cwd: string;
 }
 
-const PRINTER = `process.on('exit',()=>console.log(process.moduleLoadList.join('\\n')))`;
+const PRINTER = `process.on('exit',()=>process.stdout.write(process.moduleLoadList.join('\\n')+'\\n'))`;
 
 /** Modules of Node itself that are loaded when a server with a policy ends. */
 export async function builtinsOf(policy: string, installed: Package): Promise<readonly string[]> {
