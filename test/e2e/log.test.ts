@@ -12,10 +12,16 @@ import { peerClient } from './peer-client.ts';
 import { until } from './sluice.ts';
 
 const POLICY = 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n';
-/** As many findings as are shown, of some 40 KB each: together they exceed a pipe and the buffer. */
+/** As many findings as are shown, 20 KB and more together. */
 const ERRORS = 50;
-const UNKNOWN = 'x'.repeat(40_000);
-const WRONG = `rules:\n${Array.from({ length: ERRORS }, (_, nth) => `  - { name: r${nth}, match: request.${UNKNOWN} == "${nth}", deny: {} }\n`).join('')}`;
+const UNKNOWN = 'x'.repeat(400);
+/** Loads whose findings exceed a pipe, which holds 64 KiB. */
+const LOADS_OF_PIPE = 4;
+/** Loads whose findings exceed a pipe and the buffer of 1 MiB. */
+const LOADS_OF_BUFFER = 60;
+/** The log writes a line 20 times in ten seconds, so names change with each 20th load. */
+const wrong = (load: number): string =>
+  `rules:\n${Array.from({ length: ERRORS }, (_, nth) => `  - { name: r${nth}, match: request.n${Math.floor(load / 20)}${UNKNOWN} == "${load}", deny: {} }\n`).join('')}`;
 
 let folder: string;
 let child: ChildProcess | undefined;
@@ -70,12 +76,14 @@ const refusedLoads = async (admin: string): Promise<number> =>
     )?.[1] ?? 0,
   );
 
-/** A policy with enough errors to fill stderr. */
-async function fill({ admin, own }: Unread): Promise<void> {
-  const before = await refusedLoads(admin);
-  writeFileSync(join(folder, 'policy.yaml'), WRONG);
-  own.kill('SIGHUP');
-  await until('the policy is refused', async () => ((await refusedLoads(admin)) > before ? true : undefined), 60_000);
+/** Fills stderr with the errors of policies. */
+async function fill({ admin, own }: Unread, loads = LOADS_OF_PIPE): Promise<void> {
+  for (let load = 0; load < loads; load++) {
+    const before = await refusedLoads(admin);
+    writeFileSync(join(folder, 'policy.yaml'), wrong(load));
+    own.kill('SIGHUP');
+    await until('the policy is refused', async () => (await refusedLoads(admin)) > before, 60_000);
+  }
 }
 
 /** The code of a call that the policy denies; `undefined` without an answer in time. */
@@ -104,7 +112,7 @@ describe.each([['text'], ['json']])('in %s', (format) => {
     '%s: an unread pipe delays nothing; the number of dropped lines is logged when it is read again',
     async (_, more) => {
       const server = await serve(['--log-format', format, ...more]);
-      await fill(server);
+      await fill(server, LOADS_OF_BUFFER);
       expect(await until('it answers', async () => answers(server))).toBe(7);
       let said = '';
       server.own.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -117,7 +125,7 @@ describe.each([['text'], ['json']])('in %s', (format) => {
       expect(format === 'json' ? said.split('\n').every((line) => line === '' || line.startsWith('{')) : true).toBe(
         true,
       );
-      expect(written + dropped).toBeGreaterThanOrEqual(ERRORS);
+      expect(written + dropped).toBeGreaterThanOrEqual(ERRORS * LOADS_OF_BUFFER);
       expect(await stopped(server.own)).toBe(0);
     },
     120_000,
