@@ -197,9 +197,7 @@ const CARRIER = mapOf(
 );
 
 const handlerOf = (adapters: readonly Adapter[], { handler }: PluginSchemas, isComplete: boolean): Schema => {
-  const known = {
-    oneOf: adapters.map(({ name, summary }) => ({ const: name, description: summary })),
-  };
+  const known = { oneOf: adapters.map(({ name, summary }) => ({ const: name, description: summary })) };
   return mapOf(
     'handler',
     {
