@@ -37,7 +37,7 @@ function own(bytes: Uint8Array, asks: readonly Ask[]): Answer {
     return { Error: `${error.position.line}:${error.position.column} ${error.message}`, Dump: null, Limits: null };
   return {
     Error: '',
-    Dump: configDump(domains).trim().split('\n').toSorted(),
+    Dump: configDump(domains).replace(/\n+$/, '').split('\n').toSorted(),
     Limits: asks.map(({ Domain, Entries }) => {
       const root = domains.get(Domain);
       const match = root === undefined ? undefined : matchOf(root, Domain, Entries);

@@ -62,7 +62,7 @@ func answered(q question, manager stats.Manager) (out answer) {
 		files = append(files, config.RateLimitConfigToLoad{Name: f.Name, ConfigYaml: config.ConfigFileContentToYaml(f.Name, string(content))})
 	}
 	loaded := config.NewRateLimitConfigLoaderImpl().Load(files, manager, q.Merge)
-	out.Dump = strings.Split(strings.TrimSpace(loaded.Dump()), "\n")
+	out.Dump = strings.Split(strings.TrimRight(loaded.Dump(), "\n"), "\n")
 	sort.Strings(out.Dump)
 	keys := limiter.NewCacheKeyGenerator("")
 	for _, a := range q.Asks {
