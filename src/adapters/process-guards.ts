@@ -50,7 +50,8 @@ function refuseExit(): void {
   const refusing = (...given: [code?: number | string | null]): never => {
     const refusal = stackBelow(
       refusing,
-      `process.exit(${given[0] ?? ''}) was called in a server, which goes on; throw an error, or leave the end to Sluice, which calls close()`,
+      `process.exit(${given[0] ?? ''}) was called in a server, which goes on; ` +
+        'throw an error, or leave the end to Sluice, which calls close()',
     );
     if (originOf(refusal).kind === 'sluice') return exit(...given);
     throw refusal;

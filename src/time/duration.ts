@@ -13,6 +13,12 @@ export function durationMs(text: string, units: readonly DurationUnit[] = DURATI
   return ms > 0 && Number.isSafeInteger(ms) ? ms : undefined;
 }
 
+/** Our form, in the largest unit that divides the time: `1h`, `90s`, `1500ms`. */
+export function durationText(ms: number): string {
+  const unit = DURATION_UNITS.findLast((one) => ms >= UNIT_MS[one] && ms % UNIT_MS[one] === 0) ?? 'ms';
+  return `${ms / UNIT_MS[unit]}${unit}`;
+}
+
 const UNIT_NANOS: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
   m: 60_000_000_000n,

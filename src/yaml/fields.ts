@@ -1,7 +1,7 @@
 import type { Findings } from './findings.ts';
 import { visible } from '../text/lookalikes.ts';
 import { meant, nearest } from '../text/nearest.ts';
-import { durationMs, type DurationUnit } from '../time/duration.ts';
+import { durationMs, durationText, type DurationUnit } from '../time/duration.ts';
 import {
   isEmpty,
   nodeText,
@@ -14,7 +14,7 @@ import {
 } from './nodes.ts';
 
 /** The least and the most, both included. */
-type Range = readonly [least: number, most: number];
+export type Range = readonly [least: number, most: number];
 /** In ms; ten years. */
 const ANY_TIME: Range = [1, 3660 * 86_400_000];
 
@@ -136,7 +136,9 @@ export class Fields {
     const node = this.node(key);
     const hasForm = node?.kind === 'scalar' && typeof node.value === 'string' && hasFormOfDuration(node.value, units);
     const examples = units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ');
-    const form = hasForm ? `a duration from ${timeText(least)} to ${timeText(most)}` : `a duration such as ${examples}`;
+    const form = hasForm
+      ? `a duration from ${durationText(least)} to ${durationText(most)}`
+      : `a duration such as ${examples}`;
     const wanted = `${form}${others.length === 0 ? '' : `, or ${others.join(', ')}`}`;
     return this.#scalar(key, wanted, (value) => {
       const found = typeof value === 'string' ? durationMs(value, units) : undefined;
@@ -187,17 +189,6 @@ function byteText(bytes: number): string {
   const [unit = '', size = 1] =
     Object.entries(UNIT_BYTES).findLast(([, one]) => bytes >= one && bytes % one === 0) ?? [];
   return `${bytes / size}${unit}`;
-}
-
-function timeText(ms: number): string {
-  for (const [unit, size] of [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-  ] as const)
-    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
-  return `${ms}ms`;
 }
 
 const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };

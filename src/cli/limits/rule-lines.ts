@@ -2,6 +2,7 @@
  * Prints the inspection of quota rules by `sluice serve`, for people.
  * **In**: an inspection of each rule. **Out**: the rules that apply with their counters, then the others with the reason. **Fails**: never.
  */
+import { durationText } from '../../time/duration.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import { shownPath } from '../findings.ts';
@@ -61,20 +62,8 @@ function* factsOf(depth: InspectionDepth, inspection: QuotaInspection): Generato
 }
 
 function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaInspection): string {
-  const period = calendar ?? spanOf(perMs);
+  const period = calendar ?? durationText(perMs);
   return `${limit ?? 'an unknown limit'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
-}
-
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1000],
-] as const;
-/** As in rules: `1h`, `90s`. */
-function spanOf(ms: number): string {
-  const [unit, unitMs] = UNITS.find(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1];
-  return `${ms / unitMs}${unit}`;
 }
 
 function placeOf({ at }: QuotaInspection): string {

@@ -1,5 +1,6 @@
 /** Parts of JSON Schema (draft 2020-12) that describe values as the readers of `src/core/rules` take them. */
-import { KEYS, type KeyTable, type Range, RANGES } from '../../core/rules/keys.ts';
+import { KEYS, type KeyTable, RANGES } from '../../core/rules/keys.ts';
+import type { Range } from '../../yaml/fields.ts';
 import type { DurationUnit } from '../../time/duration.ts';
 
 export type Schema = Readonly<Record<string, unknown>>;

@@ -147,7 +147,8 @@ export class Gate implements CallsOfHandler {
       return this.#overload(
         scope,
         turn,
-        `[${this.label}] was not asked: as many calls run (${this.#running}) and wait (${this.#waiting.size}) as concurrency and queue allow`,
+        `[${this.label}] was not asked: as many calls run (${this.#running}) and wait (${this.#waiting.size}) ` +
+          'as concurrency and queue allow',
       );
     scope.waits();
     const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) =>

@@ -3,6 +3,7 @@
  * The readers refuse all others; `sluice schema` describes each one.
  */
 import type { Algorithm } from '../../adapters/contract.ts';
+import type { Range } from '../../yaml/fields.ts';
 import { ACTION_KINDS } from '../actions.ts';
 
 const ASK = ['handler', 'params', 'input'] as const;
@@ -117,9 +118,6 @@ export const WORDS = {
   whenFull: ['block', 'drop-oldest'],
   algorithm: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] satisfies readonly Algorithm[],
 } as const;
-
-/** The least and the most. */
-export type Range = readonly [least: number, most: number];
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
