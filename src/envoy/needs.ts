@@ -105,7 +105,7 @@ class Collector {
   readonly #policy: Policy;
   readonly #needs: Needs;
   readonly #enrichOf = new Map<string, Rule>();
-  /** Enrich rules that were followed, by call. */
+  /** Named expressions and enrich rules that were followed for the call of a rule; 2^n ways may lead to one. */
   readonly #followed = new Set<string>();
 
   constructor(policy: Policy, needs: Needs) {
@@ -160,6 +160,7 @@ class Collector {
   }
 
   #reads(rule: Rule, call: RuleCall): void {
+    this.#followed.clear();
     for (const { source, reads } of expressionsOf(rule)) {
       for (const read of reads) this.#read(read, source, rule.name, call);
       if (call === 'http') this.#bodySize(source);
@@ -173,20 +174,25 @@ class Collector {
     const attribute = attributes.at(slot);
     if (attribute.source.kind === 'is') {
       const { text, reads } = attribute.source;
+      if (!this.#isFirst(`${slot} ${read.guarded}`)) return;
       for (const inner of reads) this.#read({ ...inner, guarded: inner.guarded || read.guarded }, text, rule, call);
       return;
     }
     if (attribute.source.kind === 'filled') {
       const enrich = this.#enrichOf.get(read.name);
-      const followed = `${rule} ${enrich?.index} ${call}`;
-      if (enrich === undefined || this.#followed.has(followed) || !enrich.calls.has(call)) return;
-      this.#followed.add(followed);
+      if (enrich === undefined || !enrich.calls.has(call) || !this.#isFirst(`rule ${enrich.index}`)) return;
       for (const one of expressionsOf(enrich)) for (const below of one.reads) this.#read(below, one.source, rule, call);
       return;
     }
     for (const part of partsOf(call))
       for (const { kind, name } of attributeNeeds(attribute, read, part, { source, settings: attributes.settings }))
         this.#needs.add(kind, rule, name);
+  }
+
+  #isFirst(step: string): boolean {
+    const isNew = !this.#followed.has(step);
+    this.#followed.add(step);
+    return isNew;
   }
 
   #bodySize(source: string): void {

@@ -10,13 +10,18 @@ type Reads = readonly Read[];
 
 export class Carriage {
   readonly #attributes: () => Attributes;
-  /** By attribute of the policy: the reads of its `is`, or of the enrich rule that fills it. */
+  /** By named expression. */
   readonly #madeOf = new Map<string, Reads>();
+  /** By call and named expression. Without it, expressions that name two others each would be walked 2^n times. */
+  readonly #carried = new Map<string, boolean>();
+  /** By named expression: what it reads that is not one. */
+  readonly #through = new Map<string, ReadonlySet<string>>();
 
   constructor(attributes: () => Attributes) {
     this.#attributes = attributes;
   }
 
+  /** `reads`: of a named expression, each of which was given before. */
   isMadeOf(name: string, reads: Reads): void {
     this.#madeOf.set(name, reads);
   }
@@ -41,19 +46,31 @@ export class Carriage {
         return carriedBy[call] !== undefined;
       case 'from':
         return source.carriers.some(({ kind }) => CARRIED_BY[kind].includes(call));
-      case 'is':
+      case 'is': {
+        const key = `${call} ${name}`;
+        let isCarried = this.#carried.get(key);
+        if (isCarried === undefined)
+          this.#carried.set(key, (isCarried = this.missing(this.readsOf(name), call) === undefined));
+        return isCarried;
+      }
       case 'filled':
-        return this.missing(this.#madeOf.get(name) ?? [], call) === undefined;
+        return true;
     }
   }
 
-  /** All attributes that are read, through named expressions and enrich inputs too. */
-  through(reads: Reads, seen = new Set<string>()): ReadonlySet<string> {
+  /** The attributes that are read, with those that named expressions read in place of these. */
+  through(reads: Reads): ReadonlySet<string> {
+    const found = new Set<string>();
     for (const { name } of reads) {
-      if (seen.has(name)) continue;
-      seen.add(name);
-      this.through(this.#madeOf.get(name) ?? [], seen);
+      if (this.#madeOf.has(name)) for (const one of this.#throughOf(name)) found.add(one);
+      else found.add(name);
     }
-    return seen;
+    return found;
+  }
+
+  #throughOf(name: string): ReadonlySet<string> {
+    let found = this.#through.get(name);
+    if (found === undefined) this.#through.set(name, (found = this.through(this.readsOf(name))));
+    return found;
   }
 }

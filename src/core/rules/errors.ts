@@ -95,8 +95,8 @@ export const RULES_ERRORS = {
     fix: 'Names begin with `my.`: `my.tier`, `my.user.name`.',
   },
   RULES_ATTRIBUTE_CYCLE: {
-    means: 'Named expressions depend on each other in a cycle.',
-    fix: 'Write one of them without the others.',
+    means: 'Named expressions depend on each other in a cycle, or more than 1000 of them in a row.',
+    fix: 'Write one of them without the others; of a long row, write some in one.',
   },
   RULES_ENRICH_CYCLE: {
     means: "Enrich rules depend on each other's outputs in a cycle.",

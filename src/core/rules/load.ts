@@ -189,9 +189,9 @@ async function loadBy(
     ruleLists.push({ node: { kind: 'list', place: one.place, items: imported.rules }, later: [], isImported: true });
   const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes)
-    if (isMap(node, 'attributes', findings)) attributes.read(node);
+    if (isMap(node, 'attributes', findings)) await attributes.read(node, slice);
     else findings.undeclared.add('my');
-  for (const node of imported.attributes) attributes.read(node);
+  for (const node of imported.attributes) await attributes.read(node, slice);
   const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);
   const carriage = new Carriage(() => attributes.attributes);
   await attributes.compileNamed(carriage, slice);
@@ -201,7 +201,7 @@ async function loadBy(
   rules.end();
   settings.checkCount(rules.rules.length);
   settings.checkMasks(attributes.attributes);
-  const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
+  const enrich = await enrichOrder(rules, carriage, attributes.attributes, findings, slice);
 
   const isOnlyCases = cases.length > 0 && policies === 0;
   if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors)

@@ -112,7 +112,7 @@ test.each([
   ['values in a list', inList(`      values: [${lines(30_000, (at) => `a${at}, `)}]\n`)],
   [
     'attributes',
-    `attributes:\n  my.x0: { is: request.path }\n${lines(1500, (at) => `  my.x${at + 1}: { is: my.x${at} }\n`)}${RULE}`,
+    `attributes:\n  my.x0: { is: request.path }\n${lines(999, (at) => `  my.x${at + 1}: { is: my.x${at} }\n`)}${RULE}`,
   ],
   ['handlers', `handlers:\n${lines(3000, (at) => `  h${at}: { adapter: quota-memory, config: {} }\n`)}${RULE}`],
 ])('many %s leave turns to calls', async (_, text) => {

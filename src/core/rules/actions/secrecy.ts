@@ -18,6 +18,8 @@ const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';
 export class Secrecy {
   readonly #attributes: () => Attributes;
   readonly #madeOf: (name: string) => readonly Read[];
+  readonly #exposed: Known = new Map();
+  readonly #read: Known = new Map();
 
   /** `madeOf`: what a named expression reads. */
   constructor(attributes: () => Attributes, madeOf: (name: string) => readonly Read[]) {
@@ -27,51 +29,63 @@ export class Secrecy {
 
   /** As written: `request.api_key`, `request.headers["cookie"]`, or `request.headers`, which contains some. */
   exposedBy(reads: readonly Read[]): readonly string[] {
-    return this.#secretsOf(reads.flatMap(exposedOf), exposedOf, new Set());
+    return [...this.#secretsOf(reads.flatMap(exposedOf), exposedOf, this.#exposed).values()];
   }
 
   /** Whether the value may have a secret in the clear, since the policy writes `reveal(...)` in it, or in an expression that it names. */
   isRevealedBy({ source, reads }: Pick<Compiled, 'source' | 'reads'>): boolean {
     const isNamed = ({ slot }: Read): boolean => this.#attributes().at(slot).source.kind === 'is';
     const read = source.includes('reveal') ? reads.map(({ name }) => ({ name, keys: [] })) : reads.filter(isNamed);
-    return this.#secretsOf(read, (below) => [below], new Set()).length > 0;
+    return this.#secretsOf(read, (below) => [below], this.#read).size > 0;
   }
 
-  /** `counting`: the reads of a named expression that count. */
-  #secretsOf(
-    reads: readonly SecretRead[],
-    counting: (read: Read) => readonly SecretRead[],
-    seen: ReadonlySet<string>,
-  ): readonly string[] {
-    return [...new Set(reads.flatMap((read) => this.#secretsOfOne(read, counting, seen)))];
+  /** `counting`: the reads of a named expression that count; `known` has its secrets. Of several ways to a secret, the first. */
+  #secretsOf(reads: readonly SecretRead[], counting: (read: Read) => readonly SecretRead[], known: Known): Secrets {
+    const found = new Map<string, string>();
+    for (const read of reads)
+      for (const [secret, text] of this.#secretsOfOne(read, counting, known))
+        if (!found.has(secret)) found.set(secret, text);
+    return found;
   }
 
   #secretsOfOne(
     { name, keys }: SecretRead,
     counting: (read: Read) => readonly SecretRead[],
-    seen: ReadonlySet<string>,
-  ): readonly string[] {
+    known: Known,
+  ): Iterable<readonly [secret: string, text: string]> {
     const attributes = this.#attributes();
     const slot = attributes.slotOf(name);
-    if (slot === undefined || seen.has(name)) return [];
+    if (slot === undefined) return [];
     const { secret, source } = attributes.at(slot);
-    if (secret) return [name];
+    if (secret) return [[name, name]];
     if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
-      return keys.length === 0
-        ? [name]
-        : keys
-            .filter(({ key }) => isSecretEntry(attributes, name, key))
-            .map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+      const texts =
+        keys.length === 0
+          ? [name]
+          : keys
+              .filter(({ key }) => isSecretEntry(attributes, name, key))
+              .map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+      return texts.map((text) => [text, text]);
     }
     if (source.kind === 'from')
       return source.carriers.some((carrier) => carrier.kind === 'header' && isSecretHeader(attributes, carrier.name))
-        ? [name]
+        ? [[name, name]]
         : [];
     if (source.kind !== 'is') return [];
-    const below = this.#madeOf(name).flatMap(counting);
-    return this.#secretsOf(below, counting, new Set([...seen, name])).map((one) => `${name} (of ${one})`);
+    let found = known.get(name);
+    if (found === undefined) {
+      const below = this.#secretsOf(this.#madeOf(name).flatMap(counting), counting, known);
+      found = new Map(Array.from(below, ([one, text]) => [one, `${name} (of ${text})`]));
+      known.set(name, found);
+    }
+    return found;
   }
 }
+
+/** By the secret itself: how it is read, as shown. */
+type Secrets = ReadonlyMap<string, string>;
+/** Of named expressions: each is walked once, however many ways lead to it. */
+type Known = Map<string, Secrets>;
 
 /** A read that may carry a secret into the value; of a map: of the keys that it reads, or of all where there are none. */
 type SecretRead = Pick<Read, 'name'> & { readonly keys: readonly { readonly key: string }[] };

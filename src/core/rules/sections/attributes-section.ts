@@ -15,6 +15,7 @@ import { expressionOf } from '../expressions.ts';
 import { type Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import { KEYS } from '../keys.ts';
+import { orderOfNeed } from '../order-of-need.ts';
 import { isEmpty, type MapEntry, type MapNode, type Node, type Place, nodeText, plain } from '../../../yaml/nodes.ts';
 
 interface Named {
@@ -23,6 +24,8 @@ interface Named {
   readonly place: Place;
   readonly secret: boolean;
 }
+/** Evaluating one evaluates those that it reads, and the stack has an end. */
+const MAX_IN_A_ROW = 1000;
 const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
 
 export class AttributesSection {
@@ -44,13 +47,18 @@ export class AttributesSection {
   }
 
   has(name: string): boolean {
-    return this.#attributes.slotOf(name) !== undefined || this.#later.has(name);
+    return this.#has(name) || this.#later.has(name);
   }
 
-  read(section: MapNode): void {
+  #has(name: string): boolean {
+    return this.#attributes.slotOf(name) !== undefined;
+  }
+
+  async read(section: MapNode, slice: TimeSlice): Promise<void> {
     let empty: MapEntry | undefined;
     const entries = [...section.entries.values()];
     for (const [at, entry] of entries.entries()) {
+      if (slice.isOver) await slice.next();
       const { key, keyPlace, value } = entry;
       if (!NAME.test(key)) {
         this.#misnamed(entry, empty);
@@ -195,29 +203,47 @@ export class AttributesSection {
 
   /** Compiles the named expressions, ordered by dependency. */
   async compileNamed(carriage: Carriage, slice: TimeSlice): Promise<void> {
-    const left = new Map(this.#named);
-    for (let isProgress = true; isProgress && left.size > 0;) {
-      isProgress = false;
-      for (const one of left.values()) {
-        if (usesOf(one, left).length > 0) continue;
-        left.delete(one.name);
-        const areKnown = namesIn(one).every((names) =>
-          names.some((name) => this.#attributes.slotOf(name) !== undefined),
-        );
-        const known = areKnown ? this.#attributes : this.attributes;
-        this.#compile(one, known, carriage);
-        isProgress = true;
-        if (slice.isOver) await slice.next();
-      }
+    const written = new Map<Named, readonly (readonly string[])[]>();
+    const needs = new Map<Named, readonly Named[]>();
+    for (const one of this.#named.values()) {
+      const names = namesIn(one);
+      written.set(one, names);
+      needs.set(one, [...new Set(names.flat().flatMap((name) => this.#named.get(name) ?? []))]);
+      if (slice.isOver) await slice.next();
     }
-    for (const one of left.values()) {
+    const { ordered, cyclic } = await orderOfNeed(needs, slice);
+    const depths = new Map<Named, number>();
+    for (const one of ordered) {
+      const depth = needs.get(one)?.reduce((most, other) => Math.max(most, (depths.get(other) ?? 0) + 1), 0) ?? 0;
+      depths.set(one, depth);
+      if (depth >= MAX_IN_A_ROW) this.#refuse(one, depth);
+      else {
+        const areKnown = written.get(one)?.every((names) => names.some((name) => this.#has(name)));
+        this.#compile(one, areKnown === true ? this.#attributes : this.attributes, carriage);
+      }
+      if (slice.isOver) await slice.next();
+    }
+    const inCycles = new Set(cyclic);
+    for (const one of cyclic) {
+      const uses = needs.get(one)?.filter((other) => inCycles.has(other)) ?? [];
       this.#findings.undeclared.add(one.name);
       this.#findings.error(
         'RULES_ATTRIBUTE_CYCLE',
         one.place,
-        `${one.name} depends on ${usesOf(one, left).join(', ')}, which depends on it; write one of them without the other`,
+        `${one.name} depends on ${uses.map(({ name }) => name).join(', ')}, which depends on it; write one of them without the other`,
       );
     }
+  }
+
+  /** Those above it are refused by the first finding. */
+  #refuse({ name, place }: Named, depth: number): void {
+    this.#findings.undeclared.add(name);
+    if (depth > MAX_IN_A_ROW) return;
+    this.#findings.error(
+      'RULES_ATTRIBUTE_CYCLE',
+      place,
+      `${name} is the end of more than ${MAX_IN_A_ROW} named expressions, each of which reads the one before; write some of them in one`,
+    );
   }
 
   #compile({ name, node, secret }: Named, attributes: Attributes, carriage: Carriage): void {
@@ -243,11 +269,6 @@ export class AttributesSection {
     });
   }
 }
-
-/** Names in the text that are not compiled yet. */
-const usesOf = (one: Named, left: ReadonlyMap<string, Named>): string[] => [
-  ...new Set(namesIn(one).flatMap((names) => names.filter((name) => left.has(name)))),
-];
 
 /** Of each name in the text what may be the attribute: of `my.a.b` that is `my.a`, too. */
 function namesIn({ node }: Named): string[][] {

@@ -12,6 +12,7 @@ import { Fields } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import type { Node } from '../../../yaml/nodes.ts';
+import { orderOfNeed } from '../order-of-need.ts';
 import type { EnrichOutput, Rule } from '../rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
 import type { TimeSlice } from '../../../time/time-slice.ts';
@@ -26,7 +27,10 @@ export async function declareOutputs(
 ): Promise<Map<string, readonly EnrichOutput[]>> {
   const found = new Map<string, readonly EnrichOutput[]>();
   for (const { node, later } of lists) {
-    for (const rule of node.kind === 'list' ? node.items : []) declareOf(rule, found, section, handlers, findings);
+    for (const rule of node.kind === 'list' ? node.items : []) {
+      declareOf(rule, found, section, handlers, findings);
+      if (slice.isOver) await slice.next();
+    }
     for (const part of later) {
       if (part.mayHave('enrich')) for (const rule of part.items()) declareOf(rule, found, section, handlers, findings);
       if (slice.isOver) await slice.next();
@@ -106,37 +110,29 @@ function outputsOf(
 }
 
 /** Orders the enrich rules by dependency. */
-export function enrichOrder(
+export async function enrichOrder(
   section: RulesSection,
   carriage: Carriage,
   attributes: Attributes,
   findings: Findings,
-): Rule[] {
+  slice: TimeSlice,
+): Promise<readonly Rule[]> {
   const rules = section.rules.filter(({ action }) => action?.kind === 'enrich');
-  const outputs = new Map(
-    rules.map((rule) => [
-      rule,
-      new Set(rule.action?.kind === 'enrich' ? rule.action.outputs.map(({ slot }) => attributes.at(slot).name) : []),
-    ]),
+  const makers = new Map(
+    rules.flatMap((rule) =>
+      rule.action?.kind === 'enrich'
+        ? rule.action.outputs.map(({ slot }) => [attributes.at(slot).name, rule] as const)
+        : [],
+    ),
   );
-  const needs = new Map(
-    rules.map((rule) => {
-      const read = carriage.through(section.reads.get(rule.name) ?? []);
-      return [rule, rules.filter((other) => [...(outputs.get(other) ?? [])].some((name) => read.has(name)))];
-    }),
-  );
-  const ordered: Rule[] = [];
-  const left = new Set(rules);
-  for (let isProgress = true; isProgress && left.size > 0;) {
-    isProgress = false;
-    for (const rule of left) {
-      if (needs.get(rule)?.some((other) => left.has(other)) === true) continue;
-      ordered.push(rule);
-      left.delete(rule);
-      isProgress = true;
-    }
+  const needs = new Map<Rule, readonly Rule[]>();
+  for (const rule of rules) {
+    const read = carriage.through(section.reads.get(rule.name) ?? []);
+    needs.set(rule, [...new Set([...read].flatMap((name) => makers.get(name) ?? []))]);
+    if (slice.isOver) await slice.next();
   }
-  for (const rule of left) {
+  const { ordered, cyclic } = await orderOfNeed(needs, slice);
+  for (const rule of cyclic) {
     const place = section.places.get(rule.name);
     if (place === undefined) continue;
     findings.error(
