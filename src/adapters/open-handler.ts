@@ -2,7 +2,6 @@
  * **In**: an adapter, a parsed config, the environment of the process. **Out**: an open handler.
  * **Fails**: with an {@link AdapterError} that names adapter and handler; nothing stays open.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
 import { secretsOfConfig } from './config-secrets.ts';
 import { SecretTexts } from '../text/secret-texts.ts';
@@ -216,16 +215,15 @@ async function opened(
   withinMs: number,
   end: (handler: AnyHandler) => Promise<void>,
 ): Promise<AnyHandler> {
-  const over = new AbortController();
   const opening = Promise.resolve().then(() => adapter.open(config, host)); // also if open throws synchronously
-  const late = sleep(withinMs, undefined, { signal: AbortSignal.any([over.signal, host.signal]) }).then(
-    () => {
-      throw new AdapterError('ADAPTER_OPEN_LATE', `[${adapter.name}/${name}] ${openLate(withinMs)}`);
-    },
-    () => {
-      throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] opening was aborted`);
-    },
-  );
+  const given = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    given.reject(new AdapterError('ADAPTER_OPEN_LATE', `[${adapter.name}/${name}] ${openLate(withinMs)}`));
+  }, withinMs);
+  const abort = (): void =>
+    given.reject(new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] opening was aborted`));
+  host.signal.addEventListener('abort', abort, { once: true });
+  if (host.signal.aborted) abort();
   let isGivenUp = false;
   opening
     .then(
@@ -234,7 +232,7 @@ async function opened(
     )
     .catch(() => undefined);
   try {
-    return await Promise.race([opening, late]);
+    return await Promise.race([opening, given.promise]);
   } catch (error) {
     isGivenUp = true;
     if (error instanceof AdapterError) throw error;
@@ -244,7 +242,8 @@ async function opened(
       { cause: secrets.value(error) },
     );
   } finally {
-    over.abort();
+    clearTimeout(timer);
+    host.signal.removeEventListener('abort', abort);
   }
 }
 

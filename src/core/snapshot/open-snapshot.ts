@@ -16,6 +16,7 @@ import { LiveHandler, type LiveHandlerContext, type OpenHandlers } from '../hand
 import { Preparations } from './preparations.ts';
 import { prepareRule } from './prepare-rule.ts';
 import { Snapshot } from './snapshot.ts';
+import { startInSlices } from './start-in-slices.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Finding } from '../../yaml/findings.ts';
@@ -37,6 +38,7 @@ export async function openSnapshot(
   context: SnapshotContext,
   previous: Snapshot | undefined,
 ): Promise<Snapshot> {
+  const slice = new TimeSlice();
   const specs = [...policy.handlers.values()];
   const kept = new Map(
     specs.flatMap((spec): [string, LiveHandler][] => {
@@ -47,6 +49,7 @@ export async function openSnapshot(
   const { opened, findings } = await openAll(
     specs.filter(({ name }) => !kept.has(name)),
     context,
+    slice,
   );
   const handlers = new Map(
     specs.flatMap(({ name }): [string, LiveHandler][] => {
@@ -54,7 +57,6 @@ export async function openSnapshot(
       return handler === undefined ? [] : [[name, handler]];
     }),
   );
-  const slice = new TimeSlice();
   const preparations = new Preparations();
   for (const spec of specs) {
     const handler = kept.get(spec.name);
@@ -64,7 +66,7 @@ export async function openSnapshot(
     findings.length > 0 ? [] : await preparedRules(policy, handlers, context, preparations, findings, slice);
   for (const { rule, why } of await preparations.rejected()) findings.push(rejection(policy, rule, why));
   if (findings.length > 0) {
-    await Promise.all([...opened.values()].map((handler) => handler.close()));
+    await Promise.all(await startInSlices(opened.values(), (handler) => handler.close(), slice));
     await preparations.forget();
     keepMetersOf(previous, context.meters);
     throw new SnapshotError(findings);
@@ -90,11 +92,13 @@ export function keepMetersOf(
 async function openAll(
   specs: readonly HandlerSpec[],
   context: SnapshotContext,
+  slice: TimeSlice,
 ): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
   const opened = new Map<string, LiveHandler>();
   const findings: Finding[] = [];
-  const results = await Promise.allSettled(specs.map((spec) => openOne(spec, context)));
+  const results = await Promise.allSettled(await startInSlices(specs, (spec) => openOne(spec, context), slice));
   for (const [index, result] of results.entries()) {
+    if (slice.isOver) await slice.next();
     const spec = specs[index];
     if (spec === undefined) continue;
     if (result.status === 'fulfilled')

@@ -2,6 +2,8 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Candidates } from '../match/candidates.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
+import { startInSlices } from './start-in-slices.ts';
 import type { Policy } from '../rules/policy.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { PreparedLookup, PreparedQuota } from '../outcome.ts';
@@ -92,7 +94,7 @@ export class Snapshot {
       await new Promise<void>((resolve) => {
         this.#whenFree = resolve;
       });
-    const released = [...this.handlers.values()].map((handler) => handler.release());
+    const released = await startInSlices(this.handlers.values(), (handler) => handler.release(), new TimeSlice());
     await Promise.all([...released, this.#preparations.forget()]);
   }
 }
