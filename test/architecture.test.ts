@@ -110,6 +110,7 @@ const FRONTENDS_MAY = [
   'gen',
   'src/text/message-of.ts',
   'src/text/context-header.ts',
+  'src/text/json-object.ts',
   'src/text/received-header.ts',
   'src/time/shared-slice.ts',
   'src/time/throttle.ts',

@@ -5,7 +5,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isObject, type JsonObject, PROXY_CONTAINER } from '../../src/inject/contract.ts';
+import { PROXY_CONTAINER } from '../../src/inject/contract.ts';
+import { isObject, type JsonObject } from '../../src/text/json-object.ts';
 import { PROBERS_VARIABLE } from '../../src/inject/probes.ts';
 import { messageOf } from '../../src/text/message-of.ts';
 import { configToday } from '../../test/parts/inject-configs.ts';

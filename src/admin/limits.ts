@@ -12,6 +12,7 @@ import { mayChange, RESET_REFUSED, whoAsks } from './change-access.ts';
 import { FROM_REFUSED, leasesFrom } from './lease-query.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { counted } from '../text/counted.ts';
+import { isObject } from '../text/json-object.ts';
 import { messageOf } from '../text/message-of.ts';
 
 /** For requests written by hand. */
@@ -85,7 +86,7 @@ export function addLimits(app: FastifyInstance, sources: AdminSources, onReset: 
 }
 
 const isReset = (answered: unknown): answered is { readonly rules: readonly QuotaInspection[] } =>
-  isMap(answered) && Array.isArray(answered['rules']);
+  isObject(answered) && Array.isArray(answered['rules']);
 
 async function answer(
   sources: AdminSources,
@@ -147,9 +148,9 @@ function callOfBody(text: string): AskedCall {
   const { [kind]: asked, carried = {}, ...others } = body;
   const [stranger] = Object.keys(others);
   if (stranger !== undefined) throw new BadRequest(`expected only carried beside ${kind}; found ${stranger}`);
-  if (!isMap(carried)) throw new BadRequest('carried must be a map, such as {"contextExtension": {"tier": "gold"}}');
+  if (!isObject(carried)) throw new BadRequest('carried must be a map, such as {"contextExtension": {"tier": "gold"}}');
   const requests: readonly unknown[] = kind === 'limit' && Array.isArray(asked) ? asked : [asked];
-  if (requests.length === 0 || !requests.every(isMap))
+  if (requests.length === 0 || !requests.every(isObject))
     throw new BadRequest(
       `${kind} must be a map of attributes, such as {"request.method": "GET"}` +
         (kind === 'limit' ? ', or a list with one map per descriptor' : ''),
@@ -164,10 +165,8 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   } catch (error) {
     throw new BadRequest(`the body is not JSON: ${messageOf(error)}`);
   }
-  if (!isMap(body)) throw new BadRequest('the body must be a JSON object, such as {"http": {"request.path": "/a"}}');
+  if (!isObject(body)) throw new BadRequest('the body must be a JSON object, such as {"http": {"request.path": "/a"}}');
   return body;
 }
 
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

@@ -7,6 +7,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
+import { isObject } from '../text/json-object.ts';
 import { mayChange, PLAY_REFUSED } from './change-access.ts';
 import { findingRows } from './pages.ts';
 import type { AdminSources, PlayRequest } from './sources.ts';
@@ -49,18 +50,16 @@ export function addPlayground(app: FastifyInstance, sources: AdminSources): void
 }
 
 function playRequest(body: unknown): PlayRequest | { readonly wrong: string } {
-  if (!isMap(body)) return { wrong: 'expected a JSON object with policy and request' };
+  if (!isObject(body)) return { wrong: 'expected a JSON object with policy and request' };
   const { policy = null, request, id } = body;
   if (policy !== null && typeof policy !== 'string')
     return { wrong: 'policy must be the text of a policy, or null for the one in force' };
   if (id !== undefined && typeof id !== 'string') return { wrong: 'id must be the id of a kept verdict' };
-  if (!isMap(request)) return { wrong: 'request must be a map with call and attributes' };
+  if (!isObject(request)) return { wrong: 'request must be a map with call and attributes' };
   const { call = 'http', attributes = {}, carried = {} } = request;
   if (!isCallKind(call)) return { wrong: `call is ${JSON.stringify(call)}; expected one of ${CALL_KINDS.join(', ')}` };
-  if (!isMap(attributes) || !isMap(carried)) return { wrong: 'attributes and carried must be maps' };
+  if (!isObject(attributes) || !isObject(carried)) return { wrong: 'attributes and carried must be maps' };
   return { policy: policy ?? undefined, asked: { call, requests: [attributes], carried }, id };
 }
 
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

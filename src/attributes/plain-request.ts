@@ -4,6 +4,7 @@
  * **Fails**: with an {@link AttributeError} that names the attribute.
  */
 import { z } from 'zod';
+import { isObject } from '../text/json-object.ts';
 import { AttributeError } from './errors.ts';
 import type { Attributes } from './attributes.ts';
 import type { Wire } from './bag.ts';
@@ -52,10 +53,9 @@ export function flatRequest(
   return Object.entries(request).flatMap(([key, value]): (readonly [string, unknown])[] => {
     const name = prefix + key;
     const isPrefix =
-      isMap(value) && !known.has(name) && [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
+      isObject(value) &&
+      !known.has(name) &&
+      [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
     return isPrefix ? flatRequest(value, known, `${name}.`) : [[name, value]];
   });
 }
-
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

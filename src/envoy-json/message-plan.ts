@@ -18,7 +18,8 @@ import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
 import type { ProtobufWriter } from '../protobuf/writer.ts';
 import { EnvoyJsonError, errorWithin } from './errors.ts';
 import { envoyType, envoyTypes, TYPE_URL_PREFIX } from './registry.ts';
-import { enumForm, type Form, isObject, isText, PACKED, scalarForm, WELL_KNOWN } from './value-forms.ts';
+import { isObject } from '../text/json-object.ts';
+import { enumForm, type Form, isText, PACKED, scalarForm, WELL_KNOWN } from './value-forms.ts';
 
 interface FieldPlan {
   readonly field: DescField;

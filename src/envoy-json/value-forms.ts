@@ -1,6 +1,7 @@
 /** Forms of values that have no fields of their own: scalars, enums, and the well-known types whose JSON is not that of their fields. */
 import { type DescEnum, ScalarType } from '@bufbuild/protobuf';
 import type { ProtobufWriter } from '../protobuf/writer.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
 
 /** How values of one form are written as a field; a value that does not fit is left to the library. */
 export interface Form {
@@ -9,10 +10,6 @@ export interface Form {
   write(writer: ProtobufWriter, field: number, value: never): void;
 }
 
-type JsonMap = Readonly<Record<string, unknown>>;
-
-export const isObject = (value: unknown): value is JsonMap =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.isWellFormed();
 const isFinite = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value);
 const isWithin =
@@ -106,7 +103,7 @@ export const WELL_KNOWN: Readonly<Record<string, Form | undefined>> = {
   },
   'google.protobuf.Struct': {
     fits: isStruct,
-    write: (writer, field, value: JsonMap) => {
+    write: (writer, field, value: JsonObject) => {
       const begun = writer.begin(field);
       writeStruct(writer, value);
       writer.end(begun);
@@ -153,7 +150,7 @@ function isStruct(value: unknown): boolean {
 const isStructValue = (value: unknown): boolean =>
   isText(value) || typeof value === 'boolean' || isFinite(value) || isStruct(value);
 
-function writeStruct(writer: ProtobufWriter, map: JsonMap): void {
+function writeStruct(writer: ProtobufWriter, map: JsonObject): void {
   for (const key of Object.keys(map).toSorted()) {
     const entry = writer.begin(1);
     writer.item(1, key);
@@ -164,7 +161,7 @@ function writeStruct(writer: ProtobufWriter, map: JsonMap): void {
     else if (typeof value === 'boolean') writer.long(4, value ? 1 : 0);
     else {
       const struct = writer.begin(5);
-      writeStruct(writer, value as JsonMap);
+      writeStruct(writer, value as JsonObject);
       writer.end(struct);
     }
     writer.end(begun);

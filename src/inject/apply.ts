@@ -2,12 +2,11 @@
  * Puts an injection into a pod.
  * **In**: a pod and what is added. **Out**: the pod with it, in place of an earlier injection. **Fails**: never.
  */
+import { isObject, type JsonObject } from '../text/json-object.ts';
 import {
   INJECTED_LISTS,
   type InjectedList,
   type Injection,
-  isObject,
-  type JsonObject,
   type Pod,
   PROXY_CONTAINER,
   STATUS_ANNOTATION,

@@ -6,7 +6,8 @@
 import { z } from 'zod';
 import { messageOf } from '../text/message-of.ts';
 import { goDurationNanos } from '../time/duration.ts';
-import { type InjectConfig, isObject, type JsonObject, type Style } from './contract.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
+import { type InjectConfig, type Style } from './contract.ts';
 import { InjectError } from './errors.ts';
 import { readYaml } from './read-yaml.ts';
 

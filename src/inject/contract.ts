@@ -1,6 +1,6 @@
 /** What injection takes and gives, for manifests and for admission webhooks alike. */
 
-export type JsonObject = Readonly<Record<string, unknown>>;
+import type { JsonObject } from '../text/json-object.ts';
 
 /** A pod, or the template of pods in a Deployment, Job ...; as JSON. */
 export interface Pod {
@@ -49,6 +49,3 @@ export type InjectedList = (typeof INJECTED_LISTS)[number];
 export const PROXY_CONTAINER = 'istio-proxy';
 
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
-
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -5,7 +5,7 @@
  * Parsing takes twenty times as long as expanding, and two pods differ in few values. Values that cannot change the structure of the
  * text are replaced by marks; the text with marks is parsed, and kept; the values are put in the place of the marks.
  */
-import { isObject } from './contract.ts';
+import { isObject } from '../text/json-object.ts';
 import type { Piece } from './template/expand.ts';
 import { readYaml } from './read-yaml.ts';
 

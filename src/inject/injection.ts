@@ -6,13 +6,12 @@
 import { createHash } from 'node:crypto';
 import { checkAnnotations, goBoolean, REWRITE_PROBES, STATUS_PORT } from './annotations.ts';
 import { withoutAdded, withoutInjection } from './apply.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
 import {
   INJECTED_LISTS,
   type InjectConfig,
   type InjectedList,
   type Injection,
-  isObject,
-  type JsonObject,
   type Pod,
   PROXY_CONTAINER,
 } from './contract.ts';

@@ -2,7 +2,8 @@
  * The form of a pod, as far as injection reads or changes it.
  * **In**: metadata and spec as they were written. **Out**: the same, with text where Kubernetes has text. **Fails**: with an InjectError.
  */
-import { isObject, type JsonObject, type Pod } from './contract.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
+import { type Pod } from './contract.ts';
 import { InjectError } from './errors.ts';
 
 /** `where`: `spec.template`, for errors; empty for a Pod. */

@@ -4,7 +4,8 @@
  * **In**: containers of a pod. **Out**: the containers with paths of the agent, and the originals as Istio's agent reads them.
  * **Fails**: never; a probe that cannot be rewritten stays.
  */
-import { isObject, type JsonObject, PROXY_CONTAINER } from './contract.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
+import { PROXY_CONTAINER } from './contract.ts';
 
 export const PROBERS_VARIABLE = 'ISTIO_KUBE_APP_PROBERS';
 

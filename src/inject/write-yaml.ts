@@ -5,7 +5,7 @@
  * The library writes a scalar that is not plainly one; it takes ten times as long for maps and lists of many.
  */
 import { stringify } from 'yaml';
-import { isObject } from './contract.ts';
+import { isObject } from '../text/json-object.ts';
 
 export const writeYaml = (value: unknown): string => {
   const lines = isEmptyOrScalar(value) ? [scalar(value, '')] : block(value, '');

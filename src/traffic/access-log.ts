@@ -6,7 +6,8 @@
 import { uriOfPrincipal } from '../attributes/spiffe.ts';
 import { numberOf } from '../attributes/vocabulary.ts';
 import type { RecordedCall } from './format.ts';
-import { isMap, type JsonMap, shown } from './parse-call.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
+import { shown } from './parse-call.ts';
 
 /** What the value of a key becomes. */
 export type Meaning =
@@ -96,7 +97,7 @@ export class AccessLog {
     this.#keys = new Map([...KEYS, ...own]);
   }
 
-  readonly entryOf = (entry: JsonMap): RecordedCall | string => {
+  readonly entryOf = (entry: JsonObject): RecordedCall | string => {
     const attributes: Record<string, unknown> = {};
     const headers: Record<string, string> = {};
     let time: unknown;
@@ -152,10 +153,10 @@ const MAX_UNKNOWN = 50;
 const NUMBERS: ReadonlySet<string> = new Set(['request.size', 'source.port', 'destination.port']);
 
 /** Envoy nests what the format nests; keys are then joined by a dot. */
-function* flat(entry: JsonMap, prefix = ''): Generator<readonly [key: string, value: unknown]> {
+function* flat(entry: JsonObject, prefix = ''): Generator<readonly [key: string, value: unknown]> {
   for (const key of Object.keys(entry)) {
     const value = entry[key];
-    if (isMap(value)) yield* flat(value, `${prefix}${key}.`);
+    if (isObject(value)) yield* flat(value, `${prefix}${key}.`);
     else yield [prefix + key, value];
   }
 }

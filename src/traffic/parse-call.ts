@@ -2,6 +2,7 @@
  * **In**: the JSON of a line. **Out**: the call. **Fails**: with a text that says what is wrong. The values of attributes are read
  * later, by their types, where a rule reads them.
  */
+import { isObject, type JsonObject } from '../text/json-object.ts';
 import {
   DECIDED_KINDS,
   type DecidedKind,
@@ -12,16 +13,11 @@ import {
   type RecordedVerdict,
 } from './format.ts';
 
-export type JsonMap = Readonly<Record<string, unknown>>;
-
-export const isMap = (value: unknown): value is JsonMap =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const NOTHING: JsonMap = {};
+const NOTHING: JsonObject = {};
 const KINDS: ReadonlySet<unknown> = new Set(DECIDED_KINDS);
 const OUTCOMES: ReadonlySet<unknown> = new Set(['allow', 'deny', 'failed', 'error']);
 
-export function callOf(line: JsonMap): RecordedCall | string {
+export function callOf(line: JsonObject): RecordedCall | string {
   const { id, time, call, tookMs, verdict } = line;
   if (!KINDS.has(call)) return `call is ${shown(call)}; expected ${DECIDED_KINDS.join(', ')}`;
   const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
@@ -40,7 +36,7 @@ export function callOf(line: JsonMap): RecordedCall | string {
 }
 
 const isVerdict = (verdict: unknown): verdict is RecordedVerdict =>
-  isMap(verdict) &&
+  isObject(verdict) &&
   OUTCOMES.has(verdict['outcome']) &&
   (verdict['rule'] === null || typeof verdict['rule'] === 'string') &&
   Array.isArray(verdict['reasons']) &&
@@ -51,24 +47,29 @@ function requestOf({
   carried = NOTHING,
   filled = NOTHING,
   answers = NOTHING,
-}: JsonMap): readonly RecordedRequest[] | string {
-  if (!isMap(attributes)) return `attributes is ${shown(attributes)}; expected a map of attributes`;
-  if (!isMap(carried) || !isMap(filled) || !isMap(answers)) return 'carried, filled and answers must be maps';
+}: JsonObject): readonly RecordedRequest[] | string {
+  if (!isObject(attributes)) return `attributes is ${shown(attributes)}; expected a map of attributes`;
+  if (!isObject(carried) || !isObject(filled) || !isObject(answers)) return 'carried, filled and answers must be maps';
   return [request(attributes, carried, filled, answers)];
 }
 
-function descriptorsOf({ descriptors, filled, answers }: JsonMap): readonly RecordedRequest[] | string {
-  if (!Array.isArray(descriptors) || descriptors.length === 0 || !descriptors.every(isMap))
+function descriptorsOf({ descriptors, filled, answers }: JsonObject): readonly RecordedRequest[] | string {
+  if (!Array.isArray(descriptors) || descriptors.length === 0 || !descriptors.every(isObject))
     return `descriptors is ${shown(descriptors)}; expected a list of maps of attributes`;
   return descriptors.map((attributes, at) => request(attributes, NOTHING, entryAt(filled, at), entryAt(answers, at)));
 }
 
-const entryAt = (list: unknown, at: number): JsonMap => {
+const entryAt = (list: unknown, at: number): JsonObject => {
   const entry: unknown = Array.isArray(list) ? list[at] : undefined;
-  return isMap(entry) ? entry : NOTHING;
+  return isObject(entry) ? entry : NOTHING;
 };
 
-const request = (attributes: JsonMap, carried: JsonMap, filled: JsonMap, answers: JsonMap): RecordedRequest => ({
+const request = (
+  attributes: JsonObject,
+  carried: JsonObject,
+  filled: JsonObject,
+  answers: JsonObject,
+): RecordedRequest => ({
   attributes,
   carried: carried as RecordedCarried,
   filled,

@@ -8,12 +8,13 @@ import { systemReason } from '../text/system-reason.ts';
 import type { TrafficErrorCode, TrafficProblems } from './errors.ts';
 import { FORMAT_VERSION, MAX_LINE_BYTES, type RecordedCall } from './format.ts';
 import { linesOf } from './lines.ts';
-import { callOf, isMap, type JsonMap, shown } from './parse-call.ts';
+import { isObject, type JsonObject } from '../text/json-object.ts';
+import { callOf, shown } from './parse-call.ts';
 
 export interface ReadOptions {
   readonly problems: TrafficProblems;
   /** Reads an entry of an access log, which has no `call`. */
-  readonly entryOf?: (entry: JsonMap) => RecordedCall | string;
+  readonly entryOf?: (entry: JsonObject) => RecordedCall | string;
 }
 
 /** Where a call was read. */
@@ -67,7 +68,7 @@ async function* callsIn(file: string, { problems, entryOf }: ReadOptions): Async
           problem('TRAFFIC_NOT_JSON', `the line is not JSON: ${shown(bytes.toString('utf8', 0, 80))}`);
           continue;
         }
-        if (!isMap(json)) {
+        if (!isObject(json)) {
           problem('TRAFFIC_NOT_A_CALL', `the line is ${shown(json)}; expected an object`);
           continue;
         }

@@ -2,7 +2,8 @@
  * Whether the webhook injects a pod.
  * **In**: a pod as JSON, its namespace, the policy. **Out**: the reason why it is left alone, or nothing. **Fails**: never.
  */
-import { type InjectConfig, isObject, type JsonObject, type Pod } from '../contract.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
+import { type InjectConfig, type Pod } from '../contract.ts';
 
 /** Values of the label `reason` of a metric. */
 export const SKIP_REASONS = [

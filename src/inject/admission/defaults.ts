@@ -2,7 +2,8 @@
  * What an API server fills in where a field is absent. Servers before 1.15 do not default the parts that a webhook adds, and compare pods
  * by them.
  */
-import { type InjectedList, isObject, type JsonObject } from '../contract.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
+import { type InjectedList } from '../contract.ts';
 
 /** 0644 */
 const FILE_MODE = 420;

@@ -2,7 +2,7 @@
  * The object that makes a pod, as far as the pod knows it.
  * **In**: a pod's metadata. **Out**: name and namespace, as templates read them from `.DeploymentMeta`. **Fails**: never.
  */
-import { isObject, type JsonObject } from '../contract.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
 
 /** Labels by which the names of ReplicaSets end: of Deployments, of Argo's Rollouts. */
 const HASH_LABELS = ['pod-template-hash', 'rollouts-pod-template-hash'];

@@ -6,14 +6,8 @@
  * added, and last the status is written. Probes are replaced in between, where the pod's own containers have their indexes.
  */
 import { injectedNames } from '../apply.ts';
-import {
-  INJECTED_LISTS,
-  type InjectedList,
-  type Injection,
-  isObject,
-  type Pod,
-  STATUS_ANNOTATION,
-} from '../contract.ts';
+import { isObject } from '../../text/json-object.ts';
+import { INJECTED_LISTS, type InjectedList, type Injection, type Pod, STATUS_ANNOTATION } from '../contract.ts';
 import { withDefaults } from './defaults.ts';
 
 export type PatchOperation =

@@ -2,7 +2,8 @@
  * The MutatingWebhookConfiguration that makes an API server ask the webhook.
  * **In**: where it is, and whose certificate it has. **Out**: the object, as JSON. **Fails**: never.
  */
-import type { JsonObject, Style } from '../contract.ts';
+import type { JsonObject } from '../../text/json-object.ts';
+import type { Style } from '../contract.ts';
 
 export interface RegistrationOptions {
   readonly name: string;

@@ -5,7 +5,8 @@
  */
 import { messageOf } from '../../text/message-of.ts';
 import type { MeshConfig } from '../configs.ts';
-import { type InjectConfig, type Injection, isObject, type JsonObject, type Pod } from '../contract.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
+import { type InjectConfig, type Injection, type Pod } from '../contract.ts';
 import { InjectError, type InjectErrorCode } from '../errors.ts';
 import { compiledOf, injectionFor } from '../injection.ts';
 import { podOf } from '../pod.ts';

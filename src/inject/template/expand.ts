@@ -7,7 +7,8 @@ import { messageOf } from '../../text/message-of.ts';
 import { InjectError } from '../errors.ts';
 import { callFunction } from './functions.ts';
 import type { Branch, Expression, Node, Pipeline, Template } from './parse.ts';
-import { isMap, isTrue, jsonName, kindOf, printed, type Value } from './values.ts';
+import { isObject } from '../../text/json-object.ts';
+import { isTrue, jsonName, kindOf, printed, type Value } from './values.ts';
 
 /** Of nodes visited, functions called, and characters made by either: some hundred times what a sidecar needs. */
 const MAX_WORK = 2_000_000;
@@ -175,7 +176,7 @@ class Expansion {
 function entriesOf(value: Value): readonly (readonly [Value, Value])[] | undefined {
   if (value === undefined || value === null) return [];
   if (Array.isArray(value)) return value.map((item, index) => [index, item as Value]);
-  if (!isMap(value)) return undefined;
+  if (!isObject(value)) return undefined;
   return Object.keys(value)
     .toSorted()
     .map((key) => [key, value[key]]);
@@ -183,7 +184,7 @@ function entriesOf(value: Value): readonly (readonly [Value, Value])[] | undefin
 
 function fieldOf(value: Value, field: string): Value {
   if (value === undefined || value === null) return undefined;
-  if (isMap(value)) {
+  if (isObject(value)) {
     const name = Object.hasOwn(value, field) ? field : jsonName(field);
     return Object.hasOwn(value, name) ? value[name] : undefined;
   }

@@ -1,6 +1,7 @@
 /** Functions of templates: those of Go's text/template and Istio's that injection needs, and two of our own (`quote`, `annotation`). */
 import { goDurationNanos, goDurationText } from '../../time/duration.ts';
-import { isMap, isTrue, kindOf, printed, type Value } from './values.ts';
+import { isObject } from '../../text/json-object.ts';
+import { isTrue, kindOf, printed, type Value } from './values.ts';
 
 /** Throws an Error with what is wrong. */
 type TemplateFunction = (args: readonly Value[]) => Value;
@@ -27,7 +28,7 @@ const FUNCTIONS: Readonly<Record<string, Declared>> = {
   print: of(0, Infinity, (args) => args.map(printed).join('')),
   println: of(0, Infinity, (args) => `${args.map(printed).join(' ')}\n`),
   printf: of(1, Infinity, ([format, ...args]) => formatted(text('printf', format), args)),
-  isset: of(2, 2, ([map, key]) => isMap(map) && Object.hasOwn(map, text('isset', key))),
+  isset: of(2, 2, ([map, key]) => isObject(map) && Object.hasOwn(map, text('isset', key))),
   formatDuration: of(1, 1, ([value]) => durationText(value)),
   annotation: of(3, 3, ([meta, key, otherwise]) => at(at(meta, 'annotations'), text('annotation', key)) ?? otherwise),
   quote: of(1, 1, ([value]) => JSON.stringify(printed(value))),
@@ -68,7 +69,7 @@ function lengthOf(value: Value): number {
   if (value === undefined) return 0;
   if (typeof value === 'string') return Buffer.byteLength(value);
   if (Array.isArray(value)) return value.length;
-  if (isMap(value)) return Object.keys(value).length;
+  if (isObject(value)) return Object.keys(value).length;
   throw new Error(`${kindOf(value)} has no length`);
 }
 
@@ -80,7 +81,7 @@ function at(value: Value, key: Value): Value {
       throw new Error(`the list has ${value.length} items, and none at ${printed(key)}`);
     return value[key] as Value;
   }
-  if (!isMap(value)) throw new Error(`${kindOf(value)} cannot be indexed`);
+  if (!isObject(value)) throw new Error(`${kindOf(value)} cannot be indexed`);
   const name = text('index', key);
   return Object.hasOwn(value, name) ? value[name] : undefined;
 }

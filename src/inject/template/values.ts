@@ -1,5 +1,5 @@
 /** Values of a template are JSON; a field that is absent is `undefined`, and counts as the zero of any type. */
-import type { JsonObject } from '../contract.ts';
+import { isObject } from '../../text/json-object.ts';
 
 export type Value = unknown;
 
@@ -14,18 +14,15 @@ export function jsonName(field: string): string {
   return name;
 }
 
-export const isMap = (value: Value): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 export const isTrue = (value: Value): boolean =>
-  Array.isArray(value) ? value.length > 0 : isMap(value) ? Object.keys(value).length > 0 : Boolean(value);
+  Array.isArray(value) ? value.length > 0 : isObject(value) ? Object.keys(value).length > 0 : Boolean(value);
 
 export const kindOf = (value: Value): string =>
   value === undefined || value === null
     ? 'nothing'
     : Array.isArray(value)
       ? 'a list'
-      : isMap(value)
+      : isObject(value)
         ? 'a map'
         : `a ${typeof value}`;
 
@@ -34,7 +31,7 @@ export function printed(value: Value): string {
   if (value === undefined) return '';
   if (value === null) return '<nil>';
   if (Array.isArray(value)) return `[${value.map(printed).join(' ')}]`;
-  if (isMap(value))
+  if (isObject(value))
     return `map[${Object.keys(value)
       .toSorted()
       .map((key) => `${key}:${printed(value[key])}`)

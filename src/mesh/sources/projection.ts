@@ -2,16 +2,12 @@
  * The fields of an object of Kubernetes that a mesh reads: a fraction of its bytes, which stays the same while a controller writes others.
  * **In**: an object as the API server sends it, in which any field may be absent or of another type. **Out**: the fields that schemas read.
  */
+import { isObject, type JsonObject } from '../../text/json-object.ts';
 import type { Kind } from '../rules/kinds.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A value of another type is kept, so that the schema reports it. */
 function pick(value: unknown, of: Readonly<Record<string, true | ((value: unknown) => unknown)>>): unknown {
-  if (!isFields(value)) return value;
+  if (!isObject(value)) return value;
   const picked: Record<string, unknown> = {};
   for (const [key, take] of Object.entries(of)) {
     const own = value[key];
@@ -28,7 +24,7 @@ const each =
 
 /** Others may be long, and change by themselves. */
 const ofIstio = (annotations: unknown): unknown =>
-  isFields(annotations)
+  isObject(annotations)
     ? Object.fromEntries(Object.entries(annotations).filter(([key]) => key.includes('istio.io/')))
     : annotations;
 
@@ -37,19 +33,19 @@ const metadata = (value: unknown): unknown =>
 
 const namedPorts = (ports: unknown): unknown =>
   Array.isArray(ports)
-    ? ports.filter((port) => !isFields(port) || port['name'] !== undefined).map((port) => pick(port, CONTAINER_PORT))
+    ? ports.filter((port) => !isObject(port) || port['name'] !== undefined).map((port) => pick(port, CONTAINER_PORT))
     : ports;
 const CONTAINER_PORT = { name: true, containerPort: true } as const;
 function readiness(conditions: unknown): unknown {
   if (!Array.isArray(conditions)) return conditions;
-  const ready = conditions.filter((one) => isFields(one) && one['type'] === 'Ready');
+  const ready = conditions.filter((one) => isObject(one) && one['type'] === 'Ready');
   return ready.length === 0 ? undefined : ready.map((one) => pick(one, CONDITION));
 }
 const CONDITION = { type: true, status: true } as const;
 
 /** A Node has dozens of others. */
 const ofTopology = (labels: unknown): unknown =>
-  isFields(labels)
+  isObject(labels)
     ? Object.fromEntries(
         Object.entries(labels).filter(([key]) => key.startsWith('topology.') || key.startsWith('istio')),
       )
@@ -89,10 +85,10 @@ const FIELDS: Partial<Record<Kind, Parameters<typeof pick>[1]>> = {
 };
 
 /** `object`: without kind and version, which a list has for all its items. */
-export function projected(kind: Kind, apiVersion: string, object: object): Fields {
+export function projected(kind: Kind, apiVersion: string, object: object): JsonObject {
   const fields = FIELDS[kind];
-  const { managedFields: _, ...others } = object as Fields;
+  const { managedFields: _, ...others } = object as JsonObject;
   const { status: __, ...rule } = others;
   const read = fields === undefined ? { ...rule, metadata: metadata(rule['metadata']) } : pick(object, fields);
-  return { ...(read as Fields), apiVersion, kind };
+  return { ...(read as JsonObject), apiVersion, kind };
 }

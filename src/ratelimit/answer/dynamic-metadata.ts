@@ -1,3 +1,4 @@
+import { isObject } from '../../text/json-object.ts';
 import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from '../call.ts';
 
 /**
@@ -33,9 +34,6 @@ function mergeInto(target: Record<string, Json>, source: JsonObject): void {
     else if (isObject(known) && isObject(value)) mergeInto(known as Record<string, Json>, value);
   }
 }
-
-const isObject = (value: Json): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function copyOf(value: JsonObject): JsonObject {
   const copy: Record<string, Json> = {};

@@ -10,6 +10,7 @@ import { MASKED } from '../../attributes/redacted-request.ts';
 import { HIDDEN } from '../../attributes/secrets.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { shownText } from '../../core/rules/shown-text.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
 import type { RecordedCall } from '../../traffic/format.ts';
 import type { PlaygroundOptions } from './playground.ts';
 
@@ -32,15 +33,13 @@ export async function playgroundStart(
 const withoutParams = ({ handlers }: Policy, text: string): string =>
   [...handlers.values()].reduce((shown, { secrets }) => secrets.text(shown), text);
 
-type Values = Readonly<Record<string, unknown>>;
-
 /** `undefined` if the call cannot be written as a request, so that it would be decided otherwise. */
 function playedRequest({ attributes }: Policy, { call, requests: [request] }: RecordedCall): PlayedRequest | undefined {
   if (request === undefined) return undefined;
   const { carried } = request;
-  const isRead = (values: Values): boolean => {
+  const isRead = (values: JsonObject): boolean => {
     try {
-      plainRequest(attributes, values, call, carried as Values);
+      plainRequest(attributes, values, call, carried as JsonObject);
       return true;
     } catch (error) {
       if (error instanceof AttributeError) return false;
@@ -51,18 +50,18 @@ function playedRequest({ attributes }: Policy, { call, requests: [request] }: Re
   // Such as an address, of which the record has `(secret)`.
   const readable = Object.fromEntries(given.filter(([name, value]) => isRead({ [name]: value })));
   if (!isRead(readable)) return undefined;
-  return { call, attributes: readable, carried: carried as Values, hidden: given.flatMap(hiddenIn) };
+  return { call, attributes: readable, carried: carried as JsonObject, hidden: given.flatMap(hiddenIn) };
 }
 
 /** `:path` and its like would contradict a path that somebody changes. */
 const withoutPseudo = (name: string, value: unknown): unknown =>
-  /^request\.header(s|_values)$/.test(name) && isMap(value)
+  /^request\.header(s|_values)$/.test(name) && isObject(value)
     ? Object.fromEntries(Object.entries(value).filter(([header]) => !header.startsWith(':')))
     : value;
 
 /** Names of values that are hidden, whole or in part. */
 const hiddenIn = ([name, value]: readonly [string, unknown]): string[] =>
-  isMap(value)
+  isObject(value)
     ? Object.entries(value).flatMap(([key, one]) => (isHidden(one) ? [`${name}["${key}"]`] : []))
     : isHidden(value)
       ? [name]
@@ -72,5 +71,3 @@ function isHidden(value: unknown): boolean {
   const text = JSON.stringify(value);
   return text.includes(HIDDEN) || text.includes(MASKED);
 }
-
-const isMap = (value: unknown): value is Values => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -21,7 +21,8 @@ import { policyControl } from './changes.ts';
 import { candidateInfo, Loads, policyFamilies } from './loads.ts';
 import { PolicySource } from './source.ts';
 import type { RecordedCall } from '../../traffic/format.ts';
-import { callOf, type JsonMap } from '../../traffic/parse-call.ts';
+import type { JsonObject } from '../../text/json-object.ts';
+import { callOf } from '../../traffic/parse-call.ts';
 import { play } from './playground.ts';
 import { playgroundStart } from './playground-start.ts';
 import { serveByCrew } from './supervisor.ts';
@@ -147,7 +148,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   async function recorded(id: string): Promise<RecordedCall | undefined> {
     const line = await service.sources.recorded(id);
-    const call = line === undefined ? undefined : callOf(JSON.parse(line) as JsonMap);
+    const call = line === undefined ? undefined : callOf(JSON.parse(line) as JsonObject);
     return typeof call === 'string' ? undefined : call;
   }
   const playground = {

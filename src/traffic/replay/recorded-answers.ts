@@ -9,12 +9,12 @@ import { parseDuration } from '../../attributes/time-text.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { EnrichAction, Rule } from '../../core/rules/rule.ts';
 import type { RecordedRequest } from '../format.ts';
-import { isMap, type JsonMap } from '../parse-call.ts';
+import { isObject, type JsonObject } from '../../text/json-object.ts';
 import { RecordedWire } from '../recorded-wire.ts';
 
 /** Outputs by the adapter's names; undefined: the handler knew nothing. */
 export interface RecordedValues {
-  readonly values: JsonMap | undefined;
+  readonly values: JsonObject | undefined;
 }
 
 export class RecordedAnswers {
@@ -38,11 +38,11 @@ export class RecordedAnswers {
   check(rule: string, handler: string, output: Shape | undefined): CheckAnswer | undefined {
     const answers = this.#requestOf(rule)?.answers;
     const said: unknown = answers !== undefined && Object.hasOwn(answers, rule) ? answers[rule] : undefined;
-    if (!isMap(said) || said['handler'] !== handler) return undefined;
+    if (!isObject(said) || said['handler'] !== handler) return undefined;
     const { says, code, reason } = said;
     const text = typeof reason === 'string' ? reason : 'no reason was recorded';
     if (says === 'failed') throw new Unavailable(`as recorded: ${text}`);
-    const made = isMap(said['output']) ? { output: outputOf(said['output'], output) } : {};
+    const made = isObject(said['output']) ? { output: outputOf(said['output'], output) } : {};
     if (says === 'allow') return allow(made);
     return says === 'deny' ? deny(typeof code === 'number' ? code : PERMISSION_DENIED, text, made) : undefined;
   }
@@ -90,7 +90,7 @@ export class RecordedAnswers {
   }
 }
 
-const outputOf = (output: JsonMap, shape: Shape | undefined): JsonMap =>
+const outputOf = (output: JsonObject, shape: Shape | undefined): JsonObject =>
   Object.fromEntries(
     Object.entries(output).map(([name, json]) => {
       const type = shape !== undefined && Object.hasOwn(shape, name) ? shape[name]?.replace(/\?$/, '') : undefined;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { withInjection } from '../../../src/inject/apply.ts';
-import type { Injection, JsonObject, Pod, Style } from '../../../src/inject/contract.ts';
+import type { Injection, Pod, Style } from '../../../src/inject/contract.ts';
+import type { JsonObject } from '../../../src/text/json-object.ts';
 import { injectionFor } from '../../../src/inject/injection.ts';
 import { defaultMeshConfig, type MeshConfig, readMeshConfig } from '../../../src/inject/configs.ts';
 import { podOf } from '../../../src/inject/pod.ts';

@@ -2,13 +2,8 @@ import { applyPatch } from 'rfc6902';
 import { describe, expect, test } from 'vitest';
 import { type PatchOperation, patchOf } from '../../../src/inject/admission/patch.ts';
 import { withDefaults } from '../../../src/inject/admission/defaults.ts';
-import {
-  INJECTED_LISTS,
-  type InjectedList,
-  type Injection,
-  type JsonObject,
-  type Pod,
-} from '../../../src/inject/contract.ts';
+import { INJECTED_LISTS, type InjectedList, type Injection, type Pod } from '../../../src/inject/contract.ts';
+import type { JsonObject } from '../../../src/text/json-object.ts';
 
 const STATUS = 'sidecar.istio.io/status';
 const named = (name: string): JsonObject => ({ name, image: 'registry:5000/own/image:1' });

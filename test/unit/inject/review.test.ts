@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { answerReview, injectorOf, type Injector, ReviewError } from '../../../src/inject/admission/review.ts';
-import type { Injection, JsonObject, Pod } from '../../../src/inject/contract.ts';
+import type { Injection, Pod } from '../../../src/inject/contract.ts';
+import type { JsonObject } from '../../../src/text/json-object.ts';
 import { InjectError } from '../../../src/inject/errors.ts';
 
 const INJECTION: Injection = {

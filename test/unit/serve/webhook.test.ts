@@ -9,7 +9,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually } from '../../../src/adapters/testing/index.ts';
 import { injectorOf } from '../../../src/inject/admission/review.ts';
-import type { InjectConfig, JsonObject } from '../../../src/inject/contract.ts';
+import type { InjectConfig } from '../../../src/inject/contract.ts';
+import type { JsonObject } from '../../../src/text/json-object.ts';
 import { startWebhook, type WebhookServer } from '../../../src/serve/webhook/server.ts';
 import { type Authority, makeAuthority } from '../../parts/certificates.ts';
 

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Json } from '../../../attributes/json-value.ts';
+import { isObject, type JsonObject } from '../../../text/json-object.ts';
 
 export class BadRequest extends Error {}
 
@@ -34,10 +35,8 @@ const MAX_EVALUATIONS = 1000;
 /** Deeper values are refused before anything walks them. */
 const MAX_DEPTH = 64;
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Throws a {@link BadRequest}. */
-export function readDocument(body: Buffer): Fields {
+export function readDocument(body: Buffer): JsonObject {
   let document: unknown;
   try {
     document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
@@ -50,14 +49,14 @@ export function readDocument(body: Buffer): Fields {
 }
 
 /** Throws a {@link BadRequest}. */
-export function readEvaluation(document: Fields): Evaluation {
+export function readEvaluation(document: JsonObject): Evaluation {
   const read = parsed(document);
   if (typeof read === 'string') throw new BadRequest(read);
   return read;
 }
 
 /** `undefined` for a document without evaluations, which is a single one. Throws a {@link BadRequest}. */
-export function readEvaluations(document: Fields): Evaluations | undefined {
+export function readEvaluations(document: JsonObject): Evaluations | undefined {
   const { evaluations, options } = document;
   if (evaluations === undefined || (Array.isArray(evaluations) && evaluations.length === 0)) return undefined;
   if (!Array.isArray(evaluations)) throw new BadRequest('evaluations must be an array');
@@ -77,7 +76,7 @@ export function readEvaluations(document: Fields): Evaluations | undefined {
 const REQUIRED = { subject: ['type', 'id'], action: ['name'], resource: ['type', 'id'] } as const;
 
 /** A part of an item replaces the document's, but for required fields that it lacks. */
-function withDefaults(item: Fields, document: Fields): Fields {
+function withDefaults(item: JsonObject, document: JsonObject): JsonObject {
   const whole: Record<string, unknown> = { context: item['context'] ?? document['context'] };
   for (const [part, names] of Object.entries(REQUIRED)) {
     const [own, common] = [item[part], document[part]];
@@ -89,15 +88,12 @@ function withDefaults(item: Fields, document: Fields): Fields {
   return whole;
 }
 
-function parsed(document: Fields): Evaluation | string {
+function parsed(document: JsonObject): Evaluation | string {
   const read = evaluation.safeParse(document);
   return read.success
     ? read.data
     : read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 }
-
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function isDeeper(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
