@@ -195,7 +195,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Documents of a peer become nodes of rules, which core/rules reads like any others.
   'src/importers/istio': [
     'src/text',
-    'src/time/duration.ts',
+    'src/time',
     'src/attributes',
     'src/yaml',
     'src/core/rules/errors.ts',

@@ -105,19 +105,20 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   const cases: CasesDocument[] = [];
   const istio: MapNode[] = [];
   let isBroken = files.findings.length > 0 || parsed.some(({ broken }) => broken);
-  const sort = (document: Document): void => {
+  const sort = async (document: Document): Promise<void> => {
+    if (slice.isOver) await slice.next();
     const kind = documentKind(document, findings);
     if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
     else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
     else if (kind.kind === 'istio') istio.push(kind.root);
     else if (kind.kind === 'list') {
-      kind.items.forEach(sort);
+      for (const item of kind.items) await sort(item);
       isBroken ||= !kind.isWhole;
     } else if (kind.kind === 'refused') isBroken = true;
   };
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
-    for (const document of documents) sort(document);
+    for (const document of documents) await sort(document);
   }
   const of = (key: string): Node[] => roots.flatMap(({ root }) => root.entries.get(key)?.value ?? []);
   const rules = roots.flatMap(({ root, laterRules }): RuleList[] => {
@@ -177,10 +178,13 @@ async function loadBy(
   const imported =
     istio.length === 0
       ? NOTHING_IMPORTED
-      : (await import('../../importers/istio/index.ts')).translateIstio(
+      : await (
+          await import('../../importers/istio/index.ts')
+        ).translateIstio(
           istio,
           { settings: settings.istio, handlers: new Set(handlers.names.keys()), isLenient },
           findings,
+          slice,
         );
   handlers.useAdapters(await adapters.including(adaptersNamedIn(imported.handlers)));
   for (const node of imported.handlers) await handlers.read(node, slice);

@@ -3,6 +3,7 @@
  * **In**: objects of all documents. **Out**: rules, in Istio's order: CUSTOM, DENY, the deny of what no ALLOW policy allows, ALLOW, AUDIT.
  * **Fails**: with findings; a policy with an error has no rules.
  */
+import type { TimeSlice } from '../../time/time-slice.ts';
 import { fieldsOf, type Fields } from '../../yaml/fields.ts';
 import type { Node, Place } from '../../yaml/nodes.ts';
 import { operationTests, sourceTests, whenTests } from './conditions.ts';
@@ -52,14 +53,14 @@ export class AuthorizationPolicies {
     this.#translation = translation;
   }
 
-  add(object: IstioObject): void {
+  async add(object: IstioObject, slice: TimeSlice): Promise<void> {
     const { findings } = this.#translation;
     const { spec, annotations, place } = object;
     spec.only(['selector', 'targetRef', 'targetRefs', 'rules', 'action', 'provider']);
     const action = spec.has('action') ? spec.word('action', ['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']) : 'ALLOW';
     const selected = selection(object, this.#translation);
     if (selected !== undefined) this.selections.add(selected);
-    const rules = this.#rulesOf(object);
+    const rules = await this.#rulesOf(object, slice);
     if (action === undefined) return;
     const written = annotations.get('istio.io/dry-run');
     const isDryRun = written !== undefined && TRUE.test(written);
@@ -84,15 +85,15 @@ export class AuthorizationPolicies {
       this.deciding.set(selected, object);
     switch (action) {
       case 'ALLOW':
-        return this.#allow(policy, rules);
+        return this.#allow(policy, rules, slice);
       case 'DENY':
-        return policy.each(rules, 'wider', (rule) => this.rules.deny.push(rule({ deny: { status: 403 } })));
+        return policy.each(rules, 'wider', slice, (rule) => this.rules.deny.push(rule({ deny: { status: 403 } })));
       case 'AUDIT':
-        return policy.each(rules, 'wider', (rule, id) =>
+        return policy.each(rules, 'wider', slice, (rule, id) =>
           this.rules.audit.push(rule({ onAllow: { metadata: { istio_audit: id } } })),
         );
       case 'CUSTOM':
-        return this.#custom(object, policy, rules);
+        return this.#custom(object, policy, rules, slice);
     }
   }
 
@@ -102,9 +103,9 @@ export class AuthorizationPolicies {
       if (!this.#allowing.has(group)) this.rules.allow.push(policy.nothing(group));
   }
 
-  #allow(policy: PolicyWriter, rules: readonly PolicyRule[]): void {
+  async #allow(policy: PolicyWriter, rules: readonly PolicyRule[], slice: TimeSlice): Promise<void> {
     const group = policy.isDryRun ? ALLOWED_IN_DRY_RUN : ALLOWED;
-    policy.each(rules, 'narrower', (rule) => this.rules.allow.push(rule({ allow: group })));
+    await policy.each(rules, 'narrower', slice, (rule) => this.rules.allow.push(rule({ allow: group })));
     if (rules.length === 0) this.#allowingNothing.set(group, policy);
     else this.#allowing.add(group);
     const key = `${group} ${policy.selected ?? ''}`;
@@ -113,7 +114,12 @@ export class AuthorizationPolicies {
     this.rules.unlessAllowed.push(policy.whole({ deny: { status: 403, unlessAllowed: group } }));
   }
 
-  #custom(object: IstioObject, policy: PolicyWriter, rules: readonly PolicyRule[]): void {
+  async #custom(
+    object: IstioObject,
+    policy: PolicyWriter,
+    rules: readonly PolicyRule[],
+    slice: TimeSlice,
+  ): Promise<void> {
     const { findings, settings, handlers, isLenient } = this.#translation;
     const provider = object.spec.map('provider', 'provider')?.only(['name']);
     const name = provider?.text('name');
@@ -136,12 +142,12 @@ export class AuthorizationPolicies {
       }
       findings.add('warning', 'ISTIO_PROVIDER', place, `${message}; calls of ${object.name} are denied`);
     }
-    policy.each(rules, 'wider', (rule) =>
+    await policy.each(rules, 'wider', slice, (rule) =>
       this.rules.custom.push(rule(check === undefined ? { deny: { status: 403 } } : { check })),
     );
   }
 
-  #rulesOf({ spec, namespace }: IstioObject): readonly PolicyRule[] {
+  async #rulesOf({ spec, namespace }: IstioObject, slice: TimeSlice): Promise<readonly PolicyRule[]> {
     const context = { namespace, translation: this.#translation };
     const { findings } = this.#translation;
     const parts = (of: Fields, key: 'from' | 'to', inner: string, read: (fields: Fields) => Test[]): Test[][] => {
@@ -162,12 +168,13 @@ export class AuthorizationPolicies {
         return inside === undefined ? [] : read(inside);
       });
     };
-    return itemsOf(spec, 'rules', findings).map((item) => {
+    const rules: PolicyRule[] = [];
+    for (const item of itemsOf(spec, 'rules', findings)) {
       if (isNothing(item))
         report(findings, 'ISTIO_VALUE', item.place, 'a rule is nothing; write {} for a rule that any call meets');
       const fields = isNothing(item) ? undefined : fieldsOf(item, 'a rule', findings)?.only(['from', 'to', 'when']);
       const when = fields === undefined ? [] : itemsOf(fields, 'when', findings);
-      return {
+      rules.push({
         place: item.place,
         from: fields === undefined ? [] : parts(fields, 'from', 'source', (source) => sourceTests(source, context)),
         to:
@@ -178,8 +185,10 @@ export class AuthorizationPolicies {
           const condition = fieldsOf(one, 'a condition', findings);
           return condition === undefined ? [] : whenTests(condition, context);
         }),
-      };
-    });
+      });
+      if (slice.isOver) await slice.next();
+    }
+    return rules;
   }
 }
 
@@ -200,7 +209,12 @@ class PolicyWriter {
   }
 
   /** Calls `write` with each rule. `tcp`: what a rule means on a connection, where it has tests that need HTTP. */
-  each(rules: readonly PolicyRule[], tcp: 'wider' | 'narrower', write: (rule: Rule, id: string) => void): void {
+  async each(
+    rules: readonly PolicyRule[],
+    tcp: 'wider' | 'narrower',
+    slice: TimeSlice,
+    write: (rule: Rule, id: string) => void,
+  ): Promise<void> {
     for (const [index, rule] of rules.entries()) {
       const id = `${this.#id}-rule[${index}]`;
       const needsHttp = [...rule.from.flat(), ...rule.to.flat(), ...rule.when].some((test) => test.needsHttp);
@@ -208,6 +222,7 @@ class PolicyWriter {
       write(this.#rule(id, this.#matchOf(rule, false), needsHttp ? ['http'] : both, rule.place), id);
       if (needsHttp && tcp === 'wider')
         write(this.#rule(`${id}-tcp`, this.#matchOf(rule, true), ['tcp'], rule.place), id);
+      if (slice.isOver) await slice.next();
     }
   }
 

@@ -3,6 +3,7 @@
  * **In**: the documents, `settings.istio`, names of handlers. **Out**: ordinary rules as nodes, whose places are in Istio's files.
  * **Fails**: with findings; nothing is dropped silently.
  */
+import type { TimeSlice } from '../../time/time-slice.ts';
 import type { Findings } from '../../yaml/findings.ts';
 import type { MapNode, Node, Place } from '../../yaml/nodes.ts';
 import type { IstioSettings } from '../../core/rules/sections/istio-settings.ts';
@@ -34,11 +35,12 @@ export interface Translated {
   readonly attributes: readonly MapNode[];
 }
 
-export function translateIstio(
+export async function translateIstio(
   documents: readonly MapNode[],
   { settings, handlers, isLenient }: TranslationOptions,
   findings: Findings,
-): Translated {
+  slice: TimeSlice,
+): Promise<Translated> {
   const verifying = documents.filter((root) => textOf(root, 'kind') === AUTHENTICATION).length;
   const claims = verifying > 0 ? 'my.istio.?claims' : 'request.auth.?claims';
   const translation: Translation = { settings, findings, isLenient, handlers, claims };
@@ -49,6 +51,7 @@ export function translateIstio(
   const names = new Set<string>();
   let first: Place | undefined;
   for (const root of documents) {
+    if (slice.isOver) await slice.next();
     const version = textOf(root, 'apiVersion');
     const kind = textOf(root, 'kind');
     if (KINDS.get(kind)?.includes(version) !== true) {
@@ -69,12 +72,12 @@ export function translateIstio(
       findings.error('RULES_DUPLICATE', object.place, `${name} is declared twice; remove one of the two`);
     names.add(name);
     first ??= object.place;
-    if (kind === AUTHORIZATION) policies.add(object);
+    if (kind === AUTHORIZATION) await policies.add(object, slice);
     else if (kind === AUTHENTICATION) authentications.add(object);
     else objects.add(object);
   }
   policies.end();
-  rbac.end(policies.deciding);
+  await rbac.end(policies.deciding, slice);
   if (first === undefined) return { rules: [], handlers: [], attributes: [] };
   const { custom, deny, unlessAllowed, allow, audit } = policies.rules;
   const selections = new Set([...policies.selections, ...authentications.selections, ...rbac.selections]);

@@ -4,6 +4,7 @@
  * where RBAC is on.
  * **Fails**: never; what has no effect is a warning.
  */
+import type { TimeSlice } from '../../time/time-slice.ts';
 import type { Node, Place } from '../../yaml/nodes.ts';
 import { meant } from '../../text/nearest.ts';
 import { mapNode, type Plain } from './nodes.ts';
@@ -47,7 +48,7 @@ export class Rbac {
   }
 
   /** After all objects. `deciding`: AuthorizationPolicies, whose workloads RBAC leaves to them, by selection. */
-  end(deciding: ReadonlyMap<string | undefined, IstioObject>): void {
+  async end(deciding: ReadonlyMap<string | undefined, IstioObject>, slice: TimeSlice): Promise<void> {
     const { findings } = this.#translation;
     const config = this.#objects.configs.find(({ kind }) => kind === CLUSTER_CONFIG) ?? this.#objects.configs[0];
     for (const other of this.#objects.configs)
@@ -73,13 +74,20 @@ export class Rbac {
       );
       return;
     }
-    this.#write(config, deciding);
+    await this.#write(config, deciding, slice);
   }
 
-  #write(config: Config, deciding: ReadonlyMap<string | undefined, IstioObject>): void {
+  async #write(
+    config: Config,
+    deciding: ReadonlyMap<string | undefined, IstioObject>,
+    slice: TimeSlice,
+  ): Promise<void> {
     const { enabled, place, isPermissive, kind } = config;
     const tried = new Map<string, Tried>();
-    for (const binding of this.#objects.bindings) this.#writeBinding(binding, isPermissive, tried);
+    for (const binding of this.#objects.bindings) {
+      this.#writeBinding(binding, isPermissive, tried);
+      if (slice.isOver) await slice.next();
+    }
     for (const [key, { place: ofRole }] of this.#objects.roles)
       if (!this.#bound.has(key))
         report(this.#translation.findings, 'ISTIO_NEVER', ofRole, `no ServiceRoleBinding binds ServiceRole ${key}`);

@@ -2,7 +2,7 @@
 import { isChangeableHeader, OF_THE_PROXY } from '../../header-names.ts';
 import type { Attributes } from '../../../attributes/attributes.ts';
 import type { CompiledText, TextOptions } from '../../../expression/index.ts';
-import { MAX_BODY, MAX_HEADER } from '../../text-bounds.ts';
+import { MAX_BODY, MAX_HEADER, MAX_HEADERS } from '../../text-bounds.ts';
 import { textOfNode } from '../expressions.ts';
 import { Fields, fieldsOf, listOfNodes } from '../../../yaml/fields.ts';
 import type { Findings } from '../../../yaml/findings.ts';
@@ -17,6 +17,9 @@ interface TextsOptions {
   readonly mayBeLists?: boolean;
   readonly mayBreakLines?: boolean;
 }
+
+/** More texts of one map are refused unread: a rule is read in one turn of the event loop. */
+const MAX_READ = 1000;
 
 type Texts = readonly (readonly [name: string, value: CompiledText])[];
 
@@ -90,8 +93,18 @@ export class ChangesReader {
       );
       return [];
     }
+    const entries = [...node.entries.values()];
+    const count = entries.reduce((sum, { value }) => sum + (value.kind === 'list' ? value.items.length : 1), 0);
+    if (count > MAX_READ) {
+      this.#findings.error(
+        'RULES_MANY_HEADERS',
+        node.place,
+        `${what} has ${count} texts; one answer has at most ${MAX_HEADERS}, so remove ${count - MAX_HEADERS}`,
+      );
+      return [];
+    }
     const names = new Set<string>();
-    return [...node.entries.values()].flatMap(({ key, keyPlace, value }) => {
+    return entries.flatMap(({ key, keyPlace, value }) => {
       const name = areHeaders ? this.#header(key, keyPlace) : this.#parameter(key, keyPlace);
       if (name !== undefined && names.has(name))
         this.#findings.error(

@@ -136,6 +136,9 @@ interface Leaf {
   readonly place: Place;
 }
 
+/** A rule is read in one turn of the event loop. */
+const MAX_INPUTS = 1000;
+
 /** `a`, `a.b` of `a.b`. */
 const beginnings = (name: string): string[] => name.split('.').map((_, at, parts) => parts.slice(0, at + 1).join('.'));
 
@@ -156,7 +159,10 @@ function leavesOf(node: Node, findings: Findings, known: readonly string[] | und
         ? walk(value, `${name}.`)
         : [{ name, value, place: keyPlace }];
     });
-  return walk(node, '');
+  const leaves = walk(node, '');
+  if (leaves.length <= MAX_INPUTS) return leaves;
+  findings.error('RULES_VALUE', node.place, `input has ${leaves.length} expressions; at most ${MAX_INPUTS} are taken`);
+  return undefined;
 }
 const under =
   (name: string) =>

@@ -22,6 +22,16 @@ const POLICY_NAME = /^[\x20-\x7e]+$/;
 /** `out.*` of a quota; whole numbers, rounded down. */
 const OUTPUT: Shape = { granted: 'int', limit: 'int', remaining: 'int', reset: 'duration' };
 
+/** A rule is read in one turn of the event loop, and a key is made for each call. */
+const MAX_KEY_PARTS = 256;
+
+function keyParts(node: Node, findings: Findings): readonly Node[] {
+  const items = listOfNodes(node, 'key', findings)?.items ?? [];
+  if (items.length <= MAX_KEY_PARTS) return items;
+  findings.error('RULES_VALUE', node.place, `key has ${items.length} expressions; at most ${MAX_KEY_PARTS} are taken`);
+  return [];
+}
+
 /** `given`: attributes that the rule's match proves to be present. */
 export function quotaOf(
   node: Node,
@@ -66,7 +76,7 @@ export function quotaOf(
   const limit = number('limit', limitNode);
   const cost = number('cost', fields.node('cost'));
   const burst = number('burst', fields.node('burst'));
-  const key = (keyNode === undefined ? [] : (listOfNodes(keyNode, 'key', findings)?.items ?? []))
+  const key = (keyNode === undefined ? [] : keyParts(keyNode, findings))
     .flatMap((item) => expressionOf(item, 'key', attributes, findings, { given, isQuota: true }) ?? [])
     .map((part) => withoutSecrets(part, secrecy));
   const onceNode = fields.node('once');
