@@ -19,3 +19,18 @@ export function schemaParts(schema: unknown): SchemaParts {
   };
   return { ...zod?.def, meta: typeof meta === 'function' ? meta.call(schema) : undefined };
 }
+
+const marking = new WeakMap<object, boolean>();
+
+/** Whether a value of the schema may have a part that is marked as secret. */
+export function marksSecrets(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false;
+  let marks = marking.get(schema);
+  if (marks !== undefined) return marks;
+  marking.set(schema, true); // a schema that has itself
+  const { meta, shape, innerType, element, valueType, options, in: input } = schemaParts(schema);
+  const inside = [innerType, input, element, valueType, ...(options ?? []), ...Object.values(shape ?? {})];
+  marks = meta?.['secret'] === true || inside.some(marksSecrets);
+  marking.set(schema, marks);
+  return marks;
+}

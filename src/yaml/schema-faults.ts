@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import { nearest } from '../text/nearest.ts';
 import { schemaParts, type SchemaParts } from '../text/schema-parts.ts';
-import { isEmpty, type MapEntry, type Node, nodeAt } from './nodes.ts';
+import { isEmpty, type MapEntry, type MapNode, type Node, nodeAt } from './nodes.ts';
 
 export interface SchemaFault {
   readonly kind: 'unknown' | 'missing' | 'other';
@@ -29,13 +29,16 @@ export function grouped(
   const faults = issues.flatMap((issue) => faultsOf(issue, schema, node));
   const unknown = faults.filter(({ kind }) => kind === 'unknown');
   const emptied = new Set(unknown.map(({ empty }) => empty?.value));
+  const inMaps = Map.groupBy(faults, parentKey);
+  const withUnknown = new Set(unknown.map(parentKey));
+  const belong = new Map<MapNode, boolean>();
   const groups = new Map<unknown, [SchemaFault, ...SchemaFault[]]>();
   for (const fault of faults) {
-    if (fault.kind === 'missing' && faults.some((one) => mayBe(one, fault))) continue;
+    if (fault.kind === 'missing' && inMaps.get(parentKey(fault))?.some((one) => mayBe(one, fault)) === true) continue;
     if (fault.kind === 'missing' && misplaced.has(String(fault.path.at(-1)))) continue;
-    if (fault.issue.code === 'custom' && unknown.some((one) => isIn(fault.path, one.path.slice(0, -1)))) continue;
+    if (fault.issue.code === 'custom' && beginnings(fault.path).some((path) => withUnknown.has(path))) continue;
     if (fault.kind === 'other' && emptied.has(nodeAt(node, fault.path).node)) continue;
-    const key = groupOf(fault, node);
+    const key = groupOf(fault, node, belong);
     const group = groups.get(key);
     // Of the checks of one value the last one is the narrowest.
     if (group === undefined || fault.kind === 'other') groups.set(key, [fault]);
@@ -47,17 +50,24 @@ export function grouped(
 function faultsOf(issue: z.core.$ZodIssue, schema: unknown, node: Node): SchemaFault[] {
   if (issue.code === 'unrecognized_keys' && issue.keys.length > 0) {
     const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const path = [...issue.path, key];
-      return { kind: 'unknown', path, issue, known, empty: emptyBefore(nodeAt(node, issue.path).node, key, known) };
-    });
+    const empty = emptyBefore(nodeAt(node, issue.path).node, known);
+    return issue.keys.map((key) => ({
+      kind: 'unknown',
+      path: [...issue.path, key],
+      issue,
+      known,
+      empty: empty.get(key),
+    }));
   }
   const kind = nodeAt(node, issue.path).whole ? 'other' : 'missing';
   return [{ kind, path: issue.path, issue, known: keysAt(schema, issue.path.slice(0, -1)), empty: undefined }];
 }
 
-/** What is missing in one map is one mistake, as are the keys of another adapter, or those indented too little. */
-function groupOf(fault: SchemaFault, node: Node): unknown {
+/**
+ * What is missing in one map is one mistake, as are the keys of another adapter, or those indented too little. `belong`: whether some key
+ * of a map is a known one, or near to one.
+ */
+function groupOf(fault: SchemaFault, node: Node, belong: Map<MapNode, boolean>): unknown {
   const { kind, path, known, empty } = fault;
   const parent = nodeAt(node, path.slice(0, -1)).node;
   // By place, since an alias repeats the mistakes of its anchor.
@@ -65,10 +75,23 @@ function groupOf(fault: SchemaFault, node: Node): unknown {
   if (kind === 'other') return nodeAt(node, path).node.place.start;
   if (kind !== 'unknown' || parent.kind !== 'map') return fault;
   if (empty !== undefined) return empty;
-  return [...parent.entries.keys()].some((key) => known.includes(key) || nearest(key, known) !== undefined)
-    ? fault
-    : parent.entries;
+  let someBelong = belong.get(parent);
+  if (someBelong === undefined) {
+    const some = [...parent.entries.keys()].slice(0, MAX_COMPARED);
+    someBelong = some.some((key) => known.includes(key) || nearest(key, known) !== undefined);
+    belong.set(parent, someBelong);
+  }
+  return someBelong ? fault : parent.entries;
 }
+
+/** Keys of one map. */
+const MAX_COMPARED = 200;
+
+const parentKey = ({ path }: SchemaFault): string => path.slice(0, -1).map(String).join('\0');
+
+/** Of all beginnings of a path, as {@link parentKey} has them. */
+const beginnings = (path: readonly PropertyKey[]): readonly string[] =>
+  [...path, ''].map((_, length) => path.slice(0, length).map(String).join('\0'));
 
 const isIn = (path: readonly PropertyKey[], of: readonly PropertyKey[]): boolean =>
   of.every((step, at) => step === path[at]);
@@ -83,14 +106,15 @@ function mayBe(fault: SchemaFault, missing: SchemaFault): boolean {
   return meant === undefined || meant === missing.path.at(-1);
 }
 
-/** The key without a value that stands before an unknown one, or before the unknown ones before it. */
-function emptyBefore(map: Node, key: string, known: readonly string[]): MapEntry | undefined {
+/** By key: the known key without a value that stands before it, or before the unknown ones before it. */
+function emptyBefore(map: Node, known: readonly string[]): ReadonlyMap<string, MapEntry | undefined> {
+  const found = new Map<string, MapEntry | undefined>();
   let empty: MapEntry | undefined;
   for (const entry of map.kind === 'map' ? map.entries.values() : []) {
-    if (entry.key === key) return empty;
+    found.set(entry.key, empty);
     if (known.includes(entry.key)) empty = isEmpty(entry.value) ? entry : undefined;
   }
-  return undefined;
+  return found;
 }
 
 /** The keys that a schema has at a path, if it consists of objects and lists only. */

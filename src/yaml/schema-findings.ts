@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import { messageOf } from '../text/message-of.ts';
 import { meant } from '../text/nearest.ts';
-import { schemaParts } from '../text/schema-parts.ts';
+import { marksSecrets, schemaParts } from '../text/schema-parts.ts';
 import type { Findings } from './findings.ts';
 import { type Node, nodeAt } from './nodes.ts';
 import { grouped, type SchemaFault } from './schema-faults.ts';
@@ -37,9 +37,11 @@ export function parsedBy(
     return undefined;
   }
   if (parsed.success) return { value: parsed.data };
-  for (const [fault, ...others] of grouped(parsed.error.issues, schema, node, findings.misplaced)) {
+  const { issues, left } = firstOf(parsed.error.issues);
+  for (const [fault, ...others] of grouped(issues, schema, node, findings.misplaced)) {
     const { node: at, entry, whole } = nodeAt(node, fault.path);
-    if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
+    if (reported.size > 0 && at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value)))
+      continue;
     const names = [fault, ...others].map(({ path }) => shown(path.map(String).join('.')));
     const name = fault.path.length === 0 ? what : `${what}, ${names.join(', ')}`;
     if (fault.empty !== undefined) findings.explain(fault.empty.value.place);
@@ -51,7 +53,31 @@ export function parsedBy(
           : shown(issueText(fault.issue, whole));
     findings.add('error', code, fault.kind === 'unknown' ? (entry?.keyPlace ?? at.place) : at.place, `${name}: ${why}`);
   }
+  if (left > 0) findings.add('error', code, node.place, `${what}: ${left} more values or keys are wrong`);
   return undefined;
+}
+
+/** Of one value: tens of thousands would be looked at in one turn of the event loop, and read by nobody. */
+const MAX_ISSUES = 200;
+
+/** `left`: how many there are beyond. */
+function firstOf(all: readonly z.core.$ZodIssue[]): {
+  readonly issues: readonly z.core.$ZodIssue[];
+  readonly left: number;
+} {
+  const issues: z.core.$ZodIssue[] = [];
+  let room = MAX_ISSUES;
+  let left = 0;
+  for (const issue of all) {
+    const count = issue.code === 'unrecognized_keys' ? issue.keys.length : 1;
+    if (room > 0)
+      issues.push(
+        issue.code === 'unrecognized_keys' && count > room ? { ...issue, keys: issue.keys.slice(0, room) } : issue,
+      );
+    left += Math.max(0, count - room);
+    room = Math.max(0, room - count);
+  }
+  return { issues, left };
 }
 
 /** Whether the schema takes the value; one that throws does not, and {@link parsedBy} says why. */
@@ -100,6 +126,7 @@ function issueText(issue: z.core.$ZodIssue, isThere: boolean): string {
 
 /** The value with `(secret)` wherever the schema marks a secret. */
 export function withoutSecrets(shown: unknown, schema: unknown): unknown {
+  if (!marksSecrets(schema)) return shown;
   const { shape, meta, innerType, element, valueType } = schemaParts(schema);
   if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
   if (innerType !== undefined) return withoutSecrets(shown, innerType);

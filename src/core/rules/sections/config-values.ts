@@ -8,7 +8,7 @@ import type { SecretText } from '../../../text/secret-texts.ts';
 import type { Adapter } from '../../../adapters/contract.ts';
 import { systemReason } from '../../../text/system-reason.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import type { Node, ScalarNode } from '../../../yaml/nodes.ts';
+import type { ListNode, Node, ScalarNode } from '../../../yaml/nodes.ts';
 import { readValueFile } from '../../../yaml/text-files.ts';
 import { isAccepted } from '../../../yaml/schema-findings.ts';
 
@@ -27,6 +27,12 @@ interface Resolved {
   readonly failed: boolean;
   /** What references stand for. */
   readonly secrets: readonly SecretText[];
+}
+
+/** Those of a config, as it is gone through. */
+interface References {
+  readonly secrets: SecretText[];
+  failed: boolean;
 }
 
 /** Stand-ins for a variable that is not set; the first that the adapter's schema accepts is used. */
@@ -56,40 +62,53 @@ export class ConfigValues {
   }
 
   #resolve(node: Node): Resolved {
-    if (node.kind === 'scalar') this.#checkVariable(node);
-    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false, secrets: [] };
-    if (node.kind === 'list') {
-      const items = node.items.map((item) => this.#resolve(item));
-      return {
-        value: items.map(({ value }) => value),
-        shown: items.map(({ shown }) => shown),
-        failed: items.some(({ failed }) => failed),
-        secrets: items.flatMap(({ secrets }) => secrets),
-      };
+    const references: References = { secrets: [], failed: false };
+    const [value, shown] = this.#valueOf(node, references);
+    return { value, shown, ...references };
+  }
+
+  /** The value, and the same object as shown if there is no reference in it: a config may have a hundred thousand values. */
+  #valueOf(node: Node, references: References): readonly [value: unknown, shown: unknown] {
+    if (node.kind === 'scalar') {
+      this.#checkVariable(node);
+      return [node.value, node.value];
     }
-    const [only, ...more] = node.entries.values();
+    if (node.kind === 'list') return this.#listOf(node, references);
+    const [only] = node.entries.values();
     if (
       only !== undefined &&
-      more.length === 0 &&
+      node.entries.size === 1 &&
       (only.key === '$env' || only.key === '$file') &&
       only.value.kind === 'scalar'
     ) {
       const name = String(only.value.value);
       const value = only.key === '$env' ? this.#fromEnvironment(name, only.value) : this.#fromFile(name, only.value);
-      return {
-        value,
-        shown: { [only.key]: name },
-        failed: value === undefined,
-        secrets: value === undefined ? [] : [{ text: value, shown: `{ ${only.key}: ${name} }` }],
-      };
+      if (value === undefined) references.failed = true;
+      else references.secrets.push({ text: value, shown: `{ ${only.key}: ${name} }` });
+      return [value, { [only.key]: name }];
     }
-    const entries = [...node.entries.values()].map(({ key, value }) => ({ key, ...this.#resolve(value) }));
-    return {
-      value: Object.fromEntries(entries.map(({ key, value }) => [key, value])),
-      shown: Object.fromEntries(entries.map(({ key, shown }) => [key, shown])),
-      failed: entries.some(({ failed }) => failed),
-      secrets: entries.flatMap(({ secrets }) => secrets),
-    };
+    const values: [string, unknown][] = [];
+    let asShown: [string, unknown][] | undefined;
+    for (const { key, value: inside } of node.entries.values()) {
+      const [value, shown] = this.#valueOf(inside, references);
+      if (value !== shown) asShown ??= [...values];
+      values.push([key, value]);
+      asShown?.push([key, shown]);
+    }
+    const value = Object.fromEntries(values);
+    return [value, asShown === undefined ? value : Object.fromEntries(asShown)];
+  }
+
+  #listOf({ items }: ListNode, references: References): readonly [value: unknown, shown: unknown] {
+    const values: unknown[] = [];
+    let asShown: unknown[] | undefined;
+    for (const item of items) {
+      const [value, shown] = this.#valueOf(item, references);
+      if (value !== shown) asShown ??= [...values];
+      values.push(value);
+      asShown?.push(shown);
+    }
+    return [values, asShown ?? values];
   }
 
   /** A password may hold `$`, and hardly the name of a variable in braces. */
