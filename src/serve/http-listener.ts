@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { settlesWithin } from '../time/settles-within.ts';
+import { acceptWaiting } from '../transport/accept-waiting.ts';
 import type { Address, TlsOptions } from '../transport/index.ts';
 import { MIN_TLS, renewTls } from '../transport/tls.ts';
 import { atAddress } from './grpc-listener.ts';
@@ -70,10 +71,12 @@ export async function listenHttp({
     port,
     renewTls: (renewed) => renewTls(server, renewed),
     async drain(graceMs) {
+      const endsAtMs = performance.now() + graceMs;
+      await acceptWaiting(server, graceMs / 4);
       const closed = once(server, 'close');
       server.close(); // and connections that are idle
       const timer = setTimeout(() => ending.abort(), graceMs * WAITING_SHARE);
-      await settlesWithin(graceMs, closed);
+      await settlesWithin(endsAtMs - performance.now(), closed);
       clearTimeout(timer);
       ending.abort();
       server.closeAllConnections();

@@ -20,9 +20,11 @@ export class RawSockets {
   /** Sockets closed during their handshake; by the time the TLS socket reports it, it no longer knows its peer. */
   readonly #cut: { readonly peer: string | undefined; readonly hasSpoken: boolean }[] = [];
   #isDraining = false;
+  #isDestroyed = false;
 
   constructor(server: Server, secured: 'secureConnection' | undefined, onStranger?: (stranger: Stranger) => void) {
     server.on('connection', (socket: Socket) => {
+      if (this.#isDestroyed) return void socket.destroy();
       this.#all.add(socket);
       const peer = peerOf(socket);
       const shown = secured === undefined ? undefined : peerText(socket);
@@ -74,13 +76,15 @@ export class RawSockets {
     for (const { socket, untilMs } of this.#handshakes.values()) if (nowMs > untilMs) socket.destroy();
   }
 
-  /** A peer that has not finished its handshake has no calls to finish. */
+  /** Ends the handshakes; a client that has not finished its own has sent no calls. */
   drain(): void {
     this.#isDraining = true;
     for (const { socket } of this.#handshakes.values()) socket.destroy();
   }
 
+  /** And sockets that are accepted later. */
   destroy(): void {
+    this.#isDestroyed = true;
     for (const socket of this.#all) socket.destroy();
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { acceptWaiting } from './accept-waiting.ts';
 import { bound, listening } from './address.ts';
 import { type GrpcServer, STREAMS_SHARE } from './grpc/serve.ts';
 import { settlesWithin } from '../time/settles-within.ts';
@@ -15,7 +16,7 @@ import type { Transport, TransportOptions } from './transport.ts';
 export interface Stack {
   /** Ends requests and connections that take too long. */
   tick(nowMs: number): void;
-  /** Announces the drain to every peer. */
+  /** Announces the drain to every peer, and to those whose handshake ends later. */
   drain(): void;
   /** The peers know about the drain: refuses later requests. */
   finishDrain(): void;
@@ -23,7 +24,9 @@ export interface Stack {
 }
 
 const TICK_MS = 1000;
-/** How long a peer may take to acknowledge the drain. */
+/** Longest time in which connections that wait in the kernel's queue are accepted. */
+const ACCEPT_MS = 2000;
+/** How long a peer may take to acknowledge the drain, or to finish its TLS handshake. */
 const ANNOUNCE_MS = 500;
 /** By then every thread that shares the port has stopped listening. */
 const UNBOUND_MS = 100;
@@ -47,9 +50,6 @@ export async function runServer(
 
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
-    const closed = new Promise<void>((resolve) => {
-      server.close(() => resolve());
-    });
     const endsAtMs = performance.now() + graceMs;
     const timers = [
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
@@ -58,13 +58,20 @@ export async function runServer(
         raw.destroy();
       }, graceMs),
     ];
-    raw.drain();
+    await acceptWaiting(server, Math.min(ACCEPT_MS, graceMs / 4));
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
     // A client that reconnects must not reach another thread of this process that is about to stop listening.
     if (options.reusePort === true) await sleep(Math.min(UNBOUND_MS, graceMs / 4));
     // A client would go on using a stream of records on a connection that it knows to end, and lose what it sends when that closes.
     await settlesWithin(Math.min(RECORDS_MS, graceMs / 4), grpc.drain());
     stack.drain();
-    timers.push(setTimeout(() => stack.finishDrain(), Math.min(ANNOUNCE_MS, graceMs / 2)));
+    const finish = (): void => {
+      raw.drain();
+      stack.finishDrain();
+    };
+    timers.push(setTimeout(finish, Math.min(ANNOUNCE_MS, graceMs / 2)));
     await closed;
     await settlesWithin(Math.max(1, endsAtMs - performance.now()), grpc.recordsRead());
     for (const timer of timers) clearTimeout(timer);

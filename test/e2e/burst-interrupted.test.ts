@@ -1,8 +1,14 @@
-/** Escrow leases units while a burst is interrupted: Redis has counted what passed in the end, and nothing else. */
+/**
+ * A burst is interrupted. Escrow leases units meanwhile: Redis has counted what passed in the end, and nothing else. A stop loses no call
+ * of a connection that waits to be accepted.
+ */
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { burstOfChecks } from '../parts/burst.ts';
+import { freePort } from '../parts/free-port.ts';
+import { sendRaw } from '../parts/raw-http.ts';
 import { type RedisPart, startRedisWithClient } from '../parts/redis.ts';
 import { serveSluice, type ServedSluice, until } from './sluice.ts';
 
@@ -79,4 +85,37 @@ test.each([
     expect(sluice.log.filter((line) => / error /.test(line))).toEqual([]);
   },
   120_000,
+);
+
+/** Connections to a port that the server has not accepted, of the kernel's table of sockets. */
+function waitingAt(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const queues = readFileSync('/proc/net/tcp', 'utf8').matchAll(
+    new RegExp(`:${hex} 00000000:0000 0A \\w+:(\\w+)`, 'g'),
+  );
+  return [...queues].reduce((sum, [, waiting]) => sum + Number.parseInt(waiting ?? '', 16), 0);
+}
+
+test.each([[[]], [['--workers', '2']], [['--transport', 'http2']]])(
+  'by SIGTERM, %j, before its connections are accepted: each call is answered, or told that it was not handled',
+  async (args) => {
+    await using sluice = await serveSluice(
+      'rules: [{ name: r, match: request.url_path == "/b", deny: { status: 403 } }]',
+      {
+        args: [...args, '--http', `127.0.0.1:${await freePort()}`, '--grace', '20'],
+      },
+    );
+    const { child, grpcPort, httpPort = 0 } = sluice;
+    child.kill('SIGSTOP');
+    const burst = burstOfChecks(grpcPort, 'waits', { calls: CALLS, connections: 20, isHasty: true });
+    const requests = Promise.all(Array.from({ length: 20 }, () => sendRaw(httpPort, 'GET /envoy/a HTTP/1.1')));
+    await until('connections to wait', () => waitingAt(grpcPort) >= 20 && waitingAt(httpPort) === 20);
+    const ended = sluice.stop('SIGTERM'); // and SIGCONT
+    const { passed, failed } = await burst;
+    const retryable = failed['grpc retryable'] ?? 0;
+    expect([passed + retryable, passed > 0]).toEqual([CALLS, true]);
+    expect(new Set((await requests).map(({ status }) => status))).toEqual(new Set([200]));
+    expect(await ended).toBe(0);
+  },
+  60_000,
 );

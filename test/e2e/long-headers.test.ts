@@ -169,7 +169,7 @@ test('1 000 calls at once whose headers are at the bound and beyond it are answe
       sluice.grpcPort,
       '/envoy.service.auth.v3.Authorization/Check',
       Array.from({ length: 1000 }, (_, at) => (at % 2 === 0 ? within : beyond)),
-      undefined,
+      {},
     );
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set(['0']));
     const bytes = answers.map(({ message }) => message.length).toSorted((a, b) => a - b);

@@ -107,7 +107,7 @@ test.each<[string, () => Promise<Record<string, string>>]>([
     for (let round = 0; round < ROUNDS; round++) {
       const [reloaded, answers] = await Promise.all([
         server.reload(),
-        sendAtOnce(server.grpcPort, PATH, messages, 60_000),
+        sendAtOnce(server.grpcPort, PATH, messages, { timeoutMs: 60_000 }),
       ]);
       expect(reloaded).toBe(true);
       expect(answers.filter(({ status }) => status !== '0')).toEqual([]);

@@ -9,7 +9,7 @@ import {
   RateLimitResponse_Code,
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { sendAtOnce } from './grpc-burst.ts';
+import { sendAtOnce, type Sending } from './grpc-burst.ts';
 
 export interface BurstResult {
   readonly passed: number;
@@ -25,10 +25,8 @@ type Word = string;
 /** Streams that a server allows on one connection. */
 const STREAMS = 1000;
 
-export interface GrpcBurst {
+export interface GrpcBurst extends Sending {
   readonly calls: number;
-  /** Sent as grpc-timeout; absent: not sent. */
-  readonly timeoutMs?: number;
 }
 
 /** Answers are read once where they are equal, octet for octet. */
@@ -36,7 +34,7 @@ async function grpcBurst(
   port: number,
   path: string,
   messages: readonly Uint8Array[],
-  timeoutMs: number | undefined,
+  sending: Sending,
   read: (message: Uint8Array) => Word,
 ): Promise<BurstResult> {
   const known = new Map<string, Word>();
@@ -46,12 +44,12 @@ async function grpcBurst(
     known.set(text, word);
     return word;
   };
-  const answers = await sendAtOnce(port, path, messages, timeoutMs);
+  const answers = await sendAtOnce(port, path, messages, sending);
   return counted(answers.map(({ status, message }) => (status === '0' ? wordOf(message) : `grpc ${status}`)));
 }
 
 /** All by one user, each with its own request id. */
-export function burstOfChecks(port: number, user: string, { calls, timeoutMs }: GrpcBurst): Promise<BurstResult> {
+export function burstOfChecks(port: number, user: string, { calls, ...sending }: GrpcBurst): Promise<BurstResult> {
   const placeholder = randomUUID();
   const message = Buffer.from(
     toBinary(
@@ -71,7 +69,7 @@ export function burstOfChecks(port: number, user: string, { calls, timeoutMs }: 
     own.write(randomUUID(), idAt);
     return own;
   });
-  return grpcBurst(port, '/envoy.service.auth.v3.Authorization/Check', messages, timeoutMs, (bytes) => {
+  return grpcBurst(port, '/envoy.service.auth.v3.Authorization/Check', messages, sending, (bytes) => {
     const { status, httpResponse } = fromBinary(CheckResponseSchema, bytes);
     const code = Number(httpResponse.case === 'deniedResponse' ? httpResponse.value.status?.code : 200);
     return (status?.code ?? 0) === 0 ? 'passed' : code === 429 ? 'refused' : `denied ${code}`;
@@ -81,7 +79,7 @@ export function burstOfChecks(port: number, user: string, { calls, timeoutMs }: 
 export function burstOfLimits(
   port: number,
   entries: Readonly<Record<string, string>>,
-  { calls, timeoutMs }: GrpcBurst,
+  { calls, ...sending }: GrpcBurst,
 ): Promise<BurstResult> {
   const message = toBinary(
     RateLimitRequestSchema,
@@ -91,17 +89,11 @@ export function burstOfLimits(
     }),
   );
   const messages = Array.from({ length: calls }, () => message);
-  return grpcBurst(
-    port,
-    '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-    messages,
-    timeoutMs,
-    (bytes) => {
-      const { overallCode } = fromBinary(RateLimitResponseSchema, bytes);
-      if (overallCode === RateLimitResponse_Code.OK) return 'passed';
-      return overallCode === RateLimitResponse_Code.OVER_LIMIT ? 'refused' : `code ${overallCode}`;
-    },
-  );
+  return grpcBurst(port, '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', messages, sending, (bytes) => {
+    const { overallCode } = fromBinary(RateLimitResponseSchema, bytes);
+    if (overallCode === RateLimitResponse_Code.OK) return 'passed';
+    return overallCode === RateLimitResponse_Code.OVER_LIMIT ? 'refused' : `code ${overallCode}`;
+  });
 }
 
 function counted(words: readonly Word[]): BurstResult {

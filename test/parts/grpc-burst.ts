@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { HpackDecoder } from '../../src/transport/h2/hpack-decoder.ts';
 import {
   END_HEADERS,
@@ -17,14 +18,30 @@ import {
   uint32,
 } from '../unit/transport/raw-peer.ts';
 
-/** A status of gRPC (or why there is none), and the message without its prefix. */
+/** What came back of one call: a status of gRPC, or why there is none, and the message without its prefix. */
 export interface CameBack {
+  /** {@link RETRYABLE} if the server has said that it has not handled the call. */
   readonly status: string;
   readonly message: Buffer;
 }
 
+/** By REFUSED_STREAM, or by the last stream id of GOAWAY (RFC 9113 section 8.7). */
+export const RETRYABLE = 'retryable';
+
+export interface Sending {
+  /** As many as the streams that a server allows need, by default. */
+  readonly connections?: number;
+  /** Sent as grpc-timeout; absent: not sent. */
+  readonly timeoutMs?: number;
+  /** Calls follow the preface at once, as Envoy's do; by default they wait until every connection has the server's SETTINGS. */
+  readonly isHasty?: boolean;
+  /** Absent: cleartext. */
+  readonly tls?: ConnectionOptions;
+}
+
 /** Streams that a server allows on one connection. */
 const STREAMS = 1000;
+const REFUSED_STREAM = 7;
 /** Of a connection, until its peer raises it (RFC 9113 section 6.9.2). */
 const WINDOW_BYTES = 65_535;
 const FRAME_HEAD = 9;
@@ -35,21 +52,23 @@ export async function sendAtOnce(
   port: number,
   path: string,
   messages: readonly Uint8Array[],
-  timeoutMs: number | undefined,
+  { connections: count = Math.ceil(messages.length / STREAMS), timeoutMs, isHasty = false, tls }: Sending,
 ): Promise<readonly CameBack[]> {
-  const count = Math.ceil(messages.length / STREAMS);
   const headers = head(path, timeoutMs === undefined ? [] : [['grpc-timeout', `${timeoutMs}m`]]);
   const callers = await Promise.all(
     Array.from({ length: count }, async (_, nth) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-      await once(socket, 'connect');
+      const to = { port, host: '127.0.0.1', noDelay: true };
+      const socket = tls === undefined ? connect(to) : connectTls({ ...to, ALPNProtocols: ['h2'], ...tls });
+      await once(socket, tls === undefined ? 'connect' : 'secureConnect');
       const own = messages.filter((_message, at) => at % count === nth);
-      return new Caller(socket, headers, own);
+      const caller = new Caller(socket, headers, own);
+      if (isHasty) caller.start();
+      return caller;
     }),
   );
   try {
-    await Promise.all(callers.map((caller) => caller.settings));
-    for (const caller of callers) caller.start();
+    if (!isHasty) await Promise.all(callers.map((caller) => caller.settings));
+    if (!isHasty) for (const caller of callers) caller.start();
     return (await Promise.all(callers.map((caller) => caller.all))).flat();
   } finally {
     for (const caller of callers) caller.close();
@@ -69,6 +88,8 @@ class Caller {
   #sent = 0;
   #ended = 0;
   #hasStarted = false;
+  /** Later streams are not handled. */
+  #lastId = Infinity;
   #window = WINDOW_BYTES;
   #rest: Buffer = NOTHING;
   #toldSettings: () => void = () => undefined;
@@ -104,7 +125,7 @@ class Caller {
   /** As many as the peer's window allows. */
   #send(): void {
     const frames: Buffer[] = [];
-    for (; this.#sent < this.#messages.length; this.#sent++) {
+    for (; this.#sent < this.#messages.length && this.#lastId === Infinity; this.#sent++) {
       const message = this.#messages[this.#sent] as Uint8Array;
       if (message.length + PREFIX > this.#window) break;
       this.#window -= message.length + PREFIX;
@@ -144,8 +165,11 @@ class Caller {
       this.#window += payload.readUInt32BE(0);
       if (this.#hasStarted) this.#send();
     } else if (type === Type.DATA) this.#bodies.set(id, Buffer.concat([this.#bodies.get(id) ?? NOTHING, payload]));
-    else if (type === Type.RST_STREAM) this.#end(id, `reset ${payload.readUInt32BE(0)}`);
-    else if (type === Type.HEADERS) {
+    else if (type === Type.GOAWAY) this.#lastId = payload.readUInt32BE(0);
+    else if (type === Type.RST_STREAM) {
+      const code = payload.readUInt32BE(0);
+      this.#end(id, code === REFUSED_STREAM ? RETRYABLE : `reset ${code}`);
+    } else if (type === Type.HEADERS) {
       const fields = this.#decoder.decode(payload, 0, payload.length) ?? [];
       if ((flags & END_STREAM) === 0) return;
       const status = fields.find(({ name }) => name === 'grpc-status');
@@ -163,6 +187,9 @@ class Caller {
 
   #close(): void {
     this.#toldSettings();
-    for (let at = 0; at < this.#messages.length; at++) this.#end(at * 2 + 1, 'the connection was closed');
+    for (let at = 0; at < this.#messages.length; at++) {
+      const id = at * 2 + 1;
+      this.#end(id, id > this.#lastId || at >= this.#sent ? RETRYABLE : 'the connection was closed');
+    }
   }
 }

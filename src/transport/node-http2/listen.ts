@@ -21,6 +21,7 @@ export const listenHttp2: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
   /** The open streams of each. */
   const sessions = new Map<ServerHttp2Session, Set<Receiver>>();
+  let isDraining = false;
   const server = serverOf(options);
   server.on('session', (session) => {
     session.on('error', () => {});
@@ -32,6 +33,7 @@ export const listenHttp2: Listen = async (methods, options) => {
     const receivers = new Set<Receiver>();
     sessions.set(session, receivers);
     session.on('close', () => sessions.delete(session));
+    if (isDraining) return session.close();
     const { maxConnectionAgeMs } = options;
     if (maxConnectionAgeMs === undefined) return;
     const ageMs = maxConnectionAgeMs * (0.95 + Math.random() / 10);
@@ -59,6 +61,7 @@ export const listenHttp2: Listen = async (methods, options) => {
       for (const receivers of sessions.values()) for (const receiver of receivers) receiver.tick(nowMs);
     },
     drain: () => {
+      isDraining = true;
       for (const session of sessions.keys()) session.close();
     },
     finishDrain: () => {}, // a closed session refuses new streams

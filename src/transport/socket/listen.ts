@@ -13,6 +13,7 @@ import { strangerKind } from './strangers.ts';
 export const listen: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
   const connections = new Set<SocketConnection>();
+  let isDraining = false;
   const take = (socket: Socket): void => {
     const connection = new SocketConnection(socket, {
       serve: grpc.serve,
@@ -26,12 +27,14 @@ export const listen: Listen = async (methods, options) => {
       },
     });
     connections.add(connection);
+    if (isDraining) connection.drain();
   };
   return runServer(serverOf(options, take), options, grpc, {
     tick: (nowMs) => {
       for (const connection of connections) connection.tick(nowMs);
     },
     drain: () => {
+      isDraining = true;
       for (const connection of connections) connection.drain();
     },
     finishDrain: () => {

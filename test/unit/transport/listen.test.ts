@@ -127,6 +127,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       const slow = serving.client.unary('/t.T/Slow', bytes('slow'));
       await waitUntil(() => began, 'the call has begun');
       const drained = serving.transport.drain(3000);
+      await new Promise((resolve) => setTimeout(resolve, 100)); // it accepts the connections that wait
       const late = dialGrpc(serving.address);
       expect((await failureOf(late.unary('/t.T/Slow', bytes('late'), { timeoutMs: 1000 }))).code).toBe(
         Status.UNAVAILABLE,
