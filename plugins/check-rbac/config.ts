@@ -14,7 +14,7 @@ const pattern = z
   );
 const patterns = z.array(pattern).min(1);
 
-export const accessRule = z.strictObject({
+const accessRule = z.strictObject({
   methods: patterns
     .optional()
     .describe(`HTTP methods. Default: any. ${PATTERNS}`)
@@ -36,7 +36,7 @@ export const accessRule = z.strictObject({
     .describe(`Properties that the action must have, each with one of these values. ${PATTERNS}`),
 });
 
-export const subject = z
+const subject = z
   .strictObject({
     user: pattern
       .optional()

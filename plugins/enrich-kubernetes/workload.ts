@@ -18,7 +18,7 @@ const LEAST_MINUTE = 25_000_000;
  * By the names that controllers give. A Deployment names its ReplicaSets by itself and the label pod-template-hash, a CronJob its Jobs by
  * itself and a time. Other owners are workloads themselves; so is a pod without one.
  */
-export function workloadByName(owner: Owner | undefined, podName: string, labels: Labels): Workload {
+function workloadByName(owner: Owner | undefined, podName: string, labels: Labels): Workload {
   if (owner === undefined) return { kind: 'Pod', name: podName };
   const { kind, name } = owner;
   if (kind === 'ReplicaSet') {

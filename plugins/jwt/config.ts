@@ -24,7 +24,7 @@ export const PUBLIC_KEY_ALGORITHMS = [
 ] as const;
 const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 const algorithm = z.enum([...PUBLIC_KEY_ALGORITHMS, ...HMAC_ALGORITHMS]);
-export const isHmac = (name: string): boolean => name.startsWith('HS');
+const isHmac = (name: string): boolean => name.startsWith('HS');
 
 const CLAIM_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'list<string>', 'any'] as const;
 const claimType = z.enum(CLAIM_TYPES);

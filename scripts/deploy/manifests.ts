@@ -34,7 +34,7 @@ export const manifestsOf = (text: string): Manifest[] =>
     })
     .filter((manifest) => manifest !== null);
 
-export function chartDigest(): string {
+function chartDigest(): string {
   const hash = createHash('sha256');
   for (const file of globSync('**/*.{yaml,tpl}', { cwd: CHART }).toSorted())
     hash.update(`${file}\n${readFileSync(join(CHART, file), 'utf8')}`);

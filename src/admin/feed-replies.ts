@@ -14,7 +14,7 @@ import { isFromOtherPage, mayChange, OTHER_PAGE_REFUSED, RECORD_REFUSED } from '
 import type { AdminSources, FeedOptions, FeedPart } from './sources.ts';
 import { type Query, STREAM_FILTERS, unknownRule, verdictFilter } from './verdicts.ts';
 
-export const MAX_READERS = 8;
+const MAX_READERS = 8;
 /** Pause between two requests for the calls of a feed; well below its lease. */
 const EVERY_MS = 200;
 /** A sign of life, so that proxies and this server notice a reader that has gone. */

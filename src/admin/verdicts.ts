@@ -13,7 +13,7 @@ const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];
 export const FILTERS = ['id', 'rule', 'outcome', 'call', 'host', 'principal', 'path', 'limit'] as const;
 /** A stream has no end. */
 export const STREAM_FILTERS = FILTERS.filter((name) => name !== 'limit');
-export const MAX_SHOWN = 500;
+const MAX_SHOWN = 500;
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 

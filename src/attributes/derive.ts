@@ -121,7 +121,7 @@ function identityOf(bag: RequestBag, attributes: Attributes, name: string): Spif
 }
 
 /** The parts of `source.spiffe` and `origin.spiffe`. */
-export const SPIFFE_PARTS = {
+const SPIFFE_PARTS = {
   id: ({ trustDomain, path }: SpiffeId): string => `spiffe://${trustDomain}${path}`,
   trustDomain: ({ trustDomain }: SpiffeId): string => trustDomain,
   path: ({ path }: SpiffeId): string | undefined => (path === '' ? undefined : path),

@@ -18,7 +18,7 @@ export const counterName = (counter: string): string => {
 };
 
 /** Units that a counter has at most. */
-export const capacityOf = ({ algorithm }: Pick<QuotaRule, 'algorithm'>, { limit, burst }: QuotaAsk): number =>
+const capacityOf = ({ algorithm }: Pick<QuotaRule, 'algorithm'>, { limit, burst }: QuotaAsk): number =>
   algorithm === 'gcra' ? burst : limit;
 
 export function answerInForce(

@@ -20,7 +20,7 @@ import { otlpAttributes } from './otlp-attributes.ts';
 /** Larger buffers lose more at once when a connection breaks. */
 const BUFFERS = { buffer_flush_interval: seconds(FLUSH_INTERVAL_MS), buffer_size_bytes: BUFFER_BYTES };
 
-export const TRACE_HEADER = 'traceparent';
+const TRACE_HEADER = 'traceparent';
 const TRACE_TAGS = [
   { tag: 'trace_id', value: '%TRACE_ID%' },
   { tag: 'span_id', value: '%SPAN_ID%' },

@@ -20,7 +20,7 @@ import {
 export const type = (name: string): { readonly '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
 
 export const EXT_AUTHZ = 'envoy.filters.http.ext_authz';
-export const RATELIMIT = 'envoy.filters.http.ratelimit';
+const RATELIMIT = 'envoy.filters.http.ratelimit';
 
 /** A cluster's name is its authority; one with other characters than a host name needs its own. */
 export const grpcService = ({ cluster, host }: EnvoyOptions, timeout?: string): object => ({

@@ -29,7 +29,7 @@ export const DEFAULT_OPTIONS: EnvoyOptions = {
 };
 
 export const CHECK_TIMEOUT_MS = 200;
-export const LIMIT_TIMEOUT_MS = 20;
+const LIMIT_TIMEOUT_MS = 20;
 
 /** Bytes of a body that Envoy buffers, unless a rule compares the size with a larger number. */
 export const BODY_BYTES = 8192;

@@ -32,7 +32,7 @@ export interface TtlLimits {
 }
 
 /** As istiod. */
-export const DEFAULT_TTL: TtlLimits = { defaultMs: 24 * 3_600_000, maxMs: 90 * 24 * 3_600_000 };
+const DEFAULT_TTL: TtlLimits = { defaultMs: 24 * 3_600_000, maxMs: 90 * 24 * 3_600_000 };
 
 export class TtlTooLong extends Error {}
 

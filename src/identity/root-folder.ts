@@ -18,7 +18,7 @@ export interface OwnRoot extends RootTimes {
 }
 
 /** For clients, who need no key. */
-export const TRUSTED_FILE = 'root-cert.pem';
+const TRUSTED_FILE = 'root-cert.pem';
 const NAME = /^ca-(\d{1,9})\.pem$/;
 const DRAFT = /^\.(ca-\d{1,9}|root-cert)\.pem\.[0-9a-f-]{36}$/;
 /** A younger draft may be that of another control plane. */

@@ -7,7 +7,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 
 /** The type or size of a key is not accepted. */
-export class WeakKey extends Error {}
+class WeakKey extends Error {}
 
 export interface SignatureAlgorithm {
   readonly oid: string;

@@ -104,7 +104,7 @@ export async function openSigningFiles({
   };
 }
 
-export async function readSigningFiles(files: SigningFiles, nowMs: number): Promise<SigningSet> {
+async function readSigningFiles(files: SigningFiles, nowMs: number): Promise<SigningSet> {
   const roots = await certificatesIn(files.rootCert, '--root-cert');
   const notAuthority = roots.find(({ ca }) => !ca);
   if (notAuthority !== undefined)

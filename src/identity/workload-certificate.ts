@@ -33,7 +33,7 @@ export interface Clock {
 }
 
 /** Does not keep the process alive. */
-export const SYSTEM_CLOCK: Clock = {
+const SYSTEM_CLOCK: Clock = {
   nowMs: () => Date.now(),
   after(ms, call) {
     const timer = setTimeout(call, ms).unref();

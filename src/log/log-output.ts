@@ -136,7 +136,7 @@ export async function logFlushed(withinMs: number): Promise<boolean> {
  * Pipes and sockets are written through Node's stream, which is asynchronous for them; a write that blocks a thread of the pool would
  * keep the process from exiting. Files are written directly, since Node's stream writes them synchronously.
  */
-export function stderrTarget(): TextTarget {
+function stderrTarget(): TextTarget {
   const info = fstatSync(2);
   if (info.isFIFO() || info.isSocket()) {
     process.stderr.on('error', () => undefined); // `done` gets the error too; without a listener the event would end the process

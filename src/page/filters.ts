@@ -1,6 +1,6 @@
 /** `outcome:deny rule:only-offices path:/admin/*`: filters of decisions as they are typed. */
 
-export const FILTERS = ['rule', 'outcome', 'host', 'principal', 'path', 'id', 'call'] as const;
+const FILTERS = ['rule', 'outcome', 'host', 'principal', 'path', 'id', 'call'] as const;
 type Name = (typeof FILTERS)[number];
 export type Filters = Readonly<Partial<Record<Name, string>>>;
 
@@ -21,7 +21,7 @@ export function parseFilters(text: string): { readonly filters: Filters; readonl
   return { filters };
 }
 
-export const textOfFilters = (filters: Filters): string =>
+const textOfFilters = (filters: Filters): string =>
   FILTERS.flatMap((name) => {
     const value = filters[name];
     return value === undefined || value === ''

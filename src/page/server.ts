@@ -49,7 +49,7 @@ export interface Tagged<T> {
 }
 
 /** As {@link ask}; the value that is kept, if the server's is still the same: then nothing is sent or parsed. */
-export async function askAgain<T>(path: string, kept: Tagged<T> | undefined, of: AbortSignal): Promise<Tagged<T>> {
+async function askAgain<T>(path: string, kept: Tagged<T> | undefined, of: AbortSignal): Promise<Tagged<T>> {
   const condition = typeof kept?.tag === 'string' ? { 'if-none-match': kept.tag } : {};
   const response = await fetch(path, { headers: { ...JSON_ONLY, ...condition }, signal: of });
   if (response.status === 304 && kept !== undefined) {
@@ -131,7 +131,7 @@ export async function errorOf(response: Response): Promise<string> {
 export const messageOf = (error: unknown): string =>
   error instanceof HttpError ? error.message : 'The server does not answer.';
 
-export const isOutage = (error: unknown): boolean => !(error instanceof HttpError);
+const isOutage = (error: unknown): boolean => !(error instanceof HttpError);
 
 let wake: (() => void) | undefined;
 /** Ends the wait before the next attempt. */

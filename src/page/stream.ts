@@ -8,7 +8,7 @@ import type { Decision } from './api.ts';
 import { ask, backOffMs, errorOf, heard, HttpError, Silence } from './server.ts';
 import { seen, Unseen } from './unseen.ts';
 
-export const MAX_ROWS = 500;
+const MAX_ROWS = 500;
 /** The server says at least every 15 s that it lives. */
 const SILENT_MS = 40_000;
 /** A browser has six connections to a server for all its tabs; a stream that nobody sees gives its own back. */

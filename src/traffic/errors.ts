@@ -33,7 +33,7 @@ export interface TrafficProblem {
   readonly message: string;
 }
 
-export const problemText = ({ file, line, code, message }: TrafficProblem): string =>
+const problemText = ({ file, line, code, message }: TrafficProblem): string =>
   `${file}${line === 0 ? '' : `:${line}`} ${code} ${message}`;
 
 const MAX_KEPT = 20;

@@ -4,7 +4,7 @@ import { VOCABULARY } from '../attributes/vocabulary.ts';
 import { DECIDED_KINDS, type DecidedKind } from './format.ts';
 
 /** Attributes of a wire that a line has elsewhere, by name, with the place. */
-export const RECORDED_ELSEWHERE: Readonly<Record<string, string>> = {
+const RECORDED_ELSEWHERE: Readonly<Record<string, string>> = {
   'context.time': 'time',
   metadata: 'carried.metadata',
   'ratelimit.descriptor': 'ratelimit.entries',

@@ -79,7 +79,7 @@ function digest(texts: readonly string[]): string {
 }
 
 /** For as long as the key is used elsewhere. */
-export function memo<K extends object, V>(make: (key: K) => V): (key: K) => V {
+function memo<K extends object, V>(make: (key: K) => V): (key: K) => V {
   const known = new WeakMap<K, { readonly value: V }>();
   return (key) => {
     let entry = known.get(key);

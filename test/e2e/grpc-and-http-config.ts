@@ -18,7 +18,7 @@ export const PROTOCOLS = ['grpc', 'http'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The part of docs/http.md that is tested: what the HTTP filter must be told. */
-export const HTTP_SERVICE = {
+const HTTP_SERVICE = {
   path_prefix: '/envoy',
   authorization_request: {
     headers_to_add: [

@@ -15,7 +15,7 @@ export interface ServedPage {
   openBlank(): ReturnType<Browser['newPage']>;
 }
 
-export const baseOf = ({ adminPort }: ServedSluice): string => `http://127.0.0.1:${adminPort}`;
+const baseOf = ({ adminPort }: ServedSluice): string => `http://127.0.0.1:${adminPort}`;
 
 export function servedPage(policy: string, args: () => Promise<readonly string[]> = async () => []): ServedPage {
   let browser: Browser;

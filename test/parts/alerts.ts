@@ -9,7 +9,7 @@ import { type PrometheusPart, startPrometheus } from './prometheus.ts';
 import { until } from '../e2e/sluice.ts';
 
 /** Durations of `for` and of ranges, and the age of a report. */
-export const fasterAlerts = (): string =>
+const fasterAlerts = (): string =>
   readFileSync(join(ROOT, 'deploy/prometheus/alerts.yaml'), 'utf8')
     .replaceAll(/(?<=for: |\[|offset )(\d+)m\b/g, '$1s')
     .replaceAll('oldest_report_seconds > 300', 'oldest_report_seconds > 5');

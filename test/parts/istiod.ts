@@ -20,9 +20,9 @@ const ISTIO = 'v0.0.0-20260827124520-eed52ebb66ad';
 const FOLDER = join(import.meta.dirname, '../../.cache/parts', `istio-${ISTIO.slice(-12)}`);
 const PROGRAM = 'pilot-discovery';
 
-export const isIstiodBuilt = (): boolean => existsSync(join(FOLDER, PROGRAM));
+const isIstiodBuilt = (): boolean => existsSync(join(FOLDER, PROGRAM));
 
-export async function istiodProgram(): Promise<string> {
+async function istiodProgram(): Promise<string> {
   if (!isIstiodBuilt()) {
     await mkdir(FOLDER, { recursive: true });
     say('building pilot-discovery of Istio (10 minutes and more)');

@@ -56,8 +56,8 @@ export interface NodeAndPod {
 }
 
 /** The addresses of the node are `.1` and `::1` of each network, those of the pod `.2` and `::2`. */
-export const NETWORKS = ['10.77.0', '10.88.0'] as const;
-export const NETWORK_6 = 'fd77::';
+const NETWORKS = ['10.77.0', '10.88.0'] as const;
+const NETWORK_6 = 'fd77::';
 
 /** Why there can be none on this machine; `undefined` if there can. */
 export async function whyNoNamespaces(): Promise<string | undefined> {

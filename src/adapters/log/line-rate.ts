@@ -12,7 +12,7 @@ export interface LineRate {
 }
 
 /** Of debug lines, which are for somebody who looks for something, {@link DEBUG_TIMES} as many. */
-export const PLUGIN_LINES: LineRate = { burst: 100, perSecond: 10 };
+const PLUGIN_LINES: LineRate = { burst: 100, perSecond: 10 };
 const DEBUG_TIMES = 10;
 
 /** For lines of another process, which has bounded them by {@link PLUGIN_LINES} if it is one of ours: with its own lines beside. */

@@ -4,7 +4,7 @@ import type { WaitFlags } from '../actions/sidecar-wait.ts';
 import type { CommandSpec } from '../command.ts';
 
 /** Arguments of Istio's agent that need nothing of this one: they are read, and have no effect. */
-export const WITHOUT_EFFECT = [
+const WITHOUT_EFFECT = [
   '--discoveryRefreshDelay',
   '--zipkinAddress',
   '--statsdUdpAddress',

@@ -116,7 +116,7 @@ const istioTypeNamed = (text: string): IstioType | undefined => ISTIO_TYPES.find
 const typeName = (type: IstioType): string =>
   ['DNS_NAME', 'EMAIL_ADDRESS', 'URI'].includes(type) ? type : typeText(HELD_AS[type]);
 
-export function bagOf(attributes: Attributes, given: Readonly<Record<string, unknown>>): Bag {
+function bagOf(attributes: Attributes, given: Readonly<Record<string, unknown>>): Bag {
   const values: (Value | undefined)[] = [];
   for (const [name, plain] of Object.entries(given)) {
     const slot = attributes.slotOf(name);

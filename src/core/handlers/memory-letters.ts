@@ -28,7 +28,7 @@ export interface LetterBounds {
   readonly maxLetters: number;
   readonly maxBytes: number;
 }
-export const DEFAULT_LETTERS: LetterBounds = { maxLetters: 1000, maxBytes: 4 * 1024 * 1024 };
+const DEFAULT_LETTERS: LetterBounds = { maxLetters: 1000, maxBytes: 4 * 1024 * 1024 };
 
 /** A backend words it; the rest is cut off. */
 const MAX_WHY = 1000;

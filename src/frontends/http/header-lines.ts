@@ -30,7 +30,7 @@ export class HeaderLines {
 }
 
 /** Bytes that are not UTF-8 become an exclamation mark each, as Envoy sends them by gRPC. */
-export function utf8Of(bytes: string): string {
+function utf8Of(bytes: string): string {
   if (!BEYOND_ASCII.test(bytes)) return bytes;
   const buffer = Buffer.from(bytes, 'latin1');
   const text = buffer.toString('utf8');

@@ -8,7 +8,7 @@
  * How a proxy describes the request that it asks about. Configured, never guessed: a client can send any header, and one that chose the
  * dialect would choose the request that is decided.
  */
-export const PROXY_DIALECTS = ['envoy', 'forward', 'nginx'] as const;
+const PROXY_DIALECTS = ['envoy', 'forward', 'nginx'] as const;
 export type ProxyDialect = (typeof PROXY_DIALECTS)[number];
 
 /** `authzen`: not a proxy's, but the API of AuthZEN. */
@@ -44,7 +44,7 @@ export interface HttpRoute {
   readonly url?: string | undefined;
 }
 
-export const plainRoute = (prefix: string, dialect: ProxyDialect): HttpRoute => ({
+const plainRoute = (prefix: string, dialect: ProxyDialect): HttpRoute => ({
   prefix,
   dialect,
   trusted: {},

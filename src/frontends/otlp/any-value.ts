@@ -121,7 +121,7 @@ export function dynOf(bytes: Buffer, from: number, to: number): Value {
 }
 
 /** Of a KeyValueList. The last of a repeated name counts. */
-export function dynMapOf(bytes: Buffer, from: number, to: number): ReadonlyMap<string, Value> {
+function dynMapOf(bytes: Buffer, from: number, to: number): ReadonlyMap<string, Value> {
   const map = new Map<string, Value>();
   eachItem(bytes, from, to, (itemFrom, itemTo) => addDyn(map, bytes, itemFrom, itemTo));
   return map;

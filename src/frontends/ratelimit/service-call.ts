@@ -70,7 +70,7 @@ function scanOf(bytes: ByteRange): LimitScan {
   }
 }
 
-export function callOf(scan: LimitScan): RateLimitCall {
+function callOf(scan: LimitScan): RateLimitCall {
   return {
     domain: scan.domain,
     hits: scan.hits,

@@ -22,7 +22,7 @@ import {
 } from '../../../gen/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
 import { messageOf } from '../../text/message-of.ts';
 
-export const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
+const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
 
 export interface XdsOptions {
   readonly client: GrpcClient;

@@ -7,7 +7,7 @@ const isNode = (value: Plain | Node): value is Node =>
   typeof value === 'object' && 'kind' in value && 'place' in value && typeof value.place === 'object';
 
 /** A value as the node that YAML would make of it, all of it at one place. */
-export function nodeOf(value: Plain | Node, place: Place): Node {
+function nodeOf(value: Plain | Node, place: Place): Node {
   if (typeof value !== 'object') return scalarOf(value, place);
   if (Array.isArray(value)) return { kind: 'list', place, items: value.map((item: Plain) => nodeOf(item, place)) };
   return isNode(value) ? value : mapNode(value as Readonly<Record<string, Plain | Node>>, place);

@@ -22,7 +22,7 @@ const KINDS = [
 ] as const;
 type Kind = (typeof KINDS)[number][0];
 
-export const modeText = (mode: RuleRow['mode']): string =>
+const modeText = (mode: RuleRow['mode']): string =>
   typeof mode === 'string' ? mode : `${mode.percent} %${mode.by === null ? '' : ` by ${mode.by}`}`;
 const kindOf = ({ action }: RuleRow): string => action?.kind ?? 'changes';
 const isShadow = ({ mode }: RuleRow): boolean => mode === 'shadow' || typeof mode === 'object';

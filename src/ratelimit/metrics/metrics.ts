@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { Latency } from '../../core/metrics/meters.ts';
 
-export const RULE_COUNTERS = [
+const RULE_COUNTERS = [
   'total_hits',
   'over_limit',
   'near_limit',
@@ -14,7 +14,7 @@ export type RuleCounter = (typeof RULE_COUNTERS)[number];
 export type RuleMetrics = Record<RuleCounter, number>;
 export const noHits = (): RuleMetrics => zeros(RULE_COUNTERS);
 
-export const SERVICE_COUNTERS = {
+const SERVICE_COUNTERS = {
   redisError: 'ratelimit.service.call.should_rate_limit.redis_error',
   serviceError: 'ratelimit.service.call.should_rate_limit.service_error',
   configLoadSuccess: 'ratelimit.service.config_load_success',

@@ -137,7 +137,7 @@ export async function startMeshAdmin({
 }
 
 /** `sidecar~127.0.10.1~reviews-v1.default~...` is `reviews-v1.default`. */
-export const nameOf = (id: string): string => id.split('~')[2] ?? id;
+const nameOf = (id: string): string => id.split('~')[2] ?? id;
 
 export const stateOf = ({ types, isSynced }: ProxyState): 'refused' | 'synced' | 'stale' =>
   types.some(({ state }) => state === 'refused') ? 'refused' : isSynced ? 'synced' : 'stale';

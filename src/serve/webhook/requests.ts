@@ -10,7 +10,7 @@ import { Throttle } from '../../time/throttle.ts';
 import { requestBody } from '../../transport/index.ts';
 import type { WebhookMeters } from './meters.ts';
 
-export const INJECT_PATH = '/inject';
+const INJECT_PATH = '/inject';
 /** What an API server accepts itself. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 /** Of all bodies that are being received; above it requests are refused, so that slow clients cannot fill memory. */

@@ -23,7 +23,7 @@ export interface ObservationBounds {
   /** Counters of a client in a window. */
   readonly maxCounts: number;
 }
-export const DEFAULT_BOUNDS: ObservationBounds = { maxHosts: 1000, maxPlaces: 400_000, maxCounts: 200_000 };
+const DEFAULT_BOUNDS: ObservationBounds = { maxHosts: 1000, maxPlaces: 400_000, maxCounts: 200_000 };
 
 const MAX_PATH = 2048;
 const MAX_SEGMENTS = 32;

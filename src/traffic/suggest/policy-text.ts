@@ -110,7 +110,7 @@ const UNITS = [
 ] as const;
 
 /** As `per:` takes it. */
-export function spanText(ms: number): string {
+function spanText(ms: number): string {
   const [unit, name] = UNITS.find(([size]) => ms % size === 0) ?? [1, 'ms'];
   return `${ms / unit}${name}`;
 }

@@ -8,7 +8,7 @@ import type { Template } from './path-tree.ts';
 import { type Allowed, CALLER, matchOf, NOUN, patternOf, templateText } from './rule-text.ts';
 
 /** Evidence below this is marked as thin. */
-export const THIN_CALLS = 10;
+const THIN_CALLS = 10;
 /** Below this many counters the 99.9th percentile is their maximum. */
 const THIN_WINDOWS = 1000;
 

@@ -69,7 +69,7 @@ export const quoted = (text: string): string =>
   text.replaceAll(/[.*+?()[\]{}|$]/g, '[$&]').replaceAll(/[\\^]/g, '\\$&');
 
 /** At least 8; the bound of a length is wider than what was observed, by at most a factor of two above that. */
-export const powerOfTwo = (length: number): number => 2 ** Math.max(3, Math.ceil(Math.log2(length)));
+const powerOfTwo = (length: number): number => 2 ** Math.max(3, Math.ceil(Math.log2(length)));
 
 /** The characters and lengths of segments, for a pattern that is no wider than these. */
 export class Alphabet {

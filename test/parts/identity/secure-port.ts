@@ -11,7 +11,7 @@ import { CertificateService } from '../../../src/identity/service.ts';
 import { dialGrpc, type GrpcClient, listen, type Methods, type Transport } from '../../../src/transport/index.ts';
 import { lines, type Lines } from './lines.ts';
 
-export const CREATE = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+const CREATE = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 const HOUR_MS = 3_600_000;
 const LIMITS: TtlLimits = { defaultMs: 24 * HOUR_MS, maxMs: 90 * 24 * HOUR_MS };
 

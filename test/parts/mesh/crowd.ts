@@ -20,7 +20,7 @@ const PORT = 8080;
 const WITH_RULE = 10;
 
 export const crowdNamespace = (at: number, { namespaces }: CrowdSize): string => `crowd-${at % namespaces}`;
-export const crowdHost = (at: number, size: CrowdSize): string =>
+const crowdHost = (at: number, size: CrowdSize): string =>
   `service-${at}.${crowdNamespace(at, size)}.svc.cluster.local`;
 
 /** `10.1.2.3`; `generation` makes another address of the same endpoint. */

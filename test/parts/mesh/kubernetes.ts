@@ -40,7 +40,7 @@ const OTHERS = [
 ];
 /** Of networking.istio.io. */
 export const ISTIO = only((kind) => !OTHERS.includes(kind));
-export const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication' || kind === 'RequestAuthentication');
+const ISTIO_SECURITY = only((kind) => kind === 'PeerAuthentication' || kind === 'RequestAuthentication');
 
 /** As a cluster in which Istio's definitions are installed. */
 export function installIstio(api: FakeKubeApi): void {

@@ -45,7 +45,7 @@ const ATTRIBUTES = new Attributes(VOCABULARY, {
   trustedHops: 0,
   trustedCertificateHops: 0,
 });
-export const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
+const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
 export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
   const bag = bagOf(wire);
   return (name) => {

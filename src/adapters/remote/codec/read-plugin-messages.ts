@@ -45,7 +45,7 @@ function inPlaceOf(
   return undefined;
 }
 
-export const failed = (number: number, name: string, why: string): FailedFields => ({
+const failed = (number: number, name: string, why: string): FailedFields => ({
   kind: 'failed',
   number,
   fault: 'fault',

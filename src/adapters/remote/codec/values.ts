@@ -41,7 +41,7 @@ type Values = Readonly<Record<string, unknown>>;
 // ---------------------------------------------------------------- writing
 
 /** A `map<string, Value>`; absent values are left out. `shape`: the types of its names, `any` where it has none. */
-export function writeValues(
+function writeValues(
   writer: ProtobufWriter,
   number: number,
   values: Values,
@@ -64,7 +64,7 @@ export function writeValues(
 const bare = (type: string): ShapeType => (type.endsWith('?') ? type.slice(0, -1) : type) as ShapeType;
 
 /** A value that does not fit its type is sent as what it is; the other side says what is wrong with it. */
-export function writeValue(
+function writeValue(
   writer: ProtobufWriter,
   number: number,
   value: unknown,
@@ -138,7 +138,7 @@ const nameOf = (value: object | symbol): string =>
 
 // ---------------------------------------------------------------- reading
 
-export function readValue(bytes: Buffer, from: number, to: number, depth = 0): unknown {
+function readValue(bytes: Buffer, from: number, to: number, depth = 0): unknown {
   let value: unknown = null;
   const fields = new FieldScan(bytes, from, to);
   for (let field = fields.next(); field !== 0; field = fields.next()) {

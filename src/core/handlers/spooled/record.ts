@@ -71,7 +71,7 @@ const storedCodec = message<Stored>({
 
 const writer = new ProtobufWriter();
 
-export function encodeDefinition(definition: SinkDefinition): EncodedDefinition {
+function encodeDefinition(definition: SinkDefinition): EncodedDefinition {
   writer.start();
   definitionCodec.write(writer, definition);
   const encoded = writer.finish();

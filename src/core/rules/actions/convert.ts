@@ -118,7 +118,7 @@ function numberOf(value: Value): number | undefined {
 }
 
 /** Exact; else `undefined`. */
-export function wholeNumber(value: Value): number | undefined {
+function wholeNumber(value: Value): number | undefined {
   const number = numberOf(value);
   return number !== undefined && Number.isSafeInteger(number) ? number : undefined;
 }

@@ -14,7 +14,7 @@ export type HandlerRun =
   /** Behind an address, over gRPC. */
   | { readonly kind: 'dial'; readonly target: DialTarget };
 
-export const INLINE: HandlerRun = { kind: 'inline' };
+const INLINE: HandlerRun = { kind: 'inline' };
 const UNIT_BYTES: Readonly<Record<string, number>> = { MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 /** `origin`: where the adapter comes from; a thread imports it again. */

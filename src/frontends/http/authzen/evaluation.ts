@@ -21,7 +21,7 @@ const evaluation = z.object({
 export type Evaluation = z.output<typeof evaluation>;
 
 /** `deny_on_first_deny` stops after the first `false`, `permit_on_first_permit` after the first `true`. */
-export const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const;
+const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const;
 export type Semantic = (typeof SEMANTICS)[number];
 
 export interface Evaluations {

@@ -3,7 +3,7 @@ import type { RecordedCall } from '../../../../src/traffic/format.ts';
 import { Observations, type ObservationOptions } from '../../../../src/traffic/suggest/observations.ts';
 import { type Proposal, proposalOf } from '../../../../src/traffic/suggest/proposal.ts';
 
-export const BEGAN_MS = Date.parse('2026-11-29T10:00:00Z');
+const BEGAN_MS = Date.parse('2026-11-29T10:00:00Z');
 
 export interface SentCall {
   readonly method?: string;
