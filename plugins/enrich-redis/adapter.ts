@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { checkRedis, openRedis, redisShape } from 'sluice/counting';
 import { defineAdapter, Unavailable } from 'sluice/plugin';
-import { COLUMN_TYPES } from '../values/cell.ts';
+import { COLUMN_TYPES, columnsSetting } from '../values/cell.ts';
 import { Cache } from './cache.ts';
 import { rowOf, weightOf } from './row.ts';
 
@@ -10,16 +10,9 @@ const config = z
   .strictObject({
     ...redisShape,
     prefix: z.string().max(64).default('').describe('Prefix of the keys in Redis: the hash of ann is at PREFIXann.'),
-    columns: z
-      .record(
-        z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'),
-        z.enum(COLUMN_TYPES),
-      )
-      .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
-      .describe(
-        `The fields of the hash to return, with their types: ${COLUMN_TYPES.join(', ')}. A missing field is absent.`,
-      )
-      .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
+    columns: columnsSetting(
+      `The fields of the hash to return, with their types: ${COLUMN_TYPES.join(', ')}. A missing field is absent.`,
+    ),
     cacheMs: z
       .int()
       .min(0)

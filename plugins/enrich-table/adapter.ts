@@ -1,7 +1,7 @@
 /** Attributes of a key, from a file of rows. */
 import { z } from 'zod';
 import { defineAdapter, watchedFile } from 'sluice/plugin';
-import { COLUMN_TYPES } from '../values/cell.ts';
+import { COLUMN_TYPES, columnsSetting } from '../values/cell.ts';
 import { formatOf } from './rows.ts';
 import { readTable } from './table.ts';
 
@@ -28,16 +28,9 @@ const config = z
       .min(1)
       .describe('The column with the keys, which must be unique.')
       .meta({ examples: ['tenant'] }),
-    columns: z
-      .record(
-        z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'),
-        z.enum(COLUMN_TYPES),
-      )
-      .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
-      .describe(
-        `The columns that become attributes, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`,
-      )
-      .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
+    columns: columnsSetting(
+      `The columns that become attributes, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`,
+    ),
   })
   .superRefine(({ file, format }, context) => {
     if (format === undefined && formatOf(file) === undefined) {

@@ -1,9 +1,21 @@
 /** Cells of tables -> values of attribute types. */
 import { isIP } from 'node:net';
 import { goDurationMs } from 'sluice/plugin';
+import { z } from 'zod';
 
 export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'duration', 'ip'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
+
+/** The setting that has the type of each column. */
+export const columnsSetting = (description: string) =>
+  z
+    .record(
+      z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'),
+      z.enum(COLUMN_TYPES),
+    )
+    .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
+    .describe(description)
+    .meta({ examples: [{ plan: 'string', limit: 'int' }] });
 
 /** The cell's value in the type of its column; `undefined` for an empty cell. Throws with the expected form. */
 export function valueOf(cell: unknown, type: ColumnType): unknown {

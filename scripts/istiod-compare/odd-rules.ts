@@ -1,19 +1,10 @@
 /** Less common settings, written for this comparison: each of a service of its name. */
-import { NETWORKING, reached, SUBSETS, to } from './routes.ts';
+import { reached, routed, SUBSETS, to } from './routes.ts';
 
 export const ODD = (
   'odd-match odd-headers odd-fault odd-mirror odd-cors odd-retry odd-answer odd-weights odd-outlier-old odd-outlier-none odd-outlier-least ' +
   'odd-failover odd-distribute odd-no-locality odd-priority odd-warmup odd-least odd-tls-port odd-tls-subset odd-tls-names odd-pool odd-hash odd-hash-port odd-subset odd-proxy odd-ports'
 ).split(' ');
-
-const routed = (name: string, http: string): string => `${NETWORKING}
-kind: VirtualService
-metadata: { name: ${name} }
-spec:
-  hosts: [${name}]
-  http:
-${http}
-`;
 
 export const ODD_RULES = [
   routed(

@@ -2,7 +2,7 @@
 export const NETWORKING = 'apiVersion: networking.istio.io/v1';
 
 /** Of the service of its name. */
-const routed = (name: string, http: string): string => `${NETWORKING}
+export const routed = (name: string, http: string): string => `${NETWORKING}
 kind: VirtualService
 metadata: { name: ${name} }
 spec:

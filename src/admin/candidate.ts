@@ -7,12 +7,11 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { DifferenceRow } from '../candidate/differences.ts';
 import type { SampleRow } from '../candidate/sample.ts';
 import { CHANGE_REFUSED, mayChange, whoAsks } from './change-access.ts';
+import type { Query } from './http-app.ts';
 import { findingRows } from './pages.ts';
 import type { AdminSources, CandidateState, ChangeResult } from './sources.ts';
 
 const NO_CANDIDATE = { error: 'there is no candidate; start the server with --candidate PATH' } as const;
-
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export function addCandidate(app: FastifyInstance, { control }: Pick<AdminSources, 'control'>): void {
   app.get('/candidate', async (_request, reply) => {

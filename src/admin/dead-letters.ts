@@ -9,7 +9,7 @@ import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { TimeSlice } from '../time/time-slice.ts';
 import { isFromOtherPage, LETTERS_REFUSED, mayChange, OTHER_PAGE_REFUSED, whoAsks } from './change-access.ts';
 import type { AdminSources } from './sources.ts';
-import type { Query } from './verdicts.ts';
+import type { Query } from './http-app.ts';
 
 /** Ids of all letters that a handler of several workers may have. */
 const MAX_BYTES = 1024 * 1024;

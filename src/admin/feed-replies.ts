@@ -12,7 +12,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { firstLine } from '../traffic/format.ts';
 import { isFromOtherPage, mayChange, OTHER_PAGE_REFUSED, RECORD_REFUSED } from './change-access.ts';
 import type { AdminSources, FeedOptions, FeedPart } from './sources.ts';
-import { type Query, STREAM_FILTERS, unknownRule, verdictFilter } from './verdicts.ts';
+import type { Query } from './http-app.ts';
+import { STREAM_FILTERS, unknownRule, verdictFilter } from './verdicts.ts';
 
 const MAX_READERS = 8;
 /** Pause between two requests for the calls of a feed; well below its lease. */

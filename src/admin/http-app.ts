@@ -2,6 +2,9 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 
+/** Parameters of a query; a repeated one is a list. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 export interface HttpAppOptions {
   /** Time to receive a whole request; slower clients are disconnected. */
   readonly requestTimeoutMs?: number | undefined;

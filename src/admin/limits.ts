@@ -5,10 +5,11 @@
  * policy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
+import { CALL_KINDS, isCallKind } from '../attributes/carrier.ts';
 import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import { mayChange, RESET_REFUSED, whoAsks } from './change-access.ts';
+import type { Query } from './http-app.ts';
 import { FROM_REFUSED, leasesFrom } from './lease-query.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { counted } from '../text/counted.ts';
@@ -108,8 +109,6 @@ async function answer(
   }
 }
 
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
-
 /** `?domain=D&key=K&value=V&key=K&value=V`: a `limit` call with one descriptor. */
 function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
   if (typeof domain !== 'string')
@@ -168,5 +167,3 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   if (!isObject(body)) throw new BadRequest('the body must be a JSON object, such as {"http": {"request.path": "/a"}}');
   return body;
 }
-
-const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

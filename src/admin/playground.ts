@@ -6,12 +6,12 @@
  * **Fails**: with 400 and a sentence, 403 from elsewhere, 503 while {@link MAX_AT_ONCE} run.
  */
 import type { FastifyInstance } from 'fastify';
-import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
+import { CALL_KINDS, isCallKind } from '../attributes/carrier.ts';
 import { isObject } from '../text/json-object.ts';
 import { mayChange, PLAY_REFUSED } from './change-access.ts';
 import { findingRows } from './pages.ts';
 import type { AdminSources, PlayRequest } from './sources.ts';
-import type { Query } from './verdicts.ts';
+import type { Query } from './http-app.ts';
 
 /** A policy of many thousand rules. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -61,5 +61,3 @@ function playRequest(body: unknown): PlayRequest | { readonly wrong: string } {
   if (!isObject(attributes) || !isObject(carried)) return { wrong: 'attributes and carried must be maps' };
   return { policy: policy ?? undefined, asked: { call, requests: [attributes], carried }, id };
 }
-
-const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

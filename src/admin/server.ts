@@ -5,7 +5,7 @@
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
-import { type HttpPort, listenAt, makeAdminApp } from './http-app.ts';
+import { type HttpPort, listenAt, makeAdminApp, type Query } from './http-app.ts';
 import { addFeeds } from './feed-replies.ts';
 import { addCandidate } from './candidate.ts';
 import { addDeadLetters, type LettersSettled } from './dead-letters.ts';
@@ -18,7 +18,7 @@ import { addRules } from './rules.ts';
 import type { AdminSources } from './sources.ts';
 import { addTags } from './tags.ts';
 import { recordOf } from '../core/history/summary.ts';
-import { FILTERS, type Query, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
+import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
 
 export interface AdminOptions {
   readonly host: string;

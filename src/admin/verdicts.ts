@@ -8,14 +8,13 @@ import type { Outcome } from '../core/call.ts';
 import type { VerdictFilter } from '../core/history/verdict-filter.ts';
 import { type KeptVerdict, recordOf } from '../core/history/summary.ts';
 import type { Policy } from '../core/rules/policy.ts';
+import type { Query } from './http-app.ts';
 
 const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];
 export const FILTERS = ['id', 'rule', 'outcome', 'call', 'host', 'principal', 'path', 'limit'] as const;
 /** A stream has no end. */
 export const STREAM_FILTERS = FILTERS.filter((name) => name !== 'limit');
 const MAX_SHOWN = 500;
-
-export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** `filters`: those that may be named. */
 export function verdictFilter(

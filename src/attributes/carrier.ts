@@ -20,6 +20,7 @@ export const CALL_KINDS = [
   'envoy-metric',
 ] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
+export const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);
 
 /** The calls that a rule may name: those that arrive, and `decision`, which the engine makes of a verdict. */
 export const RULE_CALLS = [...CALL_KINDS, 'decision'] as const;

@@ -45,6 +45,20 @@ export const optionalOf = (of: Type): Type => Object.freeze({ kind: 'optional', 
 
 export const STRING_MAP: Type = mapOf(STRING, STRING);
 
+/** Values of these types have a text, so they may stand in templates and in inputs of type string; `dyn`: if its value has. */
+export const SCALARS: ReadonlySet<Type['kind']> = new Set([
+  'bool',
+  'int',
+  'uint',
+  'double',
+  'string',
+  'timestamp',
+  'duration',
+  'ip',
+  'cidr',
+  'dyn',
+]);
+
 /** The type in its written form: `map(string, int)`. */
 export function typeText(type: Type): string {
   if (type.kind === 'list' || type.kind === 'optional') return `${type.kind}(${typeText(type.of)})`;

@@ -6,6 +6,7 @@ import type { Argument, Option } from 'commander';
 import type { CommandSpec } from './command.ts';
 import { EXIT_CODES_TEXT } from './exit-codes.ts';
 import { type CommandRow, argumentText, commandRows, withChoices } from './shell/command-tree.ts';
+import { tableCell } from './table-cell.ts';
 
 export function commandsDocument(commands: readonly CommandSpec[]): string {
   return [
@@ -43,7 +44,6 @@ function commandLines(row: CommandRow): string[] {
 }
 
 const rowText = (name: string, row: Argument | Option): string =>
-  `| \`${cell(name)}\` | ${cell(escaped(withChoices(row)))} |`;
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+  `| \`${tableCell(name)}\` | ${tableCell(escaped(withChoices(row)))} |`;
 /** Stars and angle brackets are no Markdown here. */
 const escaped = (text: string): string => text.replaceAll(/[*<]/g, '\\$&');

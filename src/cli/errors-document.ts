@@ -5,6 +5,7 @@
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_FOLDER } from './package.ts';
+import { tableCell } from './table-cell.ts';
 
 export interface ErrorRow {
   readonly means: string;
@@ -63,5 +64,4 @@ export function errorsDocument(tables: readonly ErrorTable[]): string {
 }
 
 const rowText = ({ code, means, fix }: ErrorRow & { readonly code: string }): string =>
-  `| \`${code}\` | ${cell(means)} | ${cell(fix)} |`;
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+  `| \`${code}\` | ${tableCell(means)} | ${tableCell(fix)} |`;

@@ -8,6 +8,7 @@ import { safeLine, safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
 import { grouped } from '../text/counted.ts';
 import { type Paint, paintErr } from '../text/paint.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */
 export function shownPath(file: string, from: string = process.cwd()): string {
@@ -64,6 +65,9 @@ export function shownFindings(findings: readonly Finding[]): ShownFindings {
   });
   return { shown: findings.filter((finding) => taken.has(finding)), rest };
 }
+
+export const exitOf = (findings: readonly Finding[]): ExitCode =>
+  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
 
 /** The findings as text for people. */
 export function findingLines(findings: readonly Finding[], paint: Paint, areAll = false): readonly string[] {

@@ -4,7 +4,7 @@
  */
 import type { Attributes } from '../attributes/attributes.ts';
 import type { Bag } from '../attributes/bag.ts';
-import type { Type } from '../attributes/types.ts';
+import { SCALARS, type Type } from '../attributes/types.ts';
 import { hasControl, withoutControls } from '../text/controls.ts';
 import { shortened } from '../text/shortened.ts';
 import { compile } from './compile.ts';
@@ -13,19 +13,6 @@ import { FAILED } from './closures/evaluate.ts';
 import { nearMiss, NOT_REPLACED } from './near-misses.ts';
 import type { Problem } from './parse/problem.ts';
 import { textOf } from './values/scalar-text.ts';
-
-const SCALARS: ReadonlySet<Type['kind']> = new Set([
-  'bool',
-  'int',
-  'uint',
-  'double',
-  'string',
-  'timestamp',
-  'duration',
-  'ip',
-  'cidr',
-  'dyn',
-]);
 
 /** Text in which `${expression}` is replaced by its value; `$${` is a literal `${`. */
 export function compileText(

@@ -8,6 +8,7 @@
 import { isObject } from '../text/json-object.ts';
 import type { Piece } from './template/expand.ts';
 import { readYaml } from './read-yaml.ts';
+import { YAML_WORDS } from './write-yaml.ts';
 
 /** Of the private use area. */
 const [OPEN, CLOSE] = ['\uE000', '\uE001'];
@@ -63,12 +64,9 @@ const standsAlone = (before: Piece | undefined, after: Piece | undefined): boole
   /[:\-,[{\n]\s+$/.test(before.text.slice(-80)) &&
   /^[ \t]*(?:\n|[,}\]])/.test(after.text);
 
-/** Words that YAML 1.1 reads as a truth or nothing. */
-const WORDS = /^(?:y|n|yes|no|on|off|true|false|null)$/i;
-
 /** Of text in JSON's quotes, or of a plain word; `undefined` for all that YAML may read as another type. */
 function valueIn(text: string): string | undefined {
-  if (/^[A-Za-z][\w./-]*$/.test(text)) return WORDS.test(text) ? undefined : text;
+  if (/^[A-Za-z][\w./-]*$/.test(text)) return YAML_WORDS.test(text) ? undefined : text;
   if (!/^"(?:[^"\\\n]|\\["\\/bfnrt]|\\u[\da-f]{4})*"$/.test(text)) return undefined;
   return JSON.parse(text) as string;
 }

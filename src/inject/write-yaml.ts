@@ -27,7 +27,7 @@ function block(value: unknown, indent: string): string[] {
   else if (isObject(value))
     for (const [key, inner] of Object.entries(value)) {
       if (inner === undefined) continue;
-      const name = PLAIN.test(key) && !WORDS.test(key) ? key : JSON.stringify(key);
+      const name = PLAIN.test(key) && !YAML_WORDS.test(key) ? key : JSON.stringify(key);
       if (isEmptyOrScalar(inner)) lines.push(`${indent}${name}: ${scalar(inner, indent)}`);
       else {
         lines.push(`${indent}${name}:`);
@@ -42,7 +42,8 @@ const isEmptyOrScalar = (value: unknown): boolean =>
 
 /** Words and paths that no version of YAML reads as anything else. */
 const PLAIN = /^(?:--?[A-Za-z]|[A-Za-z_/])[\w./-]*$/;
-const WORDS = /^(?:y|n|yes|no|on|off|true|false|null)$/i;
+/** Words that YAML 1.1 reads as a boolean or null. */
+export const YAML_WORDS = /^(?:y|n|yes|no|on|off|true|false|null)$/i;
 
 const MAX_KEPT = 1000;
 const MAX_KEPT_LENGTH = 100;
@@ -52,7 +53,7 @@ const kept = new Map<string, string>();
 /** Further lines are indented below `indent`. */
 function scalar(value: unknown, indent: string): string {
   if (typeof value !== 'string') return Array.isArray(value) ? '[]' : isObject(value) ? '{}' : ofLibrary(value);
-  if (PLAIN.test(value) && !WORDS.test(value)) return value;
+  if (PLAIN.test(value) && !YAML_WORDS.test(value)) return value;
   let text = kept.get(value);
   if (text === undefined) {
     text = ofLibrary(value);

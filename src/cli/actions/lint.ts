@@ -6,7 +6,7 @@ import { type Finding, findingsCount } from '../../yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingLines, findingRow, shownPath } from '../findings.ts';
+import { exitOf, findingLines, findingRow, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
 import { checkLimits, holdLimits } from '../limits/limit-files.ts';
 import { paintOut } from '../../text/paint.ts';
@@ -99,9 +99,6 @@ async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<E
   );
   return exit;
 }
-
-const exitOf = (findings: readonly Finding[]): ExitCode =>
-  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
 
 function sayFindings(findings: readonly Finding[], { all }: LintFlags): void {
   for (const line of findingLines(findings, paintOut, all)) printOut(line);

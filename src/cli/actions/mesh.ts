@@ -16,7 +16,7 @@ import { paintErr, paintOut } from '../../text/paint.ts';
 import { type Address, addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingLines, findingRow, logFindings } from '../findings.ts';
+import { exitOf, findingLines, findingRow, logFindings } from '../findings.ts';
 import { parseAddress } from '../flag-values.ts';
 import type { LogFlags } from '../server-flags.ts';
 import { columns, printOut } from '../terminal.ts';
@@ -160,9 +160,6 @@ export async function lintMesh(configs: readonly string[], flags: MeshLintFlags)
   }
   return exit;
 }
-
-const exitOf = (findings: readonly Finding[]): ExitCode =>
-  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
 
 interface ProxyRow {
   readonly name: string;

@@ -6,7 +6,7 @@
 import { counted, grouped } from '../../text/counted.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { addressText } from '../../transport/index.ts';
-import { CallFile } from '../../traffic/record/call-file.ts';
+import { CallFile, CALLS_HEAD } from '../../traffic/record/call-file.ts';
 import { recordedStream, RecordRefused } from '../../traffic/record/recorded-stream.ts';
 import { safeLine } from '../../log/safe-text.ts';
 import { CliError } from '../cli-error.ts';
@@ -76,7 +76,6 @@ async function onFile<T>(path: string, does: () => Promise<T>): Promise<T> {
   }
 }
 
-const FIRST = Buffer.from('{"sluice":"calls"');
 const LF = 0x0a;
 
 /** Of the lines that were written. */
@@ -88,7 +87,7 @@ class Tally {
   add(lines: Buffer): void {
     for (let from = 0; from < lines.length;) {
       const end = lines.indexOf(LF, from);
-      if (lines.compare(FIRST, 0, FIRST.length, from, Math.min(from + FIRST.length, end)) === 0) {
+      if (lines.compare(CALLS_HEAD, 0, CALLS_HEAD.length, from, Math.min(from + CALLS_HEAD.length, end)) === 0) {
         const { skipped = 0 } = JSON.parse(lines.toString('utf8', from, end)) as { readonly skipped?: number | null };
         this.#skipped += skipped ?? 0;
         if (skipped === null) this.#isSkippedKnown = false;

@@ -5,14 +5,9 @@
  *
  * They are kept as octets: values of a report may be parts of much larger ones, which they would hold.
  */
-export interface LetterHead {
-  readonly id: string;
-  readonly rule: string;
-  readonly why: string;
-  /** When it was refused; milliseconds since 1970. */
-  readonly atMs: number;
-}
-export interface MemoryLetter extends LetterHead {
+import type { DeadLetterHead } from '../../spool/index.ts';
+
+export interface MemoryLetter extends DeadLetterHead {
   /** The report in the form of a spool. */
   readonly bytes: Uint8Array;
 }
@@ -59,7 +54,7 @@ export class MemoryLetters {
   }
 
   /** `bytes` are copied. */
-  put({ id, rule, why, atMs }: LetterHead, bytes: Uint8Array): void {
+  put({ id, rule, why, atMs }: DeadLetterHead, bytes: Uint8Array): void {
     const letter = { id, rule, why: shortened(why), atMs, bytes: new Uint8Array(bytes) };
     const size = sizeOf(letter);
     if (size > this.#bounds.maxBytes) {

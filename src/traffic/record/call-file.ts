@@ -108,7 +108,7 @@ export class CallFile {
   }
 
   async #requireCalls(handle: FileHandle): Promise<void> {
-    const expected = this.#isCompressed ? GZIP : CALLS;
+    const expected = this.#isCompressed ? GZIP : CALLS_HEAD;
     const { buffer } = await handle.read(Buffer.alloc(expected.length), 0, expected.length, 0);
     if (!buffer.equals(expected)) throw new Error('it exists, and is not a file of calls');
     if (this.#isCompressed) return;
@@ -131,7 +131,8 @@ export class CallFile {
   }
 }
 
-const CALLS = Buffer.from('{"sluice":"calls"');
+/** The beginning of a file of calls, and of each part that was appended to one. */
+export const CALLS_HEAD = Buffer.from('{"sluice":"calls"');
 const GZIP = Buffer.from([0x1f, 0x8b]);
 
 /** `calls` and `.ndjson.gz`. */

@@ -12,6 +12,7 @@ import {
   DYN,
   INT,
   IP,
+  SCALARS,
   STRING,
   STRING_MAP,
   TIMESTAMP,
@@ -22,18 +23,6 @@ import { Duration, Timestamp, Uint, type Value } from '../../../attributes/value
 import type { ShapeType } from '../../../adapters/contract.ts';
 import { textOf } from '../../../expression/index.ts';
 
-const SCALARS: ReadonlySet<Type['kind']> = new Set([
-  'bool',
-  'int',
-  'uint',
-  'double',
-  'string',
-  'timestamp',
-  'duration',
-  'ip',
-  'cidr',
-  'dyn',
-]);
 const TAKES: Readonly<Record<ShapeType, { readonly wanted: string; readonly accepts: (type: Type) => boolean }>> = {
   string: { wanted: 'a scalar (it becomes text)', accepts: ({ kind }) => SCALARS.has(kind) },
   int: { wanted: 'an int', accepts: ({ kind }) => kind === 'int' || kind === 'uint' || kind === 'dyn' },
