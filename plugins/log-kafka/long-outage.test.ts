@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { MultipleErrors } from '@platformatic/kafka';
 import { freePort } from '../../test/parts/free-port.ts';
-import { forgetOlder } from './acknowledged.ts';
 import { RecordProducer } from './record-producer.ts';
 
 test('an outage of many attempts keeps one error in memory', async () => {
@@ -17,22 +16,15 @@ test('an outage of many attempts keeps one error in memory', async () => {
         if (++attempts === 100) resolve();
         return 1;
       },
+      timeout: 1000,
     },
+    't',
     'none',
   );
-  const ended = producer.metadata({ topics: ['t'] }).catch((error: unknown) => error);
+  const ended = producer.topic().catch((error: unknown) => error);
   await areMany;
   await producer.close(true);
   const error = await ended;
   expect(error).toBeInstanceOf(MultipleErrors);
   expect((error as MultipleErrors).errors.length).toBeLessThanOrEqual(3); // the last ones, and that it was closed
-});
-
-test('partitions that an earlier attempt has written to stay known', () => {
-  const failedBut = (...partitions: number[]): Error =>
-    Object.assign(new Error('failed'), { produced: { offsets: partitions.map((partition) => ({ partition })) } });
-  const attempts = [new Error('away'), failedBut(0, 1), failedBut(1), failedBut(2), new Error('away'), failedBut()];
-  const errors = [...attempts];
-  forgetOlder(errors);
-  expect(errors.map((error) => attempts.indexOf(error))).toEqual([1, 3, 5]);
 });

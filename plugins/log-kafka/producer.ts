@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { murmur2 } from '@platformatic/kafka';
-import { acknowledged } from './acknowledged.ts';
 import type { KafkaConfig } from './config.ts';
 import type { Outcome } from './batch-sender.ts';
 import type { Message } from './message.ts';
+import { BrokerError, PartitionSender } from './partition-sender.ts';
 import { RecordProducer } from './record-producer.ts';
 
 export interface KafkaProducer {
@@ -22,19 +22,24 @@ export interface KafkaProducer {
 const CONNECT_TIMEOUT_MS = 3000;
 /** After this the slice is sent again on a new connection, with its old sequence number. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** Kafka's permanent errors; a retry of the same message would fail again. */
-const REFUSED = new Set([
-  'MESSAGE_TOO_LARGE',
-  'RECORD_LIST_TOO_LARGE',
-  'INVALID_RECORD',
-  'INVALID_TIMESTAMP',
-  'CORRUPT_MESSAGE',
-]);
-
+const REPLICAS = 'start the missing replicas, or lower min.insync.replicas of the topic';
 /** What to do about an error that lasts until somebody does it; its own text does not say. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['UNKNOWN_TOPIC_OR_PARTITION', 'create the topic, or correct its name; Sluice creates none'],
   ['TOPIC_AUTHORIZATION_FAILED', 'let the user describe the topic and write to it'],
+  [
+    'CLUSTER_AUTHORIZATION_FAILED',
+    'let the user write to the topic, before Kafka 2.8 also IdempotentWrite on the cluster',
+  ],
+  ['NOT_ENOUGH_REPLICAS', REPLICAS],
+  ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', REPLICAS],
+  ['LEADER_NOT_AVAILABLE', 'start the brokers that have the partition'],
+  ['KAFKA_STORAGE_ERROR', 'see to the disk of the broker'],
+  ['UNSUPPORTED_COMPRESSION_TYPE', 'choose another compression'],
+  ['MESSAGE_TOO_LARGE', 'raise max.message.bytes of the topic, or leave fields out'],
+  ['RECORD_LIST_TOO_LARGE', 'raise segment.bytes of the topic'],
+  ['INVALID_RECORD', 'name a key if the topic is compacted'],
+  ['INVALID_TIMESTAMP', 'correct the clock, or raise message.timestamp.before.max.ms and .after.max.ms of the topic'],
   ['SASL_AUTHENTICATION_FAILED', 'correct username, password or mechanism of sasl'],
   ['ILLEGAL_SASL_STATE', 'this listener takes no SASL: leave out sasl, or name the port of one that does'],
   ['UNSUPPORTED_SASL_MECHANISM', 'choose a mechanism of sasl that the listener offers'],
@@ -47,11 +52,12 @@ export function openProducer(
   onReady: (isReady: boolean, why?: string) => void,
 ): KafkaProducer {
   const shown = `Kafka at ${config.brokers.join(', ')}`;
+  const shownTopic = `${shown}, topic ${config.topic}`;
   let problem: string | undefined = `${shown}: not reached yet`;
   const secrets = config.sasl === undefined ? [] : [config.sasl.password];
   const reasonOf = (error: unknown): string => withoutSecrets(innermostReason(error), secrets);
   const failing = (error: unknown): string => {
-    problem = `${shown}, topic ${config.topic}: ${reasonOf(error)}${adviceFor(error)}`;
+    problem = `${shownTopic}: ${reasonOf(error)}${adviceFor(error)}`;
     onReady(false, problem);
     return problem;
   };
@@ -79,36 +85,43 @@ export function openProducer(
       ...(tls === undefined ? {} : { tls }),
       ...(config.sasl === undefined ? {} : { sasl: config.sasl }),
     },
+    config.topic,
     config.compression,
   );
 
+  const sender = new PartitionSender(producer, failing);
+
   async function send(messages: readonly Message[], slice: number): Promise<Outcome | readonly Outcome[]> {
-    let byPartition: ReadonlyMap<number, readonly Message[]> = new Map();
+    let partitionFor: (message: Message) => number;
     try {
-      const { topics } = await producer.metadata({ topics: [config.topic] });
-      byPartition = Map.groupBy(messages, partitionOf(slice, topics.get(config.topic)?.partitionsCount ?? 1));
-      await producer.send({
-        messages: Array.from(byPartition, ([partition, value]) => ({ topic: config.topic, partition, value })),
-      });
+      const { partitions } = await producer.topic();
+      partitionFor = partitionOf(slice, partitions);
+    } catch (error) {
+      return { failed: failing(error) };
+    }
+    const ended = await sender.send(Map.groupBy(messages, partitionFor));
+    const outcomes = new Map<number, Outcome>();
+    for (const [partition, { isRefused, error }] of ended)
+      outcomes.set(
+        partition,
+        isRefused ? { refused: `${shownTopic}: ${reasonOf(error)}${adviceFor(error)}` } : { failed: failing(error) },
+      );
+    if (outcomes.size === 0) {
       working();
       return 'written';
-    } catch (error) {
-      const outcome = kafkaCodes(error).some((code) => REFUSED.has(code))
-        ? { refused: `${shown}, topic ${config.topic}: ${reasonOf(error)}` }
-        : { failed: failing(error) };
-      const written = new Set([...acknowledged(error)].flatMap((partition) => byPartition.get(partition) ?? []));
-      return written.size === 0 ? outcome : messages.map((message) => (written.has(message) ? 'written' : outcome));
     }
+    return messages.map((message) => outcomes.get(partitionFor(message)) ?? 'written');
   }
 
   return {
     send,
     probe: () => {
-      producer.metadata({ topics: [config.topic] }).then(working, failing);
+      producer.topic().then(working, failing);
     },
     isWorking: () => problem === undefined,
     late: (waitedMs) => problem ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
+      sender.close();
       const closed = new AbortController();
       await Promise.race([
         producer.close(true).catch(() => undefined),
@@ -147,7 +160,8 @@ function adviceFor(error: unknown): string {
 
 function innermostReason(error: unknown): string {
   const [innermost] = within(error);
-  return innermost?.message ?? String(error);
+  const broker = error instanceof BrokerError ? `${error.broker}: ` : '';
+  return broker + (innermost?.message ?? String(error));
 }
 
 /** Error texts of a broker or a proxy before it may repeat credentials. */

@@ -1,6 +1,6 @@
 /**
- * The client's producer with batches of our own encoding (docs/decisions/0002-kafka-client.md). The client finds leaders, connects, gets
- * producer ids and repeats requests; its "message" is all records of one partition in a slice.
+ * The client's producer with requests of our own (docs/decisions/0002-kafka-client.md). The client connects, keeps the metadata of the
+ * cluster and gets producer ids; to whom a batch is sent, and again, is decided by `partition-sender.ts`.
  */
 import {
   type API,
@@ -8,53 +8,103 @@ import {
   type CallbackWithPromise,
   type Connection,
   kGetApi,
+  kGetBootstrapConnection,
+  kGetConnection,
   kPerformWithRetry,
+  type produceV11,
   Producer,
   type ProducerOptions,
+  ProtocolError,
+  protocolErrorsCodesById,
   Writer,
 } from '@platformatic/kafka';
-import { forgetOlder } from './acknowledged.ts';
 import { type Compression, type RecordBody, recordBatch } from './record-batch.ts';
 import { Sequences } from './sequences.ts';
 
 /** All records of one partition in a slice. */
 export type PartitionRecords = readonly RecordBody[];
 
-/** As the client gives the messages for one broker to the API of a version. */
-interface PartitionMessage {
-  readonly topic: string;
-  readonly partition: number;
-  readonly value: PartitionRecords;
-}
-interface Identity {
+export interface Identity {
   readonly producerId: bigint;
   readonly producerEpoch: number;
 }
-type Arguments = [acks: number, timeoutMs: number, messages: readonly PartitionMessage[], producer: Identity];
+
+/** Partitions by number, and the brokers that lead them; no broker: the partition has no leader now. */
+export interface Topic {
+  readonly partitions: number;
+  leaderOf(partition: number): Leader | undefined;
+}
+export type Leader = Parameters<Producer[typeof kGetConnection]>[0];
+
+type ProduceApi = API<[acks: number, timeoutMs: number, messages: readonly never[], producer: object], Reply>;
+type Reply = Pick<produceV11.ProduceResponse, 'responses'>;
 
 /** Of the API's versions, the first whose strings and arrays are compact. */
 const FIRST_COMPACT = 9;
+/** All replicas that are in sync. */
+const ACKS = -1;
 
 export class RecordProducer extends Producer<Buffer, PartitionRecords, string, Buffer> {
+  readonly #topic: string;
   readonly #compression: Compression;
+  readonly #timeoutMs: number;
   readonly #sequences = new Sequences<PartitionRecords>();
+  #failures = 0;
 
-  constructor(options: ProducerOptions<Buffer, PartitionRecords, string, Buffer>, compression: Compression) {
+  constructor(
+    options: ProducerOptions<Buffer, PartitionRecords, string, Buffer> & { readonly timeout: number },
+    topic: string,
+    compression: Compression,
+  ) {
     super(options);
+    this.#topic = topic;
     this.#compression = compression;
+    this.#timeoutMs = options.timeout;
   }
 
-  override [kGetApi]<A extends unknown[], Reply>(name: string, callback: Callback<API<A, Reply>>): void {
-    if (name !== 'Produce') {
-      super[kGetApi](name, callback);
-      return;
-    }
-    super[kGetApi]<Arguments, Reply>(name, (error, api) => {
-      callback(error, api && (this.#withOwnRequest(api) as unknown as API<A, Reply>));
+  /** `isStale`: a broker said, or did, what contradicts what is known. */
+  async topic(isStale = false): Promise<Topic> {
+    const { brokers, topics } = await this.metadata({ topics: [this.#topic], forceUpdate: isStale });
+    const { partitions = [], partitionsCount = 0 } = topics.get(this.#topic) ?? {};
+    return {
+      partitions: partitionsCount,
+      leaderOf: (partition) => brokers.get(partitions[partition]?.leader ?? -1),
+    };
+  }
+
+  /** One request to a leader. The broker's errors by partition, `undefined` where it has the records. Rejects if it does not answer. */
+  async produce(
+    leader: Leader,
+    batches: ReadonlyMap<number, PartitionRecords>,
+    identity: Identity,
+  ): Promise<ReadonlyMap<number, ProtocolError | undefined>> {
+    const api = await promised<ProduceApi>((done) => this[kGetApi](PRODUCE, done as never));
+    const connection = await promised<Connection>((done) => this[kGetConnection](leader, done));
+    const { responses } = await promised<Reply>((done) => {
+      const own: Pick<Connection, 'send'> = {
+        send: (key, version, _request, ...rest) => {
+          connection.send(key, version, () => this.#request(version, batches, identity), ...rest);
+        },
+      };
+      api(own as Connection, ACKS, this.#timeoutMs, [], {}, (error, reply) => {
+        const inError = error instanceof Error && 'response' in error ? (error.response as Reply) : undefined;
+        if (inError === undefined) done(error, reply);
+        else done(null, inError);
+      });
     });
+    const errors = new Map<number, ProtocolError | undefined>();
+    for (const { partitionResponses } of responses)
+      for (const { index, errorCode, errorMessage } of partitionResponses)
+        errors.set(index, errorOf(errorCode, errorMessage));
+    return errors;
   }
 
-  /** The client keeps the errors of all attempts, some 10 KB for each broker, and an outage has no end. */
+  /** A broker that hangs accepts connections, so after a failure the next one is asked for metadata, until that one fails. */
+  override [kGetBootstrapConnection](callback: CallbackWithPromise<Connection>): void {
+    super[kGetBootstrapConnection](callback, this.#failures);
+  }
+
+  /** The client keeps the errors of all attempts, some 10 KB for each broker, and an outage has no end: of them the last one is kept. */
   override [kPerformWithRetry]<Result>(
     operationId: string,
     operation: (callback: Callback<Result>, attempt: number) => void,
@@ -64,49 +114,49 @@ export class RecordProducer extends Producer<Buffer, PartitionRecords, string, B
     shouldSkipRetry?: (error: Error) => boolean,
     retryLimit?: number,
   ): void | Promise<Result> {
-    forgetOlder(errors);
+    if (errors.length > 0) this.#failures++;
+    errors.splice(0, errors.length - 1);
     return super[kPerformWithRetry](operationId, operation, callback, attempt, errors, shouldSkipRetry, retryLimit);
-  }
-
-  /** The client's API of a version, whose request is written by us: its connection swaps the request. */
-  #withOwnRequest<Reply>(api: API<Arguments, Reply>) {
-    return (
-      connection: Connection,
-      ...[acks, timeoutMs, messages, producer, callback]: [...Arguments, Callback<Reply>]
-    ) => {
-      const sendOwn: Pick<Connection, 'send'> = {
-        send: (key, version, _request, ...rest) => {
-          connection.send(key, version, () => this.#request(version, acks, timeoutMs, messages, producer), ...rest);
-        },
-      };
-      api(sendOwn as Connection, acks, timeoutMs, messages, producer, callback);
-    };
   }
 
   #request(
     version: number,
-    acks: number,
-    timeoutMs: number,
-    messages: readonly PartitionMessage[],
+    batches: ReadonlyMap<number, PartitionRecords>,
     { producerId, producerEpoch }: Identity,
   ): Writer | Promise<Writer> {
-    const batches = messages.map(({ partition, value }) => {
-      const firstSequence = this.#sequences.firstOf(value, partition, producerId, producerEpoch);
-      return recordBatch(value, this.#compression, { producerId, producerEpoch, firstSequence });
+    const partitions = [...batches.keys()];
+    const encoded = Array.from(batches, ([partition, records]) => {
+      const firstSequence = this.#sequences.firstOf(records, partition, producerId, producerEpoch);
+      return recordBatch(records, this.#compression, { producerId, producerEpoch, firstSequence });
     });
     const ofBatches = (all: readonly Buffer[]): Writer =>
       produceRequest(
         version,
-        acks,
-        timeoutMs,
-        messages[0]?.topic ?? '',
-        messages.map(({ partition }, at) => ({ partition, batch: all[at] as Buffer })),
+        ACKS,
+        this.#timeoutMs,
+        this.#topic,
+        partitions.map((partition, at) => ({ partition, batch: all[at] as Buffer })),
       );
-    return batches.every((batch) => Buffer.isBuffer(batch))
-      ? ofBatches(batches)
-      : Promise.all(batches.map(async (batch) => batch)).then(ofBatches);
+    return encoded.every((batch) => Buffer.isBuffer(batch))
+      ? ofBatches(encoded)
+      : Promise.all(encoded.map(async (batch) => batch)).then(ofBatches);
   }
 }
+
+const PRODUCE = 'Produce';
+
+function errorOf(code: number, message: string | null | undefined): ProtocolError | undefined {
+  if (code === 0) return undefined;
+  return new ProtocolError(protocolErrorsCodesById[code] ?? 'UNKNOWN_SERVER_ERROR', message ?? null);
+}
+
+const promised = <T>(begin: (done: Callback<T>) => void): Promise<T> =>
+  new Promise((resolve, reject) => {
+    begin((error, result) => {
+      if (error) reject(error);
+      else resolve(result as T);
+    });
+  });
 
 /** A request of API 0 for one topic (kafka.apache.org/protocol#The_Messages_Produce), without a transaction. */
 export function produceRequest(

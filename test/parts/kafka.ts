@@ -58,11 +58,9 @@ const JVM = [
 /** For the first broker on a machine, which writes its classes to a file when it ends. */
 const ARCHIVING_MS = 90_000;
 
-export interface KafkaPart {
+export interface KafkaNode {
   readonly port: number;
   readonly broker: string;
-  /** The listener with TLS and SASL, if it was asked for. */
-  readonly secureBroker: string;
   freeze(): void;
   thaw(): void;
   /** SIGKILL; keeps its data. */
@@ -72,6 +70,20 @@ export interface KafkaPart {
   /** SIGTERM; keeps its data. */
   down(): Promise<void>;
   /** SIGTERM; removes its data. */
+  stop(): Promise<void>;
+}
+
+export interface KafkaPart extends KafkaNode {
+  /** The listener with TLS and SASL, if it was asked for. */
+  readonly secureBroker: string;
+}
+
+export interface KafkaCluster {
+  /** It is the only controller. */
+  readonly first: KafkaNode;
+  readonly second: KafkaNode;
+  /** Listeners with SASL by PLAIN; users have no rights but those that ACLs give them. */
+  readonly saslBrokers: readonly string[];
   stop(): Promise<void>;
 }
 
@@ -85,34 +97,67 @@ export interface SecureListener {
 
 /** A real Kafka (KRaft, one broker) on free ports; topics are created by the admin client. */
 export async function startKafka({ secure }: { readonly secure?: SecureListener } = {}): Promise<KafkaPart> {
+  const [controller, securePort] = [await freePort(), await freePort()];
+  const node = await startNode({
+    id: 1,
+    cluster: newClusterId(),
+    controller,
+    lines: (pem) => (secure === undefined ? [] : secureLines(securePort, pem, secure)),
+    ...(secure === undefined ? {} : { secure }),
+  });
+  return { ...node, secureBroker: `127.0.0.1:${securePort}` };
+}
+
+/** Two brokers of one cluster; leaders go back to the preferred broker a second after its return. */
+export async function startKafkaCluster(users: Readonly<Record<string, string>>): Promise<KafkaCluster> {
+  const [cluster, controller, ...saslPorts] = [newClusterId(), await freePort(), await freePort(), await freePort()];
+  const nodeOf = (id: 1 | 2): Promise<KafkaNode> =>
+    startNode({ id, cluster, controller, lines: () => clusterLines(saslPorts[id - 1] as number, users) });
+  const first = await nodeOf(1);
+  const second = await nodeOf(2);
+  return {
+    first,
+    second,
+    saslBrokers: saslPorts.map((port) => `127.0.0.1:${port}`),
+    stop: async () => {
+      await second.stop();
+      await first.stop();
+    },
+  };
+}
+
+const newClusterId = (): string => `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
+
+interface NodeOptions {
+  /** The first one is the controller. */
+  readonly id: number;
+  readonly cluster: string;
+  readonly controller: number;
+  /** Properties; a first one that begins with a comma is another listener. */
+  readonly lines: (pem: string) => readonly string[];
+  readonly secure?: SecureListener;
+}
+
+async function startNode({ id, cluster, controller, lines, secure }: NodeOptions): Promise<KafkaNode> {
   const [program, classPath, archive] = [await java(), await kafkaClassPath(), await kafkaClassArchive()];
   const isArchived = existsSync(archive);
-  const [port, controllerPort, securePort] = [await freePort(), await freePort(), await freePort()];
+  const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
   const file = join(folder, 'server.properties');
   const pem = join(folder, 'broker.pem');
   if (secure !== undefined) await writeFile(pem, secure.pem);
-  await writeFile(
-    file,
-    properties(
-      port,
-      controllerPort,
-      join(folder, 'data'),
-      secure === undefined ? [] : secureLines(securePort, pem, secure),
-    ),
-  );
+  await writeFile(file, properties(id, port, controller, join(folder, 'data'), lines(pem)));
   const unfinished = `${archive}.${process.pid}-${port}`;
   const jvm = [...JVM, isArchived ? `-XX:SharedArchiveFile=${archive}` : `-XX:ArchiveClassesAtExit=${unfinished}`];
-  const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
   await promisify(execFile)(program, [
     ...(isArchived ? jvm : JVM),
     '-cp',
     classPath,
     'kafka.tools.StorageTool',
     'format',
-    '--standalone',
+    ...(id === 1 ? ['--standalone'] : []),
     '-t',
-    id,
+    cluster,
     '-c',
     file,
     ...(secure === undefined
@@ -136,7 +181,6 @@ export async function startKafka({ secure }: { readonly secure?: SecureListener 
   return {
     port,
     broker: `127.0.0.1:${port}`,
-    secureBroker: `127.0.0.1:${securePort}`,
     freeze: () => part?.freeze(),
     thaw: () => part?.thaw(),
     kill: async () => {
@@ -167,34 +211,55 @@ function answersApiVersions(port: number): Promise<boolean> {
   });
 }
 
+const LOGIN = 'org.apache.kafka.common.security';
+
 /** The listener itself, then lines of its properties. */
 function secureLines(port: number, pem: string, { username, password }: SecureListener): string[] {
   const listener = 'listener.name.sasl_ssl';
-  const login = 'org.apache.kafka.common.security';
   return [
     `,SASL_SSL://127.0.0.1:${port}`,
     `${listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512`,
-    `${listener}.plain.sasl.jaas.config=${login}.plain.PlainLoginModule required user_${username}="${password}";`,
+    `${listener}.plain.sasl.jaas.config=${LOGIN}.plain.PlainLoginModule required user_${username}="${password}";`,
     ...['256', '512'].map(
-      (bits) => `${listener}.scram-sha-${bits}.sasl.jaas.config=${login}.scram.ScramLoginModule required;`,
+      (bits) => `${listener}.scram-sha-${bits}.sasl.jaas.config=${LOGIN}.scram.ScramLoginModule required;`,
     ),
     `${listener}.ssl.keystore.type=PEM`,
     `${listener}.ssl.keystore.location=${pem}`,
   ];
 }
 
+/** The same for a broker of a cluster. */
+function clusterLines(port: number, users: Readonly<Record<string, string>>): string[] {
+  const listener = 'listener.name.sasl_plaintext';
+  const logins = Object.entries(users).map(([name, password]) => ` user_${name}="${password}"`);
+  return [
+    `,SASL_PLAINTEXT://127.0.0.1:${port}`,
+    `${listener}.sasl.enabled.mechanisms=PLAIN`,
+    `${listener}.plain.sasl.jaas.config=${LOGIN}.plain.PlainLoginModule required${logins.join('')};`,
+    'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+    'super.users=User:ANONYMOUS',
+    'leader.imbalance.check.interval.seconds=1',
+    'leader.imbalance.per.broker.percentage=0',
+    'replica.lag.time.max.ms=2000',
+  ];
+}
+
 const properties = (
+  id: number,
   port: number,
   controllerPort: number,
   data: string,
-  [secure = '', ...more]: string[],
-): string => `process.roles=broker,controller
-node.id=1
+  lines: readonly string[],
+): string => {
+  const [listener = '', ...more] = lines[0]?.startsWith(',') === true ? lines : ['', ...lines];
+  const controller = id === 1 ? `,CONTROLLER://127.0.0.1:${controllerPort}` : '';
+  return `process.roles=broker${id === 1 ? ',controller' : ''}
+node.id=${id}
 controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${secure}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${secure}
+listeners=PLAINTEXT://127.0.0.1:${port}${controller}${listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:${port}${controller}${listener}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs=${data}
 num.partitions=3
@@ -216,3 +281,4 @@ auto.create.topics.enable=false
 log.retention.ms=-1
 ${more.join('\n')}
 `;
+};

@@ -13,6 +13,7 @@ export const LONG: readonly string[] = [
   'test/e2e/plugins.test.ts',
   'test/e2e/log.test.ts',
   'plugins/log-kafka/log-kafka.test.ts',
+  'plugins/log-kafka/cluster.test.ts',
   'test/e2e/ratelimit.test.ts',
   'test/e2e/ratelimit-workers.test.ts',
   'test/e2e/workers.test.ts',
