@@ -5,15 +5,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponse_Code as Code,
-  RateLimitResponseSchema,
-} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
+import { leftOf, rateLimitClient } from '../parts/ratelimit-client.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
@@ -84,25 +78,14 @@ async function start(env: NodeJS.ProcessEnv, config = CONFIG): Promise<Started> 
     ...env,
   });
   ends.push(() => part.stop());
-  const client: GrpcClient = dialGrpc(`127.0.0.1:${part.grpcPort}`);
+  const client = rateLimitClient(part.grpcPort);
   ends.push(() => client.close());
-  const send = async (descriptors: readonly Text[], hitsAddend?: bigint): Promise<(number | 'over')[]> => {
-    const request = create(RateLimitRequestSchema, {
-      domain: 'shop',
-      descriptors: descriptors.map((text) => ({
-        entries: text.split(',').map((entry) => ({ key: entry.split('=')[0] ?? '', value: entry.split('=')[1] ?? '' })),
-        ...(hitsAddend === undefined ? {} : { hitsAddend }),
-      })),
-    });
-    const { statuses } = fromBinary(
-      RateLimitResponseSchema,
-      await client.unary(
-        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-        toBinary(RateLimitRequestSchema, request),
-        { timeoutMs: 20_000 },
-      ),
-    );
-    return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
+  const send = async (texts: readonly Text[], hitsAddend?: bigint): Promise<(number | 'over')[]> => {
+    const descriptors = texts.map((text) => ({
+      entries: text.split(',').map((entry) => ({ key: entry.split('=')[0] ?? '', value: entry.split('=')[1] ?? '' })),
+      ...(hitsAddend === undefined ? {} : { hitsAddend }),
+    }));
+    return leftOf(await client.ask({ domain: 'shop', descriptors }));
   };
   return { ...part, file, ask: (...descriptors) => send(descriptors), look: (...descriptors) => send(descriptors, 0n) };
 }

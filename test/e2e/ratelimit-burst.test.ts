@@ -2,11 +2,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
 import {
-  RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
@@ -15,15 +14,12 @@ import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { freePort } from '../parts/free-port.ts';
 import { sendAtOnce } from '../parts/grpc-burst.ts';
+import { limitRequestBytes, SHOULD_RATE_LIMIT } from '../parts/ratelimit-client.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 
 const ROUNDS = 4;
 const CALLS = 2500;
-const PATH = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
-const REQUEST = toBinary(
-  RateLimitRequestSchema,
-  create(RateLimitRequestSchema, { domain: 'd', descriptors: [{ entries: [{ key: 'user', value: 'ann' }] }] }),
-);
+const REQUEST = limitRequestBytes({ domain: 'd', descriptors: [{ entries: [{ key: 'user', value: 'ann' }] }] });
 
 let redis: RedisPart;
 beforeAll(async () => {
@@ -107,7 +103,7 @@ test.each<[string, () => Promise<Record<string, string>>]>([
     for (let round = 0; round < ROUNDS; round++) {
       const [reloaded, answers] = await Promise.all([
         server.reload(),
-        sendAtOnce(server.grpcPort, PATH, messages, { timeoutMs: 60_000 }),
+        sendAtOnce(server.grpcPort, SHOULD_RATE_LIMIT, messages, { timeoutMs: 60_000 }),
       ]);
       expect(reloaded).toBe(true);
       expect(answers.filter(({ status }) => status !== '0')).toEqual([]);

@@ -3,11 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
-import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import { redisPool } from '../../src/ratelimit/charge/redis-pool.ts';
 import type { Holder } from '../../src/counting/store.ts';
@@ -15,7 +13,7 @@ import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
 import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { type CountAsk, lookAt, WindowCounts } from '../unit/counting/window-counts.ts';
-import { dialGrpc } from '../../src/transport/index.ts';
+import { rateLimitClient, shopRequest } from '../parts/ratelimit-client.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
 import { run } from './command.ts';
@@ -202,19 +200,13 @@ describe('an operator', () => {
   ])('sees the leases of all holders at any replica, with workers as one: %s', async (type, url) => {
     const place = { REDIS_TYPE: type, REDIS_URL: url(), CACHE_KEY_PREFIX: randomUUID() };
     const [alone, crew] = [await start(place), await start({ ...place, SLUICE_WORKERS: '2' })];
-    const request = toBinary(
-      RateLimitRequestSchema,
-      create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key: 'many', value: 'ann' }] }] }),
-    );
+    const request = shopRequest('many', 'ann');
     const isOver = new AbortController();
     /** Ongoing calls keep leases from becoming idle. */
     const calling = [alone, crew].flatMap(({ grpcPort }) =>
       Array.from({ length: 6 }, async () => {
-        const client = dialGrpc(`127.0.0.1:${grpcPort}`);
-        while (!isOver.signal.aborted)
-          await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', request, {
-            timeoutMs: 5000,
-          });
+        const client = rateLimitClient(grpcPort);
+        while (!isOver.signal.aborted) await client.ask(request);
         client.close();
       }),
     );

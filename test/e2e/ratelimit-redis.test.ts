@@ -3,16 +3,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponse_Code as Code,
-  RateLimitResponseSchema,
-} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { startLink } from '../parts/link.ts';
+import { leftOf, rateLimitClient } from '../parts/ratelimit-client.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { startRedis } from '../parts/redis.ts';
 import { startRedisCluster, startRedisSentinel, startRedisTls } from '../parts/redis-kinds.ts';
@@ -55,23 +49,12 @@ async function start(env: NodeJS.ProcessEnv): Promise<Asked> {
     ...env,
   });
   ends.push(() => part.stop());
-  const client: GrpcClient = dialGrpc(`127.0.0.1:${part.grpcPort}`);
+  const client = rateLimitClient(part.grpcPort);
   ends.push(() => client.close());
   return {
     ask: async (users, key = 'user', hits = 1) => {
-      const request = create(RateLimitRequestSchema, {
-        domain: 'shop',
-        descriptors: users.map((value) => ({ entries: [{ key, value }], hitsAddend: BigInt(hits) })),
-      });
-      const { statuses } = fromBinary(
-        RateLimitResponseSchema,
-        await client.unary(
-          '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-          toBinary(RateLimitRequestSchema, request),
-          { timeoutMs: 20_000 },
-        ),
-      );
-      return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
+      const descriptors = users.map((value) => ({ entries: [{ key, value }], hitsAddend: BigInt(hits) }));
+      return leftOf(await client.ask({ domain: 'shop', descriptors }));
     },
   };
 }

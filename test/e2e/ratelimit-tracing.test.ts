@@ -2,15 +2,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponse_Code as Code,
-  RateLimitResponseSchema,
-} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { dialGrpc } from '../../src/transport/index.ts';
+import { RateLimitResponse_Code as Code } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { freePort } from '../parts/free-port.ts';
+import { type LimitRequest, shopRequest, shouldRateLimit } from '../parts/ratelimit-client.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type CollectedSpan, startTraceCollector, type TraceCollector } from '../parts/trace-collector.ts';
@@ -72,27 +67,13 @@ async function start(url: string, env: NodeJS.ProcessEnv = {}): Promise<RateLimi
   return part;
 }
 
-type Request = MessageInitShape<typeof RateLimitRequestSchema>;
-const user = (value: string): Request => ({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value }] }] });
+const user = (value: string): LimitRequest => shopRequest('user', value);
 
-async function ask(
+const ask = async (
   { grpcPort }: RateLimitPart,
-  request: Request,
+  request: LimitRequest,
   metadata: Readonly<Record<string, string>> = {},
-): Promise<Code> {
-  const client = dialGrpc(`127.0.0.1:${grpcPort}`);
-  try {
-    return fromBinary(
-      RateLimitResponseSchema,
-      await client.unary(`/${CALL}`, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), {
-        timeoutMs: 20_000,
-        metadata,
-      }),
-    ).overallCode;
-  } finally {
-    client.close();
-  }
-}
+): Promise<Code> => (await shouldRateLimit(grpcPort, request, { metadata })).overallCode;
 
 const named = (spans: readonly CollectedSpan[], name: string): CollectedSpan => {
   const [span, ...others] = spans.filter((one) => one.name === name);
@@ -112,7 +93,7 @@ describe('a call', () => {
         TRACING_SERVICE_INSTANCE_ID: 'pod-1',
         OTEL_RESOURCE_ATTRIBUTES: 'zone=a,service.name=no',
       });
-      const request: Request = {
+      const request: LimitRequest = {
         domain: 'shop',
         hitsAddend: 2,
         descriptors: [
@@ -217,7 +198,7 @@ describe('a call', () => {
       REDIS_PERSECOND_SOCKET_TYPE: 'tcp',
       REDIS_PERSECOND_URL: `127.0.0.1:${own.port}`,
     });
-    await ask(part, { domain: 'shop', descriptors: [{ entries: [{ key: 'fast', value: '' }] }] });
+    await ask(part, shopRequest('fast', ''));
     await part.stop();
     expect(named(spans, TRIP).attributes).toEqual({ 'pipeline length': 0, 'perSecondPipeline length': 2 });
   });

@@ -5,19 +5,14 @@ import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponse_Code as Code,
-  RateLimitResponseSchema,
-} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitResponse_Code as Code } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
 import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
-import { dialGrpc } from '../../src/transport/index.ts';
+import { limitRequestBytes, rateLimitClient, shopRequest, SHOULD_RATE_LIMIT } from '../parts/ratelimit-client.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { until } from './sluice.ts';
 
@@ -92,13 +87,6 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Rateli
   return server;
 }
 
-const CALL = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
-const requestOf = (key: string, value: string): Uint8Array =>
-  toBinary(
-    RateLimitRequestSchema,
-    create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }),
-  );
-
 /** The number of calls that pass, each over its own connection. */
 async function passing(
   server: RatelimitServer,
@@ -107,13 +95,11 @@ async function passing(
   calls: number,
   connections = 12,
 ): Promise<number> {
-  const request = requestOf(key, value);
+  const request = shopRequest(key, value);
   const passed = await Promise.all(
     Array.from({ length: connections }, async () => {
-      const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
-      const mine = Array.from({ length: calls / connections }, async () =>
-        fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 20_000 })),
-      );
+      const client = rateLimitClient(server.grpcPort);
+      const mine = Array.from({ length: calls / connections }, async () => client.ask(request));
       const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
       client.close();
       return codes.filter((code) => code === Code.OK).length;
@@ -280,7 +266,7 @@ test('a draining server is unhealthy, and answers calls in flight', async () => 
   const session = connect(`http://127.0.0.1:${server.grpcPort}`);
   const call = session.request({
     ':method': 'POST',
-    ':path': CALL,
+    ':path': SHOULD_RATE_LIMIT,
     'content-type': 'application/grpc',
     te: 'trailers',
   });
@@ -297,7 +283,7 @@ test('a draining server is unhealthy, and answers calls in flight', async () => 
   await until('it is unhealthy', async () =>
     (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined,
   );
-  const request = requestOf('user', 'ann');
+  const request = limitRequestBytes(shopRequest('user', 'ann'));
   call.end(Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]));
   expect((await trailers.promise)['grpc-status']).toBe('0');
   session.close();

@@ -7,9 +7,9 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
-import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { RateLimitConfigSchema, RateLimitUnit } from '../../gen/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
-import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
+import { listen, type Transport } from '../../src/transport/index.ts';
+import { rateLimitClient } from '../parts/ratelimit-client.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { freePort } from '../parts/free-port.ts';
 import { until } from './sluice.ts';
@@ -120,23 +120,13 @@ async function started(env: NodeJS.ProcessEnv) {
     ...env,
   });
   ends.push(() => part.stop());
-  const client = dialGrpc(`127.0.0.1:${part.grpcPort}`);
+  const client = rateLimitClient(part.grpcPort);
   ends.push(async () => client.close());
   const limitOf = async (entries: readonly (readonly [string, string])[]): Promise<number | undefined> => {
-    const request = create(RateLimitRequestSchema, {
-      domain: 'shop',
-      descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
-    });
+    const descriptors = [{ entries: entries.map(([key, value]) => ({ key, value })) }];
     const {
       statuses: [status],
-    } = fromBinary(
-      RateLimitResponseSchema,
-      await client.unary(
-        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-        toBinary(RateLimitRequestSchema, request),
-        { timeoutMs: 20_000 },
-      ),
-    );
+    } = await client.ask({ domain: 'shop', descriptors });
     return status?.currentLimit?.requestsPerUnit ?? (status?.limitRemaining === 4_294_967_295 ? Infinity : undefined);
   };
   return { part, limitOf };

@@ -5,18 +5,14 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  RateLimitRequestSchema,
-  type RateLimitResponse,
-  RateLimitResponse_Code as Code,
-  RateLimitResponseSchema,
-} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitResponse_Code as Code } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../gen/grpc/health/v1/health_pb.ts';
 import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
+import { shopRequest, shouldRateLimit as ask } from '../parts/ratelimit-client.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis, startRedisWithClient } from '../parts/redis.ts';
 import { run } from './command.ts';
@@ -65,25 +61,7 @@ async function start(env: NodeJS.ProcessEnv = {}, config = CONFIG): Promise<Rate
   return { ...part, root };
 }
 
-async function ask(
-  port: number | string,
-  request: MessageInitShape<typeof RateLimitRequestSchema>,
-): Promise<RateLimitResponse> {
-  const client = dialGrpc(typeof port === 'string' ? port : `127.0.0.1:${port}`);
-  try {
-    return fromBinary(
-      RateLimitResponseSchema,
-      await client.unary(
-        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-        toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)),
-        { timeoutMs: 20_000 },
-      ),
-    );
-  } finally {
-    client.close();
-  }
-}
-const user = (value: string, key = 'user') => ({ domain: 'shop', descriptors: [{ entries: [{ key, value }] }] });
+const user = (value: string) => shopRequest('user', value);
 const json = async (part: RateLimitPart, body: unknown, method: 'POST' | 'PUT' = 'POST') =>
   fetch(`http://127.0.0.1:${part.httpPort}/json`, {
     method,
@@ -315,21 +293,8 @@ describe('its settings', () => {
       GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key'),
     });
     const asked = async (): Promise<Code> => {
-      const client = dialGrpc(`localhost:${part.grpcPort}`, {
-        tls: { ca: await readFile(join(folder, 'grpc.pem')) },
-      });
-      try {
-        return fromBinary(
-          RateLimitResponseSchema,
-          await client.unary(
-            '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-            toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))),
-            { timeoutMs: 2000 },
-          ),
-        ).overallCode;
-      } finally {
-        client.close();
-      }
+      const tls = { ca: await readFile(join(folder, 'grpc.pem')) };
+      return (await ask(`localhost:${part.grpcPort}`, shopRequest('fast', 'tls'), { tls })).overallCode;
     };
     expect(await asked()).toBe(Code.OK);
     await certificate();
@@ -347,7 +312,7 @@ describe('its settings', () => {
     });
     const response = await ask(grpcPort, {
       domain: 'shop',
-      descriptors: [...user('ann').descriptors, ...user('x', 'fast').descriptors],
+      descriptors: [...user('ann').descriptors, ...shopRequest('fast', 'x').descriptors],
     });
     expect(response.statuses.map(({ currentLimit }) => currentLimit?.unit)).toEqual([4, 1]);
     const other = new Redis(own.url);
