@@ -1,5 +1,5 @@
 /**
- * A handler of this thread as the host calls it: what it starts is known as its own, and what it does to its arguments stays with it.
+ * A handler of this thread as the host calls it: its tasks are attributed to it, and changes that it makes to its arguments stay with it.
  * **In**: what `open` returned. **Out**: the same methods. **Fails**: as they do.
  */
 import type { AnyHandler, CheckFunction, Log, LookupFunction, ReportEntry } from './contract.ts';

@@ -23,7 +23,7 @@ const ALWAYS_SECRET = /(?:authorization|cookie|password)$/i;
 /** A shorter value of such a label is a word: `token="expired"`. */
 const SHORTEST_SECRET = 16;
 
-/** What a handler may still show, and what it could not. */
+/** The room that a handler's page has left, and the series that found none. */
 export class PageRoom {
   droppedSeries = 0;
   #series: number;

@@ -19,7 +19,7 @@ export interface PluginMetrics {
   render(): Promise<string>;
 }
 
-/** A line beside a page that failed: what is missing from it has not ended. */
+/** Marks a page of which a part failed: series that are missing from it still exist. */
 export const INCOMPLETE = '# INCOMPLETE';
 
 export type RenderPage = () => PageText | Promise<PageText>;
@@ -106,9 +106,9 @@ const UNCOUNTED: Counter = { add() {} };
 interface Opening {
   readonly pages: RenderPage[];
   readonly secrets: SecretTexts;
-  /** Counts what a page could not show; made when there is something. */
+  /** Counts series that a page could not show; created on first use. */
   readonly dropped: () => Counter;
-  /** What was wrong with the page when it was shown last, so that a line is written once and not at each scrape. */
+  /** The problem of the page at the last scrape, so that it is logged once and not at each scrape. */
   why: string | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a plugin may not do to the process that it shares with others.
+ * Guards the process against plugins that run in it.
  * **In**: the log of a thread that serves. **Out**: `process.exit` throws to whoever is not Sluice; Sluice's listeners of signals and of
  * uncaught errors come back; what is printed by `console`, and warnings of Node, are log lines. **Fails**: never.
  */

@@ -1,4 +1,4 @@
-/** Whose code started what runs now, kept over timers, sockets and promises: what they let escape often has no frame of the plugin. */
+/** The plugin whose code started the current task, over timers, sockets and promises; its uncaught errors often have no frame of it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 export interface RunningPlugin {

@@ -1,4 +1,4 @@
-/** Checks the shape of an input or output, which is a plugin's value: one of its description, or what a function of it returns. */
+/** Checks the shape of an input or output. A plugin gives it, in its description or as the result of a function. */
 import type { ShapeType } from './contract.ts';
 import { kindOf } from '../text/kind-of.ts';
 

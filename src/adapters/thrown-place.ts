@@ -20,7 +20,7 @@ export function thrownAt(thrown: unknown): string | undefined {
   return place === undefined ? undefined : withoutReload(place);
 }
 
-/** The message, with the place of what is a bug rather than a complaint of the plugin. */
+/** The message; with its place if it is a bug of the plugin rather than a complaint about a config or rule. */
 export function saidBy(thrown: unknown, message: string = messageOf(thrown)): string {
   const place = thrown instanceof TypeError || thrown instanceof ReferenceError ? thrownAt(thrown) : undefined;
   return place === undefined ? message : `${message} (thrown at ${place})`;
@@ -34,6 +34,6 @@ export function notPromised<T>(method: 'bucket' | 'sink', made: T): T {
   throw new Error(`${method}(rule) returned a promise; it must return, at once, what ${gets} gets for the rule`);
 }
 
-/** What is wrong with a rule whose check or lookup the plugin did not make. */
+/** The problem of a rule for which the plugin returned no function. */
 export const noFunction = (method: 'check' | 'lookup', made: unknown): string =>
   `${method}(rule) returned ${kindOf(made)}; it must return, at once, the function that answers the calls of the rule`;

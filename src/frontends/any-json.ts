@@ -45,7 +45,7 @@ const decoded = new LRUCache<string, { readonly json: Json | undefined }>({ max:
 /** Longer values are not kept. */
 const MAX_KEPT_BYTES = 4096;
 
-/** Read-only: equal values share what was decoded once. */
+/** Read-only, since equal values share one decoded object. */
 export function jsonOfAny(any: Any | undefined): Json | undefined {
   if (any === undefined) return undefined;
   const { typeUrl, value } = any;

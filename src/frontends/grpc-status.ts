@@ -1,5 +1,5 @@
 /**
- * What a denied gRPC client gets.
+ * The gRPC status of a denied gRPC client.
  * **In**: headers of a denial, its gRPC code, the content type of the request. **Out**: the headers, with `grpc-status` for a gRPC request.
  * **Fails**: never.
  *

@@ -1,4 +1,4 @@
-/** What a sender of records waits for. */
+/** Back-pressure for senders of records: room in a queue, and records that are safe. */
 import { messageOf } from '../text/message-of.ts';
 import { GrpcError, Status } from '../transport/transport.ts';
 

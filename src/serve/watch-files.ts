@@ -9,7 +9,7 @@ import type { Log } from '../adapters/contract.ts';
 import { stampOfStats, startWatching, type Watching } from '../files/watch.ts';
 
 export interface PolicyWatchOptions {
-  /** What they make, for the log: `policy`. */
+  /** The noun for their content in log lines: `policy`. */
   readonly part: string;
   /** Files and folders, absolute. */
   readonly roots: readonly string[];

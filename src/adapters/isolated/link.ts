@@ -80,7 +80,7 @@ export class Link {
     }
   }
 
-  /** What is no call: to where calls go, and to where they will go. */
+  /** Sends a message that is no call to the current channel, and to the next one during a move. */
   send(message: ToHandler): void {
     this.#current?.send(message);
     this.#next?.send(message);
@@ -136,7 +136,7 @@ export class Link {
       await this.#connect();
     } catch (error) {
       if (this.#isClosing) return;
-      // What is open serves until it ends.
+      // The open channel serves until it ends.
       if (this.#current === undefined) this.#gone(messageOf(error));
       else this.#later(() => void this.#move());
     }

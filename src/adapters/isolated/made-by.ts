@@ -1,4 +1,4 @@
-/** What a handler makes of a rule, once, before its calls. */
+/** Prepares a rule with a handler, once, before its calls: the function, bucket or sink. */
 import type { AnyHandler } from '../contract.ts';
 import { noFunction, notPromised } from '../thrown-place.ts';
 import type { Prepare } from './protocol.ts';

@@ -1,5 +1,5 @@
 /**
- * What the rules of a policy prepared with a handler that runs elsewhere.
+ * The functions, buckets and sinks that rules prepared with a handler that runs elsewhere.
  * **In**: rules; answers of the handler. **Out**: slots; the messages that prepare them again after a restart; rules that were rejected.
  * **Fails**: never. A rule that twice was being prepared when the handler ended counts as rejected, so that it cannot end it for ever.
  */

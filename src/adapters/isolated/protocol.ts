@@ -17,7 +17,7 @@ import type {
 import type { Algorithm, Shape } from '../contract.ts';
 import type { AdapterErrorCode } from '../errors.ts';
 
-/** Names what a handler prepared for one rule: its check or lookup function, bucket or sink. Chosen by the host, never used again. */
+/** Identifies the function, bucket or sink that a handler prepared for one rule. Chosen by the host, never used again. */
 export type Slot = number;
 /** Matches a call with its answer. Chosen by the host, never used again. */
 export type CallNumber = number;
@@ -104,7 +104,7 @@ export interface Close {
   readonly kind: 'close';
   readonly withinMs: number;
 }
-/** What is answered by its number. */
+/** Messages that are answered, under their number. */
 export type CallMessage = Ask | Charge | Write | Inspect | RenderPage;
 export type ToHandler = CallMessage | Open | Prepare | Forget | Cancel | Close;
 
@@ -141,7 +141,7 @@ export interface Answered {
   /** Where the channel has a message for each kind of answer. */
   readonly by?: AnswerKind;
 }
-/** What a call is answered by: `done` is of writes and resets. */
+/** The kinds of answers; `done` answers writes and resets. */
 export type AnswerKind = 'check' | 'lookup' | 'charge' | 'done' | 'look' | 'page';
 export interface Failed {
   readonly kind: 'failed';
@@ -177,7 +177,7 @@ export interface LogLine {
   /** Where the channel decodes message and fields when they are read: of how much. */
   readonly octets?: number;
 }
-/** What was added to a counter since the last message. */
+/** The increments of a counter since the last message. */
 export interface Counted {
   readonly kind: 'counted';
   readonly name: string;
@@ -211,7 +211,7 @@ export interface Channel {
   /** Ends it at once, without a {@link Close}. Idempotent. */
   end(why: string): void;
 }
-/** What a channel tells its host. */
+/** Events of a channel, for its host. */
 export interface ChannelEvents {
   received(messages: readonly FromHandler[]): void;
   /** The other side takes no more channels where this one is, and ends this one some time: the host moves to another one. */

@@ -72,7 +72,7 @@ class Claims {
     this.#builtIn = builtIn;
   }
 
-  /** Returns what is wrong with the adapters that are not taken. */
+  /** Returns the problems of adapters that are not registered. */
   take(plugin: PluginModule, adapters: readonly ImportedAdapter[]): AdapterError[] {
     const name = nameOf(plugin);
     return adapters.flatMap(({ adapter, problems }) => {

@@ -17,7 +17,7 @@ export interface FieldBounds {
 const MAX_DEPTH = 6;
 /** Of a list or an object. */
 const MAX_ITEMS = 100;
-/** A few more are shown, too: what is bounded already has a word on the rest, and the names that the host adds. */
+/** Tolerance for fields that were bounded before: they have an entry about the rest, and names that the host adds. */
 const FEW_MORE = 4;
 const VALUE_SIZE = 8;
 /** Writing the digits of a longer one takes time that grows with their square. */

@@ -11,7 +11,7 @@ import { boundedFields, boundedText, type FieldBounds } from './bounded-fields.t
 /** Characters of a line. */
 const MAX_MESSAGE = 4096;
 const FIELDS: FieldBounds = { text: 4096, all: 16_384 };
-/** Secrets are replaced before a text is cut, which might leave a part of one; of what is far beyond its bound nothing is read. */
+/** Secrets are replaced before a text is shortened, since cutting might leave part of one. Text far beyond the bound is dropped first. */
 const BEYOND = 16;
 const READ: FieldBounds = { text: FIELDS.text * BEYOND, all: FIELDS.all * BEYOND };
 

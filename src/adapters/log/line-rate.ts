@@ -15,10 +15,10 @@ export interface LineRate {
 const PLUGIN_LINES: LineRate = { burst: 100, perSecond: 10 };
 const DEBUG_TIMES = 10;
 
-/** For lines of another process, which has bounded them by {@link PLUGIN_LINES} if it is one of ours: with its own lines beside. */
+/** For lines of another process; above {@link PLUGIN_LINES}, by which our processes bound theirs, to leave room for the host's lines. */
 export const RECEIVED_LINES: LineRate = { burst: 150, perSecond: 15 };
 
-/** What a line of another process may have in octets, to count as one; a longer one counts as several. */
+/** A line of another process counts once for each so many octets. */
 const OCTETS_OF_LINE = 4096;
 /** Of many lines that are left out, one is read at most this often. */
 const READ_EVERY_MS = 1000;
@@ -37,7 +37,7 @@ export interface ReceivedLine {
 export interface RatedLog extends Log {
   /** Reads the line if it is written. */
   received(line: ReceivedLine): void;
-  /** Says what was left out until now: the handler is closed. */
+  /** The handler is closed: logs how many lines were left out until now. */
   end(): void;
 }
 

@@ -52,7 +52,7 @@ export class Connections {
     }
   }
 
-  /** Asks a plugin what it has. */
+  /** Asks a plugin for the descriptions of its adapters. */
   async describe(target: DialTarget): Promise<DescribeResponse> {
     const connection = await this.acquire(target);
     connection.release();

@@ -74,7 +74,7 @@ const withoutOutputs = (names: readonly string[], events: ChannelEvents): Channe
   },
 });
 
-/** What a server answers that has no room for the stream now, or stops. */
+/** Statuses of a server that has no room for the stream now, or stops. */
 const AWAY: ReadonlySet<number> = new Set([Status.RESOURCE_EXHAUSTED, Status.UNAVAILABLE]);
 
 const PING: readonly HostMessage[] = [{ kind: 'ping' }];

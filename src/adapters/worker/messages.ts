@@ -92,7 +92,7 @@ export function unpackedAnswers(list: readonly unknown[]): FromHandler[] {
   return messages;
 }
 
-/** A plugin may answer anything; what is not an ordinary allow is passed as it is, for the host to check. */
+/** Anything but an ordinary allow is passed on unchanged, for the host to check; a plugin may answer anything. */
 function isPlainAllow(answer: unknown): answer is Allow {
   if (typeof answer !== 'object' || answer === null) return false;
   const { kind, validForMs, uses, output } = answer as Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 /** Characters of a line; of a longer one nothing else is read, since a text without a newline would fill the memory. */
 const MAX_LINE = 4096;
 
-/** Splits what a process prints into lines. */
+/** Splits the output of a process into lines. */
 export class PrintedLines {
   readonly #take: (line: string) => void;
   readonly #decoder = new StringDecoder();

@@ -75,7 +75,7 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
   return answer.then(take);
 }
 
-/** What is not as declared is left out. */
+/** Fills the declared outputs; values of another name or type are left out. */
 function fill(
   values: Readonly<Record<string, unknown>>,
   outputs: readonly EnrichOutput[],

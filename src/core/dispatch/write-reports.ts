@@ -17,7 +17,7 @@ export class ReportWriter {
   readonly #nowMs: () => number;
   readonly #errors: ThrottledLine;
   readonly #drops: ThrottledLine;
-  /** When the wall clock was read, by `performance.now()`, and what it said. */
+  /** The last reading of the wall clock (`#timeMs`), and when it was taken by `performance.now()`. */
   #readAtMs = Number.NaN;
   #timeMs = 0;
 

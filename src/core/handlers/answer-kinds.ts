@@ -1,4 +1,4 @@
-/** What the host reads of an answer of a check or a lookup before a rule uses it. A plugin may return anything. */
+/** Validates the answers of checks and lookups before a rule uses them; a plugin may return anything. */
 import { type CheckAnswer, isFound, type LookupAnswer, type Validity } from '../../adapters/contract.ts';
 import { kindOf } from '../../text/kind-of.ts';
 import { shortened } from '../../text/shortened.ts';
@@ -7,7 +7,7 @@ import { isDenialCode } from '../status.ts';
 import { isChangeableHeader } from '../header-names.ts';
 
 export interface AnswerKind<A> {
-  /** What is wrong with an answer; `undefined` if nothing is. Throws what reading the answer throws. */
+  /** The problem of an invalid answer; `undefined` if it is valid. Throws if a getter of the answer throws. */
   readonly problemOf: (answer: A) => string | undefined;
   /** Of an answer without problem; `undefined`: the answer is for its call alone. */
   readonly validityOf: (answer: A) => Validity | undefined;

@@ -21,9 +21,9 @@ export class CallScope {
   readonly caller: Caller;
   /** An operator inspects a call: handlers are asked through their inspection gate. */
   readonly isInspection: boolean;
-  /** What it is about: handlers may repeat its secrets in their errors. */
+  /** The request of the call; handlers may repeat its secrets in their errors. */
   bags: RequestBag | readonly RequestBag[] | undefined = undefined;
-  /** The same of a batch of reports. */
+  /** The secrets of a batch of reports. */
   batch: BatchSecrets | undefined = undefined;
   #endsAtMs = 0;
   #nowMs = 0;

@@ -71,7 +71,7 @@ function readFailure(thrown: unknown, label: string, shown: Shown): Failure {
   return new Failure('fault', `[${label}] error in the plugin: ${said(text, shown)}`, { cause: thrown });
 }
 
-/** Redacted before it is cut, which might leave a part of a secret; of what is far beyond the bound nothing is kept. */
+/** Redacted before it is shortened, since cutting might leave part of a secret. Text far beyond the bound is dropped first. */
 const said = (message: unknown, shown: Shown): string => shown(String(message).slice(0, 16 * MAX_REASON));
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -20,7 +20,7 @@ import { type CallsOfHandler, PendingCall } from './pending-call.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 export type HandlerFunction<I, T> = (input: I, call: HandlerCall) => T | Promise<T>;
-/** What is wrong with an answer; `undefined` if nothing is. */
+/** The problem of an invalid answer; `undefined` if it is valid. */
 export type ProblemOf<I, T> = (answer: T, input: I) => string | undefined;
 export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker' | 'secrets'>;
 
@@ -119,7 +119,7 @@ export class Gate implements CallsOfHandler {
     return failureOf(error, this.label, (text) => this.#shown(text, scope));
   }
 
-  /** Without the secrets of its config, nor of what it was given. */
+  /** Without secrets, whether of the handler's config or of the call. */
   #shown(text: string, scope: CallScope): string {
     return this.health.shown(this.#secrets.text(text), scope);
   }
@@ -208,7 +208,7 @@ export class Gate implements CallsOfHandler {
     this.answerTimes.pending++;
     if (this.#running++ === 0) this.answerTimes.silentSinceMs = loopMs;
     answer.then(
-      // Of a call that is over, nothing is read: the bytes of its request may be those of another one by now.
+      // The answer to a call that is over is not read: by now the bytes of its request may belong to another one.
       (value) => {
         const checked = pending.isOpen ? this.#checked(value, input, scope, problemOf) : undefined;
         this.#ended(pending.end(checked) ? pending : undefined);

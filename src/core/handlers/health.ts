@@ -164,7 +164,7 @@ export class Health {
       });
   }
 
-  /** An error of the plugin without the secrets of what it was given. */
+  /** An error of the plugin without the secrets of the call. */
   shown(text: string, { bags, batch }: CallScope): string {
     if (batch !== undefined) return batch.text(text);
     if (bags === undefined) return text;

@@ -1,4 +1,4 @@
-/** What the answer of a lookup has beside its declaration. It is left out, and said: nobody else would notice a misspelt name. */
+/** Names in the answer of a lookup that are not declared. They are left out and logged; a misspelt name shows nowhere else. */
 import { kindOf } from '../../text/kind-of.ts';
 import { shortened } from '../../text/shortened.ts';
 import type { EnrichOutput } from '../rules/rule.ts';

@@ -12,7 +12,7 @@ const SLOW_SHARE = 0.5;
 /** The part of a deadline that must have passed in loop time; the rest allows for inexact timers. */
 const LOOP_TIME_SHARE = 0.75;
 
-/** What the calls of one handler share. */
+/** The part of a gate that its waiting calls use. */
 export interface CallsOfHandler {
   readonly health: Health;
   readonly answerTimes: AnswerTimes;

@@ -1,4 +1,4 @@
-/** What the host reads of the answers of `charge()` before a rule uses them. A plugin may return anything. */
+/** Validates the answers of `charge()` before a rule uses them; a plugin may return anything. */
 import type { QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { kindOf } from '../../text/kind-of.ts';
 
@@ -22,7 +22,7 @@ const isRight = (answer: QuotaAnswer | undefined, ask: QuotaAsk): boolean =>
   Number.isFinite(answer.resetMs) &&
   (answer.charged === undefined || (isAmount(answer.charged) && answer.charged <= costOf(ask)));
 
-/** What may be charged at most. */
+/** The most that may be charged. */
 const costOf = (ask: QuotaAsk): number => ('cost' in ask ? ask.cost : 0);
 
 const isAmount = (value: number): boolean => Number.isFinite(value) && value >= 0;

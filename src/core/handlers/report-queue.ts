@@ -29,7 +29,7 @@ export interface ReportQueue {
   push(entry: ReportEntry, rule: Rule): Promise<void> | undefined;
   /** Settles when the entries pushed so far are where the queue keeps them; `undefined`: they are already. */
   whenSafe(): Promise<void> | undefined;
-  /** Settles when what is queued now has left, at its own pace. */
+  /** Settles when all entries that are queued now have left, without hurrying them. */
   passed(): Promise<void>;
   /** Settles when all queued entries are written or refused. */
   flush(): Promise<void>;

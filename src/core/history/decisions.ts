@@ -1,5 +1,5 @@
 /**
- * `decision` calls: what was decided, for the report rules that name them.
+ * `decision` calls: verdicts, for the report rules that name them.
  * **In**: verdicts. **Out**: reports of denials, failures and a sample of the rest, written after the answer.
  * **Fails**: never; decisions beyond the bounds are dropped, and counted.
  */
@@ -28,7 +28,7 @@ interface Waiting extends Decided {
 }
 
 export class Decisions {
-  /** Decisions of which no rule was asked, since too many waited. */
+  /** Decisions that were dropped unreported, since too many waited. */
   dropped = 0;
   readonly #reports: ReportWriter;
   readonly #samples: boolean;

@@ -25,7 +25,7 @@ export interface DecidedCall {
   readonly tookMs: number;
 }
 
-/** Called before the answer leaves: it must not wait, and keeps what it needs of the wire. */
+/** Called before the answer is sent, so it must not wait. It must copy (`wire.keep()`) what it reads later. */
 export type CallObserver = (decided: DecidedCall) => void;
 
 export class Observers {

@@ -74,7 +74,7 @@ export const fieldsOf = (shown: RedactedRequest): KeptVerdict['request'] =>
     unknown
   >;
 
-/** `masks`: what the policy hides beside secrets. */
+/** `masks`: attributes that the policy hides in addition to secrets. */
 export function summaryOf({ snapshot, bag, call, verdict, timeMs }: Decided, masks?: Masks): KeptVerdict {
   const { id, outcome, rule, reasons, shadow } = verdict;
   const shown = new RedactedRequest(bag, masks);

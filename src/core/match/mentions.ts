@@ -1,6 +1,6 @@
 /**
  * How selective the guards of items are: the number of items that mention each value of a place.
- * **In**: the guards of all items. **Out**: of the guards of one item, that which the fewest requests pass. **Fails**: never.
+ * **In**: the guards of all items. **Out**: the most selective guard of an item. **Fails**: never.
  */
 import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
@@ -16,7 +16,7 @@ export class Mentions {
   readonly #prefixes = new Map<Place, Counts>();
   readonly #ranges = new Map<Place, Counts>();
 
-  /** Of one item; an atom of two of its guards counts twice, since to find it once would cost more than it is worth. */
+  /** Adds the guards of one item. An atom in two of its guards counts twice; deduplicating would cost more than it gains. */
   add(guards: readonly Guard[]): void {
     for (const guard of guards)
       for (const atom of guard) {

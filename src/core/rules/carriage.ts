@@ -1,5 +1,5 @@
 /**
- * Which calls carry what a rule reads (docs/rules.md, section 4).
+ * Which calls carry the attributes that a rule reads (docs/rules.md, section 4).
  * **In**: reads of compiled expressions. **Out**: for a call, the first attribute that it cannot carry and no guard covers.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
@@ -14,14 +14,14 @@ export class Carriage {
   readonly #madeOf = new Map<string, Reads>();
   /** By call and named expression. Without it, expressions that name two others each would be walked 2^n times. */
   readonly #carried = new Map<string, boolean>();
-  /** By named expression: what it reads that is not one. */
+  /** By named expression: the attributes of the vocabulary that it reads, directly or through other expressions. */
   readonly #through = new Map<string, ReadonlySet<string>>();
 
   constructor(attributes: () => Attributes) {
     this.#attributes = attributes;
   }
 
-  /** `reads`: of a named expression, each of which was given before. */
+  /** Declares a named expression. Expressions that it reads must have been declared before. */
   isMadeOf(name: string, reads: Reads): void {
     this.#madeOf.set(name, reads);
   }

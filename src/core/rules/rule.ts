@@ -88,7 +88,7 @@ export interface CheckAction {
   readonly handler: string;
   readonly params: unknown;
   readonly input: InputMaker;
-  /** The expressions of `input`, for readers of what a rule reads. */
+  /** The expressions of `input`, to find the attributes that a rule reads. */
   readonly inputs: readonly Compiled[];
   /** Of its handler. */
   readonly output: Shape;

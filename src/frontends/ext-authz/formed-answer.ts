@@ -181,7 +181,7 @@ function valueBefore(end: number, text: string): number {
   return from;
 }
 
-/** Tag and length of what is written from `from` to `end`. */
+/** Writes tag and length before the value at `from` to `end`; returns where the field begins. */
 function prefixBefore(from: number, tag: number, end: number): number {
   const length = end - from;
   let at = from;

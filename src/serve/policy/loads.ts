@@ -36,7 +36,7 @@ export class Loads {
   atMs = 0;
   /** `undefined` if the policy that was read last is in force. */
   refusal: Refusal | undefined;
-  /** In force, then those before it, each of which a rollback by its index puts in force. */
+  /** The policy in force, then earlier ones; a rollback takes the index in this list. */
   #past: readonly PastPolicy[] = [];
   readonly #maxEarlier: number;
 

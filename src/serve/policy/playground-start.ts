@@ -1,5 +1,5 @@
 /**
- * What the playground begins with.
+ * The initial content of the playground.
  * **In**: the texts of the policy in force, a kept call in the form of records. **Out**: the text that may be shown, and the call as a
  * request, with all attributes that its proxy sent. **Fails**: never; what is missing has a reason.
  */

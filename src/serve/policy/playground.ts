@@ -1,5 +1,5 @@
 /**
- * What a policy says to one call, without side effects: for people who try a change.
+ * Decides one call by a draft of a policy, without side effects.
  * **In**: the text of a policy, or the one in force; a call. **Out**: the explanation, and the findings about the text.
  * **Fails**: with a sentence for a call that is not one; a policy with errors is a result.
  *

@@ -2,8 +2,8 @@
  * The keys of quotas that are nearest to their limit.
  * **In**: the charges of decided calls, while somebody asks. **Out**: rows, the nearest first. **Fails**: never.
  *
- * No store can list its keys by what is left of them, Redis least of all, so that the answers of recent charges are kept: the last of each
- * key, at most {@link MAX_KEYS}. The first request begins it, and it ends {@link LEASE_MS} after the last one.
+ * Stores, Redis above all, cannot list keys by what is left of them, so the last charge of each key is kept, for at most {@link MAX_KEYS}
+ * keys. Keeping begins with the first request and ends {@link LEASE_MS} after the last one.
  */
 import { hash } from 'node:crypto';
 import type { LeasePage } from '../../adapters/contract.ts';

@@ -13,7 +13,7 @@ import type { PackedLetters } from './packed-letters.ts';
 import type { PolicyTexts } from './source.ts';
 import type { EngineSources, TransportFlags } from './thread.ts';
 
-/** What a worker answers as its engine does. */
+/** Questions that a worker answers from its engine. */
 type OfEngine = 'handlers' | 'ruleCounts' | 'verdicts' | 'why' | 'topLimits' | 'recorded' | 'logEntry' | 'feed';
 
 export interface PolicyProtocol {

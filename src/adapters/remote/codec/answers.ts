@@ -3,7 +3,7 @@ import type { Answered, ErrorFields, FromHandler } from '../../isolated/protocol
 import { CannotCross } from './cannot-cross.ts';
 import type { PluginMessage } from './plugin-messages.ts';
 
-/** What a call asked for. */
+/** The kind of answer that a call expects. */
 export type AskedKind = 'check' | 'lookup' | 'charge' | 'write' | 'look' | 'reset' | 'renderPage';
 
 /**

@@ -18,7 +18,7 @@ export interface FieldCodec<T> {
   /** Of an absent field; made anew for each message. */
   readonly absent: () => T;
   write(writer: ProtobufWriter, number: number, value: T, message: object): void;
-  /** `before`: what the fields of this number before it gave. */
+  /** `before`: the value of the earlier fields of this number. */
   read(bytes: Buffer, scan: FieldScan, before: T): T;
 }
 

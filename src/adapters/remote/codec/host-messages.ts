@@ -134,7 +134,7 @@ const inspect = message<Bare<Inspect>>({
   leases: [3, maybe(message<LeasePage>({ from: [1, whole], count: [2, whole] }))],
 });
 
-/** `inputOf`: the types of what a slot is asked or told. */
+/** `inputOf`: the types of a slot's input. */
 function variants(inputOf: (slot: Slot) => Shape | 'any'): Variants<HostMessage> {
   const entry = message<ReportEntry<Slot>>({
     sink: [1, whole],

@@ -63,7 +63,7 @@ function writeValues(
 /** A type without the `?` of an optional one. */
 const bare = (type: string): ShapeType => (type.endsWith('?') ? type.slice(0, -1) : type) as ShapeType;
 
-/** A value that does not fit its type is sent as what it is; the other side says what is wrong with it. */
+/** A value that does not fit its declared type is sent with its actual type; the receiver reports the mismatch. */
 function writeValue(
   writer: ProtobufWriter,
   number: number,

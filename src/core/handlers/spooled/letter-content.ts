@@ -1,4 +1,4 @@
-/** What a dead letter holds, for people. */
+/** The content of a dead letter, for people. */
 import { HIDDEN } from '../../../attributes/secrets.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { decodeReport, type SinkDefinition } from './record.ts';

@@ -21,7 +21,7 @@ export class Secrecy {
   readonly #exposed: Known = new Map();
   readonly #read: Known = new Map();
 
-  /** `madeOf`: what a named expression reads. */
+  /** `madeOf`: the reads of a named expression. */
   constructor(attributes: () => Attributes, madeOf: (name: string) => readonly Read[]) {
     this.#attributes = attributes;
     this.#madeOf = madeOf;

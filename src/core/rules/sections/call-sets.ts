@@ -1,6 +1,6 @@
 /**
  * Which calls ask a rule (docs/rules.md, section 4).
- * **In**: the rule's `calls`, its kind, what it reads. **Out**: a set of calls, one object for all rules with equal sets.
+ * **In**: the rule's `calls`, its kind, and its reads. **Out**: a set of calls, one object for all rules with equal sets.
  * **Fails**: with findings.
  */
 import { RULE_CALLS, type RuleCall } from '../../../attributes/carrier.ts';

@@ -2,7 +2,7 @@
 import type { ActionKind } from '../../actions.ts';
 import type { ReadAction } from '../actions/read-action.ts';
 
-/** What a match with an error may prove to be present: warnings of its rule would be consequences of that error. */
+/** Used when the match has an error: it might guard any attribute, and warnings about missing guards would only follow from that error. */
 export const ANY_ATTRIBUTE: ReadonlySet<string> = new (class extends Set<string> {
   override has(): boolean {
     return true;

@@ -129,7 +129,7 @@ export class RulesSection {
     const hasEffect = actionKind !== undefined || (fields.has('onAllow') && !lacksAction);
     if (hasEffect) this.#checkPlaced(fields, actionKind);
     const { onAllow, onDeny, out } = this.#answers(fields, actionKind, read, proves);
-    // What it would declare is not known either.
+    // Its outputs are not known either.
     if (!hasEffect) findings.undeclared.add('my');
     if (!hasEffect && !fields.mayMisspell(...ACTION_KINDS, 'onAllow'))
       findings.error(
