@@ -8,9 +8,9 @@ const LAST_SECOND = 253_402_300_799;
 /** CEL's range of durations: about 10 000 years (google.protobuf.Duration). */
 const MAX_SECONDS = 315_576_000_000;
 
-const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
+const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
-/** Parses RFC 3339; `undefined` for other text, and for years other than 0001 to 9999. */
+/** Parses RFC 3339, without what is below a nanosecond; `undefined` for other text, and for years other than 0001 to 9999. */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const match = RFC_3339.exec(text);
   if (match === null) return undefined;
@@ -33,7 +33,7 @@ export function parseTimestamp(text: string): Timestamp | undefined {
   date.setUTCHours(hour, minute, second);
   const seconds = date.getTime() / 1000 - offsetMinutes * 60;
   if (seconds < FIRST_SECOND || seconds > LAST_SECOND) return undefined;
-  return new Timestamp(seconds, Number((match[7] ?? '').padEnd(9, '0')));
+  return new Timestamp(seconds, Number((match[7] ?? '').slice(0, 9).padEnd(9, '0')));
 }
 
 const daysIn = (year: number, month: number): number => {

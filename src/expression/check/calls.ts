@@ -8,7 +8,7 @@ import { foreignFunction, foreignSet } from './foreign-names.ts';
 import { nearestOf } from './nearest.ts';
 import { hyphenatedKey, isPrefix, lowered } from './names.ts';
 import { checkNegation, checkOperator } from './operators.ts';
-import { checkOptionalConstructor, checkOptionalMethod } from './optionals.ts';
+import { OPTIONAL_METHODS, checkOptionalConstructor, checkOptionalMethod } from './optionals.ts';
 import type { Scope } from './scope.ts';
 import { argumentFor, isAssignable, toDyn } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
@@ -52,8 +52,9 @@ export function checkCall(node: Call, scope: Scope): Typed {
     if (name === 'dyn' && checked.length === 1)
       return { kind: 'passthrough', node, type: DYN, of: toDyn(first), isRevealed: false };
   }
-  if (first !== undefined && target !== undefined && first.type.kind === 'optional') {
-    const method = checkOptionalMethod(node, first, first.type.of, second, scope);
+  if (first !== undefined && target !== undefined && (first.type.kind === 'optional' || first.type.kind === 'dyn')) {
+    const inner = first.type.kind === 'optional' ? first.type.of : DYN;
+    const method = checkOptionalMethod(node, first, inner, second, scope);
     if (method !== undefined) return method;
   }
   if (name === 'size' && checked.length === 1 && (first?.type.kind === 'list' || first?.type.kind === 'map'))
@@ -157,6 +158,12 @@ function unknownFunction(name: string, isMethod: boolean, node: Call, scope: Sco
     return scope.problem(
       'EXPRESSION_UNKNOWN_FUNCTION',
       'unknown function match(); instead of match(x, "a*") or match(x, "*a") write x.startsWith("a") or x.endsWith("a")',
+      node,
+    );
+  if (isMethod && OPTIONAL_METHODS.has(name))
+    return scope.problem(
+      'EXPRESSION_UNKNOWN_FUNCTION',
+      `${name}() is a method of optional values, such as a.?b or map[?"key"]`,
       node,
     );
   const foreign = foreignFunction(name);

@@ -41,7 +41,7 @@ function checkBody(
   const checked = scope.check(node.body);
   const isCondition = macro !== 'map' && macro !== 'transformMap' && macro !== 'transformMapEntry';
   const body = isCondition ? scope.fit(checked, BOOL, `${macro}() takes a condition`, node.body) : checked;
-  if (macro === 'transformMapEntry' && !isInvalid(body) && body.type.kind !== 'map')
+  if (macro === 'transformMapEntry' && !isInvalid(body) && body.type.kind !== 'map' && body.type.kind !== 'dyn')
     return scope.problem(
       'EXPRESSION_TYPE',
       `transformMapEntry() takes a map of new entries; found ${typeText(body.type)}`,

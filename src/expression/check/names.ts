@@ -3,7 +3,7 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import { HEADER_MAPS } from '../../attributes/secrets.ts';
 import { BOOL, DYN, INT, STRING, TYPE, type Type, optionalOf, typeText } from '../../attributes/types.ts';
 import { type Chain, type Node, type NodeOf, chainOf } from '../parse/ast.ts';
-import { type Val, typeNameOf } from '../values/dynamic.ts';
+import { type Val, isNumber, keyOf, typeNameOf } from '../values/dynamic.ts';
 import { foreignAttribute } from './foreign-names.ts';
 import { nearestOf } from './nearest.ts';
 import type { Scope } from './scope.ts';
@@ -15,6 +15,8 @@ const TYPE_NAMES: ReadonlyMap<string, Val> = new Map([
   ),
   ['null_type', typeNameOf('null')],
   ['optional_type', typeNameOf('optional')],
+  ['net.IP', typeNameOf('ip')],
+  ['net.CIDR', typeNameOf('cidr')],
   ['google.protobuf.Timestamp', typeNameOf('timestamp')],
   ['google.protobuf.Duration', typeNameOf('duration')],
 ] as const);
@@ -177,12 +179,15 @@ function lookup(of: Typed, key: Typed, optional: boolean, node: Node, scope: Sco
       result = container.of;
       break;
     case 'map':
-      fitted = scope.fit(
-        lowered(of, key, scope.attributes),
-        container.key,
-        `the keys of this map are ${typeText(container.key)}`,
-        at,
-      );
+      fitted =
+        key.type.kind === 'dyn' && (container.key.kind === 'int' || container.key.kind === 'uint')
+          ? { kind: 'convert', node: key.node, type: container.key, of: key, convert: numericKey }
+          : scope.fit(
+              lowered(of, key, scope.attributes),
+              container.key,
+              `the keys of this map are ${typeText(container.key)}`,
+              at,
+            );
       result = container.of;
       break;
     case 'dyn':
@@ -211,6 +216,9 @@ export function lowered(of: Typed, key: Typed, attributes: Attributes): Typed {
     ? { kind: 'convert', node: key.node, type: key.type, of: key, convert: lowerCase }
     : key;
 }
+
+/** Keys are equal across the types of numbers, as in `in`. */
+const numericKey = (key: Val): Val | undefined => (isNumber(key) ? keyOf(key) : undefined);
 
 const lowerCase = (name: Val): Val => (typeof name === 'string' ? name.toLowerCase() : name);
 

@@ -144,7 +144,7 @@ function arithmetic(node: Call, left: Typed, right: Typed, scope: Scope): Typed 
   }
   const isPossible =
     (a === 'dyn' || b === 'dyn') &&
-    (node.name === '+' ||
+    ((node.name === '+' && isMaybeList(a) && isMaybeList(b)) ||
       overloads.some(
         ({ params: [one, other] }) => (a === 'dyn' || one?.kind === a) && (b === 'dyn' || other?.kind === b),
       ));
@@ -153,6 +153,8 @@ function arithmetic(node: Call, left: Typed, right: Typed, scope: Scope): Typed 
     ? dynCall(node, dyn, left, right)
     : noOverload(node, left.type, right.type, scope);
 }
+
+const isMaybeList = (kind: Type['kind']): boolean => kind === 'list' || kind === 'dyn';
 
 /** `-x`. */
 export function checkNegation(node: Call, of: Typed, scope: Scope): Typed {

@@ -4,7 +4,7 @@ import { HAS_VALUE, OPTIONAL_OF, OPTIONAL_OF_NON_ZERO, VALUE } from '../function
 import type { NodeOf } from '../parse/ast.ts';
 import { NONE } from '../values/dynamic.ts';
 import type { Scope } from './scope.ts';
-import { FREE, joinTypes } from './types.ts';
+import { FREE, convertTo, joinTypes } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
 
 export function checkOptionalConstructor(node: NodeOf<'call'>, scope: Scope): Typed {
@@ -24,6 +24,15 @@ export function checkOptionalConstructor(node: NodeOf<'call'>, scope: Scope): Ty
   return { kind: 'call', node, type: optionalOf(of.type), overload, args: [of] };
 }
 
+export const OPTIONAL_METHODS: ReadonlySet<string> = new Set([
+  'hasValue',
+  'value',
+  'or',
+  'orValue',
+  'optMap',
+  'optFlatMap',
+]);
+
 /** `undefined` for a name that is not a method of optional values. */
 export function checkOptionalMethod(
   node: NodeOf<'call'>,
@@ -41,5 +50,5 @@ export function checkOptionalMethod(
   const isOptional = name === 'or';
   const type = isOptional ? (joinTypes(target.type, arg.type) ?? target.type) : inner === FREE ? arg.type : inner;
   const instead = scope.fit(arg, type, `${name}() takes ${typeText(type)}`);
-  return { kind: 'orElse', node, type, of: target, instead, isOptional };
+  return { kind: 'orElse', node, type, of: isOptional ? convertTo(target, type) : target, instead, isOptional };
 }

@@ -3,7 +3,7 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import { DYN, type Type, sameType, typeText } from '../../attributes/types.ts';
 import type { Node } from '../parse/ast.ts';
 import type { Problem } from '../parse/problem.ts';
-import { fitsFreely, convertTo, isPartlyDyn, joinTypes, toDyn } from './types.ts';
+import { fitsFreely, convertTo, isAssignableByValue, toDyn } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
 
 export interface Variable {
@@ -73,8 +73,7 @@ export abstract class Scope {
     if (wanted.kind === 'dyn') return toDyn(typed);
     if (isInvalid(typed) || sameType(typed.type, wanted)) return typed;
     if (fitsFreely(typed.type, wanted)) return { ...typed, type: wanted };
-    if (isPartlyDyn(typed.type) || (isPartlyDyn(wanted) && joinTypes(typed.type, wanted) !== undefined))
-      return convertTo(typed, wanted);
+    if (isAssignableByValue(typed.type, wanted)) return convertTo(typed, wanted);
     return this.problem('EXPRESSION_TYPE', `${why}; found ${typeText(typed.type)}`, at);
   }
 }

@@ -48,10 +48,11 @@ export const isPartlyDyn = (type: Type): boolean =>
 
 /** Whether a value of the type may be passed where `param` is expected; by its value, if one of them is partly `dyn`. */
 export const isAssignable = (type: Type, param: Type): boolean =>
-  param.kind === 'dyn' ||
-  isPartlyDyn(type) ||
-  sameType(type, param) ||
-  (isPartlyDyn(param) && joinTypes(type, param) !== undefined);
+  param.kind === 'dyn' || sameType(type, param) || isAssignableByValue(type, param);
+
+/** One of them is partly `dyn`, and some value of the type is of the other. */
+export const isAssignableByValue = (type: Type, param: Type): boolean =>
+  (isPartlyDyn(type) || isPartlyDyn(param)) && joinTypes(type, param) !== undefined;
 
 export function toDyn(typed: Typed): Typed {
   if (typed.type === DYN) return typed;

@@ -80,7 +80,7 @@ export function macroRun<T>(
           if (keeps === undefined) return undefined;
           if (keeps !== true) continue;
           const value = body(bag);
-          if (value === undefined) return undefined;
+          if (value === undefined || (macro === 'transformMapEntry' && !(value instanceof Map))) return undefined;
           const entries: Iterable<readonly [Val, Val]> =
             macro === 'transformMap' ? [[keyOfItem(item), value]] : (value as ReadonlyMap<Val, Val>);
           for (const [key, one] of entries) {

@@ -4,6 +4,7 @@
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type Type, DYN } from '../../attributes/types.ts';
+import { Uint } from '../../attributes/values.ts';
 import type { Overload } from '../functions/overload.ts';
 import { NONE, Optional, type Val, boxer, keyOf, unbox } from '../values/dynamic.ts';
 
@@ -47,6 +48,10 @@ export const elementOrEntry: Lookup = (value, key) => {
     : undefined;
 };
 
+/** A whole number of any type. */
+const isIndex = (key: Val): boolean =>
+  typeof key === 'number' ? Number.isInteger(key) : typeof key === 'bigint' || key instanceof Uint;
+
 export const lookupRun =
   (of: Run, key: Run, lookup: Lookup): Run =>
   (bag) => {
@@ -62,6 +67,7 @@ export const optionalLookupRun =
     if (value === NONE) return NONE;
     const index = key(bag);
     if (value === undefined || index === undefined || !(Array.isArray(value) || value instanceof Map)) return undefined;
+    if (Array.isArray(value) && !isIndex(index)) return undefined;
     const found = lookup(value, index);
     return found === undefined ? NONE : found instanceof Optional ? found : new Optional(found);
   };
@@ -225,12 +231,13 @@ export const listRun =
       const value = item.value(bag);
       if (value === undefined) return undefined;
       if (!item.isOptional) list.push(value);
-      else if (value instanceof Optional && value.value !== undefined) list.push(value.value);
+      else if (!(value instanceof Optional)) return undefined;
+      else if (value.value !== undefined) list.push(value.value);
     }
     return list as Val;
   };
 
-/** Fails for a duplicate key and for a fractional number. */
+/** Fails for a duplicate key, and for one that is no text, bool or whole number. */
 export const mapRun =
   (entries: readonly EntryRun[]): Run =>
   (bag) => {
@@ -238,11 +245,13 @@ export const mapRun =
     for (const entry of entries) {
       const [key, value] = [entry.key(bag), entry.value(bag)];
       if (key === undefined || value === undefined) return undefined;
-      if (typeof key === 'number' && !Number.isInteger(key)) return undefined;
       const canonical = keyOf(key);
+      if (typeof canonical === 'object' || (typeof canonical === 'number' && !Number.isInteger(canonical)))
+        return undefined;
       if (map.has(canonical)) return undefined;
       if (!entry.isOptional) map.set(canonical, value);
-      else if (value instanceof Optional && value.value !== undefined) map.set(canonical, value.value);
+      else if (!(value instanceof Optional)) return undefined;
+      else if (value.value !== undefined) map.set(canonical, value.value);
     }
     return map as Val;
   };

@@ -50,15 +50,16 @@ function fewDigits(text: string): number | undefined {
   return value;
 }
 function textToUint(text: string): Int | undefined {
-  const [, sign = '-', digits = ''] = WHOLE.exec(text) ?? [];
-  return sign === '-' ? undefined : toUint(BigInt(digits));
+  const [, sign, digits = ''] = WHOLE.exec(text) ?? [];
+  return sign === '' ? toUint(BigInt(digits)) : undefined;
 }
 // Unambiguous, so that it is linear: \d+\.?\d* takes the square of the length to refuse "111...x".
 function textToDouble(text: string): number | undefined {
   if (/^[+-]?(inf|infinity)$/i.test(text))
     return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   if (/^nan$/i.test(text)) return Number.NaN;
-  return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : undefined;
+  const value = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : undefined;
 }
 function textToBool(text: string): boolean | undefined {
   if (['true', 'True', 'TRUE', 't', '1'].includes(text)) return true;

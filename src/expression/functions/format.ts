@@ -19,7 +19,7 @@ function parsed(format: string): readonly (string | Clause)[] | { readonly wrong
     if (from < match.index) parts.push(format.slice(from, match.index));
     from = match.index + all.length;
     if (all === '%%') parts.push('%');
-    else if (verb === undefined || Number(precision ?? 0) > 99)
+    else if (verb === undefined || Number(precision ?? 0) > MAX_DIGITS)
       return { wrong: format.slice(match.index, match.index + 2) };
     else parts.push({ verb, precision: precision === undefined ? undefined : Number(precision) });
   }
@@ -81,6 +81,7 @@ const wholeOf = (value: Val): bigint | undefined =>
 function decimal(value: Val, show: (number: number) => string): string | undefined {
   const number = typeof value === 'number' ? value : Number(wholeOf(value) ?? Number.NaN);
   if (typeof value !== 'number' && wholeOf(value) === undefined) return undefined;
+  if (Object.is(number, -0)) return `-${show(0)}`; // toFixed() leaves its sign out
   return Number.isFinite(number) ? show(number) : textOf(number);
 }
 

@@ -3,7 +3,8 @@
  * containers, optional values, `math.greatest` and `math.least`.
  */
 import { BOOL, DYN, INT } from '../../attributes/types.ts';
-import { NONE, Optional, type Val, compareDyn } from '../values/dynamic.ts';
+import { Duration } from '../../attributes/values.ts';
+import { NONE, Optional, type Val, compareDyn, equalDyn, isNumber } from '../values/dynamic.ts';
 import { type Overload, fn, method } from './overload.ts';
 import { lengthOf } from './text.ts';
 
@@ -17,7 +18,9 @@ export const SIZE_OF_ANY = fn('size', [DYN], INT, (value: Val) =>
 );
 
 function isZero(value: Val): boolean {
-  if (value === false || value === 0 || value === 0n || value === '' || value === null) return true;
+  if (value === false || value === '' || value === null) return true;
+  if (isNumber(value)) return equalDyn(value, 0);
+  if (value instanceof Duration) return value.seconds === 0 && value.nanos === 0;
   return sizeOf(value) === 0 || (value instanceof Uint8Array && value.length === 0);
 }
 

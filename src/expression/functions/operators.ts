@@ -21,6 +21,7 @@ import {
   compareText,
   equalDyn,
   equalObjects,
+  isNumber,
   keyOf,
   kindOf,
   unbox,
@@ -88,7 +89,7 @@ export const COMPARE_DYN = comparison((sign, test) =>
   operator(sign, [DYN, DYN], BOOL, (x: Val, y: Val) => {
     const order = compareDyn(x, y);
     if (order !== undefined) return test(order);
-    return typeof x === 'number' || typeof y === 'number' ? false : undefined; // NaN has no order
+    return isNumber(x) && isNumber(y) ? false : undefined; // NaN has no order
   }),
 );
 
@@ -194,6 +195,7 @@ export const NEGATION: ReadonlyMap<Type['kind'], Overload> = new Map([
     'dyn',
     operator('-', [DYN], DYN, (value: Val) => {
       if (typeof value === 'number') return -value;
+      if (value instanceof Duration) return subtractSpans(new Duration(0, 0), value);
       const negative = typeof value === 'bigint' ? ints.negateInt(value) : undefined;
       return negative === undefined ? undefined : BigInt(negative);
     }),

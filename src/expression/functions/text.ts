@@ -132,9 +132,7 @@ function replaceSome(text: string, part: string, replacement: string, most: Int)
       .join(replacement);
   }
   spendCharacters(text.length + Math.min(limit, text.length + 1) * replacement.length);
-  let left = limit;
-  return text.replaceAll(part, (match) => {
-    left -= 1;
-    return left >= 0 ? replacement : match;
-  });
+  const points = Array.from(text);
+  const around = points.map((point, index) => (index < limit ? replacement + point : point));
+  return around.join('') + (points.length < limit ? replacement : '');
 }

@@ -97,6 +97,9 @@ const PARTS: Readonly<Record<string, (date: Date, time: Timestamp) => number>> =
   getMilliseconds: (_, time) => Math.floor(time.nanos / 1e6),
 };
 
+/** Not -0, which an int does not have. */
+const whole = (value: number): number => Math.trunc(value) + 0;
+
 export const TIME_FUNCTIONS: readonly Overload[] = [
   ...Object.entries(PARTS).flatMap(([name, part]) => [
     method(name, [TIMESTAMP], INT, (time: Timestamp) => part(new Date(time.seconds * 1000), time)),
@@ -116,8 +119,8 @@ export const TIME_FUNCTIONS: readonly Overload[] = [
       },
     ),
   ]),
-  method('getHours', [DURATION], INT, (span: Duration) => Math.trunc(span.seconds / 3600)),
-  method('getMinutes', [DURATION], INT, (span: Duration) => Math.trunc(span.seconds / 60)),
+  method('getHours', [DURATION], INT, (span: Duration) => whole(span.seconds / 3600)),
+  method('getMinutes', [DURATION], INT, (span: Duration) => whole(span.seconds / 60)),
   method('getSeconds', [DURATION], INT, (span: Duration) => span.seconds),
-  method('getMilliseconds', [DURATION], INT, (span: Duration) => Math.trunc(span.nanos / 1e6)),
+  method('getMilliseconds', [DURATION], INT, (span: Duration) => whole(span.nanos / 1e6)),
 ];

@@ -84,7 +84,12 @@ export class CodeGenerator {
       const x = this.#temporary();
       return `((${x} = bag.get(${of.slot})) === undefined ? ${this.value(instead)} : ${x})`;
     }
-    if (of.kind !== 'lookup' || !isMapByText(of) || (of.of.type.kind === 'map' && of.of.type.of.kind === 'optional'))
+    if (
+      of.kind !== 'lookup' ||
+      !of.isOptional ||
+      !isMapByText(of) ||
+      (of.of.type.kind === 'map' && of.of.type.of.kind === 'optional')
+    )
       return undefined;
     const value = this.value(instead);
     const z = this.#temporary();

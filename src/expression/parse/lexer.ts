@@ -12,10 +12,10 @@ export interface Token {
 }
 
 const SPACE = /(?:[ \t\n\f\r]+|\/\/[^\n]*)+/y;
-const NUMBER = /0[xX][0-9a-fA-F]+[uU]?|\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?|\d+[uU]?/y;
+const NUMBER = /0x[0-9a-fA-F]+[uU]?|\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?|\d+[uU]?/y;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const QUOTED_NAME = /`([A-Za-z0-9_./ -]+)`/y;
-const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
+const STRING = /([bB]?[rR]?)("""|'''|"|')/y;
 const PLAIN = /[^"'\\\n\r]+/y;
 const [DOUBLE_QUOTE, QUOTE, SLASH] = [0x22, 0x27, 0x2f];
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
@@ -91,7 +91,11 @@ function numberToken(text: string, start: number): Token {
   const of = (kind: Token['kind'], value: Value): Token => ({ kind, text, value, start, end: start + text.length });
   const isUint = /[uU]$/.test(text);
   const digits = isUint ? text.slice(0, -1) : text;
-  if (/^\d*\.|^\d+[eE]/.test(digits) && !/^0[xX]/.test(digits)) return of('double', Number(digits));
+  if (/^\d*\.|^\d+[eE]/.test(digits) && !digits.startsWith('0x')) {
+    if (!Number.isFinite(Number(digits)))
+      throw new SyntaxProblem(`${text} is out of the range of double`, start, start + text.length);
+    return of('double', Number(digits));
+  }
   const whole = BigInt(digits);
   // -9223372036854775808 is a minus sign and 2^63; the parser checks the two together.
   if (whole > (isUint ? 0xffff_ffff_ffff_ffffn : 0x8000_0000_0000_0000n))

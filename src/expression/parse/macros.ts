@@ -29,7 +29,7 @@ export function macroNode(over: Node, name: Token, args: readonly Node[], end: n
   if (over.kind === 'name' && over.name === 'cel') return celMacro(name.text, args, start, end);
   const variable = (at: number): string => {
     const node = args[at];
-    if (node?.kind === 'name') return node.name;
+    if (node?.kind === 'name' && node.absolute !== true) return node.name;
     throw new SyntaxProblem(
       `${name.text}() takes a name ${at === 0 ? 'first' : 'as its second argument'}, such as ${name.text}(${at === 0 ? 'x' : 'i, x'}, ...)`,
       node?.start ?? name.start,

@@ -17,6 +17,8 @@ const MAX_LENGTH = 100_000;
 const RESERVED: ReadonlySet<string> = new Set(
   'as break const continue else for function if import let loop package namespace return var void while'.split(' '),
 );
+/** Not even the name of a field. */
+const LITERAL_WORDS: ReadonlySet<string> = new Set(['true', 'false', 'null', 'in']);
 const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=', 'in']);
 
 export function parse(text: string): Node {
@@ -164,6 +166,12 @@ class Parser extends TokenCursor {
         const field = this.next();
         if (field.kind !== 'name' && field.kind !== 'quoted-name')
           throw this.unexpected(field, 'expected a name after the dot');
+        if (field.kind === 'name' && LITERAL_WORDS.has(field.text))
+          throw new SyntaxProblem(
+            `${field.text} is a reserved word; as a key it is written ["${field.text}"]`,
+            field.start,
+            field.end,
+          );
         const name = field.kind === 'quoted-name' ? field.text.slice(1, -1) : field.text;
         if (!optional && field.kind === 'name' && this.take('(')) {
           const args = this.#arguments(')');
@@ -259,7 +267,7 @@ class Parser extends TokenCursor {
 
   #list(start: number): Node {
     const items: { node: Node; optional: boolean }[] = [];
-    while (!this.is(']')) {
+    while (!this.is(']') && !(items.length === 0 && this.take(','))) {
       const optional = this.take('?');
       items.push({ node: this.#expression(), optional });
       if (!this.take(',')) break;
@@ -269,7 +277,7 @@ class Parser extends TokenCursor {
 
   #map(start: number): Node {
     const entries: { key: Node; value: Node; optional: boolean }[] = [];
-    while (!this.is('}')) {
+    while (!this.is('}') && !(entries.length === 0 && this.take(','))) {
       const optional = this.take('?');
       const key = this.#expression();
       if (entries.length === 0 && this.is('}'))

@@ -142,6 +142,8 @@ export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NA
 const numeric = (value: Val): Int | undefined =>
   typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
 
+export const isNumber = (value: Val): boolean => numeric(value) !== undefined;
+
 /** CEL's equality of values in `dyn` form: numbers by value across types; other types are never equal to each other. */
 export function equalDyn(a: Val, b: Val): boolean {
   const [x, y] = [numeric(a), numeric(b)];

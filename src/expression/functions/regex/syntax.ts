@@ -108,7 +108,7 @@ class PatternParser {
     if (this.#take('*')) return [0, Infinity];
     if (this.#take('+')) return [1, Infinity];
     if (this.#take('?')) return [0, 1];
-    const match = /^\{(\d+)(,(\d*))?\}/.exec(this.#text.slice(this.#at));
+    const match = /^\{(0|[1-9]\d*)(,(0|[1-9]\d*)?)?\}/.exec(this.#text.slice(this.#at));
     if (match === null) return undefined;
     const [all, least = '0', comma, most] = match;
     this.#at += all.length;
