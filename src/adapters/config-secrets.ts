@@ -14,7 +14,7 @@ export function secretsOfConfig(schema: unknown, config: unknown): readonly Secr
   return found.map((text) => ({ text, shown: HIDDEN }));
 }
 
-/** Into one list: a config may have a hundred thousand values, nearly all of which are none. */
+/** Appends to one list; a config may have a hundred thousand values, nearly all of which are not secret. */
 function addMarked(schema: unknown, value: unknown, found: string[]): void {
   if (value === undefined || value === null || schema === undefined || !marksSecrets(schema)) return;
   const { meta, shape, innerType, element, valueType, options, in: input } = schemaParts(schema);

@@ -33,7 +33,7 @@ export class EscapedErrors {
     this.#nowMs = nowMs;
   }
 
-  /** `of`: the adapter whose own thread or process did not catch it. */
+  /** `of`: the adapter that has the thread or process in which the error was not caught. */
   take(error: unknown, kind: 'rejection' | 'throw', of?: string): void {
     let origin = originOf(error);
     const started = origin.kind === 'unattributed' ? runningPlugin() : undefined;
@@ -58,7 +58,7 @@ export class EscapedErrors {
     return [...this.#counts.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** `handler`: the one that started what failed, where no frame says whose code that is. */
+  /** `handler`: the one that started the failed task, if no stack frame names a plugin. */
   #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number, handler?: string): void {
     const error = withoutSecretsInUse(thrown) ?? messageOf(thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';

@@ -35,7 +35,7 @@ function stackBelow(own: (...args: never[]) => unknown, message = ''): Error {
   return at;
 }
 
-/** Who called, as fields of a log line; empty if nobody knows. */
+/** The plugin that called, as fields of a log line; empty if it is unknown. */
 function caller(at: unknown): LogFields {
   const origin = originOf(at);
   if (origin.kind === 'plugin') return { plugin: origin.plugin, at: placeOf(origin.frame) };

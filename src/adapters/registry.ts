@@ -24,7 +24,7 @@ export interface Registry {
   get(name: string): Adapter | undefined;
   /** `undefined` for an adapter that was not loaded from a module, and for an unknown name. */
   origin(name: string): AdapterOrigin | undefined;
-  /** In alphabetical order; with those that are not imported yet. */
+  /** In alphabetical order, including adapters that are not imported yet. */
   names(): readonly string[];
   /** Imports the built-in adapters among these names; other names have no effect. */
   including(names: readonly string[]): Promise<Registry>;

@@ -1,5 +1,5 @@
 /**
- * How long the certificate of a server is valid; a server that presents one that has ended is reached by nobody.
+ * How long the certificate of a server is valid; clients reject one that has expired.
  * **In**: what is served, as PEM. **Out**: families of the metrics page, and a log line while it is not valid. **Fails**: never.
  */
 import { X509Certificate } from 'node:crypto';

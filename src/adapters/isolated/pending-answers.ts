@@ -13,7 +13,7 @@ import { isRepeatable } from './repeatable.ts';
 export interface CallObserver {
   abandoned(why: string): void;
 }
-/** A call that tells so without an AbortSignal, which would cost more than the rest of the call. The host's own calls do. */
+/** A call that reports its end without an AbortSignal, which would cost more than the rest of the call. The host's own calls do. */
 interface ObservableCall extends Call {
   observe(observer: CallObserver): void;
 }

@@ -30,7 +30,7 @@ export interface CallFields {
   readonly remainingMs: number;
 }
 
-/** What {@link Prepare} says of a rule; fields beside `rule` and `params` belong to quota (the first three) and report. */
+/** A rule in {@link Prepare}. Besides `rule` and `params`, the first three fields are for quota, the others for report. */
 export interface RuleFields {
   readonly rule: string;
   readonly params: unknown;

@@ -1,5 +1,5 @@
 /**
- * The handler's end of a channel: opens one handler and answers what the host asks of it.
+ * The handler's end of a channel: opens one handler and answers the host's requests.
  * **In**: messages of the host. **Out**: messages to the host; those of one turn of the event loop leave in one write.
  * **Fails**: never by throwing. What a handler throws, or answers that cannot be passed on, fails that call alone.
  */
@@ -30,7 +30,7 @@ export interface SessionOptions extends Pick<
   HandlerEnvironment,
   'clock' | 'shared' | 'closeWithinMs' | 'restartAfterMs'
 > {
-  /** Rejects if there is none of this name, or its module cannot be imported. */
+  /** Rejects if no adapter has this name, or its module cannot be imported. */
   readonly adapterOf: (name: string) => Adapter | Promise<Adapter>;
   /** Throws if a message cannot be cloned or encoded; then none of them was sent. */
   readonly send: (messages: readonly FromHandler[]) => void;

@@ -16,7 +16,7 @@ const moduleOf = (name: string): string | undefined =>
   EXTENSIONS.map((extension) => join(FOLDER, name, `adapter.${extension}`)).find((file) => existsSync(file));
 
 /**
- * The built-in adapters, each imported when it is first asked for: a process has those alone that its policy names.
+ * The built-in adapters, each imported on first use, so a process loads only those that its policy names.
  * A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected.
  */
 export function builtIns(): Registry {

@@ -25,7 +25,7 @@ export async function placeBySyntaxCheck(file: string): Promise<string | undefin
   return undefined;
 }
 
-/** What `node --check` says of a file; empty if it is fine. */
+/** The output of `node --check` for a file; empty if its syntax is valid. */
 const checked = async (path: string): Promise<string> =>
   new Promise((resolve) => {
     execFile(process.execPath, ['--check', path], { timeout: CHECK_TIMEOUT_MS }, (_, _stdout, stderr) => {

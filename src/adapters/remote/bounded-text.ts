@@ -2,5 +2,5 @@ import { ellipsized } from '../../text/shortened.ts';
 
 const MAX_TEXT = 4096;
 
-/** Texts for operators are kept, shown and logged; those of a stranger have a bound. */
+/** Bounds texts of a remote plugin, which are kept, shown and logged. */
 export const boundedText = (text: string): string => ellipsized(text, MAX_TEXT);

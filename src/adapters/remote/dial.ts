@@ -190,7 +190,7 @@ function whyOver({ code, message }: GrpcError): string {
   return `its stream ended with ${name}${message === '' ? '' : `: ${boundedText(message)}`}`;
 }
 
-/** The types of what each slot is asked or told, so that a value is sent as the type of its shape. */
+/** The input types of each slot, so that a value is sent as the type of its shape. */
 class SlotShapes {
   readonly #adapter: Adapter;
   readonly #shapes = new Map<Slot, Shape | 'any'>();

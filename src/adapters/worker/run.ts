@@ -111,7 +111,7 @@ stream.on('error', () => process.exit(1));
 stream.on('close', () => process.exit(0));
 setInterval(beat, BEAT_MS);
 
-/** The host may be killed while a handler loops; then nobody ends this process, and its own event loop does not turn. */
+/** The host may be killed while a handler loops; then this process must end itself, and its event loop is blocked. */
 const PARENT_GONE = `
   setInterval(() => { if (process.ppid !== ${process.ppid}) process.kill(process.pid, 'SIGKILL'); }, 1000);`;
 /** A thread takes as long to start as the rest of this process; first it opens its handler. */

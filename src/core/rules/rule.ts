@@ -177,7 +177,7 @@ export const revealedBy = ({ action }: Rule): readonly string[] => (action?.kind
 export const addedBy = ({ request, response, query, metadata }: Changes): number =>
   headersAddedBy(request) + headersAddedBy(response) + query.set.length + metadata.length;
 
-/** Values that are appended to one that the rule sets or removes make one header, save those of set-cookie, which may not be joined. */
+/** Values appended to a header that the rule sets or removes are joined into one header, except for set-cookie. */
 function headersAddedBy({ set, append, remove }: HeaderChanges): number {
   const setNames = new Set(set.map(([name]) => name));
   const replaced = new Set([...setNames, ...remove]);

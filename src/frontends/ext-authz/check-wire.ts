@@ -105,7 +105,7 @@ export class CheckWire implements Wire {
     }
   }
 
-  /** The message's own win over those of the header. */
+  /** Extensions of the message take precedence over those of the header. */
   extension(name: string): string | undefined {
     return this.scan.extension(name) ?? this.#ofHeader()?.get(name);
   }

@@ -41,7 +41,7 @@ interface Template {
   /** The fields after the OkHttpResponse, without the id at their end. */
   readonly tail: Uint8Array;
   readonly idLength: number;
-  /** The most octets that an answer has beside its values; Infinity if a literal is not printable ASCII. */
+  /** The most bytes of an answer without its values; Infinity if a literal is not printable ASCII. */
   readonly maxBytes: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Changes of the query, as Envoy has to be told them.
+ * Changes of the query, in the form that Envoy takes.
  * **In**: changes by decoded names and values, and the path of the request. **Out**: names and values as they stand in a path.
  * **Fails**: never.
  *

@@ -19,7 +19,7 @@ const FORWARD = { method: 'x-forwarded-method', path: 'x-forwarded-uri', authori
 const NGINX = { method: 'x-original-method', path: 'x-original-uri', authority: 'host' } as const;
 const SCHEME = 'x-forwarded-proto';
 
-/** Headers of the proxy's own request, which are none of the client's. */
+/** Headers of the proxy's own request, which do not belong to the client's. */
 const OF_EVERY_REQUEST = ['host', 'content-length', 'connection', 'transfer-encoding'];
 /** Envoy's client adds them; it calls every request of its own internal, so the word says nothing about the client's. */
 const OF_ENVOY = ['x-envoy-internal', 'x-envoy-expected-rq-timeout-ms'];

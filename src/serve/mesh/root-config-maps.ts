@@ -57,7 +57,7 @@ interface Written {
 
 const NAME = 'istio-ca-root-cert';
 const KEY = 'root-cert.pem';
-/** By it istiod tells its own objects. */
+/** istiod recognizes its own objects by it. */
 const LABELS = { 'istio.io/config': 'true' };
 /** Nobody runs workloads of a mesh there; istiod leaves them out, too. */
 const SYSTEM: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
@@ -70,7 +70,7 @@ const QUIET_MS = 60_000;
 const DISPUTE = 3;
 const MAX_NAMED = 10;
 
-/** All that it needs, so that one line says it. */
+/** All permissions that it needs, so that one log line names them. */
 const GRANT = JSON.stringify([
   { apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] },
   { apiGroups: [''], resources: ['configmaps'], resourceNames: [NAME], verbs: ['list', 'watch', 'create', 'patch'] },
@@ -277,6 +277,6 @@ export class RootConfigMaps implements AsyncDisposable {
 const rootsOf = (object: KubeObject): string | undefined =>
   (object as { readonly data?: Readonly<Record<string, string>> | null }).data?.[KEY];
 
-/** The watch tells the rest in a moment: a namespace is being deleted, or is gone; two programs have written at once. */
+/** Conflicts that the watch resolves: the namespace is being deleted or gone, or two programs wrote at once. */
 const isPassing = ({ status, message }: ApiError, isNamed: boolean): boolean =>
   status === 409 || (status === 404 && !isNamed) || (status === 403 && message.includes('is being terminated'));

@@ -45,7 +45,7 @@ export class Loads {
     this.#maxEarlier = maxEarlier;
   }
 
-  /** `steps`: it was that many policies before the one in force, and those after it are forgotten. */
+  /** `steps`: for a rollback, the number of policies to go back; those after it are forgotten. */
   took(policy: Policy, texts: PolicyTexts, origin: PolicyOrigin, steps = 0): void {
     const { revision } = policy;
     this.policy = policy;

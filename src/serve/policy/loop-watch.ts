@@ -2,7 +2,7 @@
  * Says who held the event loop of this thread.
  * **In**: the calls that took long since the last look. **Out**: a log line, at most one a minute. **Fails**: never.
  *
- * A timer that fires late says that the loop was held; the time of the calls says by which of them.
+ * A timer that fires late shows that the loop was blocked; the durations of calls show which of them blocked it.
  */
 import type { Log } from '../../adapters/contract.ts';
 import { ThrottledLine } from '../../core/handlers/throttled-line.ts';

@@ -28,7 +28,7 @@ function ruleOf(family: string): Merge {
 const OF_PROCESS = /^process_/;
 /** A new worker starts these at zero; the counts of ended workers are kept. */
 const COUNTED = new Set(['counter', 'histogram']);
-/** How long a series is kept whose worker ended. */
+/** How long the series of a worker that ended are kept. */
 const KEPT_MS = 3_600_000;
 /** Series visited in one turn of the event loop, and characters of the page that are written in one. */
 const SERIES_PER_TURN = 5000;
@@ -136,7 +136,7 @@ export class WorkerPages {
     );
   }
 
-  /** The sums, in pieces. They are read at once, so that a slow reader keeps nobody waiting. */
+  /** The sums, in pieces. Pages are read at once, so that a slow reader does not delay others. */
   merged(): Promise<readonly string[]> {
     return this.#turns.run(async () => {
       const pieces: string[] = [];

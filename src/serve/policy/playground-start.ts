@@ -47,7 +47,7 @@ function playedRequest({ attributes }: Policy, { call, requests: [request] }: Re
     }
   };
   const given = Object.entries(request.attributes).map(([name, value]) => [name, withoutPseudo(name, value)] as const);
-  // Such as an address, of which the record has `(secret)`.
+  // Such as an address, which is `(secret)` in the record.
   const readable = Object.fromEntries(given.filter(([name, value]) => isRead({ [name]: value })));
   if (!isRead(readable)) return undefined;
   return { call, attributes: readable, carried: carried as JsonObject, hidden: given.flatMap(hiddenIn) };

@@ -10,7 +10,7 @@ import { FieldScan, WireType, wideValue } from '../../../protobuf/scan.ts';
 import type { ProtobufWriter } from '../../../protobuf/writer.ts';
 import { CannotCross } from './cannot-cross.ts';
 
-/** How one field is written and read. `message`: what holds it, for a field whose form depends on another. */
+/** How one field is written and read. `message`: the message that contains it, for a field whose form depends on another. */
 export interface FieldCodec<T> {
   readonly wireType: number;
   /** By `typeof`, where a value of another type would be written as nonsense. */
@@ -23,7 +23,7 @@ export interface FieldCodec<T> {
 }
 
 export interface MessageCodec<T> {
-  /** `message` may have other members beside. */
+  /** Members of `message` that are not in the table are ignored. */
   write(writer: ProtobufWriter, message: T): void;
   read(bytes: Buffer, from: number, to: number): T;
 }

@@ -92,7 +92,7 @@ export const shape: FieldCodec<Shape | undefined> = {
 
 const CALL = message<CallFields>({ number: [1, whole], id: [2, text], remainingMs: [3, double] });
 
-/** `cost` and the members after it are those of some kinds only. */
+/** Only some kinds have `cost` and the members after it. */
 interface AskFields {
   readonly bucket: Slot;
   readonly kind: QuotaAsk['kind'];

@@ -157,7 +157,7 @@ export function fromShape(shape: ShapeType, given: unknown): Value | undefined {
   }
 }
 
-/** Whether {@link fromShape} has a value of it, without making one. */
+/** Whether {@link fromShape} can convert the value, without converting it. */
 export function isOfShape(shape: ShapeType, given: unknown): boolean {
   switch (shape) {
     case 'timestamp':

@@ -108,7 +108,7 @@ export class HandlerUses {
       { shown: (text) => new SecretTexts(secretsOfConfig(schema, value)).text(text) },
     );
     if (parsed === undefined) this.#handlers.written.push(...secretsOfConfig(schema, value));
-    // The plugin has those of its rules beside those of its config, and may repeat either.
+    // The plugin knows the secrets of its config and of its rules, and may repeat either.
     else secrets.add([...secretsOfConfig(schema, value), ...secretsOfConfig(schema, parsed.value)]);
     return parsed;
   }

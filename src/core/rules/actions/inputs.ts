@@ -142,7 +142,7 @@ const MAX_INPUTS = 1000;
 /** `a`, `a.b` of `a.b`. */
 const beginnings = (name: string): string[] => name.split('.').map((_, at, parts) => parts.slice(0, at + 1).join('.'));
 
-/** `undefined`: they cannot be read. A map under a name that no input begins with is one leaf, of which one finding is enough. */
+/** `undefined`: they cannot be read. A map under an unknown name counts as one leaf, so that it gives one finding. */
 function leavesOf(node: Node, findings: Findings, known: readonly string[] | undefined): Leaf[] | undefined {
   if (node.kind !== 'map') {
     findings.error(

@@ -138,7 +138,7 @@ function constantOf(compiled: Compiled | undefined): number | undefined {
   return typeof value === 'bigint' ? Number(value) : typeof value === 'number' ? value : undefined;
 }
 
-/** A limit of 0 is a way to refuse all; a cost that no counter ever has is none. */
+/** A constant cost above the limit is never granted, which is an error; a limit of 0 is not, since it refuses all calls on purpose. */
 function checkGrants(
   fields: Fields,
   { limit, cost, burst }: Readonly<Record<'limit' | 'cost' | 'burst', Compiled | undefined>>,

@@ -87,7 +87,7 @@ type Secrets = ReadonlyMap<string, string>;
 /** Of named expressions: each is walked once, however many ways lead to it. */
 type Known = Map<string, Secrets>;
 
-/** A read that may carry a secret into the value; of a map: of the keys that it reads, or of all where there are none. */
+/** A read that may carry a secret into the value. For a map: the keys that are read, or the whole map if no key is named. */
 type SecretRead = Pick<Read, 'name'> & { readonly keys: readonly { readonly key: string }[] };
 
 /** Those outside of `reveal(...)`. */

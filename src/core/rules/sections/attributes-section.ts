@@ -24,7 +24,7 @@ interface Named {
   readonly place: Place;
   readonly secret: boolean;
 }
-/** Evaluating one evaluates those that it reads, and the stack has an end. */
+/** Evaluating an expression evaluates those that it names, recursively, and the stack is finite. */
 const MAX_IN_A_ROW = 1000;
 const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
 

@@ -46,7 +46,7 @@ export interface RulesContext {
   readonly findings: Findings;
 }
 
-/** Of a rule without an effect, whose kind would say which calls may ask it. */
+/** For a rule without an action: the action would decide which calls may ask it. */
 const NO_CALLS: ReadonlySet<RuleCall> = new Set();
 
 export class RulesSection {
