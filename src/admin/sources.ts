@@ -10,7 +10,7 @@ import type { RuleCounts } from '../core/metrics/rule-counts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../yaml/findings.ts';
 import type { Why } from '../explain/why.ts';
-import type { LetterAnswer, LetterRequest } from '../core/handlers/letter-desk.ts';
+import type { LetterAnswer, LetterRequest } from '../core/handlers/dead-letter-requests.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 /** A call to inspect: attributes by name; for `limit` one set per descriptor. */

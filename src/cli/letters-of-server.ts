@@ -3,7 +3,7 @@
  * **In**: its admin port. **Out**: rows, one with its values, what was settled. **Fails**: with a CliError, if it does not answer or
  * refuses.
  */
-import type { LetterRow } from '../core/handlers/letter-desk.ts';
+import type { LetterRow } from '../core/handlers/dead-letter-requests.ts';
 import { causeMessageOf } from '../text/message-of.ts';
 import { addressText } from '../transport/index.ts';
 import { CliError } from './cli-error.ts';

@@ -286,7 +286,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
       await inForce.flush();
     },
     handlers: () => inForce.handlers().map((handler) => handler.state()),
-    letters: async (request) => (await import('./handlers/letter-desk.ts')).askLetters(inForce.handlers(), request),
+    letters: async (request) =>
+      (await import('./handlers/dead-letter-requests.ts')).askLetters(inForce.handlers(), request),
     quotas: async (depth, call, wires, leases) =>
       inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires, leases)),
     verdicts: (filter) => concluded.list(filter),

@@ -6,7 +6,7 @@ import type { Engine } from './call.ts';
 import type { LeasePage } from '../adapters/contract.ts';
 import type { InspectionDepth } from './dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from './dispatch/quota-inspection.ts';
-import type { LetterAnswer, LetterRequest } from './handlers/letter-desk.ts';
+import type { LetterAnswer, LetterRequest } from './handlers/dead-letter-requests.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
 import type { ReportQueueOptions } from './handlers/report-queue.ts';
 import type { HeldBy } from './history/held-loop.ts';

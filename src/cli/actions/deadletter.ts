@@ -4,7 +4,7 @@
  */
 import { counted } from '../../text/counted.ts';
 import type { SpooledHandler } from '../../core/handlers/spooled/folders.ts';
-import type { LetterRow } from '../../core/handlers/letter-desk.ts';
+import type { LetterRow } from '../../core/handlers/dead-letter-requests.ts';
 import { contentOf, jsonValue } from '../../core/handlers/spooled/letter-content.ts';
 import {
   type DeadLetter,

@@ -1,5 +1,5 @@
 /** Dead letters on their way from a worker to the supervisor: rows in shared memory, made and read in slices. 10 000 may be 40 MB. */
-import type { LetterAnswer, LetterRow } from '../../core/handlers/letter-desk.ts';
+import type { LetterAnswer, LetterRow } from '../../core/handlers/dead-letter-requests.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 import { decodedPage, encodedPage } from './encoded-page.ts';
 

@@ -6,7 +6,7 @@ import { counted } from '../../text/counted.ts';
 import { familiesText, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
-import { mergedLetters } from '../../core/handlers/letter-desk.ts';
+import { mergedLetters } from '../../core/handlers/dead-letter-requests.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import { mergedLetterStates } from '../../core/handlers/memory-letters.ts';
 import { mergedStates } from '../../core/handlers/report-queue.ts';

@@ -4,7 +4,7 @@ import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { ComparisonReport } from '../../candidate/report.ts';
 import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { CounterInspection } from '../../core/dispatch/quota-inspection.ts';
-import type { LetterRequest } from '../../core/handlers/letter-desk.ts';
+import type { LetterRequest } from '../../core/handlers/dead-letter-requests.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { Address } from '../../transport/index.ts';
 import type { RequestsOf } from '../crew/protocol.ts';

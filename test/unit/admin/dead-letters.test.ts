@@ -3,7 +3,7 @@ import { get } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { startAdmin } from '../../../src/admin/server.ts';
-import type { LetterAnswer, LetterRow } from '../../../src/core/handlers/letter-desk.ts';
+import type { LetterAnswer, LetterRow } from '../../../src/core/handlers/dead-letter-requests.ts';
 import { packedLetters, unpackedLetters } from '../../../src/serve/policy/packed-letters.ts';
 import { EMPTY_SOURCES } from './empty-sources.ts';
 

@@ -1,7 +1,7 @@
 /** Refused reports of handlers in memory: kept within bounds, shown, sent again, dropped, over reloads. */
 import { describe, expect, test, vi } from 'vitest';
 import { Rejected, type ReportEntry } from '../../../src/adapters/contract.ts';
-import type { LetterRequest } from '../../../src/core/handlers/letter-desk.ts';
+import type { LetterRequest } from '../../../src/core/handlers/dead-letter-requests.ts';
 import { LetterBoxes, MemoryLetters } from '../../../src/core/handlers/memory-letters.ts';
 import { engineOf, type Script } from './engine-of.ts';
 

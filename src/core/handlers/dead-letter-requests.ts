@@ -1,7 +1,7 @@
 /**
- * What operators do with the dead letters of an engine, in memory and on disk.
- * **In**: a request, by handler and ids. **Out**: rows, or what was settled. **Fails**: if the disk does; a letter that cannot be sent
- * again stays.
+ * Requests of operators about the dead letters of an engine, in memory and on disk.
+ * **In**: a request, by handler and ids. **Out**: rows, a letter, or the ids that were replayed or dropped. **Fails**: if the
+ * disk does; a letter that cannot be sent again stays.
  */
 import type { SecretTexts } from '../../text/secret-texts.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -38,74 +38,82 @@ export interface LetterAnswer {
   readonly settled: readonly string[];
   /** Why others could not be sent again, by id. */
   readonly failed: readonly { readonly id: string; readonly why: string }[];
-  /** Why letters are missing that there may be. */
+  /** Why letters may be missing from the answer. */
   readonly incomplete?: string | undefined;
 }
 
 /** Of those on disk. */
 const MAX_ROWS = 10_000;
 
+/** The answer while it is put together, handler by handler. */
+interface Answering extends LetterAnswer {
+  readonly rows: LetterRow[];
+  more: number;
+  shown: string | undefined;
+  readonly settled: string[];
+  readonly failed: { readonly id: string; readonly why: string }[];
+}
+
 export async function askLetters(handlers: readonly LiveHandler[], request: LetterRequest): Promise<LetterAnswer> {
-  const rows: LetterRow[] = [];
-  let shown: string | undefined;
-  let settled: readonly string[] = [];
-  const failed: { id: string; why: string }[] = [];
-  for (const handler of handlers) {
-    const { letters } = handler;
-    const { name } = handler.spec;
-    if (letters === undefined || (request.handler ?? name) !== name) continue;
-    switch (request.kind) {
-      case 'list':
-        rows.push(...letters.all.map((letter) => rowOf(name, letter)));
-        break;
-      case 'show': {
-        const found = letters.all.find(({ id }) => id === request.id);
-        if (found !== undefined) shown ??= shownText(name, found);
-        break;
-      }
-      case 'drop':
-        settled = [...settled, ...letters.take(wanted(request.ids)).map(({ id }) => id)];
-        break;
-      case 'replay': {
-        const resending = handler.resending();
-        const sent: string[] = [];
-        for (const letter of letters.take(wanted(request.ids))) {
-          const why = sentAgain(resending, letter, handler.spec.secrets);
-          if (why === undefined) sent.push(letter.id);
-          else {
-            letters.put(letter, letter.bytes);
-            failed.push({ id: letter.id, why });
-          }
+  const answer: Answering = { rows: [], more: 0, shown: undefined, settled: [], failed: [] };
+  const asked = handlers.filter(({ spec }) => request.handler === undefined || request.handler === spec.name);
+  for (const handler of asked) askInMemory(handler, request, answer);
+  const onDisk = new Map<string, string>(); // by folder, since several handlers of one may be leaving
+  for (const { spec, reports } of asked) if (reports?.lettersIn !== undefined) onDisk.set(reports.lettersIn, spec.name);
+  for (const [folder, name] of onDisk) await askOnDisk(folder, name, request, answer);
+  return answer;
+}
+
+function askInMemory(handler: LiveHandler, request: LetterRequest, answer: Answering): void {
+  const { letters, spec } = handler;
+  if (letters === undefined) return;
+  switch (request.kind) {
+    case 'list':
+      answer.rows.push(...letters.all.map((letter) => rowOf(spec.name, letter)));
+      break;
+    case 'show': {
+      const found = letters.all.find(({ id }) => id === request.id);
+      if (found !== undefined) answer.shown ??= shownText(spec.name, found);
+      break;
+    }
+    case 'drop':
+      for (const { id } of letters.take(wanted(request.ids))) answer.settled.push(id);
+      break;
+    case 'replay': {
+      const resending = handler.resending();
+      for (const letter of letters.take(wanted(request.ids))) {
+        const why = sentAgain(resending, letter, spec.secrets);
+        if (why === undefined) answer.settled.push(letter.id);
+        else {
+          letters.put(letter, letter.bytes);
+          answer.failed.push({ id: letter.id, why });
         }
-        resending.done();
-        settled = [...settled, ...sent];
       }
+      resending.done();
     }
   }
-  // Several handlers of one folder may be leaving.
-  const onDisk = new Map<string, string>();
-  for (const { spec, reports } of handlers)
-    if (reports?.lettersIn !== undefined && (request.handler ?? spec.name) === spec.name)
-      onDisk.set(reports.lettersIn, spec.name);
-  if (onDisk.size === 0) return { rows, more: 0, shown, settled, failed };
+}
+
+async function askOnDisk(folder: string, name: string, request: LetterRequest, answer: Answering): Promise<void> {
   const { eachLetter, settleLetters } = await import('./spooled/disk-letters.ts');
-  let more = 0;
-  for (const [folder, name] of onDisk) {
-    if (request.kind === 'list')
+  switch (request.kind) {
+    case 'list':
       await eachLetter(folder, (letter) => {
-        if (rows.length < MAX_ROWS) rows.push(rowOf(name, letter));
-        else more++;
+        if (answer.rows.length < MAX_ROWS) answer.rows.push(rowOf(name, letter));
+        else answer.more++;
         return true;
       });
-    else if (request.kind === 'show')
+      break;
+    case 'show':
       await eachLetter(folder, (letter) => {
-        if (letter.id === request.id) shown ??= shownText(name, letter);
-        return shown === undefined;
+        if (letter.id === request.id) answer.shown ??= shownText(name, letter);
+        return answer.shown === undefined;
       });
-    // Not by push: a folder has more ids than a call may have arguments.
-    else settled = [...settled, ...(await settleLetters(folder, request.kind, request.ids))];
+      break;
+    case 'drop':
+    case 'replay':
+      for (const id of await settleLetters(folder, request.kind, request.ids)) answer.settled.push(id);
   }
-  return { rows, more, shown, settled, failed };
 }
 
 function wanted(ids: readonly string[] | undefined): (letter: { readonly id: string }) => boolean {
@@ -114,7 +122,7 @@ function wanted(ids: readonly string[] | undefined): (letter: { readonly id: str
   return ({ id }) => set.has(id);
 }
 
-/** Why it was not. */
+/** `undefined`: it was sent; otherwise the reason why it was not. */
 function sentAgain(
   resending: ReturnType<LiveHandler['resending']>,
   { bytes }: MemoryLetter,
@@ -130,7 +138,7 @@ function sentAgain(
   }
 }
 
-/** Of several workers. `incomplete`: why one of them was not asked. */
+/** The answers of several workers as one. `incomplete`: why one of them was not asked. */
 export const mergedLetters = (answers: readonly LetterAnswer[], incomplete?: string): LetterAnswer => ({
   rows: answers
     .flatMap(({ rows }) => rows)
