@@ -46,8 +46,9 @@ export async function openExporter(protocol: Protocol, log: TracingLog): Promise
 class LoggedExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #log: TracingLog;
-  readonly #throttle = new Throttle();
+  readonly #throttle = new Throttle({ onRest: () => this.#write() });
   #lost = 0;
+  #why = '';
 
   constructor(exporter: SpanExporter, log: TracingLog) {
     this.#exporter = exporter;
@@ -65,17 +66,19 @@ class LoggedExporter implements SpanExporter {
     await this.#exporter.forceFlush?.();
   }
 
-  shutdown(): Promise<void> {
-    return this.#exporter.shutdown();
+  async shutdown(): Promise<void> {
+    await this.#exporter.shutdown();
+    this.#throttle.end();
   }
 
   #failed(count: number, error: Error | undefined): void {
     this.#lost += count;
-    if (this.#throttle.admit() === 0) return;
-    this.#log.warn('spans lost: the trace collector does not accept them', {
-      lost: this.#lost,
-      why: error?.message ?? 'no reason given',
-    });
+    this.#why = error?.message ?? 'no reason given';
+    if (this.#throttle.admit() > 0) this.#write();
+  }
+
+  #write(): void {
+    this.#log.warn('spans lost: the trace collector does not accept them', { lost: this.#lost, why: this.#why });
     this.#lost = 0;
   }
 }

@@ -12,6 +12,7 @@ export interface ClusterFailuresOptions {
 }
 
 /** A namespace that does not exist, which may be so for long. */
+const NOT_FOUND = 404;
 const MISSING = { periodMs: 3_600_000 };
 
 export class ClusterFailures {
@@ -34,7 +35,7 @@ export class ClusterFailures {
   failed(where: string, message: string, error: unknown): void {
     this.#failing.add(where);
     const status = error instanceof ApiError ? error.status : 0;
-    const throttle = this.#throttles.get(status) ?? new Throttle(status === 404 ? MISSING : {});
+    const throttle = this.#throttles.get(status) ?? new Throttle(status === NOT_FOUND ? MISSING : {});
     this.#throttles.set(status, throttle);
     if (throttle.admit() === 0) return;
     this.#isLogged = true;
@@ -47,5 +48,6 @@ export class ClusterFailures {
     const { log, recovered } = this.#options;
     if (this.#isLogged) log.info(recovered, {});
     this.#isLogged = false;
+    for (const status of this.#throttles.keys()) if (status !== NOT_FOUND) this.#throttles.delete(status);
   }
 }

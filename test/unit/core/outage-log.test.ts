@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Log } from '../../../src/adapters/contract.ts';
 import { OutageLog } from '../../../src/adapters/outage-log.ts';
 
@@ -40,4 +40,44 @@ test('a long outage is logged once a minute, a flapping backend no more often', 
     outage.succeeded('answers again');
   }
   expect(lines).toEqual([]);
+});
+
+test('outages within a minute of a logged one are logged when it is over, also if they are over too', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = logged();
+  const outage = new OutageLog(log, { handler: 'audit' });
+  const down = (ms: number, why: string): void => {
+    outage.failed('does not answer', why);
+    vi.advanceTimersByTime(ms);
+    outage.succeeded('answers again', () => ({ waitingReports: 0 }));
+  };
+  down(1000, 'first');
+  expect(lines).toHaveLength(2);
+  vi.advanceTimersByTime(10_000);
+  down(2000, 'second');
+  vi.advanceTimersByTime(10_000);
+  down(3000, 'third');
+  expect(lines).toHaveLength(2);
+  vi.advanceTimersByTime(33_999);
+  expect(lines).toHaveLength(2);
+  vi.advanceTimersByTime(1);
+  const counts = { handler: 'audit', failures: 2, downMs: 5000, outages: 2 };
+  expect(lines.slice(2)).toEqual([
+    { level: 'warn', message: 'does not answer', why: 'third', ...counts },
+    { level: 'info', message: 'answers again', waitingReports: 0, ...counts },
+  ]);
+  vi.advanceTimersByTime(120_000);
+  expect(lines).toHaveLength(4);
+
+  down(1, 'fourth');
+  outage.failed('does not answer', 'fifth');
+  vi.advanceTimersByTime(60_000);
+  expect(lines.slice(4)).toMatchObject([
+    { why: 'fourth', failures: 1 },
+    { failures: 1, downMs: 1 },
+    { level: 'warn', why: 'fifth', failures: 1 },
+  ]);
+  outage.succeeded('answers again');
+  expect(lines.at(-1)).toMatchObject({ level: 'info', failures: 1, downMs: 60_000 });
 });
