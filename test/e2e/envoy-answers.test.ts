@@ -9,25 +9,13 @@ import { VOCABULARY } from '../../src/attributes/vocabulary.ts';
 import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../src/core/call.ts';
 import { frontendMethods } from '../../src/frontends/index.ts';
 import { listen, type Transport } from '../../src/transport/index.ts';
+import { ALLOW, DENY, fixedEngine } from '../parts/fixed-engine.ts';
 import { envoyConfig } from '../parts/envoy-config.ts';
 import { startEnvoy } from '../parts/envoy.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts';
 import { until } from './sluice.ts';
 
-const ALLOW: Verdict = {
-  id: 'v-1',
-  outcome: 'allow',
-  rule: undefined,
-  status: 200,
-  code: 0,
-  body: '',
-  headers: [],
-  changes: NO_CHANGES,
-  shadow: [],
-  reasons: [],
-};
-const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
 const VERDICTS: Readonly<Record<string, Verdict>> = {
   '/change': {
     ...ALLOW,
@@ -137,7 +125,7 @@ let tcpPort: number;
 
 beforeAll(async () => {
   upstream = await startUpstream();
-  const methods = frontendMethods({
+  const engine = fixedEngine({
     check: (call, wire) => {
       wire.keep(); // read after the call
       const path = String(read(wire, 'request.url_path') as string | undefined);
@@ -146,15 +134,13 @@ beforeAll(async () => {
       return VERDICTS[path] ?? ALLOW;
     },
     limit: () => OVER,
-    whenSafe: () => undefined,
-    reportsFull: () => false,
     report: (call, wire) => {
       if (call === 'log') CARRIED.log.set(String(read(wire, 'request.url_path') as string), wire);
       else CARRIED.tcpLog.push(wire);
       return undefined;
     },
   });
-  server = await listen(new Map(methods), {
+  server = await listen(new Map(frontendMethods(engine)), {
     host: '127.0.0.1',
     port: 0,
     maxMessageBytes: 1 << 22,

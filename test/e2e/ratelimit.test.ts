@@ -412,6 +412,30 @@ describe('sluice limits', () => {
   });
 });
 
+/** A DogStatsD agent, and the environment of a server that sends to it. */
+async function dogStatsD() {
+  const agent = createSocket('udp4');
+  let received = '';
+  agent.on('message', (packet) => {
+    received += `${packet.toString()}\n`;
+  });
+  await new Promise<void>((resolve) => {
+    agent.bind(0, '127.0.0.1', resolve);
+  });
+  return {
+    env: {
+      USE_PROMETHEUS: 'false',
+      USE_DOG_STATSD: 'true',
+      STATSD_HOST: '127.0.0.1',
+      STATSD_PORT: String(agent.address().port),
+      STATS_FLUSH_INTERVAL: '100ms',
+      EXTRA_TAGS: 'zone:a',
+    },
+    received: () => received,
+    [Symbol.asyncDispose]: async (): Promise<void> => void agent.close(),
+  };
+}
+
 describe('its counters', () => {
   test('to statsd, over TCP', async () => {
     const port = await freePort();
@@ -442,45 +466,20 @@ describe('its counters', () => {
   });
 
   test('to DogStatsD, over UDP', async () => {
-    const dog = createSocket('udp4');
-    let told = '';
-    dog.on('message', (packet) => {
-      told += `${packet.toString()}\n`;
-    });
-    await new Promise<void>((resolve) => {
-      dog.bind(0, '127.0.0.1', resolve);
-    });
+    await using dog = await dogStatsD();
     const part = await start({
-      USE_PROMETHEUS: 'false',
-      USE_DOG_STATSD: 'true',
-      STATSD_HOST: '127.0.0.1',
-      STATSD_PORT: String(dog.address().port),
-      STATS_FLUSH_INTERVAL: '100ms',
-      EXTRA_TAGS: 'zone:a',
+      ...dog.env,
     });
     await ask(part.grpcPort, user('dog'));
     await until('a hit', () =>
-      /^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(told) ? true : undefined,
+      /^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(dog.received()) ? true : undefined,
     );
-    dog.close();
   });
 
   test('to DogStatsD, with rewritten names and tags from them', async () => {
-    const dog = createSocket('udp4');
-    let told = '';
-    dog.on('message', (packet) => {
-      told += `${packet.toString()}\n`;
-    });
-    await new Promise<void>((resolve) => {
-      dog.bind(0, '127.0.0.1', resolve);
-    });
+    await using dog = await dogStatsD();
     const part = await start({
-      USE_PROMETHEUS: 'false',
-      USE_DOG_STATSD: 'true',
-      STATSD_HOST: '127.0.0.1',
-      STATSD_PORT: String(dog.address().port),
-      STATS_FLUSH_INTERVAL: '100ms',
-      EXTRA_TAGS: 'zone:a',
+      ...dog.env,
       USE_DOG_STATSD_MOGRIFIERS: 'HITS,TIMES',
       DOG_STATSD_MOGRIFIER_HITS_PATTERN: '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$',
       DOG_STATSD_MOGRIFIER_HITS_NAME: 'limits.$3',
@@ -490,13 +489,16 @@ describe('its counters', () => {
     });
     await ask(part.grpcPort, user('dog'));
     await until('a hit', () =>
-      /^limits\.total_hits:1\|c\|#zone:a,domain:shop,descriptor:user$/m.test(told) ? true : undefined,
+      /^limits\.total_hits:1\|c\|#zone:a,domain:shop,descriptor:user$/m.test(dog.received()) ? true : undefined,
     );
-    await until('how long it took', () => (/^limits\.took:[\d.]+\|ms\|#zone:a$/m.test(told) ? true : undefined));
+    await until('how long it took', () =>
+      /^limits\.took:[\d.]+\|ms\|#zone:a$/m.test(dog.received()) ? true : undefined,
+    );
     await until('what no pattern fits', () =>
-      /^ratelimit_server\.ShouldRateLimit\.total_requests:1\|c\|#zone:a$/m.test(told) ? true : undefined,
+      /^ratelimit_server\.ShouldRateLimit\.total_requests:1\|c\|#zone:a$/m.test(dog.received()) ? true : undefined,
     );
-    await until('gauges', () => (/^ratelimit\.redis_pool\.cx_active:1\|g\|#zone:a$/m.test(told) ? true : undefined));
-    dog.close();
+    await until('gauges', () =>
+      /^ratelimit\.redis_pool\.cx_active:1\|g\|#zone:a$/m.test(dog.received()) ? true : undefined,
+    );
   });
 });

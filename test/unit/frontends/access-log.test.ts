@@ -17,8 +17,9 @@ import {
 import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
 import { Status } from '../../../src/transport/transport.ts';
+import { fixedEngine } from '../../parts/fixed-engine.ts';
 import { all, serve, TRANSPORTS, waitUntil } from '../transport/serving.ts';
-import { ALLOW, GRANT, readerOf, stream } from './call.ts';
+import { readerOf, stream } from './call.ts';
 import { FORWARDED_CERTIFICATE, httpEntry, identifier, tcpEntry } from './messages.ts';
 
 const ORIGIN = new LogOrigin(identifier());
@@ -267,10 +268,7 @@ describe('a stream of log entries', () => {
     let answers = 0;
     try {
       for await (const answer of stream(
-        accessLogMethods(
-          { check: () => ALLOW, limit: () => GRANT, report, whenSafe: () => undefined, reportsFull: () => false },
-          { onRefusedEntry: (why) => refused.refuse(why) },
-        ),
+        accessLogMethods(fixedEngine({ report }), { onRefusedEntry: (why) => refused.refuse(why) }),
       )(sent()))
         answers += answer.length === 0 ? 1 : 0;
     } catch (error) {
@@ -283,13 +281,7 @@ describe('a stream of log entries', () => {
     const safe = Promise.withResolvers<void>();
     let reported = 0;
     let read = 0;
-    const methods = accessLogMethods({
-      check: () => ALLOW,
-      limit: () => GRANT,
-      report: () => void reported++,
-      whenSafe: () => safe.promise,
-      reportsFull: () => false,
-    });
+    const methods = accessLogMethods(fixedEngine({ report: () => void reported++, whenSafe: () => safe.promise }));
     async function* sent(): AsyncGenerator<Uint8Array, void, undefined> {
       for (let message = 0; message < 2; message++) {
         read++;
@@ -401,16 +393,11 @@ describe('a stream of log entries', () => {
     'a drain over %s ends a stream with OK and reports all that has arrived, though the queue is full',
     async (_transport, listen) => {
       let reports = 0;
-      const methods = accessLogMethods({
-        check: () => ALLOW,
-        limit: () => GRANT,
-        whenSafe: () => undefined,
-        reportsFull: () => false,
-        report: () => {
-          reports++;
-          return new Promise(() => {});
-        },
-      });
+      const report = (): Promise<void> => {
+        reports++;
+        return new Promise(() => {});
+      };
+      const methods = accessLogMethods(fixedEngine({ report }));
       const serving = await serve(listen, Object.fromEntries(methods));
       const messages = async function* messages(): AsyncGenerator<Uint8Array> {
         for (let message = 0; message < 3; message++) yield bytes(http(6, 6));

@@ -1,34 +1,10 @@
-/** Calls a frontend's methods as the transport does, with an engine that returns a given verdict and records its calls. */
+/** Calls a frontend's methods as the transport does. */
 import { Attributes, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../src/attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../../src/attributes/bag.ts';
 import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import type { CallContext, Method } from '../../../src/transport/transport.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
-
-export const ALLOW: Verdict = {
-  id: 'v-1',
-  outcome: 'allow',
-  rule: undefined,
-  status: 200,
-  code: 0,
-  body: '',
-  headers: [],
-  changes: NO_CHANGES,
-  shadow: [],
-  reasons: [],
-};
-export const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
-export const GRANT: LimitVerdict = {
-  id: 'v-2',
-  outcome: 'allow',
-  rule: undefined,
-  statuses: [],
-  response: NO_HEADERS,
-  shadow: [],
-  reasons: [],
-};
 
 export const CONTEXT: CallContext = {
   remainingMs: 100,

@@ -1,20 +1,18 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import type { Engine } from '../../../src/core/call.ts';
 import { ConnectionBytes } from '../../../src/frontends/connection-bytes.ts';
 import { accessLogMethods } from '../../../src/frontends/index.ts';
 import { AccessLogType } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
-import { ALLOW, CONTEXT, GRANT, readerOf } from './call.ts';
+import { fixedEngine } from '../../parts/fixed-engine.ts';
+import { CONTEXT, readerOf } from './call.ts';
 
 type Entry = readonly [id: string, type: AccessLogType, received: bigint, sent: bigint, ageS?: number];
 
 /** Call, received and sent since the last entry, received in total. */
 async function reportsOf(...messages: readonly (readonly [node: string, ...entries: Entry[]])[]): Promise<unknown[][]> {
   const reports: unknown[][] = [];
-  const engine: Engine = {
-    check: () => ALLOW,
-    limit: () => GRANT,
+  const engine = fixedEngine({
     report: (call, wire) => {
       const read = readerOf(wire);
       reports.push([
@@ -25,9 +23,7 @@ async function reportsOf(...messages: readonly (readonly [node: string, ...entri
       ]);
       return undefined;
     },
-    whenSafe: () => undefined,
-    reportsFull: () => false,
-  };
+  });
   const [[, method] = []] = accessLogMethods(engine);
   if (method?.kind !== 'stream') throw new Error('not a stream');
   for (const [id, ...entries] of messages) {

@@ -1,12 +1,11 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import type { Wire } from '../../../src/attributes/bag.ts';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp, type Value } from '../../../src/attributes/values.ts';
 import { CONTEXT_HEADER, contextHeader } from '../../../src/text/context-header.ts';
 import { RECEIVED_HEADER } from '../../../src/text/received-header.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import { type Engine, type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
+import { type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
 import {
@@ -17,24 +16,16 @@ import {
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
-import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
+import { ALLOW, DENY, fixedEngine } from '../../parts/fixed-engine.ts';
+import { readerOf, unary } from './call.ts';
 import { httpCheck, PEM, tcpCheck } from './messages.ts';
 
 const NOW = 1_800_000_000_500;
 const wireOf = (request: CheckRequest): CheckWire =>
   new CheckWire(rangeOf(toBinary(CheckRequestSchema, request)), () => NOW);
 
-function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
-  return {
-    check: answer,
-    limit: () => GRANT,
-    report: () => undefined,
-    whenSafe: () => undefined,
-    reportsFull: () => false,
-  };
-}
 const ask = (verdict: Verdict, request: CheckRequest = httpCheck()): CheckResponse => {
-  const answer = unary(extAuthzMethods(engineThat(() => verdict)))(toBinary(CheckRequestSchema, request));
+  const answer = unary(extAuthzMethods(fixedEngine({ check: () => verdict })))(toBinary(CheckRequestSchema, request));
   if (answer instanceof Promise) throw new Error('it waited');
   return fromBinary(CheckResponseSchema, answer);
 };
@@ -577,14 +568,14 @@ describe('the answer to a check', () => {
   });
 
   test('anything but a CheckRequest is INVALID_ARGUMENT', () => {
-    const call = unary(extAuthzMethods(engineThat(() => ALLOW)));
+    const call = unary(extAuthzMethods(fixedEngine()));
     expect(failure(() => call(new Uint8Array([0x0a, 0x05, 0x01])))).toMatchObject({ code: Status.INVALID_ARGUMENT });
     expect(failure(() => call(new Uint8Array(0)))).toMatchObject({ code: Status.INVALID_ARGUMENT });
   });
 
   test('waits only where the engine does', async () => {
     const bytes = toBinary(CheckRequestSchema, tcpCheck());
-    const late = unary(extAuthzMethods(engineThat(async (call) => ({ ...DENY, rule: call }))))(bytes);
+    const late = unary(extAuthzMethods(fixedEngine({ check: async (call) => ({ ...DENY, rule: call }) })))(bytes);
     expect(late).toBeInstanceOf(Promise);
     expect(fromBinary(CheckResponseSchema, await late).status?.message).toBe('tcp');
   });

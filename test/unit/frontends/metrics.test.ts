@@ -2,25 +2,19 @@ import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { Timestamp, type Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import type { Engine } from '../../../src/core/call.ts';
 import { metricsMethods } from '../../../src/frontends/index.ts';
 import { Status } from '../../../src/transport/transport.ts';
 import { StreamMetricsMessageSchema } from '../../../gen/envoy/service/metrics/v3/metrics_service_pb.ts';
 import { MetricType } from '../../../gen/io/prometheus/client/metrics_pb.ts';
+import { fixedEngine } from '../../parts/fixed-engine.ts';
 import { all, serve, TRANSPORTS, waitUntil } from '../transport/serving.ts';
-import { ALLOW, GRANT, readerOf, stream } from './call.ts';
+import { readerOf, stream } from './call.ts';
 
 type Message = MessageInitShape<typeof StreamMetricsMessageSchema>;
 const encoded = (message: Message): Uint8Array =>
   toBinary(StreamMetricsMessageSchema, create(StreamMetricsMessageSchema, message));
 
 const NODE = { id: 'edge-1', cluster: 'edge', locality: { region: 'r', zone: 'z', subZone: 's' } };
-const REST: Omit<Engine, 'report'> = {
-  check: () => ALLOW,
-  limit: () => GRANT,
-  whenSafe: () => undefined,
-  reportsFull: () => false,
-};
 
 interface Sent {
   /** A reader of each call. */
@@ -34,14 +28,13 @@ async function send(messages: readonly Uint8Array[]): Promise<Sent> {
   const calls: Sent['calls'] = [];
   const refused: string[] = [];
   const methods = metricsMethods(
-    {
-      ...REST,
+    fixedEngine({
       report: (call, wire) => {
         expect(call).toBe('envoy-metric');
         calls.push(readerOf(wire));
         return undefined;
       },
-    },
+    }),
     { nowMs: () => 5000, onRefusedEntry: (why) => refused.push(why) },
   );
   async function* sent(): AsyncGenerator<Uint8Array> {
@@ -199,7 +192,10 @@ describe('a stream of metrics', () => {
 
   test.each(TRANSPORTS)('a drain over %s ends a stream that its client keeps open with OK', async (_, listen) => {
     let reports = 0;
-    const serving = await serve(listen, Object.fromEntries(metricsMethods({ ...REST, report: () => void reports++ })));
+    const serving = await serve(
+      listen,
+      Object.fromEntries(metricsMethods(fixedEngine({ report: () => void reports++ }))),
+    );
     const message = encoded({ envoyMetrics: [{ name: 'a', metric: [{ counter: { value: 1 } }] }] });
     async function* messages(): AsyncGenerator<Uint8Array> {
       yield message;

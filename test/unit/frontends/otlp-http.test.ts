@@ -11,8 +11,9 @@ import { type HttpListener, listenHttp } from '../../../src/serve/http-listener.
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
 import { ExportLogsServiceResponseSchema } from '../../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.ts';
 import { encodedLogs } from '../../parts/otlp-collector.ts';
+import { fixedEngine } from '../../parts/fixed-engine.ts';
 import { waitUntil } from '../transport/serving.ts';
-import { ALLOW, GRANT, readerOf } from './call.ts';
+import { readerOf } from './call.ts';
 
 const PROTOBUF = 'application/x-protobuf';
 const JSON_TYPE = 'application/json';
@@ -26,17 +27,13 @@ let faults: unknown[];
 
 beforeEach(async () => {
   [bodies, traces, refused, faults] = [[], [], [], []];
-  engine = {
-    check: () => ALLOW,
-    limit: () => GRANT,
-    whenSafe: () => undefined,
-    reportsFull: () => false,
+  engine = fixedEngine({
     report: (_, wire) => {
       bodies.push(readerOf(wire)('log.body'));
       traces.push(readerOf(wire)('trace.id'));
       return undefined;
     },
-  };
+  });
   server = await listenHttp({
     address: { host: '127.0.0.1', port: 0 },
     tls: undefined,

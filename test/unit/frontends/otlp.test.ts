@@ -25,8 +25,9 @@ import {
 } from '../../../gen/opentelemetry/proto/common/v1/common_pb.ts';
 import { type LogRecord, LogRecordSchema } from '../../../gen/opentelemetry/proto/logs/v1/logs_pb.ts';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { fixedEngine } from '../../parts/fixed-engine.ts';
 import { serve, type Serving, TRANSPORTS } from '../transport/serving.ts';
-import { ALLOW, CONTEXT, GRANT, readerOf } from './call.ts';
+import { CONTEXT, readerOf } from './call.ts';
 
 type Any = AnyValue;
 type Record_ = Partial<Omit<LogRecord, '$typeName' | '$unknown'>>;
@@ -67,13 +68,6 @@ const entry = (attributes: Readonly<Record<string, Any | string>>, more: Record_
   attributes: keyValues({ 'sluice.call': 'log', ...attributes }),
 });
 
-const REST: Omit<Engine, 'report'> = {
-  check: () => ALLOW,
-  limit: () => GRANT,
-  whenSafe: () => undefined,
-  reportsFull: () => false,
-};
-
 interface Sent {
   readonly calls: { readonly call: string; readonly read: (name: string) => Value | undefined; readonly wire: Wire }[];
   readonly partial: ExportLogsPartialSuccess | undefined;
@@ -85,7 +79,7 @@ async function send(request: Uint8Array, engine: Partial<Engine> = {}): Promise<
   const calls: Sent['calls'] = [];
   const refused: string[] = [];
   const methods = otlpMethods(
-    { ...REST, report: (call, wire) => void calls.push({ call, read: readerOf(wire), wire }), ...engine },
+    fixedEngine({ report: (call, wire) => void calls.push({ call, read: readerOf(wire), wire }), ...engine }),
     { onRefusedEntry: (why) => refused.push(why), nowMs: () => 5000 },
   );
   const reply = await handle(methods)(rangeOf(request), CONTEXT);
@@ -606,7 +600,7 @@ describe.each(TRANSPORTS)('over %s', (_, listen) => {
   afterEach(() => serving?.stop());
 
   test('a full queue is RESOURCE_EXHAUSTED with grpc-status-details-bin', async () => {
-    const methods = otlpMethods({ ...REST, report: () => undefined, reportsFull: () => true });
+    const methods = otlpMethods(fixedEngine({ reportsFull: () => true }));
     serving = await serve(listen, Object.fromEntries(methods));
     const error: unknown = await serving.client
       .unary('/opentelemetry.proto.collector.logs.v1.LogsService/Export', requestOf([{}]))
@@ -622,7 +616,7 @@ describe.each(TRANSPORTS)('over %s', (_, listen) => {
 
   test('an export is answered, and one over the size of messages is refused', async () => {
     let reported = 0;
-    const methods = otlpMethods({ ...REST, report: () => void reported++ });
+    const methods = otlpMethods(fixedEngine({ report: () => void reported++ }));
     serving = await serve(listen, Object.fromEntries(methods), 4 * 1024 * 1024);
     const path = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
     expect(await serving.client.unary(path, requestOf([{}, {}]))).toHaveLength(0);

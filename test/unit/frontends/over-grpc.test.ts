@@ -4,7 +4,8 @@ import { NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts'
 import { frontendMethods } from '../../../src/frontends/index.ts';
 import { listen, Status, type Transport } from '../../../src/transport/index.ts';
 import { type PeerClient, peerClient } from '../../e2e/peer-client.ts';
-import { ALLOW, DENY, GRANT, readerOf } from './call.ts';
+import { ALLOW, DENY, fixedEngine, GRANT } from '../../parts/fixed-engine.ts';
+import { readerOf } from './call.ts';
 
 let server: Transport;
 let client: PeerClient;
@@ -17,7 +18,7 @@ beforeAll(async () => {
     ['/error', { ...DENY, outcome: 'error' }],
     ['/go', { ...ALLOW, changes: { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] } } }],
   ]);
-  const methods = frontendMethods({
+  const engine = fixedEngine({
     check: (_, wire) => answers.get(readerOf(wire)('request.url_path')) ?? ALLOW,
     limit: async (wires) => ({
       ...GRANT,
@@ -25,11 +26,8 @@ beforeAll(async () => {
       rule: 'per-user',
       statuses: wires.map(() => ({ over: true, rule: 'per-user', limit: 5, perMs: 60_000, remaining: 0, resetMs: 1 })),
     }),
-    report: () => undefined,
-    whenSafe: () => undefined,
-    reportsFull: () => false,
   });
-  server = await listen(new Map(methods), {
+  server = await listen(new Map(frontendMethods(engine)), {
     host: '127.0.0.1',
     port: 0,
     maxMessageBytes: 1 << 20,

@@ -12,7 +12,8 @@ import {
   RateLimitResponseSchema,
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
-import { ALLOW, GRANT, readerOf, unary } from './call.ts';
+import { fixedEngine, GRANT } from '../../parts/fixed-engine.ts';
+import { readerOf, unary } from './call.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
 const NO_LIMITS: RateLimitReply = { overallCode: 1, statuses: [], headers: [], dynamicMetadata: undefined };
@@ -24,13 +25,7 @@ function ask(
   verdict: (wires: readonly Wire[]) => LimitVerdict = (wires) => ({ ...GRANT, statuses: wires.map(() => FREE) }),
 ): { response: RateLimitResponse; wires: readonly Wire[] } {
   let wires: readonly Wire[] = [];
-  const engine = {
-    check: () => ALLOW,
-    report: () => undefined,
-    whenSafe: () => undefined,
-    reportsFull: () => false,
-    limit: (asked: readonly Wire[]) => verdict((wires = asked)),
-  };
+  const engine = fixedEngine({ limit: (asked) => verdict((wires = asked)) });
   const answer = unary(ratelimitMethods(engine))(
     toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)),
   );
@@ -254,16 +249,7 @@ describe('the answer to a limit call', () => {
   test.each([
     [
       'of rules',
-      () =>
-        unary(
-          ratelimitMethods({
-            check: () => ALLOW,
-            report: () => undefined,
-            whenSafe: () => undefined,
-            reportsFull: () => false,
-            limit: (asked) => ({ ...GRANT, statuses: asked.map(() => FREE) }),
-          }),
-        ),
+      () => unary(ratelimitMethods(fixedEngine({ limit: (asked) => ({ ...GRANT, statuses: asked.map(() => FREE) }) }))),
     ],
     ['of files', () => unary(rateLimitServiceMethods({ shouldRateLimit: () => NO_LIMITS }, () => undefined))],
   ])('the service %s takes 10 000 entries in all descriptors together', (_name, open) => {
@@ -287,15 +273,7 @@ describe('the answer to a limit call', () => {
 
   test('an error is a gRPC error, and so is a malformed request', () => {
     expect(failure(REQUEST, { outcome: 'error', statuses: [] }).code).toBe(Status.UNAVAILABLE);
-    const call = unary(
-      ratelimitMethods({
-        check: () => ALLOW,
-        report: () => undefined,
-        whenSafe: () => undefined,
-        reportsFull: () => false,
-        limit: () => GRANT,
-      }),
-    );
+    const call = unary(ratelimitMethods(fixedEngine()));
     expect(() => call(new Uint8Array([0x0a, 0x05]))).toThrow(GrpcError);
   });
 });

@@ -7,7 +7,8 @@ import { RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/
 import { extAuthzMethods, ratelimitMethods } from '../../../src/frontends/index.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import type { RateLimitReply } from '../../../src/ratelimit/call.ts';
-import { ALLOW, DENY, GRANT, unary } from './call.ts';
+import { ALLOW, DENY, fixedEngine, GRANT } from '../../parts/fixed-engine.ts';
+import { unary } from './call.ts';
 import { httpCheck } from './messages.ts';
 import { type Looks, Thrown, throwingAt } from './throwing-at.ts';
 
@@ -37,27 +38,11 @@ describe('a check', () => {
   const asking =
     (verdict: Verdict): Ask =>
     () =>
-      unary(
-        extAuthzMethods({
-          check: () => verdict,
-          limit: () => GRANT,
-          report: () => undefined,
-          whenSafe: () => undefined,
-          reportsFull: () => false,
-        }),
-      )(request);
+      unary(extAuthzMethods(fixedEngine({ check: () => verdict })))(request);
   const asLate =
     (verdict: Verdict): Ask =>
     () =>
-      unary(
-        extAuthzMethods({
-          check: async () => verdict,
-          limit: () => GRANT,
-          report: () => undefined,
-          whenSafe: () => undefined,
-          reportsFull: () => false,
-        }),
-      )(request);
+      unary(extAuthzMethods(fixedEngine({ check: async () => verdict })))(request);
 
   const changed = (): Verdict => ({
     ...ALLOW,
@@ -131,15 +116,7 @@ describe('a check', () => {
     const broken = Uint8Array.from([0x0a, 8, 0x22, 6, 0x12, 4, 0x1a, 2, 0x0a, 0x7f]);
     const next = asking(denied());
     const fresh = Buffer.from(await next());
-    await unary(
-      extAuthzMethods({
-        check: () => changed(),
-        limit: () => GRANT,
-        report: () => undefined,
-        whenSafe: () => undefined,
-        reportsFull: () => false,
-      }),
-    )(broken);
+    await unary(extAuthzMethods(fixedEngine({ check: () => changed() })))(broken);
     expect(Buffer.from(await next()).equals(fresh)).toBe(true);
   });
 });
@@ -161,15 +138,7 @@ describe('a rate limit', () => {
   const asking =
     (said: LimitVerdict): Ask =>
     () =>
-      unary(
-        ratelimitMethods({
-          check: () => ALLOW,
-          report: () => undefined,
-          whenSafe: () => undefined,
-          reportsFull: () => false,
-          limit: () => said,
-        }),
-      )(request);
+      unary(ratelimitMethods(fixedEngine({ limit: () => said })))(request);
 
   test('of the rules', async () => {
     expect(await afterEachThrow((looks) => asking(throwingAt(verdict(), looks)), asking(verdict()))).toBeGreaterThan(
