@@ -1,5 +1,7 @@
 /** Users and the hashes of their passwords, as Apache's htpasswd writes them (`htpasswd -B`). */
 import { hash, timingSafeEqual } from 'node:crypto';
+import type { Turn } from 'sluice/plugin';
+import { textLines } from '../values/text-lines.ts';
 
 export interface Htpasswd {
   /** By user. */
@@ -12,13 +14,15 @@ export interface Htpasswd {
 const MAX_COST = 13;
 
 /** Throws for the first bad line. Hashes are not shown. */
-export function htpasswdOf(text: string): Htpasswd {
+export async function htpasswdOf(text: string, turn: Turn): Promise<Htpasswd> {
   const hashes = new Map<string, string>();
   let cost: number | undefined;
-  for (const [at, raw] of text.split('\n').entries()) {
+  for (const [number, raw] of textLines(text)) {
+    const wait = turn();
+    if (wait !== undefined) await wait;
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
-    const bad = (why: string): Error => new Error(`line ${at + 1}: ${why}`);
+    const bad = (why: string): Error => new Error(`line ${number}: ${why}`);
     const colon = line.indexOf(':');
     if (colon < 1) throw bad('expected user:hash');
     const user = line.slice(0, colon);

@@ -1,4 +1,6 @@
 /** Whose key it is: from a line of the file, or a hash in Redis. */
+import type { Turn } from 'sluice/plugin';
+import { textLines } from '../values/text-lines.ts';
 
 export interface KeyOwner {
   readonly owner: string;
@@ -6,13 +8,15 @@ export interface KeyOwner {
 }
 
 /** By the digest of the key, in hex. Throws for the first bad line. */
-export function ownersOf(text: string): ReadonlyMap<string, KeyOwner> {
+export async function ownersOf(text: string, turn: Turn): Promise<ReadonlyMap<string, KeyOwner>> {
   const owners = new Map<string, KeyOwner>();
-  for (const [at, line] of text.split('\n').entries()) {
+  for (const [number, line] of textLines(text)) {
+    const wait = turn();
+    if (wait !== undefined) await wait;
     const words = line.trim().split(/\s+/);
     const [digest = '', owner, ...labels] = words;
     if (digest === '' || digest.startsWith('#')) continue;
-    const bad = (why: string): Error => new Error(`line ${at + 1}: ${why}`);
+    const bad = (why: string): Error => new Error(`line ${number}: ${why}`);
     // Not shown: it may be a key that somebody wrote in the place of its digest.
     if (!/^[0-9a-f]{64}$/i.test(digest)) throw bad('expected the SHA-256 of the key in hex, 64 digits');
     if (owner === undefined) throw bad('expected the owner after the digest');

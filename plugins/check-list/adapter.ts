@@ -1,10 +1,19 @@
 /** Allows only the values on a list, or denies them. */
 import { z } from 'zod';
-import { allow, defineAdapter, deny, PERMISSION_DENIED, type Turn, Unavailable, watchedFile } from 'sluice/plugin';
+import {
+  allow,
+  defineAdapter,
+  deny,
+  PERMISSION_DENIED,
+  type Turn,
+  turns,
+  Unavailable,
+  watchedFile,
+} from 'sluice/plugin';
 import { checkServer, serverShape } from '../http/config.ts';
 import { Readiness } from '../http/readiness.ts';
 import { valuesOf } from './lines.ts';
-import { type List, makeList, shownValue, valueProblem } from './list.ts';
+import { type List, makeList, patternsProblem, shownValue, valueProblem } from './list.ts';
 
 const config = z
   .strictObject({
@@ -81,16 +90,9 @@ const config = z
       const problem = valueProblem(kind, value);
       if (problem !== undefined) context.addIssue({ code: 'custom', path: ['values', at], message: problem });
     }
-    if (context.issues.length > 0) return;
-    try {
-      makeList(kind, values, { ignoreCase, maxLength });
-    } catch (error) {
-      context.addIssue({
-        code: 'custom',
-        path: ['values'],
-        message: error instanceof Error ? error.message : String(error),
-      });
-    }
+    if (kind !== 'regex' || context.issues.length > 0) return;
+    const message = patternsProblem(values, { ignoreCase, maxLength });
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['values'], message });
   });
 
 const EMPTY = 'it is empty; if that is intended, write a comment into it';
@@ -117,10 +119,10 @@ export default defineAdapter({
     const { kind, values, file, url, maxFileBytes: maxBytes, blocks } = options;
     const readiness = new Readiness(host);
     const parse = async (text: string, turn: Turn): Promise<List> =>
-      makeList(kind, [...values, ...(await valuesOf(text, kind, turn))], options);
+      makeList(kind, [...values, ...(await valuesOf(text, kind, turn))], options, turn);
     const inFile =
       file === undefined ? undefined : await watchedFile(readiness.hostFor('file'), { path: file, maxBytes, parse });
-    const inline = url === undefined && file === undefined ? makeList(kind, values, options) : undefined;
+    const inline = url === undefined && file === undefined ? await makeList(kind, values, options, turns()) : undefined;
     const first = (): List | undefined => inFile?.current ?? inline;
     const remote =
       url === undefined

@@ -1,5 +1,5 @@
 /** A list of values, compared in one of five ways. */
-import { Cidr, hostOf, IpRanges, parseCidr, parseIp, Rejected } from 'sluice/plugin';
+import { Cidr, hostOf, IpRanges, parseCidr, parseIp, Rejected, sortedInSlices, type Turn } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
 
 export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
@@ -15,20 +15,30 @@ export interface ListOptions {
   readonly maxLength: number;
 }
 
-/** Throws with the first invalid value. */
-export function makeList(kind: Kind, values: readonly string[], { ignoreCase, maxLength }: ListOptions): List {
+/** Rejects for the first invalid value. */
+export async function makeList(
+  kind: Kind,
+  values: readonly string[],
+  { ignoreCase, maxLength }: ListOptions,
+  turn: Turn,
+): Promise<List> {
   const folded = (value: string): string => (ignoreCase ? value.toLowerCase() : value);
   switch (kind) {
     case 'string': {
-      const listed = new Set(values.map(folded));
+      const listed = new Set<string>();
+      for (const value of values) {
+        listed.add(folded(value));
+        const wait = turn();
+        if (wait !== undefined) await wait;
+      }
       return { has: (value) => listed.has(folded(value)) };
     }
     case 'prefix': {
-      const starts = withPrefix(values.map(folded));
+      const starts = await withPrefix(values.map(folded), turn);
       return { has: (value) => starts(folded(value)) };
     }
     case 'host': {
-      const contains = hostsOf(values);
+      const contains = await hostsOf(values, turn);
       return {
         has(value) {
           const host = hostOf(value);
@@ -38,7 +48,7 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
       };
     }
     case 'cidr': {
-      const ranges = new IpRanges(values.map(parseNetwork));
+      const ranges = await IpRanges.inSlices(networksOf(values), turn);
       return {
         has(value) {
           const isContained = ranges.has(value);
@@ -48,8 +58,12 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
       };
     }
     case 'regex':
-      return patterns(values, ignoreCase, maxLength);
+      return patterns(values, ignoreCase, maxLength, turn);
   }
+}
+
+function* networksOf(values: readonly string[]): Generator<Cidr> {
+  for (const value of values) yield parseNetwork(value);
 }
 
 /** `10.0.0.0/8`, `fd00::/8`, or one address. Throws with the reason. */
@@ -60,6 +74,7 @@ export function parseNetwork(text: string): Cidr {
     throw new Error(`"${text}" is not a network; expected an address or one like 10.0.0.0/8 or fd00::/8`);
   const bits = ip.bytes.length * 8;
   if (length === undefined) return new Cidr(ip, bits);
+  if (!address.includes(':') && /^(?:\d|[12]\d|3[0-2])$/.test(length)) return new Cidr(ip, Number(length));
   const range = parseCidr(text);
   if (range !== undefined) return range;
   const isMapped = ip.family === 4 && address.includes(':');
@@ -68,20 +83,30 @@ export function parseNetwork(text: string): Cidr {
   );
 }
 
-/** Hosts are `example.com`, or `*.example.com` for all names below it. Throws with the first that is neither. */
-function hostsOf(hosts: readonly string[]): (name: string) => boolean {
+interface ListedHost {
+  readonly name: string;
+  /** It stands for all names below it. */
+  readonly isBelow: boolean;
+}
+
+/** `example.com`, or `*.example.com` for all names below it. Throws if it is neither. */
+function listedHost(host: string): ListedHost {
+  const isBelow = host.startsWith('*.');
+  const name = hostOf(isBelow ? host.slice(2) : host);
+  const isAddress = name?.startsWith('[') === true;
+  if (name === undefined || name.includes('*') || /:\d*$/.test(host) || (isBelow && isAddress))
+    throw new Error(`"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`);
+  return { name, isBelow };
+}
+
+async function hostsOf(hosts: readonly string[], turn: Turn): Promise<(name: string) => boolean> {
   const names = new Set<string>();
   const parents = new Set<string>();
   for (const host of hosts) {
-    const isBelow = host.startsWith('*.');
-    const name = hostOf(isBelow ? host.slice(2) : host);
-    const isAddress = name?.startsWith('[') === true;
-    if (name === undefined || name.includes('*') || /:\d*$/.test(host) || (isBelow && isAddress)) {
-      throw new Error(
-        `"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`,
-      );
-    }
+    const { name, isBelow } = listedHost(host);
     (isBelow ? parents : names).add(name);
+    const wait = turn();
+    if (wait !== undefined) await wait;
   }
   return (name) => {
     if (names.has(name)) return true;
@@ -102,7 +127,9 @@ export const shownValue = (value: string): string =>
 /** The problem with a value of the list, or `undefined`. */
 export function valueProblem(kind: Kind, value: string): string | undefined {
   try {
-    makeList(kind, [value], { ignoreCase: false, maxLength: 1 });
+    if (kind === 'host') listedHost(value);
+    else if (kind === 'cidr') parseNetwork(value);
+    else if (kind === 'regex') sizeOf(value, 0);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -113,11 +140,13 @@ export function valueProblem(kind: Kind, value: string): string | undefined {
  * Binary search over the sorted prefixes. Prefixes that another one covers are removed, so only the last prefix that sorts before a value,
  * or equals it, can be a prefix of it.
  */
-function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
+async function withPrefix(prefixes: readonly string[], turn: Turn): Promise<(value: string) => boolean> {
   const kept: string[] = [];
-  for (const prefix of [...prefixes].toSorted()) {
+  for (const prefix of await sortedInSlices(prefixes, (a, b) => (a < b ? -1 : a > b ? 1 : 0), turn)) {
     const before = kept.at(-1);
     if (before === undefined || !prefix.startsWith(before)) kept.push(prefix);
+    const wait = turn();
+    if (wait !== undefined) await wait;
   }
   return (value) => {
     let low = 0;
@@ -137,29 +166,54 @@ function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
  * Clients choose the value, and all other calls wait meanwhile.
  */
 const MAX_STEPS = 8_000_000;
+/** They are compiled in one turn of the event loop. */
+const MAX_PATTERNS = 2000;
+
+/** Number of instructions. Throws if the text is not a pattern. */
+function sizeOf(value: string, flags: number): number {
+  try {
+    return RE2JS.compile(value, flags).programSize();
+  } catch (error) {
+    throw new Error(`"${value}" is not an RE2 pattern: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+const flagsOf = (ignoreCase: boolean): number => (ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
+
+/** The problem with patterns, each of which is valid, or `undefined`. */
+export function patternsProblem(values: readonly string[], { ignoreCase, maxLength }: ListOptions): string | undefined {
+  if (values.length > MAX_PATTERNS)
+    return `the list has ${values.length} patterns; at most ${MAX_PATTERNS} are taken; write prefixes, or fewer patterns`;
+  const flags = flagsOf(ignoreCase);
+  return stepsProblem(
+    values.reduce((sum, value) => sum + sizeOf(value, flags), 0),
+    maxLength,
+  );
+}
+
+const stepsProblem = (instructions: number, maxLength: number): string | undefined =>
+  instructions * maxLength > MAX_STEPS
+    ? `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; ` +
+      `set maxLength to at most ${Math.floor(MAX_STEPS / instructions)}, or write fewer or simpler patterns`
+    : undefined;
 
 /** All patterns in one automaton: one pass over the value, in time proportional to patterns times characters. */
-function patterns(values: readonly string[], ignoreCase: boolean, maxLength: number): List {
-  let instructions = 0;
-  const flags = ignoreCase ? RE2JS.CASE_INSENSITIVE : 0;
+async function patterns(values: readonly string[], ignoreCase: boolean, maxLength: number, turn: Turn): Promise<List> {
+  const flags = flagsOf(ignoreCase);
   const set = new RE2Set(RE2Set.UNANCHORED, flags);
+  let instructions = 0;
+  if (values.length > MAX_PATTERNS) throw new Error(patternsProblem(values, { ignoreCase, maxLength }));
   for (const value of values) {
-    try {
-      set.add(value);
-      instructions += RE2JS.compile(value, flags).programSize();
-    } catch (error) {
-      throw new Error(`"${value}" is not an RE2 pattern: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
-    }
+    instructions += sizeOf(value, flags);
+    set.add(value);
+    const wait = turn();
+    if (wait !== undefined) await wait;
   }
   if (values.length === 0) return { has: () => false };
-  if (instructions * maxLength > MAX_STEPS) {
-    throw new Error(
-      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; ` +
-        `set maxLength to at most ${Math.floor(MAX_STEPS / instructions)}, or write fewer or simpler patterns`,
-    );
-  }
+  const problem = stepsProblem(instructions, maxLength);
+  if (problem !== undefined) throw new Error(problem);
   set.compile();
   return {
     has(value) {

@@ -8,7 +8,7 @@ export interface CsvRow {
   readonly fields: readonly string[];
 }
 
-const SLICE_CHARACTERS = 64 * 1024;
+const SLICE_CHARACTERS = 16 * 1024;
 
 /** The rows, without empty lines. Throws with the line of a wrong quote. */
 export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
@@ -37,7 +37,10 @@ export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
   });
   ended.catch(() => undefined); // reported below, after the slice
   for (let at = 0; at < text.length && !parser.destroyed; at += SLICE_CHARACTERS) {
-    parser.write(text.slice(at, at + SLICE_CHARACTERS));
+    const slice = text.slice(at, at + SLICE_CHARACTERS);
+    await new Promise<void>((resolve) => {
+      parser.write(slice, () => resolve()); // it parses later in this turn, and calls back for an error, too
+    });
     await turn();
   }
   parser.end();

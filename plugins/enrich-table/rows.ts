@@ -1,7 +1,7 @@
 /** Text of a file -> rows of named cells. Throws with the line or row that is invalid. */
 import { parse as parseYaml } from 'yaml';
 import type { Turn } from 'sluice/plugin';
-import { parseCsv } from './csv.ts';
+import { type CsvRow, parseCsv } from './csv.ts';
 
 export type Format = 'csv' | 'json' | 'yaml';
 
@@ -17,7 +17,7 @@ export async function rowsOf(
   key: string,
   columns: readonly string[],
   turn: Turn,
-): Promise<Row[]> {
+): Promise<Iterable<Row>> {
   switch (format) {
     case 'csv':
       return csvRows(text, [key, ...columns], turn);
@@ -41,29 +41,36 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
   ['yml', 'yaml'],
 ]);
 
-async function csvRows(text: string, needed: readonly string[], turn: Turn): Promise<Row[]> {
+async function csvRows(text: string, needed: readonly string[], turn: Turn): Promise<Iterable<Row>> {
   const [header, ...rows] = await parseCsv(text, turn);
   if (header === undefined) throw new Error('line 1: expected a header that names the columns');
   const places = new Map(header.fields.map((name, at) => [name.trim(), at]));
   const missing = needed.filter((name) => !places.has(name));
   if (missing.length > 0)
     throw new Error(`line 1: the header has no column ${missing.join(', ')}; it has ${[...places.keys()].join(', ')}`);
-  return rows.map(({ line, fields }) => {
+  return rowsBelow(header, rows, places);
+}
+
+function* rowsBelow(header: CsvRow, rows: readonly CsvRow[], places: ReadonlyMap<string, number>): Generator<Row> {
+  for (const { line, fields } of rows) {
     if (fields.length !== header.fields.length)
       throw new Error(`line ${line}: ${fields.length} fields, but the header has ${header.fields.length}`);
-    return { at: `line ${line}`, cell: (column) => fields[places.get(column) ?? -1] };
-  });
+    yield { at: `line ${line}`, cell: (column) => fields[places.get(column) ?? -1] };
+  }
 }
 
 /** A list of rows, or a map from each row's key to its row. */
-function objectRows(parsed: unknown, key: string): Row[] {
-  if (Array.isArray(parsed)) return parsed.map((row, at) => objectRow(row, `row ${at + 1}`));
+function* objectRows(parsed: unknown, key: string): Generator<Row> {
+  if (Array.isArray(parsed)) {
+    for (const [at, row] of parsed.entries()) yield objectRow(row, `row ${at + 1}`);
+    return;
+  }
   if (typeof parsed !== 'object' || parsed === null)
     throw new Error('expected a list of rows, or a map from keys to rows');
-  return Object.entries(parsed).map(([name, row]) => {
+  for (const [name, row] of Object.entries(parsed)) {
     const cells = objectRow(row, `row "${name}"`);
-    return { at: cells.at, cell: (column) => (column === key ? name : cells.cell(column)) };
-  });
+    yield { at: cells.at, cell: (column) => (column === key ? name : cells.cell(column)) };
+  }
 }
 
 function objectRow(row: unknown, at: string): Row {

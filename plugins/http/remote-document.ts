@@ -4,8 +4,8 @@
  * failure is a log line, a counter and a back-off.
  */
 import { hash } from 'node:crypto';
-import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
-import { type Counter, type Host, Rejected, type Turn, Unavailable } from 'sluice/plugin';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Counter, type Host, Rejected, type Turn, turns, Unavailable } from 'sluice/plugin';
 import { type HttpAnswer, textOf, unexpected } from '../http/answer.ts';
 import { CallOver } from '../http/exchange.ts';
 import { type HttpPool, openPool } from '../http/pool.ts';
@@ -180,12 +180,6 @@ function validatorsOf({ headers }: HttpAnswer): Record<string, string> {
     ...(etag === undefined ? {} : { 'if-none-match': etag }),
     ...(modified === undefined ? {} : { 'if-modified-since': modified }),
   };
-}
-
-/** The event loop has its turn every thousand lines. */
-function turns(): Turn {
-  let lines = 0;
-  return () => (++lines % 1000 === 0 ? immediate() : undefined);
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,10 +1,10 @@
 /** A file named in a handler's config: read on open and on change; if it is invalid, its last good content stays. */
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { setImmediate as immediate } from 'node:timers/promises';
 import { stampOf, watchFiles } from '../files/watch.ts';
 import type { Host } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
+import { type Turn, turns } from '../time/turns.ts';
 
 export interface WatchedFile<T> {
   /** The last good content. */
@@ -22,12 +22,8 @@ export interface WatchedFileOptions<T> {
   readonly maxBytes?: number;
 }
 
-/** A promise for the next turn of the event loop if the current one has lasted 5 ms; else nothing. */
-export type Turn = () => Promise<void> | undefined;
-
 const EVERY_MS = 1000;
 const MAX_BYTES = 4 * 1024 * 1024;
-const TURN_MS = 5;
 
 /** A handler may watch several files; it is ready if all are valid. */
 const badFiles = new WeakMap<Host, Map<string, string>>();
@@ -121,16 +117,6 @@ async function readText(path: string, maxBytes: number): Promise<string> {
   } catch (error) {
     throw new Error(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
   }
-}
-
-function turns(): Turn {
-  let startedMs = performance.now();
-  return () => {
-    if (performance.now() - startedMs < TURN_MS) return undefined;
-    return immediate().then(() => {
-      startedMs = performance.now();
-    });
-  };
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? messageOf(error);

@@ -1,4 +1,6 @@
 /** Many CIDR ranges as sorted intervals of addresses, found by binary search. */
+import { sortedInSlices } from '../time/sorted-in-slices.ts';
+import type { Turn } from '../time/turns.ts';
 import { type Cidr, ipv4Number, parseIp } from './network.ts';
 
 export class IpRanges {
@@ -7,14 +9,26 @@ export class IpRanges {
   /** Addresses are strings of 16 characters of 0..255, which sort like the addresses. */
   readonly #ipv6: Intervals<string>;
 
-  constructor(ranges: readonly Cidr[]) {
-    const [ipv4, ipv6] = [4, 6].map((family) =>
-      ranges.filter(({ address }) => address.family === family).map(boundsOf),
-    );
-    const numbers = merged((ipv4 ?? []).map(([first, last]) => [numberOf(first), numberOf(last)]));
+  constructor(ranges: readonly Cidr[], { ipv4, ipv6 }: Bounds = sorted(boundsOf(ranges))) {
+    const numbers = merged(ipv4);
     this.#firsts = Float64Array.from(numbers.firsts);
     this.#lasts = Float64Array.from(numbers.lasts);
-    this.#ipv6 = merged((ipv6 ?? []).map(([first, last]) => [textOf(first), textOf(last)]));
+    this.#ipv6 = merged(ipv6);
+  }
+
+  /** As the constructor, for any number of ranges. */
+  static async inSlices(ranges: Iterable<Cidr>, turn: Turn): Promise<IpRanges> {
+    const ipv4: Interval<number>[] = [];
+    const ipv6: Interval<string>[] = [];
+    for (const range of ranges) {
+      addBounds(range, { ipv4, ipv6 });
+      const wait = turn();
+      if (wait !== undefined) await wait;
+    }
+    return new IpRanges([], {
+      ipv4: await sortedInSlices(ipv4, byFirst, turn),
+      ipv6: await sortedInSlices(ipv6, byFirst, turn),
+    });
   }
 
   /**
@@ -49,21 +63,45 @@ interface Intervals<T> {
   readonly lasts: readonly T[];
 }
 
-/** The first and the last address. */
-function boundsOf(range: Cidr): readonly [Uint8Array, Uint8Array] {
+type Interval<T> = readonly [first: T, last: T];
+interface Bounds {
+  readonly ipv4: readonly Interval<number>[];
+  readonly ipv6: readonly Interval<string>[];
+}
+
+function boundsOf(ranges: readonly Cidr[]): Bounds {
+  const bounds: { ipv4: Interval<number>[]; ipv6: Interval<string>[] } = { ipv4: [], ipv6: [] };
+  for (const range of ranges) addBounds(range, bounds);
+  return bounds;
+}
+
+function addBounds(
+  range: Cidr,
+  { ipv4, ipv6 }: { readonly ipv4: Interval<number>[]; readonly ipv6: Interval<string>[] },
+): void {
+  const { address, prefixLength } = range;
+  if (address.family === 4) {
+    const size = 2 ** (32 - prefixLength);
+    const first = Math.floor(numberOf(address.bytes) / size) * size;
+    ipv4.push([first, first + size - 1]);
+    return;
+  }
   const first = range.masked().address.bytes;
-  const last = first.map((byte, at) => byte | (0xff >> Math.min(8, Math.max(0, range.prefixLength - at * 8))));
-  return [first, last];
+  const last = first.map((byte, at) => byte | (0xff >> Math.min(8, Math.max(0, prefixLength - at * 8))));
+  ipv6.push([textOf(first), textOf(last)]);
 }
 
 const numberOf = (bytes: Uint8Array): number => bytes.reduce((number, byte) => number * 256 + byte, 0);
 const textOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 
-/** Sorted, without overlaps. */
-function merged<T extends number | string>(intervals: readonly (readonly [T, T])[]): Intervals<T> {
+const byFirst = <T extends number | string>([a]: Interval<T>, [b]: Interval<T>): number => (a < b ? -1 : a > b ? 1 : 0);
+const sorted = ({ ipv4, ipv6 }: Bounds): Bounds => ({ ipv4: ipv4.toSorted(byFirst), ipv6: ipv6.toSorted(byFirst) });
+
+/** Without overlaps. */
+function merged<T extends number | string>(intervals: readonly Interval<T>[]): Intervals<T> {
   const firsts: T[] = [];
   const lasts: T[] = [];
-  for (const [first, last] of intervals.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
+  for (const [first, last] of intervals) {
     const before = lasts.at(-1);
     if (before === undefined || first > before) {
       firsts.push(first);
