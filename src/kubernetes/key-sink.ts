@@ -1,9 +1,9 @@
 import type { KubeObject, ResourceSink } from './objects.ts';
 
-export interface KeySinkOptions {
+export interface KeySinkOptions<T extends KubeObject = KubeObject> {
   /** `undefined`: the object is skipped. */
-  readonly keyOf: (object: KubeObject) => string | undefined;
-  readonly put: (key: string, object: KubeObject) => void;
+  readonly keyOf: (object: T) => string | undefined;
+  readonly put: (key: string, object: T) => void;
   /** Deleted, or missing in a later list. */
   readonly remove: (key: string) => void;
   /** A list was complete. */
@@ -11,7 +11,7 @@ export interface KeySinkOptions {
 }
 
 /** A sink for few objects: it keeps their keys, and removes those that a later list no longer has. */
-export function keySink({ keyOf, put, remove, listed }: KeySinkOptions): ResourceSink {
+export function keySink<T extends KubeObject>({ keyOf, put, remove, listed }: KeySinkOptions<T>): ResourceSink<T> {
   const known = new Set<string>();
   const inList = new Set<string>();
   return {

@@ -1,8 +1,9 @@
 /** Codes of findings about a mesh; docs/errors.md is generated from this table. */
 export const MESH_ERRORS = {
   MESH_KIND: {
-    means: 'The document is of a kind or version that the control plane does not know.',
-    fix: 'Use a version that the message names, or move the file out of the folder; docs/mesh.md lists all kinds.',
+    means:
+      'The document is of a kind or version that the control plane does not know. A warning: an object of an API server is of a kind without effect.',
+    fix: 'Write what the message names in its place, and move the document out of the folder, or delete the object; docs/mesh.md lists all kinds.',
   },
   MESH_FIELD: {
     means: 'A field of an object of the mesh is unknown, missing, or not of its form.',

@@ -70,7 +70,7 @@ export class Composition {
   }
 
   /** Whether an object can be of effect, by the namespaces that were known when objects were last asked for. */
-  discovers(kind: Kind, namespace: string): boolean {
+  discovers(kind: string, namespace: string): boolean {
     return this.#discovered.has(kind, namespace);
   }
 

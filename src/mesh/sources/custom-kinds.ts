@@ -1,30 +1,28 @@
 /**
- * Which of Istio's kinds an API server has: they come and go with their definitions.
- * **In**: an API server, asked again and again. **Out**: calls to watch a kind, in the newest version that the server has, and to forget
- * it.
+ * Which of some kinds an API server has: they come and go with their definitions.
+ * **In**: kinds, an API server, asked again and again. **Out**: calls to watch a kind, in the newest version that the server has, and to
+ * forget it.
  * **Fails**: never; a server that cannot be asked is asked again, and everything stays as it is.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReadApiServer, type ServedKind, servedKinds } from '../../kubernetes/index.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Backoff, type BackoffOptions } from '../../time/backoff.ts';
-import { type Kind, VERSIONS } from '../rules/kinds.ts';
-import type { Log, OutageLog } from './outage-log.ts';
 
-export interface CustomKindsOptions {
+export interface CustomKindsOptions<K extends string> {
   readonly server: ReadApiServer;
+  /** By kind its versions, the preferred one first. */
+  readonly wanted: Readonly<Record<K, readonly string[]>>;
   readonly everyMs?: number | undefined;
   readonly backoff: BackoffOptions | undefined;
-  readonly log: Log;
-  readonly outages: OutageLog;
   /** Until the signal is aborted. What is known of another version of the kind stays until the first list. */
-  readonly watch: (kind: Kind, served: ServedKind, stop: AbortSignal) => void;
+  readonly watch: (kind: K, served: ServedKind, stop: AbortSignal) => void;
   /** The kind is gone for good. */
-  readonly forget: (kind: Kind) => void;
+  readonly forget: (kind: K) => void;
   /** After each answer. */
-  readonly onAnswer: () => void;
+  readonly onAnswer?: () => void;
   /** After each time that the server could not be asked. */
-  readonly onFailure: () => void;
+  readonly onFailure?: (error: unknown) => void;
 }
 
 interface Watched {
@@ -34,21 +32,17 @@ interface Watched {
   absentSinceMs: number | undefined;
 }
 
-const CUSTOM = Object.fromEntries(
-  Object.entries(VERSIONS).filter(([, versions]) => versions.every((version) => version.includes('.istio.io/'))),
-);
 const EVERY_MS = 10_000;
 /** A server that has just been started may not know its custom resources yet. */
 const ABSENT_FOR_MS = 60_000;
-const PATH = '/apis';
 
-export class CustomKinds {
-  readonly #options: CustomKindsOptions;
-  readonly #watched = new Map<Kind, Watched>();
+export class CustomKinds<K extends string> {
+  readonly #options: CustomKindsOptions<K>;
+  readonly #watched = new Map<K, Watched>();
   #isKnown = false;
   #failure: string | undefined;
 
-  constructor(options: CustomKindsOptions) {
+  constructor(options: CustomKindsOptions<K>) {
     this.#options = options;
   }
 
@@ -63,37 +57,34 @@ export class CustomKinds {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { server, everyMs = EVERY_MS, outages, onAnswer, onFailure } = this.#options;
+    const { server, wanted, everyMs = EVERY_MS, onAnswer, onFailure } = this.#options;
     const backoff = new Backoff(this.#options.backoff);
     while (!signal.aborted) {
       let pauseMs = everyMs * (1 + Math.random() / 10);
       try {
-        const served = await servedKinds(server, CUSTOM, signal);
-        for (const kind of Object.keys(CUSTOM) as Kind[]) this.#compare(kind, served.get(kind));
+        const served = await servedKinds(server, wanted, signal);
+        for (const kind of Object.keys(wanted) as K[]) this.#compare(kind, served.get(kind));
         backoff.reset();
         this.#isKnown = true;
         this.#failure = undefined;
-        outages.answers(PATH);
-        onAnswer();
+        onAnswer?.();
       } catch (error) {
         if (signal.aborted) return;
         pauseMs = backoff.next();
         this.#failure = messageOf(error);
-        outages.failed(PATH, error);
-        onFailure();
+        onFailure?.(error);
       }
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  #compare(kind: Kind, served: ServedKind | undefined): void {
-    const { log, watch, forget } = this.#options;
+  #compare(kind: K, served: ServedKind | undefined): void {
+    const { watch, forget } = this.#options;
     const watched = this.#watched.get(kind);
     if (served !== undefined) {
       const isSame = watched !== undefined && watched.served.apiVersion === served.apiVersion;
       if (isSame && !watched.stop.signal.aborted) return;
       watched?.stop.abort();
-      if (this.#isKnown) log.info('the API server has a kind of the mesh', { kind, ...served });
       const stop = new AbortController();
       this.#watched.set(kind, { served, stop, absentSinceMs: undefined });
       watch(kind, served, stop.signal);
@@ -102,7 +93,6 @@ export class CustomKinds {
       watched.stop.abort();
       watched.absentSinceMs ??= performance.now();
       if (performance.now() - watched.absentSinceMs < ABSENT_FOR_MS) return;
-      log.warn('the API server no longer has a kind of the mesh; its objects are gone', { kind });
       this.#watched.delete(kind);
       forget(kind);
     }

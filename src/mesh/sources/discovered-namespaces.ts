@@ -12,7 +12,7 @@ import type { MeshObject, MeshObjects } from './objects.ts';
 
 type Objects = readonly MeshObject<Kind>[];
 
-const CLUSTER_WIDE: ReadonlySet<Kind> = new Set<Kind>(['Namespace', 'Node', 'MeshPolicy']);
+const CLUSTER_WIDE: ReadonlySet<string> = new Set<Kind>(['Namespace', 'Node', 'MeshPolicy']);
 /** Rules that hold for all namespaces from the root namespace. */
 const OF_THE_ROOT: readonly Kind[] = [
   'PeerAuthentication',
@@ -51,7 +51,7 @@ export class DiscoveredNamespaces {
     if (names.size !== before.size || [...names].some((name) => !before.has(name))) this.#names = names;
   }
 
-  has(kind: Kind, namespace: string): boolean {
+  has(kind: string, namespace: string): boolean {
     return this.#names === undefined || CLUSTER_WIDE.has(kind) || this.#names.has(namespace);
   }
 

@@ -11,7 +11,7 @@ import {
   type ReadApiServer,
   type ServedKind,
 } from '../../kubernetes/index.ts';
-import type { Kind } from '../rules/kinds.ts';
+import { type Kind, VERSIONS } from '../rules/kinds.ts';
 import { CustomKinds } from './custom-kinds.ts';
 import { KubernetesObjects, type RefusedObject } from './kubernetes-objects.ts';
 import type { MeshObjects } from './objects.ts';
@@ -73,6 +73,11 @@ const NAMESPACES: WatchedKind = {
   isNamespaced: false,
   metadataOnly: true,
 };
+/** Istio's. */
+const CUSTOM = Object.fromEntries(
+  Object.entries(VERSIONS).filter(([, versions]) => versions.every((version) => version.includes('.istio.io/'))),
+) as Readonly<Record<Kind, readonly string[]>>;
+const KINDS_PATH = '/apis';
 const SECRETS: ServedKind = { apiVersion: 'v1', plural: 'secrets', isNamespaced: true };
 
 /** Statuses of a server that refuses one resource, and answers others. */
@@ -81,7 +86,7 @@ export class KubernetesSource {
   readonly #options: KubernetesSourceOptions;
   readonly #objects: KubernetesObjects;
   readonly #outages: OutageLog;
-  readonly #custom: CustomKinds;
+  readonly #custom: CustomKinds<Kind>;
   /** By `namespace/name`. */
   readonly #secrets = new Map<string, AbortController>();
   /** While `run` runs. Resolves when each list was complete, or was refused. */
@@ -102,14 +107,25 @@ export class KubernetesSource {
     });
     this.#custom = new CustomKinds({
       server: options.server,
+      wanted: CUSTOM,
       everyMs: options.discoverEveryMs,
       backoff: options.watch?.backoff,
-      log: options.log,
-      outages: this.#outages,
-      watch: (kind, served, stop) => void this.#begin?.({ kind, ...served }, stop),
-      forget: (kind) => this.#objects.forget(kind, () => true),
-      onAnswer: () => this.#settleIfSynced(),
-      onFailure: () => options.meters?.('discovery').failure?.(),
+      watch: (kind, served, stop) => {
+        if (this.#custom.isKnown) options.log.info('the API server has a kind of the mesh', { kind, ...served });
+        void this.#begin?.({ kind, ...served }, stop);
+      },
+      forget: (kind) => {
+        options.log.warn('the API server no longer has a kind of the mesh; its objects are gone', { kind });
+        this.#objects.forget(kind, () => true);
+      },
+      onAnswer: () => {
+        this.#outages.answers(KINDS_PATH);
+        this.#settleIfSynced();
+      },
+      onFailure: (error) => {
+        this.#outages.failed(KINDS_PATH, error);
+        options.meters?.('discovery').failure?.();
+      },
     });
   }
 
@@ -135,7 +151,7 @@ export class KubernetesSource {
   get waitingFor(): readonly string[] {
     const because = (why: string | undefined): string => (why === undefined ? '' : `: ${why}`);
     return [
-      ...(this.#custom.isKnown ? [] : [`/apis${because(this.#custom.failure)}`]),
+      ...(this.#custom.isKnown ? [] : [`${KINDS_PATH}${because(this.#custom.failure)}`]),
       ...[...this.#waiting].map(([path, failure]) => `${path}${because(failure())}`),
     ];
   }

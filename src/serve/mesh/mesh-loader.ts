@@ -12,11 +12,13 @@ import { usedSecrets } from '../../mesh/model/credential-access.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
 import type { RefusedObject } from '../../mesh/sources/kubernetes-objects.ts';
 import { type MeshObjects, noObjects } from '../../mesh/sources/objects.ts';
+import { UnreadKinds, type UnreadObject } from '../../mesh/sources/unread-kinds.ts';
 import { MeshFiles } from '../../mesh/sources/mesh-files.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { positionText } from '../../yaml/source-text.ts';
 import { Debounce } from '../../xds/index.ts';
 import { StartError } from '../errors.ts';
+import { UnreadLog } from './unread-log.ts';
 
 export interface MeshLoaderOptions {
   /** Absolute. */
@@ -45,15 +47,19 @@ export interface MeshLoading {
   readonly atMs: number | undefined;
   /** Resources of the API server that were never listed. */
   readonly waitingFor: readonly string[];
-  /** About the mesh in force: warnings, and objects of the API server that are not used in their newest version. */
+  /** About the mesh in force: warnings, and objects of the API server that are without effect, or not used in their newest version. */
   readonly findings: readonly Finding[];
   /** Of newer files with errors. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
   /** Since the start: meshes that came into force, and changes of files that were refused. */
   readonly loads: { readonly loaded: number; readonly refused: number };
   /** undefined: files alone. */
-  readonly kubernetes: { readonly isSynced: boolean; readonly objectsWithErrors: number } | undefined;
+  readonly kubernetes:
+    | { readonly isSynced: boolean; readonly objectsWithErrors: number; readonly unread: readonly UnreadObject[] }
+    | undefined;
 }
+
+type Placed = Pick<UnreadObject, 'kind' | 'namespace'>;
 
 /** Changes of the API server that come closer together than the first, and at the latest the second, make one mesh; Istio's own pause. */
 const DEBOUNCE = { quietMs: 100, maxMs: 1000 };
@@ -66,6 +72,8 @@ export class MeshLoader implements AsyncDisposable {
   readonly #over = new AbortController();
   readonly #changed: Debounce;
   #source: KubernetesSource | undefined;
+  #unread: UnreadKinds | undefined;
+  readonly #unreadLog: UnreadLog;
   #running: Promise<void> = Promise.resolve();
   #files: { readonly objects: MeshObjects; readonly version: string } = { objects: noObjects(), version: '' };
   readonly #logged = new WeakSet<RefusedObject>();
@@ -82,6 +90,7 @@ export class MeshLoader implements AsyncDisposable {
   constructor(options: MeshLoaderOptions) {
     this.#options = options;
     this.#composition = new Composition(options.settings);
+    this.#unreadLog = new UnreadLog(options.log);
     this.#changed = new Debounce(DEBOUNCE, () => {
       this.#changes++;
       this.#onMesh(this.#compose());
@@ -90,10 +99,15 @@ export class MeshLoader implements AsyncDisposable {
 
   get loading(): MeshLoading {
     const waitingFor = this.#loading.atMs === undefined ? (this.#source?.waitingFor ?? []) : [];
-    const refused = this.#source === undefined ? [] : [...this.#source.refused].filter((one) => this.#isOfMesh(one));
-    const findings = [...this.#loading.findings, ...refused.flatMap((one) => one.findings)];
-    const kubernetes =
-      this.#source === undefined ? undefined : { isSynced: this.#source.isSynced, objectsWithErrors: refused.length };
+    const ofMesh = <T extends Placed>(objects: Iterable<T> = []): T[] =>
+      [...objects].filter((one) => this.#isOfMesh(one));
+    const [refused, unread] = [ofMesh(this.#source?.refused), ofMesh(this.#unread?.objects)];
+    const findings = [
+      ...this.#loading.findings,
+      ...refused.flatMap((one) => one.findings),
+      ...unread.map(({ finding }) => finding),
+    ];
+    const kubernetes = this.#source && { isSynced: this.#source.isSynced, objectsWithErrors: refused.length, unread };
     return { ...this.#loading, waitingFor, findings, kubernetes };
   }
 
@@ -126,8 +140,14 @@ export class MeshLoader implements AsyncDisposable {
       },
       onRefused: (refused) => this.#logRefused(refused),
     });
-    this.#running = this.#source
-      .run(this.#over.signal)
+    this.#unread = new UnreadKinds({
+      ...others,
+      server: readServer,
+      log,
+      onObject: (object) => this.#logUnread(object),
+    });
+    this.#running = Promise.all([this.#source.run(this.#over.signal), this.#unread.run(this.#over.signal)])
+      .then(() => undefined)
       .catch((error: unknown) =>
         log.error('internal error: Kubernetes is no longer watched, the last known mesh stays in force', { error }),
       );
@@ -173,6 +193,7 @@ export class MeshLoader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#changed[Symbol.dispose]();
+    this.#unreadLog[Symbol.dispose]();
     this.#over.abort();
     await this.#running;
   }
@@ -186,7 +207,9 @@ export class MeshLoader implements AsyncDisposable {
   #compose(): LoadedMesh {
     if (this.#source !== undefined) void this.#source.watchSecrets(this.#secretsOf(this.#source));
     const { mesh, findings } = this.#composition.make(this.#files.objects, this.#source?.objects ?? noObjects());
-    for (const refused of this.#source?.refused ?? []) this.#logRefused(refused); // their namespace may be a new one of the mesh
+    // Their namespace may be a new one of the mesh.
+    for (const refused of this.#source?.refused ?? []) this.#logRefused(refused);
+    for (const unread of this.#unread?.objects ?? []) this.#logUnread(unread);
     const { loads } = this.#loading;
     this.#loading = { ...this.#loading, atMs: Date.now(), findings, loads: { ...loads, loaded: loads.loaded + 1 } };
     return { mesh, version: this.#version };
@@ -197,7 +220,7 @@ export class MeshLoader implements AsyncDisposable {
     return usedSecrets(this.#composition.objectsOf(this.#files.objects, objects));
   }
 
-  #isOfMesh({ kind, namespace }: Pick<RefusedObject, 'kind' | 'namespace'>): boolean {
+  #isOfMesh({ kind, namespace }: Placed): boolean {
     return this.#composition.discovers(kind, namespace);
   }
 
@@ -218,6 +241,10 @@ export class MeshLoader implements AsyncDisposable {
     } finally {
       clearInterval(reminder);
     }
+  }
+
+  #logUnread(unread: UnreadObject): void {
+    if (this.#isOfMesh(unread)) this.#unreadLog.take(unread);
   }
 
   #logRefused(refused: RefusedObject): void {

@@ -9,6 +9,7 @@ import type { AuthorityState } from '../../identity/authority.ts';
 import type { Meters } from '../../kubernetes/index.ts';
 import type { ControlPlane } from '../../mesh/control-plane.ts';
 import type { KubernetesSourceOptions } from '../../mesh/sources/kubernetes.ts';
+import { UNREAD_KINDS } from '../../mesh/sources/unread-kinds.ts';
 import { Status, statusName } from '../../transport/index.ts';
 import {
   CLUSTER,
@@ -139,6 +140,14 @@ export class MeshMeters implements XdsMeters {
         'Objects of the Kubernetes API that are used in their last good version, or are left out (see /mesh).',
         () => loading().kubernetes?.objectsWithErrors,
       ),
+      gauge(
+        'sluice_mesh_kubernetes_objects_without_effect',
+        'Objects of the Kubernetes API of kinds of Istio that proxies do not follow, by kind (see /mesh).',
+        () => {
+          const unread = loading().kubernetes?.unread;
+          return unread && samples('kind', countsOf(unread.map(({ kind }) => kind)));
+        },
+      ),
       perKind(
         'lists',
         'Lists begun, by the kind of object: at the start, and when a watch could not be continued.',
@@ -223,6 +232,12 @@ function proxySamples(proxies: readonly ProxyState[]): MetricSample[] {
 const typeOf = (typeUrl: string): string => (TYPES.includes(typeUrl) ? shortName(typeUrl) : OTHER);
 const OTHER = 'other';
 const typeCounts = (): Map<string, number> => new Map([...TYPES.map(shortName), OTHER].map((type) => [type, 0]));
+
+function countsOf(kinds: readonly string[]): Iterable<readonly [string, number]> {
+  const counts = new Map(Object.keys(UNREAD_KINDS).map((kind) => [kind, 0]));
+  for (const kind of kinds) increment(counts, kind);
+  return counts;
+}
 
 function increment<K>(counts: Map<K, number>, key: K): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);

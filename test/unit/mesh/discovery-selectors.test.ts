@@ -300,7 +300,7 @@ describe('of an API server', () => {
     await eventually(() =>
       expect(one.mesh().rules.VirtualService.map(({ spec }) => spec.http[0]?.timeout)).toEqual([30_000]),
     );
-    expect(one.loader.loading.kubernetes).toEqual({ isSynced: true, objectsWithErrors: 1 });
+    expect(one.loader.loading.kubernetes).toMatchObject({ isSynced: true, objectsWithErrors: 1 });
     expect(one.logged).toEqual([
       'an object of the Kubernetes API has errors; it is left out: VirtualService office/broken (kubernetes)',
     ]);
