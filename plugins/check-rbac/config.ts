@@ -74,12 +74,14 @@ export const rbacConfig = z
       .describe('The subjects of each role.'),
   })
   .superRefine(({ roles, bindings }, context) => {
+    const names = Object.keys(roles);
+    const known = `${names.slice(0, 24).join(', ')}${names.length > 24 ? ' ...' : ''}`;
     for (const [at, { role }] of bindings.entries()) {
       if (!Object.hasOwn(roles, role)) {
         context.addIssue({
           code: 'custom',
           path: ['bindings', at, 'role'],
-          message: `no role is named "${role}"; roles: ${Object.keys(roles).join(', ')}`,
+          message: `no role is named "${role}"; roles: ${known}`,
         });
       }
     }

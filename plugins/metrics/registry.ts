@@ -30,9 +30,7 @@ type Params = z.output<typeof paramsSchema>;
 function metricOf({ metrics }: Pick<MetricsConfig, 'metrics'>, name: string): MetricConfig {
   const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
   if (metric === undefined)
-    throw new Error(
-      `the handler's config has no metric "${name}"; known are ${Object.keys(metrics).join(', ') || 'none'}`,
-    );
+    throw new Error(`the handler's config has no metric "${name}"; known are ${shownNames(metrics)}`);
   return metric;
 }
 
@@ -166,3 +164,15 @@ function exemplarOf(traceId: unknown, spanId: unknown, value: number, timeMs: nu
   if (traceId.length + (span?.length ?? 0) > MAX_EXEMPLAR_LENGTH) return undefined;
   return { traceId, spanId: span, value, timeMs };
 }
+
+/** Of thousands the first, listed once: thousands of rules may name wrong ones. */
+function shownNames(metrics: MetricsConfig['metrics']): string {
+  let shown = listed.get(metrics);
+  if (shown === undefined) {
+    const names = Object.keys(metrics);
+    shown = names.length === 0 ? 'none' : `${names.slice(0, 24).join(', ')}${names.length > 24 ? ' ...' : ''}`;
+    listed.set(metrics, shown);
+  }
+  return shown;
+}
+const listed = new WeakMap<MetricsConfig['metrics'], string>();

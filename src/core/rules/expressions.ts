@@ -106,11 +106,16 @@ function reported<C extends { readonly warnings: readonly Problem[] }>(
   return compilation;
 }
 
-const declaresAny = (attributes: Attributes): boolean => [...attributes.names()].some((name) => name.startsWith('my.'));
+function declaresAny(attributes: Attributes): boolean {
+  for (const name of attributes.names()) if (name.startsWith('my.')) return true;
+  return false;
+}
 
 function isUndeclared(written: string, { undeclared }: Findings): boolean {
   const name = written.replaceAll('?', '');
-  return [...undeclared].some((known) => name === known || name.startsWith(`${known}.`));
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+    if (undeclared.has(name.slice(0, dot))) return true;
+  return undeclared.has(name);
 }
 
 function placeOf(node: ScalarNode, { start, end }: Problem): Place {

@@ -202,7 +202,7 @@ async function loadBy(
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
   // Each list is released once read: the trees of many rules are larger than the compiled rules.
   for (let list = ruleLists.shift(); list !== undefined; list = ruleLists.shift()) await rules.read(list, slice);
-  rules.end();
+  await rules.end(slice);
   settings.checkCount(rules.rules.length);
   settings.checkMasks(attributes.attributes);
   const enrich = await enrichOrder(rules, carriage, attributes.attributes, findings, slice);

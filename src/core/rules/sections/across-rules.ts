@@ -1,5 +1,6 @@
 /** Checks that compare the rules of a policy with each other. */
 import type { Read } from '../../../expression/index.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 import { meant } from '../../../text/nearest.ts';
 import { isBareToken } from '../client-chosen.ts';
 import type { HandlersSection } from './handlers-section.ts';
@@ -55,7 +56,7 @@ export class AcrossRules {
   }
 
   /** After all documents: a rule may name a group that a later one fills. */
-  end(): void {
+  async end(slice: TimeSlice): Promise<void> {
     // A rule with an error is not here, and may be what the others lack.
     if (this.#findings.hasErrors) return;
     if (!this.#refusesPartialBodies)
@@ -67,6 +68,7 @@ export class AcrossRules {
             'with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard',
         );
     for (const { group, place } of this.#needed) {
+      if (slice.isOver) await slice.next();
       if (this.#groups.has(group)) continue;
       const what = group === '' || /^(?:yes|on)$/i.test(group) ? 'true' : group;
       this.#findings.error(

@@ -100,8 +100,8 @@ export class RulesSection {
   }
 
   /** After all documents. */
-  end(): void {
-    this.#across.end();
+  async end(slice: TimeSlice): Promise<void> {
+    await this.#across.end(slice);
   }
 
   #rule(fields: Fields, isImported: boolean): void {
