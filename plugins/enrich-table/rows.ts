@@ -1,7 +1,7 @@
 /** Text of a file -> rows of named cells. Throws with the line or row that is invalid. */
-import { parse as parseYaml } from 'yaml';
 import type { Turn } from 'sluice/plugin';
 import { type CsvRow, parseCsv } from './csv.ts';
+import { parseYamlRows } from './yaml-rows.ts';
 
 export type Format = 'csv' | 'json' | 'yaml';
 
@@ -24,7 +24,7 @@ export async function rowsOf(
     case 'json':
       return objectRows(JSON.parse(text) as unknown, key);
     case 'yaml':
-      return objectRows(parseYaml(text, { uniqueKeys: true }) as unknown, key);
+      return objectRows(await parseYamlRows(text, turn), key);
   }
 }
 
