@@ -78,6 +78,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
       'src/counting',
       'src/core/handlers/answer-times.ts',
       'src/core/handlers/breaker.ts',
+      'src/core/handlers/throttled-line.ts',
       'src/adapters/contract.ts',
       'src/adapters/outage-log.ts',
     ],
@@ -246,7 +247,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...stagesOfCore,
   'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
   ...stagesOfRatelimit,
-  'src/tracing': ['src/text', 'src/time', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
+  'src/tracing': [
+    'src/text',
+    'src/time',
+    'src/transport',
+    'src/attributes/secrets.ts',
+    'src/ratelimit/call.ts',
+    'src/ratelimit/charge/store.ts',
+  ],
   'src/frontends': FRONTENDS_MAY,
   // No frontend imports another; what several need stands beside them.
   ...Object.fromEntries(

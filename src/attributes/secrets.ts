@@ -9,8 +9,17 @@ export const HIDDEN = '(secret)';
  * Names of headers and descriptor entries that carry credentials, in lower case. Gateways and clouds put their own words before these:
  * x-auth-token, x-amz-security-token, x-forwarded-authorization, set-cookie.
  */
-const SECRET_NAME = /(?:^|[-_])(?:authorization|cookie|api[-_]?key|token|secret|password|jwt|assertion)$/;
+const NAME = '(?:^|[-_])(?:authorization|cookie|api[-_]?key|token|secret|password|jwt|assertion)';
+const SECRET_NAME = new RegExp(`${NAME}$`);
+const ASSIGNED = new RegExp(`${NAME}=`, 'i');
 export const isSecretName = (lower: string): boolean => SECRET_NAME.test(lower);
+
+/** Of `KEY=VALUE`, where the key names a secret. Both may contain `=`. */
+export function withoutSecretValue(entry: string): string {
+  const assigned = ASSIGNED.exec(entry);
+  return assigned === null ? entry : entry.slice(0, assigned.index + assigned[0].length) + HIDDEN;
+}
+
 /** In lower case and without separators: `api_key`, `Api-Key` and `apiKey` are one name. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'apikey',

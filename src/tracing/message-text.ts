@@ -1,4 +1,8 @@
-/** Requests and responses of envoy.service.ratelimit.v3 in protobuf's text format, on one line, as Go's String() prints them. */
+/**
+ * Requests and responses of envoy.service.ratelimit.v3 in protobuf's text format, on one line, as Go's String() prints them; without the
+ * values of descriptor entries whose keys name credentials.
+ */
+import { HIDDEN, isSecretName, withoutSecretValue } from '../attributes/secrets.ts';
 import {
   Code,
   type DescriptorStatus,
@@ -15,7 +19,9 @@ export function requestText({ domain, descriptors, hits }: RateLimitCall): strin
     text('domain', domain),
     ...descriptors.map((descriptor) =>
       message('descriptors', [
-        ...descriptor.entries.map(([key, value]) => message('entries', [text('key', key), text('value', value)])),
+        ...descriptor.entries.map(([key, value]) =>
+          message('entries', [text('key', key), text('value', isSecretName(key.toLowerCase()) ? HIDDEN : value)]),
+        ),
         ...(descriptor.override === undefined ? [] : [message('limit', [overrideText(descriptor.override)])]),
         ...(descriptor.hits === undefined ? [] : [message('hits_addend', [number('value', descriptor.hits)])]),
       ]),
@@ -29,7 +35,9 @@ export function replyText({ overallCode, statuses, headers, dynamicMetadata }: R
     `overall_code:${codeName(overallCode)}`,
     ...statuses.map(statusText),
     ...headers.map(([name, value]) => message('response_headers_to_add', [text('key', name), text('value', value)])),
-    ...(dynamicMetadata === undefined ? [] : [message('dynamic_metadata', structFields(dynamicMetadata))]),
+    ...(dynamicMetadata === undefined
+      ? []
+      : [message('dynamic_metadata', structFields(withoutSecrets(dynamicMetadata)))]),
   ]);
 }
 
@@ -48,6 +56,19 @@ function statusText({ code, currentLimit, remaining, resetS }: DescriptorStatus)
     number('limit_remaining', remaining),
     ...(resetS === undefined ? [] : [message('duration_until_reset', [number('seconds', resetS)])]),
   ]);
+}
+
+/** Dynamic metadata repeats the entries of descriptors, each as `KEY=VALUE`. */
+const withoutSecrets = (metadata: JsonObject): JsonObject =>
+  Object.fromEntries(
+    Object.entries(metadata).map(([key, value]) => [key, key === 'descriptors' ? jsonWithoutSecrets(value) : value]),
+  );
+
+function jsonWithoutSecrets(value: Json): Json {
+  if (typeof value === 'string') return withoutSecretValue(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (isList(value)) return value.map(jsonWithoutSecrets);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, jsonWithoutSecrets(one)]));
 }
 
 /** google.protobuf.Struct. */

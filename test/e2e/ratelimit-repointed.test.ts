@@ -94,3 +94,24 @@ test.each([
   },
   60_000,
 );
+
+test('a round trip that fails alone has a log line with its cause, and is no outage', async () => {
+  const redis = await startRedis();
+  const part = await startSluiceRatelimit({
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_URL: `127.0.0.1:${redis.port}`,
+    SLUICE_REDIS_DEADLINE: '100ms',
+  });
+  ends.push(
+    () => redis.stop(),
+    () => part.stop(),
+  );
+  expect((await ask(part, 'fixed')).status).toBe(200);
+  redis.freeze();
+  expect((await ask(part, 'fixed')).body).toContain('no answer for 100 ms');
+  redis.thaw();
+  await until('it is counted again', async () => ((await ask(part, 'fixed')).status === 200 ? true : undefined));
+  expect(lines(part, 'a round trip to Redis failed')).toEqual([expect.stringContaining('no answer for 100 ms')]);
+  expect(lines(part, 'Redis does not answer')).toEqual([]);
+});

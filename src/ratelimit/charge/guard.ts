@@ -2,9 +2,10 @@
  * A deadline and a breaker around round trips to Redis.
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
-import { messageOf } from '../../text/message-of.ts';
 import { AnswerTimes, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
+import type { ThrottledLine } from '../../core/handlers/throttled-line.ts';
+import { reasonOf } from '../../counting/redis/reason.ts';
 import { type Expiring, NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import { Rejected } from '../../adapters/contract.ts';
 import type { OutageLog } from '../../adapters/outage-log.ts';
@@ -21,6 +22,8 @@ export interface GuardOptions {
   readonly timeoutMs: number;
   /** Logs when the breaker opens, failures continue or come again among answers, or the connection ends, and when Redis answers again. */
   readonly outage?: OutageLog | undefined;
+  /** Of each round trip that fails, with the cause. */
+  readonly failures?: ThrottledLine | undefined;
 }
 
 export class Guard {
@@ -30,8 +33,11 @@ export class Guard {
   /** In loop time; `pending` counts commands. */
   readonly times: AnswerTimes = new AnswerTimes(BURST_SILENCE_MS);
 
-  constructor({ timeoutMs, outage }: GuardOptions) {
+  readonly #failures: ThrottledLine | undefined;
+
+  constructor({ timeoutMs, outage, failures }: GuardOptions) {
     this.timeoutMs = timeoutMs;
+    this.#failures = failures;
     this.outage = new RedisOutage(outage);
   }
 
@@ -60,7 +66,8 @@ export class Guard {
   }
 
   failed(error: unknown, turn: Turn): ServiceError {
-    const failure = error instanceof ServiceError ? error : redisError(messageOf(error), error);
+    const failure = error instanceof ServiceError ? error : redisError(reasonOf(error), error);
+    this.#failures?.write(() => ({ why: failure.message }));
     if (error instanceof Rejected) this.succeeded(); // the server answered, and refused one key or script
     else {
       this.breaker.failed(turn);

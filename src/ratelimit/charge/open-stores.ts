@@ -3,6 +3,7 @@
  * SettingError where a setting names what cannot be used; a Redis that is away is no failure.
  */
 import { OutageLog } from '../../adapters/outage-log.ts';
+import { ThrottledLine } from '../../core/handlers/throttled-line.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Counters } from '../../counting/memory/counters.ts';
 import { Unit } from '../call.ts';
@@ -78,6 +79,7 @@ export function openStores(options: StoresOptions, stack: AsyncDisposableStack):
         setting,
         nowMs,
         outage: outageLog(),
+        failures: log && new ThrottledLine(log, 'warn', 'a round trip to Redis failed', { pool: gauge }),
         pipeOutage: outageLog(),
         around: (store) => aroundRedis(store, setting === 'REDIS' ? 'others' : 'per second'),
         replica,

@@ -4,6 +4,7 @@
  * or the breaker is open, else at the deadline.
  */
 import type { OutageLog } from '../../adapters/outage-log.ts';
+import type { ThrottledLine } from '../../core/handlers/throttled-line.ts';
 import type { EscrowedUnits } from '../../counting/escrow.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';
 import { type RedisStore, redisStore } from '../../counting/redis/redis-store.ts';
@@ -26,6 +27,7 @@ export interface RedisPoolOptions {
   readonly setting: 'REDIS' | 'REDIS_PERSECOND';
   readonly nowMs: () => number;
   readonly outage: OutageLog | undefined;
+  readonly failures?: ThrottledLine | undefined;
   /** Of the connection for counts alone. */
   readonly pipeOutage?: OutageLog | undefined;
   /** Put around what asks Redis: a tracer. */
@@ -42,10 +44,10 @@ export interface RedisPool extends RedisStore {
 }
 
 export function redisPool(options: RedisPoolOptions): RedisPool {
-  const { settings, setting, nowMs, outage, pipeOutage, around, replica, worker } = options;
+  const { settings, setting, nowMs, outage, failures, pipeOutage, around, replica, worker } = options;
   const deadlineMs = settings.SLUICE_REDIS_DEADLINE;
   const keyPrefix = settings.CACHE_KEY_PREFIX;
-  const guard = new Guard({ timeoutMs: deadlineMs, outage });
+  const guard = new Guard({ timeoutMs: deadlineMs, outage, failures });
   let isOpen = false; // that it is not connected yet is no outage
   const connection = openConnection({
     redis: redisAddress(settings, setting),

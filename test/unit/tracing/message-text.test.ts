@@ -47,3 +47,29 @@ test('a reply is in the text format of protobuf', () => {
       'dynamic_metadata:{fields:{key:"a" value:{list_value:{values:{number_value:1} values:{bool_value:true} values:{null_value:NULL_VALUE} values:{struct_value:{fields:{key:"b" value:{string_value:"c"}}}}}}}}',
   );
 });
+
+test('values of entries whose keys name credentials are not shown, in requests and in the metadata of replies', () => {
+  const secret = 's3cr3t';
+  const entries: [string, string][] = [
+    ['x-api-key', secret],
+    ['Authorization', `Bearer ${secret}`],
+    ['my_token', `${secret}=x`],
+    ['tokens', 'many'],
+  ];
+  const request = requestText({
+    domain: 'shop',
+    hits: 0,
+    descriptors: [{ entries, hits: undefined, override: undefined }],
+  });
+  const reply = replyText({
+    overallCode: Code.OK,
+    statuses: [],
+    headers: [],
+    dynamicMetadata: { descriptors: [{ entries: entries.map((entry) => entry.join('=')) }], domain: 'shop' },
+  });
+  expect(request + reply).not.toContain(secret);
+  expect(request).toContain('{key:"Authorization" value:"(secret)"}');
+  expect(request).toContain('{key:"tokens" value:"many"}');
+  expect(reply).toContain('"x-api-key=(secret)"');
+  expect(reply).toContain('"tokens=many"');
+});
