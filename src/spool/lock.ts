@@ -34,6 +34,9 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
+/** Tokens of locks that this thread could not remove. */
+const released = new Set<string>();
+
 /** Rejects if a living thread holds it. */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, 'lock');
@@ -62,7 +65,8 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     },
     async release() {
       clearInterval(timer);
-      if (await isOwn()) await rm(path, { force: true });
+      // On a read-only disk it stays, and says that nobody holds it to this process, and to others once this one has ended.
+      if (await isOwn()) await rm(path, { force: true }).catch(() => released.add(own.token));
       await file.close();
     },
   };
@@ -157,6 +161,7 @@ async function ownerOf(path: string): Promise<Owner | undefined> {
 
 async function isAlive(path: string, owner: Owner | undefined): Promise<boolean> {
   if (owner === undefined && !(await isEmptyFile(path))) return false;
+  if (owner !== undefined && released.has(owner.token)) return false;
   const own = thisThread();
   const isNear = owner?.boot === own.boot && owner.pidNamespace === own.pidNamespace && own.pidNamespace !== '';
   if (isNear && own.startedAt !== '') return startOf(owner.pid, owner.tid) === owner.startedAt;
@@ -179,8 +184,9 @@ async function removeStale(path: string, stale: Owner | undefined): Promise<void
   const aside = `${path}.${randomUUID()}`;
   try {
     await rename(path, aside);
-  } catch {
-    return; // the other one was faster
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // the other one was faster
+    throw error;
   }
   let isStale = false;
   try {

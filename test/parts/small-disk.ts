@@ -10,7 +10,11 @@ import { join } from 'node:path';
 import { startChild, untilReady } from './child.ts';
 
 export interface SmallDisk {
+  /** Fails while a file of it is open for writing. */
   readonly remountReadOnly: () => void;
+  /** A read-only view of it stands at the folder until the view is removed. Files that are open stay writable. */
+  readonly coverReadOnly: () => void;
+  readonly uncover: () => void;
   /** The folder is empty then, and on its own file system. Idempotent. */
   readonly unmount: () => Promise<void>;
 }
@@ -26,6 +30,11 @@ export async function smallDisk(folder: string, size: string, isRoot = mayMount(
   let isMounted = true;
   return {
     remountReadOnly: () => done('mount', '-o', 'remount,ro', folder),
+    coverReadOnly: () => {
+      done('mount', '--bind', folder, folder);
+      done('mount', '-o', 'remount,bind,ro', folder);
+    },
+    uncover: () => done('umount', '-l', folder),
     unmount: async () => {
       if (isMounted) done('umount', '-l', folder);
       isMounted = false;
@@ -52,8 +61,14 @@ async function inNamespace(folder: string, size: string): Promise<SmallDisk> {
   rmdirSync(folder);
   symlinkSync(`/proc/${holder.pid}/root${at}`, folder);
   const inside = ['--target', String(holder.pid), '--user', '--mount', '--preserve-credentials'];
+  const mountInside = (...args: readonly string[]): void => done('nsenter', ...inside, 'mount', ...args);
   return {
-    remountReadOnly: () => done('nsenter', ...inside, 'mount', '-o', 'remount,bind,ro', at),
+    remountReadOnly: () => mountInside('-o', 'remount,bind,ro', at),
+    coverReadOnly: () => {
+      mountInside('--bind', at, at);
+      mountInside('-o', 'remount,bind,ro', at);
+    },
+    uncover: () => done('nsenter', ...inside, 'umount', '-l', at),
     unmount: async () => {
       if (!holder.isRunning()) return;
       await holder.kill();
