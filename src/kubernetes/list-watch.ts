@@ -63,6 +63,8 @@ export class ListWatch {
   readonly #backoff: Backoff;
   readonly #failureLog: Throttle;
   #isFailureLogged = false;
+  /** The last failure since the last line; of an outage that is not logged it stays when that is over. */
+  #unlogged: { readonly error: unknown; readonly pauseMs: number } | undefined;
   #version: string | undefined;
   #isSynced = false;
   #heardAtMs: number;
@@ -73,7 +75,7 @@ export class ListWatch {
     const { path, query = {}, metadataOnly = false, sink, maxObjectBytes = MAX_OBJECT_BYTES, log, meters } = options;
     this.#options = options;
     this.#backoff = new Backoff(options.backoff);
-    this.#failureLog = new Throttle({ nowMs: options.nowMs });
+    this.#failureLog = new Throttle({ nowMs: options.nowMs, onRest: () => this.#logUnlogged() });
     this.#heardAtMs = options.nowMs();
     const oversizedLog = new Throttle({ nowMs: options.nowMs });
     const onOversized = (): void => {
@@ -170,9 +172,7 @@ export class ListWatch {
   #heard(): void {
     this.#heardAtMs = this.#options.nowMs();
     this.#failure = undefined;
-    if (!this.#isFailureLogged) return;
-    this.#isFailureLogged = false;
-    this.#options.log.info('the Kubernetes API answers again', { path: this.#resource.path });
+    if (this.#isFailureLogged) this.#logRecovery();
   }
 
   /** `isExpected`: a version that is too old is not a failure. */
@@ -182,15 +182,33 @@ export class ListWatch {
       this.#options.meters?.failure?.();
       this.#failure = messageOf(error);
       this.#begun.resolve();
-      if (this.#failureLog.admit() > 0) {
-        this.#isFailureLogged = true;
-        this.#options.log.warn('the Kubernetes API cannot be watched; the last known state stays in use', {
-          path: this.#resource.path,
-          error,
-          pauseMs,
-        });
-      }
+      this.#unlogged = { error, pauseMs };
+      if (this.#failureLog.admit() > 0) this.#logFailure(error, pauseMs);
     }
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+  }
+
+  #logFailure(error: unknown, pauseMs: number): void {
+    this.#isFailureLogged = true;
+    this.#unlogged = undefined;
+    const { path } = this.#resource;
+    this.#options.log.warn('the Kubernetes API cannot be watched; the last known state stays in use', {
+      path,
+      error,
+      pauseMs,
+    });
+  }
+
+  /** A minute after a line, of what failed since. */
+  #logUnlogged(): void {
+    if (this.#unlogged === undefined) return;
+    this.#logFailure(this.#unlogged.error, this.#unlogged.pauseMs);
+    if (this.#failure === undefined) this.#logRecovery();
+  }
+
+  #logRecovery(): void {
+    this.#isFailureLogged = false;
+    this.#unlogged = undefined;
+    this.#options.log.info('the Kubernetes API answers again', { path: this.#resource.path });
   }
 }

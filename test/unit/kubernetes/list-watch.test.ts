@@ -216,6 +216,24 @@ describe('a failure', () => {
     ]);
   });
 
+  test('within a minute of one that was told is told when the minute is over, with its end', async () => {
+    let nowMs = 0;
+    const run = start({ nowMs: () => nowMs, backoff: { firstMs: 1, mostMs: 2 } });
+    await synced(run);
+    const fails = async (watches: number): Promise<void> => {
+      api.toWatchers('{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd"}}\n');
+      await eventually(() => expect(run.counts.watch).toBe(watches));
+      await eventually(() => expect(run.watch.failure).toBeUndefined());
+    };
+    await fails(2);
+    expect(run.logged).toHaveLength(2);
+    nowMs = 59_700;
+    await fails(3);
+    expect(run.logged).toHaveLength(2);
+    await eventually(() => expect(run.logged).toHaveLength(4));
+    expect(run.logged.slice(2)).toEqual(run.logged.slice(0, 2));
+  });
+
   test('of one page does not begin the list again', async () => {
     for (let at = 0; at < 6; at++) api.put('pods', pod(`a${at}`));
     let failures = 0;
