@@ -8,6 +8,7 @@ import { messageOf } from '../text/message-of.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './loading/plugin-places.ts';
 import { withoutReload } from './loading/reload-url.ts';
+import { openerOf } from './opened-by.ts';
 import { runningPlugin } from './running-plugin.ts';
 import { withoutSecretsInUse } from './secrets-in-use.ts';
 
@@ -39,12 +40,14 @@ export class EscapedErrors {
     const started = origin.kind === 'unattributed' ? runningPlugin() : undefined;
     if (of !== undefined) origin = { kind: 'plugin', plugin: of, frame: frameOf(origin) };
     else if (started !== undefined) origin = { kind: 'plugin', plugin: started.adapter, frame: '' };
+    const opener = origin.kind === 'unattributed' ? openerOf(error) : undefined;
+    if (opener !== undefined) origin = opener;
     const plugin = origin.kind === 'plugin' ? origin.plugin : '';
     this.#countOf(origin.kind, plugin).count++;
     const times = this.#linesOf(causeKey(error, origin)).admit();
     if (times === 0) return;
     try {
-      this.#say(error, kind, origin, times, started?.handler);
+      this.#say(error, kind, origin, times, started?.handler, opener !== undefined);
     } catch {
       // The log itself cannot be written; it is counted all the same.
     }
@@ -58,15 +61,23 @@ export class EscapedErrors {
     return [...this.#counts.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** `handler`: the one that started the failed task, if no stack frame names a plugin. */
-  #say(thrown: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number, handler?: string): void {
+  /** `handler`: the one that started the failed task, if no stack frame names a plugin. `isOpened`: the frame is where it was opened. */
+  #say(
+    thrown: unknown,
+    kind: 'rejection' | 'throw',
+    origin: Origin,
+    times: number,
+    handler: string | undefined,
+    isOpened: boolean,
+  ): void {
     const error = withoutSecretsInUse(thrown) ?? messageOf(thrown);
     const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':
         return this.#log.error('uncaught error in a plugin; Sluice goes on serving', {
           plugin: origin.plugin,
-          ...(handler === undefined ? { at: placeOf(origin.frame) } : { handler, mend: NO_LISTENER }),
+          ...(handler === undefined ? { at: placeOf(origin.frame) } : { handler }),
+          ...(handler === undefined && !isOpened ? {} : { mend: NO_LISTENER }),
           how,
           error,
           times,

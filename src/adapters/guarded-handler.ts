@@ -17,15 +17,16 @@ export function guardedHandler(handler: AnyHandler, plugin: RunningPlugin, log: 
     prepared.set(named, made);
     return named;
   };
+  const prepare = <T>(make: () => T): T => runAs(plugin, make);
   const originalOf = (made: unknown): unknown => (typeof made === 'function' ? prepared.get(made) : undefined) ?? made;
   return {
-    ...(has('check') && { check: (rule) => known(handler.check?.(rule) as CheckFunction) }),
-    ...(has('lookup') && { lookup: (rule) => known(handler.lookup?.(rule) as LookupFunction) }),
-    ...(has('bucket') && { bucket: (rule) => handler.bucket?.(rule) }),
+    ...(has('check') && { check: (rule) => known(prepare(() => handler.check?.(rule)) as CheckFunction) }),
+    ...(has('lookup') && { lookup: (rule) => known(prepare(() => handler.lookup?.(rule)) as LookupFunction) }),
+    ...(has('bucket') && { bucket: (rule) => prepare(() => handler.bucket?.(rule)) }),
     ...(has('charge') && { charge: (asks, call) => handler.charge?.(asks, call) as never }),
     ...(has('reset') && { reset: (asks) => handler.reset?.(asks) }),
     ...(has('look') && { look: (asks, leases) => handler.look?.(asks, leases) ?? [] }),
-    ...(has('sink') && { sink: (rule) => handler.sink?.(rule) }),
+    ...(has('sink') && { sink: (rule) => prepare(() => handler.sink?.(rule)) }),
     ...(has('write') && { write: guardedWrite((entries, call) => handler.write?.(entries, call), plugin, log) }),
     ...(has('forget') && { forget: (made) => handler.forget?.(originalOf(made)) }),
     ...(has('close') && { close: () => runAs(plugin, () => handler.close?.()) }),

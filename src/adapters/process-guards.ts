@@ -11,6 +11,7 @@ import { originOf } from './loading/plugin-places.ts';
 import { handlerLog } from './log/handler-log.ts';
 import { ratedLog } from './log/line-rate.ts';
 import { runningPlugin } from './running-plugin.ts';
+import { stackBelow } from './stack-below.ts';
 import { withoutSecretsInUse } from './secrets-in-use.ts';
 import { NO_SECRETS } from '../text/secret-texts.ts';
 
@@ -20,19 +21,6 @@ export function guardProcess(log: Log): void {
   keepListeners(log);
   logConsole(log);
   logWarnings(log);
-}
-
-/** Below Node's console and streams. */
-const FRAMES = 50;
-
-/** The error of a stack below one of our functions, which others called. */
-function stackBelow(own: (...args: never[]) => unknown, message = ''): Error {
-  const before = Error.stackTraceLimit;
-  Error.stackTraceLimit = FRAMES;
-  const at = new Error(message);
-  Error.captureStackTrace(at, own);
-  Error.stackTraceLimit = before;
-  return at;
 }
 
 /** The plugin that called, as fields of a log line; empty if it is unknown. */

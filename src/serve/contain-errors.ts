@@ -1,5 +1,6 @@
 import { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { Log } from '../adapters/contract.ts';
+import { watchOpened } from '../adapters/opened-by.ts';
 import { guardProcess } from '../adapters/process-guards.ts';
 import type { MetricFamily } from '../core/metrics/families.ts';
 import { counter } from '../core/metrics/family.ts';
@@ -14,6 +15,7 @@ export function containErrors(log: Log): EscapedErrors {
   // Without it, a listener that a plugin adds would be the only one to know.
   process.on('unhandledRejection', (error) => escaped.take(error, 'rejection'));
   guardProcess(log);
+  watchOpened();
   return escaped;
 }
 

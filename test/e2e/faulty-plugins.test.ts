@@ -6,7 +6,10 @@ import { peerClient } from './peer-client.ts';
 
 /** A check that allows everything, and lets an error escape that the path selects. */
 const FAULTY = `
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { get } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allow, defineAdapter } from 'sluice/plugin';
 import { z } from 'zod';
@@ -35,6 +38,9 @@ export default defineAdapter({
         if (path === '/end-of-the-worker') process.reallyExit(); // of its thread
         if (path === '/timer') setTimeout(() => { throw new RangeError('thrown in a timer'); }, 1);
         if (path === '/text') void Promise.reject('no error at all'); // oxlint-disable-line
+        if (path === '/socket') connect(1, '127.0.0.1');
+        if (path === '/request') get('http://127.0.0.1:1/');
+        if (path === '/process') spawn('/no-such-program');
         if (path === '/later') void sleep(1).then(refused);
         return allow();
       },
@@ -101,13 +107,13 @@ describe.each([
     const server = await serving([checkout.path('policies/faulty.yaml')], { bin: checkout.bin, args });
     const client = peerClient(server.grpc);
     try {
-      for (const path of ['/forgotten-await', '/timer', '/later', '/timer', '/text'])
+      for (const path of ['/forgotten-await', '/timer', '/later', '/timer', '/text', '/socket', '/request', '/process'])
         expect((await client.check({ path })).status?.code ?? 0).toBe(0);
       await expect
         .poll(() => metric(server, 'sluice_escaped_errors_total{origin="plugin",plugin="check-faulty"}'), {
           timeout: 10_000,
         })
-        .toBe(4);
+        .toBe(7);
       await expect
         .poll(() => metric(server, 'sluice_escaped_errors_total{origin="unattributed",plugin=""}'), { timeout: 10_000 })
         .toBe(1);
@@ -118,6 +124,13 @@ describe.each([
           plugin: 'check-faulty',
           at: expect.stringMatching(/plugins\/check-faulty\/adapter\.ts:\d+:\d+$/) as string,
           error: expect.objectContaining({ name: 'TypeError', message: 'nobody awaits this' }) as object,
+        }),
+      );
+      expect(escaped).toContainEqual(
+        expect.objectContaining({
+          at: expect.stringMatching(/plugins\/check-faulty\/adapter\.ts:\d+:\d+$/) as string,
+          mend: expect.stringContaining('a listener of error') as string,
+          error: expect.objectContaining({ message: 'connect ECONNREFUSED 127.0.0.1:1' }) as object,
         }),
       );
       expect(escaped.filter(({ error }) => error?.name === 'RangeError').length).toBeLessThanOrEqual(

@@ -17,6 +17,7 @@ import {
   withItem,
 } from '../outcome.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
+import type { Kept } from '../handlers/answer-kinds.ts';
 import { Failure } from '../handlers/failure.ts';
 import { wordsOfCode } from '../status.ts';
 import { MAX_REASON } from '../text-bounds.ts';
@@ -89,18 +90,43 @@ async function takeLater(
 }
 
 function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
-  const { prepared } = outcome;
-  if (answer instanceof Failure) {
-    const word = answer.comesTo(prepared.rule.onError.handler);
-    fail(outcome, 'handler', word, answer.why);
-    if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
-  } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
-  else outcome.result = { kind: prepared.whenRefused, answer: withReason(answer) };
+  if (answer instanceof Failure) return failed(outcome, answer);
+  try {
+    const said = asRead(answer);
+    outcome.result =
+      said.kind === 'allow' ? { kind: 'passed', answer: said } : { kind: outcome.prepared.whenRefused, answer: said };
+  } catch (error) {
+    const failure = outcome.prepared.handler?.gate.unreadable(error);
+    if (failure === undefined) throw error;
+    failed(outcome, failure);
+  }
 }
 
-/** One that is not too long; without one, the words of the code, since clients and operators read it. */
-function withReason(answer: Deny): Deny {
-  const { reason, code } = answer;
-  if (typeof reason !== 'string' || reason === '') return { ...answer, reason: wordsOfCode(code) };
-  return reason.length > MAX_REASON ? { ...answer, reason: shortened(reason, MAX_REASON) } : answer;
+function failed(outcome: RuleOutcome, failure: Failure): void {
+  const { prepared } = outcome;
+  const word = failure.comesTo(prepared.rule.onError.handler);
+  fail(outcome, 'handler', word, failure.why);
+  if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
+}
+
+/** Read once, since a getter of the plugin may throw later; most answers that allow are returned as they are. */
+function asRead(answer: CheckAnswer): Kept<CheckAnswer> {
+  const { output } = answer;
+  if (answer.kind === 'allow') return output == null ? answer : { ...answer, output: { ...output } };
+  const { kind, code, reason, headers, validForMs, fromCache }: Kept<Deny> = answer;
+  return {
+    kind,
+    code,
+    reason: shortReason(reason, code),
+    headers: headers == null ? undefined : { ...headers },
+    output: output == null ? undefined : { ...output },
+    validForMs,
+    ...(fromCache === true ? { fromCache } : {}),
+  };
+}
+
+/** Clients and operators read it: without one it is the words of the code. */
+function shortReason(reason: unknown, code: number): string {
+  if (typeof reason !== 'string' || reason === '') return wordsOfCode(code);
+  return reason.length > MAX_REASON ? shortened(reason, MAX_REASON) : reason;
 }

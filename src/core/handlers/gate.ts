@@ -124,6 +124,11 @@ export class Gate implements CallsOfHandler {
     return this.health.shown(this.#secrets.text(text), scope);
   }
 
+  /** An answer that was valid throws when it is read again; counts and logs a fault of the plugin. */
+  unreadable(cause: unknown): Failure {
+    return this.health.faulty(new Failure('fault', `[${this.label}] ${UNREADABLE}`, { cause }));
+  }
+
   /** A part of an answer is not used. `what` is called only if a line is written. */
   leftOut(what: () => string, scope: CallScope): void {
     this.health.leftOut(() => this.#shown(what(), scope));
@@ -266,3 +271,5 @@ export class Gate implements CallsOfHandler {
     return new Failure('fault', `[${this.label}] error in the plugin: ${this.#shown(problem, scope)}`);
   }
 }
+
+const UNREADABLE = 'error in the plugin: its answer throws when it is read again; return plain values, without getters';

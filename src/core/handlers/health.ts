@@ -155,6 +155,12 @@ export class Health {
   readonly #waiting = (): LogFields =>
     this.waitingReports === undefined ? {} : { waitingReports: this.waitingReports() };
 
+  /** Of an answer that was settled before. */
+  faulty(failure: Failure): Failure {
+    this.#count(failure);
+    return failure;
+  }
+
   #count({ kind, cause, why }: Failure): void {
     this.meters.failures[kind]++;
     if (kind === 'fault')

@@ -205,6 +205,42 @@ test('an answer that throws when it is read is a fault of the plugin, now and la
   }
 });
 
+/** Each property is plain for `reads` reads, then throws. */
+function readable<T extends object>(reads: number, value: T): T {
+  const left = new Map<PropertyKey, number>();
+  const allows = (name: PropertyKey): boolean => {
+    left.set(name, (left.get(name) ?? reads) - 1);
+    return (left.get(name) ?? 0) >= 0;
+  };
+  return new Proxy(value, { get: (target, name) => (allows(name) ? Reflect.get(target, name) : boom()) });
+}
+
+test.each([1, 2, 3, 4])('an answer that throws at a read after %i is a fault of the plugin', async (reads) => {
+  const policy = POLICY.replace(
+    'input: { value: request.path } }',
+    '$&, onDeny: { body: "${out.reason} ${out.text}" }, onAllow: { request: { set: { x-text: "${out.text}" } } }',
+  );
+  const output = (): object => readable(reads, { text: 'said' });
+  const answers: readonly (() => object)[] = [
+    () => ({ kind: 'allow', output: output() }),
+    () => ({ kind: 'deny', code: 7, reason: 'no', output: output() }),
+    () => readable(reads, { kind: 'allow', output: { text: 'said' } }),
+    () => readable(reads, { kind: 'deny', code: 7, reason: 'no', headers: { 'x-own': 'a' } }),
+    () => ({ kind: 'deny', code: 7, reason: 'no', headers: readable(reads, { 'x-own': 'a' }) }),
+  ];
+  for (const [at, answer] of answers.entries())
+    for (const check of [answer, async () => answer()]) {
+      const { http, logged, engine } = await engineOf(policy, { h: { check: check as never } });
+      const { outcome } = await http();
+      expect(['allow', 'deny', 'failed'], String(at)).toContain(outcome);
+      if (at === 1 || at >= 3) expect(outcome, String(at)).not.toBe('allow');
+      expect(JSON.stringify(logged), String(at)).not.toContain('internal error');
+      expect(logged.some(({ message }) => message === 'error in a plugin')).toBe(
+        engine.meters.ofHandler('h').failures.fault > 0,
+      );
+    }
+});
+
 // oxlint-disable-next-line unicorn/no-thenable -- as a plugin may
 const thenable = (then: (resolve: (value: unknown) => void) => void): never => ({ then }) as never;
 const UNREADABLE: unknown = Object.create(null);
