@@ -58,7 +58,7 @@ export async function runServer(
         raw.destroy();
       }, graceMs),
     ];
-    await acceptWaiting(server, Math.min(ACCEPT_MS, graceMs / 4));
+    if (graceMs > 0) await acceptWaiting(server, Math.min(ACCEPT_MS, graceMs / 4)); // else all ends in this turn
     const closed = new Promise<void>((resolve) => {
       server.close(() => resolve());
     });
