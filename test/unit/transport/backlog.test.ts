@@ -5,8 +5,8 @@ import { RETRYABLE, sendAtOnce } from '../../parts/grpc-burst.ts';
 import { bytes, TRANSPORTS } from './serving.ts';
 import { TLS } from './tls-of-tests.ts';
 
-const CONNECTIONS = 20;
-const CALLS = 2000;
+const CONNECTIONS = 10;
+const CALLS = 400;
 
 test.each(
   TRANSPORTS.flatMap(([name, listen]) => [
