@@ -33,8 +33,13 @@ export interface Sending {
   readonly connections?: number;
   /** Sent as grpc-timeout; absent: not sent. */
   readonly timeoutMs?: number;
-  /** Calls follow the preface at once, as Envoy's do; by default they wait until every connection has the server's SETTINGS. */
+  /**
+   * Calls follow the preface at once, as Envoy's do, and go on until the server says which one was the last. By default they wait until
+   * every connection has the server's SETTINGS, and end with the first GOAWAY.
+   */
   readonly isHasty?: boolean;
+  /** Calls that leave in one write, one write a millisecond; by default, all. */
+  readonly atOnce?: number;
   /** Absent: cleartext. */
   readonly tls?: ConnectionOptions;
 }
@@ -42,6 +47,8 @@ export interface Sending {
 /** Streams that a server allows on one connection. */
 const STREAMS = 1000;
 const REFUSED_STREAM = 7;
+/** Of a GOAWAY that another one follows. */
+const ANY_ID = 0x7fff_ffff;
 /** Of a connection, until its peer raises it (RFC 9113 section 6.9.2). */
 const WINDOW_BYTES = 65_535;
 const FRAME_HEAD = 9;
@@ -52,7 +59,13 @@ export async function sendAtOnce(
   port: number,
   path: string,
   messages: readonly Uint8Array[],
-  { connections: count = Math.ceil(messages.length / STREAMS), timeoutMs, isHasty = false, tls }: Sending,
+  {
+    connections: count = Math.ceil(messages.length / STREAMS),
+    timeoutMs,
+    isHasty = false,
+    atOnce = Infinity,
+    tls,
+  }: Sending,
 ): Promise<readonly CameBack[]> {
   const headers = head(path, timeoutMs === undefined ? [] : [['grpc-timeout', `${timeoutMs}m`]]);
   const callers = await Promise.all(
@@ -61,7 +74,7 @@ export async function sendAtOnce(
       const socket = tls === undefined ? connect(to) : connectTls({ ...to, ALPNProtocols: ['h2'], ...tls });
       await once(socket, tls === undefined ? 'connect' : 'secureConnect');
       const own = messages.filter((_message, at) => at % count === nth);
-      const caller = new Caller(socket, headers, own);
+      const caller = new Caller(socket, headers, own, isHasty, atOnce);
       if (isHasty) caller.start();
       return caller;
     }),
@@ -82,6 +95,8 @@ class Caller {
   readonly #socket: Socket;
   readonly #headers: Buffer;
   readonly #messages: readonly Uint8Array[];
+  readonly #isHasty: boolean;
+  readonly #atOnce: number;
   readonly #decoder = new HpackDecoder(1 << 20);
   readonly #came: CameBack[] = [];
   readonly #bodies = new Map<number, Buffer>();
@@ -95,8 +110,10 @@ class Caller {
   #toldSettings: () => void = () => undefined;
   #done: (all: readonly CameBack[]) => void = () => undefined;
 
-  constructor(socket: Socket, headers: Buffer, messages: readonly Uint8Array[]) {
+  constructor(socket: Socket, headers: Buffer, messages: readonly Uint8Array[], isHasty: boolean, atOnce: number) {
     this.#socket = socket;
+    this.#isHasty = isHasty;
+    this.#atOnce = atOnce;
     this.#headers = headers;
     this.#messages = messages;
     this.settings = new Promise((resolve) => {
@@ -122,10 +139,12 @@ class Caller {
     this.#socket.destroy();
   }
 
-  /** As many as the peer's window allows. */
+  /** As many as the peer's window allows, and `atOnce`. */
   #send(): void {
     const frames: Buffer[] = [];
-    for (; this.#sent < this.#messages.length && this.#lastId === Infinity; this.#sent++) {
+    if (this.#lastId < (this.#isHasty ? ANY_ID : Infinity)) return;
+    const end = Math.min(this.#messages.length, this.#sent + this.#atOnce);
+    for (; this.#sent < end; this.#sent++) {
       const message = this.#messages[this.#sent] as Uint8Array;
       if (message.length + PREFIX > this.#window) break;
       this.#window -= message.length + PREFIX;
@@ -136,6 +155,7 @@ class Caller {
       );
     }
     if (frames.length > 0) this.#socket.write(Buffer.concat(frames));
+    if (this.#atOnce < Infinity && this.#sent < this.#messages.length) setTimeout(() => this.#send(), 1);
   }
 
   #read(chunk: Buffer): void {
@@ -163,7 +183,7 @@ class Caller {
     } else if (type === Type.PING && !isAcknowledged) this.#socket.write(frame(Type.PING, 1, 0, payload));
     else if (type === Type.WINDOW_UPDATE && id === 0) {
       this.#window += payload.readUInt32BE(0);
-      if (this.#hasStarted) this.#send();
+      if (this.#hasStarted && this.#atOnce === Infinity) this.#send();
     } else if (type === Type.DATA) this.#bodies.set(id, Buffer.concat([this.#bodies.get(id) ?? NOTHING, payload]));
     else if (type === Type.GOAWAY) this.#lastId = payload.readUInt32BE(0);
     else if (type === Type.RST_STREAM) {

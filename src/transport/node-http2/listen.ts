@@ -37,16 +37,12 @@ export const listenHttp2: Listen = async (methods, options) => {
     const { maxConnectionAgeMs } = options;
     if (maxConnectionAgeMs === undefined) return;
     const ageMs = maxConnectionAgeMs * (0.95 + Math.random() / 10);
-    const timers = [
-      setTimeout(() => {
-        session.close();
-        for (const receiver of receivers) receiver.drain();
-      }, ageMs),
-      setTimeout(() => session.destroy(), ageMs + Math.min(maxConnectionAgeMs, MAX_AFTER_AGE_MS)),
-    ];
-    session.on('close', () => {
-      for (const timer of timers) clearTimeout(timer);
-    });
+    let timer = setTimeout(() => {
+      session.close();
+      for (const receiver of receivers) receiver.drain();
+      timer = setTimeout(() => session.destroy(), Math.min(maxConnectionAgeMs, MAX_AFTER_AGE_MS));
+    }, ageMs);
+    session.on('close', () => clearTimeout(timer));
   });
   server.on('stream', (stream, headers, flags) => {
     const exchange = new NodeExchange(stream);

@@ -12,7 +12,7 @@ export interface SocketConnectionOptions {
   readonly limits: Limits;
   readonly onFault: (error: unknown) => void;
   readonly onClose: () => void;
-  /** At this age the connection is drained, so that its peer reconnects, perhaps to another server. At twice the age it is closed. */
+  /** At this age the connection is drained, so that its peer reconnects, perhaps to another server. After as long again it is closed. */
   readonly maxAgeMs?: number;
   /** Called once, before the connection reads them. `peer`: its address. */
   readonly onFirstBytes?: (first: Uint8Array, peer: string) => void;
@@ -34,7 +34,9 @@ export class SocketConnection implements Outlet {
   readonly #socket: Socket;
   readonly #connection: Connection;
   readonly #maxAtMs: number;
-  readonly #endsAtMs: number;
+  /** From its retirement on: a tick may be late by more than that time. */
+  #endsAtMs = Infinity;
+  readonly #retiresForMs: number;
   #onFirstBytes: SocketConnectionOptions['onFirstBytes'];
   readonly #openedAtMs = performance.now();
   #receivedAtMs = performance.now();
@@ -46,7 +48,7 @@ export class SocketConnection implements Outlet {
     this.#socket = socket;
     // 5 % jitter either way, so that connections opened together do not all close together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
-    this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MAX_AFTER_AGE_MS);
+    this.#retiresForMs = Math.min(maxAgeMs, MAX_AFTER_AGE_MS);
     this.peer = new SocketPeer(socket);
     this.#connection = new Connection({
       ...options,
@@ -143,7 +145,10 @@ export class SocketConnection implements Outlet {
     if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs > KEEPALIVE_ANSWER_MS) return this.destroy();
     if (nowMs > this.#endsAtMs)
       return this.#connection.end(ErrorCode.NO_ERROR, 'the connection has reached its maximum age');
-    if (nowMs > this.#maxAtMs) this.#connection.retire();
+    if (nowMs > this.#maxAtMs) {
+      this.#endsAtMs = Math.min(this.#endsAtMs, nowMs + this.#retiresForMs);
+      this.#connection.retire();
+    }
     this.#connection.tick(nowMs);
     if (nowMs - this.#receivedAtMs > KEEPALIVE_MS && this.#pingedAtMs === undefined) {
       this.#pingedAtMs = nowMs;

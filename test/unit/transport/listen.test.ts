@@ -110,6 +110,32 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     await transport.drain(100);
   });
 
+  test('a connection whose age is found late is drained all the same: its calls are answered', async () => {
+    let began = 0;
+    const slow: Methods = new Map([
+      [
+        '/t.T/Slow',
+        {
+          kind: 'unary',
+          handle: async (request) => {
+            began++;
+            await new Promise((resolve) => setTimeout(resolve, 1600));
+            return viewOf(request);
+          },
+        },
+      ],
+    ]);
+    const transport = await listen(slow, { ...options, maxConnectionAgeMs: 400 });
+    const client = dialGrpc(`127.0.0.1:${transport.port}`);
+    const answer = client.unary('/t.T/Slow', bytes('slow'));
+    await waitUntil(() => began === 1, 'the call has begun');
+    const endsAtMs = performance.now() + 1300;
+    while (performance.now() < endsAtMs); // past twice the age
+    expect(text(await answer)).toBe('slow');
+    client.close();
+    await transport.drain(100);
+  });
+
   describe('drain', () => {
     test('a call in flight still gets its answer, a new one is refused', async () => {
       const gate = Promise.withResolvers<void>();
