@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { within } from './within.ts';
 
 export interface Part {
   readonly pid: number;
@@ -122,6 +123,9 @@ function threadStates(pid: number): readonly string[] {
   });
 }
 
+/** A process that has frozen answers no look. */
+const LOOK_MS = 10_000;
+
 /** Waits until `look` returns true; fails with the output if the process exits or the time is over. */
 export async function untilReady(
   name: string,
@@ -132,7 +136,8 @@ export async function untilReady(
   const endAt = Date.now() + timeoutMs;
   for (;;) {
     if (!part.isRunning()) throw new Error(`${name} exited before it was ready. Its output:\n${part.printed()}`);
-    if (await look().catch(() => false)) return;
+    if (await within('an answer', look(), Math.min(LOOK_MS, Math.max(1, endAt - Date.now()))).catch(() => false))
+      return;
     if (Date.now() > endAt) {
       await part.kill();
       throw new Error(`${name} was not ready after ${timeoutMs} ms. Its output:\n${part.printed()}`);

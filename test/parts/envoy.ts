@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Part, startChild, untilReady } from './child.ts';
 import { envoyProgram } from './fetch.ts';
+import { fetchWithin } from './within.ts';
 
 export interface EnvoyPart extends Part {
   /** Envoy's counters and gauges by name. */
@@ -26,7 +27,7 @@ export async function startEnvoy(options: {
   return {
     ...part,
     stats: async () => {
-      const { stats } = (await (await fetch(`${admin}/stats?format=json`)).json()) as {
+      const { stats } = (await (await fetchWithin(`${admin}/stats?format=json`)).json()) as {
         stats: { name?: string; value?: number }[];
       };
       return Object.fromEntries(

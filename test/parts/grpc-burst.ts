@@ -17,6 +17,7 @@ import {
   Type,
   uint32,
 } from '../unit/transport/raw-peer.ts';
+import { within } from './within.ts';
 
 /** What came back of one call: a status of gRPC, or why there is none, and the message without its prefix. */
 export interface CameBack {
@@ -47,6 +48,8 @@ export interface Sending {
 /** Streams that a server allows on one connection. */
 const STREAMS = 1000;
 const REFUSED_STREAM = 7;
+/** Of a whole burst. */
+const ALL_MS = 240_000;
 /** Of a GOAWAY that another one follows. */
 const ANY_ID = 0x7fff_ffff;
 /** Of a connection, until its peer raises it (RFC 9113 section 6.9.2). */
@@ -80,9 +83,10 @@ export async function sendAtOnce(
     }),
   );
   try {
-    if (!isHasty) await Promise.all(callers.map((caller) => caller.settings));
+    if (!isHasty) await within(`the SETTINGS of port ${port}`, Promise.all(callers.map((caller) => caller.settings)));
     if (!isHasty) for (const caller of callers) caller.start();
-    return (await Promise.all(callers.map((caller) => caller.all))).flat();
+    const all = Promise.all(callers.map((caller) => caller.all));
+    return (await within(`the answers to ${messages.length} calls of ${path} at port ${port}`, all, ALL_MS)).flat();
   } finally {
     for (const caller of callers) caller.close();
   }

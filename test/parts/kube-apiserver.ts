@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type Part, startChild, untilReady } from './child.ts';
 import { kubernetesPrograms } from './fetch-kubernetes.ts';
 import { freePort } from './free-port.ts';
+import { fetchWithin } from './within.ts';
 
 export interface KubeApiServer {
   readonly url: string;
@@ -140,7 +141,7 @@ function ask(port: number, method: string, path: string, body?: object): Promise
 /** By etcd's JSON gateway. */
 async function compact(etcdUrl: string): Promise<void> {
   const post = async (path: string, body: object): Promise<{ header?: { revision?: string } }> => {
-    const response = await fetch(`${etcdUrl}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const response = await fetchWithin(`${etcdUrl}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`etcd: ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as { header?: { revision?: string } };
   };

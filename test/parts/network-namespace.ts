@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { startChild } from './child.ts';
 import { debianProgram } from './fetch.ts';
+import { within } from './within.ts';
 
 const execute = promisify(execFile);
 
@@ -144,7 +145,10 @@ export async function nodeAndPods(count: number): Promise<NodeAndPods> {
 async function namespace(agents: ChildProcess[]): Promise<HeldNamespace> {
   const holder = startChild('unshare', ['-n', 'sleep', '1000']);
   const outside = await readlink('/proc/self/ns/net');
-  while ((await readlink(`/proc/${holder.pid}/ns/net`)) === outside) await sleep(5);
+  const entered = async (): Promise<void> => {
+    while (holder.isRunning() && (await readlink(`/proc/${holder.pid}/ns/net`)) === outside) await sleep(5);
+  };
+  await within('a network namespace by unshare', entered());
   const entering = ['-t', String(holder.pid), '-n'];
   return {
     pid: holder.pid,
@@ -156,7 +160,7 @@ async function namespace(agents: ChildProcess[]): Promise<HeldNamespace> {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });
       agents.push(child);
-      await once(child, 'message');
+      await within('the agent of a network namespace', once(child, 'message'));
       return agentOver(child);
     },
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Part, startChild, untilReady } from './child.ts';
 import { prometheusProgram } from './fetch.ts';
 import { freePort } from './free-port.ts';
+import { fetchWithin } from './within.ts';
 
 export interface PrometheusPart extends Part {
   /** The samples of an instant query; rejects with Prometheus' message if it cannot be evaluated. */
@@ -39,7 +40,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ${JSON.stringif
     '--enable-feature=exemplar-storage',
   ]);
   const get = async (path: string): Promise<unknown> => {
-    const answer = (await (await fetch(`http://127.0.0.1:${port}/api/v1/${path}`)).json()) as {
+    const answer = (await (await fetchWithin(`http://127.0.0.1:${port}/api/v1/${path}`)).json()) as {
       readonly status: string;
       readonly error?: string;
       readonly data: unknown;

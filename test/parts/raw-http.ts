@@ -1,6 +1,7 @@
 /** HTTP/1.1 as written: clients normalise what these tests are about. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { within } from './within.ts';
 
 export interface RawAnswer {
   readonly status: number;
@@ -29,7 +30,7 @@ export async function sendRaw(
     `${[requestLine, ...headers, ...length, 'connection: close'].join('\r\n')}\r\n\r\n${body}${chunks}`,
     'latin1',
   );
-  await once(socket, 'close');
+  await within(`the answer to ${requestLine} at port ${port}`, once(socket, 'close'));
   return answerOf(Buffer.concat(parts).toString('latin1'));
 }
 
