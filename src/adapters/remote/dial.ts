@@ -67,7 +67,7 @@ const withoutOutputs = (names: readonly string[], events: ChannelEvents): Channe
   received(messages) {
     for (const message of messages) {
       if (message.kind !== 'answered' || message.by !== 'check') continue;
-      const output = (message.answer as CheckAnswer | undefined)?.output; // an answer may be without a decision
+      const { output } = message.answer as CheckAnswer;
       if (output !== undefined) for (const name of names) delete (output as Record<string, unknown>)[name];
     }
     events.received(messages);

@@ -58,8 +58,12 @@ const failed = (number: number, name: string, why: string): FailedFields => ({
 
 function toHost(read: PluginMessage): FromHandler | Pong {
   switch (read.kind) {
-    case 'check':
-      return answered(read.kind, read.number, decisionOf(read));
+    case 'check': {
+      const decision = decisionOf(read);
+      return decision === undefined
+        ? failure(failed(read.number, 'Error', 'a CheckAnswer has neither allow nor deny'))
+        : answered(read.kind, read.number, decision);
+    }
     case 'lookup':
       return { ...answered(read.kind, read.number, read.output), ...validityOf(read) };
     case 'charge':

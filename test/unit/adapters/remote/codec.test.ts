@@ -206,7 +206,6 @@ describe('the codec of sluice.plugin.v1', () => {
         output: { why: 'listed' },
         headers: { 'www-authenticate': 'Bearer' },
       }),
-      4: undefined,
       5: { zone: 'eu' },
       6: undefined,
       7: [
@@ -227,6 +226,7 @@ describe('the codec of sluice.plugin.v1', () => {
       { kind: 'openFailed', why: 'list: it is empty' },
       { kind: 'prepared', slot: 1 },
       { kind: 'prepared', slot: 2, why: '' },
+      { kind: 'failed', number: 4, error: { name: 'Error', message: 'a CheckAnswer has neither allow nor deny' } },
       { kind: 'failed', number: 8, error: { name: 'Rejected', message: 'too long', entries: [0, 3, 70_000] } },
       { kind: 'failed', number: 9, error: { name: 'Unavailable', message: 'away', retryAfterMs: 250 } },
       { kind: 'failed', number: 10, error: { name: 'KeyError', message: "'x'", stack: 'at x' } },

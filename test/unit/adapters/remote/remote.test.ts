@@ -451,7 +451,7 @@ describe('a plugin that breaks the contract costs calls of its own handler', () 
 
   test('an answer without a decision', async () => {
     const { first } = await once((number, send) => send(answered(number, { case: undefined })));
-    expect(first).toBeUndefined();
+    expect(first).toMatchObject({ name: 'Error', message: 'a CheckAnswer has neither allow nor deny' });
   });
 
   test('an output that only a newer plugin declares is left out; others that are not declared reach the host', async () => {
