@@ -23,10 +23,8 @@ export const DEFAULT_BUDGET: Budget = { steps: 100_000, characters: 1_048_576 };
 export const READ_PER_STEP = 16;
 
 export class OverBudget extends Error {
-  readonly part: keyof Budget;
   constructor(part: keyof Budget) {
     super(`the evaluation budget of ${part} is spent`);
-    this.part = part;
   }
 }
 

@@ -13,6 +13,6 @@ export { FAILED } from './closures/evaluate.ts';
 export type { Problem } from './parse/problem.ts';
 export type { Atom, Guard, Place } from './passes/atoms.ts';
 export type { Read } from './passes/reads.ts';
-export type { Failing, TracedPart } from './passes/trace.ts';
+export type { TracedPart } from './passes/trace.ts';
 export { Optional, TypeName, type Val } from './values/dynamic.ts';
 export { textOf } from './values/scalar-text.ts';

@@ -21,16 +21,8 @@ export { accessLogMethods, extAuthzMethods, metricsMethods, otlpMethods, ratelim
 export { RefusedEntries } from './refused-entries.ts';
 export { LOGS_PATH, otlpHttpHandler } from './otlp/http.ts';
 export { httpCheckHandler } from './http/request-handler.ts';
-export {
-  DEFAULT_ROUTES,
-  DIALECTS,
-  type Dialect,
-  type HttpRoute,
-  routesProblem,
-  TRUSTABLE,
-  type Trustable,
-} from './http/routes.ts';
-export { healthMethods, type HealthOptions } from './health.ts';
+export { DEFAULT_ROUTES, DIALECTS, type HttpRoute, routesProblem, TRUSTABLE, type Trustable } from './http/routes.ts';
+export { healthMethods } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';
 

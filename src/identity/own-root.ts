@@ -30,8 +30,6 @@ export interface OwnRootOptions {
   readonly everyMs?: number;
 }
 
-/** As Citadel. */
-export const ROOT_TTL_MS = 10 * 365 * 24 * 3_600_000;
 /** The clock may be set, and a machine may be suspended. */
 const LOOK_EVERY_MS = 3_600_000;
 /** Lower bound between replacements, for roots that expire at once. */

@@ -29,10 +29,7 @@ export function spiffeId({ trustDomain, namespace, serviceAccount }: WorkloadNam
   return id;
 }
 
-/** Of any form; read strictly, since two spellings of one ID would be two identities. */
-export const parseSpiffeId = (text: string): SpiffeId | undefined => parsed(text);
-
-/** Of Istio's form alone. */
+/** Of Istio's form alone; read strictly, since two spellings of one ID would be two identities. */
 export function parseWorkloadId(text: string): WorkloadId | undefined {
   const { namespace, serviceAccount, ...id } = parsed(text) ?? {};
   if (namespace === undefined || serviceAccount === undefined) return undefined;

@@ -4,13 +4,13 @@
  * removed, into a sink; writes by server-side apply. **Fails**: only for a time; a failure is reported with its cause and retried with
  * back-off, and the objects stay.
  */
-export { Applier, type ApplierOptions } from './applier.ts';
+export { Applier } from './applier.ts';
 export type { ApiServer, ReadApiServer } from './api-server.ts';
 export { ApiError, SilentServer } from './api-connection.ts';
 export { keySink, type KeySinkOptions } from './key-sink.ts';
 export { type ServedKind, servedKinds } from './discovery.ts';
-export { inCluster, type InClusterOptions } from './in-cluster.ts';
+export { inCluster } from './in-cluster.ts';
 export { fromKubeconfig } from './kubeconfig.ts';
 export { ListWatch, type ListWatchOptions, type Meters } from './list-watch.ts';
-export { type ReviewedToken, TokenReviews } from './token-reviews.ts';
+export { TokenReviews } from './token-reviews.ts';
 export type { KubeObject, Metadata, OwnerReference, ResourceSink } from './objects.ts';

@@ -144,7 +144,6 @@ export interface Finding {
 export interface PolicyAnswer {
   readonly revision: string | null;
   readonly loadedAt: string | null;
-  readonly ageMs?: number | null;
   readonly configs?: readonly string[];
   readonly origin?: string | null;
   readonly pending: {

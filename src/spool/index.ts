@@ -15,7 +15,7 @@ export {
   replayDeadLetters,
 } from './dead-letters.ts';
 export { newerFormat, newerText, spoolOfAside } from './newer.ts';
-export { inspectSpool, readRecords, type ReadRecord, type SpoolOnDisk } from './read-only.ts';
+export { inspectSpool } from './read-only.ts';
 export {
   MAX_RECORD_BYTES,
   type Spool,

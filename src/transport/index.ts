@@ -17,7 +17,6 @@ export {
   type Listen,
   type Method,
   type Methods,
-  type StatusCode,
   type StreamHandler,
   type Stranger,
   type StrangerKind,

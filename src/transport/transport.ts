@@ -24,7 +24,6 @@ export const Status = {
   UNAVAILABLE: 14,
   UNAUTHENTICATED: 16,
 } as const;
-export type StatusCode = (typeof Status)[keyof typeof Status];
 
 /** `UNAVAILABLE` for 14; `undefined` for a code that has no name here. */
 export const statusName = (code: number): string | undefined =>

@@ -6,7 +6,7 @@
  *
  * It knows nothing of meshes; the rules of the protocol are those of Envoy's documentation (xds_protocol.rst) and of its behaviour in 1.40.
  */
-export { type ProxyState, type TypeState, XdsServer, type XdsServerOptions } from './server.ts';
+export { type ProxyState, XdsServer, type XdsServerOptions } from './server.ts';
 export type { XdsMeters } from './push.ts';
 export type { Warming } from './warming.ts';
 export type { Proxy, ProxyResources, Refusal, Resource, Resources, ResourceSource, SourceOfProxy } from './resource.ts';

@@ -17,8 +17,6 @@ export const CORE_ERRORS = {
   },
 } as const;
 
-export type CoreErrorCode = keyof typeof CORE_ERRORS;
-
 /** The policy could not be put in force. The message lists all findings, one per line. */
 export class SnapshotError extends Error {
   readonly findings: readonly Finding[];

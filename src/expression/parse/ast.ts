@@ -21,7 +21,6 @@ export type Node = Span &
         readonly of: Node;
         readonly field: string;
         readonly optional: boolean;
-        readonly fieldStart: number;
       }
     | { readonly kind: 'index'; readonly of: Node; readonly key: Node; readonly optional: boolean }
     | { readonly kind: 'has'; readonly of: Node }
@@ -31,7 +30,6 @@ export type Node = Span &
         readonly name: string;
         readonly target: Node | undefined;
         readonly args: readonly Node[];
-        readonly nameStart: number;
       }
     | { readonly kind: 'and' | 'or'; readonly left: Node; readonly right: Node }
     | { readonly kind: 'if'; readonly test: Node; readonly yes: Node; readonly no: Node }

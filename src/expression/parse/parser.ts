@@ -120,7 +120,6 @@ class Parser extends TokenCursor {
       name: sign.text,
       target: undefined,
       args: [left, right],
-      nameStart: sign.start,
       start: left.start,
       end: right.end,
     };
@@ -145,7 +144,6 @@ class Parser extends TokenCursor {
         name: sign.text,
         target: undefined,
         args: [operand],
-        nameStart: sign.start,
         start: sign.start,
         end: operand.end,
       };
@@ -181,7 +179,6 @@ class Parser extends TokenCursor {
             name,
             target: node,
             args,
-            nameStart: field.start,
             start: node.start,
             end,
           };
@@ -191,7 +188,6 @@ class Parser extends TokenCursor {
             of: node,
             field: name,
             optional,
-            fieldStart: field.start,
             start: node.start,
             end: field.end,
           };
@@ -257,8 +253,7 @@ class Parser extends TokenCursor {
     if (!this.take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
     const args = this.#arguments(')');
     const close = this.previous()?.end ?? end;
-    if (text !== 'has')
-      return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };
+    if (text !== 'has') return { kind: 'call', name: text, target: undefined, args, start, end: close };
     const [of] = args;
     if (args.length !== 1 || of === undefined || (of.kind !== 'select' && of.kind !== 'index'))
       throw new SyntaxProblem('has() takes one attribute or field, such as has(source.principal)', start, close);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isTrustDomain, NotSpiffe, parseSpiffeId, parseWorkloadId, spiffeId } from '../../../src/identity/spiffe.ts';
+import { isTrustDomain, NotSpiffe, parseWorkloadId, spiffeId } from '../../../src/identity/spiffe.ts';
 
 describe('the SPIFFE ID of a workload', () => {
   test('is written and read in the form of Istio', () => {
@@ -29,11 +29,10 @@ describe('the SPIFFE ID of a workload', () => {
     expect(() => spiffeId({ trustDomain, namespace, serviceAccount })).toThrow(NotSpiffe);
   });
 
-  test('of another form is read, and is no workload of Istio', () => {
-    expect(parseSpiffeId('spiffe://other/service')?.trustDomain).toBe('other');
+  test('of another form is no workload of Istio', () => {
     expect(parseWorkloadId('spiffe://other/service')).toBeUndefined();
     expect(parseWorkloadId('spiffe://other/ns/a/sa/b/c')).toBeUndefined();
-    expect(parseSpiffeId('https://other/service')).toBeUndefined();
+    expect(parseWorkloadId('https://cluster.local/ns/a/sa/b')).toBeUndefined();
   });
 
   test('has a trust domain in lower case, without port or user', () => {
