@@ -255,10 +255,10 @@ const metadataOf = (
 const factOf =
   (namespaces: readonly string[]) =>
   (fact: 'id' | 'rule' | 'outcome'): Derive => {
-    const said = metadataOf(namespaces, ['sluice', fact]);
+    const inMetadata = metadataOf(namespaces, ['sluice', fact]);
     const byHeader = metadataOf(namespaces, [`x-sluice-${fact}`]);
     return (bag) => {
-      const value = said(bag) ?? byHeader(bag);
+      const value = inMetadata(bag) ?? byHeader(bag);
       return typeof value === 'string' && value !== '' ? value : undefined;
     };
   };

@@ -50,20 +50,20 @@ async function asked(to: string, path: string, body?: object): Promise<unknown> 
   const url = `http://${addressText(parseAddress(to))}`;
   const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   let status: number;
-  let said: string;
+  let responseText: string;
   try {
     const response = await fetch(url + path, {
       ...(body === undefined ? {} : post),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     ({ status } = response);
-    said = await response.text();
+    responseText = await response.text();
   } catch (error) {
     throw new CliError('CLI_UNREACHABLE', `the admin port at ${url} does not answer: ${causeMessageOf(error)}`, {
       cause: error,
     });
   }
-  const answer = jsonOf(said);
+  const answer = jsonOf(responseText);
   const isRoute = status !== 404 || answer?.error !== 'Not Found';
   if (answer === undefined || !isRoute)
     throw new CliError(

@@ -133,11 +133,11 @@ The rule language is described in docs/rules.md, every error code in docs/errors
 
 /** As all other errors, of commander's `error: unknown option '--jsn'`, and in a line of its own `(Did you mean --json?)`. */
 function usageText(text: string): string {
-  const said = text
+  const message = text
     .trim()
     .replace(/^error: /, '')
     .replace(/\s*\(Did you mean (.*)\?\)$/s, '; did you mean $1?');
-  return `${paintErr.bad('CLI_USAGE')} ${safeLine(said)}\n  ${CLI_ERRORS.CLI_USAGE.fix}\n`;
+  return `${paintErr.bad('CLI_USAGE')} ${safeLine(message)}\n  ${CLI_ERRORS.CLI_USAGE.fix}\n`;
 }
 
 /** An empty path would be the current folder; it is more often a variable of the shell that is not set. */

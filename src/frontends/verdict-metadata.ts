@@ -50,12 +50,12 @@ function writeStruct(
   const entry = writer.begin(1);
   writer.text(1, 'sluice');
   const value = writer.begin(2);
-  const ours = writer.begin(STRUCT_VALUE);
+  const facts = writer.begin(STRUCT_VALUE);
   writeText(writer, 'outcome', outcome);
   writeShadow(writer, shadow);
   if (rule !== undefined) writeText(writer, 'rule', rule);
   writeText(writer, 'id', id);
-  writer.end(ours);
+  writer.end(facts);
   writer.end(value);
   writer.end(entry);
   writer.end(struct);

@@ -41,7 +41,7 @@ export function lineOf(decided: DecidedCall, { timeMs, bodies = false }: WriteOp
     return requestOf(snapshot, call, bag, shown[at] as RedactedRequest, own, hidden, bodies);
   });
   const { id, outcome, rule = null, shadow, reasons } = verdict;
-  const said: RecordedVerdict = {
+  const recorded: RecordedVerdict = {
     outcome,
     rule,
     status: 'status' in verdict ? verdict.status : outcome === 'allow' ? 200 : outcome === 'deny' ? 429 : 503,
@@ -54,7 +54,7 @@ export function lineOf(decided: DecidedCall, { timeMs, bodies = false }: WriteOp
     ...('statuses' in verdict ? { statuses: verdict.statuses } : {}),
   };
   const frame = { id, time: new Date(timeMs).toISOString(), call, tookMs: Math.round(tookMs * 1000) / 1000 };
-  const line = `${JSON.stringify(frame).slice(0, -1)},${partsOf(call, requests)},"verdict":${JSON.stringify(said)}}`;
+  const line = `${JSON.stringify(frame).slice(0, -1)},${partsOf(call, requests)},"verdict":${JSON.stringify(recorded)}}`;
   return line.length > MAX_LINE_BYTES / 3 && Buffer.byteLength(line) > MAX_LINE_BYTES ? undefined : line;
 }
 

@@ -196,10 +196,11 @@ class PendingAnswer implements CallObserver {
   }
 
   watch(signal: AbortSignal): void {
-    const gone = (): void => this.abandoned(signal.reason instanceof Error ? signal.reason.message : 'it was aborted');
-    signal.addEventListener('abort', gone, { once: true });
-    this.#unwatch = () => signal.removeEventListener('abort', gone);
-    if (signal.aborted) queueMicrotask(gone); // the call itself is sent first
+    const onAbort = (): void =>
+      this.abandoned(signal.reason instanceof Error ? signal.reason.message : 'it was aborted');
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#unwatch = () => signal.removeEventListener('abort', onAbort);
+    if (signal.aborted) queueMicrotask(onAbort); // the call itself is sent first
   }
 
   abandoned(why: string): void {

@@ -51,8 +51,8 @@ export const dial =
       throw new Unavailable(problem);
     }
     try {
-      const beyond = outputsBeyond(adapter, description);
-      const known = beyond.length === 0 ? events : withoutOutputs(beyond, events);
+      const undeclared = outputsBeyond(adapter, description);
+      const known = undeclared.length === 0 ? events : withoutOutputs(undeclared, events);
       return new StreamChannel(connection, adapter, known, options.listenEveryMs ?? LISTEN_EVERY_MS);
     } catch (error) {
       // The connection went away since it was acquired.

@@ -145,8 +145,8 @@ function printRecord(record: Fields, isLater: boolean): void {
 function ruleLines({ name, action, mode, result, why, values, decided }: WhyRule): readonly string[] {
   if (action === 'report') return [];
   const part = why === null ? '' : `: ${why}`;
-  const said = `${name}${mode === 'shadow' ? ' (shadow)' : ''} ${result}${decided ? ', and decided' : ''}${part}`;
-  return [said, ...Object.entries(values).map(([attribute, value]) => `  ${attribute} = ${textOf(value)}`)].map(
+  const summary = `${name}${mode === 'shadow' ? ' (shadow)' : ''} ${result}${decided ? ', and decided' : ''}${part}`;
+  return [summary, ...Object.entries(values).map(([attribute, value]) => `  ${attribute} = ${textOf(value)}`)].map(
     safeLine,
   );
 }

@@ -58,20 +58,20 @@ export function failureOf(thrown: unknown, label: string, shown: Shown): Failure
 function readFailure(thrown: unknown, label: string, shown: Shown): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
-    return new Failure('unavailable', `[${label}] ${said(message, shown)}`, {
+    return new Failure('unavailable', `[${label}] ${redacted(message, shown)}`, {
       retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
       isLogged: isLogged === true,
     });
   }
   if (thrown instanceof Rejected || isNamed(thrown, 'Rejected')) {
     const { message, entries } = thrown as Rejected;
-    return new Failure('rejected', `[${label}] ${said(message, shown)}`, { entries });
+    return new Failure('rejected', `[${label}] ${redacted(message, shown)}`, { entries });
   }
   const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : messageOf(thrown);
-  return new Failure('fault', `[${label}] error in the plugin: ${said(text, shown)}`, { cause: thrown });
+  return new Failure('fault', `[${label}] error in the plugin: ${redacted(text, shown)}`, { cause: thrown });
 }
 
 /** Redacted before it is shortened, since cutting might leave part of a secret. Text far beyond the bound is dropped first. */
-const said = (message: unknown, shown: Shown): string => shown(String(message).slice(0, 16 * MAX_REASON));
+const redacted = (message: unknown, shown: Shown): string => shown(String(message).slice(0, 16 * MAX_REASON));
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -63,11 +63,11 @@ export class MemoryLetters {
     }
     this.#letters.push(letter);
     this.#bytes += size;
-    let gone = 0;
-    while (this.#letters.length - gone > this.#bounds.maxLetters || this.#bytes > this.#bounds.maxBytes)
-      this.#bytes -= sizeOf(this.#letters[gone++] as MemoryLetter);
-    this.#letters.splice(0, gone);
-    this.#dropped += gone;
+    let dropped = 0;
+    while (this.#letters.length - dropped > this.#bounds.maxLetters || this.#bytes > this.#bounds.maxBytes)
+      this.#bytes -= sizeOf(this.#letters[dropped++] as MemoryLetter);
+    this.#letters.splice(0, dropped);
+    this.#dropped += dropped;
   }
 
   /** One that has no form to be kept in. */
@@ -115,8 +115,8 @@ export class LetterBoxes {
 
   /** Forgets those of other handlers; returns the names of those that had some. */
   keepOnly(handlers: ReadonlySet<string>): readonly string[] {
-    const gone = [...this.#boxes].filter(([handler]) => !handlers.has(handler));
-    for (const [handler] of gone) this.#boxes.delete(handler);
-    return gone.filter(([, { state }]) => state.kept > 0).map(([handler]) => handler);
+    const forgotten = [...this.#boxes].filter(([handler]) => !handlers.has(handler));
+    for (const [handler] of forgotten) this.#boxes.delete(handler);
+    return forgotten.filter(([, { state }]) => state.kept > 0).map(([handler]) => handler);
   }
 }

@@ -44,8 +44,8 @@ export class LogEntries {
       if (typeof status !== 'number' || status < LEAST_STATUS) return;
     }
     if (!this.#entries.admits(atMs, wire.weight, undefined)) return;
-    const said = new RequestBag(attributes, wire); // a read of the bag of the call would enlarge the bags of all later ones
-    const id = attributes.resolve(attributes.slotOf('verdict.id') ?? 0, said);
+    const ownBag = new RequestBag(attributes, wire); // a read of the bag of the call would enlarge the bags of all later ones
+    const id = attributes.resolve(attributes.slotOf('verdict.id') ?? 0, ownBag);
     if (typeof id !== 'string') return;
     wire.keep();
     this.#entries.add({ id, call, wire }, wire.weight, atMs);

@@ -105,10 +105,10 @@ export class PolicyInForce {
   /** Of handlers by name, so that a handler that a reload mends can send those of the one before it again. */
   #keepLetters({ handlers }: Snapshot): void {
     const inMemory = [...handlers.values()].filter(({ letters }) => letters !== undefined);
-    const gone = this.#context.letterBoxes.keepOnly(new Set(inMemory.map(({ spec }) => spec.name)));
-    if (gone.length > 0)
+    const forgotten = this.#context.letterBoxes.keepOnly(new Set(inMemory.map(({ spec }) => spec.name)));
+    if (forgotten.length > 0)
       this.#context.log.warn('dead letters are dropped: no handler of their name has its reports in memory any more', {
-        handlers: gone,
+        handlers: forgotten,
       });
   }
 

@@ -94,13 +94,13 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
   const { prepared, bag, result } = outcome;
   const { rule, meters } = prepared;
   const answer = rule.onDeny;
-  const said =
+  const checkAnswer =
     result.kind === 'refused'
       ? result.answer
       : result.kind === 'over'
         ? allow({ output: quotaOutput(result.quota.answer, 0) })
         : undefined;
-  const texts = bagWithOutputs(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
+  const texts = bagWithOutputs(rule, bag, checkAnswer, result.kind === 'over' ? overText(result.quota) : undefined);
   const render = (text: CompiledText, name: string, bound: 'header' | 'body'): string => {
     const { text: shown, failed, isCut } = text.render(texts);
     if (failed !== undefined) meters.texts++;
@@ -116,12 +116,14 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
       headers: withRoom(withLimits(headers, result.quota), prepared),
       body,
     };
-  if (said?.kind === 'deny')
+  if (checkAnswer?.kind === 'deny')
     return {
-      status: answer?.status ?? httpOfCode(said.code),
-      code: said.code,
+      status: answer?.status ?? httpOfCode(checkAnswer.code),
+      code: checkAnswer.code,
       headers: withRoom(
-        said.headers === undefined ? headers : withDefaults(headers, shortHeaders(said.headers, prepared)),
+        checkAnswer.headers === undefined
+          ? headers
+          : withDefaults(headers, shortHeaders(checkAnswer.headers, prepared)),
         prepared,
       ),
       body,

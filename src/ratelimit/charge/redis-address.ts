@@ -116,11 +116,11 @@ function hostPortOf({ rest, shown }: Part): { readonly host: string; readonly po
 
 /** Of the setting and of all URLs: said once, or alike. */
 function among(setting: string, auth: string, parts: readonly Part[]): Credentials {
-  const said = [authOf(auth), ...parts.map(({ credentials }) => credentials)].filter(
+  const given = [authOf(auth), ...parts.map(({ credentials }) => credentials)].filter(
     ({ username, password }) => username !== undefined || password !== undefined,
   );
-  const [one = {}] = said;
-  if (said.some(({ username, password }) => username !== one.username || password !== one.password))
+  const [one = {}] = given;
+  if (given.some(({ username, password }) => username !== one.username || password !== one.password))
     throw new Error(`${setting} differs from the credentials in URL; give them once`);
   if (one.username !== undefined && one.password === undefined)
     throw new Error('URL holds a user without a password; USER:PASSWORD or :PASSWORD is expected before the @');

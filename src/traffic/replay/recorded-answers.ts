@@ -37,12 +37,12 @@ export class RecordedAnswers {
   /** Throws where the recorded answer is a failure. */
   check(rule: string, handler: string, output: Shape | undefined): CheckAnswer | undefined {
     const answers = this.#requestOf(rule)?.answers;
-    const said: unknown = answers !== undefined && Object.hasOwn(answers, rule) ? answers[rule] : undefined;
-    if (!isObject(said) || said['handler'] !== handler) return undefined;
-    const { says, code, reason } = said;
+    const recorded: unknown = answers !== undefined && Object.hasOwn(answers, rule) ? answers[rule] : undefined;
+    if (!isObject(recorded) || recorded['handler'] !== handler) return undefined;
+    const { says, code, reason } = recorded;
     const text = typeof reason === 'string' ? reason : 'no reason was recorded';
     if (says === 'failed') throw new Unavailable(`as recorded: ${text}`);
-    const made = isObject(said['output']) ? { output: outputOf(said['output'], output) } : {};
+    const made = isObject(recorded['output']) ? { output: outputOf(recorded['output'], output) } : {};
     if (says === 'allow') return allow(made);
     return says === 'deny' ? deny(typeof code === 'number' ? code : PERMISSION_DENIED, text, made) : undefined;
   }

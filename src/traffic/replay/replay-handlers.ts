@@ -82,16 +82,16 @@ function answering(
       const ask = real?.check?.(rule);
       return (input, call) => {
         if (ask !== undefined && needsNoBackend && !isHidden(input)) return ask(input, call);
-        const said = answers.check(rule.rule, spec.name, served?.output);
-        return said ?? (ask === undefined || isHidden(input) ? none(rule.rule) : ask(input, call));
+        const recorded = answers.check(rule.rule, spec.name, served?.output);
+        return recorded ?? (ask === undefined || isHidden(input) ? none(rule.rule) : ask(input, call));
       };
     },
     lookup: (rule) => {
       const ask = real?.lookup?.(rule);
       return (input, call) => {
         if (ask !== undefined && needsNoBackend && !isHidden(input)) return ask(input, call);
-        const said = answers.lookup(rule.rule);
-        if (said !== undefined) return said.values;
+        const recorded = answers.lookup(rule.rule);
+        if (recorded !== undefined) return recorded.values;
         return ask === undefined || isHidden(input) ? none(rule.rule) : ask(input, call);
       };
     },

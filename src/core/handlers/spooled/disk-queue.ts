@@ -114,14 +114,15 @@ export class DiskQueue implements ReportQueue {
 
   /** Without a successor it goes on until nothing waits, or the engine stops; then the rest stays on disk. */
   async close(withinMs: number): Promise<void> {
-    const ours = this.#all().filter((log) => this.#isSending(log));
-    if (ours.length > 0 && this.size > 0 && !this.#logs.isStopping)
+    const sending = this.#all().filter((log) => this.#isSending(log));
+    if (sending.length > 0 && this.size > 0 && !this.#logs.isStopping)
       this.#log.warn('a removed handler still has reports on disk; it goes on until they are sent', {
         handler: this.#delivery.gate.label,
         reports: this.size,
         list: commandFor('spool list', this.#folder),
       });
-    if (ours.length > 0) await Promise.race([this.#logs.stopping, Promise.all(ours.map((log) => this.#left(log)))]);
+    if (sending.length > 0)
+      await Promise.race([this.#logs.stopping, Promise.all(sending.map((log) => this.#left(log)))]);
     this.#stop.abort();
     const endsAtMs = performance.now() + withinMs;
     await settlesWithin(withinMs / 2, Promise.all([...this.#senders].map(([log, sender]) => log.stopped(sender))));
