@@ -90,7 +90,7 @@ spec: { hosts: [claims.example.com], gateways: [odd], http: [{ match: [{ headers
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: tokens, namespace: shop }
-spec: { selector: { matchLabels: { istio: oddgateway } }, jwtRules: [{ issuer: a.example, audiences: [shop], jwks: '{"keys":[]}', fromHeaders: [{ name: x-token, prefix: "T " }], spaceDelimitedClaims: [groups] }, { issuer: b.example, jwks: '{"keys":[]}', fromParams: [token] }] }
+spec: { selector: { matchLabels: { istio: oddgateway } }, jwtRules: [{ issuer: a.example, audiences: [shop], jwks: '{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}', fromHeaders: [{ name: x-token, prefix: "T " }], spaceDelimitedClaims: [groups] }, { issuer: b.example, jwks: '{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}', fromParams: [token] }] }
 ---
 ${NETWORKING}
 kind: Sidecar
