@@ -26,9 +26,11 @@ export function validityOf(chain: string | Buffer): Validity | undefined {
 
 /** `served`: the chain; `undefined` without TLS. */
 export function certificateFamilies(served: () => string | Buffer | undefined): MetricFamily[] {
+  let parsed: { readonly chain: string | Buffer; readonly validity: Validity | undefined } | undefined;
   const secondsOf = (read: (validity: Validity) => number) => (): number | undefined => {
-    const validity = validityOf(served() ?? '');
-    return validity && read(validity) / 1000;
+    const chain = served() ?? '';
+    if (parsed?.chain !== chain) parsed = { chain, validity: validityOf(chain) };
+    return parsed.validity && read(parsed.validity) / 1000;
   };
   return [
     gauge(

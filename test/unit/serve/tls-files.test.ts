@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { SILENT } from '../../../src/log/log.ts';
-import { logInvalid, validityOf } from '../../../src/serve/certificate-validity.ts';
+import { certificateFamilies, logInvalid, validityOf } from '../../../src/serve/certificate-validity.ts';
 import { readTls, type TlsFiles, watchTls } from '../../../src/serve/tls-files.ts';
 import type { TlsOptions } from '../../../src/transport/index.ts';
 
@@ -79,4 +79,17 @@ test('a certificate that has ended, or has not begun, is logged; a valid one is 
     `the certificate has ended, so that clients refuse it; renew it {"file":"served.pem","ended":"${ended}"}`,
   ]);
   expect(loggedAt(validity.fromMs - 1)).toEqual([expect.stringContaining('not valid yet')]);
+});
+
+test('the metrics parse a chain once, and the next one when it is renewed', async () => {
+  let served = await readFile(at('old.pem'));
+  const families = certificateFamilies(() => served);
+  const read = (): unknown[] => families.map((family) => family.read());
+  const reading = vi.spyOn(served, 'toString');
+  expect(read()).toEqual(read());
+  expect(reading).toHaveBeenCalledTimes(1);
+  served = await readFile(at('new.pem'));
+  const renewed = vi.spyOn(served, 'toString');
+  read();
+  expect(renewed).toHaveBeenCalledTimes(1);
 });
