@@ -24,6 +24,7 @@ export const LONG: readonly string[] = [
   'test/e2e/hostile-report-plugins.test.ts',
   'test/e2e/plugin-examples.test.ts',
   'test/e2e/smallest-plugin.test.ts',
+  'test/e2e/escrow-faults.test.ts',
   'test/e2e/ratelimit-algorithms.test.ts',
   'test/unit/adapters/kit.test.ts',
   'test/unit/counting/failover.test.ts',
