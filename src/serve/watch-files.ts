@@ -3,10 +3,12 @@
  * **In**: paths of files and folders. **Out**: a call for each change, once the files are stable. **Fails**: never; a path that
  * disappears is logged once, and once when it is back.
  */
+import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../adapters/contract.ts';
 import { stampOfStats, startWatching, type Watching } from '../files/watch.ts';
+import { isPolicyName, MOST_FILES, MOST_FOLDERS } from '../yaml/policy-files.ts';
 
 export interface PolicyWatchOptions {
   /** The noun for their content in log lines: `policy`. */
@@ -47,28 +49,37 @@ export function watchPolicy({ part, roots, files, everyMs, log, onChange }: Poli
   );
 }
 
-/** Adds a line for each policy file. False if `path` cannot be read. */
+/** Of a policy within the reader's bounds; it refuses a larger one. */
+const MOST_LINES = MOST_FILES + MOST_FOLDERS;
+
+/** Adds a line for each policy file and folder, up to {@link MOST_LINES}. False if `path` cannot be read. */
 async function addStamps(
   path: string,
   lines: string[],
   above: ReadonlySet<string>,
   isNamed: boolean,
 ): Promise<boolean> {
+  if (lines.length > MOST_LINES) return true;
   try {
     const stats = await stat(path, { bigint: true });
     if (!stats.isDirectory()) {
-      if (isNamed || /\.ya?ml$/.test(path)) lines.push(`${path} ${stampOfStats(stats)}`);
+      if (isNamed || isPolicyName(path)) lines.push(`${path} ${stampOfStats(stats)}`);
       return true;
     }
     const real = await realpath(path);
     if (above.has(real)) return true; // a symlink cycle
-    const names = (await readdir(path)).filter((name) => !name.startsWith('.')).toSorted();
+    const entries = await readdir(path, { withFileTypes: true });
+    const names = entries.filter(mayBePolicy).map(({ name }) => name);
     lines.push(`${path} ${stats.dev} ${stats.ino}`);
     const within = new Set([...above, real]);
-    for (const name of names) await addStamps(join(path, name), lines, within, false);
+    for (const name of names.toSorted()) await addStamps(join(path, name), lines, within, false);
     return true;
   } catch {
     lines.push(`${path} ?`); // loading reports why it cannot be read
     return false;
   }
 }
+
+/** Or a folder of such files, or a link to one. */
+const mayBePolicy = (entry: Dirent): boolean =>
+  !entry.name.startsWith('.') && (isPolicyName(entry.name) || !entry.isFile());

@@ -4,7 +4,7 @@
  */
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { Findings, type Finding } from './findings.ts';
 import { grouped } from '../text/counted.ts';
 import { systemReason } from '../text/system-reason.ts';
@@ -22,6 +22,8 @@ export interface PolicyFiles {
 
 export interface PolicyFile {
   readonly file: string;
+  /** Below the file or folder that was named, so that equal policies have equal names on each machine. */
+  readonly name: string;
   readonly text: string;
 }
 
@@ -32,8 +34,8 @@ export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyF
 }
 
 /** Far more than policies have; a folder that is not meant, such as / or a home, has more, and links can lead around in it. */
-const MOST_FILES = 10_000;
-const MOST_FOLDERS = 10_000;
+export const MOST_FILES = 10_000;
+export const MOST_FOLDERS = 10_000;
 const MOST_BYTES = 256 * 1024 ** 2;
 
 class FolderReader {
@@ -41,7 +43,8 @@ class FolderReader {
   readonly #found = new Set<string>();
   readonly #watched: string[] = [];
   readonly #findings = new Findings();
-  readonly #read = new Set<string>();
+  /** By path: the name below what was named. */
+  readonly #read = new Map<string, string>();
   #folders = 0;
   #bytes = 0;
   /** A bound is passed, which is reported. */
@@ -49,7 +52,7 @@ class FolderReader {
 
   /** The files that were found; none if they are too many. */
   async read(): Promise<PolicyFiles> {
-    for (const path of this.#isFull ? [] : this.#read) await this.#readFile(path);
+    for (const [path, name] of this.#isFull ? [] : this.#read) await this.#readFile(path, name);
     return {
       files: this.#isFull ? [] : this.#files,
       found: this.#found,
@@ -61,12 +64,12 @@ class FolderReader {
   async named(path: string): Promise<void> {
     const info = await this.#try(path, () => stat(path));
     if (info === undefined) return;
-    if (info.isDirectory()) await this.#folder(path, new Set());
-    else this.#file(path);
+    if (info.isDirectory()) await this.#folder(path, path, new Set());
+    else this.#file(path, basename(path));
   }
 
-  /** `above`: real paths of the folders on the way here, since a link may lead back. */
-  async #folder(folder: string, above: ReadonlySet<string>): Promise<void> {
+  /** `root`: the folder that was named. `above`: real paths of the folders on the way here, since a link may lead back. */
+  async #folder(root: string, folder: string, above: ReadonlySet<string>): Promise<void> {
     this.#watched.push(folder);
     if (++this.#folders > MOST_FOLDERS) return this.#full(folder, `${grouped(MOST_FOLDERS)} folders`);
     const real = await this.#try(folder, () => realpath(folder));
@@ -75,30 +78,31 @@ class FolderReader {
     for (const entry of entries.filter(({ name }) => !name.startsWith('.')).toSorted(byName)) {
       if (this.#isFull) return;
       const path = join(folder, entry.name);
-      const isPolicy = /\.ya?ml$/.test(entry.name);
+      const isPolicy = isPolicyName(entry.name);
       if (entry.isFile() && !isPolicy) continue;
       const info = await this.#try(path, () => stat(path));
-      if (info?.isDirectory() === true) await this.#folder(path, new Set([...above, real]));
+      if (info?.isDirectory() === true) await this.#folder(root, path, new Set([...above, real]));
       else if (info !== undefined && isPolicy) {
         this.#found.add(path);
-        this.#file(path);
+        this.#file(path, relative(root, path));
       }
     }
   }
 
-  #file(path: string): void {
+  #file(path: string, name: string): void {
+    if (this.#read.has(path)) return;
     if (this.#read.size === MOST_FILES) return this.#full(path, `${grouped(MOST_FILES)} files`);
-    this.#read.add(path);
+    this.#read.set(path, name);
   }
 
-  async #readFile(path: string): Promise<void> {
+  async #readFile(path: string, name: string): Promise<void> {
     if (this.#isFull) return;
     this.#watched.push(path);
     const read = await this.#try(path, () => readTextFile(path));
     if (read === undefined) return;
     this.#bytes += read.bytes;
     if (this.#bytes > MOST_BYTES) return this.#full(path, `${MOST_BYTES / 1024 ** 2} MiB`);
-    this.#files.push({ file: path, text: read.text });
+    this.#files.push({ file: path, name, text: read.text });
   }
 
   #full(path: string, bound: string): void {
@@ -120,6 +124,9 @@ class FolderReader {
     }
   }
 }
+
+/** Files of other names in a folder are not part of a policy. */
+export const isPolicyName = (name: string): boolean => /\.ya?ml$/.test(name);
 
 /** As `toSorted` orders texts. */
 const byName = (a: Dirent, b: Dirent): number => (a.name < b.name ? -1 : Number(a.name > b.name));

@@ -72,7 +72,12 @@ export async function loadPolicy(paths: readonly string[], options: LoadOptions)
 /** As {@link loadPolicy}, from file names and texts in memory. */
 export async function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): Promise<LoadedPolicy> {
   return loadPolicyFiles(
-    { files: [...files].map(([file, text]) => ({ file, text })), found: new Set(), watched: [], findings: [] },
+    {
+      files: [...files].map(([file, text]) => ({ file, name: file, text })),
+      found: new Set(),
+      watched: [],
+      findings: [],
+    },
     options,
   );
 }
@@ -283,6 +288,6 @@ function casesOf(root: MapNode): CasesDocument {
 function revisionOf(files: readonly PolicyFile[]): string {
   const hash = createHash('sha256');
   // Piece by piece: a text of many rules has megabytes, and a concatenation would be a second one.
-  for (const { file, text } of files) hash.update(file).update('\0').update(text).update('\0');
+  for (const { name, text } of files) hash.update(name).update('\0').update(text).update('\0');
   return hash.digest('hex').slice(0, 12);
 }

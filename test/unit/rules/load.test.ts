@@ -34,6 +34,18 @@ test('files that were read survive structuredClone, and load to the same policy 
   expect(later.policy?.watched).toEqual([folder, join(folder, 'a.yaml'), join(folder, 'b.yaml')]);
 });
 
+test('equal policies have one revision, wherever they are; other names or texts have others', async () => {
+  const revisionIn = async (files: Readonly<Record<string, string>>, name = ''): Promise<string | undefined> =>
+    (await loadPolicy([join(await folderWith(files), name)], { adapters })).policy?.revision;
+  const texts = { 'a.yaml': 'rules: [{ name: a, deny: {} }]\n', 'b.yaml': 'rules: [{ name: b, deny: {} }]\n' };
+  const revision = await revisionIn(texts);
+  expect(revision).toMatch(/^[0-9a-f]{12}$/);
+  expect(await revisionIn(texts)).toBe(revision);
+  expect(await revisionIn(texts, 'a.yaml')).toBe(await revisionIn(texts, 'a.yaml'));
+  expect(await revisionIn({ 'a.yaml': texts['a.yaml'], 'c.yaml': texts['b.yaml'] })).not.toBe(revision);
+  expect(await revisionIn({ ...texts, 'b.yaml': `${texts['b.yaml']}\n` })).not.toBe(revision);
+});
+
 test('unreadable files become findings when the files are loaded', async () => {
   const folder = await folderWith({
     'a.yaml': 'rules: [{ name: a, deny: {} }]\n',

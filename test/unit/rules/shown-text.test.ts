@@ -11,7 +11,7 @@ import { type PolicyFiles, readPolicyFiles } from '../../../src/yaml/policy-file
 const adapters = await loadBuiltIns();
 
 const filesOf = (texts: Readonly<Record<string, string>>): PolicyFiles => ({
-  files: Object.entries(texts).map(([file, text]) => ({ file, text })),
+  files: Object.entries(texts).map(([file, text]) => ({ file, name: file, text })),
   found: new Set(Object.keys(texts)),
   watched: [],
   findings: [],

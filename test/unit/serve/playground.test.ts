@@ -106,7 +106,12 @@ rules: [{ name: a, check: { handler: h, params: { key: key-of-a-rule } } }]`;
   const adapters = createRegistry([keyed]);
   const { policy: inForce, findings } = await loadPolicyText(new Map([['policy.yaml', text]]), { adapters });
   expect(findings).toEqual([]);
-  const files = { files: [{ file: 'policy.yaml', text }], found: new Set<string>(), watched: [], findings: [] };
+  const files = {
+    files: [{ file: 'policy.yaml', name: 'policy.yaml', text }],
+    found: new Set<string>(),
+    watched: [],
+    findings: [],
+  };
   const { policy } = await playgroundStart(undefined, {
     inForce: () => inForce,
     texts: () => ({ files, named: new Map(), plugins: [], isLenient: false }),
@@ -129,7 +134,12 @@ test('a kept call becomes a request without what cannot be read, and names what 
     ...RECORD,
     requests: [{ attributes, carried: { contextExtension: { tenant: 'a' } }, filled: {}, answers: {} }],
   };
-  const files = { files: [{ file: 'policy.yaml', text }], found: new Set<string>(), watched: [], findings: [] };
+  const files = {
+    files: [{ file: 'policy.yaml', name: 'policy.yaml', text }],
+    found: new Set<string>(),
+    watched: [],
+    findings: [],
+  };
   const { policy, request } = await playgroundStart('v-1', {
     inForce: () => inForce,
     texts: () => ({ files, named: new Map(), plugins: [], isLenient: false }),
