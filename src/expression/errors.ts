@@ -55,8 +55,8 @@ export const EXPRESSION_ERRORS = {
   },
   EXPRESSION_NOT_REPLACED: {
     means:
-      'A warning: a text seems to name a value, but not by `${...}`: `$request.path}`, `{request.path}`, `$(request.path)`, an operator of Envoy such as `%REQ(:path)%`, the name alone, or `${...}` in a string of an expression or in the config of a handler. It is sent as it stands.',
-    fix: 'Write `${request.path}` in a text, the name alone in an expression, and `{ $env: NAME }` in a config.',
+      'A warning: a text seems to name a value, but not by `${...}`: `$request.path}`, `{request.path}`, `$(request.path)`, an operator of Envoy such as `%REQ(:path)%`, the name alone, or `${...}` in a string of an expression, in `params`, or in the config of a handler. It is sent as it stands.',
+    fix: 'Write `${request.path}` in a text, the name alone in an expression, and `{ $env: NAME }` in a config; give values of a call to a handler by `input`.',
   },
   EXPRESSION_PATTERN_FIRST: {
     means:

@@ -7,7 +7,7 @@
  */
 export { compile, traceable } from './compile.ts';
 export type { Compilation, Compiled, CompiledText, CompileOptions, TextOptions, Traceable } from './compiled.ts';
-export { textInString } from './near-misses.ts';
+export { textInParams, textInString } from './near-misses.ts';
 export { compileText } from './text.ts';
 export { FAILED } from './closures/evaluate.ts';
 export type { Problem } from './parse/problem.ts';

@@ -59,16 +59,22 @@ export function nearMiss(
 }
 
 /** `${name}` in a string of an expression: no string has values in it. */
-export function textInString(source: string, attributes: Attributes): Problem | undefined {
+export const textInString = (source: string, attributes: Attributes): Problem | undefined =>
+  unreplaced(source, attributes, 'stands in a string of an expression', (name) => `join texts by +: "..." + ${name}`);
+
+/** `${name}` in a text of params, which are the same for each call. */
+export const textInParams = (source: string, attributes: Attributes): Problem | undefined =>
+  unreplaced(source, attributes, 'stands in params', (name) => `give the handler ${name} by input`);
+
+function unreplaced(
+  source: string,
+  attributes: Attributes,
+  where: string,
+  fix: (name: string) => string,
+): Problem | undefined {
   for (const { 0: written, 1: name = '', index } of source.includes('${') ? source.matchAll(IN_A_STRING) : [])
     if (isKnown(name, attributes))
-      return miss(
-        source,
-        index,
-        written,
-        `${written} stands in a string of an expression, and is not replaced`,
-        `join texts by +: "..." + ${name}`,
-      );
+      return miss(source, index, written, `${written} ${where}, and is not replaced`, fix(name));
   return undefined;
 }
 

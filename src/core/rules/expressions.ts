@@ -118,7 +118,7 @@ function isUndeclared(written: string, { undeclared }: Findings): boolean {
   return undeclared.has(name);
 }
 
-function placeOf(node: ScalarNode, { start, end }: Problem): Place {
+export function placeOf(node: ScalarNode, { start, end }: Problem): Place {
   const from = scalarOffset(node, start);
   return { source: node.place.source, start: from, end: Math.max(from + 1, scalarOffset(node, end - 1) + 1) };
 }

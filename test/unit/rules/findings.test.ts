@@ -66,6 +66,10 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '1:55 EXPRESSION_NOT_REPLACED ${REDIS_HOST} is not replaced in a config; write { $env: REDIS_HOST } as the whole value',
   ],
   [
+    `handlers: { h: { adapter: log-kafka, config: { brokers: ["127.0.0.1:1"], topic: t } } }\n${alone('{ name: a, calls: [log], report: { handler: h, params: { headers: { user: "${request.path}" } }, input: { path: request.path } } }')}`,
+    '3:80 EXPRESSION_NOT_REPLACED ${request.path} stands in params, and is not replaced; give the handler request.path by input',
+  ],
+  [
     rule('{ name: a, quota: { handler: mem, limit: 3, cost: 4, per: 1m, key: [] } }'),
     '11:55 RULES_NEVER_GRANTED a call costs 4, and the limit is 3, so none ever passes; raise the limit, or write partial: true',
   ],

@@ -6,16 +6,19 @@
 import type { Adapter, Capability, InputDefaults, Shape } from '../../../adapters/contract.ts';
 import { secretsOfConfig } from '../../../adapters/config-secrets.ts';
 import { shapeProblems } from '../../../adapters/shape-problems.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
 import { kindOf } from '../../../text/kind-of.ts';
 import { messageOf } from '../../../text/message-of.ts';
 import { meant } from '../../../text/nearest.ts';
 import { type SecretText, SecretTexts } from '../../../text/secret-texts.ts';
+import { textInParams } from '../../../expression/index.ts';
+import { placeOf } from '../expressions.ts';
 import type { Fields } from '../../../yaml/fields.ts';
 import type { HandlerSpec } from '../policy.ts';
 import { hideLikelySecrets } from '../../../yaml/likely-secrets.ts';
 import { parsedBy } from '../../../yaml/schema-findings.ts';
 import type { Findings } from '../../../yaml/findings.ts';
-import { type Place, plain } from '../../../yaml/nodes.ts';
+import { type Node, type Place, plain } from '../../../yaml/nodes.ts';
 
 type Served = Adapter['serves'];
 
@@ -42,10 +45,13 @@ export interface HandlerUse<C extends Capability> {
 export class HandlerUses {
   readonly #handlers: DeclaredHandlers;
   readonly #findings: Findings;
+  readonly #attributes: Attributes | undefined;
 
-  constructor(handlers: DeclaredHandlers, findings: Findings) {
+  /** `attributes`: absent while they are being declared; texts of params are not looked at then. */
+  constructor(handlers: DeclaredHandlers, findings: Findings, attributes?: Attributes) {
     this.#handlers = handlers;
     this.#findings = findings;
+    this.#attributes = attributes;
   }
 
   read<C extends Capability>(fields: Fields, capability: C): HandlerUse<C> | undefined {
@@ -107,10 +113,21 @@ export class HandlerUses {
       this.#findings,
       { shown: (text) => new SecretTexts(secretsOfConfig(schema, value)).text(text) },
     );
+    if (node !== undefined && parsed !== undefined) this.#findUnreplaced(node);
     if (parsed === undefined) this.#handlers.written.push(...secretsOfConfig(schema, value));
     // The plugin knows the secrets of its config and of its rules, and may repeat either.
     else secrets.add([...secretsOfConfig(schema, value), ...secretsOfConfig(schema, parsed.value)]);
     return parsed;
+  }
+
+  #findUnreplaced(node: Node): void {
+    if (this.#attributes === undefined) return;
+    if (node.kind === 'list') for (const item of node.items) this.#findUnreplaced(item);
+    else if (node.kind === 'map') for (const { value } of node.entries.values()) this.#findUnreplaced(value);
+    else {
+      const miss = typeof node.value === 'string' ? textInParams(node.value, this.#attributes) : undefined;
+      if (miss !== undefined) this.#findings.add('warning', miss.code, placeOf(node, miss), miss.message);
+    }
   }
 
   /** Expressions of inputs that a rule may leave out. */

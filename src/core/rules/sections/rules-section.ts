@@ -76,7 +76,7 @@ export class RulesSection {
     );
     this.#actions = new ActionReader({
       attributes,
-      handlers: new HandlerUses(handlers, findings),
+      handlers: new HandlerUses(handlers, findings, attributes),
       changes: new ChangesReader(attributes, findings, this.#secrecy),
       findings,
       secrecy: this.#secrecy,
