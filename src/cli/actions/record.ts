@@ -97,8 +97,9 @@ class Tally {
   }
 
   get text(): string {
-    const skipped = `${this.#isSkippedKnown ? '' : 'at least '}${grouped(this.#skipped)} that did not fit`;
-    return `${counted(this.#calls, 'call')}, without ${skipped},`;
+    const calls = counted(this.#calls, 'call');
+    if (this.#skipped === 0 && this.#isSkippedKnown) return calls;
+    return `${calls}, without ${this.#isSkippedKnown ? '' : 'at least '}${grouped(this.#skipped)} that did not fit,`;
   }
 }
 

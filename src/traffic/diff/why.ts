@@ -5,14 +5,14 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import { jsonOfValue } from '../../attributes/json-of-value.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Rule } from '../../core/rules/rule.ts';
+import type { Mode, Rule } from '../../core/rules/rule.ts';
 import { type DecidingPart, DecidingParts } from '../../explain/deciding-part.ts';
 import type { Side } from './difference.ts';
 
 export interface RuleWhy {
   readonly policy: 'old' | 'new';
   readonly rule: string;
-  /** `applies: request.method == "GET"` */
+  /** `applies: request.method == "GET"`, `applies, in shadow mode: ...` */
   readonly text: string;
   readonly reason: string | undefined;
 }
@@ -106,13 +106,26 @@ function ruleWhy(name: string, { explained, bag, side }: ExplainedSide, values: 
   return {
     policy,
     rule: name,
-    text: textOf(part),
+    text: textOf(part, rule.mode),
     reason: side.reasons.find((reason) => reason.rule === name)?.text,
   };
 }
 
-function textOf({ result, text, failure }: DecidingPart): string {
-  if (text === undefined) return 'applies to every call';
-  if (result === 'failed') return `fails: ${text}: ${failure ?? ''}`;
-  return result === 'applies' ? `applies: ${text}` : `does not apply: ${text}`;
+function textOf({ result, text, failure }: DecidingPart, mode: Mode): string {
+  const how = howEnforced(mode);
+  if (text === undefined) return `applies to every call${how}`;
+  if (result === 'failed') return `fails${how}: ${text}: ${failure ?? ''}`;
+  return result === 'applies' ? `applies${how}: ${text}` : `does not apply: ${text}`;
+}
+
+/** Two policies may differ in nothing else. */
+function howEnforced(mode: Mode): string {
+  switch (mode.kind) {
+    case 'enforce':
+      return '';
+    case 'shadow':
+      return ', in shadow mode';
+    case 'percent':
+      return `, enforced for ${mode.percent} %`;
+  }
 }

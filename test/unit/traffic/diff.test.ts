@@ -68,6 +68,22 @@ rules:
     ]);
   });
 
+  test('say how a rule is enforced where it is not for every call', async () => {
+    const policy = (mode: string) =>
+      `rules: [{ name: closed, match: request.method == "GET", deny: {}, mode: ${mode} }]`;
+    const textsOf = async (mode: string): Promise<(string | undefined)[]> =>
+      (await diffOf(policy('enforce'), policy(mode), [page(1)])).groups[0]?.samples[0]?.rules.map(({ text }) => text) ??
+      [];
+    expect(await textsOf('shadow')).toEqual([
+      'applies: request.method == "GET"',
+      'applies, in shadow mode: request.method == "GET"',
+    ]);
+    expect(await textsOf('{ percent: 0, by: request.path }')).toEqual([
+      'applies: request.method == "GET"',
+      'applies, enforced for 0 %: request.method == "GET"',
+    ]);
+  });
+
   test('name the allow rule behind a refusal of what nothing allowed', async () => {
     const policy = (method: string) => `
 rules:
