@@ -47,11 +47,24 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
     RULES(5000, (at) => `match: 'request.url_path == "/a/${at}"', allow: g-${at}`) +
     lines(5000, (at) => `  - { name: d-${at}, calls: [http], deny: { unlessAllowed: g-${at} } }\n`),
   'rules: 10 000 quota': () =>
-    `handlers:\n  q: { adapter: quota-memory, config: {} }\n${RULES(10_000, (at) => `match: 'request.url_path == "/a/${at}"', quota: { handler: q, limit: ${at + 1}, per: 1m, key: [source.ip] }`)}`,
+    `handlers:\n  q: { adapter: quota-memory, config: {} }\n` +
+    RULES(
+      10_000,
+      (at) =>
+        `match: 'request.url_path == "/a/${at}"', quota: { handler: q, limit: ${at + 1}, per: 1m, key: [source.ip] }`,
+    ),
   'rules: 10 000 report': () =>
-    `handlers:\n  l: { adapter: log-stdout, config: {} }\n${RULES(10_000, (at) => `match: 'request.url_path == "/a/${at}"', report: { handler: l, input: { path: request.path } }`)}`,
+    `handlers:\n  l: { adapter: log-stdout, config: {} }\n` +
+    RULES(
+      10_000,
+      (at) => `match: 'request.url_path == "/a/${at}"', report: { handler: l, input: { path: request.path } }`,
+    ),
   'rules: 10 000 check': () =>
-    `handlers:\n  c: { adapter: check-list, config: { values: [a] } }\n${RULES(10_000, (at) => `match: 'request.url_path == "/a/${at}"', check: { handler: c, input: { value: request.path } }`)}`,
+    `handlers:\n  c: { adapter: check-list, config: { values: [a] } }\n` +
+    RULES(
+      10_000,
+      (at) => `match: 'request.url_path == "/a/${at}"', check: { handler: c, input: { value: request.path } }`,
+    ),
   'rules: 10 000 with headers': () =>
     RULES(
       10_000,
@@ -65,13 +78,21 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
   'rules: 10 000 documents': () =>
     lines(10_000, (at) => `---\nrules: [{ name: r-${at}, match: 'request.url_path == "/${at}"', deny: {} }]\n`),
   'rules: 10 000 anchors': () =>
-    `rules:\n${lines(5000, (at) => `  - { name: r-${at}, match: &m${at} 'request.url_path == "/${at}"', deny: {} }\n  - { name: s-${at}, match: *m${at}, deny: {} }\n`)}`,
+    `rules:\n` +
+    lines(
+      5000,
+      (at) =>
+        `  - { name: r-${at}, match: &m${at} 'request.url_path == "/${at}"', deny: {} }\n  - { name: s-${at}, match: *m${at}, deny: {} }\n`,
+    ),
   'one rule: 40 000 headers': () =>
     `rules:\n  - name: a\n    onAllow:\n      request:\n        set:\n${lines(40_000, (at) => `          x-${at}: a\n`)}`,
   'one rule: 40 000 texts in input': () =>
-    `handlers:\n  l: { adapter: log-stdout, config: {} }\nrules:\n  - name: a\n    report:\n      handler: l\n      input:\n${lines(40_000, (at) => `        x${at}: request.path\n`)}`,
+    `handlers:\n  l: { adapter: log-stdout, config: {} }\nrules:\n  - name: a\n    report:\n      handler: l\n      input:\n` +
+    lines(40_000, (at) => `        x${at}: request.path\n`),
   'one rule: 5 000 keys of a quota': () =>
-    `handlers:\n  q: { adapter: quota-memory, config: {} }\nrules:\n  - name: a\n    quota:\n      handler: q\n      limit: 1\n      per: 1m\n      key: [${lines(5000, (at) => `'request.headers["x-${at}"]', `)}]\n`,
+    `handlers:\n  q: { adapter: quota-memory, config: {} }\nrules:\n  - name: a\n    quota:\n      handler: q\n      limit: 1\n      per: 1m\n      key: [` +
+    lines(5000, (at) => `'request.headers["x-${at}"]', `) +
+    `]\n`,
   'enrich: 2 000': () => enrich(2000, () => 'request.path'),
   'enrich: 2 000 in a chain': () => enrich(2000, (at) => (at === 0 ? 'request.path' : `my.e${at - 1}.plan`)),
   'enrich: 2 000 in a chain, last first': () =>
@@ -81,15 +102,25 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
   'attributes: 10 000 from the proxy': () =>
     `attributes:\n${lines(10_000, (at) => `  my.x${at}: { type: string, from: { contextExtension: x${at} } }\n`)}${RULE}`,
   'attributes: 3 000 in a chain': () =>
-    `attributes:\n  my.x0: { is: request.path }\n${lines(3000, (at) => `  my.x${at + 1}: { is: my.x${at} }\n`)}rules:\n  - { name: a, match: 'my.x3000 == "a"', deny: {} }\n`,
+    `attributes:\n  my.x0: { is: request.path }\n` +
+    lines(3000, (at) => `  my.x${at + 1}: { is: my.x${at} }\n`) +
+    `rules:\n  - { name: a, match: 'my.x3000 == "a"', deny: {} }\n`,
   'attributes: 3 000 in a chain, last first': () =>
-    `attributes:\n${lines(3000, (at) => `  my.x${at}: { is: my.x${at + 1} }\n`)}  my.x3000: { is: request.path }\nrules:\n  - { name: a, match: 'my.x0 == "a"', deny: {} }\n`,
+    `attributes:\n` +
+    lines(3000, (at) => `  my.x${at}: { is: my.x${at + 1} }\n`) +
+    `  my.x3000: { is: request.path }\nrules:\n  - { name: a, match: 'my.x0 == "a"', deny: {} }\n`,
   'attributes: 30 of the two before': () =>
-    `attributes:\n  my.x0: { is: request.path }\n  my.x1: { is: request.path }\n${lines(28, (at) => `  my.x${at + 2}: { is: my.x${at} + my.x${at + 1} }\n`)}rules:\n  - { name: a, match: 'my.x29 == "a"', deny: {} }\n`,
+    `attributes:\n  my.x0: { is: request.path }\n  my.x1: { is: request.path }\n` +
+    lines(28, (at) => `  my.x${at + 2}: { is: my.x${at} + my.x${at + 1} }\n`) +
+    `rules:\n  - { name: a, match: 'my.x29 == "a"', deny: {} }\n`,
   'handlers: 10 000': () =>
-    `handlers:\n${lines(10_000, (at) => `  h${at}: { adapter: quota-memory, config: {} }\n`)}${RULES(10_000, (at) => `quota: { handler: h${at}, limit: 1, per: 1m, key: [source.ip] }`)}`,
+    `handlers:\n` +
+    lines(10_000, (at) => `  h${at}: { adapter: quota-memory, config: {} }\n`) +
+    RULES(10_000, (at) => `quota: { handler: h${at}, limit: 1, per: 1m, key: [source.ip] }`),
   'handlers: 10 000 lists': () =>
-    `handlers:\n${lines(10_000, (at) => `  h${at}: { adapter: check-list, config: { values: [a] } }\n`)}${RULES(10_000, (at) => `check: { handler: h${at}, input: { value: request.path } }`)}`,
+    `handlers:\n` +
+    lines(10_000, (at) => `  h${at}: { adapter: check-list, config: { values: [a] } }\n`) +
+    RULES(10_000, (at) => `check: { handler: h${at}, input: { value: request.path } }`),
   'config: 40 000 keys': () =>
     check(
       'check-list',
@@ -122,7 +153,10 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
   'rbac: 10 000 roles and bindings': () =>
     check(
       'check-rbac',
-      `      roles:\n${lines(10_000, (at) => `        r-${at}: [{ methods: [GET], paths: [/a/${at}/*] }]\n`)}      bindings:\n${lines(10_000, (at) => `        - { role: r-${at}, subjects: [{ user: u-${at} }] }\n`)}`,
+      `      roles:\n` +
+        lines(10_000, (at) => `        r-${at}: [{ methods: [GET], paths: [/a/${at}/*] }]\n`) +
+        `      bindings:\n` +
+        lines(10_000, (at) => `        - { role: r-${at}, subjects: [{ user: u-${at} }] }\n`),
       'user: source.principal, method: request.method, path: request.path',
     ),
   'keys: file of 50 000': () =>
@@ -144,13 +178,22 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
       '',
     ),
   'metrics: 5 000': () =>
-    `handlers:\n  m:\n    adapter: metrics-prometheus\n    config:\n      metrics:\n${lines(5000, (at) => `        m_${at}: { kind: counter, labels: [path] }\n`)}${RULES(5000, (at) => `report: { handler: m, metric: m_${at}, input: { value: 1, labels: { path: request.path } } }`)}`,
+    `handlers:\n  m:\n    adapter: metrics-prometheus\n    config:\n      metrics:\n` +
+    lines(5000, (at) => `        m_${at}: { kind: counter, labels: [path] }\n`) +
+    RULES(5000, (at) => `report: { handler: m, metric: m_${at}, input: { value: 1, labels: { path: request.path } } }`),
   '$file of 16 MB': () =>
     `handlers:\n  h:\n    adapter: check-list\n    config: { values: [{ $file: ${file('big.txt', () => 'x'.repeat(16 * 1024 * 1024))} }] }\nrules:\n  - { name: a, check: { handler: h, input: { value: request.path } } }\n`,
   '$file: 10 000 of them': () =>
-    `handlers:\n  h:\n    adapter: check-list\n    config: { values: [${lines(10_000, () => `{ $file: ${file('small.txt', () => 'x')} }, `)}] }\nrules:\n  - { name: a, check: { handler: h, input: { value: request.path } } }\n`,
+    `handlers:\n  h:\n    adapter: check-list\n    config: { values: [` +
+    lines(10_000, () => `{ $file: ${file('small.txt', () => 'x')} }, `) +
+    `] }\nrules:\n  - { name: a, check: { handler: h, input: { value: request.path } } }\n`,
   'istio: a document with 5 000 rules': () =>
-    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  action: DENY\n  rules:\n${lines(5000, (at) => `    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/s-${at}"] } }]\n      to: [{ operation: { paths: ["/a/${at}/*"] } }]\n`)}`,
+    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  action: DENY\n  rules:\n` +
+    lines(
+      5000,
+      (at) =>
+        `    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/s-${at}"] } }]\n      to: [{ operation: { paths: ["/a/${at}/*"] } }]\n`,
+    ),
   'istio: 5 000 documents': () =>
     lines(
       5000,
@@ -158,9 +201,11 @@ export const POLICIES: Readonly<Record<string, () => string>> = {
         `---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p-${at}, namespace: shop }\nspec:\n  rules:\n    - to: [{ operation: { paths: ["/a/${at}/*"] } }]\n`,
     ),
   'istio: a rule with 20 000 paths': () =>
-    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  rules:\n    - to:\n        - operation:\n            paths:\n${lines(20_000, (at) => `              - /a/${at}/*\n`)}`,
+    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  rules:\n    - to:\n        - operation:\n            paths:\n` +
+    lines(20_000, (at) => `              - /a/${at}/*\n`),
   'istio: a rule with 20 000 addresses': () =>
-    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  rules:\n    - from:\n        - source:\n            ipBlocks:\n${lines(20_000, (at) => `              - ${address(at)}/32\n`)}`,
+    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec:\n  rules:\n    - from:\n        - source:\n            ipBlocks:\n` +
+    lines(20_000, (at) => `              - ${address(at)}/32\n`),
   'expression: 1 000 brackets': () => match(nested('(', 'true', ')', 1000)),
   'expression: 200 brackets': () => match(nested('(', 'true', ')', 200)),
   'expression: 1 000 times not': () => match(nested('!', 'true', '', 1000)),

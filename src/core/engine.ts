@@ -39,9 +39,8 @@ import { allOf, whenDone } from './when-done.ts';
 const monotonic = performance;
 
 export function createEngine(options: EngineOptions): RunningEngine {
-  const { clock = { nowMs: () => Date.now() }, log = SILENT_LOG, graceMs = 5000 } = options;
-  const { sampleReports = true, keepsVerdicts = true } = options;
-  const nowMs = (): number => clock.nowMs();
+  const { clock, log = SILENT_LOG, graceMs = 5000, sampleReports = true, keepsVerdicts = true } = options;
+  const nowMs = clock === undefined ? (): number => Date.now() : (): number => clock.nowMs();
   let closesWithinMs = graceMs;
   const meters = new Meters();
   const internalErrors = new ThrottledLine(log, 'error', 'internal error while deciding a call');
